@@ -1,0 +1,1 @@
+"""The pure core: votes, trust, confidence and reports as functions of arrays."""

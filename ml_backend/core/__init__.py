@@ -1,0 +1,1 @@
+"""The pure core: images, clusters, suggestions as functions of arrays."""
