@@ -1,0 +1,143 @@
+"""Classifications: every (task, label) that has a vote or is listed, and the votes added up on each."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from consensus.core.arrays import Codes, Flags, Floats, Keys, sums
+from consensus.core.votes import NO, NO_LABEL, UNSURE, YES, Votes
+
+
+@dataclass(frozen=True, eq=False)
+class Listed:
+    """Classifications that are reported even without a vote.
+
+    Attributes
+    ----------
+    task, label : (n,) int32
+        Codes as in the votes.
+    given : (n,) bool
+        True where the task came with the label, False for a candidate.
+    """
+
+    task: Codes
+    label: Codes
+    given: Flags
+
+
+@dataclass(frozen=True, eq=False)
+class Classifications:
+    """The rows of the result, ordered by task, then label.
+
+    Attributes
+    ----------
+    task, label : (n,) int32
+    given : (n,) bool
+    n_labels : int
+        Number of labels of the control.
+    """
+
+    task: Codes
+    label: Codes
+    given: Flags
+    n_labels: int
+
+    def __len__(self) -> int:
+        return len(self.task)
+
+    @property
+    def keys(self) -> Keys:
+        """(n,) int64, ascending: task and label packed into one number."""
+        return pack(self.task, self.label, self.n_labels)
+
+    def rows_of(self, task: Codes, label: Codes) -> Codes:
+        """Return the row of each (task, label); all of them must be there."""
+        return np.searchsorted(self.keys, pack(task, label, self.n_labels)).astype(np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """Votes, or their weights, added up per classification: three columns of (n,) float64."""
+
+    yes: Floats
+    no: Floats
+    unsure: Floats
+
+
+def pack(task: Codes, label: Codes, n_labels: int) -> Keys:
+    """Pack (task, label) into one int64 that sorts by task, then label."""
+    return task.astype(np.int64) * max(n_labels, 1) + label
+
+
+def classify(votes: Votes, listed: Listed) -> Classifications:
+    """Find every classification that has a vote or is listed.
+
+    A submission to a single- or multiple-choice control votes on all of the control's labels.
+
+    Parameters
+    ----------
+    votes : Votes
+    listed : Listed
+        Where a classification is listed twice, the last row counts.
+
+    Returns
+    -------
+    Classifications
+    """
+    n_labels = votes.n_labels
+    if votes.choice == "each":
+        voted = pack(votes.task, votes.label, n_labels)
+    else:
+        tasks = np.unique(votes.task).astype(np.int64)
+        voted = (tasks[:, None] * n_labels + np.arange(n_labels)).ravel()
+    listed_keys = pack(listed.task, listed.label, n_labels)
+    keys = np.unique(np.concatenate([voted, listed_keys]))
+    given = np.zeros(len(keys), dtype=bool)
+    given[np.searchsorted(keys, listed_keys)] = listed.given
+    return Classifications(
+        task=(keys // max(n_labels, 1)).astype(np.int32),
+        label=(keys % max(n_labels, 1)).astype(np.int32),
+        given=given,
+        n_labels=n_labels,
+    )
+
+
+def tally(votes: Votes, classifications: Classifications, weight: Floats | None = None) -> Tally:
+    """Add up the votes on each classification.
+
+    Parameters
+    ----------
+    votes : Votes
+    classifications : Classifications
+        Made by `classify` from the same votes.
+    weight : (n_annotators,) float64, optional
+        What a vote of each annotator counts; 1 by default.
+
+    Returns
+    -------
+    Tally
+        Of n rows, as `classifications` has.
+    """
+    weights = np.ones(len(votes)) if weight is None else weight[votes.annotator]
+    size = len(classifications)
+    chosen = votes.label != NO_LABEL
+    row = classifications.rows_of(votes.task[chosen], votes.label[chosen])
+    of_row = {
+        stand: sums(row, weights[chosen] * (votes.vote[chosen] == stand), size) for stand in (YES, NO, UNSURE)
+    }
+    if votes.choice == "each":
+        return Tally(of_row[YES], of_row[NO], of_row[UNSURE])
+    skipped = sums(votes.task, weights * (~chosen & (votes.vote == UNSURE)), votes.n_tasks)[classifications.task]
+    submitted = _submitted(votes, weights)[classifications.task]
+    # What was neither chosen nor skipped was turned down; rounding must not leave a trace of a vote there.
+    no = submitted - of_row[YES] - skipped
+    return Tally(of_row[YES], np.where(no > 1e-9 * np.maximum(submitted, 1.0), no, 0.0), skipped)
+
+
+def _submitted(votes: Votes, weights: Floats) -> Floats:
+    """Weight of the submissions per task, each counted once however many labels it chose."""
+    if votes.choice == "single":
+        return sums(votes.task, weights, votes.n_tasks)
+    key = votes.task.astype(np.int64) * max(votes.n_annotators, 1) + votes.annotator
+    _, first = np.unique(key, return_index=True)
+    return sums(votes.task[first], weights[first], votes.n_tasks)

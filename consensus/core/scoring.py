@@ -1,0 +1,152 @@
+"""From votes to reports: the whole engine on one screen."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from consensus.core.arrays import Codes, Floats, Names
+from consensus.core.belief import Belief, Gold
+from consensus.core.classifications import Classifications, Listed, Tally, classify, tally
+from consensus.core.one_coin import fit_one_coin
+from consensus.core.policies import POLICIES, Evidence
+from consensus.core.reports import report_of
+from consensus.core.thresholds import Thresholds
+from consensus.core.two_coin import fit_two_coin
+from consensus.core.votes import NO, NO_LABEL, YES, Votes, spelled_out
+from consensus.errors import VotesError
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """The result, in columns.
+
+    Attributes
+    ----------
+    classifications : Classifications
+        n rows.
+    counts : Tally
+        Votes of yes, no and unsure, (n,) each.
+    confidence, posterior : (n,) float64
+        In [0, 1].
+    report : (n,) object
+        Name of a report or "".
+    trust : (n_annotators,) float64
+        Learned, or as set by hand.
+    votes_by_annotator : (n_annotators,) int32
+        Tasks (or, for choice "each", classifications) that an annotator said something of.
+    """
+
+    classifications: Classifications
+    counts: Tally
+    confidence: Floats
+    posterior: Floats
+    report: Names
+    trust: Floats
+    votes_by_annotator: Codes
+
+
+def score(
+    votes: Votes,
+    listed: Listed,
+    gold: Gold,
+    fixed_trust: Floats,
+    policy: str = "default",
+    thresholds: Thresholds | None = None,
+) -> Scored:
+    """Score every classification of one control.
+
+    Parameters
+    ----------
+    votes : Votes
+        One vote per annotator and classification (see `consensus.core.votes.latest`).
+    listed : Listed
+        Given labels and candidates; they are in the result with or without a vote.
+    gold : Gold
+        Known truth. It teaches trust; it is no vote and decides nothing by itself.
+    fixed_trust : (n_annotators,) float64
+        Trust set by hand, NaN where it is to be learned.
+    policy : str
+        A key of `consensus.core.policies.POLICIES`.
+    thresholds : Thresholds, optional
+        The policy's own by default.
+
+    Returns
+    -------
+    Scored
+
+    Raises
+    ------
+    VotesError
+        Where the policy is unknown or a trust set by hand is out of its range.
+    """
+    if policy not in POLICIES:
+        raise VotesError(f"policy {policy!r} is unknown; use one of {', '.join(POLICIES)}")
+    chosen = POLICIES[policy]
+    _check_trust(fixed_trust, votes, policy)
+    classifications = classify(votes, listed)
+    belief = believe(votes, classifications, gold, np.minimum(fixed_trust, 1.0))
+    trust = np.where(np.isnan(fixed_trust), belief.trust, fixed_trust)
+    counts = tally(votes, classifications)
+    evidence = Evidence(counts, tally(votes, classifications, trust), belief)
+    decision = chosen.decide(evidence, thresholds or chosen.thresholds)
+    return Scored(
+        classifications=classifications,
+        counts=counts,
+        confidence=decision.confidence,
+        posterior=belief.posterior,
+        report=report_of(decision, classifications.given),
+        trust=trust,
+        votes_by_annotator=_votes_by_annotator(votes),
+    )
+
+
+def believe(votes: Votes, classifications: Classifications, gold: Gold, fixed_trust: Floats) -> Belief:
+    """Fit the model that suits the kind of choice: one coin for many labels, two coins for yes and no.
+
+    A single choice between two labels is a yes or no to the first of them.
+    """
+    if votes.choice == "multiple":
+        return fit_two_coin(spelled_out(votes), classifications, gold, fixed_trust)
+    if votes.choice == "each":
+        return fit_two_coin(votes, classifications, gold, fixed_trust)
+    if votes.n_labels == 2:  # noqa: PLR2004  # two labels are one question
+        return _believe_pair(votes, classifications, gold, fixed_trust)
+    return fit_one_coin(votes, classifications, gold, fixed_trust)
+
+
+def _believe_pair(votes: Votes, classifications: Classifications, gold: Gold, fixed_trust: Floats) -> Belief:
+    answered = votes.rows(votes.label != NO_LABEL)
+    first = replace(
+        answered,
+        choice="each",
+        label=np.zeros_like(answered.label),
+        vote=np.where(answered.label == 0, YES, NO).astype(np.int8),
+    )
+    right = gold.right
+    question = Gold(gold.task[right], np.zeros_like(gold.label[right]), gold.label[right] == 0)
+    tasks = np.unique(classifications.task)
+    none = np.zeros_like(tasks)
+    asked = classify(first, Listed(tasks, none, np.zeros(len(tasks), dtype=bool)))
+    belief = fit_two_coin(first, asked, question, fixed_trust)
+    row = asked.rows_of(classifications.task, np.zeros_like(classifications.label))
+    of_first, is_first = belief.posterior[row], classifications.label == 0
+    return replace(belief, posterior=np.where(is_first, of_first, 1 - of_first), variance=belief.variance[row])
+
+
+def _check_trust(fixed_trust: Floats, votes: Votes, policy: str) -> None:
+    largest = POLICIES[policy].largest_trust
+    wrong = ~np.isnan(fixed_trust) & ~((fixed_trust >= 0) & (fixed_trust <= largest) & np.isfinite(fixed_trust))
+    if wrong.any():
+        position = int(np.flatnonzero(wrong)[0])
+        limits = f"between 0 and {largest:g}" if np.isfinite(largest) else "finite and not negative"
+        raise VotesError(
+            f"trust of annotator {votes.annotator_names[position]!r} is {fixed_trust[position]:g}; "
+            f"for policy {policy} it must be {limits}"
+        )
+
+
+def _votes_by_annotator(votes: Votes) -> Codes:
+    size = max(votes.n_annotators, 1)
+    key = votes.task.astype(np.int64) * size + votes.annotator
+    submissions = votes.annotator if votes.choice == "each" else (np.unique(key) % size).astype(np.int32)
+    return np.bincount(submissions, minlength=votes.n_annotators).astype(np.int32)

@@ -1,0 +1,176 @@
+"""Votes: the long table of who said what, in columns."""
+
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+
+from consensus.core.arrays import Codes, Flags, Names, Stands
+from consensus.errors import VotesError
+
+Choice = Literal["single", "multiple", "each"]
+"""How a row speaks: of one label among many, of some labels among many, or of itself alone."""
+
+YES, NO, UNSURE = np.int8(1), np.int8(-1), np.int8(0)
+NO_LABEL = np.int32(-1)
+"""The label of a submission that chose none: `UNSURE` when it was skipped, `NO` when nothing fitted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Votes:
+    """Votes on the classifications of one control.
+
+    With ``choice="each"`` a row is one vote on one (task, label). With ``"single"`` and ``"multiple"``
+    a row is a label that an annotator chose (yes); no to the control's other labels is implied and takes
+    no room, and a submission without a chosen label is one row with label `NO_LABEL`.
+
+    Attributes
+    ----------
+    choice : {"single", "multiple", "each"}
+    task, annotator, label : (n_rows,) int32
+        Codes: positions in the names below; `label` may be `NO_LABEL`.
+    vote : (n_rows,) int8
+        `YES` (1), `NO` (-1) or `UNSURE` (0).
+    task_names, annotator_names, label_names : (n_tasks,), (n_annotators,), (n_labels,) object
+    """
+
+    choice: Choice
+    task: Codes
+    annotator: Codes
+    label: Codes
+    vote: Stands
+    task_names: Names
+    annotator_names: Names
+    label_names: Names
+
+    def __post_init__(self) -> None:
+        """Refuse columns that cannot belong together.
+
+        Raises
+        ------
+        VotesError
+            Where columns differ in length, or a code or a vote is out of its range.
+        """
+        if self.choice not in get_args(Choice):
+            raise VotesError(f"choice is {self.choice!r}; use one of {', '.join(get_args(Choice))}")
+        lengths = {column: len(getattr(self, column)) for column in ("task", "annotator", "label", "vote")}
+        if len(set(lengths.values())) != 1:
+            raise VotesError(f"the columns of the votes differ in length: {lengths}")
+        for column in ("task", "annotator", "label"):
+            codes, names = getattr(self, column), getattr(self, f"{column}_names")
+            lowest = NO_LABEL if column == "label" and self.choice != "each" else 0
+            if codes.size and (codes.min() < lowest or codes.max() >= len(names)):
+                raise VotesError(f"a code of column {column!r} lies outside its {len(names)} names")
+        if self.vote.size and (self.vote.min() < NO or self.vote.max() > YES):
+            raise VotesError("a vote is neither yes (1), no (-1) nor unsure (0)")
+
+    def __len__(self) -> int:
+        return len(self.task)
+
+    @property
+    def n_tasks(self) -> int:
+        """Number of tasks, voted on or not."""
+        return len(self.task_names)
+
+    @property
+    def n_annotators(self) -> int:
+        """Number of annotators."""
+        return len(self.annotator_names)
+
+    @property
+    def n_labels(self) -> int:
+        """Number of labels of the control."""
+        return len(self.label_names)
+
+    def rows(self, chosen: Flags | Codes) -> "Votes":
+        """Return the votes of some rows, a mask or positions; the names stay."""
+        return replace(
+            self,
+            task=self.task[chosen],
+            annotator=self.annotator[chosen],
+            label=self.label[chosen],
+            vote=self.vote[chosen],
+        )
+
+
+def encode(values: "list[str] | Names", known: "list[str] | Names" = ()) -> tuple[Codes, Names]:  # type: ignore[assignment]
+    """Turn names into codes.
+
+    Parameters
+    ----------
+    values : (n,) str
+    known : (m,) str, optional
+        Names that get the first codes, in this order, whether they occur or not.
+
+    Returns
+    -------
+    codes : (n,) int32
+    names : (n_names,) object
+        The known names, then the others in order of appearance.
+
+    Examples
+    --------
+    >>> codes, names = encode(["b", "a", "b"], known=["a"])
+    >>> codes.tolist(), names.tolist()
+    ([1, 0, 1], ['a', 'b'])
+    """
+    positions = {name: position for position, name in enumerate(known)}
+    codes = np.fromiter(
+        (positions.setdefault(value, len(positions)) for value in values), np.int32, count=len(values)
+    )
+    names = np.empty(len(positions), dtype=object)
+    names[:] = list(positions)
+    return codes, names
+
+
+def latest(votes: Votes) -> tuple[Votes, int]:
+    """Keep an annotator's last vote on each classification.
+
+    In a single-choice control a later choice replaces the earlier one of the same annotator and task.
+
+    Returns
+    -------
+    votes : Votes
+        In the order of the rows that stayed.
+    n_replaced : int
+        How many rows were replaced by a later one.
+    """
+    columns = (
+        [votes.task, votes.annotator] if votes.choice == "single" else [votes.task, votes.annotator, votes.label]
+    )
+    order = np.lexsort(columns)  # stable: rows of one key stay in order of appearance
+    same = np.ones(max(len(votes) - 1, 0), dtype=bool)
+    for column in columns:
+        same &= column[order][1:] == column[order][:-1]
+    keep = np.sort(order[np.append(~same, True)[: len(votes)]])
+    return votes.rows(keep.astype(np.int32)), len(votes) - len(keep)
+
+
+def spelled_out(votes: Votes) -> Votes:
+    """Write a multiple-choice control's implied votes out, one row per submission and label.
+
+    Parameters
+    ----------
+    votes : Votes
+        Of choice "multiple".
+
+    Returns
+    -------
+    Votes
+        Of choice "each": yes where a label was chosen, no where it was not, unsure on every label
+        where the task was skipped.
+    """
+    submission_key = votes.task.astype(np.int64) * max(votes.n_annotators, 1) + votes.annotator
+    keys, submission = np.unique(submission_key, return_inverse=True)
+    vote = np.full((len(keys), votes.n_labels), NO)
+    chosen = votes.label != NO_LABEL
+    vote[submission[(~chosen) & (votes.vote == UNSURE)]] = UNSURE
+    vote[submission[chosen], votes.label[chosen]] = votes.vote[chosen]
+    return replace(
+        votes,
+        choice="each",
+        task=np.repeat((keys // max(votes.n_annotators, 1)).astype(np.int32), votes.n_labels),
+        annotator=np.repeat((keys % max(votes.n_annotators, 1)).astype(np.int32), votes.n_labels),
+        label=np.tile(np.arange(votes.n_labels, dtype=np.int32), len(keys)),
+        vote=vote.ravel(),
+    )
