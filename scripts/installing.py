@@ -1,0 +1,191 @@
+"""Complete environments side by side, with progress, one lock each and an error that says what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from environments import INSTALLING, STAMP, State, read_stamp, state, write_stamp
+from progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from environments import Environment
+
+    Then = Callable[[Callable[[str], None], threading.Event], None]
+
+PIP_OPTIONS = ("--no-compile", "--no-input", "--progress-bar=off", "--disable-pip-version-check")
+REMEDY = (
+    "Check that this machine reaches the Python package index (`pip config list` shows pip's settings)"
+    " and has free disk space, then run the same command again: what was downloaded is kept."
+)
+
+
+class InstallError(Exception):
+    """An environment could not be made; the message says why and what to do."""
+
+
+class Installation(threading.Thread):
+    """One environment being completed, in a thread of its own.
+
+    Parameters
+    ----------
+    environment
+        What to complete.
+    then
+        Called once it is complete, with a function that shows a line and an event that asks it to stop.
+    """
+
+    def __init__(self, environment: Environment, then: Then | None = None) -> None:
+        super().__init__(name=environment.folder.name, daemon=True)
+        self.environment = environment
+        self.line = "looking"
+        self.error: Exception | None = None
+        self.began = time.monotonic()
+        self.seconds: float | None = None
+        self._then = then
+        self._cancelled = threading.Event()
+        self._child: subprocess.Popen[str] | None = None
+
+    def run(self) -> None:
+        """Complete the environment; what goes wrong is kept in `error`."""
+        try:
+            if state(self.environment) is not State.COMPLETE:
+                with self._lock():
+                    self._complete()
+            if self._then is not None and not self._cancelled.is_set():
+                self._then(self._say, self._cancelled)
+            self.line = "complete"
+        except Exception as error:  # noqa: BLE001 - raised again in the main thread
+            self.error = error
+            self.line = "failed"
+        self.seconds = time.monotonic() - self.began
+
+    def cancel(self) -> None:
+        """Stop what is running, at once."""
+        self._cancelled.set()
+        child = self._child
+        if child is not None and child.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+
+    def _say(self, line: str) -> None:
+        self.line = line
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        cache = self.environment.folder.parent / ".cache"
+        cache.mkdir(exist_ok=True)
+        with (cache / f"{self.environment.folder.name.strip('.')}.lock").open("w") as lock:
+            while not self._cancelled.is_set():
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    self.line = "another run is working on it; waiting"
+                    time.sleep(0.5)
+            yield
+
+    def _complete(self) -> None:
+        found = state(self.environment)
+        if found is State.COMPLETE or self._cancelled.is_set():
+            return
+        folder = self.environment.folder
+        if found is State.BROKEN and folder.exists():
+            self.line = "removing what an earlier run left unusable"
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        extras = self.environment.extras | set((read_stamp(self.environment) or {}).get("extras", ()))
+        (folder / STAMP).unlink(missing_ok=True)
+        (folder / INSTALLING).touch()
+        if found is State.BROKEN:
+            self.line = "making an empty environment"
+            self._call([_base_python(), "-m", "venv", str(folder)])
+        pip = [str(self.environment.python), "-m", "pip", "install", *PIP_OPTIONS]
+        pins = ["--constraint", str(self.environment.constraints)]
+        self._call([*pip, *pins, *self.environment.requirement(extras)])
+        write_stamp(self.environment, extras)
+        (folder / INSTALLING).unlink()
+
+    def _call(self, command: Sequence[str]) -> None:
+        lines: list[str] = []
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        ) as child:
+            self._child = child
+            if self._cancelled.is_set():
+                self.cancel()
+            for line in child.stdout or ():
+                lines.append(line.strip())
+                self.line = lines[-1] or self.line
+        if self._cancelled.is_set():
+            raise InstallError("interrupted")
+        if child.returncode != 0:
+            if not any(line.startswith("Installing collected") for line in lines):
+                self._nothing_was_changed(command)
+            raise InstallError(f"{self.name} could not be made: {essential(lines)}\n{REMEDY}")
+
+    def _nothing_was_changed(self, command: Sequence[str]) -> None:
+        """Leave no mark of an interrupted install where pip gave up before it installed anything."""
+        if "pip" in command:
+            (self.environment.folder / INSTALLING).unlink(missing_ok=True)
+
+
+def essential(lines: Sequence[str]) -> str:
+    """Pick the line of a failed command's output that says what went wrong.
+
+    >>> essential(["Collecting x", "WARNING: Retrying: no such host", "ERROR: No match"])
+    'ERROR: No match (Retrying: no such host)'
+    """
+    errors = [line for line in lines if line.lower().startswith("error")]
+    network = [line for line in lines if "connection broken" in line or "Retrying" in line]
+    said = errors[-1] if errors else next((line for line in reversed(lines) if line), "no output")
+    return f"{said} ({network[-1].removeprefix('WARNING: ')})" if network else said
+
+
+def ensure(environments: Sequence[Environment], then: Mapping[str, Then] | None = None) -> None:
+    """Complete environments side by side and show how far each is; end the program where one fails.
+
+    Parameters
+    ----------
+    environments
+        What is needed.
+    then
+        What to call once the environment in a folder of that name is complete.
+    """
+    running = [Installation(each, (then or {}).get(each.folder.name)) for each in environments]
+    progress = Progress(sys.stdout)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        for installation in running:
+            installation.start()
+        while any(each.is_alive() for each in running) and not any(each.error for each in running):
+            # Not join(): interrupted, it may take a thread that still runs for one that has ended.
+            time.sleep(0.1)
+            progress.show(running)
+    except KeyboardInterrupt:
+        sys.exit("\nInterrupted. The next run makes good what this one left unfinished.")
+    finally:
+        for installation in running:
+            installation.cancel()
+        for installation in running:
+            installation.join()
+        progress.end(running)
+        signal.signal(signal.SIGTERM, before)
+    for installation in running:
+        if installation.error is not None and str(installation.error) != "interrupted":
+            sys.exit(f"\n{installation.error}")
+
+
+def _base_python() -> str:
+    """The interpreter outside any environment: what we rebuild may be the one that runs this."""
+    return getattr(sys, "_base_executable", None) or sys.executable

@@ -1,0 +1,161 @@
+"""Start a real Label Studio without a browser, on a port and a folder of its own, and stop it again.
+
+Its first start migrates an empty database for a minute. That is done once, into a template under `.cache/`;
+each start copies the template. Standard library only: the demo prepares the template while ours is installed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from environments import CACHE, LABEL_STUDIO_VERSION, label_studio
+from servers import Server, ServerError, free_port
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+FIRST_START_SECONDS = 600.0
+START_SECONDS = 120.0
+SERVING = re.compile(r"Starting development server at (http://\S+:\d+)/")
+OURS_ALONE = ("LABEL_STUDIO_", "DJANGO_", "POSTGRE_", "DATABASE_", "ML_", "SSRF_", "SENTRY_")
+"""Settings of another Label Studio that may lie in the environment; they must not reach this one."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """The administrator that a first start makes."""
+
+    email: str
+    password: str = field(repr=False)
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class LabelStudio:
+    """A running Label Studio.
+
+    Attributes
+    ----------
+    url
+        Its address, without a slash at the end.
+    account
+        Its administrator; the token is a legacy token.
+    server
+        The running program.
+    """
+
+    url: str
+    account: Account
+    server: Server
+
+    def stop(self) -> None:
+        """End it and everything that it started."""
+        self.server.stop()
+
+
+def start(folder: Path, port: int | None = None) -> LabelStudio:
+    """Start a fresh Label Studio in a folder that does not exist yet.
+
+    Parameters
+    ----------
+    folder
+        Gets the database, the uploaded files and the log.
+    port
+        A port of 127.0.0.1 that is free, or None for any.
+
+    Raises
+    ------
+    ServerError
+        Where it does not answer in time; the message holds the end of its log.
+    """
+    template = prepare_template()
+    shutil.copytree(template / "base", folder)
+    account = Account(**json.loads((template / "account.json").read_text(encoding="utf-8")))
+    return _launch(folder, account, port=port, seconds=START_SECONDS)
+
+
+def prepare_template(
+    say: Callable[[str], None] = lambda _line: None, cancelled: threading.Event | None = None
+) -> Path:
+    """Migrate an empty database with a random administrator, unless an earlier run has done so."""
+    template = CACHE / f"label-studio-{LABEL_STUDIO_VERSION}"
+    if template.exists():
+        return template
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / "label-studio-template.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not template.exists():
+            say("first start: migrating the database (once)")
+            for interrupted in CACHE.glob("label-studio-building-*"):
+                shutil.rmtree(interrupted, ignore_errors=True)
+            building = Path(tempfile.mkdtemp(prefix="label-studio-building-", dir=CACHE))
+            try:
+                _build(building, cancelled)
+                building.rename(template)
+            finally:
+                shutil.rmtree(building, ignore_errors=True)
+    return template
+
+
+def _build(folder: Path, cancelled: threading.Event | None) -> None:
+    account = Account("admin@example.com", secrets.token_urlsafe(12), secrets.token_hex(20))
+    with os.fdopen(os.open(folder / "account.json", os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        json.dump(asdict(account), file)
+    (folder / "base").mkdir(mode=0o700)
+    _launch(folder / "base", account, port=None, seconds=FIRST_START_SECONDS, cancelled=cancelled).stop()
+    (folder / "base" / "log").unlink()
+
+
+def _launch(
+    folder: Path,
+    account: Account,
+    *,
+    port: int | None,
+    seconds: float,
+    cancelled: threading.Event | None = None,
+) -> LabelStudio:
+    command = [str(label_studio().program("label-studio")), "start", "--no-browser"]
+    command += ["--internal-host", "127.0.0.1", "--port", str(port or free_port())]
+    server = Server("Label Studio", command, settings(folder, account), folder / "log")
+    with contextlib.ExitStack() as undo:
+        undo.callback(server.stop)
+        # It moves to the next port by itself where its own is taken: what it says is where it is.
+        url = server.wait_for_line(SERVING, seconds, cancelled)
+        server.wait_for_answer(f"{url}/health", seconds, cancelled)
+        if port is not None and not url.endswith(f":{port}"):
+            raise ServerError(f"Port {port} was taken while Label Studio started; choose another one.")
+        undo.pop_all()
+    return LabelStudio(url, account, server)
+
+
+def settings(folder: Path, account: Account) -> dict[str, str]:
+    """Environment variables of a Label Studio that keeps to its folder and calls nobody."""
+    outside = {key: value for key, value in os.environ.items() if not key.startswith(OURS_ALONE)}
+    return outside | {
+        "PYTHONUNBUFFERED": "1",
+        "XDG_CONFIG_HOME": str(folder / "config"),
+        "LABEL_STUDIO_BASE_DATA_DIR": str(folder),
+        "LABEL_STUDIO_USERNAME": account.email,
+        "LABEL_STUDIO_PASSWORD": account.password,
+        "LABEL_STUDIO_USER_TOKEN": account.token,
+        "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
+        "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
+        # An ML backend on this machine is refused unless both are off.
+        "ML_BLOCK_LOCAL_IP": "false",
+        "SSRF_PROTECTION_ENABLED": "false",
+        "COLLECT_ANALYTICS": "false",
+        "SENTRY_DSN": "",
+        "FRONTEND_SENTRY_DSN": "",
+        "LATEST_VERSION_CHECK": "false",
+    }

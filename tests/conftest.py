@@ -1,0 +1,90 @@
+"""Real parts for the tests: a Label Studio, a PostgreSQL, a browser, the crowds of published data sets."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import browser
+import label_studio_server
+import pytest
+import sqlalchemy
+from label_studio_sdk import LabelStudio
+from sqlalchemy.pool import NullPool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class RunningLabelStudio:
+    """A real Label Studio with an administrator."""
+
+    url: str
+    api_key: str = field(repr=False)
+    email: str
+    password: str = field(repr=False)
+
+    def client(self) -> LabelStudio:
+        """A client of the SDK that acts as the administrator."""
+        return LabelStudio(base_url=self.url, api_key=self.api_key)
+
+
+@pytest.fixture(scope="session")
+def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLabelStudio]:
+    """A real Label Studio, started once for all tests: every test makes projects of its own in it."""
+    running = label_studio_server.start(tmp_path_factory.mktemp("label-studio") / "base")
+    account = running.account
+    yield RunningLabelStudio(running.url, account.token, account.email, account.password)
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """SQLAlchemy URL of a real PostgreSQL's first database, started once for all tests."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pgserver's own, about a machine without XDG_RUNTIME_DIR
+        import pgserver  # noqa: PLC0415 - its import warns
+
+        server = pgserver.get_server(tempfile.mkdtemp(prefix="postgres-"), cleanup_mode="delete")
+    yield server.get_uri().replace("postgresql://", "postgresql+psycopg2://", 1)
+    server.cleanup()
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def postgres_database_url(postgres_url: str) -> Iterator[str]:
+    """SQLAlchemy URL of an empty PostgreSQL database that is this test's alone."""
+    name = f"test_{next(_numbers)}"
+    engine = sqlalchemy.create_engine(postgres_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text(f"CREATE DATABASE {name}"))
+    yield sqlalchemy.make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """Path of the system's Chromium or Chrome."""
+    path = browser.find()
+    if path is None:
+        pytest.skip("no chromium or google-chrome on the PATH")
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of published data sets with several annotators, beside this repository on some machines."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no folder {folder.relative_to(ROOT.parent)} beside the repository")
+    return folder

@@ -1,0 +1,275 @@
+"""Environments are completed, repaired and left alone as their stamps say; pip is a small fake here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import environments
+import installing
+import pytest
+from environments import INSTALLING, STAMP, Environment, State, state
+
+if TYPE_CHECKING:
+    import threading
+
+SCRIPTS = Path(environments.__file__).parent
+
+FAKE_PYTHON = """\
+#!/bin/sh
+# Stands for a Python with venv and pip; `pip.sh` beside the repository says what pip does.
+case "$1 $2" in
+"-m venv") mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && echo venv >> {root}/calls ;;
+"-m pip") shift 3; echo "pip $*" >> {root}/calls; . {root}/pip.sh ;;
+*) echo 3.11 ;;
+esac
+"""
+
+
+class Repository:
+    """A repository in a temporary folder whose pip is a shell script."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "scripts").mkdir()
+        self.write_project(dependency="numpy")
+        self.write_pins("numpy==2.0")
+        (root / "scripts" / "label-studio-constraints.txt").write_text("Django==5.2\n")
+        self.python = root / "python"
+        self.python.write_text(FAKE_PYTHON.format(root=root))
+        self.python.chmod(0o755)
+        self.pip_does("echo Successfully installed everything")
+
+    def write_project(self, *, dependency: str, line_length: int = 110) -> None:
+        text = f'[project]\ndependencies = ["{dependency}"]\n[tool.ruff]\nline-length = {line_length}\n'
+        (self.root / "pyproject.toml").write_text(text)
+
+    def write_pins(self, *lines: str) -> None:
+        (self.root / "constraints.txt").write_text("\n".join(lines))
+
+    def pip_does(self, script: str) -> None:
+        (self.root / "pip.sh").write_text(textwrap.dedent(script) + "\n")
+
+    def ours(self, *extras: str) -> Environment:
+        return environments.ours(*extras, root=self.root)
+
+    @property
+    def calls(self) -> list[str]:
+        path = self.root / "calls"
+        return path.read_text().splitlines() if path.exists() else []
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    """A repository whose environments are made by the fake Python."""
+    made = Repository(tmp_path)
+    monkeypatch.setattr(installing, "_base_python", lambda: str(made.python))
+    return made
+
+
+def test_a_missing_environment_is_made(repository: Repository) -> None:
+    """An empty environment is made, pip fills it under the pins, and the stamp says so."""
+    wanted = repository.ours("ml", "test")
+    installing.ensure([wanted])
+    assert repository.calls[0] == "venv"
+    assert f"--constraint {repository.root}/constraints.txt" in repository.calls[1]
+    assert repository.calls[1].endswith(f"--editable {repository.root}[ml,test]")
+    assert state(wanted) is State.COMPLETE
+
+
+def test_a_complete_environment_is_left_alone(repository: Repository) -> None:
+    """The second run calls neither venv nor pip."""
+    installing.ensure([repository.ours("ml")])
+    before = repository.calls
+    installing.ensure([repository.ours("ml")])
+    assert repository.calls == before
+
+
+def test_more_extras_than_asked_for_are_enough(repository: Repository) -> None:
+    """The demo takes the environment of the tests as it is."""
+    installing.ensure([repository.ours("ml", "test")])
+    assert state(repository.ours("ml")) is State.COMPLETE
+    assert state(repository.ours("ml", "docs")) is State.UNFINISHED
+
+
+def test_extras_of_earlier_runs_are_kept(repository: Repository) -> None:
+    """A new pin does not take the tests' packages out of the stamp when the demo runs."""
+    installing.ensure([repository.ours("ml", "test")])
+    repository.write_pins("numpy==2.1")
+    installing.ensure([repository.ours("ml")])
+    assert repository.calls[-1].endswith("[ml,test]")
+    assert state(repository.ours("test")) is State.COMPLETE
+
+
+@pytest.mark.parametrize("change", ["pins", "project"])
+def test_another_pin_or_dependency_calls_pip_again(repository: Repository, change: str) -> None:
+    """What is installed depends on the pins and on the project's dependencies."""
+    installing.ensure([repository.ours("ml")])
+    if change == "pins":
+        repository.write_pins("numpy==2.1")
+    else:
+        repository.write_project(dependency="scipy")
+    assert state(repository.ours("ml")) is State.UNFINISHED
+
+
+def test_settings_of_other_tools_do_not_matter(repository: Repository) -> None:
+    """A longer line for the linter is no reason to call pip."""
+    installing.ensure([repository.ours("ml")])
+    repository.write_project(dependency="numpy", line_length=120)
+    assert state(repository.ours("ml")) is State.COMPLETE
+
+
+def test_an_environment_made_by_hand_is_completed_and_kept(repository: Repository) -> None:
+    """Without a stamp pip is asked once; what is there is not thrown away."""
+    wanted = repository.ours("ml")
+    subprocess.run([repository.python, "-m", "venv", wanted.folder], check=True)
+    (wanted.folder / "kept").touch()
+    installing.ensure([wanted])
+    assert (wanted.folder / "kept").exists()
+    assert state(wanted) is State.COMPLETE
+
+
+def test_an_interrupted_install_is_rebuilt(repository: Repository) -> None:
+    """A killed pip leaves a mark; the next run starts from an empty folder."""
+    wanted = repository.ours("ml")
+    repository.pip_does(f"touch {wanted.folder}/half; kill -9 $$")
+    with pytest.raises(SystemExit, match=r"\.venv could not be made"):
+        installing.ensure([wanted])
+    assert state(wanted) is State.UNFINISHED or state(wanted) is State.BROKEN
+    repository.pip_does(f"echo Installing collected packages; touch {wanted.folder}/half; exit 1")
+    with pytest.raises(SystemExit):
+        installing.ensure([wanted])
+    assert (wanted.folder / INSTALLING).exists()
+    assert state(wanted) is State.BROKEN
+    repository.pip_does("true")
+    installing.ensure([wanted])
+    assert not (wanted.folder / "half").exists()
+    assert state(wanted) is State.COMPLETE
+
+
+def test_a_moved_repository_rebuilds(repository: Repository) -> None:
+    """Programs in an environment name its folder; one that was copied elsewhere is not complete."""
+    wanted = repository.ours("ml")
+    installing.ensure([wanted])
+    stamp = json.loads((wanted.folder / STAMP).read_text())
+    (wanted.folder / STAMP).write_text(json.dumps(stamp | {"folder": "/elsewhere/.venv"}))
+    assert state(wanted) is State.BROKEN
+
+
+def test_an_unreadable_stamp_asks_pip(repository: Repository) -> None:
+    """Half a stamp is no stamp."""
+    wanted = repository.ours("ml")
+    installing.ensure([wanted])
+    (wanted.folder / STAMP).write_text('{"fingerprint": "')
+    assert state(wanted) is State.UNFINISHED
+
+
+def test_an_environment_whose_python_is_gone_is_rebuilt(repository: Repository) -> None:
+    """An upgraded system takes the interpreter away; the environment is made anew."""
+    wanted = repository.ours("ml")
+    installing.ensure([wanted])
+    wanted.python.unlink()
+    assert state(wanted) is State.BROKEN
+    installing.ensure([wanted])
+    assert state(wanted) is State.COMPLETE
+
+
+def test_without_a_network_the_message_says_what_to_do(repository: Repository) -> None:
+    """Pip's essential line and the remedy are shown; the environment can be completed later."""
+    repository.pip_does(
+        """
+        echo "WARNING: Retrying (Retry(total=4)) after connection broken by 'name resolution failed': /x/"
+        echo "ERROR: Could not find a version that satisfies the requirement setuptools>=77"
+        echo "ERROR: No matching distribution found for setuptools>=77"
+        exit 1
+        """
+    )
+    wanted = repository.ours("ml")
+    with pytest.raises(SystemExit) as stopped:
+        installing.ensure([wanted])
+    message = str(stopped.value)
+    assert "No matching distribution found for setuptools>=77" in message
+    assert "name resolution failed" in message
+    assert "run the same command again" in message
+    assert state(wanted) is State.UNFINISHED
+
+
+def test_one_failure_stops_the_other_install(repository: Repository) -> None:
+    """Nobody waits for the second environment once the first one has failed."""
+    repository.pip_does('case "$*" in *label-studio*) exit 1;; *) sleep 60;; esac')
+    began = time.monotonic()
+    with pytest.raises(SystemExit, match=r"\.venv-label-studio could not be made"):
+        installing.ensure([repository.ours("ml"), environments.label_studio(repository.root)])
+    assert time.monotonic() - began < 20
+
+
+def test_two_runs_install_once(repository: Repository) -> None:
+    """The second of two runs at the same time waits for the first and finds the work done."""
+    repository.pip_does("sleep 1")
+    runs = [installing.Installation(repository.ours("ml")) for _ in range(2)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    assert [run.error for run in runs] == [None, None]
+    assert [call.split()[0] for call in repository.calls] == ["venv", "pip"]
+
+
+def test_what_follows_an_install_runs_after_it(repository: Repository) -> None:
+    """A step that needs the environment gets it complete."""
+    seen = []
+    wanted = repository.ours("ml")
+
+    def look(_say: object, _cancelled: threading.Event) -> None:
+        seen.append(state(wanted))
+
+    installing.ensure([wanted], then={".venv": look})
+    assert seen == [State.COMPLETE]
+
+
+def test_ctrl_c_leaves_no_pip_and_no_traceback(repository: Repository) -> None:
+    """Interrupted in the middle, the command ends in plain words and its pip is gone."""
+    repository.pip_does(f"echo $$ > {repository.root}/pip.pid; exec sleep 60")
+    program = (
+        "import environments, installing, pathlib\n"
+        f"installing._base_python = lambda: {str(repository.python)!r}\n"
+        f"installing.ensure([environments.ours('ml', root=pathlib.Path({str(repository.root)!r}))])\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    pid_file = repository.root / "pip.pid"
+    while not (pid_file.exists() and pid_file.read_text().strip()):
+        assert child.poll() is None
+        time.sleep(0.05)
+    child.terminate()
+    _, said = child.communicate(timeout=20)
+    assert child.returncode == 1
+    assert "Interrupted" in said
+    assert "Traceback" not in said
+    assert not Path(f"/proc/{pid_file.read_text().strip()}").exists()
+    assert state(repository.ours("ml")) is State.BROKEN
+
+
+@pytest.mark.parametrize("script", ["environments.py", "test.py"])
+def test_an_older_python_is_refused_in_plain_words(script: str, tmp_path: Path) -> None:
+    """Python 3.10 gets one line that names the version that is needed."""
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.version_info = (3, 10, 4, 'final', 0)\n")
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / script],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "Python 3.11 or newer is needed; this is Python 3.10.\n"
