@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import tempfile
 import warnings
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import browser
+import httpx
 import label_studio_server
 import pytest
 import sqlalchemy
@@ -31,9 +33,12 @@ class RunningLabelStudio:
     email: str
     password: str = field(repr=False)
 
+    _open: contextlib.ExitStack = field(repr=False)
+
     def client(self) -> LabelStudio:
-        """A client of the SDK that acts as the administrator."""
-        return LabelStudio(base_url=self.url, api_key=self.api_key)
+        """A client of the SDK that acts as the administrator; its connections are closed at the end."""
+        connections = self._open.enter_context(httpx.Client(timeout=60, follow_redirects=True))
+        return LabelStudio(base_url=self.url, api_key=self.api_key, httpx_client=connections)
 
 
 @pytest.fixture(scope="session")
@@ -41,8 +46,9 @@ def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLa
     """A real Label Studio, started once for all tests: every test makes projects of its own in it."""
     running = label_studio_server.start(tmp_path_factory.mktemp("label-studio") / "base")
     account = running.account
-    yield RunningLabelStudio(running.url, account.token, account.email, account.password)
-    running.stop()
+    with contextlib.ExitStack() as ending:
+        ending.callback(running.stop)
+        yield RunningLabelStudio(running.url, account.token, account.email, account.password, ending)
 
 
 @pytest.fixture(scope="session")
