@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
-from consensus.core.arrays import Codes, Flags, Names, Stands
+from consensus.core.arrays import Codes, Flags, Keys, Names, Stands
 from consensus.errors import VotesError
 
 Choice = Literal["single", "multiple", "each"]
@@ -49,7 +50,8 @@ class Votes:
         Raises
         ------
         VotesError
-            Where columns differ in length, or a code or a vote is out of its range.
+            Where columns differ in length, a code or a vote is out of its range, or a vote does not suit
+            its label.
         """
         if self.choice not in get_args(Choice):
             raise VotesError(f"choice is {self.choice!r}; use one of {', '.join(get_args(Choice))}")
@@ -63,6 +65,11 @@ class Votes:
                 raise VotesError(f"a code of column {column!r} lies outside its {len(names)} names")
         if self.vote.size and (self.vote.min() < NO or self.vote.max() > YES):
             raise VotesError("a vote is neither yes (1), no (-1) nor unsure (0)")
+        if self.choice != "each" and ((self.label == NO_LABEL) == (self.vote == YES)).any():
+            raise VotesError(
+                f"with choice {self.choice!r} a label is chosen with yes (1), and a submission without a label "
+                "is no (-1) or unsure (0)"
+            )
 
     def __len__(self) -> int:
         return len(self.task)
@@ -114,7 +121,7 @@ def encode(values: "list[str] | Names", known: "list[str] | Names" = ()) -> tupl
     >>> codes.tolist(), names.tolist()
     ([1, 0, 1], ['a', 'b'])
     """
-    positions = {name: position for position, name in enumerate(known)}
+    positions = {name: position for position, name in enumerate(dict.fromkeys(known))}
     codes = np.fromiter(
         (positions.setdefault(value, len(positions)) for value in values), np.int32, count=len(values)
     )
@@ -126,7 +133,9 @@ def encode(values: "list[str] | Names", known: "list[str] | Names" = ()) -> tupl
 def latest(votes: Votes) -> tuple[Votes, int]:
     """Keep an annotator's last vote on each classification.
 
-    In a single-choice control a later choice replaces the earlier one of the same annotator and task.
+    In a single-choice control a later choice replaces the earlier one of the same annotator and task. In a
+    multiple-choice control a submission without a label replaces all earlier rows, and any later label
+    replaces it.
 
     Returns
     -------
@@ -138,12 +147,31 @@ def latest(votes: Votes) -> tuple[Votes, int]:
     columns = (
         [votes.task, votes.annotator] if votes.choice == "single" else [votes.task, votes.annotator, votes.label]
     )
+    stays = _not_contradicted(votes) if votes.choice == "multiple" else np.arange(len(votes))
+    columns = [column[stays] for column in columns]
     order = np.lexsort(columns)  # stable: rows of one key stay in order of appearance
-    same = np.ones(max(len(votes) - 1, 0), dtype=bool)
+    same = np.ones(max(len(stays) - 1, 0), dtype=bool)
     for column in columns:
         same &= column[order][1:] == column[order][:-1]
-    keep = np.sort(order[np.append(~same, True)[: len(votes)]])
+    keep = stays[np.sort(order[np.append(~same, True)[: len(stays)]])]
     return votes.rows(keep.astype(np.int32)), len(votes) - len(keep)
+
+
+def _not_contradicted(votes: Votes) -> NDArray[np.intp]:
+    """Rows of a multiple-choice control that no later one of the same submission makes untrue."""
+    _, submission = np.unique(_submission_keys(votes), return_inverse=True)
+    row = np.arange(len(votes))
+    empty = votes.label == NO_LABEL
+    last, last_empty = np.full((2, len(votes)), -1)
+    np.maximum.at(last, submission, row)
+    np.maximum.at(last_empty, submission[empty], row[empty])
+    of_row = last_empty[submission]
+    return np.flatnonzero((row > of_row) | ((row == of_row) & (row == last[submission])))
+
+
+def _submission_keys(votes: Votes) -> Keys:
+    """(n_rows,) int64: task and annotator packed into one number."""
+    return votes.task.astype(np.int64) * max(votes.n_annotators, 1) + votes.annotator
 
 
 def spelled_out(votes: Votes) -> Votes:
@@ -160,8 +188,7 @@ def spelled_out(votes: Votes) -> Votes:
         Of choice "each": yes where a label was chosen, no where it was not, unsure on every label
         where the task was skipped.
     """
-    submission_key = votes.task.astype(np.int64) * max(votes.n_annotators, 1) + votes.annotator
-    keys, submission = np.unique(submission_key, return_inverse=True)
+    keys, submission = np.unique(_submission_keys(votes), return_inverse=True)
     vote = np.full((len(keys), votes.n_labels), NO)
     chosen = votes.label != NO_LABEL
     vote[submission[(~chosen) & (votes.vote == UNSURE)]] = UNSURE
