@@ -9,6 +9,9 @@ from consensus.core.arrays import Floats
 WEAKEST, STRONGEST = 2.0, 200.0
 """Bounds of the population's strength in votes: never ignored, never deaf to an annotator's own votes."""
 
+ROUNDING = 1e-9
+"""What rounding may add to a sum of votes: one vote each tells nothing of how annotators differ."""
+
 
 @dataclass(frozen=True)
 class Population:
@@ -58,7 +61,7 @@ def population_of(hits: Floats, votes: Floats, *, expected: float) -> Population
     """
     total = float(votes.sum())
     mean = float(np.clip((hits.sum() + 2 * expected) / (total + 2), 0.01, 0.99))
-    busy = votes >= 1
+    busy = votes > 1 - ROUNDING
     if busy.sum() <= 1:
         return Population(mean, 2 * WEAKEST)
     rate = np.clip(hits[busy] / votes[busy], 0.0, 1.0)
@@ -69,6 +72,6 @@ def population_of(hits: Floats, votes: Floats, *, expected: float) -> Population
     variance = mean * (1 - mean)
     # E[observed] = variance * (noise_per_rate + between * (sum of w(1 - w) - noise_per_rate)): solve for between.
     room = float(weight @ (1 - weight)) - noise_per_rate
-    between = (observed / variance - noise_per_rate) / room if room > 0 else 0.0
+    between = (observed / variance - noise_per_rate) / room if room > ROUNDING else 0.0
     strength = 1 / between - 1 if between > 0 else STRONGEST
     return Population(mean, float(np.clip(strength, WEAKEST, STRONGEST)))

@@ -39,8 +39,9 @@ def wilson_interval(positive: Floats, total: Floats, z: float = Z95) -> tuple[Fl
     some = total > 0
     trials = np.where(some, total, 1.0)
     share = np.clip(positive / trials, 0.0, 1.0)
-    spread = z * np.sqrt(share * (1 - share) / trials + (z / (2 * trials)) ** 2)
-    centre, scale = share + z**2 / (2 * trials), 1 + z**2 / trials
+    # Numerators and denominator times the trials, so that few trials do not overflow.
+    centre, scale = share * trials + z**2 / 2, trials + z**2
+    spread = z * np.sqrt(share * (1 - share) * trials + z**2 / 4)
     lower = np.where(some, np.clip((centre - spread) / scale, 0.0, 1.0), 0.0)
     upper = np.where(some, np.clip((centre + spread) / scale, 0.0, 1.0), 1.0)
     return lower, upper
