@@ -22,7 +22,7 @@ from consensus.core.votes import NO_LABEL, Votes
 
 ROUNDS, TOLERANCE = 100, 1e-6
 EXPECTED_ACCURACY = 0.75
-LOWEST, HIGHEST = 0.01, 0.995
+HIGHEST = 0.995
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ def fit_one_coin(votes: Votes, classifications: Classifications, gold: Gold, fix
     population = Population(EXPECTED_ACCURACY, 2.0)
     for _ in range(ROUNDS):
         odds, weight = _log_odds(chosen, accuracy, prevalence)
-        hits, evidence = _agreement(chosen, odds, weight, known)
+        hits, evidence = _agreement(chosen, odds, weight, prevalence, known)
         population = population_of(hits, evidence, expected=EXPECTED_ACCURACY)
         learned = np.clip(population.shrink(hits, evidence), 1 / (chosen.wrong_labels + 1), HIGHEST)
         updated: Floats = np.where(np.isnan(fixed), learned, fixed)
@@ -105,7 +105,7 @@ def _chosen(votes: Votes) -> _Chosen:
 
 def _accuracy_of(trust: Floats, wrong_labels: int) -> Floats:
     chance = 1 / (wrong_labels + 1)
-    return np.clip(chance + trust * (1 - chance), LOWEST, HIGHEST)
+    return np.minimum(chance + trust * (1 - chance), HIGHEST)
 
 
 def _gold_rows(chosen: _Chosen, gold: Gold, n_labels: int) -> tuple[Flags, Flags]:
@@ -126,23 +126,37 @@ def _log_odds(chosen: _Chosen, accuracy: Floats, prevalence: Floats) -> tuple[Fl
     mass = prior * np.exp(score - top[chosen.pair_task])
     voted = sums(chosen.pair_task, mass, len(top))
     unvoted = np.clip(1 - sums(chosen.pair_task, prior, len(top)), 0.0, 1.0) * np.exp(-top)
-    return log_odds(mass, (voted + unvoted)[chosen.pair_task] - mass), weight
+    share = mass / (voted + unvoted)[chosen.pair_task]
+    return log_odds(share, 1 - share), weight
 
 
-def _agreement(chosen: _Chosen, odds: Floats, weight: Floats, known: tuple[Flags, Flags]) -> tuple[Floats, Floats]:
+def _per_prior(chosen: _Chosen, probability: Floats, prevalence: Floats) -> Floats:
+    """Per task, what the posterior of a label that nobody chose is to its prevalence."""
+    voted = sums(chosen.pair_task, probability, chosen.n_tasks)
+    prior = sums(chosen.pair_task, prevalence[chosen.pair_label], chosen.n_tasks)
+    return np.asarray(np.clip(1 - voted, 0.0, 1.0) / np.maximum(1 - prior, np.exp(-CERTAIN)))
+
+
+def _agreement(
+    chosen: _Chosen, odds: Floats, weight: Floats, prevalence: Floats, known: tuple[Flags, Flags]
+) -> tuple[Floats, Floats]:
     """Effective hits and effective votes of each annotator, judged by the others or by gold."""
     probability = sigmoid(odds)
+    voted_prior = sums(chosen.pair_task, prevalence[chosen.pair_label] ** 2, chosen.n_tasks)
+    unvoted_prior = np.maximum((prevalence**2).sum() - voted_prior, 0.0)
     squares = sums(chosen.pair_task, probability**2, chosen.n_tasks)
-    # Labels nobody chose share what is left in proportion to their prevalence: their squares are left out, as
-    # they are tiny; that makes the others look a little less sure than they are, never more.
+    squares += _per_prior(chosen, probability, prevalence) ** 2 * unvoted_prior
     own, agrees = probability[chosen.pair], sigmoid(odds[chosen.pair] - weight)
     rest = np.where(own < 1 - 1e-12, (1 - agrees) / np.maximum(1 - own, 1e-300), 0.0)
-    others_squares = np.maximum(squares[chosen.task] - own**2, 0.0) * rest**2
-    sure = np.minimum(agrees**2 + others_squares, 1.0)
+    # Squares add up to no more than the square of the sum, whatever rounding left of own votes near 1.
+    others_squares = np.minimum(np.maximum(squares[chosen.task] - own**2, 0.0) * rest**2, (1 - agrees) ** 2)
+    sure = agrees**2 + others_squares
     by_luck = (1 - sure) / chosen.wrong_labels
     on_gold, hit_gold = known
-    hits = np.where(on_gold, hit_gold, agrees - by_luck)
-    worth = np.where(on_gold, 1.0, np.maximum(sure - by_luck, 0.0))
+    # Where nobody else voted there is nobody to agree with: the prevalence is no judge of an annotator.
+    judged = np.bincount(chosen.task, minlength=1)[chosen.task] > 1
+    hits = np.where(on_gold, hit_gold, judged * (agrees - by_luck))
+    worth = np.where(on_gold, 1.0, judged * np.maximum(sure - by_luck, 0.0))
     return (
         sums(chosen.annotator, hits, chosen.n_annotators),
         sums(chosen.annotator, worth, chosen.n_annotators),
@@ -153,19 +167,21 @@ def _prevalence(chosen: _Chosen, odds: Floats, prevalence: Floats) -> Floats:
     """Share of each label among the tasks that have votes, one extra task spread evenly."""
     probability = sigmoid(odds)
     counted = sums(chosen.pair_label, probability, chosen.n_labels)
-    tasks = len(np.unique(chosen.pair_task))
-    left = max(tasks - counted.sum(), 0.0)
-    return np.asarray((counted + left * prevalence + 1 / max(chosen.n_labels, 1)) / (counted.sum() + left + 1))
+    per_prior = np.where(
+        np.bincount(chosen.task, minlength=chosen.n_tasks) > 0, _per_prior(chosen, probability, prevalence), 0.0
+    )
+    unvoted = per_prior.sum() - sums(chosen.pair_label, per_prior[chosen.pair_task], chosen.n_labels)
+    share = counted + np.maximum(unvoted, 0.0) * prevalence + 1 / max(chosen.n_labels, 1)
+    return np.asarray(share / share.sum())
 
 
 def _posterior(chosen: _Chosen, classifications: Classifications, odds: Floats, prevalence: Floats) -> Floats:
     probability = sigmoid(odds)
     size = chosen.n_tasks
-    voted = sums(chosen.pair_task, probability, size)
-    voted_prior = sums(chosen.pair_task, prevalence[chosen.pair_label], size)
-    left = np.clip(1 - voted, 0.0, 1.0) / np.maximum(1 - voted_prior, np.exp(-CERTAIN))
-    posterior = prevalence[classifications.label] * np.where(voted == 0, 1.0, left)[classifications.task]
+    left = _per_prior(chosen, probability, prevalence)
+    posterior = prevalence[classifications.label] * left[classifications.task]
     posterior[classifications.rows_of(chosen.pair_task, chosen.pair_label)] = probability
     total = sums(classifications.task, posterior, size)
-    scale = np.where(voted > 0, np.maximum(total, np.exp(-CERTAIN)), 1.0)
+    voted = np.bincount(chosen.task, minlength=size) > 0
+    scale = np.where(voted, np.maximum(total, np.exp(-CERTAIN)), 1.0)
     return np.asarray(np.clip(posterior / scale[classifications.task], 0.0, 1.0))

@@ -54,6 +54,8 @@ def fit_two_coin(votes: Votes, classifications: Classifications, gold: Gold, fix
     """
     answers = _answers(votes, classifications)
     truth = _truth(answers, classifications, gold)
+    # Where nobody else answered there is nobody to agree with: the prevalence is no judge of an annotator.
+    judged = ~np.isnan(truth[answers.row]) | (np.bincount(answers.row)[answers.row] > 1)
     free = np.isnan(fixed_trust)
     fixed_s = np.clip((1 + fixed_trust) / 2, LOWEST, HIGHEST)
     sensitivity = np.where(free, EXPECTED_SENSITIVITY, fixed_s)
@@ -65,7 +67,7 @@ def fit_two_coin(votes: Votes, classifications: Classifications, gold: Gold, fix
         odds, said = _log_odds(answers, sensitivity, false_positives, prevalence)
         others = sigmoid(odds[answers.row] - said)
         others = np.where(np.isnan(truth[answers.row]), others, truth[answers.row])
-        learned_s, learned_f, evidence, strengths = _rates(answers, others)
+        learned_s, learned_f, evidence, strengths = _rates(answers, others, judged)
         updated_s = np.where(free, learned_s, fixed_s)
         updated_f = np.where(free, learned_f, 1 - fixed_s)
         moved = np.abs([updated_s - sensitivity, updated_f - false_positives]).max(initial=0.0)
@@ -111,11 +113,11 @@ def _log_odds(
     return prior + sums(answers.row, said, answers.n_rows), said
 
 
-def _rates(answers: _Answers, others: Floats) -> tuple[Floats, Floats, Floats, tuple[float, float]]:
+def _rates(answers: _Answers, others: Floats, judged: Flags) -> tuple[Floats, Floats, Floats, tuple[float, float]]:
     """Each annotator's two rates, the evidence for both, and the strengths of their populations."""
 
     def summed(values: Floats) -> Floats:
-        return sums(answers.annotator, values, answers.n_annotators)
+        return sums(answers.annotator, values * judged, answers.n_annotators)
 
     right, wrong = summed(others**2), summed((1 - others) ** 2)
     mixed = summed(others * (1 - others))
