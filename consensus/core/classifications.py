@@ -32,7 +32,8 @@ class Classifications:
     Attributes
     ----------
     task, label : (n,) int32
-    given : (n,) bool
+    given, listed : (n,) bool
+        Whether the task came with the label; whether the row is in the result even without a vote.
     n_labels : int
         Number of labels of the control.
     """
@@ -40,6 +41,7 @@ class Classifications:
     task: Codes
     label: Codes
     given: Flags
+    listed: Flags
     n_labels: int
 
     def __len__(self) -> int:
@@ -94,10 +96,13 @@ def classify(votes: Votes, listed: Listed) -> Classifications:
     keys = np.unique(np.concatenate([voted, listed_keys]))
     given = np.zeros(len(keys), dtype=bool)
     given[np.searchsorted(keys, listed_keys)] = listed.given
+    is_listed = np.zeros(len(keys), dtype=bool)
+    is_listed[np.searchsorted(keys, listed_keys)] = True
     return Classifications(
         task=(keys // max(n_labels, 1)).astype(np.int32),
         label=(keys % max(n_labels, 1)).astype(np.int32),
         given=given,
+        listed=is_listed,
         n_labels=n_labels,
     )
 

@@ -124,6 +124,6 @@ POLICIES: dict[str, Policy] = {
             controversial_low=0.3,
             controversial_high=0.6,
         ),
-        largest_trust=np.inf,
+        largest_trust=1e6,
     ),
 }

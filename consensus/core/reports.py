@@ -5,36 +5,38 @@ from collections.abc import Callable
 import numpy as np
 
 from consensus.core.arrays import Flags, Names
+from consensus.core.classifications import Classifications
 from consensus.core.policies import Decision
 
-Rule = Callable[[Decision, Flags], Flags]
+Rule = Callable[[Decision, Classifications], Flags]
 
 REPORTS: dict[str, Rule] = {
-    "NoVotes": lambda decision, _: ~decision.voted,
-    "AllConfirmed": lambda decision, given: decision.confirmed & given,
-    "Discovered": lambda decision, given: decision.confirmed & ~given,
-    "MisClassified": lambda decision, given: decision.rejected & given,
+    "NoVotes": lambda decision, those: those.listed & ~decision.voted,
+    "AllConfirmed": lambda decision, those: decision.confirmed & those.given,
+    "Discovered": lambda decision, those: decision.confirmed & ~those.given,
+    "MisClassified": lambda decision, those: decision.rejected & those.given,
     "Controversial": lambda decision, _: decision.controversial,
 }
-"""Report to rule of (decision, given). The first rule that holds wins, so the order is a policy: without a vote
-nothing is decided, and what is decided is not controversial."""
+"""Report to rule of (decision, classifications). The first rule that holds wins, so the order is a policy: without
+a vote nothing is decided, and what is decided is not controversial."""
 
 
-def report_of(decision: Decision, given: Flags) -> Names:
+def report_of(decision: Decision, classifications: Classifications) -> Names:
     """Name the report of each classification.
 
     Parameters
     ----------
     decision : Decision
         Of n classifications.
-    given : (n,) bool
+    classifications : Classifications
+        The same n.
 
     Returns
     -------
     (n,) object
         A key of `REPORTS`, or "" where no report wants the classification.
     """
-    masks = [rule(decision, given) for rule in REPORTS.values()]
+    masks = [rule(decision, classifications) for rule in REPORTS.values()]
     position = np.select(masks, range(len(masks)), default=len(masks))
     names: Names = np.array([*REPORTS, ""], dtype=object)
     return np.asarray(names[position])

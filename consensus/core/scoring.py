@@ -77,12 +77,15 @@ def score(
     Raises
     ------
     VotesError
-        Where the policy is unknown or a trust set by hand is out of its range.
+        Where the policy is unknown, a trust set by hand is out of its range, or something listed or gold is not
+        among the names of the votes.
     """
     if policy not in POLICIES:
         raise VotesError(f"policy {policy!r} is unknown; use one of {', '.join(POLICIES)}")
     chosen = POLICIES[policy]
     _check_trust(fixed_trust, votes, policy)
+    _check_codes("listed classification", listed, votes)
+    _check_codes("gold classification", gold, votes)
     classifications = classify(votes, listed)
     belief = believe(votes, classifications, gold, np.minimum(fixed_trust, 1.0))
     trust = np.where(np.isnan(fixed_trust), belief.trust, fixed_trust)
@@ -94,7 +97,7 @@ def score(
         counts=counts,
         confidence=decision.confidence,
         posterior=belief.posterior,
-        report=report_of(decision, classifications.given),
+        report=report_of(decision, classifications),
         trust=trust,
         votes_by_annotator=_votes_by_annotator(votes),
     )
@@ -135,14 +138,23 @@ def _believe_pair(votes: Votes, classifications: Classifications, gold: Gold, fi
 
 def _check_trust(fixed_trust: Floats, votes: Votes, policy: str) -> None:
     largest = POLICIES[policy].largest_trust
-    wrong = ~np.isnan(fixed_trust) & ~((fixed_trust >= 0) & (fixed_trust <= largest) & np.isfinite(fixed_trust))
+    if fixed_trust.shape != (votes.n_annotators,):
+        raise VotesError(
+            f"trust of shape {fixed_trust.shape} is set for {votes.n_annotators} annotators; give one each"
+        )
+    wrong = ~np.isnan(fixed_trust) & ~((fixed_trust >= 0) & (fixed_trust <= largest))
     if wrong.any():
         position = int(np.flatnonzero(wrong)[0])
-        limits = f"between 0 and {largest:g}" if np.isfinite(largest) else "finite and not negative"
         raise VotesError(
             f"trust of annotator {votes.annotator_names[position]!r} is {fixed_trust[position]:g}; "
-            f"for policy {policy} it must be {limits}"
+            f"for policy {policy} it must be between 0 and {largest:g}"
         )
+
+
+def _check_codes(what: str, rows: Listed | Gold, votes: Votes) -> None:
+    for codes, column, size in (rows.task, "task", votes.n_tasks), (rows.label, "label", votes.n_labels):
+        if codes.size and (codes.min() < 0 or codes.max() >= size):
+            raise VotesError(f"a {what} has a {column} outside the {size} {column} names of the votes")
 
 
 def _votes_by_annotator(votes: Votes) -> Codes:
