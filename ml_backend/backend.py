@@ -1,0 +1,103 @@
+"""The parts of a serving process, put together from the settings."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import httpx
+
+from ml_backend.artifacts import Artifacts
+from ml_backend.background import BackgroundTraining
+from ml_backend.core.images import ImageLimits
+from ml_backend.core.versions import untrained_version
+from ml_backend.embeddings import EmbeddingCache
+from ml_backend.fetch import Fetcher
+from ml_backend.gather import Gatherer
+from ml_backend.label_studio import LabelStudioClient
+from ml_backend.settings import Settings
+from ml_backend.training import Trainer
+from ml_backend.training_requests import TrainingRequests
+from ml_backend.weights import EmbedderLoader
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Everything that a request or a training needs.
+
+    Parameters
+    ----------
+    settings : Settings
+    httpx_client : httpx.Client, optional
+        Another transport for images, for tests.
+    """
+
+    settings: Settings
+    httpx_client: httpx.Client | None = None
+
+    @cached_property
+    def artifacts(self) -> Artifacts:
+        """The trained models."""
+        return Artifacts(self.settings.data_dir)
+
+    @cached_property
+    def loader(self) -> EmbedderLoader:
+        """The backbones."""
+        return EmbedderLoader(self.settings)
+
+    @cached_property
+    def requests(self) -> TrainingRequests:
+        """The trainings that were asked for."""
+        return TrainingRequests(self.settings.data_dir, self.settings.quiet_s, self.settings.max_wait_s)
+
+    @cached_property
+    def background(self) -> BackgroundTraining:
+        """What trains when asked."""
+        return BackgroundTraining(self.settings, self.requests)
+
+    @cached_property
+    def client(self) -> LabelStudioClient:
+        """Label Studio.
+
+        Raises
+        ------
+        NotConfiguredError
+            If its address or key is not set.
+        """
+        return LabelStudioClient(self.settings)
+
+    @cached_property
+    def gatherer(self) -> Gatherer:
+        """Images and their embeddings."""
+        settings = self.settings
+        return Gatherer(
+            fetcher=Fetcher(
+                base_url=settings.label_studio_url,
+                authorization=lambda: self.client.authorization(),  # noqa: PLW0108 - no client without a key
+                max_bytes=settings.max_image_bytes,
+                timeout_s=settings.fetch_timeout_s,
+                client=self.httpx_client,
+            ),
+            cache=EmbeddingCache(settings.data_dir / "embeddings.sqlite"),
+            limits=ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
+            fetch_threads=settings.fetch_threads,
+            decode_threads=settings.decode_threads,
+        )
+
+    @cached_property
+    def trainer(self) -> Trainer:
+        """What a training is made with."""
+        return Trainer(self.settings, self.client, self.gatherer, self.loader, self.artifacts)
+
+    def version(self, project_id: int) -> str:
+        """Name the version that answers for a project."""
+        trained = self.artifacts.current_version(project_id)
+        return trained or untrained_version(self.settings.backbone, self.loader.weights_id)
+
+    def start(self) -> None:
+        """Load the backbone and begin to train on request, both in the background."""
+        self.loader.start()
+        self.background.start()
+
+    def stop(self) -> None:
+        """End the background work."""
+        self.background.stop()
+        self.gatherer.close()

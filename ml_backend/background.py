@@ -1,0 +1,114 @@
+"""Trainings in the background: one worker leads, and each training is a process of its own.
+
+Serving never shares its interpreter with a training, and a training that crashes takes nothing with it.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import structlog
+
+from ml_backend.locks import held
+from ml_backend.metrics import TRAINING_SECONDS, TRAININGS
+from ml_backend.settings import Settings
+from ml_backend.training_requests import TrainingRequests
+
+log = structlog.get_logger()
+
+_POLL_S = 0.5
+_RETRY_S = 30.0
+_RETRIES = 3
+_GRACE_S = 10.0
+
+
+class BackgroundTraining:
+    """Starts the trainings that are due, one at a time over all workers.
+
+    Parameters
+    ----------
+    settings : Settings
+    requests : TrainingRequests
+    command : sequence of str
+        What trains; the project's id is added.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        requests: TrainingRequests,
+        command: tuple[str, ...] = (sys.executable, "-m", "ml_backend", "train", "--project"),
+    ) -> None:
+        self._settings, self._requests, self._command = settings, requests, command
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+        self._failed: dict[int, tuple[int, float]] = {}  # attempts, and not again before
+
+    def start(self) -> None:
+        """Lead as soon as no other worker does."""
+        self._thread = threading.Thread(target=self._run, name="training", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop leading; a training in progress is ended and asked for again."""
+        self._stopping.set()
+        if self._child is not None and self._child.poll() is None:
+            self._child.terminate()
+        if self._thread is not None:
+            self._thread.join(_GRACE_S)
+
+    def _run(self) -> None:
+        lock = self._settings.data_dir / "leader.lock"
+        while not self._stopping.wait(_POLL_S):
+            try:
+                with held(lock, wait=False) as leading:
+                    if leading:
+                        self._lead()
+            except OSError as error:  # a full or vanished disk: try again, serving goes on
+                log.error("training_requests_unreadable", error=str(error))
+
+    def _lead(self) -> None:
+        self._requests.recover(time.time())
+        while not self._stopping.wait(_POLL_S):
+            for project_id in self._requests.due(time.time()):
+                if time.monotonic() >= self._failed.get(project_id, (0, 0.0))[1]:
+                    self._train(project_id)
+                    break
+
+    def _train(self, project_id: int) -> None:
+        self._requests.begin(project_id)
+        log.info("training_started", project=project_id)
+        began = time.monotonic()
+        code = self._call(project_id)
+        seconds = time.monotonic() - began
+        TRAINING_SECONDS.observe(seconds)
+        if self._stopping.is_set() and code != 0:
+            self._requests.add(project_id, time.time())
+        elif code == 0:
+            self._failed.pop(project_id, None)
+        else:
+            self._retry_later(project_id)
+        TRAININGS.labels("ok" if code == 0 else "failed").inc()
+        self._requests.end(project_id)
+        log.info("training_ended", project=project_id, exit_code=code, seconds=round(seconds, 1))
+
+    def _call(self, project_id: int) -> int:
+        environment = {key: value for key, value in os.environ.items() if key != "PROMETHEUS_MULTIPROC_DIR"}
+        self._child = subprocess.Popen([*self._command, str(project_id)], env=environment)  # noqa: S603 - our own
+        try:
+            return self._child.wait(self._settings.training_timeout_s)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            return self._child.wait()
+
+    def _retry_later(self, project_id: int) -> None:
+        attempts = self._failed.get(project_id, (0, 0.0))[0] + 1
+        if attempts > _RETRIES:
+            self._failed.pop(project_id, None)
+            log.error("training_given_up", project=project_id, attempts=attempts)
+            return
+        self._failed[project_id] = (attempts, time.monotonic() + _RETRY_S * attempts)
+        self._requests.add(project_id, time.time())

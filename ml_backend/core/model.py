@@ -1,0 +1,141 @@
+"""What one training learned about one project."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.core.clusters import Clusters, fit_clusters
+from ml_backend.core.controls import Control
+from ml_backend.core.scores import ControlScores, HeldOutCheck, fit_scores
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One control's targets for some of the images.
+
+    Parameters
+    ----------
+    control : Control
+    rows : (n_known,) int64
+        Row of each annotated image in the embeddings.
+    shares : (n_known, n_labels) float32
+    """
+
+    control: Control
+    rows: Rows
+    shares: Floats
+
+
+@dataclass(frozen=True)
+class ProjectModel:
+    """Clusters of a project's images and what its annotations say about them, control by control."""
+
+    clusters: Clusters
+    controls: tuple[ControlScores, ...]
+
+    def scores(
+        self, embeddings: Floats, served: Mapping[str, Control]
+    ) -> dict[str, tuple[Floats, NDArray[np.bool_]]]:
+        """Score the controls that the project has now.
+
+        A label that the project no longer has keeps its probability mass but is not suggested; a label that it did
+        not have at training gets 0.
+
+        Parameters
+        ----------
+        embeddings : (n_images, n_dimensions) float32
+        served : mapping of str to Control
+            The controls of the label config of today, by name.
+
+        Returns
+        -------
+        dict of str to (scores, supported)
+            ``scores`` (n_images, n_labels of today) float32 in [0, 1]; ``supported`` (n_images,) bool.
+        """
+        assigned = self.clusters.assign(embeddings)
+        answers: dict[str, tuple[Floats, NDArray[np.bool_]]] = {}
+        for trained in self.controls:
+            control = served.get(trained.control.name)
+            if control is None or control.multiple != trained.control.multiple:
+                continue
+            then, supported = trained.probabilities(assigned)
+            known = {label: column for column, label in enumerate(trained.control.labels)}
+            now = np.zeros((len(embeddings), len(control.labels)), dtype=np.float32)
+            for column, label in enumerate(control.labels):
+                if label in known:
+                    now[:, column] = then[:, known[label]]
+            answers[control.name] = (now, supported & (now.max(axis=1) > 0))
+        return answers
+
+
+def fit_model(embeddings: Floats, evidence: Sequence[Evidence], seed: int = 0) -> ProjectModel:
+    """Cluster all images and map the clusters to labels.
+
+    Parameters
+    ----------
+    embeddings : (n_images, n_dimensions) float32
+    evidence : sequence of Evidence
+        At least one, each with at least one row.
+    seed : int
+    """
+    clusters = fit_clusters(embeddings, max(len(one.control.labels) for one in evidence), seed)
+    assigned = clusters.assign(embeddings)
+    scores = []
+    for one in evidence:
+        shares = np.zeros((len(embeddings), len(one.control.labels)), dtype=np.float32)
+        known = np.zeros(len(embeddings), dtype=np.bool_)
+        shares[one.rows], known[one.rows] = one.shares, True
+        scores.append(fit_scores(one.control, assigned, shares, known, clusters.centroids.shape[1], seed))
+    return ProjectModel(clusters, tuple(scores))
+
+
+def to_parts(model: ProjectModel) -> tuple[dict[str, NDArray[Any]], list[dict[str, Any]]]:
+    """Split a model into plain arrays and a JSON-ready description of its controls."""
+    arrays: dict[str, NDArray[Any]] = {
+        "mean": model.clusters.mean,
+        "projection": model.clusters.projection,
+        "centroids": model.clusters.centroids,
+    }
+    described = []
+    for number, scores in enumerate(model.controls):
+        arrays[f"evidence_{number}"] = scores.evidence
+        arrays[f"annotated_{number}"] = scores.annotated
+        arrays[f"prior_{number}"] = scores.prior
+        described.append(
+            {
+                "control": asdict(scores.control),
+                "smoothing": scores.smoothing,
+                "sharpness": scores.sharpness,
+                "check": scores.check.as_dict(),
+            }
+        )
+    return arrays, described
+
+
+def from_parts(arrays: Mapping[str, NDArray[Any]], described: Sequence[Mapping[str, Any]]) -> ProjectModel:
+    """Join what ``to_parts`` split.
+
+    Raises
+    ------
+    KeyError, TypeError
+        If a part is missing.
+    """
+    controls = tuple(
+        ControlScores(
+            control=Control(**{**one["control"], "labels": tuple(one["control"]["labels"])}),
+            evidence=arrays[f"evidence_{number}"],
+            annotated=arrays[f"annotated_{number}"],
+            prior=arrays[f"prior_{number}"],
+            smoothing=one["smoothing"],
+            sharpness=one["sharpness"],
+            check=HeldOutCheck(**one["check"]),
+        )
+        for number, one in enumerate(described)
+    )
+    return ProjectModel(Clusters(arrays["mean"], arrays["projection"], arrays["centroids"]), controls)

@@ -1,0 +1,48 @@
+"""Names of model versions: they say which weights answer, and none is a prefix of another."""
+
+import re
+from datetime import UTC, datetime
+
+_OURS = re.compile(r"resnet\d\d-[0-9a-z]+-\d{8}T\d{6}-[0-9a-f]{4}")
+
+
+def trained_version(backbone: str, weights_id: str, when: datetime, digest: str) -> str:
+    """Name the version of one training.
+
+    Parameters
+    ----------
+    backbone, weights_id : str
+        For example ``resnet18`` and ``random``.
+    when : datetime
+        Aware; written in UTC.
+    digest : str
+        At least 4 hexadecimal digits that depend on what was learned.
+
+    Examples
+    --------
+    >>> trained_version("resnet18", "random", datetime(2026, 1, 31, 12, 0, 5, tzinfo=UTC), "3fa2bc")
+    'resnet18-random-20260131T120005-3fa2'
+    """
+    return f"{backbone}-{weights_id}-{when.astimezone(UTC):%Y%m%dT%H%M%S}-{digest[:4]}"
+
+
+def untrained_version(backbone: str, weights_id: str) -> str:
+    """Name what answers before the first training.
+
+    Examples
+    --------
+    >>> untrained_version("resnet18", "imagenet")
+    'resnet18-imagenet-untrained'
+    """
+    return f"{backbone}-{weights_id}-untrained"
+
+
+def is_ours(version: str) -> bool:
+    """Tell whether a version was made by a training of this backend.
+
+    Examples
+    --------
+    >>> is_ours("resnet18-random-20260131T120005-3fa2"), is_ours("consensus/Discovered")
+    (True, False)
+    """
+    return _OURS.fullmatch(version) is not None

@@ -1,0 +1,39 @@
+"""What can go wrong at the edges, as one small tree of exceptions with messages that a person can act on."""
+
+
+class MLBackendError(Exception):
+    """Something that the person who runs the backend can fix; its message says how."""
+
+
+class NotConfiguredError(MLBackendError):
+    """A setting is missing that this action needs."""
+
+
+class LabelStudioError(MLBackendError):
+    """Label Studio could not be reached or refused a request."""
+
+
+class WeightsError(MLBackendError):
+    """The backbone's weights cannot be had."""
+
+
+class NothingToLearnError(MLBackendError):
+    """The project holds no annotation that the backend could learn from; nothing was changed."""
+
+
+class ModelLoadingError(MLBackendError):
+    """The backbone is still being loaded."""
+
+
+class FetchError(MLBackendError):
+    """An image could not be fetched.
+
+    Parameters
+    ----------
+    reason : str
+        A short code for logs and metrics, such as ``missing``, ``timeout`` or ``http_404``.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

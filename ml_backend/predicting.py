@@ -1,0 +1,152 @@
+"""Tasks become predictions: one entry a task, in order, ``[]`` where there is nothing to suggest."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import structlog
+
+from ml_backend.artifacts import Artifact
+from ml_backend.core.controls import Control
+from ml_backend.core.suggestions import suggestion
+from ml_backend.gather import Gathered, Gatherer, ImageRef
+from ml_backend.weights import EmbedderLoader
+
+log = structlog.get_logger()
+
+NO_MODEL, NO_CONTROL, NO_EVIDENCE, BAD_TASK = "no_model_yet", "no_control", "no_evidence", "bad_task"
+
+
+@dataclass
+class Predictions:
+    """Entries for Label Studio, and why some are empty.
+
+    Parameters
+    ----------
+    entries : list
+        One a task: a prediction, or an empty list.
+    reasons : dict of int to str
+        By position in ``entries``, for the empty ones.
+    embedded, cached : int
+        Images that had to be embedded, and that were known.
+    """
+
+    entries: list[dict[str, Any] | list[Any]]
+    reasons: dict[int, str] = field(default_factory=dict)
+    embedded: int = 0
+    cached: int = 0
+
+
+def predict(
+    tasks: Sequence[Any],
+    *,
+    artifact: Artifact | None,
+    controls: Sequence[Control],
+    gatherer: Gatherer,
+    loader: EmbedderLoader,
+    deadline_s: float,
+    model_wait_s: float,
+) -> Predictions:
+    """Predict a request's tasks.
+
+    Parameters
+    ----------
+    tasks : sequence
+        As Label Studio sends them: each a dict with ``id`` and ``data``.
+    artifact : Artifact or None
+        The project's current model.
+    controls : sequence of Control
+        What the label config of the request has to fill.
+    gatherer : Gatherer
+    loader : EmbedderLoader
+    deadline_s, model_wait_s : float
+        What is not embedded after ``deadline_s`` is left empty; a backbone that is being loaded is waited for.
+    """
+    if artifact is None:
+        return _all_empty(tasks, NO_MODEL)
+    ends_at = time.monotonic() + deadline_s
+    served = _served(artifact, controls)
+    if not served:
+        return _all_empty(tasks, NO_CONTROL)
+    keys = sorted({control.image_key for control in served.values()})
+    refs = {
+        (position, key): ImageRef(task["id"], key, task["data"].get(key))
+        for position, task in enumerate(tasks)
+        if _is_task(task)
+        for key in keys
+    }
+    gathered = gatherer.gather(
+        list(dict.fromkeys(refs.values())),
+        embedding_key=artifact.embedding_key,
+        embedder=lambda: loader.matching(
+            backbone=artifact.backbone,
+            weights_id=artifact.weights_id,
+            seed=artifact.seed,
+            calibration=artifact.calibration,
+            embedding_key=artifact.embedding_key,
+            timeout_s=min(model_wait_s, max(ends_at - time.monotonic(), 0)),
+        ),
+        ends_at=ends_at,
+    )
+    scored = score(artifact, served, gathered)
+    done = Predictions([], embedded=gathered.embedded, cached=len(gathered.vectors) - gathered.embedded)
+    for position, task in enumerate(tasks):
+        mine = [refs[position, key] for key in keys if (position, key) in refs]
+        made = suggestion(
+            [pair for ref in mine for pair in scored.get(ref, ())],
+            task_id=task["id"] if mine else 0,
+            model_version=artifact.model_version,
+        )
+        done.entries.append(made or [])
+        if made is None:
+            failed = [gathered.failures[ref] for ref in mine if ref in gathered.failures]
+            done.reasons[position] = failed[0] if failed else NO_EVIDENCE if mine else BAD_TASK
+    _log_reasons(tasks, done)
+    return done
+
+
+def score(
+    artifact: Artifact, served: dict[str, Control], gathered: Gathered
+) -> dict[ImageRef, list[tuple[Control, Any]]]:
+    """Give each embedded image the controls that have something to suggest, with their probabilities."""
+    refs = list(gathered.vectors)
+    if not refs:
+        return {}
+    answers = artifact.model.scores(np.stack([gathered.vectors[ref] for ref in refs]), served)
+    return {
+        ref: [
+            (served[name], scores[row])
+            for name, (scores, supported) in answers.items()
+            if supported[row] and served[name].image_key == ref.key
+        ]
+        for row, ref in enumerate(refs)
+    }
+
+
+def _served(artifact: Artifact, controls: Sequence[Control]) -> dict[str, Control]:
+    trained = {scores.control.name for scores in artifact.model.controls}
+    return {control.name: control for control in controls if control.name in trained}
+
+
+def _is_task(task: Any) -> bool:  # noqa: ANN401 - whatever was sent
+    return isinstance(task, dict) and isinstance(task.get("id"), int) and isinstance(task.get("data"), dict)
+
+
+def _all_empty(tasks: Sequence[Any], reason: str) -> Predictions:
+    done = Predictions([[] for _ in tasks], dict.fromkeys(range(len(tasks)), reason))
+    _log_reasons(tasks, done)
+    return done
+
+
+def _log_reasons(tasks: Sequence[Any], done: Predictions) -> None:
+    """One line a faulty task, and one for all that there is simply nothing to say about yet."""
+    silent = Counter(reason for reason in done.reasons.values() if reason in (NO_MODEL, NO_CONTROL, NO_EVIDENCE))
+    for reason, count in silent.items():
+        log.info("nothing_to_suggest", reason=reason, tasks=count)
+    for position, reason in done.reasons.items():
+        if reason not in silent:
+            task = tasks[position]
+            log.warning("task_left_out", task=task.get("id") if isinstance(task, dict) else None, reason=reason)

@@ -1,0 +1,103 @@
+"""Every setting of the backend, read from the environment when first asked for."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ml_backend.errors import NotConfiguredError
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseSettings):
+    """Settings by environment variable ``ML_BACKEND_<NAME>``; the first two without the prefix.
+
+    Only these name Label Studio and its key: what ``/setup`` carries is ignored, since anybody could post it.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="ML_BACKEND_", extra="ignore", populate_by_name=True)
+
+    label_studio_url: str = Field("", validation_alias="LABEL_STUDIO_URL")
+    label_studio_api_key: SecretStr = Field(SecretStr(""), validation_alias="LABEL_STUDIO_API_KEY")
+
+    # Serving
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 9090
+    workers: Count = 2
+    threads: Count = 8
+    public_url: str = ""  # as Label Studio knows it; needed where a project has several backends
+    max_request_bytes: Count = 200_000_000
+    predict_deadline_s: Annotated[float, Field(gt=0, lt=100)] = 80
+    model_wait_s: Positive = 60
+
+    # The model
+    data_dir: Path = Path("ml-backend-data")
+    backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
+    weights: str = "imagenet"  # imagenet, random, or a path to a state dict
+    weights_timeout_s: Positive = 120
+    seed: int = 0
+    batch_size: Count = 32
+    torch_threads: Annotated[int, Field(ge=0)] = 0  # 0: as many as torch takes by itself
+    training_torch_threads: Count = 1
+
+    # Images
+    fetch_threads: Count = 8
+    decode_threads: Count = 2
+    fetch_timeout_s: Positive = 20
+    max_image_bytes: Count = 30_000_000
+    max_image_pixels: Count = 50_000_000
+
+    # Training
+    quiet_s: Annotated[float, Field(ge=0)] = 5  # without events before a training starts
+    max_wait_s: Annotated[float, Field(ge=0)] = 60  # after the first event, come what may
+    training_timeout_s: Positive = 3600
+    keep_versions: Count = 3
+    publish_predictions: bool = True
+
+    @field_validator("label_studio_url", "public_url")
+    @classmethod
+    def _without_slash(cls, value: str) -> str:
+        value = value.strip().rstrip("/")
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError(f"{value!r} must start with http:// or https://")
+        return value
+
+    @property
+    def missing(self) -> list[str]:
+        """Names of the environment variables without which Label Studio cannot be asked."""
+        given = {
+            "LABEL_STUDIO_URL": self.label_studio_url,
+            "LABEL_STUDIO_API_KEY": self.label_studio_api_key.get_secret_value(),
+        }
+        return [name for name, value in given.items() if not value]
+
+    def require_label_studio(self) -> None:
+        """Raise NotConfiguredError unless Label Studio's address and key are set."""
+        if self.missing:
+            raise NotConfiguredError(
+                f"{' and '.join(self.missing)} not set: give the backend Label Studio's address and the access "
+                "token of an account that may edit the project (Account & Settings > Access Token)"
+            )
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """Read the settings once.
+
+    Raises
+    ------
+    NotConfiguredError
+        If a variable has a value that does not fit, naming the variable but not its value.
+    """
+    try:
+        return Settings.model_validate({})
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'_'.join(str(part) for part in one['loc']).upper()}: {one['msg']}"
+            for one in error.errors(include_input=False, include_url=False)
+        )
+        raise NotConfiguredError(f"cannot use the settings in the environment: {wrong}") from None
