@@ -174,10 +174,10 @@ def _collect_task(task: Task, control: Control, never: frozenset[str], rows: tup
         (annotation, *_spoken(annotation, control, subject, task.id))
         for annotation in _counted(task.annotations, never)
     ]
-    for label in given:
-        listed.add(task.id, label, value=1)
-    for label in candidates:
-        listed.add(task.id, label, value=0)
+    for name in given:
+        listed.add(task.id, name, value=1)
+    for name in candidates:
+        listed.add(task.id, name, value=0)
     for annotation, labels, value in spoken:
         if annotation.ground_truth:
             _add_gold(gold, task.id, labels, value, control)

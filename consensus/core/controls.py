@@ -126,7 +126,7 @@ def resolve(
             f'and no is unclear; set yes = "..." and no = "..." under [controls.{tag.name}]'
         )
     given = settings.given or _given_key(tasks, None, {*taken, settings.candidates or ""}, tag.name)
-    if given is None:
+    if given is None and tasks:
         raise ConfigError(
             f"control {tag.name!r} asks for yes or no about a given label, but which key of the tasks holds that "
             f'label is unclear; set given = "KEY" under [controls.{tag.name}]'

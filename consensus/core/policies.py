@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -108,6 +109,8 @@ def decide_default(evidence: Evidence, thresholds: Thresholds) -> Decision:
         & (lower < thresholds.controversial_high),
     )
 
+
+PolicyName = Literal["default", "label-ai"]
 
 POLICIES: dict[str, Policy] = {
     "default": Policy(

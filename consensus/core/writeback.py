@@ -1,12 +1,14 @@
 """What has to change in Label Studio so that its predictions say what the reports say."""
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 PREFIX = "consensus/"
 TOLERANCE = 0.005
 """A score that moved by less stays: one new vote moves everybody's trust, and so every score, a little."""
+MANY = 200
+"""Label Studio changes or deletes about 10 predictions a second one by one, but several hundred in bulk."""
 
 
 @dataclass(frozen=True)
@@ -61,29 +63,36 @@ class Difference:
         Id of the prediction, and the entry with its new score.
     delete : list of int
         Ids of predictions.
+    clear : list of str
+        Model versions to empty at once, before anything is created.
     """
 
     create: list[Entry]
     update: list[Written]
     delete: list[int]
+    clear: list[str]
 
     @property
     def empty(self) -> bool:
         """Whether nothing is to be sent."""
-        return not (self.create or self.update or self.delete)
+        return not (self.create or self.update or self.delete or self.clear)
 
 
-def difference(wanted: Iterable[Entry], there: Iterable[Written], tolerance: float = TOLERANCE) -> Difference:
+def difference(
+    wanted: Sequence[Entry], there: Sequence[Written], tolerance: float = TOLERANCE, many: int = MANY
+) -> Difference:
     """Compare what is wanted with what is there.
 
     Parameters
     ----------
-    wanted : iterable of Entry
+    wanted : sequence of Entry
         No two of the same identity.
-    there : iterable of Written
+    there : sequence of Written
         As read from Label Studio; surplus copies, as an interrupted run may leave, are deleted.
     tolerance : float
         Scores that differ by less are the same.
+    many : int
+        From so many updates and deletions a report is emptied and written anew, which is quicker.
 
     Returns
     -------
@@ -93,9 +102,9 @@ def difference(wanted: Iterable[Entry], there: Iterable[Written], tolerance: flo
     --------
     >>> old = Entry(1, "Discovered", "digit", "8", 0.95)
     >>> new = Entry(1, "Discovered", "digit", "8", 0.97)
-    >>> difference([new], [Written(7, old), Written(9, old)])
-    Difference(create=[], update=[Written(id=7, entry=Entry(task=1, report='Discovered', control='digit', \
-choice='8', score=0.97))], delete=[9])
+    >>> change = difference([new], [Written(7, old), Written(9, old)])
+    >>> [(one.id, one.entry.score) for one in change.update], change.delete, change.create
+    ([(7, 0.97)], [9], [])
     """
     copies: dict[tuple[int, str, str, str], list[Written]] = defaultdict(list)
     for written in sorted(there, key=lambda one: one.id):
@@ -109,4 +118,13 @@ choice='8', score=0.97))], delete=[9])
         kept = present.pop(0)
         if not abs(kept.entry.score - entry.score) < tolerance:  # a score that is no number differs, too
             update.append(Written(kept.id, entry))
-    return Difference(create, update, sorted(one.id for left in copies.values() for one in left))
+    surplus = [one for left in copies.values() for one in left]
+    slow = Counter(one.entry.model_version for one in [*update, *surplus])
+    clear = sorted(version for version, n in slow.items() if n >= many)
+    return Difference(
+        create=[one for one in create if one.model_version not in clear]
+        + [one for one in wanted if one.model_version in clear],
+        update=[one for one in update if one.entry.model_version not in clear],
+        delete=sorted(one.id for one in surplus if one.entry.model_version not in clear),
+        clear=clear,
+    )

@@ -1,0 +1,211 @@
+"""The command line: `consensus run | report | score | schedule`."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import structlog
+import typer
+
+from consensus import output
+from consensus.core.policies import PolicyName
+from consensus.core.reports import NAMES, ReportName
+from consensus.core.scoring import score as score_votes
+from consensus.errors import ConfigError, ConsensusError
+from consensus.label_studio import Studio
+from consensus.pipeline import run as run_project
+from consensus.schedule import run_by_cron, trigger_of
+from consensus.settings import project_config, settings
+from consensus.store import Store
+from consensus.votes_files import annotators_table, read_ballot, result_table, write
+
+LOG = structlog.get_logger()
+LEFT_OUT = 3
+"""Exit status of a run that did its work but had to leave tasks out."""
+REPORT_COLUMNS = ("task", "control", "label", "given", "yes", "no", "unsure", "confidence", "posterior")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Trust-weighted consensus: from annotators' votes to five reports.",
+)
+
+ProjectOption = Annotated[int, typer.Option("--project", help="Id of the project: the number in its address.")]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="Settings file (TOML); CONSENSUS_CONFIG by default.")
+]
+
+
+@app.command()
+def run(
+    project: ProjectOption,
+    config: ConfigOption = None,
+    policy: Annotated[
+        PolicyName | None,
+        typer.Option("--policy", help="How votes become a confidence; the settings file's by default."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compute and show; store and send nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+) -> None:
+    """Pull a project's annotations, compute, store, and write the five reports back into Label Studio.
+
+    Reads LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY and CONSENSUS_DATABASE_URL. Sends only what changed.
+    Exits with 3 where tasks had to be left out, with 1 where nothing could be done.
+    """
+    with output.watching(quiet=as_json) as watcher:
+        outcome = run_project(
+            _studio(),
+            _store(),
+            project_config(config or settings().consensus_config, project),
+            project,
+            now=_now,
+            policy=policy,
+            dry_run=dry_run,
+            watcher=watcher,
+        )
+    if as_json:
+        typer.echo(json.dumps(output.outcome_facts(outcome), ensure_ascii=False))
+    else:
+        output.show_outcome(outcome)
+    if outcome.problems:
+        raise typer.Exit(LEFT_OUT)
+
+
+@app.command()
+def report(
+    name: Annotated[ReportName, typer.Argument(help="Which report.")],
+    project: ProjectOption,
+    form: Annotated[output.Format, typer.Option("--format", help="How to print it.")] = "table",
+) -> None:
+    """Print one report of the last run, the most confident classifications first."""
+    store = _store()
+    if store.last_run(project) is None:
+        raise ConfigError(
+            f"project {project} has no run yet in this store; do `consensus run --project {project}`"
+        )
+    output.print_rows(store.report(project, name), REPORT_COLUMNS, form)
+
+
+@app.command()
+def score(
+    votes: Annotated[Path, typer.Argument(help="task,annotator,label or task,label,annotator,vote.")],
+    out: Annotated[Path, typer.Option("--out", help="Where the result goes.")],
+    given: Annotated[
+        Path | None, typer.Option("--given", help="task,label and optionally given (1 or 0).")
+    ] = None,
+    trust: Annotated[Path | None, typer.Option("--trust", help="annotator,trust: trust set by hand.")] = None,
+    policy: Annotated[PolicyName, typer.Option("--policy", help="How votes become a confidence.")] = "default",
+    annotators: Annotated[
+        Path | None, typer.Option("--annotators", help="Where annotator,votes,trust goes.")
+    ] = None,
+    choice: Annotated[
+        Literal["single", "multiple"],
+        typer.Option("--choice", help="Labels that an annotator may choose, for task,annotator,label."),
+    ] = "single",
+) -> None:
+    """Score a votes file; no Label Studio is needed.
+
+    Files are CSV, CSV with gzip (.gz) or Parquet (.parquet) by extension. The result has a row per
+    classification that has a vote or is listed in --given:
+    task,label,given,yes,no,unsure,confidence,posterior,report. Of repeated votes the last one counts.
+    """
+    ballot = read_ballot(votes, given, trust, choice)
+    scored = score_votes(ballot.votes, ballot.listed, ballot.gold, ballot.fixed_trust, policy)
+    write(result_table(ballot.votes, scored), out)
+    if annotators:
+        write(annotators_table(ballot.votes, scored), annotators)
+    typer.echo(
+        f"{len(ballot.votes)} votes of {ballot.votes.n_annotators} annotators on {ballot.votes.n_tasks} tasks "
+        f"({ballot.replaced} replaced by a later vote of the same annotator)"
+    )
+    names = scored.report.tolist()
+    typer.echo(", ".join(f"{name} {names.count(name)}" for name in NAMES))
+    typer.echo(f"{len(names)} classifications written to {out}")
+
+
+@app.command()
+def schedule(
+    cron: Annotated[
+        str | None, typer.Option("--cron", help="Five fields, UTC; CONSENSUS_CRON by default.")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Run consensus on all projects by a cron expression, until stopped.
+
+    CONSENSUS_PROJECTS names the projects (as in 1,2,7); empty, every project with a <Choices> is run.
+    A project that fails is logged and does not keep the others from running.
+    """
+    expression = cron or settings().consensus_cron
+    trigger_of(expression)
+    _parse_projects()
+    _store()  # a database that cannot be used is better known now than at the first run
+    run_by_cron(expression, lambda: _run_all(config or settings().consensus_config))
+
+
+def _run_all(config: Path | None) -> None:
+    try:
+        studio, store = _studio(), _store()
+        wanted = _parse_projects()
+        numbers = wanted or [number for number in studio.project_numbers() if studio.project(number).tags]
+    except ConsensusError as error:
+        LOG.error("no project run", reason=str(error))
+        return
+    for number in numbers:
+        try:
+            outcome = run_project(studio, store, project_config(config, number), number, now=_now)
+        except ConsensusError as error:
+            LOG.error("project failed", project=number, reason=str(error))
+        except Exception as error:  # noqa: BLE001  # the next project must run whatever this one did
+            LOG.error("project failed", project=number, reason=f"unexpected {type(error).__name__}")
+        else:
+            facts = output.outcome_facts(outcome)
+            LOG.info(
+                "project done", project=number, votes=outcome.votes, **outcome.reports, writes=facts["writes"]
+            )
+            for problem in outcome.problems:
+                LOG.warning("task left out", project=number, task=problem.task, reason=problem.what)
+
+
+def _parse_projects() -> list[int]:
+    text = settings().consensus_projects
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise ConfigError(f"CONSENSUS_PROJECTS is {text!r}; use ids with commas, as in 1,2,7") from None
+
+
+def _studio() -> Studio:
+    return Studio(settings().label_studio_url, settings().label_studio_api_key.get_secret_value())
+
+
+def _store() -> Store:
+    return Store(settings().consensus_database_url.get_secret_value())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def main() -> None:
+    """Run the command line; an error is one sentence and exit status 1, never a traceback."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
+        ]
+    )
+    try:
+        app()
+    except ConsensusError as error:
+        output.ERR.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

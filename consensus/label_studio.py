@@ -1,0 +1,330 @@
+"""The edge to Label Studio: the one file that owns its SDK."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from label_studio_sdk import LabelStudio
+from label_studio_sdk.core.api_error import ApiError
+from label_studio_sdk.core.request_options import RequestOptions
+from label_studio_sdk.label_interface import LabelInterface
+
+from consensus.core.annotations import Annotation, Task
+from consensus.core.controls import ChoicesTag
+from consensus.core.reports import NAMES
+from consensus.core.writeback import PREFIX, Difference, Entry, Written
+from consensus.errors import LabelStudioError
+
+PAGE = 500
+TIMEOUT_SECONDS = 120.0
+CLEARING_SECONDS = 1800
+FIELDS = (
+    "id,data,annotations,predictions,result,completed_by,was_cancelled,ground_truth,updated_at,lead_time,"
+    "parent_prediction,model_version,score"
+)
+"""Keys of tasks, annotations and predictions to send; `include` reaches into the nested ones as well."""
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Project:
+    """What a run needs to know of a project.
+
+    Attributes
+    ----------
+    id : int
+    title : str
+    n_tasks : int
+    model_version : str
+        The version whose predictions annotators see.
+    tags : tuple of ChoicesTag
+        The `<Choices>` about whole tasks.
+    passed_over : tuple of str
+        Why other `<Choices>` are no controls of ours, one line each.
+    shown : frozenset of str
+        Keys of `task.data` that the label config shows.
+    """
+
+    id: int
+    title: str
+    n_tasks: int
+    model_version: str
+    tags: tuple[ChoicesTag, ...]
+    passed_over: tuple[str, ...]
+    shown: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """All tasks of a project, and what earlier runs wrote onto them."""
+
+    tasks: list[Task]
+    written: list[Written]
+
+
+class Studio:
+    """A Label Studio, as a run uses it.
+
+    Parameters
+    ----------
+    url, api_key : str
+        Address, and a legacy token or a personal access token.
+    client : LabelStudio, optional
+        In place of one made from the two.
+
+    Raises
+    ------
+    LabelStudioError
+        From every method, where Label Studio cannot be reached, refuses or fails.
+    """
+
+    def __init__(self, url: str, api_key: str, client: LabelStudio | None = None) -> None:
+        if not client and not (url and api_key):
+            missing = "LABEL_STUDIO_API_KEY" if url else "LABEL_STUDIO_URL"
+            raise LabelStudioError(
+                f"{missing} is not set; set it in the environment or in .env "
+                "(the token is in Label Studio under Account & Settings)"
+            )
+        self.url = url.rstrip("/")
+        self._client = client or LabelStudio(base_url=self.url, api_key=api_key, timeout=TIMEOUT_SECONDS)
+
+    def project(self, number: int) -> Project:
+        """Read a project and its `<Choices>`."""
+        with self._talking(f"project {number}"):
+            found = self._client.projects.get(number)
+        tags, passed_over, shown = _read_config(found.label_config or "<View/>")
+        return Project(
+            number, found.title or "", found.task_number or 0, found.model_version or "", tags, passed_over, shown
+        )
+
+    def project_numbers(self) -> list[int]:
+        """Ids of all projects that the account sees."""
+        with self._talking("the list of projects"):
+            return sorted(project.id for project in self._client.projects.list() if project.id is not None)
+
+    def accounts(self) -> dict[int, str]:
+        """E-mail address of each account, by id."""
+        with self._talking("the list of accounts"):
+            return {
+                user.id: user.email for user in self._client.users.list() if user.id is not None and user.email
+            }
+
+    def pull(self, project: int, accounts: Mapping[int, str], progress: Progress = lambda _: None) -> Pulled:
+        """Read all tasks with their submitted annotations and our predictions.
+
+        Parameters
+        ----------
+        project : int
+        accounts : mapping of int to str
+            Names of the annotators; others are called `account ID`.
+        progress : callable
+            Told the number of tasks read so far.
+        """
+        pulled = Pulled([], [])
+        with self._talking(f"the tasks of project {project}"):
+            pager = self._client.tasks.list(project=project, fields="all", include=FIELDS, page_size=PAGE)
+            for count, task in enumerate(pager, start=1):
+                annotations = [_annotation(one, accounts) for one in task.annotations or []]
+                pulled.tasks.append(Task(int(task.id or 0), task.data or {}, annotations))
+                pulled.written.extend(
+                    _written(one, int(task.id or 0))
+                    for one in task.predictions or []
+                    if (one.model_version or "").startswith(PREFIX)
+                )
+                if count % PAGE == 0:
+                    progress(count)
+        progress(len(pulled.tasks))
+        return pulled
+
+    def write(
+        self, project: int, changes: Difference, to_name: Mapping[str, str], progress: Progress = lambda _: None
+    ) -> None:
+        """Send a difference: what is new first, what is old after, so that an interruption loses nothing.
+
+        Parameters
+        ----------
+        project : int
+        changes : Difference
+        to_name : mapping of str to str
+            The object that each control labels.
+        progress : callable
+            Told the number of predictions sent so far.
+        """
+        sent = 0
+        for version in changes.clear:
+            self._clear(project, version)
+        for start in range(0, len(changes.create), PAGE):
+            entries = changes.create[start : start + PAGE]
+            self._create(project, entries, to_name)
+            sent += len(entries)
+            progress(sent)
+        for written in changes.update:
+            with self._talking(f"prediction {written.id}"):
+                self._client.predictions.update(written.id, score=written.entry.score)
+            sent += 1
+            progress(sent)
+        for number in changes.delete:
+            with self._talking(f"prediction {number}"):
+                self._delete(number)
+            sent += 1
+            progress(sent)
+
+    def make_tabs(self, project: int, *, dry_run: bool = False) -> list[str]:
+        """Make the Data Manager tab of each report that has none; return the reports it was made for.
+
+        A project without any tab gets one of all tasks first, as Label Studio would make it: once other tabs
+        exist, it makes none.
+        """
+        with self._talking(f"the tabs of project {project}"):
+            views = list(self._client.views.list(project=project))
+        shown = {value for view in views for value in _versions_shown(view.data)}
+        missing: list[str] = [report for report in NAMES if PREFIX + report not in shown]
+        if dry_run:
+            return missing
+        if not views:
+            self._make_tab(project, {"title": "Default"})
+        for report in missing:
+            self._make_tab(project, {"title": report, "filters": _showing(PREFIX + report)})
+        return missing
+
+    def _make_tab(self, project: int, content: dict[str, Any]) -> None:
+        with self._talking(f"tab {content['title']!r} of project {project}"):
+            self._client.views.create(project=project, data=content)
+
+    def _create(self, project: int, entries: Sequence[Entry], to_name: Mapping[str, str]) -> None:
+        body: list[Any] = [
+            {
+                "task": entry.task,
+                "model_version": entry.model_version,
+                "score": entry.score,
+                "result": [_region(entry, to_name)] if entry.choice else [],
+            }
+            for entry in entries
+        ]
+        with self._talking(f"import of predictions into project {project}"):
+            created = self._client.projects.import_predictions(project, request=body).created
+        if created != len(entries):
+            raise LabelStudioError(
+                f"Label Studio stored {created} of {len(entries)} predictions of project {project}; were tasks "
+                "deleted or choices renamed meanwhile? The next run repairs it"
+            )
+
+    def _delete(self, prediction: int) -> None:
+        try:
+            self._client.predictions.delete(prediction)
+        except ApiError as error:
+            if error.status_code != httpx.codes.NOT_FOUND:  # gone already: an earlier try got through
+                raise
+
+    def _clear(self, project: int, version: str) -> None:
+        """Delete all predictions of one of our versions, and leave the annotators' version as it was."""
+        with self._talking(f"project {project}"):
+            shown = self._client.projects.get(project).model_version
+            # The SDK has no method for this route.
+            answer = self._client._client_wrapper.httpx_client.request(  # noqa: SLF001
+                f"api/projects/{project}/model-versions/",
+                method="DELETE",
+                json={"model_version": version},
+                request_options=RequestOptions(timeout_in_seconds=CLEARING_SECONDS),
+            )
+            if answer.is_error:
+                raise ApiError(status_code=answer.status_code, body=answer.text)
+            if shown and self._client.projects.get(project).model_version != shown:
+                self._client.projects.update(project, model_version=shown)
+
+    @contextmanager
+    def _talking(self, subject: str) -> Iterator[None]:
+        """Turn whatever goes wrong on the way into one sentence."""
+        try:
+            yield
+        except ApiError as error:
+            raise LabelStudioError(_explained(error, subject, self.url)) from None
+        except httpx.HTTPError as error:
+            raise LabelStudioError(
+                f"Label Studio at {self.url} cannot be reached for {subject} ({type(error).__name__}); "
+                "is it running, and is LABEL_STUDIO_URL right?"
+            ) from None
+
+
+def _explained(error: ApiError, subject: str, url: str) -> str:
+    if error.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        return (
+            f"Label Studio at {url} refused the token for {subject} ({error.status_code}); check "
+            "LABEL_STUDIO_API_KEY, and that legacy tokens are on if it is one"
+        )
+    if error.status_code == httpx.codes.NOT_FOUND:
+        return f"Label Studio at {url} has no {subject}, or the account may not see it (404)"
+    return f"Label Studio at {url} answered {error.status_code} about {subject}: {str(error.body)[:300]}"
+
+
+def _read_config(config: str) -> tuple[tuple[ChoicesTag, ...], tuple[str, ...], frozenset[str]]:
+    interface = LabelInterface(config)
+    tags, passed_over = [], []
+    for control in interface.controls:
+        if control.tag != "Choices":
+            continue
+        if (control.attr or {}).get("perRegion", "").lower() == "true":
+            passed_over.append(f"{control.name}: labels regions, not tasks (perRegion)")
+        elif not control.labels:
+            passed_over.append(f"{control.name}: its choices come from the tasks")
+        else:
+            multiple = (control.attr or {}).get("choice") == "multiple"
+            tags.append(ChoicesTag(control.name, control.to_name[0], multiple, tuple(control.labels)))
+    shown = frozenset(item.value_name for item in interface.objects if item.value_name)
+    return tuple(tags), tuple(passed_over), shown
+
+
+def _annotation(raw: Mapping[str, Any], accounts: Mapping[int, str]) -> Annotation:
+    who = raw.get("completed_by")
+    number = who.get("id") if isinstance(who, Mapping) else who
+    return Annotation(
+        id=int(raw["id"]),
+        annotator=accounts.get(number, f"account {number}") if isinstance(number, int) else "account unknown",
+        updated_at=str(raw.get("updated_at") or ""),
+        skipped=bool(raw.get("was_cancelled")),
+        ground_truth=bool(raw.get("ground_truth")),
+        result=raw.get("result") or [],
+        lead_time=raw.get("lead_time"),
+        from_prediction=raw.get("parent_prediction"),
+    )
+
+
+def _written(prediction: Any, task: int) -> Written:  # noqa: ANN401  # the SDK's generated type
+    region = (prediction.result or [{}])[0]
+    choices = region.get("value", {}).get("choices") or [""]
+    score = float("nan") if prediction.score is None else float(prediction.score)
+    report = str(prediction.model_version).removeprefix(PREFIX)
+    return Written(int(prediction.id), Entry(task, report, region.get("from_name", ""), str(choices[0]), score))
+
+
+def _region(entry: Entry, to_name: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "id": f"{entry.report}-{entry.control}-{entry.task}",
+        "from_name": entry.control,
+        "to_name": to_name[entry.control],
+        "type": "choices",
+        "score": entry.score,
+        "value": {"choices": [entry.choice]},
+    }
+
+
+def _showing(version: str) -> dict[str, Any]:
+    item = {
+        "filter": "filter:tasks:predictions_model_versions",
+        "operator": "contains",
+        "type": "List",
+        "value": [version],
+    }
+    return {"conjunction": "and", "items": [item]}
+
+
+def _versions_shown(content: Any) -> list[str]:  # noqa: ANN401  # whatever a person made of the tab
+    """Model versions that a tab's filter names."""
+    if not isinstance(content, Mapping):
+        return []
+    items = (content.get("filters") or {}).get("items") or []
+    values = [item.get("value") for item in items if item.get("filter", "").endswith("predictions_model_versions")]
+    return [str(one) for value in values for one in (value if isinstance(value, list) else [value])]

@@ -1,0 +1,242 @@
+"""A run: from the annotations in Label Studio to the reports in Label Studio."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+import numpy as np
+
+from consensus.core.annotations import Collected, Problem, Task, collect
+from consensus.core.controls import Control, ControlSettings, resolve
+from consensus.core.reports import NAMES
+from consensus.core.scoring import Scored, score
+from consensus.core.votes import NO, NO_LABEL, YES
+from consensus.core.writeback import Difference, Entry, difference
+from consensus.errors import ConfigError
+from consensus.label_studio import Project, Pulled, Studio
+from consensus.settings import ProjectConfig
+from consensus.store import Row, Store
+
+SPOKEN = {int(YES): "yes", int(NO): "no", 0: "unsure"}
+VERDICTS = {"AllConfirmed": "yes", "Discovered": "yes", "MisClassified": "no", "Controversial": "unsure"}
+"""What a report says on a verification control."""
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Where a run tells how far it is: the name of the step, how much is done, how much there is."""
+
+    tell: Callable[[str, int, int], None] = lambda _step, _done, _all: None
+
+    def of(self, step: str, total: int) -> Callable[[int], None]:
+        """Return a function that tells how much of one step is done."""
+        return lambda done: self.tell(step, done, total)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run found and sent.
+
+    Attributes
+    ----------
+    project : Project
+    controls : list of Control
+    reports : dict of str to int
+        Classifications in each report.
+    classifications, votes : int
+    annotators : list of dict
+        Columns control, annotator, votes, trust.
+    problems : list of Problem
+        What was left out, and why.
+    changes : Difference
+        What was sent, or, in a dry run, would be.
+    tabs : list of str
+        Reports whose tab was made, or would be.
+    dry_run : bool
+    """
+
+    project: Project
+    controls: list[Control]
+    reports: dict[str, int]
+    classifications: int
+    votes: int
+    annotators: list[Row]
+    problems: list[Problem]
+    changes: Difference
+    tabs: list[str]
+    dry_run: bool
+
+
+def run(
+    studio: Studio,
+    store: Store,
+    config: ProjectConfig,
+    project: int,
+    *,
+    now: Callable[[], datetime],
+    policy: str | None = None,
+    dry_run: bool = False,
+    watcher: Watcher = Watcher(),
+) -> Outcome:
+    """Run consensus on a project.
+
+    A dry run reads and computes; it stores and sends nothing.
+
+    Raises
+    ------
+    ConsensusError
+        Where Label Studio, the store or the settings cannot be used, or no control of the project can.
+    """
+    with store.lock(project):
+        started = now()
+        found = studio.project(project)
+        accounts = studio.accounts()
+        pulled = studio.pull(project, accounts, watcher.of("reading tasks", found.n_tasks))
+        controls = resolve_controls(found, config, pulled.tasks)
+        machines = [accounts.get(int(name), name) if name.isdigit() else name for name in config.machines]
+        collected = [collect(pulled.tasks, control, machines) for control in controls]
+        name, lines = policy or config.policy, config.lines(policy or config.policy)
+        scored = [score(one.votes, one.listed, one.gold, _hand(one, config), name, lines) for one in collected]
+        pairs = list(zip(collected, scored, strict=True))
+        changes = difference([entry for pair in pairs for entry in entries(*pair)], pulled.written)
+        outcome = _outcome(found, pairs, changes, studio.make_tabs(project, dry_run=True), dry_run=dry_run)
+        if dry_run:
+            return outcome
+        facts = {
+            "project": project,
+            "started_at": started,
+            "policy": name,
+            "thresholds": asdict(lines),
+            "tasks": len(pulled.tasks),
+            "votes": outcome.votes,
+            "problems": len(outcome.problems),
+        }
+        number = store.save(facts, _classification_rows(pairs), _vote_rows(pairs, pulled), outcome.annotators)
+        to_name = {control.tag.name: control.tag.to_name for control in controls}
+        total = len(changes.create) + len(changes.update) + len(changes.delete)
+        studio.write(project, changes, to_name, watcher.of("writing reports", total))
+        if outcome.tabs:
+            studio.make_tabs(project)
+        store.finish(number, now())
+        return outcome
+
+
+def resolve_controls(project: Project, config: ProjectConfig, tasks: Sequence[Task]) -> list[Control]:
+    """Find out how each `<Choices>` of the project asks.
+
+    Raises
+    ------
+    ConfigError
+        Where the settings name a control that is not there, or there is no control to count.
+    """
+    names = [tag.name for tag in project.tags]
+    for name in config.controls:
+        if name not in names:
+            raise ConfigError(
+                f"the settings name control {name!r}, but project {project.id} has "
+                f"{', '.join(names) or 'no <Choices>'}"
+            )
+    if not names:
+        raise ConfigError(f"project {project.id} has no <Choices> about whole tasks, so there is nothing to count")
+    data = [task.data for task in tasks]
+    sections = {name: section.core() for name, section in config.controls.items()}
+    return [resolve(tag, sections.get(tag.name, ControlSettings()), data, project.shown) for tag in project.tags]
+
+
+def entries(collected: Collected, scored: Scored) -> Iterator[Entry]:
+    """Yield what Label Studio should hold of one control: one entry per classification in a report."""
+    control, votes, rows = collected.control, collected.votes, scored.classifications
+    for row in np.flatnonzero(scored.report != ""):
+        report = str(scored.report[row])
+        choice = str(votes.label_names[rows.label[row]])
+        if control.kind == "verification":
+            verdict = VERDICTS.get(report)
+            choice = next((label for label, says in control.answers.items() if says == verdict), "")
+        yield Entry(
+            task=int(votes.task_names[rows.task[row]]),
+            report=report,
+            control=control.tag.name if choice else "",
+            choice=choice,
+            score=round(float(scored.confidence[row]), 6),
+        )
+
+
+def _hand(collected: Collected, config: ProjectConfig) -> np.typing.NDArray[np.float64]:
+    """Trust set by hand, by annotator; NaN where it is to be learned."""
+    return np.array([config.trust.get(name, np.nan) for name in collected.votes.annotator_names], dtype=np.float64)
+
+
+def _outcome(
+    project: Project,
+    pairs: Sequence[tuple[Collected, Scored]],
+    changes: Difference,
+    tabs: list[str],
+    *,
+    dry_run: bool,
+) -> Outcome:
+    reports = Counter(name for _, scored in pairs for name in scored.report.tolist())
+    problems = {problem: None for collected, _ in pairs for problem in collected.problems}
+    return Outcome(
+        project=project,
+        controls=[collected.control for collected, _ in pairs],
+        reports={name: reports[name] for name in NAMES},
+        classifications=sum(len(scored.classifications) for _, scored in pairs),
+        votes=sum(len(collected.votes) for collected, _ in pairs),
+        annotators=[row for pair in pairs for row in _annotator_rows(*pair)],
+        problems=list(problems),
+        changes=changes,
+        tabs=tabs,
+        dry_run=dry_run,
+    )
+
+
+def _annotator_rows(collected: Collected, scored: Scored) -> Iterator[Row]:
+    for position, name in enumerate(collected.votes.annotator_names):
+        yield {
+            "control": collected.control.tag.name,
+            "annotator": str(name),
+            "votes": int(scored.votes_by_annotator[position]),
+            "trust": float(scored.trust[position]),
+        }
+
+
+def _classification_rows(pairs: Sequence[tuple[Collected, Scored]]) -> list[Row]:
+    return [
+        {
+            "control": collected.control.tag.name,
+            "task": int(collected.votes.task_names[rows.task[row]]),
+            "label": str(collected.votes.label_names[rows.label[row]]),
+            "given": bool(rows.given[row]),
+            "yes": int(scored.counts.yes[row]),
+            "no": int(scored.counts.no[row]),
+            "unsure": int(scored.counts.unsure[row]),
+            "confidence": float(scored.confidence[row]),
+            "posterior": float(scored.posterior[row]),
+            "report": str(scored.report[row]),
+        }
+        for collected, scored in pairs
+        for rows in [scored.classifications]
+        for row in range(len(rows))
+    ]
+
+
+def _vote_rows(pairs: Sequence[tuple[Collected, Scored]], pulled: Pulled) -> list[Row]:
+    annotations = {one.id: one for task in pulled.tasks for one in task.annotations}
+    return [
+        {
+            "control": collected.control.tag.name,
+            "task": int(votes.task_names[votes.task[row]]),
+            "annotator": str(votes.annotator_names[votes.annotator[row]]),
+            "label": "" if votes.label[row] == NO_LABEL else str(votes.label_names[votes.label[row]]),
+            "vote": SPOKEN[int(votes.vote[row])],
+            "annotation": annotation.id,
+            "voted_at": annotation.updated_at,
+            "lead_time": annotation.lead_time,
+            "from_prediction": annotation.from_prediction,
+        }
+        for collected, _ in pairs
+        for votes in [collected.votes]
+        for row in range(len(votes))
+        for annotation in [annotations[int(collected.annotations[row])]]
+    ]

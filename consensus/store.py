@@ -1,0 +1,205 @@
+"""The store: the one file that owns the database (SQLite by default, PostgreSQL by URL)."""
+
+import fcntl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import alembic.command
+import alembic.config
+from sqlalchemy import Connection, Engine, create_engine, event, insert, make_url, select, text, update
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from consensus.errors import StoreError
+from consensus.tables import ANNOTATOR, CLASSIFICATION, RUN, VOTE
+
+Row = dict[str, Any]
+CONNECT_SECONDS = 10
+
+
+class Store:
+    """Votes, trust and reports of the latest run of each project, and the history of runs.
+
+    Parameters
+    ----------
+    url : str
+        As SQLAlchemy writes it: `sqlite:///consensus.db`, `postgresql+psycopg2://user:password@host/name`.
+
+    Raises
+    ------
+    StoreError
+        Where the database cannot be reached or used; also from every method.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            self._url = make_url(url)
+            self._engine = _engine(url)
+        except (ArgumentError, ImportError) as error:
+            raise StoreError(
+                f"the database URL cannot be used ({type(error).__name__}); see .env.example"
+            ) from None
+        self._name = self._url.render_as_string(hide_password=True)
+        with self._talking(), self._engine.begin() as connection:
+            _migrate(connection)
+
+    @contextmanager
+    def lock(self, project: int) -> Iterator[None]:
+        """Hold a project alone; the lock ends with the process, however it ends.
+
+        Raises
+        ------
+        StoreError
+            Where another run holds it.
+        """
+        with (
+            self._postgres_lock(project) if self._engine.dialect.name == "postgresql" else self._file_lock(project)
+        ):
+            yield
+
+    @contextmanager
+    def _postgres_lock(self, project: int) -> Iterator[None]:
+        with self._talking():
+            connection = self._engine.connect()
+        try:
+            with self._talking():
+                key = text("SELECT pg_try_advisory_lock(hashtext('consensus'), :project)")
+                got = connection.execute(key, {"project": project}).scalar()
+            if not got:
+                raise StoreError(_busy(project))
+            yield
+        finally:
+            connection.close()  # the session ends, and its lock with it
+
+    @contextmanager
+    def _file_lock(self, project: int) -> Iterator[None]:
+        path = Path(f"{self._url.database}.project-{project}.lock")
+        try:
+            file = path.open("w", encoding="utf-8")
+        except OSError as error:
+            raise StoreError(f"the lock file {path} cannot be written: {error.strerror}") from None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StoreError(_busy(project)) from None
+            yield
+
+    def save(
+        self,
+        run: Row,
+        classifications: Sequence[Row],
+        votes: Sequence[Row],
+        annotators: Sequence[Row],
+    ) -> int:
+        """Replace a project's votes and classifications and add a run to its history, all or nothing.
+
+        Parameters
+        ----------
+        run : dict
+            Columns of table `run` without `id`.
+        classifications, votes : sequence of dict
+            Columns of their tables without `project`.
+        annotators : sequence of dict
+            Columns of their table without `run`.
+
+        Returns
+        -------
+        int
+            Id of the run.
+        """
+        project = {"project": run["project"]}
+        with self._talking(), self._engine.begin() as connection:
+            number = connection.execute(insert(RUN).values(run)).inserted_primary_key[0]  # type: ignore[index]
+            for table, rows, shared in (
+                (CLASSIFICATION, classifications, project),
+                (VOTE, votes, project),
+                (ANNOTATOR, annotators, {"run": number}),
+            ):
+                if table is not ANNOTATOR:
+                    connection.execute(table.delete().where(table.c.project == run["project"]))
+                if rows:
+                    connection.execute(insert(table), [{**row, **shared} for row in rows])
+        return int(number)
+
+    def finish(self, run: int, at: datetime) -> None:
+        """Note that Label Studio holds what a run found."""
+        with self._talking(), self._engine.begin() as connection:
+            connection.execute(update(RUN).where(RUN.c.id == run).values(finished_at=at))
+
+    def last_run(self, project: int) -> Row | None:
+        """The latest run of a project."""
+        query = select(RUN).where(RUN.c.project == project).order_by(RUN.c.id.desc()).limit(1)
+        rows = self._rows(query)
+        return rows[0] if rows else None
+
+    def report(self, project: int, name: str) -> list[Row]:
+        """The classifications of one report, the most confident first."""
+        columns = [column for column in CLASSIFICATION.c if column.name != "project"]
+        table = CLASSIFICATION.c
+        query = (
+            select(*columns)
+            .where(table.project == project, table.report == name)
+            .order_by(table.confidence.desc(), table.task, table.control, table.label)
+        )
+        return self._rows(query)
+
+    def annotators(self, run: int) -> list[Row]:
+        """Trust and number of votes of each annotator in a run."""
+        query = (
+            select(ANNOTATOR).where(ANNOTATOR.c.run == run).order_by(ANNOTATOR.c.control, ANNOTATOR.c.trust.desc())
+        )
+        return self._rows(query)
+
+    def votes(self, project: int) -> list[Row]:
+        """The latest votes of a project."""
+        table = VOTE.c
+        query = select(VOTE).where(table.project == project)
+        return self._rows(query.order_by(table.control, table.task, table.annotator, table.label))
+
+    def _rows(self, query: Any) -> list[Row]:  # noqa: ANN401  # any select
+        with self._talking(), self._engine.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    @contextmanager
+    def _talking(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            raise StoreError(f"the database {self._name} cannot be used: {cause}") from None
+
+
+def _engine(url: str) -> Engine:
+    engine = create_engine(url, poolclass=NullPool, connect_args=_connect_args(url))
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _enforce_foreign_keys)
+    return engine
+
+
+def _connect_args(url: str) -> dict[str, Any]:
+    backend = make_url(url).get_backend_name()
+    return {"sqlite": {"timeout": CONNECT_SECONDS}, "postgresql": {"connect_timeout": CONNECT_SECONDS}}.get(
+        backend, {}
+    )
+
+
+def _enforce_foreign_keys(connection: Any, _: object) -> None:  # noqa: ANN401  # a DBAPI connection
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _migrate(connection: Connection) -> None:
+    """Bring the tables to the newest version; two processes that start together take turns."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('consensus-migrations'))"))
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    alembic.command.upgrade(config, "head")
+
+
+def _busy(project: int) -> str:
+    return f"another run is at work on project {project}; wait for it to end, or stop it"

@@ -1,0 +1,80 @@
+"""The tables of the store."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+)
+
+METADATA = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+RUN = Table(
+    "run",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("project", BigInteger, nullable=False, index=True),
+    Column("started_at", DateTime(timezone=True), nullable=False),
+    Column("finished_at", DateTime(timezone=True)),  # once Label Studio holds the reports
+    Column("policy", String, nullable=False),
+    Column("thresholds", JSON, nullable=False),
+    Column("tasks", Integer, nullable=False),
+    Column("votes", Integer, nullable=False),
+    Column("problems", Integer, nullable=False),
+)
+
+CLASSIFICATION = Table(
+    "classification",
+    METADATA,
+    Column("project", BigInteger, primary_key=True),
+    Column("control", String, primary_key=True),
+    Column("task", BigInteger, primary_key=True),
+    Column("label", String, primary_key=True),
+    Column("given", Boolean, nullable=False),
+    Column("yes", Integer, nullable=False),
+    Column("no", Integer, nullable=False),
+    Column("unsure", Integer, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("posterior", Float, nullable=False),
+    Column("report", String, nullable=False),
+)
+Index("ix_classification_report", CLASSIFICATION.c.project, CLASSIFICATION.c.report)
+
+VOTE = Table(
+    "vote",
+    METADATA,
+    Column("project", BigInteger, primary_key=True),
+    Column("control", String, primary_key=True),
+    Column("task", BigInteger, primary_key=True),
+    Column("annotator", String, primary_key=True),
+    Column("label", String, primary_key=True),  # "" where a submission chose none
+    Column("vote", String, nullable=False),
+    Column("annotation", BigInteger, nullable=False),
+    Column("voted_at", String, nullable=False),
+    Column("lead_time", Float),
+    Column("from_prediction", BigInteger),
+)
+
+ANNOTATOR = Table(
+    "annotator",
+    METADATA,
+    Column("run", Integer, ForeignKey("run.id", ondelete="CASCADE"), primary_key=True),
+    Column("control", String, primary_key=True),
+    Column("annotator", String, primary_key=True),
+    Column("votes", Integer, nullable=False),
+    Column("trust", Float, nullable=False),
+)

@@ -1,0 +1,284 @@
+"""The edge to files: votes, given labels and trust in; results out. CSV, gzip or Parquet by extension."""
+
+import gzip
+import os
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from consensus.core.arrays import Codes, Names
+from consensus.core.belief import Gold
+from consensus.core.classifications import Listed
+from consensus.core.scoring import Scored
+from consensus.core.votes import NO, UNSURE, YES, Votes, latest
+from consensus.errors import VotesError
+
+CHOSEN = ("task", "annotator", "label")
+SPOKEN = ("task", "label", "annotator", "vote")
+STANDS = {"yes": YES, "no": NO, "unsure": UNSURE}
+PARQUET = (".parquet", ".pq")
+
+
+@dataclass(frozen=True, eq=False)
+class Ballot:
+    """Everything that a set of files says.
+
+    Attributes
+    ----------
+    votes : Votes
+    listed : Listed
+    fixed_trust : (n_annotators,) float64
+        NaN where trust is to be learned.
+    replaced : int
+        Votes that a later one of the same annotator replaced.
+    """
+
+    votes: Votes
+    listed: Listed
+    fixed_trust: np.typing.NDArray[np.float64]
+    replaced: int
+
+    @property
+    def gold(self) -> Gold:
+        """Files hold no gold."""
+        none: Codes = np.zeros(0, dtype=np.int32)
+        return Gold(none, none, np.zeros(0, dtype=bool))
+
+
+def read_ballot(
+    votes: Path, given: Path | None, trust: Path | None, choice: Literal["single", "multiple"]
+) -> Ballot:
+    """Read votes, the labels that the tasks came with, and trust set by hand.
+
+    Parameters
+    ----------
+    votes : Path
+        Columns `task,annotator,label` (a row is a chosen label) or `task,label,annotator,vote`.
+    given : Path or None
+        Columns `task,label` and optionally `given` (1, or 0 for a candidate).
+    trust : Path or None
+        Columns `annotator,trust`.
+    choice : {"single", "multiple"}
+        How many labels an annotator may choose; for the first kind of votes file.
+
+    Raises
+    ------
+    VotesError
+        Where a file cannot be read; the message names the file, the line and the remedy.
+    """
+    table = _read(votes, (CHOSEN, SPOKEN), optional=())
+    spoken = "vote" in table.column_names
+    listed = _read(given, (("task", "label"),), optional=("given",)) if given else None
+    task_codes, task_names = _shared_codes(table, listed, "task")
+    label_codes, label_names = _shared_codes(table, listed, "label")
+    annotator_codes, annotator_names = _codes(table.column("annotator"))
+    n_votes = table.num_rows
+    all_votes = Votes(
+        choice="each" if spoken else choice,
+        task=task_codes[:n_votes],
+        annotator=annotator_codes,
+        label=label_codes[:n_votes],
+        vote=_stands(table.column("vote"), votes) if spoken else np.full(n_votes, YES),
+        task_names=task_names,
+        annotator_names=annotator_names,
+        label_names=label_names,
+    )
+    kept, replaced = latest(all_votes)
+    return Ballot(
+        votes=kept,
+        listed=Listed(task_codes[n_votes:], label_codes[n_votes:], _given_flags(listed, given)),
+        fixed_trust=_fixed_trust(trust, annotator_names),
+        replaced=replaced,
+    )
+
+
+def result_table(votes: Votes, scored: Scored) -> pa.Table:
+    """Lay the result out as `task,label,given,yes,no,unsure,confidence,posterior,report`."""
+    rows = scored.classifications
+    return pa.table(
+        {
+            "task": _decoded(rows.task, votes.task_names),
+            "label": _decoded(rows.label, votes.label_names),
+            "given": rows.given.astype(np.int8),
+            "yes": scored.counts.yes.astype(np.int64),
+            "no": scored.counts.no.astype(np.int64),
+            "unsure": scored.counts.unsure.astype(np.int64),
+            "confidence": scored.confidence,
+            "posterior": scored.posterior,
+            "report": pa.array(scored.report.tolist(), pa.string()),
+        }
+    )
+
+
+def annotators_table(votes: Votes, scored: Scored) -> pa.Table:
+    """Lay the annotators out as `annotator,votes,trust`."""
+    return pa.table(
+        {
+            "annotator": pa.array(votes.annotator_names.tolist(), pa.string()),
+            "votes": scored.votes_by_annotator.astype(np.int64),
+            "trust": scored.trust,
+        }
+    )
+
+
+def write(table: pa.Table, path: Path) -> None:
+    """Write a table, whole or not at all.
+
+    Raises
+    ------
+    VotesError
+        Where the file cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        if path.suffix in PARQUET:
+            pyarrow.parquet.write_table(table, partial, compression="zstd")
+        elif path.suffix == ".gz":
+            with gzip.open(partial, "wb") as file:
+                _write_csv(table, file)
+        else:
+            with partial.open("wb") as file:
+                _write_csv(table, file)
+        partial.replace(path)
+    except OSError as error:
+        raise VotesError(f"{path} cannot be written: {error.strerror or error}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_csv(table: pa.Table, file: Any) -> None:  # noqa: ANN401  # any binary file
+    # Arrow would put quotes around the names of the columns.
+    file.write((",".join(table.column_names) + "\n").encode())
+    pyarrow.csv.write_csv(table, file, pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed"))
+
+
+def _read(path: Path, headers: Sequence[Sequence[str]], optional: Sequence[str]) -> pa.Table:
+    """Read the columns of one of the headers, as text without gaps."""
+    try:
+        table = _read_parquet(path) if path.suffix in PARQUET else _read_csv(path)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise VotesError(f"{path} is no whole gzip file ({error}); copy or compress it again") from None
+    except OSError as error:
+        raise VotesError(f"{path} cannot be read: {error.strerror or error}") from None
+    except pa.ArrowInvalid as error:
+        raise VotesError(f"{path}: {_first_line(error)}; {_expected(headers)}") from None
+    header = next((one for one in reversed(headers) if set(one) <= set(table.column_names)), None)
+    if header is None:
+        raise VotesError(f"{path} has the columns {', '.join(table.column_names) or 'none'}; {_expected(headers)}")
+    wanted = [*header, *(name for name in optional if name in table.column_names)]
+    return pa.table({name: _texts(table.column(name), name, path) for name in wanted})
+
+
+def _read_csv(path: Path) -> pa.Table:
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    if not content.strip():
+        return pa.table({})
+    header = content.split(b"\n", 1)[0].decode("utf-8", "replace").lstrip("\ufeff").strip("\r")
+    names = [name.strip().strip('"') for name in header.split(",")]
+    return pyarrow.csv.read_csv(
+        pa.BufferReader(content),
+        read_options=pyarrow.csv.ReadOptions(column_names=names, skip_rows=1),
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=True,
+        ),
+    )
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    return pyarrow.parquet.read_table(path)
+
+
+def _texts(column: pa.ChunkedArray, name: str, path: Path) -> pa.Array:
+    texts = pc.cast(column, pa.string()).combine_chunks()
+    texts = texts if isinstance(texts, pa.Array) else pa.chunked_array([], pa.string()).combine_chunks()
+    if texts.null_count:
+        line = int(np.flatnonzero(pc.is_null(texts).to_numpy(zero_copy_only=False))[0])
+        raise VotesError(f"{_place(path, line)}: column {name!r} is empty; fill it or take the row out")
+    return texts
+
+
+def _codes(column: pa.ChunkedArray) -> tuple[Codes, Names]:
+    """Codes in the order of appearance, and the names, without a Python object per row."""
+    encoded = column.combine_chunks()
+    encoded = (encoded if isinstance(encoded, pa.Array) else pa.array([], pa.string())).dictionary_encode()
+    names = np.empty(len(encoded.dictionary), dtype=object)
+    names[:] = encoded.dictionary.to_pylist()
+    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32), names
+
+
+def _shared_codes(table: pa.Table, listed: pa.Table | None, name: str) -> tuple[Codes, Names]:
+    chunks = [table.column(name), *([listed.column(name)] if listed is not None else [])]
+    return _codes(pa.chunked_array([chunk for column in chunks for chunk in column.chunks], pa.string()))
+
+
+def _decoded(codes: Codes, names: Names) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(names.tolist(), pa.string())).cast(pa.string())
+
+
+def _stands(column: pa.ChunkedArray, path: Path) -> np.typing.NDArray[np.int8]:
+    codes, names = _codes(pc.utf8_lower(pc.utf8_trim_whitespace(column)))
+    for position, name in enumerate(names):
+        if name not in STANDS:
+            line = int(np.flatnonzero(codes == position)[0])
+            raise VotesError(f"{_place(path, line)}: vote {name!r} is unknown; use yes, no or unsure")
+    return np.array([STANDS[name] for name in names], dtype=np.int8)[codes]
+
+
+def _given_flags(listed: pa.Table | None, path: Path | None) -> np.typing.NDArray[np.bool_]:
+    if listed is None or path is None:
+        return np.zeros(0, dtype=bool)
+    if "given" not in listed.column_names:
+        return np.ones(listed.num_rows, dtype=bool)
+    values: Mapping[str, bool] = {"1": True, "0": False, "true": True, "false": False}
+    codes, names = _codes(pc.utf8_lower(listed.column("given")))
+    for position, name in enumerate(names):
+        if name not in values:
+            line = int(np.flatnonzero(codes == position)[0])
+            raise VotesError(f"{_place(path, line)}: given is {name!r}; use 1, or 0 for a candidate")
+    return np.array([values[name] for name in names], dtype=bool)[codes]
+
+
+def _fixed_trust(path: Path | None, annotators: Names) -> np.typing.NDArray[np.float64]:
+    fixed = np.full(len(annotators), np.nan)
+    if path is None:
+        return fixed
+    table = _read(path, (("annotator", "trust"),), optional=())
+    positions = {name: position for position, name in enumerate(annotators)}
+    rows = zip(table.column("annotator").to_pylist(), table.column("trust").to_pylist(), strict=True)
+    for line, (annotator, trust) in enumerate(rows):
+        try:
+            value = float(trust)
+        except ValueError:
+            value = float("nan")
+        if not 0 <= value < float("inf"):
+            raise VotesError(
+                f"{_place(path, line)}: trust of annotator {annotator!r} is {trust!r}; use a number of 0 or more"
+            )
+        if annotator in positions:
+            fixed[positions[annotator]] = value
+    return fixed
+
+
+def _place(path: Path, row: int) -> str:
+    """Name the row; in a CSV by its line (rows count from 0, the header is line 1)."""
+    return f"{path}, row {row + 1}" if path.suffix in PARQUET else f"{path}, line {row + 2}"
+
+
+def _expected(headers: Sequence[Sequence[str]]) -> str:
+    return "expected " + " or ".join(",".join(header) for header in headers)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
