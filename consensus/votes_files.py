@@ -157,7 +157,10 @@ def write(table: pa.Table, path: Path) -> None:
 def _write_csv(table: pa.Table, file: Any) -> None:  # noqa: ANN401  # any binary file
     # Arrow would put quotes around the names of the columns.
     file.write((",".join(table.column_names) + "\n").encode())
-    pyarrow.csv.write_csv(table, file, pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed"))
+    texts = [column for column in table.columns if pa.types.is_string(column.type)]
+    special = any(pc.any(pc.match_substring_regex(column, '[",\\r\\n]')).as_py() for column in texts)
+    style = "needed" if special else "none"
+    pyarrow.csv.write_csv(table, file, pyarrow.csv.WriteOptions(include_header=False, quoting_style=style))
 
 
 def _read(path: Path, headers: Sequence[Sequence[str]], optional: Sequence[str]) -> pa.Table:

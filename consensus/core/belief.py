@@ -9,6 +9,12 @@ from consensus.core.arrays import Codes, Flags, Floats
 CERTAIN = 35.0
 """Log-odds beyond which a double cannot tell a probability from 0 or 1."""
 
+DIGITS = 10
+"""Decimals of log-odds that are kept between rounds, lest a draw be decided by the rounding of sums."""
+
+STEP = 0.5
+"""How far a round moves towards what it learned: a full step can swing between two answers for ever."""
+
 
 @dataclass(frozen=True, eq=False)
 class Gold:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from consensus.core.arrays import Codes, Flags, Floats, sums
-from consensus.core.belief import CERTAIN, Belief, Gold, log_odds, sigmoid
+from consensus.core.belief import CERTAIN, DIGITS, STEP, Belief, Gold, log_odds, sigmoid
 from consensus.core.classifications import Classifications, pack
 from consensus.core.population import Population, population_of
 from consensus.core.votes import NO_LABEL, Votes
@@ -73,7 +73,7 @@ def fit_one_coin(votes: Votes, classifications: Classifications, gold: Gold, fix
         hits, evidence = _agreement(chosen, odds, weight, prevalence, known)
         population = population_of(hits, evidence, expected=EXPECTED_ACCURACY)
         learned = np.clip(population.shrink(hits, evidence), 1 / (chosen.wrong_labels + 1), HIGHEST)
-        updated: Floats = np.where(np.isnan(fixed), learned, fixed)
+        updated: Floats = np.where(np.isnan(fixed), accuracy + STEP * (learned - accuracy), fixed)
         prevalence = _prevalence(chosen, odds, prevalence)
         moved = float(np.abs(updated - accuracy).max(initial=0.0))
         accuracy = updated
@@ -127,7 +127,7 @@ def _log_odds(chosen: _Chosen, accuracy: Floats, prevalence: Floats) -> tuple[Fl
     voted = sums(chosen.pair_task, mass, len(top))
     unvoted = np.clip(1 - sums(chosen.pair_task, prior, len(top)), 0.0, 1.0) * np.exp(-top)
     share = mass / (voted + unvoted)[chosen.pair_task]
-    return log_odds(share, 1 - share), weight
+    return np.round(log_odds(share, 1 - share), DIGITS), weight
 
 
 def _per_prior(chosen: _Chosen, probability: Floats, prevalence: Floats) -> Floats:

@@ -13,6 +13,7 @@ from consensus.core.reports import report_of
 from consensus.core.thresholds import Thresholds
 from consensus.core.two_coin import fit_two_coin
 from consensus.core.votes import NO, NO_LABEL, YES, Votes, spelled_out
+from consensus.core.witness import with_witness
 from consensus.errors import VotesError
 
 
@@ -87,7 +88,7 @@ def score(
     _check_codes("listed classification", listed, votes)
     _check_codes("gold classification", gold, votes)
     classifications = classify(votes, listed)
-    belief = believe(votes, classifications, gold, np.minimum(fixed_trust, 1.0))
+    belief = _believe_with_witness(votes, classifications, listed, gold, np.minimum(fixed_trust, 1.0))
     trust = np.where(np.isnan(fixed_trust), belief.trust, fixed_trust)
     counts = tally(votes, classifications)
     evidence = Evidence(counts, tally(votes, classifications, trust), belief)
@@ -101,6 +102,17 @@ def score(
         trust=trust,
         votes_by_annotator=_votes_by_annotator(votes),
     )
+
+
+def _believe_with_witness(
+    votes: Votes, classifications: Classifications, listed: Listed, gold: Gold, fixed_trust: Floats
+) -> Belief:
+    """Fit the model to the votes and, where there are any, to the given labels; report on the annotators."""
+    heard = with_witness(votes, classifications, listed)
+    if heard is None:
+        return believe(votes, classifications, gold, fixed_trust)
+    belief = believe(heard, classifications, gold, np.append(fixed_trust, np.nan))
+    return replace(belief, trust=belief.trust[:-1], evidence=belief.evidence[:-1])
 
 
 def believe(votes: Votes, classifications: Classifications, gold: Gold, fixed_trust: Floats) -> Belief:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from consensus.core.arrays import Codes, Flags, Floats, sums
-from consensus.core.belief import CERTAIN, Belief, Gold, sigmoid
+from consensus.core.belief import CERTAIN, DIGITS, STEP, Belief, Gold, sigmoid
 from consensus.core.classifications import Classifications, pack
 from consensus.core.population import population_of
 from consensus.core.votes import UNSURE, YES, Votes
@@ -68,8 +68,8 @@ def fit_two_coin(votes: Votes, classifications: Classifications, gold: Gold, fix
         others = sigmoid(odds[answers.row] - said)
         others = np.where(np.isnan(truth[answers.row]), others, truth[answers.row])
         learned_s, learned_f, evidence, strengths = _rates(answers, others, judged)
-        updated_s = np.where(free, learned_s, fixed_s)
-        updated_f = np.where(free, learned_f, 1 - fixed_s)
+        updated_s = np.where(free, sensitivity + STEP * (learned_s - sensitivity), fixed_s)
+        updated_f = np.where(free, false_positives + STEP * (learned_f - false_positives), 1 - fixed_s)
         moved = np.abs([updated_s - sensitivity, updated_f - false_positives]).max(initial=0.0)
         sensitivity, false_positives = updated_s, updated_f
         voted = np.unique(answers.row)
@@ -110,7 +110,7 @@ def _log_odds(
     no = np.log((1 - sensitivity) / (1 - false_positives))[answers.annotator]
     said = np.where(answers.yes, yes, no)
     prior = np.log(prevalence / (1 - prevalence))
-    return prior + sums(answers.row, said, answers.n_rows), said
+    return np.round(prior + sums(answers.row, said, answers.n_rows), DIGITS), said
 
 
 def _rates(answers: _Answers, others: Floats, judged: Flags) -> tuple[Floats, Floats, Floats, tuple[float, float]]:
