@@ -146,6 +146,15 @@ def schedule(
     run_by_cron(expression, lambda: _run_all(config or settings().consensus_config))
 
 
+@app.command()
+def ping() -> None:
+    """Say whether Label Studio and the database answer; exit with 1 where one does not."""
+    _store()
+    typer.echo("database: answers")
+    _studio().project_numbers()
+    typer.echo("Label Studio: answers")
+
+
 def _run_all(config: Path | None) -> None:
     try:
         studio, store = _studio(), _store()
