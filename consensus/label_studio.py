@@ -26,6 +26,14 @@ FIELDS = (
 )
 """Keys of tasks, annotations and predictions to send; `include` reaches into the nested ones as well."""
 
+HIDDEN = (
+    "inner_id", "completed_at", "cancelled_annotations", "total_predictions", "annotations_ids", "file_upload",
+    "storage_filename", "created_at", "updated_at", "updated_by", "avg_lead_time", "draft_exists",
+)  # fmt: skip
+"""Columns that a tab made here does not show; Label Studio would show all of them."""
+HIDDEN_IN_REPORTS = ("predictions_score", "predictions_model_versions")
+"""The score column is about the ML model's predictions, and a report's tab has one model version."""
+
 Progress = Callable[[int], None]
 
 
@@ -88,8 +96,15 @@ class Studio:
                 f"{missing} is not set; set it in the environment or in .env "
                 "(the token is in Label Studio under Account & Settings)"
             )
-        self.url = url.rstrip("/")
-        self._client = client or LabelStudio(base_url=self.url, api_key=api_key, timeout=TIMEOUT_SECONDS)
+        self.url = url.strip().rstrip("/")
+        try:
+            api_key.encode("ascii")
+            httpx.URL(self.url)
+        except UnicodeEncodeError:
+            raise LabelStudioError("LABEL_STUDIO_API_KEY is no token: it holds letters that no token has") from None
+        except httpx.InvalidURL as error:
+            raise LabelStudioError(f"LABEL_STUDIO_URL is {self.url!r}, which is no address: {error}") from None
+        self._client = client or LabelStudio(base_url=self.url, api_key=api_key.strip(), timeout=TIMEOUT_SECONDS)
 
     def project(self, number: int) -> Project:
         """Read a project and its `<Choices>`."""
@@ -123,10 +138,13 @@ class Studio:
         progress : callable
             Told the number of tasks read so far.
         """
-        pulled = Pulled([], [])
+        pulled, read = Pulled([], []), set[int]()
         with self._talking(f"the tasks of project {project}"):
             pager = self._client.tasks.list(project=project, fields="all", include=FIELDS, page_size=PAGE)
             for count, task in enumerate(pager, start=1):
+                if task.id in read:  # a task that was deleted meanwhile moves the others between the pages
+                    continue
+                read.add(int(task.id or 0))
                 annotations = [_annotation(one, accounts) for one in task.annotations or []]
                 pulled.tasks.append(Task(int(task.id or 0), task.data or {}, annotations))
                 pulled.written.extend(
@@ -154,13 +172,18 @@ class Studio:
             Told the number of predictions sent so far.
         """
         sent = 0
+        shown = self.project(project).model_version if changes.clear else ""
         for version in changes.clear:
             self._clear(project, version)
+        if changes.clear:
+            self.show(project, shown)
         for start in range(0, len(changes.create), PAGE):
             entries = changes.create[start : start + PAGE]
             self._create(project, entries, to_name)
             sent += len(entries)
             progress(sent)
+        if shown in changes.clear:  # it could not be shown while it had no prediction
+            self.show(project, shown)
         for written in changes.update:
             with self._talking(f"prediction {written.id}"):
                 self._client.predictions.update(written.id, score=written.entry.score)
@@ -171,6 +194,20 @@ class Studio:
                 self._delete(number)
             sent += 1
             progress(sent)
+
+    def show(self, project: int, version: str) -> None:
+        """Let annotators see the predictions of a version again, where Label Studio has forgotten it.
+
+        A version that no prediction and no ML backend has any more is left alone.
+        """
+        if not version or self.project(project).model_version == version:
+            return
+        with self._talking(f"model version {version!r} of project {project}"):
+            try:
+                self._client.projects.update(project, model_version=version)
+            except ApiError as error:
+                if error.status_code != httpx.codes.BAD_REQUEST:
+                    raise
 
     def make_tabs(self, project: int, *, dry_run: bool = False) -> list[str]:
         """Make the Data Manager tab of each report that has none; return the reports it was made for.
@@ -185,9 +222,15 @@ class Studio:
         if dry_run:
             return missing
         if not views:
-            self._make_tab(project, {"title": "Default"})
+            long_texts = ("annotations_results", "predictions_results")
+            self._make_tab(project, {"title": "Default", **_hiding(HIDDEN + long_texts)})
         for report in missing:
-            self._make_tab(project, {"title": report, "filters": _showing(PREFIX + report)})
+            content = {
+                "title": report,
+                "filters": _showing(PREFIX + report),
+                **_hiding(HIDDEN + HIDDEN_IN_REPORTS),
+            }
+            self._make_tab(project, content)
         return missing
 
     def _make_tab(self, project: int, content: dict[str, Any]) -> None:
@@ -220,9 +263,8 @@ class Studio:
                 raise
 
     def _clear(self, project: int, version: str) -> None:
-        """Delete all predictions of one of our versions, and leave the annotators' version as it was."""
-        with self._talking(f"project {project}"):
-            shown = self._client.projects.get(project).model_version
+        """Delete all predictions of one of our versions; Label Studio may forget the annotators' version over it."""
+        with self._talking(f"model version {version!r} of project {project}"):
             # The SDK has no method for this route.
             answer = self._client._client_wrapper.httpx_client.request(  # noqa: SLF001
                 f"api/projects/{project}/model-versions/",
@@ -232,8 +274,6 @@ class Studio:
             )
             if answer.is_error:
                 raise ApiError(status_code=answer.status_code, body=answer.text)
-            if shown and self._client.projects.get(project).model_version != shown:
-                self._client.projects.update(project, model_version=shown)
 
     @contextmanager
     def _talking(self, subject: str) -> Iterator[None]:
@@ -257,17 +297,25 @@ def _explained(error: ApiError, subject: str, url: str) -> str:
         )
     if error.status_code == httpx.codes.NOT_FOUND:
         return f"Label Studio at {url} has no {subject}, or the account may not see it (404)"
-    return f"Label Studio at {url} answered {error.status_code} about {subject}: {str(error.body)[:300]}"
+    said = " ".join(str(error.body).split())[:300]
+    return f"Label Studio at {url} answered {error.status_code} about {subject}: {said}"
 
 
 def _read_config(config: str) -> tuple[tuple[ChoicesTag, ...], tuple[str, ...], frozenset[str]]:
-    interface = LabelInterface(config)
+    try:
+        interface = LabelInterface(config)
+    except Exception as error:  # noqa: BLE001  # the SDK raises of many kinds
+        raise LabelStudioError(f"the label config cannot be read: {str(error).partition(chr(10))[0]}") from None
     tags, passed_over = [], []
     for control in interface.controls:
         if control.tag != "Choices":
             continue
         if (control.attr or {}).get("perRegion", "").lower() == "true":
             passed_over.append(f"{control.name}: labels regions, not tasks (perRegion)")
+        elif (control.attr or {}).get("perItem", "").lower() == "true":
+            passed_over.append(f"{control.name}: labels items of tasks, not tasks (perItem)")
+        elif "{{" in control.name:
+            passed_over.append(f"{control.name}: is repeated within a task (Repeater)")
         elif not control.labels:
             passed_over.append(f"{control.name}: its choices come from the tasks")
         else:
@@ -286,18 +334,18 @@ def _annotation(raw: Mapping[str, Any], accounts: Mapping[int, str]) -> Annotati
         updated_at=str(raw.get("updated_at") or ""),
         skipped=bool(raw.get("was_cancelled")),
         ground_truth=bool(raw.get("ground_truth")),
-        result=raw.get("result") or [],
+        result=raw.get("result") if isinstance(raw.get("result"), list) else [],
         lead_time=raw.get("lead_time"),
         from_prediction=raw.get("parent_prediction"),
     )
 
 
 def _written(prediction: Any, task: int) -> Written:  # noqa: ANN401  # the SDK's generated type
-    region = (prediction.result or [{}])[0]
-    choices = region.get("value", {}).get("choices") or [""]
+    region = prediction.result[0] if isinstance(prediction.result, list) and prediction.result else {}
+    choices = (region.get("value") or {}).get("choices") or [""]
     score = float("nan") if prediction.score is None else float(prediction.score)
     report = str(prediction.model_version).removeprefix(PREFIX)
-    return Written(int(prediction.id), Entry(task, report, region.get("from_name", ""), str(choices[0]), score))
+    return Written(int(prediction.id), Entry(task, report, region.get("from_name") or "", str(choices[0]), score))
 
 
 def _region(entry: Entry, to_name: Mapping[str, str]) -> dict[str, Any]:
@@ -319,6 +367,13 @@ def _showing(version: str) -> dict[str, Any]:
         "value": [version],
     }
     return {"conjunction": "and", "items": [item]}
+
+
+def _hiding(columns: Sequence[str]) -> dict[str, Any]:
+    """Hide columns in the list of tasks and, beside an open task, all but the data and the id."""
+    names = [f"tasks:{column}" for column in columns]
+    beside = [*names, *(f"tasks:{column}" for column in ("total_annotations", "annotators", *HIDDEN_IN_REPORTS))]
+    return {"hiddenColumns": {"explore": names, "labeling": list(dict.fromkeys(beside))}}
 
 
 def _versions_shown(content: Any) -> list[str]:  # noqa: ANN401  # whatever a person made of the tab

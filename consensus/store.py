@@ -9,7 +9,8 @@ from typing import Any
 
 import alembic.command
 import alembic.config
-from sqlalchemy import Connection, Engine, create_engine, event, insert, make_url, select, text, update
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, make_url, select, text, update
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -37,13 +38,15 @@ class Store:
     def __init__(self, url: str) -> None:
         try:
             self._url = make_url(url)
-            self._engine = _engine(url)
-        except (ArgumentError, ImportError) as error:
+            self._engine = _engine(self._url)
+        except (ArgumentError, ImportError, ValueError) as error:  # its text could hold the password
             raise StoreError(
                 f"the database URL cannot be used ({type(error).__name__}); see .env.example"
             ) from None
-        self._name = self._url.render_as_string(hide_password=True)
-        with self._talking(), self._engine.begin() as connection:
+        if self._url.get_backend_name() == "sqlite" and self._url.database in (None, "", ":memory:"):
+            raise StoreError("a database in memory is forgotten at once; name a file, as in sqlite:///consensus.db")
+        self._name = self._url.set(query={}).render_as_string(hide_password=True)
+        with self._talking(), self._engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
             _migrate(connection)
 
     @contextmanager
@@ -63,7 +66,8 @@ class Store:
     @contextmanager
     def _postgres_lock(self, project: int) -> Iterator[None]:
         with self._talking():
-            connection = self._engine.connect()
+            # Without a transaction: one that idles through a whole run keeps a server from tidying up, or is ended.
+            connection = self._engine.execution_options(isolation_level="AUTOCOMMIT").connect()
         try:
             with self._talking():
                 key = text("SELECT pg_try_advisory_lock(hashtext('consensus'), :project)")
@@ -169,26 +173,37 @@ class Store:
         try:
             yield
         except SQLAlchemyError as error:
-            cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            cause = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
             raise StoreError(f"the database {self._name} cannot be used: {cause}") from None
+        except CommandError as error:
+            raise StoreError(
+                f"the tables of the database {self._name} are of another version ({error}); "
+                "use the version of consensus that made them, or a newer one"
+            ) from None
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: URL) -> Engine:
     engine = create_engine(url, poolclass=NullPool, connect_args=_connect_args(url))
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _enforce_foreign_keys)
+        event.listen(engine, "connect", _open_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _connect_args(url: str) -> dict[str, Any]:
-    backend = make_url(url).get_backend_name()
+def _connect_args(url: URL) -> dict[str, Any]:
+    backend = url.get_backend_name()
     return {"sqlite": {"timeout": CONNECT_SECONDS}, "postgresql": {"connect_timeout": CONNECT_SECONDS}}.get(
         backend, {}
     )
 
 
-def _enforce_foreign_keys(connection: Any, _: object) -> None:  # noqa: ANN401  # a DBAPI connection
+def _open_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401  # a DBAPI connection
+    connection.isolation_level = None  # the driver would leave CREATE TABLE out of the transaction
     connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
 
 
 def _migrate(connection: Connection) -> None:
@@ -196,7 +211,8 @@ def _migrate(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('consensus-migrations'))"))
     config = alembic.config.Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    folder = Path(__file__).parent / "migrations"
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
     config.attributes["connection"] = connection
     alembic.command.upgrade(config, "head")
 

@@ -30,6 +30,7 @@ RUN = Table(
     Column("project", BigInteger, nullable=False, index=True),
     Column("started_at", DateTime(timezone=True), nullable=False),
     Column("finished_at", DateTime(timezone=True)),  # once Label Studio holds the reports
+    Column("model_version", String, nullable=False),  # whose predictions annotators saw when it started
     Column("policy", String, nullable=False),
     Column("thresholds", JSON, nullable=False),
     Column("tasks", Integer, nullable=False),

@@ -254,6 +254,8 @@ def _chosen(annotation: Annotation, control: Control) -> list[str]:
     """The choices that an annotation's regions make on the control."""
     chosen: list[str] = []
     for region in annotation.result:
+        if not isinstance(region, Mapping):
+            raise VotesError(f"annotation {annotation.id} has a region that is none: {region!r}")
         if region.get("from_name") != control.tag.name:
             continue
         value = region.get("value")

@@ -122,14 +122,16 @@ def resolve(
         return Control(tag, kind, given, settings.candidates)
     if not {"yes", "no"} <= set(answers.values()):
         raise ConfigError(
-            f"control {tag.name!r} is a verification, but which of its labels {', '.join(tag.labels)} mean yes "
-            f'and no is unclear; set yes = "..." and no = "..." under [controls.{tag.name}]'
+            f"control {tag.name!r} is a verification, but what each of its labels {', '.join(tag.labels)} means is "
+            f'unclear; set yes = "...", no = "..." and, for a third one, unsure = "..." under '
+            f"[controls.{tag.name}]"
         )
     given = settings.given or _given_key(tasks, None, {*taken, settings.candidates or ""}, tag.name)
     if given is None and tasks:
         raise ConfigError(
             f"control {tag.name!r} asks for yes or no about a given label, but which key of the tasks holds that "
-            f'label is unclear; set given = "KEY" under [controls.{tag.name}]'
+            f'label is unclear; set given = "KEY" under [controls.{tag.name}], or kind = "choices" where it is '
+            "about no given label"
         )
     return Control(tag, kind, given, settings.candidates, answers)
 
@@ -189,5 +191,5 @@ def labels_of(value: object) -> tuple[str, ...] | None:
     if isinstance(value, list) and all(
         isinstance(item, str | int) and not isinstance(item, bool) for item in value
     ):
-        return tuple(dict.fromkeys(str(item) for item in value))
+        return tuple(dict.fromkeys(str(item) for item in value if item != ""))
     return None

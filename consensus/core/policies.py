@@ -96,12 +96,13 @@ def decide_default(evidence: Evidence, thresholds: Thresholds) -> Decision:
     effective_votes = 1 / np.maximum(information, 1e-12)
     lower, upper = wilson_interval(posterior * effective_votes, effective_votes)
     answered = counts.yes + counts.no
-    confirmed, rejected = lower >= thresholds.confirm, upper <= thresholds.reject
+    enough = answered >= max(thresholds.fewest_votes, 1)
+    confirmed, rejected = enough & (lower >= thresholds.confirm), enough & (upper <= thresholds.reject)
     return Decision(
         confidence=lower,
         voted=answered > 0,
-        confirmed=confirmed & (answered > 0),
-        rejected=rejected & (answered > 0),
+        confirmed=confirmed,
+        rejected=rejected,
         controversial=(answered >= thresholds.controversial_votes)
         & ~confirmed
         & ~rejected
@@ -115,7 +116,7 @@ PolicyName = Literal["default", "label-ai"]
 POLICIES: dict[str, Policy] = {
     "default": Policy(
         decide_default,
-        Thresholds(confirm=0.90, reject=0.10, controversial_votes=5),
+        Thresholds(confirm=0.90, reject=0.10, controversial_votes=5, fewest_votes=2),
         largest_trust=1.0,
     ),
     "label-ai": Policy(

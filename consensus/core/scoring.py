@@ -111,8 +111,11 @@ def _believe_with_witness(
     heard = with_witness(votes, classifications, listed)
     if heard is None:
         return believe(votes, classifications, gold, fixed_trust)
-    belief = believe(heard, classifications, gold, np.append(fixed_trust, np.nan))
-    return replace(belief, trust=belief.trust[:-1], evidence=belief.evidence[:-1])
+    # The witness speaks of every label of a task, also where nobody voted and the result has the listed ones only.
+    spoken_of = classify(heard, listed)
+    belief = believe(heard, spoken_of, gold, np.append(fixed_trust, np.nan))
+    row = spoken_of.rows_of(classifications.task, classifications.label)
+    return Belief(belief.posterior[row], belief.variance[row], belief.trust[:-1], belief.evidence[:-1])
 
 
 def believe(votes: Votes, classifications: Classifications, gold: Gold, fixed_trust: Floats) -> Belief:

@@ -21,6 +21,8 @@ class Thresholds:
         Many votes. `label-ai`: its total must exceed this. `default`: at least this many yes and no votes.
     controversial_low, controversial_high : float
         `label-ai` calls a confidence strictly between the two undecided; `default` needs no such band.
+    fewest_votes : float
+        `default` decides nothing on fewer yes and no votes; `label-ai` does not know it.
     """
 
     confirm: float
@@ -28,6 +30,7 @@ class Thresholds:
     controversial_votes: float
     controversial_low: float = 0.0
     controversial_high: float = 1.0
+    fewest_votes: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse lines that cross.

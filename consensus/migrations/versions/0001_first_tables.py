@@ -17,6 +17,7 @@ def upgrade() -> None:
         sa.Column("project", sa.BigInteger, nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True)),
+        sa.Column("model_version", sa.String, nullable=False),
         sa.Column("policy", sa.String, nullable=False),
         sa.Column("thresholds", sa.JSON, nullable=False),
         sa.Column("tasks", sa.Integer, nullable=False),
