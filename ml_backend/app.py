@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 
 from ml_backend import metrics
 from ml_backend.backend import Backend
@@ -174,7 +174,10 @@ def _backend() -> Backend:
 
 
 def _json() -> Any:  # noqa: ANN401 - checked by the model that takes it
-    return request.get_json(force=True)
+    try:
+        return request.get_json(force=True)
+    except BadRequest:
+        raise BadRequest("the body is not JSON") from None
 
 
 def _began() -> None:

@@ -3,6 +3,7 @@
 Serving never shares its interpreter with a training, and a training that crashes takes nothing with it.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -22,6 +23,7 @@ _POLL_S = 0.5
 _RETRY_S = 30.0
 _RETRIES = 3
 _GRACE_S = 10.0
+_NICENESS = 5
 
 
 class BackgroundTraining:
@@ -98,6 +100,8 @@ class BackgroundTraining:
     def _call(self, project_id: int) -> int:
         environment = {key: value for key, value in os.environ.items() if key != "PROMETHEUS_MULTIPROC_DIR"}
         self._child = subprocess.Popen([*self._command, str(project_id)], env=environment)  # noqa: S603 - our own
+        with contextlib.suppress(OSError):  # it may have ended already
+            os.setpriority(os.PRIO_PROCESS, self._child.pid, _NICENESS)  # annotators' requests go first
         try:
             return self._child.wait(self._settings.training_timeout_s)
         except subprocess.TimeoutExpired:

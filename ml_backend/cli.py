@@ -59,13 +59,10 @@ def main() -> None:
 
 
 def _train(project: int, settings: Settings) -> None:
-    import torch  # noqa: PLC0415 - takes seconds, and --help needs none of it
-
-    from ml_backend.backend import Backend  # noqa: PLC0415
+    from ml_backend.backend import Backend  # noqa: PLC0415 - --help needs none of it
     from ml_backend.locks import held  # noqa: PLC0415
 
-    torch.set_num_threads(settings.training_torch_threads)
-    backend = Backend(settings)
+    backend = Backend(settings.model_copy(update={"torch_threads": settings.training_torch_threads}))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
         Progress(*columns, console=errors, disable=not errors.is_terminal) as shown,

@@ -4,6 +4,7 @@ import hashlib
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -121,11 +122,14 @@ class Gatherer:
             advance(len(chunk))
         return done
 
-    def prepare(self, refs: Iterable[ImageRef], embedder: "ResNetEmbedder") -> list["torch.Tensor"]:
-        """Fetch and decode images without the cache, as calibration needs them; broken ones are left out."""
+    def prepare(
+        self, refs: Iterable[ImageRef], embedder: "ResNetEmbedder"
+    ) -> "tuple[list[torch.Tensor], Counter[str]]":
+        """Fetch and decode images without the cache, as calibration needs them; count why some cannot be."""
         futures = [self._pool.submit(self._one, ref, None, lambda: embedder) for ref in refs]
         results = [_result(future) for future in futures]
-        return [result.image for result in results if isinstance(result, _Prepared)]
+        prepared = [result.image for result in results if isinstance(result, _Prepared)]
+        return prepared, Counter(result for result in results if isinstance(result, str))
 
     def close(self) -> None:
         """Stop the threads; what was not begun is dropped."""

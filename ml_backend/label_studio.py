@@ -19,7 +19,8 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.settings import Settings
 
 _PAGE = 500
-_LEAN = "id,data,annotations"
+# Label Studio applies the list to the annotations inside the tasks as well.
+_LEAN = "id,data,annotations,completed_by,created_at,updated_at,was_cancelled,ground_truth,result"
 _TIMEOUT_S = 60.0
 
 Answer = TypeVar("Answer")
@@ -50,6 +51,8 @@ class Connection:
     id: int
     url: str
     title: str
+    auth_method: str | None = None
+    auth_account: str | None = None
 
 
 @lru_cache(maxsize=256)
@@ -167,11 +170,22 @@ class LabelStudioClient:
     def connections(self, project_id: int) -> list[Connection]:
         """List the ML backends of a project. Label Studio asks each one's ``/health`` and ``/setup`` meanwhile."""
         found = self._asked(lambda: self._client.ml.list(project=project_id))
-        return [Connection(int(one.id or 0), one.url.rstrip("/"), one.title or "") for one in found]
+        return [
+            Connection(int(one.id or 0), one.url, one.title or "", one.auth_method, one.basic_auth_user)
+            for one in found
+        ]
 
-    def rename_connection(self, connection_id: int, title: str) -> None:
-        """Set the title; a project that used the old one as its version follows."""
-        self._asked(lambda: self._client.ml.update(id=connection_id, title=title))
+    def rename_connection(self, project_id: int, connection: Connection, title: str) -> None:
+        """Set the title; a project that used the old one as its version follows.
+
+        Label Studio tries the connection again on every change, with what the change says: so it says everything.
+        An empty password stands for the one that it knows.
+        """
+        changed: dict[str, Any] = {"url": connection.url, "project": project_id, "title": title}
+        if connection.auth_method == "BASIC_AUTH":
+            changed |= {"auth_method": "BASIC_AUTH", "basic_auth_user": connection.auth_account}
+            changed |= {"basic_auth_pass": ""}
+        self._asked(lambda: self._client.ml.update(id=connection.id, **changed))
 
     def _listed(self, **query: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - passed to the SDK as they are
         pages = self._asked(lambda: iter(self._client.tasks.list(page_size=_PAGE, **query)))

@@ -70,9 +70,9 @@ def show(client: LabelStudioClient, project_id: int, model_version: str, public_
     its connection's title. A version that an admin chose by hand and that is not ours is left in place.
     """
     connections = client.connections(project_id)
-    mine = [one for one in connections if one.url == public_url] or connections
+    mine = [one for one in connections if one.url.rstrip("/") == public_url] or connections
     if len(mine) == 1:
-        client.rename_connection(mine[0].id, model_version)
+        client.rename_connection(project_id, mine[0], model_version)
     elif connections:
         log.warning(
             "connection_not_found",

@@ -36,6 +36,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "timeout": _TIMEOUT_S,
             "graceful_timeout": _GRACE_S,
             "accesslog": None,
+            "control_socket_disable": True,
+            "preload_app": True,  # the port opens when the imports are done
             "post_worker_init": _start,
             "worker_exit": _stop,
             "child_exit": _forget,
@@ -44,7 +46,12 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        """Make the application, in the worker: threads and torch do not survive a fork."""
+        """Make the application; its threads begin in the workers.
+
+        Importing torch holds the interpreter for a second or two, more than Label Studio waits for ``/health``. So it
+        is imported before the port opens, and only imported: what it computes does not survive a fork.
+        """
+        import ml_backend.core.embedder  # noqa: F401, PLC0415
         from ml_backend.app import create_app  # noqa: PLC0415
         from ml_backend.backend import Backend  # noqa: PLC0415
 

@@ -41,8 +41,8 @@ class Settings(BaseSettings):
     weights_timeout_s: Positive = 120
     seed: int = 0
     batch_size: Count = 32
-    torch_threads: Annotated[int, Field(ge=0)] = 0  # 0: as many as torch takes by itself
-    training_torch_threads: Count = 1
+    torch_threads: Annotated[int, Field(ge=0)] = 0  # while serving; 0: as many as torch takes by itself
+    training_torch_threads: Annotated[int, Field(ge=0)] = 0
 
     # Images
     fetch_threads: Count = 8

@@ -133,9 +133,9 @@ class Trainer:
         if last and fits and (last.n_calibrated >= _CALIBRATED_ON or wanted < 2 * last.n_calibrated):
             return base.with_calibration(last.calibration), last.n_calibrated
         sample = np.random.default_rng(self.settings.seed).choice(len(refs), wanted, replace=False)
-        prepared = self.gatherer.prepare([refs[row] for row in sorted(sample)], base)
+        prepared, reasons = self.gatherer.prepare([refs[row] for row in sorted(sample)], base)
         if not prepared:
-            raise NothingToLearnError(f"no image of project {project_id} can be read")
+            raise NothingToLearnError(f"no image of project {project_id} can be read: {dict(reasons)}")
         return base.calibrate(prepared), len(prepared)
 
     def _gather(self, refs: Sequence[ImageRef], embedder: "ResNetEmbedder", progress: Progress) -> Gathered:

@@ -130,8 +130,12 @@ class EmbedderLoader:
             self._ready.set()
 
     def _load(self, backbone: str, weights: str, seed: int) -> "ResNetEmbedder":
+        import torch  # noqa: PLC0415 - takes seconds
+
         from ml_backend.core.embedder import ResNetEmbedder  # noqa: PLC0415 - imports torch
 
+        if self._settings.torch_threads:
+            torch.set_num_threads(self._settings.torch_threads)
         weights_id, state = self._state(backbone, weights)
         try:
             embedder = ResNetEmbedder(

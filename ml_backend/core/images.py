@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 # Only raster formats that Pillow decodes by itself: no interpreters (EPS), no containers of other files.
-FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+Image.init()  # registers all of them, once
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 
 @dataclass(frozen=True)
