@@ -1,9 +1,12 @@
 """The edge to files: votes, given labels and trust in; results out. CSV, gzip or Parquet by extension."""
 
+import csv
 import gzip
+import io
+import itertools
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -39,12 +42,15 @@ class Ballot:
         NaN where trust is to be learned.
     replaced : int
         Votes that a later one of the same annotator replaced.
+    unused_trust : int
+        Annotators whose trust is set but who have no vote.
     """
 
     votes: Votes
     listed: Listed
     fixed_trust: np.typing.NDArray[np.float64]
     replaced: int
+    unused_trust: int
 
     @property
     def gold(self) -> Gold:
@@ -92,11 +98,13 @@ def read_ballot(
         label_names=label_names,
     )
     kept, replaced = latest(all_votes)
+    fixed_trust, unused_trust = _fixed_trust(trust, annotator_names)
     return Ballot(
         votes=kept,
         listed=Listed(task_codes[n_votes:], label_codes[n_votes:], _given_flags(listed, given)),
-        fixed_trust=_fixed_trust(trust, annotator_names),
+        fixed_trust=fixed_trust,
         replaced=replaced,
+        unused_trust=unused_trust,
     )
 
 
@@ -137,11 +145,13 @@ def write(table: pa.Table, path: Path) -> None:
     VotesError
         Where the file cannot be written.
     """
+    if not path.name or path.is_dir():
+        raise VotesError(f"{path} cannot be written: it is a folder; name a file")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        if path.suffix in PARQUET:
+        if _extension(path) in PARQUET:
             pyarrow.parquet.write_table(table, partial, compression="zstd")
-        elif path.suffix == ".gz":
+        elif _extension(path) == ".gz":
             with gzip.open(partial, "wb") as file:
                 _write_csv(table, file)
         else:
@@ -166,13 +176,16 @@ def _write_csv(table: pa.Table, file: Any) -> None:  # noqa: ANN401  # any binar
 def _read(path: Path, headers: Sequence[Sequence[str]], optional: Sequence[str]) -> pa.Table:
     """Read the columns of one of the headers, as text without gaps."""
     try:
-        table = _read_parquet(path) if path.suffix in PARQUET else _read_csv(path)
+        table = _read_parquet(path) if _extension(path) in PARQUET else _read_csv(path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise VotesError(f"{path} is no whole gzip file ({error}); copy or compress it again") from None
     except OSError as error:
-        raise VotesError(f"{path} cannot be read: {error.strerror or error}") from None
-    except pa.ArrowInvalid as error:
+        raise VotesError(f"{path} cannot be read: {error.strerror or _first_line(error)}") from None
+    except (pa.ArrowException, csv.Error) as error:
         raise VotesError(f"{path}: {_first_line(error)}; {_expected(headers)}") from None
+    twice = next((name for name in table.column_names if table.column_names.count(name) > 1), None)
+    if twice is not None:
+        raise VotesError(f"{path} has two columns {twice!r}; take one out")
     header = next((one for one in reversed(headers) if set(one) <= set(table.column_names)), None)
     if header is None:
         raise VotesError(f"{path} has the columns {', '.join(table.column_names) or 'none'}; {_expected(headers)}")
@@ -181,11 +194,19 @@ def _read(path: Path, headers: Sequence[Sequence[str]], optional: Sequence[str])
 
 
 def _read_csv(path: Path) -> pa.Table:
-    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    content = _content(path)
     if not content.strip():
         return pa.table({})
     header = content.split(b"\n", 1)[0].decode("utf-8", "replace").lstrip("\ufeff").strip("\r")
-    names = [name.strip().strip('"') for name in header.split(",")]
+    names = [name.strip() for name in next(csv.reader([header], skipinitialspace=True), [])]
+    try:
+        return _parse_csv(content, names)
+    except pa.ArrowInvalid:
+        _check_widths(path, len(names))
+        raise
+
+
+def _parse_csv(content: bytes, names: list[str]) -> pa.Table:
     return pyarrow.csv.read_csv(
         pa.BufferReader(content),
         read_options=pyarrow.csv.ReadOptions(column_names=names, skip_rows=1),
@@ -199,13 +220,36 @@ def _read_csv(path: Path) -> pa.Table:
     )
 
 
+def _content(path: Path) -> bytes:
+    return gzip.decompress(path.read_bytes()) if _extension(path) == ".gz" else path.read_bytes()
+
+
+def _check_widths(path: Path, width: int) -> None:
+    """Refuse the first row that has more or fewer columns than the header."""
+    for line, fields in _rows(path):
+        if len(fields) != width:
+            raise VotesError(
+                f"{path}, line {line}: {len(fields)} columns where the header has {width}; "
+                "put quotes around a value that holds a comma"
+            )
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a CSV below its header, slowly, each with the line on which it ends."""
+    reader = csv.reader(io.StringIO(_content(path).decode("utf-8", "replace"), newline=""))
+    next(reader)
+    yield from ((reader.line_num, fields) for fields in reader if fields)  # empty lines are no rows
+
+
 def _read_parquet(path: Path) -> pa.Table:
     return pyarrow.parquet.read_table(path)
 
 
 def _texts(column: pa.ChunkedArray, name: str, path: Path) -> pa.Array:
-    texts = pc.cast(column, pa.string()).combine_chunks()
-    texts = texts if isinstance(texts, pa.Array) else pa.chunked_array([], pa.string()).combine_chunks()
+    try:
+        texts = pc.cast(column, pa.string()).combine_chunks()
+    except pa.ArrowException:
+        raise VotesError(f"{path}: column {name!r} holds {column.type}; use text or numbers") from None
     if texts.null_count:
         line = int(np.flatnonzero(pc.is_null(texts).to_numpy(zero_copy_only=False))[0])
         raise VotesError(f"{_place(path, line)}: column {name!r} is empty; fill it or take the row out")
@@ -214,8 +258,7 @@ def _texts(column: pa.ChunkedArray, name: str, path: Path) -> pa.Array:
 
 def _codes(column: pa.ChunkedArray) -> tuple[Codes, Names]:
     """Codes in the order of appearance, and the names, without a Python object per row."""
-    encoded = column.combine_chunks()
-    encoded = (encoded if isinstance(encoded, pa.Array) else pa.array([], pa.string())).dictionary_encode()
+    encoded = column.combine_chunks().dictionary_encode()
     names = np.empty(len(encoded.dictionary), dtype=object)
     names[:] = encoded.dictionary.to_pylist()
     return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32), names
@@ -253,10 +296,11 @@ def _given_flags(listed: pa.Table | None, path: Path | None) -> np.typing.NDArra
     return np.array([values[name] for name in names], dtype=bool)[codes]
 
 
-def _fixed_trust(path: Path | None, annotators: Names) -> np.typing.NDArray[np.float64]:
+def _fixed_trust(path: Path | None, annotators: Names) -> tuple[np.typing.NDArray[np.float64], int]:
+    """Trust by annotator, NaN where none is set; and how many it is set for in vain."""
     fixed = np.full(len(annotators), np.nan)
     if path is None:
-        return fixed
+        return fixed, 0
     table = _read(path, (("annotator", "trust"),), optional=())
     positions = {name: position for position, name in enumerate(annotators)}
     rows = zip(table.column("annotator").to_pylist(), table.column("trust").to_pylist(), strict=True)
@@ -271,12 +315,19 @@ def _fixed_trust(path: Path | None, annotators: Names) -> np.typing.NDArray[np.f
             )
         if annotator in positions:
             fixed[positions[annotator]] = value
-    return fixed
+    return fixed, len(set(table.column("annotator").to_pylist()) - set(positions))
 
 
 def _place(path: Path, row: int) -> str:
-    """Name the row; in a CSV by its line (rows count from 0, the header is line 1)."""
-    return f"{path}, row {row + 1}" if path.suffix in PARQUET else f"{path}, line {row + 2}"
+    """Name the row, which counts from 0; in a CSV by the line on which it ends."""
+    if _extension(path) in PARQUET:
+        return f"{path}, row {row + 1}"
+    lines = (line for line, _ in _rows(path))
+    return f"{path}, line {next(itertools.islice(lines, row, None), row + 2)}"
+
+
+def _extension(path: Path) -> str:
+    return path.suffix.lower()
 
 
 def _expected(headers: Sequence[Sequence[str]]) -> str:
