@@ -1,5 +1,6 @@
 """Consensus by cron: one process that runs all projects again and again."""
 
+import re
 import signal
 import threading
 from collections.abc import Callable
@@ -12,10 +13,15 @@ from apscheduler.triggers.cron import CronTrigger
 from consensus.errors import ConfigError
 
 LOG = structlog.get_logger()
+DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAY_NUMBERS = re.compile(r"(?:(?P<all>\*)|(?P<first>[0-7])(?:-(?P<last>[0-7]))?)(?:/(?P<step>[1-7]))?")
 
 
 def trigger_of(cron: str) -> CronTrigger:
     """Understand a cron expression of five fields, in UTC.
+
+    Days of the week are counted as cron does, from Sunday (0 or 7). Where both a day of the month and one of the
+    week are named, both must hold.
 
     Raises
     ------
@@ -26,13 +32,32 @@ def trigger_of(cron: str) -> CronTrigger:
     --------
     >>> str(trigger_of("*/15 * * * *").fields[6])
     '*/15'
+    >>> str(trigger_of("0 3 * * 1-5").fields[4])
+    'mon,tue,wed,thu,fri'
     """
     try:
-        return CronTrigger.from_crontab(cron, timezone="UTC")
+        *others, days = cron.split() or [""]
+        return CronTrigger.from_crontab(" ".join([*others, _named_days(days)]), timezone="UTC")
     except ValueError as error:
         raise ConfigError(
             f"cron expression {cron!r} cannot be understood ({error}); use five fields, as in '*/15 * * * *'"
         ) from None
+
+
+def _named_days(field: str) -> str:
+    """Spell days of the week out: APScheduler counts them from Monday."""
+    return ",".join(_spelled(part) for part in field.split(","))
+
+
+def _spelled(part: str) -> str:
+    found = DAY_NUMBERS.fullmatch(part)
+    if not found or part == "*":
+        return part
+    first = int(found["first"] or 0)
+    last = int(found["last"] or (first if found["first"] and not found["step"] else 6))
+    if last < first:
+        raise ValueError(f"the days {part} run backwards")
+    return ",".join(dict.fromkeys(DAYS[day] for day in range(first, last + 1, int(found["step"] or 1))))
 
 
 def run_by_cron(cron: str, work: Callable[[], None]) -> None:
