@@ -3,13 +3,13 @@
 import tomllib
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from consensus.core.controls import ControlSettings
-from consensus.core.policies import POLICIES
+from consensus.core.policies import POLICIES, PolicyName
 from consensus.core.thresholds import Thresholds
 from consensus.errors import ConfigError
 
@@ -17,7 +17,7 @@ from consensus.errors import ConfigError
 class Settings(BaseSettings):
     """What the environment says; the names are the upper-case ones of the fields."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore")
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore")
 
     label_studio_url: str = ""
     label_studio_api_key: SecretStr = SecretStr("")
@@ -40,6 +40,11 @@ def settings() -> Settings:
         return Settings()
     except ValidationError as error:
         raise ConfigError(f"the environment cannot be used: {_first_fault(error)}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the file .env is no UTF-8 text: {error}") from None
+
+
+HandSetTrust = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class _Strict(BaseModel):
@@ -78,10 +83,10 @@ class ProjectConfig(_Strict):
         Sections by the name of the control.
     """
 
-    policy: str = "default"
+    policy: PolicyName = "default"
     thresholds: dict[str, float] = {}
     machines: list[Annotated[str, BeforeValidator(str)]] = []
-    trust: dict[str, float] = {}
+    trust: dict[str, HandSetTrust] = {}
     controls: dict[str, ControlSection] = {}
 
     def lines(self, policy: str) -> Thresholds:
@@ -103,7 +108,7 @@ class ProjectConfig(_Strict):
 
 
 class _File(ProjectConfig):
-    projects: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    projects: dict[int, ProjectConfig] = {}
 
 
 def project_config(path: Path | None, project: int) -> ProjectConfig:
@@ -126,14 +131,18 @@ def project_config(path: Path | None, project: int) -> ProjectConfig:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         whole = _File.model_validate(content)
-        special = whole.projects.get(str(project), {})
-        return ProjectConfig.model_validate({**whole.model_dump(exclude={"projects"}), **special})
+        special = whole.projects.get(project, ProjectConfig()).model_dump(exclude_unset=True)
+        found = ProjectConfig.model_validate({**whole.model_dump(exclude={"projects"}), **special})
+        found.lines(found.policy)
     except OSError as error:
         raise ConfigError(f"settings file {path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"settings file {path} is no TOML: {error}") from None
     except ValidationError as error:
         raise ConfigError(f"settings file {path}: {_first_fault(error)}") from None
+    except ConfigError as error:
+        raise ConfigError(f"settings file {path}: {error}") from None
+    return found
 
 
 def _first_fault(error: ValidationError) -> str:
