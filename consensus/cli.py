@@ -122,6 +122,8 @@ def score(
         f"{len(ballot.votes)} votes of {ballot.votes.n_annotators} annotators on {ballot.votes.n_tasks} tasks "
         f"({ballot.replaced} replaced by a later vote of the same annotator)"
     )
+    if ballot.unused_trust:
+        typer.echo(f"{ballot.unused_trust} annotators of {trust} have no vote; their trust has no effect")
     names = scored.report.tolist()
     typer.echo(", ".join(f"{name} {names.count(name)}" for name in NAMES))
     typer.echo(f"{len(names)} classifications written to {out}")
@@ -159,12 +161,14 @@ def _run_all(config: Path | None) -> None:
     try:
         studio, store = _studio(), _store()
         wanted = _parse_projects()
-        numbers = wanted or [number for number in studio.project_numbers() if studio.project(number).tags]
+        numbers = wanted or studio.project_numbers()
     except ConsensusError as error:
         LOG.error("no project run", reason=str(error))
         return
     for number in numbers:
         try:
+            if not wanted and not studio.project(number).tags:
+                continue
             outcome = run_project(studio, store, project_config(config, number), number, now=_now)
         except ConsensusError as error:
             LOG.error("project failed", project=number, reason=str(error))
@@ -177,6 +181,8 @@ def _run_all(config: Path | None) -> None:
             )
             for problem in outcome.problems:
                 LOG.warning("task left out", project=number, task=problem.task, reason=problem.what)
+            for line in outcome.unused:
+                LOG.warning("setting without effect", project=number, reason=line)
 
 
 def _parse_projects() -> list[int]:

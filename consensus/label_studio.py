@@ -101,7 +101,9 @@ class Studio:
             api_key.encode("ascii")
             httpx.URL(self.url)
         except UnicodeEncodeError:
-            raise LabelStudioError("LABEL_STUDIO_API_KEY is no token: it holds letters that no token has") from None
+            raise LabelStudioError(
+                "LABEL_STUDIO_API_KEY is no token: it holds letters that no token has"
+            ) from None
         except httpx.InvalidURL as error:
             raise LabelStudioError(f"LABEL_STUDIO_URL is {self.url!r}, which is no address: {error}") from None
         self._client = client or LabelStudio(base_url=self.url, api_key=api_key.strip(), timeout=TIMEOUT_SECONDS)
@@ -263,7 +265,7 @@ class Studio:
                 raise
 
     def _clear(self, project: int, version: str) -> None:
-        """Delete all predictions of one of our versions; Label Studio may forget the annotators' version over it."""
+        """Delete all predictions of one of our versions; Label Studio may forget the annotators' one over it."""
         with self._talking(f"model version {version!r} of project {project}"):
             # The SDK has no method for this route.
             answer = self._client._client_wrapper.httpx_client.request(  # noqa: SLF001
@@ -334,7 +336,7 @@ def _annotation(raw: Mapping[str, Any], accounts: Mapping[int, str]) -> Annotati
         updated_at=str(raw.get("updated_at") or ""),
         skipped=bool(raw.get("was_cancelled")),
         ground_truth=bool(raw.get("ground_truth")),
-        result=raw.get("result") if isinstance(raw.get("result"), list) else [],
+        result=raw.get("result") or [],
         lead_time=raw.get("lead_time"),
         from_prediction=raw.get("parent_prediction"),
     )

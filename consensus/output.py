@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any, Literal
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -46,6 +47,7 @@ def outcome_facts(outcome: Outcome) -> dict[str, Any]:
         "reports": outcome.reports,
         "annotators": outcome.annotators,
         "problems": [asdict(problem) for problem in outcome.problems],
+        "unused": outcome.unused,
         "writes": {
             "created": len(changes.create),
             "updated": len(changes.update),
@@ -59,18 +61,21 @@ def outcome_facts(outcome: Outcome) -> dict[str, Any]:
 
 def show_outcome(outcome: Outcome) -> None:
     """Print a run's outcome for a person."""
-    OUT.print(f"[bold]{outcome.project.title}[/bold] (project {outcome.project.id})")
+    OUT.print(f"[bold]{escape(outcome.project.title)}[/bold] (project {outcome.project.id})")
     for control in outcome.controls:
-        OUT.print(f"  {control.about}", highlight=False)
+        OUT.print(f"  {control.about}", highlight=False, markup=False)
     for line in outcome.project.passed_over:
-        OUT.print(f"  not counted: {line}", highlight=False)
+        OUT.print(f"  not counted: {line}", highlight=False, markup=False)
     OUT.print(f"  {outcome.votes} votes on {outcome.classifications} classifications")
     show_rows([{"report": name, "classifications": n} for name, n in outcome.reports.items()], "Reports")
     show_rows([{**row, "trust": round(row["trust"], 3)} for row in outcome.annotators], "Annotators")
     for problem in outcome.problems[:PROBLEMS_SHOWN]:
-        ERR.print(f"left out: task {problem.task}: {problem.what}", style="yellow", highlight=False)
+        line = f"left out: task {problem.task}: {problem.what}"
+        ERR.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
     if len(outcome.problems) > PROBLEMS_SHOWN:
         ERR.print(f"... and {len(outcome.problems) - PROBLEMS_SHOWN} more tasks left out", style="yellow")
+    for line in outcome.unused:
+        ERR.print(f"without effect: {line}", style="yellow", highlight=False, markup=False, soft_wrap=True)
     OUT.print(_sent(outcome), highlight=False)
 
 
@@ -103,7 +108,7 @@ def show_rows(rows: Sequence[Row], title: str | None = None) -> None:
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return f"{value:.3f}" if isinstance(value, float) else escape(str(value))
 
 
 def print_rows(rows: Sequence[Row], columns: Sequence[str], form: Format) -> None:

@@ -1,7 +1,7 @@
 """A run: from the annotations in Label Studio to the reports in Label Studio."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -49,6 +49,8 @@ class Outcome:
         Columns control, annotator, votes, trust.
     problems : list of Problem
         What was left out, and why.
+    unused : list of str
+        Accounts that the settings name but that had nothing to say here, one line each.
     changes : Difference
         What was sent, or, in a dry run, would be.
     tabs : list of str
@@ -63,6 +65,7 @@ class Outcome:
     votes: int
     annotators: list[Row]
     problems: list[Problem]
+    unused: list[str]
     changes: Difference
     tabs: list[str]
     dry_run: bool
@@ -94,18 +97,22 @@ def run(
         accounts = studio.accounts()
         pulled = studio.pull(project, accounts, watcher.of("reading tasks", found.n_tasks))
         controls = resolve_controls(found, config, pulled.tasks)
-        machines = [accounts.get(int(name), name) if name.isdigit() else name for name in config.machines]
+        machines = [_account(name, accounts) for name in config.machines]
         collected = [collect(pulled.tasks, control, machines) for control in controls]
+        trust = {_account(name, accounts): value for name, value in config.trust.items()}
         name, lines = policy or config.policy, config.lines(policy or config.policy)
-        scored = [score(one.votes, one.listed, one.gold, _hand(one, config), name, lines) for one in collected]
+        scored = [score(one.votes, one.listed, one.gold, _hand(one, trust), name, lines) for one in collected]
         pairs = list(zip(collected, scored, strict=True))
         changes = difference([entry for pair in pairs for entry in entries(*pair)], pulled.written)
-        outcome = _outcome(found, pairs, changes, studio.make_tabs(project, dry_run=True), dry_run=dry_run)
+        unused = _unused(config, accounts, collected)
+        outcome = _outcome(found, pairs, unused, changes, studio.make_tabs(project, dry_run=True), dry_run=dry_run)
         if dry_run:
             return outcome
+        shown = found.model_version or _forgotten(store.last_run(project))
         facts = {
             "project": project,
             "started_at": started,
+            "model_version": shown,
             "policy": name,
             "thresholds": asdict(lines),
             "tasks": len(pulled.tasks),
@@ -113,6 +120,7 @@ def run(
             "problems": len(outcome.problems),
         }
         number = store.save(facts, _classification_rows(pairs), _vote_rows(pairs, pulled), outcome.annotators)
+        studio.show(project, shown)
         to_name = {control.tag.name: control.tag.to_name for control in controls}
         total = len(changes.create) + len(changes.update) + len(changes.delete)
         studio.write(project, changes, to_name, watcher.of("writing reports", total))
@@ -162,14 +170,36 @@ def entries(collected: Collected, scored: Scored) -> Iterator[Entry]:
         )
 
 
-def _hand(collected: Collected, config: ProjectConfig) -> np.typing.NDArray[np.float64]:
+def _account(name: str, accounts: Mapping[int, str]) -> str:
+    """Name of an account that the settings name by its id or, in any case of its letters, by its address."""
+    if name.isdecimal():
+        return accounts.get(int(name), f"account {name}")
+    return next((email for email in accounts.values() if email.casefold() == name.casefold()), name)
+
+
+def _unused(config: ProjectConfig, accounts: Mapping[int, str], collected: Sequence[Collected]) -> list[str]:
+    """Say which accounts of the settings are not there: a name may be misspelt."""
+    known, voted = set(accounts.values()), {name for one in collected for name in one.votes.annotator_names}
+    machines = [name for name in config.machines if not name.isdecimal() and _account(name, accounts) not in known]
+    return [f"machine {name!r} has no account" for name in machines] + [
+        f"trust of {name!r}, who has no vote" for name in config.trust if _account(name, accounts) not in voted
+    ]
+
+
+def _forgotten(last: Row | None) -> str:
+    """The version that annotators saw before a run that was cut off, perhaps right after it was forgotten."""
+    return str(last["model_version"]) if last and last["finished_at"] is None else ""
+
+
+def _hand(collected: Collected, trust: Mapping[str, float]) -> np.typing.NDArray[np.float64]:
     """Trust set by hand, by annotator; NaN where it is to be learned."""
-    return np.array([config.trust.get(name, np.nan) for name in collected.votes.annotator_names], dtype=np.float64)
+    return np.array([trust.get(name, np.nan) for name in collected.votes.annotator_names], dtype=np.float64)
 
 
 def _outcome(
     project: Project,
     pairs: Sequence[tuple[Collected, Scored]],
+    unused: list[str],
     changes: Difference,
     tabs: list[str],
     *,
@@ -185,6 +215,7 @@ def _outcome(
         votes=sum(len(collected.votes) for collected, _ in pairs),
         annotators=[row for pair in pairs for row in _annotator_rows(*pair)],
         problems=list(problems),
+        unused=unused,
         changes=changes,
         tabs=tabs,
         dry_run=dry_run,

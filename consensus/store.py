@@ -44,7 +44,9 @@ class Store:
                 f"the database URL cannot be used ({type(error).__name__}); see .env.example"
             ) from None
         if self._url.get_backend_name() == "sqlite" and self._url.database in (None, "", ":memory:"):
-            raise StoreError("a database in memory is forgotten at once; name a file, as in sqlite:///consensus.db")
+            raise StoreError(
+                "a database in memory is forgotten at once; name a file, as in sqlite:///consensus.db"
+            )
         self._name = self._url.set(query={}).render_as_string(hide_password=True)
         with self._talking(), self._engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
             _migrate(connection)
@@ -66,7 +68,7 @@ class Store:
     @contextmanager
     def _postgres_lock(self, project: int) -> Iterator[None]:
         with self._talking():
-            # Without a transaction: one that idles through a whole run keeps a server from tidying up, or is ended.
+            # Without a transaction: one that idles through a whole run may be ended by the server.
             connection = self._engine.execution_options(isolation_level="AUTOCOMMIT").connect()
         try:
             with self._talking():

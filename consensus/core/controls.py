@@ -122,8 +122,8 @@ def resolve(
         return Control(tag, kind, given, settings.candidates)
     if not {"yes", "no"} <= set(answers.values()):
         raise ConfigError(
-            f"control {tag.name!r} is a verification, but what each of its labels {', '.join(tag.labels)} means is "
-            f'unclear; set yes = "...", no = "..." and, for a third one, unsure = "..." under '
+            f"control {tag.name!r} is a verification, but what each of its labels {', '.join(tag.labels)} means "
+            f'is unclear; set yes = "...", no = "..." and, for a third one, unsure = "..." under '
             f"[controls.{tag.name}]"
         )
     given = settings.given or _given_key(tasks, None, {*taken, settings.candidates or ""}, tag.name)
