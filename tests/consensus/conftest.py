@@ -1,0 +1,21 @@
+"""Settings of the machine do not reach the tests of consensus."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from consensus.settings import settings
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Every test starts in an empty folder, without variables, and without those that another one read."""
+    for name in os.environ:
+        if name.startswith(("LABEL_STUDIO_", "CONSENSUS_")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    settings.cache_clear()
+    yield
+    settings.cache_clear()

@@ -1,0 +1,260 @@
+"""From annotations to votes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from consensus.core.annotations import Annotation, Collected, Task, collect
+from consensus.core.controls import ChoicesTag, Control
+from consensus.core.votes import NO, NO_LABEL, UNSURE, YES
+
+KIND = Control(ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog", "owl")), "choices", given="given")
+TRAITS = Control(ChoicesTag("traits", "image", multiple=True, labels=("fur", "wings", "fins")), "choices")
+CHECK = Control(
+    ChoicesTag("check", "image", multiple=False, labels=("Right", "Wrong", "Can't tell")),
+    "verification",
+    given="given",
+    candidates="maybe",
+    answers={"Right": "yes", "Wrong": "no", "Can't tell": "unsure"},
+)
+SKIPPED = object()
+
+
+def annotation(number: int, who: str, *choices: str | object, control: str = "kind", **more: Any) -> Annotation:  # noqa: ANN401
+    """An annotation that makes some choices in one region, or skips."""
+    chosen = [choice for choice in choices if choice is not SKIPPED]
+    region = {"from_name": control, "to_name": "image", "type": "choices", "value": {"choices": chosen}}
+    return Annotation(
+        id=number,
+        annotator=who,
+        updated_at=more.pop("at", "2026-01-01T00:00:00Z"),
+        skipped=SKIPPED in choices,
+        ground_truth=more.pop("gold", False),
+        result=more.pop("result", [region] if chosen else []),
+        **more,
+    )
+
+
+def votes_in(collected: Collected) -> list[tuple[str, str, str | None, int]]:
+    """The votes by name: task, annotator, label (None: no label), stand."""
+    votes = collected.votes
+    return [
+        (
+            str(votes.task_names[votes.task[row]]),
+            str(votes.annotator_names[votes.annotator[row]]),
+            None if votes.label[row] == NO_LABEL else str(votes.label_names[votes.label[row]]),
+            int(votes.vote[row]),
+        )
+        for row in range(len(votes))
+    ]
+
+
+def known(rows: Any, flags: Sequence[bool], collected: Collected) -> list[tuple[str, str, bool]]:  # noqa: ANN401
+    """Listed or gold rows by name."""
+    votes = collected.votes
+    return [
+        (str(votes.task_names[task]), str(votes.label_names[label]), bool(flag))
+        for task, label, flag in zip(rows.task, rows.label, flags, strict=True)
+    ]
+
+
+def test_a_single_choice_is_a_yes_to_the_label_chosen() -> None:
+    """Each annotation is one row, and it knows the annotation behind it."""
+    task = Task(7, {"given": "cat"}, [annotation(1, "ann", "cat"), annotation(2, "ben", "dog")])
+    got = collect([task], KIND)
+    assert votes_in(got) == [("7", "ann", "cat", YES), ("7", "ben", "dog", YES)]
+    assert got.annotations.tolist() == [1, 2]
+    assert got.votes.label_names.tolist() == ["cat", "dog", "owl"]
+    assert got.votes.choice == "single"
+    assert known(got.listed, got.listed.given, got) == [("7", "cat", True)]
+    assert got.problems == []
+
+
+def test_a_multiple_choice_is_a_yes_to_each_label_chosen_once() -> None:
+    """Labels in one region or in several, repeated or not, are one row each."""
+    result = [
+        {"from_name": "traits", "type": "choices", "value": {"choices": ["fur", "fins"]}},
+        {"from_name": "traits", "type": "choices", "value": {"choices": ["fur"]}},
+        {"from_name": "note", "type": "textarea", "value": {"text": ["x"]}},
+    ]
+    got = collect([Task(7, {}, [annotation(1, "ann", result=result)])], TRAITS)
+    assert votes_in(got) == [("7", "ann", "fur", YES), ("7", "ann", "fins", YES)]
+    assert got.annotations.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("control", [KIND, TRAITS])
+def test_a_skip_is_unsure_and_a_submission_without_a_choice_is_no_to_all(control: Control) -> None:
+    """Neither names a label; one says nothing, the other turns all labels down."""
+    task = Task(7, {}, [annotation(1, "ann", SKIPPED), annotation(2, "ben")])
+    assert votes_in(collect([task], control)) == [("7", "ann", None, UNSURE), ("7", "ben", None, NO)]
+
+
+def test_a_skip_is_unsure_whatever_was_chosen_before() -> None:
+    """What a skipped annotation holds does not count."""
+    task = Task(7, {}, [annotation(1, "ann", "cat", SKIPPED)])
+    assert votes_in(collect([task], KIND)) == [("7", "ann", None, UNSURE)]
+
+
+def test_the_latest_annotation_of_an_annotator_and_task_counts() -> None:
+    """By the time of the last change, then by id; another task is another vote."""
+    tasks = [
+        Task(
+            7,
+            {},
+            [
+                annotation(1, "ann", "dog", at="2026-01-03T00:00:00Z"),
+                annotation(2, "ann", "cat", at="2026-01-02T00:00:00Z"),
+                annotation(4, "ben", "owl"),
+                annotation(3, "ben", "cat"),
+            ],
+        ),
+        Task(8, {}, [annotation(5, "ann", "owl")]),
+    ]
+    got = collect(tasks, KIND)
+    assert sorted(votes_in(got)) == [("7", "ann", "dog", YES), ("7", "ben", "owl", YES), ("8", "ann", "owl", YES)]
+
+
+def test_a_deleted_annotation_has_no_vote() -> None:
+    """Who is not among the annotations any more is not among the annotators."""
+    got = collect([Task(7, {"given": "cat"}, [])], KIND)
+    assert votes_in(got) == []
+    assert got.votes.annotator_names.tolist() == []
+    assert known(got.listed, got.listed.given, got) == [("7", "cat", True)]
+
+
+def test_machines_never_vote() -> None:
+    """Accounts named as machines have no vote."""
+    task = Task(7, {}, [annotation(1, "ann", "cat"), annotation(2, "robot", "dog")])
+    assert votes_in(collect([task], KIND, machines=["robot"])) == [("7", "ann", "cat", YES)]
+
+
+def test_ground_truth_is_gold_and_no_vote() -> None:
+    """The latest ground truth of all accounts is gold; its maker's own vote stays."""
+    task = Task(
+        7,
+        {},
+        [
+            annotation(1, "ann", "cat"),
+            annotation(2, "ann", "dog", gold=True),
+            annotation(3, "ben", "owl", gold=True, at="2026-02-01T00:00:00Z"),
+        ],
+    )
+    got = collect([task], KIND)
+    assert votes_in(got) == [("7", "ann", "cat", YES)]
+    assert known(got.gold, got.gold.right, got) == [("7", "owl", True)]
+
+
+def test_gold_of_a_multiple_choice_says_what_is_wrong_as_well() -> None:
+    """Labels not chosen in a ground truth are known to be wrong; with none chosen, all of them."""
+    tasks = [
+        Task(7, {}, [annotation(1, "ann", "fur", control="traits", gold=True)]),
+        Task(8, {}, [annotation(2, "ann", control="traits", gold=True)]),
+    ]
+    got = collect(tasks, TRAITS)
+    assert known(got.gold, got.gold.right, got) == [
+        ("7", "fur", True), ("7", "wings", False), ("7", "fins", False),
+        ("8", "fur", False), ("8", "wings", False), ("8", "fins", False),
+    ]  # fmt: skip
+    assert votes_in(got) == []
+
+
+def test_a_skipped_ground_truth_teaches_nothing() -> None:
+    """Unsure is no knowledge."""
+    got = collect([Task(7, {}, [annotation(1, "ann", SKIPPED, gold=True)])], KIND)
+    assert (len(got.gold.task), len(got.votes)) == (0, 0)
+
+
+def test_a_verification_votes_on_the_given_label_alone() -> None:
+    """The words of the control are turned into yes, no and unsure; no word and a skip are unsure."""
+    choices = [("ann", "Right"), ("ben", "Wrong"), ("cem", "Can't tell"), ("dan", SKIPPED)]
+    annotations = [annotation(row, who, choice, control="check") for row, (who, choice) in enumerate(choices)]
+    task = Task(7, {"given": "lynx"}, [*annotations, annotation(9, "eve", control="check")])
+    got = collect([task], CHECK)
+    assert [(who, label, vote) for _, who, label, vote in votes_in(got)] == [
+        ("ann", "lynx", YES), ("ben", "lynx", NO), ("cem", "lynx", UNSURE), ("dan", "lynx", UNSURE),
+        ("eve", "lynx", UNSURE),
+    ]  # fmt: skip
+    assert got.votes.choice == "each"
+
+
+def test_gold_of_a_verification_is_right_or_wrong() -> None:
+    """A ground truth of yes makes the given label right, one of no makes it wrong."""
+    tasks = [
+        Task(7, {"given": "lynx"}, [annotation(1, "ann", "Right", control="check", gold=True)]),
+        Task(8, {"given": "puma"}, [annotation(2, "ann", "Wrong", control="check", gold=True)]),
+    ]
+    got = collect(tasks, CHECK)
+    assert known(got.gold, got.gold.right, got) == [("7", "lynx", True), ("8", "puma", False)]
+
+
+def test_candidates_are_listed_but_not_given() -> None:
+    """A candidate that is given as well is listed once, as given."""
+    got = collect([Task(7, {"given": "lynx", "maybe": ["puma", "lynx"]})], CHECK)
+    assert known(got.listed, got.listed.given, got) == [("7", "lynx", True), ("7", "puma", False)]
+
+
+CAT = annotation(2, "ben", "cat")
+BROKEN: list[tuple[Control, Task, str]] = [
+    (KIND, Task(7, {}, [CAT, annotation(1, "ann", "cow")]), "annotation 1 chose 'cow'"),
+    (KIND, Task(7, {"given": "cow"}, [CAT]), "'given' holds 'cow', which is no choice of control 'kind'"),
+    (KIND, Task(7, {"given": {"a": 1}}, [CAT]), "'given' holds {'a': 1}; use a label or a list"),
+    (KIND, Task(7, {"given": 1.5}, [CAT]), "'given' holds 1.5; use a label or a list"),
+    (KIND, Task(7, {}, [CAT, annotation(1, "ann", result=[{"from_name": "kind"}])]), "annotation 1 has a region"),
+    (KIND, Task(7, {}, [CAT, annotation(1, "ann", result=[{"from_name": "kind", "value": []}])]), "annotation 1"),
+    (
+        KIND,
+        Task(7, {}, [CAT, annotation(1, "ann", result=[{"from_name": "kind", "value": {"choices": "cat"}}])]),
+        "annotation 1 has a region on 'kind' without choices",
+    ),
+    (KIND, Task(7, {}, [CAT, annotation(1, "ann", result=["kind"])]), "annotation 1 has a region that is none"),
+    (KIND, Task(7, {}, [CAT, annotation(1, "ann", result={"from_name": "kind"})]), "annotation 1 has a region"),
+    (KIND, Task(7, {}, [CAT, annotation(1, "ann", result=[None])]), "annotation 1 has a region that is none"),
+    (
+        CHECK,
+        Task(7, {"given": ["lynx", "puma"]}, [annotation(1, "ann", "Right", control="check")]),
+        "holds 2 labels; a verification is about one",
+    ),
+    (CHECK, Task(7, {}, [annotation(1, "ann", "Right", control="check")]), "task 7 has none"),
+    (
+        CHECK,
+        Task(7, {"given": "lynx"}, [annotation(1, "ann", "Yes", control="check")]),
+        "annotation 1 chose 'Yes'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("control", "task", "what"), BROKEN)
+def test_a_task_that_cannot_be_read_is_named_and_the_others_go_on(control: Control, task: Task, what: str) -> None:
+    """Nothing of the broken task is left in votes, lists or gold; the tasks around it are whole."""
+    word = control.tag.labels[0]
+    before = Task(6, {"given": "cat"}, [annotation(10, "ann", word, control=control.tag.name)])
+    after = Task(8, {"given": "cat"}, [annotation(11, "eve", word, control=control.tag.name)])
+    got = collect([before, task, after], control)
+    assert [problem.task for problem in got.problems] == [7]
+    assert what in got.problems[0].what
+    assert [(task, who) for task, who, _, _ in votes_in(got)] == [("6", "ann"), ("8", "eve")]
+    assert known(got.listed, got.listed.given, got) == [("6", "cat", True), ("8", "cat", True)]
+
+
+def test_a_broken_region_of_a_skipped_or_replaced_annotation_does_no_harm() -> None:
+    """Only what counts has to be readable."""
+    task = Task(
+        7,
+        {},
+        [
+            annotation(1, "ann", "cow", at="2025-01-01T00:00:00Z"),
+            annotation(2, "ann", "cat"),
+            annotation(3, "ben", "cow", SKIPPED),
+            annotation(4, "robot", "cow"),
+        ],
+    )
+    got = collect([task], KIND, machines=["robot"])
+    assert got.problems == []
+    assert votes_in(got) == [("7", "ann", "cat", YES), ("7", "ben", None, UNSURE)]
+
+
+def test_no_tasks_are_no_votes() -> None:
+    """Nothing is collected from nothing."""
+    got = collect([], KIND)
+    assert (len(got.votes), len(got.listed.task), len(got.gold.task), got.problems) == (0, 0, 0, [])
