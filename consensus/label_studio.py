@@ -200,9 +200,10 @@ class Studio:
     def show(self, project: int, version: str) -> None:
         """Let annotators see the predictions of a version again, where Label Studio has forgotten it.
 
-        A version that no prediction and no ML backend has any more is left alone.
+        A version that somebody has chosen meanwhile stays; one that no prediction and no ML backend has any more
+        cannot be shown.
         """
-        if not version or self.project(project).model_version == version:
+        if not version or self.project(project).model_version:
             return
         with self._talking(f"model version {version!r} of project {project}"):
             try:

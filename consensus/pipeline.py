@@ -120,7 +120,8 @@ def run(
             "problems": len(outcome.problems),
         }
         number = store.save(facts, _classification_rows(pairs), _vote_rows(pairs, pulled), outcome.annotators)
-        studio.show(project, shown)
+        if not found.model_version:
+            studio.show(project, shown)
         to_name = {control.tag.name: control.tag.to_name for control in controls}
         total = len(changes.create) + len(changes.update) + len(changes.delete)
         studio.write(project, changes, to_name, watcher.of("writing reports", total))
