@@ -13,7 +13,7 @@ from consensus.core.classifications import Listed
 from consensus.core.scoring import Scored, score
 from consensus.core.votes import NO, NO_LABEL, UNSURE, YES, Choice, Votes
 
-few_examples = settings(max_examples=40, deadline=None, derandomize=True)
+few_examples = settings(max_examples=25, deadline=None, derandomize=True)
 """For what fits a model at each example: few, the same each time, however slow the machine."""
 
 SKIP, NOTHING = "skip", "nothing"
