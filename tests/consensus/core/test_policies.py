@@ -154,13 +154,12 @@ def test_default_rejects_by_the_upper_bound() -> None:
 
 
 @pytest.mark.parametrize(("posterior", "yes", "no"), list(itertools.product([0.0, 0.5, 1.0], [0, 1], [0, 1])))
-def test_default_decides_nothing_without_an_answer(posterior: float, yes: int, no: int) -> None:
-    """Unsure is no vote here: it takes a yes or a no to confirm or reject."""
+def test_default_decides_nothing_on_one_word(posterior: float, yes: int, no: int) -> None:
+    """Unsure is no vote here: it takes a yes or a no to be voted on, and two of them to confirm or reject."""
     decision = default(posterior, yes=yes, no=no, unsure=9)
-    answered = yes + no > 0
-    assert decision.voted.tolist() == [answered]
-    assert decision.confirmed.tolist() == [answered and posterior == 1]
-    assert decision.rejected.tolist() == [answered and posterior == 0]
+    assert decision.voted.tolist() == [yes + no > 0]
+    assert decision.confirmed.tolist() == [yes + no == 2 and posterior == 1]
+    assert decision.rejected.tolist() == [yes + no == 2 and posterior == 0]
 
 
 @pytest.mark.parametrize(("yes", "no", "unsure", "controversial"), [(2, 2, 9, False), (3, 2, 0, True)])
