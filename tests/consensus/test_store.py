@@ -1,0 +1,283 @@
+"""The store, on SQLite and on PostgreSQL."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy.pool import NullPool
+
+from consensus.errors import StoreError
+from consensus.store import Row, Store
+from consensus.tables import METADATA
+
+ROOT = Path(__file__).parents[2]
+START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/store.db"
+    return str(request.getfixturevalue("postgres_database_url"))
+
+
+@pytest.fixture
+def tables(url: str) -> Iterator[sqlalchemy.Connection]:
+    """A connection of its own to the same database."""
+    engine = sqlalchemy.create_engine(url, poolclass=NullPool)
+    with engine.connect() as connection:
+        yield connection
+
+
+def facts(project: int = 7, **more: object) -> Row:
+    """A row of the history."""
+    return {
+        "project": project,
+        "started_at": START,
+        "model_version": "m1",
+        "policy": "default",
+        "thresholds": {"confirm": 0.9},
+        "tasks": 2,
+        "votes": 1,
+        "problems": 0,
+        **more,
+    }
+
+
+def classification(task: int, label: str = "cat", report: str = "Discovered", confidence: float = 0.5) -> Row:
+    """A classification with one vote."""
+    counts = {"given": False, "yes": 1, "no": 0, "unsure": 0}
+    scores = {"confidence": confidence, "posterior": 0.75, "report": report}
+    return {"control": "kind", "task": task, "label": label, **counts, **scores}
+
+
+def vote(task: int, **more: object) -> Row:
+    """A vote."""
+    stand = {"control": "kind", "task": task, "annotator": "ann", "label": "cat", "vote": "yes"}
+    origin = {"annotation": 1, "voted_at": "2026-01-01", "lead_time": None, "from_prediction": None}
+    return {**stand, **origin, **more}
+
+
+def annotator(name: str, trust: float) -> Row:
+    """An annotator."""
+    return {"control": "kind", "annotator": name, "votes": 1, "trust": trust}
+
+
+def test_what_was_saved_is_read(url: str) -> None:
+    """Reports come most confident first, annotators most trusted first, with letters of any script."""
+    store = Store(url)
+    rows = [classification(1, "žirafa 🦒", confidence=0.25), classification(2), classification(3, report="")]
+    run = store.save(facts(), rows, [vote(2), vote(1, label="")], [annotator("ann", 0.5), annotator("ben", 0.75)])
+    assert store.report(7, "Discovered") == [rows[1], rows[0]]
+    assert store.report(7, "NoVotes") == []
+    assert [row["annotator"] for row in store.annotators(run)] == ["ben", "ann"]
+    assert [(row["task"], row["label"]) for row in store.votes(7)] == [(1, ""), (2, "cat")]
+
+
+def test_a_later_run_replaces_votes_and_classifications_of_its_project_alone(url: str) -> None:
+    """The other project keeps its own, and the history keeps the earlier run with its trust."""
+    store = Store(url)
+    first = store.save(facts(), [classification(1)], [vote(1)], [annotator("ann", 0.5)])
+    store.save(facts(8), [classification(1)], [vote(1)], [])
+    second = store.save(facts(votes=0), [classification(2)], [], [annotator("ann", 0.25)])
+    assert [row["task"] for row in store.report(7, "Discovered")] == [2]
+    assert (store.votes(7), len(store.votes(8)), len(store.report(8, "Discovered"))) == ([], 1, 1)
+    assert [store.annotators(run)[0]["trust"] for run in (first, second)] == [0.5, 0.25]
+    assert second > first
+
+
+def test_the_history_knows_the_latest_run_and_whether_it_was_finished(url: str) -> None:
+    """No run, an unfinished one, a finished one."""
+    store = Store(url)
+    assert store.last_run(7) is None
+    run = store.save(facts(), [], [], [])
+    unfinished = store.last_run(7)
+    assert unfinished is not None
+    assert (unfinished["finished_at"], unfinished["model_version"]) == (None, "m1")
+    store.finish(run, END)
+    last = store.last_run(7)
+    assert last is not None
+    assert (last["id"], last["finished_at"].replace(tzinfo=UTC)) == (run, END)
+    assert last["thresholds"] == {"confirm": 0.9}
+
+
+def test_a_save_that_fails_changes_nothing(url: str) -> None:
+    """All or nothing: a broken row leaves the votes, the classifications and the history of before."""
+    store = Store(url)
+    run = store.save(facts(), [classification(1)], [vote(1)], [annotator("ann", 0.5)])
+    for broken in (
+        ([classification(2), classification(2)], [], []),
+        ([classification(2)], [vote(2, vote=None)], []),
+        ([classification(2)], [vote(2)], [annotator("ann", 0.5), annotator("ann", 0.25)]),
+    ):
+        with pytest.raises(StoreError, match="cannot be used"):
+            store.save(facts(), *broken)
+    last = store.last_run(7)
+    assert last is not None
+    assert last["id"] == run
+    assert [row["task"] for row in store.report(7, "Discovered")] == [1]
+    assert [row["task"] for row in store.votes(7)] == [1]
+
+
+def test_migrations_lead_to_the_tables_that_the_code_knows(url: str, tables: sqlalchemy.Connection) -> None:
+    """Nothing is left for another migration, also when the database is opened again."""
+    Store(url)
+    Store(url)
+    options = {"compare_type": True, "compare_server_default": True}
+    assert compare_metadata(MigrationContext.configure(tables, opts=options), METADATA) == []
+
+
+def test_a_migration_that_fails_leaves_no_table(url: str, tables: sqlalchemy.Connection) -> None:
+    """A process that ends while it makes the tables leaves an empty database, which the next one can use."""
+
+    def cut(_connection: object, clause: object, *_: object) -> None:
+        if isinstance(clause, sqlalchemy.schema.CreateTable) and clause.element.name == "vote":
+            raise sqlalchemy.exc.OperationalError("", {}, Exception("cut"))
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "before_execute", cut)
+    try:
+        with pytest.raises(StoreError, match="cut"):
+            Store(url)
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.Engine, "before_execute", cut)
+    assert sqlalchemy.inspect(tables).get_table_names() == []
+    tables.rollback()
+    assert Store(url).last_run(7) is None
+
+
+def test_processes_that_start_together_take_turns(url: str) -> None:
+    """Of several that make the tables at once none fails."""
+    faults: list[Exception] = []
+
+    def start() -> None:
+        try:
+            Store(url)
+        except StoreError as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+
+
+def test_a_project_is_held_by_one_run_at_a_time(url: str) -> None:
+    """The same project is refused meanwhile, another is not; afterwards it is free, also after a failure."""
+    store, other = Store(url), Store(url)
+    with store.lock(7):
+        with pytest.raises(
+            StoreError, match="another run is at work on project 7; wait for it to end, or stop it"
+        ):
+            other.lock(7).__enter__()
+        with other.lock(8):
+            pass
+    with pytest.raises(ZeroDivisionError), other.lock(7):
+        raise ZeroDivisionError
+    with store.lock(7):
+        pass
+
+
+def test_a_project_is_free_once_its_holder_is_dead(url: str) -> None:
+    """A process that is killed gives the lock back by that."""
+    program = (
+        "import sys, time; from consensus.store import Store\n"
+        f"with Store({url!r}).lock(7):\n    print('held', flush=True); time.sleep(600)"
+    )
+    store = Store(url)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(StoreError, match="another run is at work"), store.lock(7):
+            pass
+        holder.kill()
+        holder.wait()
+    for attempt in range(50):
+        try:
+            with store.lock(7):
+                break
+        except StoreError:  # a server notices a moment later
+            assert attempt < 49
+            threading.Event().wait(0.1)
+
+
+@pytest.mark.server
+def test_the_holder_of_a_project_is_in_no_transaction(postgres_database_url: str) -> None:
+    """A server that ends idle transactions would end the lock with it."""
+    query = sqlalchemy.text(
+        "SELECT state FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    engine = sqlalchemy.create_engine(postgres_database_url, poolclass=NullPool)
+    with Store(postgres_database_url).lock(7), engine.connect() as watching:
+        assert watching.execute(query).scalars().all() == ["idle"]
+
+
+def test_a_database_of_a_newer_version_is_refused(url: str, tables: sqlalchemy.Connection) -> None:
+    """The message says what to use instead."""
+    Store(url)
+    tables.execute(sqlalchemy.text("UPDATE alembic_version SET version_num = '9999'"))
+    tables.commit()
+    with pytest.raises(
+        StoreError, match=r"are of another version .*9999.*; use the version of consensus that made"
+    ):
+        Store(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg2://ann:s3cret@127.0.0.1:1/votes",
+        "postgresql+psycopg2://ann@127.0.0.1:1/votes?password=s3cret",
+        "postgresql+psycopg2://ann:s3cret@127.0.0.1:port/votes",
+        "postgresql+psycopg2://ann:s3cret@/votes?host=/nowhere&nonsense=s3cret",
+        "mysql+nodriver://ann:s3cret@h/votes",
+        "s3cret",
+        "",
+    ],
+)
+def test_no_password_is_in_an_error(url: str) -> None:
+    """A database that cannot be used is refused in one line that holds no password."""
+    with pytest.raises(StoreError) as error:
+        Store(url)
+    assert "s3cret" not in str(error.value)
+    assert "\n" not in str(error.value)
+    assert "cannot be used" in str(error.value)
+    assert error.value.__cause__ is None
+    assert error.value.__suppress_context__
+
+
+@pytest.mark.server
+def test_a_wrong_password_is_refused_without_it(postgres_database_url: str) -> None:
+    """Neither the right nor the wrong one is in the message of a real server."""
+    wrong = sqlalchemy.make_url(postgres_database_url).set(username="nobody", password="s3cret")
+    with pytest.raises(StoreError, match="nobody") as error:
+        Store(wrong.render_as_string(hide_password=False))
+    assert "s3cret" not in str(error.value)
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_database_in_memory_is_refused(url: str) -> None:
+    """It would be forgotten between two connections."""
+    with pytest.raises(StoreError, match="in memory is forgotten at once; name a file"):
+        Store(url)
+    assert list(Path().iterdir()) == []
+
+
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    """A missing folder and a file that is no database are refused by their name."""
+    with pytest.raises(StoreError, match=r"missing/store.db cannot be used: unable to open"):
+        Store(f"sqlite:///{tmp_path}/missing/store.db")
+    (tmp_path / "text.db").write_text("this is no database, but a text of some length\n" * 50)
+    with pytest.raises(StoreError, match=r"text.db cannot be used: file is not a database"):
+        Store(f"sqlite:///{tmp_path}/text.db")

@@ -1,0 +1,375 @@
+"""Votes, given labels and trust from files, and results into them."""
+
+import csv
+import gzip
+import math
+from collections import defaultdict
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+
+from consensus.core.scoring import Scored, score
+from consensus.core.votes import NO, UNSURE, YES
+from consensus.errors import VotesError
+from consensus.votes_files import Ballot, annotators_table, read_ballot, result_table, write
+
+CHOSEN = "task,annotator,label\nt1,ann,cat\nt1,ben,dog\nt2,ann,cat\n"
+SPOKEN = "task,label,annotator,vote\nt1,cat,ann,yes\nt1,cat,ben,No\nt2,dog,ann, UNSURE \n"
+COLUMNS = ["task", "label", "given", "yes", "no", "unsure", "confidence", "posterior", "report"]
+
+
+def file(folder: Path, content: str | bytes, name: str = "votes.csv") -> Path:
+    """A file with a content."""
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def read(
+    folder: Path,
+    votes: str | bytes,
+    given: str | None = None,
+    trust: str | None = None,
+    choice: Literal["single", "multiple"] = "single",
+) -> Ballot:
+    """What files of these contents say."""
+    return read_ballot(
+        file(folder, votes),
+        file(folder, given, "given.csv") if given is not None else None,
+        file(folder, trust, "trust.csv") if trust is not None else None,
+        choice,
+    )
+
+
+def rows(ballot: Ballot) -> list[tuple[str, str, str, int]]:
+    """The votes by name: task, annotator, label, stand."""
+    votes = ballot.votes
+    return [
+        (
+            str(votes.task_names[votes.task[row]]),
+            str(votes.annotator_names[votes.annotator[row]]),
+            str(votes.label_names[votes.label[row]]),
+            int(votes.vote[row]),
+        )
+        for row in range(len(votes))
+    ]
+
+
+def scored(ballot: Ballot, policy: str = "default") -> Scored:
+    """The ballot's score."""
+    return score(ballot.votes, ballot.listed, ballot.gold, ballot.fixed_trust, policy)
+
+
+IN_CHOSEN = [("t1", "ann", "cat", YES), ("t1", "ben", "dog", YES), ("t2", "ann", "cat", YES)]
+
+
+def test_rows_of_chosen_labels(tmp_path: Path) -> None:
+    """Each row is a chosen label; the kind of choice is the option's."""
+    ballot = read(tmp_path, CHOSEN)
+    assert (rows(ballot), ballot.votes.choice, ballot.replaced) == (IN_CHOSEN, "single", 0)
+    assert read(tmp_path, CHOSEN, choice="multiple").votes.choice == "multiple"
+
+
+def test_rows_of_yes_no_and_unsure(tmp_path: Path) -> None:
+    """Votes are words in any case; the option of choice has no meaning for them."""
+    ballot = read(tmp_path, SPOKEN)
+    assert rows(ballot) == [("t1", "ann", "cat", YES), ("t1", "ben", "cat", NO), ("t2", "ann", "dog", UNSURE)]
+    assert ballot.votes.choice == "each"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        CHOSEN.replace("\n", "\r\n"),
+        "\ufeff" + CHOSEN,
+        CHOSEN.replace("task,annotator,label", '"task", "annotator" ,label'),
+        CHOSEN.rstrip("\n"),
+        CHOSEN.replace("\nt2", "\n\nt2"),
+        "extra,label,x,annotator,task\n1,cat,,ann,t1\n2,dog,,ben,t1\n3,cat,,ann,t2\n",
+        '"a,b",task,annotator,label\n0,t1,ann,cat\n0,t1,ben,dog\n0,t2,ann,cat\n',
+    ],
+    ids=["CRLF", "BOM", "quoted header", "no last newline", "empty line", "extra columns", "comma in header"],
+)
+def test_spellings_of_the_same_file(tmp_path: Path, content: str) -> None:
+    """Line ends, marks, quotes, empty lines, order of columns and columns of no interest change nothing."""
+    assert rows(read(tmp_path, content)) == IN_CHOSEN
+
+
+def test_a_column_of_votes_makes_the_rows_votes(tmp_path: Path) -> None:
+    """Where both kinds of columns are there, the rows are votes of yes, no and unsure."""
+    assert read(tmp_path, "task,annotator,label,vote\nt1,ann,cat,no\n").votes.vote.tolist() == [NO]
+
+
+@pytest.mark.parametrize("name", ["votes.csv.gz", "votes.GZ"])
+def test_gzip_by_extension(tmp_path: Path, name: str) -> None:
+    """A compressed file is the same."""
+    path = file(tmp_path, gzip.compress(CHOSEN.encode()), name)
+    assert rows(read_ballot(path, None, None, "single")) == IN_CHOSEN
+
+
+@pytest.mark.parametrize("name", ["votes.parquet", "votes.pq", "votes.PARQUET"])
+def test_parquet_by_extension(tmp_path: Path, name: str) -> None:
+    """Numbers and dictionaries in a Parquet file are names; the same numbers in another file match them."""
+    table = pa.table(
+        {
+            "task": pa.array([1, 1, 20]),
+            "annotator": pa.array(["ann", "ben", "ann"]).dictionary_encode(),
+            "label": pa.array(["cat", "dog", "cat"], pa.large_string()),
+        }
+    )
+    pyarrow.parquet.write_table(table, tmp_path / name)
+    given = file(tmp_path, "task,label\n20,cat\n", "given.csv")
+    ballot = read_ballot(tmp_path / name, given, None, "single")
+    assert [(task, who, label) for task, who, label, _ in rows(ballot)] == [
+        ("1", "ann", "cat"), ("1", "ben", "dog"), ("20", "ann", "cat")
+    ]  # fmt: skip
+    assert ballot.votes.n_tasks == 2
+
+
+def test_names_may_hold_anything(tmp_path: Path) -> None:
+    """Commas, quotes, newlines, letters of any script and words for nothing are names, in and out."""
+    names = ["a,b", 'say "x"', "two\nlines", "žirafa 🦒", "NA", "null", " nan ", "0012"]
+    with (tmp_path / "votes.csv").open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["task", "annotator", "label"])
+        writer.writerows([name, name, name] for name in names)
+    ballot = read_ballot(tmp_path / "votes.csv", None, None, "multiple")
+    assert [row[0] for row in rows(ballot)] == names
+    result = scored(ballot)
+    for name in ("out.csv", "out.csv.gz"):
+        write(result_table(ballot.votes, result), tmp_path / name)
+        opened = gzip.open if name.endswith("gz") else open
+        with opened(tmp_path / name, "rt", newline="", encoding="utf-8") as handle:
+            written = list(csv.DictReader(handle))
+        assert [row["task"] for row in written if row["yes"] == "1"] == names
+        assert [row["label"] for row in written if row["yes"] == "1"] == names
+
+
+def test_repeated_votes_are_counted_and_the_last_one_counts(tmp_path: Path) -> None:
+    """Of a single choice a later label replaces the earlier, of several labels only the same one is repeated."""
+    content = "task,annotator,label\nt1,ann,cat\nt1,ben,cat\nt1,ann,dog\nt1,ann,dog\n"
+    single, multiple = read(tmp_path, content), read(tmp_path, content, choice="multiple")
+    assert (rows(single), single.replaced) == ([("t1", "ben", "cat", YES), ("t1", "ann", "dog", YES)], 2)
+    assert (len(rows(multiple)), multiple.replaced) == (3, 1)
+    spoken = read(tmp_path, "task,label,annotator,vote\nt1,cat,ann,yes\nt1,cat,ann,no\n")
+    assert (rows(spoken), spoken.replaced) == ([("t1", "ann", "cat", NO)], 1)
+
+
+def test_given_labels_and_candidates(tmp_path: Path) -> None:
+    """Without a column they are all given; 0 makes a candidate; tasks and labels need no vote."""
+    ballot = read(tmp_path, CHOSEN, given="task,label,given\nt1,cat,1\nt9,emu,0\nt2,dog,True\n")
+    names = ballot.votes
+    listed = [
+        (str(names.task_names[task]), str(names.label_names[label]), bool(flag))
+        for task, label, flag in zip(ballot.listed.task, ballot.listed.label, ballot.listed.given, strict=True)
+    ]
+    assert listed == [("t1", "cat", True), ("t9", "emu", False), ("t2", "dog", True)]
+    assert read(tmp_path, CHOSEN, given="task,label\nt1,cat\n").listed.given.tolist() == [True]
+
+
+def test_trust_set_by_hand(tmp_path: Path) -> None:
+    """It is put to the annotators by name; who is not named is learned, who has no vote is counted."""
+    ballot = read(tmp_path, CHOSEN, trust="annotator,trust\neve,0.1\nben,0.5\nfay,1\neve,0.2\n")
+    assert ballot.votes.annotator_names.tolist() == ["ann", "ben"]
+    assert math.isnan(ballot.fixed_trust[0])
+    assert (ballot.fixed_trust[1], ballot.unused_trust) == (0.5, 2)
+    assert read(tmp_path, CHOSEN).unused_trust == 0
+
+
+@pytest.mark.parametrize(
+    ("votes", "given", "trust", "message"),
+    [
+        ("task,annotator\nt1,ann\n", None, None, "votes.csv has the columns task, annotator; expected task,annot"),
+        ("", None, None, "votes.csv has the columns none; expected"),
+        ("\n\n", None, None, "votes.csv has the columns none; expected"),
+        ("task;annotator;label\nt1;ann;cat\n", None, None, "has the columns task;annotator;label; expected"),
+        ("task,task,annotator,label\n1,2,ann,cat\n", None, None, "has two columns 'task'; take one out"),
+        (
+            "task,label,annotator,vote\nt1,cat,ann,yes\nt1,cat,ben,jein\n",
+            None,
+            None,
+            "line 3: vote 'jein' is unknown",
+        ),
+        (
+            "task,label,annotator,vote\n\nt1,cat,ann,yes\n\nt1,cat,ben,1\n",
+            None,
+            None,
+            "line 5: vote '1' is unknown",
+        ),
+        (
+            'task,label,annotator,vote\n"t\n1",cat,ann,yes\nt1,cat,ben,1\n',
+            None,
+            None,
+            "line 4: vote '1' is unknown",
+        ),
+        (
+            "task,annotator,label\nt1,ann,cat\nt1,,cat\n",
+            None,
+            None,
+            "line 3: column 'annotator' is empty; fill it",
+        ),
+        ('task,annotator,label\nt1,ann,""\n', None, None, "line 2: column 'label' is empty"),
+        (
+            "task,annotator,label\nt1,ann,cat\n\nt1,ann,cat,dog\n",
+            None,
+            None,
+            "line 4: 4 columns where the header has 3",
+        ),
+        ("task,annotator,label\nt1,ann\n", None, None, "line 2: 2 columns where the header has 3"),
+        (b"task,annotator,label\nt1,ann,caf\xe9\n", None, None, "votes.csv: .*UTF8"),
+        (CHOSEN, "task\nt1\n", None, "given.csv has the columns task; expected task,label"),
+        (
+            CHOSEN,
+            "task,label,given\nt1,cat,1\nt2,cat,maybe\n",
+            None,
+            "given.csv, line 3: given is 'maybe'; use 1, or 0",
+        ),
+        (CHOSEN, "task,label,given\nt1,cat,\n", None, "given.csv, line 2: column 'given' is empty"),
+        (CHOSEN, None, "annotator\nann\n", "trust.csv has the columns annotator; expected annotator,trust"),
+        (
+            CHOSEN,
+            None,
+            "annotator,trust\nann,nan\n",
+            "trust.csv, line 2: trust of annotator 'ann' is 'nan'; use a num",
+        ),
+        (
+            CHOSEN,
+            None,
+            "annotator,trust\nben,1\nann,-0.1\n",
+            "trust.csv, line 3: trust of annotator 'ann' is '-0.1'",
+        ),
+        (CHOSEN, None, "annotator,trust\nann,high\n", "trust.csv, line 2: trust of annotator 'ann' is 'high'"),
+        (CHOSEN, None, "annotator,trust\nann,1e999\n", "trust.csv, line 2: trust of annotator 'ann' is '1e999'"),
+        (CHOSEN, None, "annotator,trust\nnobody,-1\n", "trust.csv, line 2: trust of annotator 'nobody' is '-1'"),
+        (CHOSEN, None, "annotator,trust\nann,\n", "trust.csv, line 2: column 'trust' is empty"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_its_place(
+    tmp_path: Path, votes: str | bytes, given: str | None, trust: str | None, message: str
+) -> None:
+    """The message names the file, the line and the remedy."""
+    with pytest.raises(VotesError, match=message):
+        read(tmp_path, votes, given, trust)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("votes.csv.gz", gzip.compress(CHOSEN.encode() * 50)[:-9], "is no whole gzip file"),
+        ("votes.csv.gz", CHOSEN.encode(), "is no whole gzip file"),
+        ("votes.csv.gz", b"", "has the columns none"),
+        ("votes.parquet", CHOSEN.encode(), "votes.parquet: .*; expected task,annotator,label or task,label"),
+        ("votes.parquet", b"", "votes.parquet: .*; expected task,annotator,label"),
+    ],
+)
+def test_a_broken_file_is_refused(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    """What is cut off or of another kind than its extension says is refused in one sentence."""
+    with pytest.raises(VotesError, match=message):
+        read_ballot(file(tmp_path, content, name), None, None, "single")
+
+
+def test_rows_of_parquet_are_named(tmp_path: Path) -> None:
+    """Parquet has rows, not lines; a column that is no text is refused by its type."""
+    path = tmp_path / "votes.parquet"
+    pyarrow.parquet.write_table(
+        pa.table({"task": ["t", None], "annotator": ["a", "b"], "label": ["x", "y"]}), path
+    )
+    with pytest.raises(VotesError, match=r"votes.parquet, row 2: column 'task' is empty"):
+        read_ballot(path, None, None, "single")
+    pyarrow.parquet.write_table(pa.table({"task": [[1]], "annotator": ["a"], "label": ["x"]}), path)
+    with pytest.raises(VotesError, match=r"column 'task' holds list<.*; use text or numbers"):
+        read_ballot(path, None, None, "single")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """The message names the path; a folder is no file."""
+    with pytest.raises(VotesError, match=r"none.csv cannot be read: No such file"):
+        read_ballot(tmp_path / "none.csv", None, None, "single")
+    with pytest.raises(VotesError, match="cannot be read: Is a directory"):
+        read_ballot(tmp_path, None, None, "single")
+
+
+@pytest.mark.parametrize("header", ["task,annotator,label\n", "task,label,annotator,vote\n"])
+def test_a_file_without_rows_has_an_empty_result(tmp_path: Path, header: str) -> None:
+    """No votes are no classifications; with given labels they are all without a vote."""
+    empty = read(tmp_path, header)
+    assert result_table(empty.votes, scored(empty)).num_rows == 0
+    listed = read(tmp_path, header, given="task,label\nt1,cat\nt2,dog\n")
+    assert scored(listed).report.tolist() == ["NoVotes", "NoVotes"]
+
+
+def test_the_result_has_exactly_its_columns(tmp_path: Path) -> None:
+    """The columns are in their order, and the counts are the hand-counted ones."""
+    ballot = read(tmp_path, CHOSEN, given="task,label\nt1,cat\nt3,cat\n")
+    write(result_table(ballot.votes, scored(ballot)), tmp_path / "out.csv")
+    lines = (tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == ",".join(COLUMNS)
+    assert [line.split(",")[:6] for line in lines[1:]] == [
+        ["t1", "cat", "1", "1", "1", "0"],
+        ["t1", "dog", "0", "1", "1", "0"],
+        ["t2", "cat", "0", "1", "0", "0"],
+        ["t2", "dog", "0", "0", "1", "0"],
+        ["t3", "cat", "1", "0", "0", "0"],
+    ]
+    assert [line.split(",")[8] for line in lines[1:]][-1] == "NoVotes"
+
+
+def test_the_posterior_of_a_single_choice_sums_to_one(tmp_path: Path) -> None:
+    """Over the labels of each task with a vote."""
+    ballot = read(tmp_path, CHOSEN + "t3,ben,owl\nt3,ann,owl\n", given="task,label\nt1,owl\nt9,cat\n")
+    table = result_table(ballot.votes, scored(ballot))
+    sums: dict[str, float] = defaultdict(float)
+    for task, posterior in zip(table["task"].to_pylist(), table["posterior"].to_pylist(), strict=True):
+        sums[task] += posterior
+    assert {task: total for task, total in sums.items() if task != "t9"} == pytest.approx(
+        {"t1": 1.0, "t2": 1.0, "t3": 1.0}
+    )
+
+
+def test_the_annotators_have_votes_and_trust(tmp_path: Path) -> None:
+    """A row per annotator with the number of tasks, and the trust set by hand where it is."""
+    ballot = read(tmp_path, CHOSEN, trust="annotator,trust\nben,0.25\n")
+    table = annotators_table(ballot.votes, scored(ballot))
+    assert table.column_names == ["annotator", "votes", "trust"]
+    assert table["annotator"].to_pylist() == ["ann", "ben"]
+    assert table["votes"].to_pylist() == [2, 1]
+    assert table["trust"].to_pylist()[1] == 0.25
+
+
+def test_all_forms_of_output_hold_the_same(tmp_path: Path) -> None:
+    """CSV, gzip and Parquet read back equal."""
+    ballot = read(tmp_path, CHOSEN)
+    table = result_table(ballot.votes, scored(ballot))
+    for name in ("out.csv", "out.csv.gz", "out.parquet"):
+        write(table, tmp_path / name)
+    plain = (tmp_path / "out.csv").read_bytes()
+    assert gzip.decompress((tmp_path / "out.csv.gz").read_bytes()) == plain
+    assert pyarrow.parquet.read_table(tmp_path / "out.parquet").equals(table)
+    again = pyarrow.csv.read_csv(tmp_path / "out.csv")
+    assert again["confidence"].to_pylist() == table["confidence"].to_pylist()
+
+
+@pytest.mark.parametrize("target", ["missing/out.csv", ".", ""])
+def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path, target: str) -> None:
+    """A missing folder and a folder itself are named, and nothing is left behind."""
+    with pytest.raises(VotesError, match="cannot be written: "):
+        write(pa.table({"a": [1]}), tmp_path / target)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a result is never seen: the old file stays, and no part of the new one."""
+    write(pa.table({"a": ["old"]}), tmp_path / "out.csv")
+
+    def full(_table: object, file: object, _options: object) -> None:
+        file.write(b"half")  # type: ignore[attr-defined]
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pyarrow.csv, "write_csv", full)
+    with pytest.raises(VotesError, match=r"out.csv cannot be written: No space left on device"):
+        write(pa.table({"a": ["new"]}), tmp_path / "out.csv")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("out.csv", "a\nold\n")]
