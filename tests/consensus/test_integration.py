@@ -1,0 +1,615 @@
+"""Runs of consensus on a real Label Studio."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from label_studio_sdk import LabelStudio
+from scipy.stats import norm
+from statsmodels.stats.proportion import proportion_confint
+
+from consensus import cli, pipeline
+from consensus import label_studio as edge
+from consensus.core.reports import NAMES
+from consensus.core.writeback import difference
+from consensus.errors import ConfigError, LabelStudioError
+from consensus.label_studio import Studio
+from consensus.settings import ProjectConfig, settings
+from consensus.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from conftest import RunningLabelStudio
+
+    from consensus.pipeline import Outcome
+
+pytestmark = pytest.mark.server
+
+ANIMALS = """<View>
+  <Image name="image" value="$image"/>
+  <Choices name="kind" toName="image" choice="single">
+    <Choice value="cat"/><Choice value="dog"/><Choice value="owl"/>
+  </Choices>
+  <Choices name="traits" toName="image" choice="multiple"><Choice value="fur"/><Choice value="wings"/></Choices>
+  <TextArea name="note" toName="image"/>
+</View>"""
+VERIFICATION = """<View>
+  <Image name="image" value="$image"/>
+  <Choices name="check" toName="image"><Choice value="Yes"/><Choice value="No"/><Choice value="Unsure"/></Choices>
+</View>"""
+ANN, BEN, CEM, DAN = WHO = tuple(f"{name}@example.com" for name in ("ann", "ben", "cem", "dan"))
+MACHINE = "machine@example.com"
+TRUST = 100.0
+HEAVY = ProjectConfig(policy="label-ai", trust=dict.fromkeys(WHO, TRUST))
+"""With such a trust the four annotators fill all five reports of the policy label-ai."""
+Region = dict[str, Any]
+
+
+def said(choice: str | Sequence[str], control: str = "kind") -> Region:
+    """A region that makes one or several choices on a control."""
+    choices = [choice] if isinstance(choice, str) else list(choice)
+    return {"from_name": control, "to_name": "image", "type": "choices", "value": {"choices": choices}}
+
+
+def bound(yes: int, total: int) -> float:
+    """Confidence of policy label-ai for so many votes of yes among so many, each of weight `TRUST`."""
+    return lower(5 + TRUST * yes, 10 + TRUST * total)
+
+
+def lower(positive: float, total: float) -> float:
+    """Lower bound of Wilson's interval for z = 1.96."""
+    return float(proportion_confint(positive, total, 2 * norm.sf(1.96), "wilson")[0])
+
+
+@dataclass
+class Place:
+    """A Label Studio with annotators, and what was sent to it."""
+
+    url: str
+    client: LabelStudio
+    raw: httpx.Client
+    tokens: Mapping[str, str]
+    ids: Mapping[str, int]
+    sent: list[str] = field(default_factory=list)
+
+    def studio(self) -> Studio:
+        """The edge under test; what it sends beside GET is noted."""
+        return Studio(self.url, "", self.client)
+
+    def make(
+        self,
+        config: str,
+        data: Sequence[Mapping[str, object]],
+        votes: Mapping[int, Mapping[str, list[Region] | None]],
+    ) -> tuple[int, list[int]]:
+        """A project, its tasks with annotations by e-mail address (None: skipped); ids of both."""
+        made = self.raw.post("/api/projects", json={"title": secrets.token_hex(8), "label_config": config})
+        number = int(made.raise_for_status().json()["id"])
+        body = [
+            {
+                "data": {"image": f"https://images.example.com/{row}.png", **one},
+                "annotations": [
+                    {
+                        "completed_by": self.ids[who],
+                        "result": result or [],
+                        "was_cancelled": result is None,
+                        "ground_truth": False,
+                    }
+                    for who, result in votes.get(row, {}).items()
+                ],
+            }
+            for row, one in enumerate(data)
+        ]
+        if body:
+            self.raw.post(f"/api/projects/{number}/import", json=body).raise_for_status()
+        return number, sorted(task["id"] for task in self.tasks(number))
+
+    def annotate(self, task: int, who: str, result: list[Region], **more: object) -> int:
+        """An annotation of a person, posted by the administrator."""
+        body = {"completed_by": self.ids[who], "result": result, **more}
+        return int(self.raw.post(f"/api/tasks/{task}/annotations/", json=body).raise_for_status().json()["id"])
+
+    def tasks(self, project: int, **query: object) -> list[dict[str, Any]]:
+        """All tasks of a project, or those of a view."""
+        query = {"project": project, "fields": "all", "page_size": 100, **query}
+        found = self.raw.get("/api/tasks", params=query)  # type: ignore[arg-type]
+        return list(found.raise_for_status().json()["tasks"])
+
+    def written(self, project: int) -> list[tuple[int, str, str, float]]:
+        """What the project holds of ours: task, report, choice shown, score."""
+        rows = []
+        for task in self.tasks(project):
+            for one in task["predictions"]:
+                if one["model_version"].startswith("consensus/"):
+                    choices = [region["value"]["choices"][0] for region in one["result"]]
+                    report = one["model_version"].removeprefix("consensus/")
+                    rows.append((task["id"], report, ",".join(choices), one["score"]))
+        return sorted(rows)
+
+    def annotations(self, project: int) -> dict[int, dict[str, Any]]:
+        """All human annotations of a project, whole."""
+        return {one["id"]: one for task in self.tasks(project) for one in task["annotations"]}
+
+    def version(self, project: int) -> str | None:
+        """The version whose predictions annotators see."""
+        version: str | None = self.raw.get(f"/api/projects/{project}").json()["model_version"]
+        return version
+
+    def suggest(self, project: int, tasks: Sequence[int], version: str) -> None:
+        """Predictions of an ML model, shown to annotators."""
+        body = [{"task": task, "result": [said("dog")], "score": 0.5, "model_version": version} for task in tasks]
+        self.raw.post(f"/api/projects/{project}/import/predictions", json=body).raise_for_status()
+        self.raw.patch(f"/api/projects/{project}", json={"model_version": version}).raise_for_status()
+
+
+def _account(url: str, invite: str, email: str) -> str:
+    """Make an account through the invite link and return its token."""
+    with httpx.Client(base_url=url, follow_redirects=True, timeout=60) as browser:
+        browser.get(invite)
+        form = {"email": email, "password": "long-enough-1", "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+        browser.post(invite, data=form)
+        answer = browser.get("/api/current-user/token")
+        if answer.is_error:  # the account is there already
+            browser.get("/user/login/")
+            form["csrfmiddlewaretoken"] = browser.cookies["csrftoken"]
+            browser.post("/user/login/", data=form)
+            answer = browser.get("/api/current-user/token")
+        return str(answer.raise_for_status().json()["token"])
+
+
+@pytest.fixture(scope="module")
+def accounts(label_studio: RunningLabelStudio) -> tuple[dict[str, str], dict[str, int]]:
+    """Tokens and ids of the annotators."""
+    client = label_studio.client()
+    with httpx.Client(headers={"Authorization": f"Token {label_studio.api_key}"}, timeout=60) as raw:
+        invite = raw.get(f"{label_studio.url}/api/invite").json()["invite_url"]
+    tokens = {email: _account(label_studio.url, invite, email) for email in (*WHO, MACHINE)}
+    return tokens, {user.email: user.id for user in client.users.list()}
+
+
+@pytest.fixture(scope="module")
+def shared_place(
+    label_studio: RunningLabelStudio, accounts: tuple[dict[str, str], dict[str, int]]
+) -> Iterator[Place]:
+    """The Label Studio of this module's tests."""
+    sent: list[str] = []
+
+    def note(request: httpx.Request) -> None:
+        if request.method != "GET":
+            sent.append(f"{request.method} {request.url.path}")
+
+    header = {"Authorization": f"Token {label_studio.api_key}"}
+    with (
+        httpx.Client(event_hooks={"request": [note]}, timeout=60, follow_redirects=True) as counted,
+        httpx.Client(base_url=label_studio.url, headers=header, timeout=60, follow_redirects=True) as raw,
+    ):
+        client = LabelStudio(base_url=label_studio.url, api_key=label_studio.api_key, httpx_client=counted)
+        yield Place(label_studio.url, client, raw, *accounts, sent)
+
+
+@pytest.fixture
+def place(shared_place: Place) -> Place:
+    """The same, with nothing sent yet."""
+    shared_place.sent.clear()
+    return shared_place
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """An empty store in a file."""
+    return Store(f"sqlite:///{tmp_path}/store.db")
+
+
+def run(
+    place: Place, store: Store, project: int, config: ProjectConfig = HEAVY, *, dry_run: bool = False
+) -> Outcome:
+    """One run of consensus."""
+    return pipeline.run(place.studio(), store, config, project, now=lambda: datetime.now(UTC), dry_run=dry_run)
+
+
+GIVEN = ["cat"] * 10 + ["dog", "owl"]
+CHOSEN: dict[int, dict[str, list[Region] | None]] = {
+    **{row: {who: [said("cat")] for who in WHO} for row in range(6)},
+    6: {who: [said("dog"), said(["fur"], "traits")] for who in WHO},
+    7: {who: [said("cat" if who in (ANN, BEN) else "owl")] for who in WHO},
+    8: {ANN: [said("cat"), said("hm", "note") | {"type": "textarea", "value": {"text": ["hm"]}}]},
+}
+"""Twelve tasks: 0 to 5 are confirmed, 6 was given wrongly, 7 is disputed, 8 has one vote, 9 to 11 have none."""
+
+
+def animals(place: Place) -> tuple[int, list[int]]:
+    """A project of twelve tasks with the votes above."""
+    return place.make(ANIMALS, [{"kind": label} for label in GIVEN], CHOSEN)
+
+
+def wanted(tasks: Sequence[int]) -> list[tuple[int, str, str, float]]:
+    """What a run must write of the votes above, counted by hand."""
+    rows = [(tasks[row], "AllConfirmed", "cat", bound(4, 4)) for row in range(6)]
+    rows += [(tasks[6], "MisClassified", "cat", bound(0, 4)), (tasks[6], "Discovered", "dog", bound(4, 4))]
+    rows += [(tasks[6], "Discovered", "fur", bound(4, 4))]
+    rows += [(tasks[7], "Controversial", label, bound(2, 4)) for label in ("cat", "owl")]
+    rows += [(tasks[row], "NoVotes", GIVEN[row], bound(0, 0)) for row in (9, 10, 11)]
+    return sorted(rows)
+
+
+def test_reports_are_written_with_their_scores(place: Place, store: Store) -> None:
+    """All five reports hold the classifications, choices and confidences that were counted by hand."""
+    project, tasks = animals(place)
+    outcome = run(place, store, project)
+    got = place.written(project)
+    assert [row[:3] for row in got] == [row[:3] for row in wanted(tasks)]
+    assert [row[3] for row in got] == pytest.approx([row[3] for row in wanted(tasks)], abs=1e-6)
+    assert outcome.reports == {
+        "AllConfirmed": 6, "MisClassified": 1, "Discovered": 2, "Controversial": 2, "NoVotes": 3
+    }  # fmt: skip
+    assert outcome.problems == []
+    assert [row["task"] for row in store.report(project, "MisClassified")] == [tasks[6]]
+
+
+def test_each_report_has_a_tab_that_shows_its_tasks(place: Place, store: Store) -> None:
+    """A tab per report is made beside the default one, and its filter leaves the report's tasks."""
+    project, tasks = animals(place)
+    run(place, store, project)
+    views = place.raw.get("/api/dm/views/", params={"project": project}).json()
+    tabs = {view["data"]["title"]: view["id"] for view in views}
+    shown = {name: {task["id"] for task in place.tasks(project, view=tabs[name])} for name in NAMES}
+    assert sorted(tabs) == sorted(["Default", *NAMES])
+    assert shown == {name: {row[0] for row in wanted(tasks) if row[1] == name} for name in NAMES}
+
+
+def test_a_second_run_sends_no_write(place: Place, store: Store) -> None:
+    """Where nothing is new, nothing but GET is sent, and no annotation of a person is touched by any run."""
+    project, _ = animals(place)
+    before = place.annotations(project)
+    run(place, store, project)
+    assert place.sent
+    place.sent.clear()
+    outcome = run(place, store, project)
+    assert (place.sent, outcome.changes.empty, outcome.tabs) == ([], True, [])
+    assert place.annotations(project) == before
+
+
+def test_only_the_difference_of_new_changed_and_withdrawn_votes_is_sent(place: Place, store: Store) -> None:
+    """A new, a changed and a deleted annotation each move the reports of their own task alone."""
+    project, tasks = animals(place)
+    run(place, store, project)
+    place.annotate(tasks[9], ANN, [said("cat")])  # no longer without a vote
+    changed = next(one for one in place.tasks(project) if one["id"] == tasks[7])["annotations"]
+    dan = next(one["id"] for one in changed if one["completed_by"] == place.ids[DAN])
+    place.raw.patch(f"/api/annotations/{dan}/", json={"result": [said("cat")]}).raise_for_status()
+    gone = [one for one in place.annotations(project).values() if one["task"] == tasks[6]]
+    for one in gone:
+        place.raw.delete(f"/api/annotations/{one['id']}/").raise_for_status()
+    before = {row for row in place.written(project) if row[0] not in (tasks[6], tasks[7], tasks[9])}
+    place.sent.clear()
+    outcome = run(place, store, project)
+    created = {(entry.task, entry.report, entry.choice) for entry in outcome.changes.create}
+    assert created == {(tasks[6], "NoVotes", "cat")}
+    assert (len(outcome.changes.update), len(outcome.changes.delete)) == (0, 6)
+    assert sorted(line.split()[0] for line in place.sent) == ["DELETE"] * 6 + ["POST"]
+    now = place.written(project)
+    assert {row for row in now if row[0] not in (tasks[6], tasks[7], tasks[9])} == before
+    assert [row[:3] for row in now if row[0] in (tasks[6], tasks[7], tasks[9])] == [(tasks[6], "NoVotes", "cat")]
+
+
+def test_a_score_that_moved_is_updated_in_place(place: Place, store: Store) -> None:
+    """One vote less changes the score of the prediction that is there; its region and version stay."""
+    project, tasks = animals(place)
+    run(place, store, project)
+    lean = ProjectConfig(policy="label-ai", trust=dict.fromkeys(WHO, TRUST) | {DAN: 90.0})
+    place.sent.clear()
+    outcome = run(place, store, project, lean)
+    assert {line.split()[0] for line in place.sent} == {"PATCH"}
+    assert len(outcome.changes.update) == len(place.sent) == 2  # the disputed two; all others moved too little
+    scores = {(task, choice): score for task, _, choice, score in place.written(project)}
+    assert scores[tasks[7], "cat"] == pytest.approx(lower(205, 400), abs=1e-6)
+    assert scores[tasks[7], "owl"] == pytest.approx(lower(195, 400), abs=1e-6)
+
+
+def test_drafts_skips_ground_truth_and_machines_are_no_votes(place: Place, store: Store) -> None:
+    """A draft says nothing, a skip is unsure, ground truth teaches without a vote, a machine never votes."""
+    project, tasks = place.make(ANIMALS, [{"kind": "cat"}] * 4, {1: {ANN: None}})
+    draft = {"result": [said("dog")], "draft": True, "project": project}
+    place.raw.post(f"/api/tasks/{tasks[0]}/drafts", json=draft).raise_for_status()
+    place.annotate(tasks[2], BEN, [said("cat")], ground_truth=True)
+    place.annotate(tasks[3], MACHINE, [said("dog")])
+    config = HEAVY.model_copy(update={"machines": ["MACHINE@example.com"]})
+    outcome = run(place, store, project, config)
+    votes = [(row["task"], row["control"], row["vote"]) for row in store.votes(project)]
+    assert votes == [(tasks[1], "kind", "unsure"), (tasks[1], "traits", "unsure")]
+    assert [row["task"] for row in store.report(project, "NoVotes")] == [tasks[0], tasks[2], tasks[3]]
+    assert outcome.unused == [f"trust of {who!r}, who has no vote" for who in (BEN, CEM, DAN)]
+
+
+def test_the_latest_annotation_of_a_person_counts(place: Place, store: Store) -> None:
+    """Of two annotations of one person on one task the one that was changed last is the vote."""
+    project, tasks = place.make(ANIMALS, [{"kind": "cat"}], {})
+    first = place.annotate(tasks[0], ANN, [said("cat")])
+    place.annotate(tasks[0], ANN, [said("owl")])
+    run(place, store, project)
+    assert [row["label"] for row in store.votes(project) if row["control"] == "kind"] == ["owl"]
+    place.raw.patch(f"/api/annotations/{first}/", json={"result": [said("dog")]}).raise_for_status()
+    run(place, store, project)
+    assert [row["label"] for row in store.votes(project) if row["control"] == "kind"] == ["dog"]
+
+
+class Cut(Exception):  # noqa: N818
+    """Stands for a process that ends."""
+
+
+def _cut_after(function: Any, calls: int) -> Any:  # noqa: ANN401
+    """The function, which ends the process once it has done its work so many times."""
+    done = []
+
+    def cut(*arguments: Any) -> Any:  # noqa: ANN401
+        result = function(*arguments)
+        done.append(None)
+        if len(done) == calls:
+            raise Cut
+        return result
+
+    return cut
+
+
+@pytest.mark.parametrize(
+    ("method", "calls"), [("_create", 1), ("_create", 2), ("_delete", 1), ("_make_tab", 2), ("write", 1)]
+)
+def test_a_run_that_was_cut_off_is_repaired_by_the_next(
+    place: Place, store: Store, monkeypatch: pytest.MonkeyPatch, method: str, calls: int
+) -> None:
+    """Wherever a run ends, the next one leads to the same predictions and tabs, none of them twice."""
+    monkeypatch.setattr(edge, "PAGE", 5)
+    project, tasks = animals(place)
+    surplus = [{"task": tasks[0], "result": [], "score": 0.1, "model_version": "consensus/Discovered"}] * 2
+    place.raw.post(f"/api/projects/{project}/import/predictions", json=surplus).raise_for_status()
+    with monkeypatch.context() as breaking:
+        breaking.setattr(Studio, method, _cut_after(getattr(Studio, method), calls))
+        with pytest.raises(Cut):
+            run(place, store, project)
+    assert store.last_run(project)["finished_at"] is None  # type: ignore[index]
+    run(place, store, project)
+    assert [row[:3] for row in place.written(project)] == [row[:3] for row in wanted(tasks)]
+    views = place.raw.get("/api/dm/views/", params={"project": project}).json()
+    assert sorted(view["data"]["title"] for view in views) == sorted(["Default", *NAMES])
+    assert store.last_run(project)["finished_at"] is not None  # type: ignore[index]
+
+
+def test_a_run_that_was_cut_off_between_store_and_label_studio_is_repaired(
+    place: Place, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was stored but not sent is sent by the next run."""
+    project, tasks = animals(place)
+    with monkeypatch.context() as breaking:
+        breaking.setattr(Studio, "write", lambda *_: (_ for _ in ()).throw(Cut))
+        with pytest.raises(Cut):
+            run(place, store, project)
+    assert (len(store.report(project, "AllConfirmed")), place.written(project)) == (6, [])
+    run(place, store, project)
+    assert [row[:3] for row in place.written(project)] == [row[:3] for row in wanted(tasks)]
+
+
+def test_the_label_stream_is_not_changed(place: Place, store: Store) -> None:
+    """Annotators get the ML model's suggestion as before, and nothing that consensus wrote."""
+    project, tasks = animals(place)
+    place.suggest(project, tasks, "m1")
+    header = {"Authorization": f"Token {place.tokens[ANN]}"}
+
+    def served() -> Any:  # noqa: ANN401
+        answer = httpx.get(f"{place.url}/api/projects/{project}/next", headers=header, timeout=60)
+        return [(one["model_version"], one["score"]) for one in answer.raise_for_status().json()["predictions"]]
+
+    def scores() -> list[float]:
+        return [task["predictions_score"] for task in place.tasks(project)]
+
+    before = served(), scores(), place.version(project)
+    run(place, store, project)
+    assert place.written(project)
+    assert (served(), scores(), place.version(project)) == before
+    assert before[0] == [("m1", 0.5)]
+    assert before[2] == "m1"
+
+
+def test_without_a_model_the_label_stream_stays_without_predictions(place: Place, store: Store) -> None:
+    """Where no version is chosen, none is chosen by a run, and annotators see no prediction."""
+    project, _ = animals(place)
+    before = place.version(project)
+    run(place, store, project)
+    header = {"Authorization": f"Token {place.tokens[ANN]}"}
+    answer = httpx.get(f"{place.url}/api/projects/{project}/next", headers=header, timeout=60)
+    assert (place.version(project), answer.json()["predictions"]) == (before, [])
+
+
+class _Backend(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self._answer({"status": "UP", "versions": ["m1"]})
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self._answer({"results": []} if self.path == "/predict" else {"model_version": "m1"})
+
+    def _answer(self, content: dict[str, object]) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def backend() -> Iterator[str]:
+    """Address of an ML backend that is there and suggests nothing."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Backend) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def emptying(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes two updates or deletions many, so that a report is emptied and written anew."""
+    monkeypatch.setattr(pipeline, "difference", lambda new, old: difference(new, old, many=2))
+
+
+@pytest.mark.usefixtures("emptying")
+@pytest.mark.parametrize("cut", [False, True])
+def test_emptying_a_report_keeps_the_annotators_version(
+    place: Place, store: Store, backend: str, monkeypatch: pytest.MonkeyPatch, *, cut: bool
+) -> None:
+    """Label Studio forgets the model's version when a report is emptied: the run, or the next, sets it again."""
+    project, tasks = animals(place)
+    body = {"url": backend, "project": project, "title": "m1"}
+    place.raw.post("/api/ml/", json=body).raise_for_status()
+    place.suggest(project, tasks, "m1")
+    run(place, store, project)
+    lean = ProjectConfig(policy="label-ai", trust=dict.fromkeys(WHO, 30.0))
+    if cut:
+        with monkeypatch.context() as breaking:
+            breaking.setattr(Studio, "_clear", _cut_after(Studio._clear, 1))
+            with pytest.raises(Cut):
+                run(place, store, project, lean)
+        assert place.version(project) in (None, "")
+    outcome = run(place, store, project, lean)
+    assert cut or outcome.changes.clear
+    assert place.version(project) == "m1"
+    assert run(place, store, project, lean).changes.empty
+    assert len([one for task in place.tasks(project) for one in task["predictions"]]) == 12 + 14
+
+
+def test_a_verification_project(place: Place, store: Store) -> None:
+    """Votes of yes, no and unsure on the given label are counted, and the reports show what was found."""
+    votes: dict[int, dict[str, list[Region] | None]] = {
+        0: {who: [said("Yes", "check")] for who in WHO},
+        1: {who: [said("No", "check")] for who in WHO},
+        2: {who: [said("Yes" if who in (ANN, BEN) else "No", "check")] for who in WHO},
+        3: {who: [said("Unsure", "check")] for who in WHO},
+    }
+    data = [{"given": label} for label in ("cat", "dog", "owl", "emu", "fox")]
+    project, tasks = place.make(VERIFICATION, data, votes)
+    outcome = run(place, store, project)
+    found = [(task, report, shown) for task, report, shown, _ in place.written(project)]
+    assert found == [
+        (tasks[0], "AllConfirmed", "Yes"),
+        (tasks[1], "MisClassified", "No"),
+        (tasks[2], "Controversial", "Unsure"),
+        (tasks[3], "MisClassified", "No"),
+        (tasks[4], "NoVotes", ""),
+    ]
+    assert outcome.controls[0].given == "given"
+    assert store.report(project, "AllConfirmed")[0]["label"] == "cat"
+    place.sent.clear()
+    run(place, store, project)
+    assert place.sent == []
+
+
+def test_the_default_policy_on_postgresql(place: Place, postgres_database_url: str) -> None:
+    """With learned trust and a PostgreSQL as store the agreed labels are confirmed and the wrong one is found."""
+    store = Store(postgres_database_url)
+    project, tasks = animals(place)
+    run(place, store, project, ProjectConfig())
+    assert {row["task"] for row in store.report(project, "AllConfirmed")} >= set(tasks[:6])
+    assert [row["label"] for row in store.report(project, "MisClassified") if row["task"] == tasks[6]] == ["cat"]
+    place.sent.clear()
+    assert run(place, store, project, ProjectConfig()).changes.empty
+    assert place.sent == []
+
+
+def test_a_dry_run_writes_and_stores_nothing(place: Place, store: Store) -> None:
+    """A dry run tells what it would send, and leaves Label Studio and the store as they were."""
+    project, _ = animals(place)
+    outcome = run(place, store, project, dry_run=True)
+    assert (len(outcome.changes.create), outcome.tabs) == (14, list(NAMES))
+    assert (place.sent, place.written(project)) == ([], [])
+    assert store.last_run(project) is None
+    assert store.report(project, "AllConfirmed") == []
+
+
+def test_a_task_that_cannot_be_read_is_named_and_the_others_go_on(place: Place, store: Store) -> None:
+    """A given label that is no choice leaves its task out, in the outcome and in the reports."""
+    data = [{"kind": "cat"}, {"kind": "kat"}, {"kind": "owl"}]
+    project, tasks = place.make(ANIMALS, data, {1: {ANN: [said("cat")]}})
+    outcome = run(place, store, project)
+    assert [problem.task for problem in outcome.problems] == [tasks[1]]
+    assert "'kat'" in outcome.problems[0].what
+    assert [row["task"] for row in store.report(project, "NoVotes")] == [tasks[0], tasks[2]]
+
+
+def test_a_project_without_choices_is_refused(place: Place, store: Store) -> None:
+    """Where there is nothing to count, the message says so."""
+    config = '<View><Image name="image" value="$image"/><TextArea name="note" toName="image"/></View>'
+    project, _ = place.make(config, [{}], {})
+    with pytest.raises(ConfigError, match=f"project {project} has no <Choices>"):
+        run(place, store, project)
+
+
+def test_a_project_without_tasks_has_empty_reports(place: Place, store: Store) -> None:
+    """Nothing is found in nothing, twice."""
+    project, _ = place.make(ANIMALS, [], {})
+    outcome = run(place, store, project)
+    assert (outcome.classifications, sum(outcome.reports.values())) == (0, 0)
+    place.sent.clear()
+    run(place, store, project)
+    assert place.sent == []
+
+
+def test_a_project_that_is_not_there_is_named(place: Place, store: Store) -> None:
+    """The message names the project."""
+    with pytest.raises(LabelStudioError, match="no project 987654"):
+        run(place, store, 987654)
+
+
+def test_two_runs_at_once_and_the_command_line(
+    label_studio: RunningLabelStudio,
+    place: Place,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """While one run is at work another is refused in one sentence; once the first is dead the next works."""
+    project, _ = animals(place)
+    arguments = ["run", "--project", str(project)]
+    monkeypatch.setenv("CONSENSUS_DATABASE_URL", f"sqlite:///{tmp_path}/store.db")
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.api_key)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(120)
+        monkeypatch.setenv("LABEL_STUDIO_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        first = subprocess.Popen([sys.executable, "-m", "consensus.cli", *arguments])
+        try:
+            connection, _ = silent.accept()  # the first run holds the lock and waits for an answer
+            with connection:
+                monkeypatch.setattr(sys, "argv", ["consensus", *arguments])
+                with pytest.raises(SystemExit) as ended:
+                    cli.main()
+        finally:
+            first.kill()
+            first.wait()
+    busy = f"error: another run is at work on project {project}; wait for it to end, or stop it\n"
+    assert (ended.value.code, capsys.readouterr()) == (1, ("", busy))
+    settings.cache_clear()
+    monkeypatch.setenv("LABEL_STUDIO_URL", label_studio.url)
+    monkeypatch.setattr(sys, "argv", ["consensus", *arguments, "--json"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    printed = capsys.readouterr()
+    assert (ended.value.code, printed.err) == (0, "")
+    assert json.loads(printed.out)["reports"]["AllConfirmed"] >= 6
+    assert len(place.written(project)) == sum(json.loads(printed.out)["reports"].values())

@@ -1,0 +1,284 @@
+"""The edge to Label Studio where Label Studio fails; what works is tested on a real one."""
+
+import json
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+from label_studio_sdk import LabelStudio
+
+from consensus.core.writeback import Difference, Entry, Written
+from consensus.errors import LabelStudioError
+from consensus.label_studio import Studio
+
+TOKEN = "s3cret-token"
+URL = "http://label-studio.test"
+Answers = Callable[[httpx.Request], httpx.Response]
+Make = Callable[[Answers], Studio]
+CAT = Entry(1, "Discovered", "kind", "cat", 0.9)
+ASKING = """<View><Image name="image" value="$image"/>
+<Choices name="kind" toName="image" {}><Choice value="cat"/><Choice value="dog" alias="hound"/></Choices></View>"""
+CONFIG = ASKING.format("")
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    """Makes a studio whose every request is answered by a function."""
+    clients = []
+
+    def _make(answers: Answers) -> Studio:
+        clients.append(httpx.Client(transport=httpx.MockTransport(answers)))
+        return Studio(URL, TOKEN, LabelStudio(base_url=URL, api_key=TOKEN, httpx_client=clients[-1]))
+
+    yield _make
+    for client in clients:
+        client.close()
+
+
+def project(config: str, **more: object) -> dict[str, object]:
+    """A project as Label Studio sends it."""
+    return {"id": 7, "title": "Seven", "label_config": config, "task_number": 3, "model_version": None, **more}
+
+
+def changes(**parts: object) -> Difference:
+    """A difference of one kind."""
+    return Difference(**{"create": [], "update": [], "delete": [], "clear": [], **parts})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (401, r"refused the token for project 7 \(401\); check LABEL_STUDIO_API_KEY"),
+        (403, r"refused the token for project 7 \(403\)"),
+        (404, r"has no project 7, or the account may not see it"),
+        (400, "answered 400 about project 7: .*broken"),
+        (200, "answered 200 about project 7: .*broken"),
+    ],
+)
+def test_an_answer_of_trouble_is_one_sentence(make: Make, status: int, message: str) -> None:
+    """The message names the address, the project and the remedy, and holds no token."""
+    studio = make(lambda _: httpx.Response(status, text="<html>\n<b>broken</b>\n</html>"))
+    with pytest.raises(LabelStudioError, match=message) as error:
+        studio.project(7)
+    assert URL in str(error.value)
+    assert TOKEN not in str(error.value)
+    assert "\n" not in str(error.value)
+    assert error.value.__suppress_context__
+
+
+@pytest.mark.parametrize("status", [500, 502])
+def test_a_failure_of_the_server_is_named(make: Make, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the SDK's own tries the message says what was answered."""
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    tries: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        tries.append(request)
+        return httpx.Response(status, json={"detail": "oh"})
+
+    with pytest.raises(LabelStudioError, match=f"answered {status} about the list of accounts: .*oh"):
+        make(answer).accounts()
+    assert len(tries) == 3
+
+
+@pytest.mark.parametrize(
+    "fault", [httpx.ConnectError("refused"), httpx.ReadTimeout("slow"), httpx.RemoteProtocolError("cut")]
+)
+def test_a_server_that_is_not_there_is_named(
+    make: Make, fault: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message names the address and the variable to look at."""
+    monkeypatch.setattr("time.sleep", lambda _: None)
+
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise fault
+
+    studio = make(fail)
+    for read in (lambda: studio.project(7), studio.accounts, studio.project_numbers, lambda: studio.pull(7, {})):
+        with pytest.raises(
+            LabelStudioError, match=f"{URL} cannot be reached .*is LABEL_STUDIO_URL right"
+        ) as error:
+            read()
+        assert TOKEN not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "token", "message"),
+    [
+        ("", TOKEN, "LABEL_STUDIO_URL is not set"),
+        (URL, "", "LABEL_STUDIO_API_KEY is not set"),
+        ("", "", "LABEL_STUDIO_URL is not set"),
+        ("http://[::1", TOKEN, r"LABEL_STUDIO_URL is 'http://\[::1', which is no address"),
+        (URL, TOKEN + "é", "LABEL_STUDIO_API_KEY is no token"),
+    ],
+)
+def test_an_address_or_a_token_that_cannot_be_one_is_refused(url: str, token: str, message: str) -> None:
+    """Before anything is sent, by the name of the variable."""
+    with pytest.raises(LabelStudioError, match=message) as error:
+        Studio(url, token)
+    assert TOKEN not in str(error.value)
+
+
+def test_predictions_that_were_not_stored_are_noticed(make: Make) -> None:
+    """Label Studio drops what it cannot store and says 201: the number tells."""
+    studio = make(lambda _: httpx.Response(201, json={"created": 1}))
+    with pytest.raises(LabelStudioError, match="stored 1 of 2 predictions of project 7; were tasks"):
+        studio.write(7, changes(create=[CAT, CAT]), {"kind": "image"})
+
+
+def test_a_prediction_that_is_gone_already_is_deleted(make: Make) -> None:
+    """The try before may have got through; other refusals are told."""
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(f"{request.method} {request.url.path}")
+        return httpx.Response(404 if request.url.path == "/api/predictions/5/" else 204)
+
+    make(answer).write(7, changes(delete=[5, 6]), {})
+    assert asked == ["DELETE /api/predictions/5/", "DELETE /api/predictions/6/"]
+    with pytest.raises(LabelStudioError, match="refused the token for prediction 5"):
+        make(lambda _: httpx.Response(403)).write(7, changes(delete=[5]), {})
+
+
+def test_what_is_new_is_sent_before_what_is_old_is_taken_away(make: Make) -> None:
+    """An interruption after any write loses nothing; progress counts what was sent."""
+    asked: list[tuple[str, object]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append((f"{request.method} {request.url.path}", json.loads(request.content or "null")))
+        return httpx.Response(200, json={"created": 1, "id": 3})
+
+    told: list[int] = []
+    new = Entry(1, "NoVotes", "", "", 0.25)
+    make(answer).write(7, changes(create=[new], update=[Written(3, CAT)], delete=[4]), {}, told.append)
+    row = {"task": 1, "model_version": "consensus/NoVotes", "score": 0.25, "result": []}
+    assert asked == [
+        ("POST /api/projects/7/import/predictions", [row]),
+        ("PATCH /api/predictions/3/", {"score": 0.9}),
+        ("DELETE /api/predictions/4/", None),
+    ]
+    assert told == [1, 2, 3]
+
+
+def _forgetful(asked: list[str], after: str | None, refuse: int | None = None) -> Answers:
+    """A Label Studio that shows m1, and another version, or none, after predictions were deleted."""
+    shown: list[str | None] = ["m1"]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "DELETE":
+            shown[0] = after
+        if request.method != "GET":
+            asked.append(f"{request.method} {request.content.decode()}")
+        if request.method == "PATCH" and refuse:
+            return httpx.Response(refuse, json={"model_version": ["Model version doesn't exist"]})
+        return httpx.Response(200, json=project(CONFIG, model_version=shown[0]))
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("after", "sent"),
+    [(None, ["DELETE", "PATCH"]), ("", ["DELETE", "PATCH"]), ("m1", ["DELETE"]), ("m2", ["DELETE"])],
+)
+def test_the_annotators_version_is_set_again_only_where_it_was_forgotten(
+    make: Make, after: str | None, sent: list[str]
+) -> None:
+    """A version that a new training chose meanwhile stays."""
+    asked: list[str] = []
+    make(_forgetful(asked, after)).write(7, changes(clear=["consensus/Discovered"]), {})
+    assert [line.split()[0] for line in asked] == sent
+    assert json.loads(asked[0].removeprefix("DELETE ")) == {"model_version": "consensus/Discovered"}
+    assert all(json.loads(line.removeprefix("PATCH ")) == {"model_version": "m1"} for line in asked[1:])
+
+
+def test_a_version_that_nobody_has_any_more_is_left_alone(make: Make) -> None:
+    """Label Studio refuses to show it, and the run goes on; another refusal is told."""
+    make(_forgetful([], None, refuse=400)).write(7, changes(clear=["consensus/Discovered"]), {})
+    with pytest.raises(LabelStudioError, match="refused the token for model version 'm1' of project 7"):
+        make(_forgetful([], None, refuse=403)).write(7, changes(clear=["consensus/Discovered"]), {})
+
+
+def test_emptying_that_fails_is_told(make: Make) -> None:
+    """Where a report cannot be emptied nothing is created, so that nothing is there twice."""
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        return httpx.Response(400 if request.method == "DELETE" else 200, json=project(CONFIG))
+
+    with pytest.raises(LabelStudioError, match="answered 400 about model version 'consensus/Discovered'"):
+        make(answer).write(7, changes(clear=["consensus/Discovered"], create=[CAT]), {"kind": "image"})
+    assert "POST" not in asked
+
+
+@pytest.mark.parametrize(
+    ("config", "labels", "passed_over"),
+    [
+        (CONFIG, ("cat", "hound"), ()),
+        (ASKING.format('perRegion="true"'), None, ("kind: labels regions, not tasks (perRegion)",)),
+        (ASKING.format('perItem="true"'), None, ("kind: labels items of tasks, not tasks (perItem)",)),
+        (CONFIG.replace('name="kind"', 'name="kind_{{idx}}"'), None, ("kind_{{idx}}: is repeated within a task",)),
+        (
+            '<View><Text name="t" value="$t"/><Choices name="kind" toName="t" value="$words"/></View>',
+            None,
+            ("kind: its choices come from the tasks",),
+        ),
+        ("<View/>", None, ()),
+        ("", None, ()),
+    ],
+)
+def test_choices_about_whole_tasks_are_found(
+    make: Make, config: str, labels: tuple[str, ...] | None, passed_over: tuple[str, ...]
+) -> None:
+    """Other choices are passed over, and it is said why."""
+    found = make(lambda _: httpx.Response(200, json=project(config))).project(7)
+    assert [tag.labels for tag in found.tags] == ([labels] if labels else [])
+    assert len(found.passed_over) == len(passed_over)
+    assert all(got.startswith(text) for got, text in zip(found.passed_over, passed_over, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("attribute", "multiple"), [("", False), ('choice="multiple"', True), ('choice="x"', False)]
+)
+def test_several_choices_at_once_are_an_attribute(make: Make, attribute: str, *, multiple: bool) -> None:
+    """Only `multiple` allows them."""
+    found = make(lambda _: httpx.Response(200, json=project(ASKING.format(attribute)))).project(7)
+    assert (found.tags[0].multiple, found.shown, found.model_version) == (multiple, {"image"}, "")
+
+
+def test_a_config_that_cannot_be_read_is_told(make: Make) -> None:
+    """In one sentence."""
+    with pytest.raises(LabelStudioError, match="the label config cannot be read: "):
+        make(lambda _: httpx.Response(200, json=project("<View"))).project(7)
+
+
+def _pages(request: httpx.Request) -> httpx.Response:
+    """Two pages that overlap, as when a task is deleted between the two."""
+    rows = {"1": [task(1), task(2)], "2": [task(2), task(3)]}.get(request.url.params["page"], [])
+    return httpx.Response(200, json={"tasks": rows, "total": 4, "total_annotations": 0, "total_predictions": 0})
+
+
+def task(number: int) -> dict[str, object]:
+    """A task with an annotation of a nameless account, a prediction of ours and one of another's."""
+    annotation = {"id": number * 10, "completed_by": number, "was_cancelled": number == 3, "result": []}
+    region = {"from_name": "kind", "value": {"choices": ["cat"]}}
+    ours = {"id": number * 100, "model_version": "consensus/Discovered", "score": None, "result": [region]}
+    odd = {"id": number * 100 + 1, "model_version": "consensus/Old", "score": 0.5, "result": [{"value": None}]}
+    other = {"id": number * 100 + 2, "model_version": "m1", "score": 0.5, "result": []}
+    data = {"image": "i", "kind": "cat"}
+    return {"id": number, "data": data, "annotations": [annotation], "predictions": [ours, odd, other]}
+
+
+def test_tasks_are_read_once_though_pages_overlap(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that moves from one page to the other is one task; of its predictions ours are known."""
+    monkeypatch.setattr("consensus.label_studio.PAGE", 2)
+    told: list[int] = []
+    pulled = make(_pages).pull(7, {1: "ann@example.com"}, told.append)
+    assert [one.id for one in pulled.tasks] == [1, 2, 3]
+    annotators = [one.annotations[0].annotator for one in pulled.tasks]
+    assert annotators == ["ann@example.com", "account 2", "account 3"]
+    assert [one.annotations[0].skipped for one in pulled.tasks] == [False, False, True]
+    assert [one.id for one in pulled.written] == [100, 101, 200, 201, 300, 301]
+    assert pulled.written[0].entry.identity == (1, "Discovered", "kind", "cat")
+    assert pulled.written[1].entry.identity == (1, "Old", "", "")
+    assert told[-1] == 3
