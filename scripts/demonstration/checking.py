@@ -1,0 +1,71 @@
+"""What the demo promises, checked on what was read back: a promise that fails ends the demo."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from demonstration.errors import DemoError
+from demonstration.reading import REPORT_PREFIX
+from demonstration.scores import REPORTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from demonstration.reading import Held, Prediction
+    from demonstration.scores import GivenLabels, ReportCount
+
+
+def check_submitted(held: Held, expected: int) -> None:
+    """Every answer has become an annotation."""
+    found = sum(len(task.annotations) for task in held.tasks)
+    if found != expected:
+        raise DemoError(f"{expected} annotations were submitted; Label Studio holds {found}.")
+
+
+def check_suggestions(held: Held) -> None:
+    """Every task has a suggestion, and the score column shows it."""
+    without = [task.name for task in held.tasks if task.name not in held.suggestions()]
+    if without:
+        raise DemoError(
+            f"{len(without)} tasks have no suggestion of {held.model_version}, among them {without[0]}."
+        )
+    if any(task.score is None for task in held.tasks):
+        raise DemoError(f"The score column is empty although {held.model_version} has suggestions.")
+
+
+def check_stream(shown: Sequence[Prediction], held: Held) -> None:
+    """An annotator sees the model's suggestion beside the next task, and no report."""
+    if [each.version for each in shown] != [held.model_version]:
+        versions = ", ".join(each.version for each in shown) or "nothing"
+        raise DemoError(f"The label stream should show {held.model_version} and shows {versions}.")
+
+
+def check_sorted(scores: Sequence[float | None]) -> None:
+    """The tab that sorts by score does so."""
+    # Label Studio averages them anew for each page, which moves the last digit.
+    filled = [round(score, 6) for score in scores if score is not None]
+    if len(filled) != len(scores) or filled != sorted(filled):
+        raise DemoError("The tab that sorts by score is not sorted.")
+
+
+def check_reports(counts: Sequence[ReportCount], given: GivenLabels) -> None:
+    """Tabs show what the reports hold, and consensus tells wrong labels from right ones."""
+    for count in counts:
+        if bool(count.entries) != bool(count.tab_tasks) or count.tab_tasks > count.entries:
+            raise DemoError(
+                f"{count.name} holds {count.entries} classifications; its tab shows {count.tab_tasks} tasks."
+            )
+    if given.caught <= given.accused:
+        raise DemoError(f"Consensus caught {given.caught} wrong labels and accused {given.accused} right ones.")
+
+
+def check_unchanged(first: Held, second: Held, facts: dict[str, Any]) -> None:
+    """The second run of consensus sent nothing, as its facts and Label Studio both say."""
+    sent = {name: count for name, count in facts["writes"].items() if count}
+    if sent or _entries(first) != _entries(second):
+        raise DemoError(f"The second run of consensus should send nothing; it sent {sent or 'changes'}.")
+
+
+def _entries(held: Held) -> set[Prediction]:
+    versions = {REPORT_PREFIX + name for name in REPORTS}
+    return {each for task in held.tasks for each in task.predictions if each.version in versions}

@@ -1,0 +1,51 @@
+"""What is left to look at when the tables are shown."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from demonstration.errors import DemoError
+from demonstration.scores import REPORTS
+from demonstration.waiting import SORTING_TAB
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from label_studio_server import LabelStudio
+    from servers import Server
+
+    from demonstration.reading import Held
+    from demonstration.steps import Steps
+
+LOOK_EVERY_SECONDS = 1.0
+
+
+def show(
+    steps: Steps, studio: LabelStudio, backend_url: str, project: int, held: Held, facts: dict[str, Any]
+) -> None:
+    """Print addresses, the login, and what each tab shows."""
+    sent = facts["writes"]
+    steps.say(
+        f"The first run of consensus sent {sent['created']} entries and {sent['tabs']} tabs, the second nothing."
+    )
+    steps.say(f"\nLabel Studio   {studio.url}   login {studio.account.email}   password {studio.account.password}")
+    steps.say(f"ML backend     {backend_url}/health")
+    steps.say("\nWorth a look:")
+    for title in (*REPORTS, SORTING_TAB):
+        tab = held.tabs[title]
+        steps.say(f"  {studio.url}/projects/{project}/data?tab={tab.number}   {title} ({tab.tasks} tasks)")
+    steps.say(f"\nAll of it took {steps.seconds:.0f} s.")
+
+
+def keep_running(steps: Steps, servers: Sequence[Server]) -> None:
+    """Wait for Ctrl-C; end where a server ends by itself."""
+    steps.say("Everything goes on running. Ctrl-C stops it and removes what it made.")
+    try:
+        while all(server.is_running for server in servers):
+            time.sleep(LOOK_EVERY_SECONDS)
+    except KeyboardInterrupt:
+        steps.say("\nStopping.")
+        return
+    ended = next(server for server in servers if not server.is_running)
+    raise DemoError(f"{ended.name} ended by itself. Its last lines:\n{ended.last_lines()}")

@@ -1,0 +1,88 @@
+"""The suite's own two programs, started and asked as anyone would: by their command lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from environments import ours
+from servers import Server
+
+from demonstration.errors import DemoError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from label_studio_server import LabelStudio
+
+QUIET_SECONDS = 4
+"""Seconds without an annotation after which the backend trains."""
+START_SECONDS = 90.0
+CONSENSUS_SECONDS = 180.0
+OTHERS = ("ML_BACKEND_", "CONSENSUS_", "LABEL_STUDIO_", "PROMETHEUS_")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Our two programs, told about one Label Studio.
+
+    Attributes
+    ----------
+    studio
+        The Label Studio that they work for.
+    folder
+        Where they keep what they make.
+    """
+
+    studio: LabelStudio
+    folder: Path
+
+    @staticmethod
+    def backend_url(port: int) -> str:
+        """Address of the ML backend, as Label Studio is told."""
+        return f"http://127.0.0.1:{port}"
+
+    def start_backend(self, port: int, weights: str) -> Server:
+        """Start the ML backend; it answers some seconds later."""
+        command = [str(ours().program("ml-backend")), "serve", "--host", "127.0.0.1"]
+        command += ["--port", str(port), "--workers", "1"]
+        own = {
+            "ML_BACKEND_DATA_DIR": str(self.folder / "ml-backend"),
+            "ML_BACKEND_WEIGHTS": weights,
+            "ML_BACKEND_PUBLIC_URL": self.backend_url(port),
+            "ML_BACKEND_QUIET_S": str(QUIET_SECONDS),
+            # One training of all annotations, however long a slow machine takes to submit them.
+            "ML_BACKEND_MAX_WAIT_S": "3600",
+            "ML_BACKEND_TRAINING_TORCH_THREADS": str(os.cpu_count() or 1),
+        }
+        return Server("The ML backend", command, self._environment() | own, self.folder / "ml-backend.log")
+
+    def run_consensus(self, project: int) -> dict[str, Any]:
+        """Run consensus on the project and return the facts of the run."""
+        command = [str(ours().program("consensus")), "run", "--project", str(project), "--json"]
+        own = {"CONSENSUS_DATABASE_URL": f"sqlite:///{self.folder / 'consensus.db'}"}
+        done = subprocess.run(
+            command,
+            env=self._environment() | own,
+            cwd=self.folder,  # not the repository, whose .env speaks of another Label Studio
+            capture_output=True,
+            text=True,
+            timeout=CONSENSUS_SECONDS,
+            check=False,
+        )
+        if done.returncode != 0:
+            said = (done.stderr or done.stdout).strip().splitlines()[-5:]
+            raise DemoError(f"`consensus run` ended with status {done.returncode}:\n" + "\n".join(said))
+        return json.loads(done.stdout)
+
+    def _environment(self) -> dict[str, str]:
+        outside = {key: value for key, value in os.environ.items() if not key.startswith(OTHERS)}
+        return outside | {
+            "LABEL_STUDIO_URL": self.studio.url,
+            "LABEL_STUDIO_API_KEY": self.studio.account.token,
+            "TMPDIR": str(self.folder),
+            "NO_PROXY": "127.0.0.1,localhost",
+        }

@@ -1,0 +1,88 @@
+"""The demo's story on one screen: from images to the five reports, and back out of Label Studio."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import label_studio_server
+from environments import ROOT
+
+from demonstration import annotators, checking, digits, ending, ports, reading, results, waiting
+from demonstration.crowd import submit_all
+from demonstration.folders import run_folder
+from demonstration.programs import START_SECONDS, Suite
+from demonstration.studio import Studio
+
+if TYPE_CHECKING:
+    import argparse
+    import contextlib
+
+    from demonstration.steps import Steps
+
+IMAGES, WRONG_SHARE, WITHOUT_VOTES, SEED = 140, 0.15, 10, 20
+
+
+def tell(options: argparse.Namespace, steps: Steps, running: contextlib.ExitStack) -> None:
+    """Do everything, show it, and go on running until interrupted unless the options say otherwise.
+
+    Parameters
+    ----------
+    options
+        What was asked for.
+    steps
+        Shows how far it is.
+    running
+        Gets whatever has to be stopped at the end.
+    """
+    port = ports.choose("Label Studio", options.port, 8080, "--port", steps.say)
+    backend_port = ports.choose("the ML backend", options.backend_port, 9090, "--backend-port", steps.say)
+    folder = running.enter_context(run_folder(ROOT / ".demo"))
+    images = digits.sample(IMAGES, wrong_share=WRONG_SHARE, seed=SEED)
+    crowd = annotators.CROWD
+    answers = annotators.simulate(images, crowd, without_votes=WITHOUT_VOTES, seed=SEED)
+
+    with steps.step("Label Studio starts"):
+        label_studio = label_studio_server.start(folder / "label-studio", port)
+        running.callback(label_studio.stop)
+        suite = Suite(label_studio, folder)
+        backend = suite.start_backend(backend_port, options.weights)
+        running.callback(backend.stop)
+        admin = running.enter_context(Studio(label_studio.url, label_studio.account.token))
+    with steps.step(
+        f"a project gets {len(images)} images, {sum(one.is_wrong for one in images)} of them wrongly labelled"
+    ):
+        project = admin.make_project(len(crowd))
+        tasks = admin.upload(project, images)
+    with steps.step(f"{len(crowd)} simulated annotators sign up through the invite link"):
+        tokens = admin.sign_up([each.email for each in crowd])
+    with steps.step(f"the ML backend is connected ({options.weights} weights)"):
+        backend.wait_for_answer(f"{suite.backend_url(backend_port)}/health", START_SECONDS)
+        admin.connect_backend(project, suite.backend_url(backend_port))
+    with steps.step(f"the simulated annotators submit {len(answers)} annotations"):
+        submit_all(label_studio.url, tokens, answers, tasks)
+    with steps.step("the ML backend learns from them and suggests a label for every task"):
+        waiting.wait_for_model(admin, project, backend, since=datetime.now(UTC))
+    with steps.step("consensus writes its reports"):
+        first_run = suite.run_consensus(project)
+        after_first = reading.read(admin, project)
+    with steps.step("consensus runs again and has nothing to send"):
+        second_run = suite.run_consensus(project)
+    with steps.step("the result is read back from Label Studio"):
+        tab = waiting.make_sorting_tab(admin, project)
+        by_score = admin.tasks(project, view=tab)
+        with Studio(label_studio.url, tokens[crowd[0].email]) as annotator:
+            stream = reading.next_for(annotator, project)
+        held = reading.read(admin, project)
+
+    found = results.compare(held, truth={one.name: one.truth for one in images}, run=second_run)
+    results.show(steps, found)
+    checking.check_submitted(held, len(answers))
+    checking.check_suggestions(held)
+    checking.check_stream(stream, held)
+    checking.check_sorted([task["predictions_score"] for task in by_score])
+    checking.check_reports(found.reports, found.given)
+    checking.check_unchanged(after_first, held, second_run)
+    ending.show(steps, label_studio, suite.backend_url(backend_port), project, held, first_run)
+    if not options.once:
+        ending.keep_running(steps, [label_studio.server, backend])
