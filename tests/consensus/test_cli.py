@@ -1,0 +1,351 @@
+"""The command line, in one process; whole runs are tested on a real Label Studio."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consensus import cli
+from consensus.core.annotations import Problem
+from consensus.core.controls import ChoicesTag, Control
+from consensus.core.reports import NAMES
+from consensus.core.writeback import Difference, Entry
+from consensus.errors import LabelStudioError
+from consensus.label_studio import Project
+from consensus.pipeline import Outcome
+from consensus.store import Store
+
+TAG = ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog"))
+OUTCOME = Outcome(
+    project=Project(7, "Cats [and] dogs [/b]", 2, "", (TAG,), ("boxes: labels regions [/i]",), frozenset()),
+    controls=[Control(TAG, "choices", given="label")],
+    reports=dict.fromkeys(NAMES, 0) | {"Discovered": 1},
+    classifications=4,
+    votes=3,
+    annotators=[{"control": "kind", "annotator": "ann[/x]@example.com", "votes": 3, "trust": 0.98765}],
+    problems=[],
+    unused=[],
+    changes=Difference([Entry(1, "Discovered", "kind", "dog", 0.9)], [], [5], ["consensus/NoVotes"]),
+    tabs=["Discovered"],
+    dry_run=False,
+)
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Calls `consensus` as the shell would; returns exit status, output and errors."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "dumb")
+
+    def _call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["consensus", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err + printed.out
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return _call
+
+
+@pytest.fixture
+def outcome(monkeypatch: pytest.MonkeyPatch) -> Callable[[Outcome], list[Any]]:
+    """Lets `consensus run` have an outcome; what it was asked for is returned."""
+    asked: list[Any] = []
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "token")
+
+    def _outcome(made: Outcome) -> list[Any]:
+        def run(*arguments: Any, **options: Any) -> Outcome:  # noqa: ANN401
+            asked.append((arguments[2], arguments[3], options["policy"], options["dry_run"]))
+            return made
+
+        monkeypatch.setattr(cli, "run_project", run)
+        return asked
+
+    return _outcome
+
+
+VOTES = "task,annotator,label\nt1,ann,cat\nt1,ben,cat\nt1,ann,cat\nt2,ann,dog\n"
+
+
+@pytest.fixture
+def votes() -> Path:
+    """A votes file of three votes and a repeated one."""
+    path = Path("votes.csv")
+    path.write_text(VOTES)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ((), ["run", "report", "score", "schedule"]),
+        (("run",), ["--project", "--config", "--policy", "--dry-run", "--json", "default", "label-ai"]),
+        (("report",), ["--project", "--format", *NAMES, "table", "csv", "json"]),
+        (("score",), ["--out", "--given", "--trust", "--policy", "--annotators", "--choice", "task,annotator,label"]),
+        (("schedule",), ["--cron", "--config"]),
+    ],
+)
+def test_every_command_explains_itself(call: Call, command: tuple[str, ...], words: list[str]) -> None:
+    """The help names each option and its values."""
+    status, out, _ = call(*command, "--help")
+    assert status == 0
+    assert [word for word in words if word not in out] == []
+
+
+def test_score_writes_the_result_and_says_what_it_did(call: Call, votes: Path) -> None:
+    """Votes, replaced votes, reports and trust set in vain are said; both files are there."""
+    Path("given.csv").write_text("task,label\nt1,cat\nt9,dog\n")
+    Path("trust.csv").write_text("annotator,trust\nann,0.5\neve,1\n")
+    status, out, err = call(
+        "score",
+        votes,
+        "--out",
+        "out.csv",
+        "--given",
+        "given.csv",
+        "--trust",
+        "trust.csv",
+        "--annotators",
+        "who.csv",
+    )
+    assert (status, err) == (0, "")
+    assert out.splitlines()[:2] == [
+        "3 votes of 2 annotators on 3 tasks (1 replaced by a later vote of the same annotator)",
+        "1 annotators of trust.csv have no vote; their trust has no effect",
+    ]
+    assert "NoVotes 1" in out
+    assert out.splitlines()[-1] == "5 classifications written to out.csv"
+    assert (
+        Path("out.csv")
+        .read_text()
+        .startswith("task,label,given,yes,no,unsure,confidence,posterior,report\nt1,cat,1,2,")
+    )
+    assert Path("who.csv").read_text().startswith("annotator,votes,trust\nann,2,0.5\nben,1,")
+
+
+def test_score_by_the_exact_policy(call: Call, votes: Path) -> None:
+    """Policy label-ai gives 0.2365895936 where there is no vote."""
+    Path("given.csv").write_text("task,label\nt9,dog\n")
+    status, _, _ = call("score", votes, "--out", "out.csv", "--given", "given.csv", "--policy", "label-ai")
+    row = next(line for line in Path("out.csv").read_text().splitlines() if line.startswith("t9,dog"))
+    assert status == 0
+    assert float(row.split(",")[6]) == pytest.approx(0.2365895936, abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("none.csv", "--out", "o.csv"), "error: none.csv cannot be read: No such file or directory\n"),
+        (("votes.csv", "--out", "no/o.csv"), "error: no/o.csv cannot be written: No such file or directory\n"),
+        (("votes.csv", "--out", "."), "error: . cannot be written: it is a folder; name a file\n"),
+        (
+            ("votes.csv", "--out", "o.csv", "--trust", "high.csv"),
+            "error: trust of annotator 'ann' is 2; for policy default it must be between 0 and 1\n",
+        ),
+    ],
+)
+def test_score_refuses_in_one_line(call: Call, votes: Path, arguments: tuple[str, ...], message: str) -> None:
+    """Exit status 1, the message on standard error, and no file."""
+    Path("high.csv").write_text("annotator,trust\nann,2\n")
+    assert call("score", *arguments) == (1, "", message)
+    assert {path.name for path in Path().iterdir()} == {votes.name, "high.csv"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("score", "v.csv", "--out", "o.csv", "--policy", "best"), "best"),
+        (("score", "v.csv", "--out", "o.csv", "--choice", "some"), "some"),
+        (("score", "v.csv"), "--out"),
+        (("run",), "--project"),
+        (("run", "--project", "seven"), "--project"),
+        (("run", "--project", "7", "--policy", "best"), "best"),
+        (("report", "Best", "--project", "7"), "Best"),
+        (("report", "NoVotes", "--project", "7", "--format", "xml"), "xml"),
+        (("walk",), "walk"),
+    ],
+)
+def test_a_command_that_cannot_be_meant_is_refused(call: Call, arguments: tuple[str, ...], word: str) -> None:
+    """Exit status 2, and the message names the word."""
+    status, out, err = call(*arguments)
+    assert (status, out) == (2, "")
+    assert word in err
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("LABEL_STUDIO_URL", "", "error: LABEL_STUDIO_URL is not set; "),
+        ("LABEL_STUDIO_API_KEY", "", "error: LABEL_STUDIO_API_KEY is not set; "),
+        ("CONSENSUS_DATABASE_URL", "nonsense", "error: the database URL cannot be used"),
+        ("CONSENSUS_CONFIG", "none.toml", "error: settings file none.toml cannot be read"),
+    ],
+)
+def test_run_refuses_settings_that_cannot_be_used(
+    call: Call, monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    """One line that names the variable or the file."""
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "token")
+    monkeypatch.setenv(name, value)
+    status, out, err = call("run", "--project", 7)
+    assert (status, out) == (1, "")
+    assert err.startswith(message)
+    assert err.count("\n") == 1
+
+
+def test_run_shows_what_was_found_and_sent(call: Call, outcome: Callable[[Outcome], list[Any]]) -> None:
+    """Names with brackets are shown as they are."""
+    outcome(OUTCOME)
+    status, out, err = call("run", "--project", 7)
+    assert (status, err) == (0, "")
+    assert out.startswith("Cats [and] dogs [/b] (project 7)\n")
+    assert "kind: single choice of 2 labels, given label in 'label'" in out
+    assert "not counted: boxes: labels regions [/i]" in out
+    assert "ann[/x]@example.com" in out
+    assert "0.988" in out
+    last = "Sent: 1 created, 0 updated, 1 deleted, consensus/NoVotes written anew, tab Discovered made.\n"
+    assert out.endswith(last)
+
+
+def test_run_that_left_tasks_out_exits_with_3(call: Call, outcome: Callable[[Outcome], list[Any]]) -> None:
+    """Ten problems are shown, the others counted, and so is what had no effect."""
+    problems = [Problem(number, f"holds ['kat'] [/x] {number}") for number in range(12)]
+    outcome(replace(OUTCOME, problems=problems, unused=["machine 'bot[/x]' has no account"]))
+    status, _, err = call("run", "--project", 7)
+    assert status == 3
+    assert err.splitlines()[0] == "left out: task 0: holds ['kat'] [/x] 0"
+    assert err.splitlines()[10:] == [
+        "... and 2 more tasks left out", "without effect: machine 'bot[/x]' has no account"
+    ]  # fmt: skip
+
+
+def test_run_prints_one_object_for_a_program(call: Call, outcome: Callable[[Outcome], list[Any]]) -> None:
+    """With --json the output is JSON and nothing else; the exit status is the same."""
+    asked = outcome(replace(OUTCOME, problems=[Problem(1, "é")], dry_run=True))
+    status, out, err = call("run", "--project", 7, "--json", "--dry-run", "--policy", "label-ai")
+    found = json.loads(out)
+    assert (status, err) == (3, "")
+    assert asked[0][1:] == (7, "label-ai", True)
+    assert (found["project"], found["dry_run"], found["problems"]) == (7, True, [{"task": 1, "what": "é"}])
+    assert found["writes"] == {"created": 1, "updated": 0, "deleted": 1, "cleared": 1, "tabs": 1}
+
+
+def test_run_says_when_there_was_nothing_to_send(call: Call, outcome: Callable[[Outcome], list[Any]]) -> None:
+    """No changes and no tabs."""
+    outcome(replace(OUTCOME, changes=Difference([], [], [], []), tabs=[]))
+    assert call("run", "--project", 7)[1].endswith("Label Studio is up to date: nothing to send.\n")
+
+
+def test_a_dry_run_says_what_would_be_sent(call: Call, outcome: Callable[[Outcome], list[Any]]) -> None:
+    """In the conditional."""
+    outcome(replace(OUTCOME, dry_run=True))
+    assert "Dry run, nothing sent; would be 1 created" in call("run", "--project", 7)[1]
+
+
+@pytest.fixture
+def stored() -> None:
+    """A store with one discovered classification."""
+    facts = {
+        "project": 7,
+        "started_at": datetime(2026, 1, 1, tzinfo=UTC),
+        "model_version": "",
+        "policy": "default",
+    }
+    counts = {"thresholds": {}, "tasks": 1, "votes": 1, "problems": 0}
+    row = {"control": "kind", "task": 3, "label": 'a "b", c', "given": False, "yes": 2, "no": 0, "unsure": 1}
+    scores = {"confidence": 0.9375, "posterior": 0.96875, "report": "Discovered"}
+    Store("sqlite:///consensus.db").save({**facts, **counts}, [{**row, **scores}], [], [])
+
+
+@pytest.mark.usefixtures("stored")
+def test_report_in_three_forms(call: Call) -> None:
+    """A table for a person, CSV and JSON for programs; an empty report is no error."""
+    status, out, _ = call("report", "Discovered", "--project", 7)
+    assert status == 0
+    assert all(word in out for word in ("confidence", "0.938", 'a "b", c', "no"))
+    head = "task,control,label,given,yes,no,unsure,confidence,posterior\n"
+    line = '3,kind,"a ""b"", c",False,2,0,1,0.9375,0.96875\n'
+    assert call("report", "Discovered", "--project", 7, "--format", "csv") == (0, head + line, "")
+    status, out, _ = call("report", "Discovered", "--project", 7, "--format", "json")
+    assert json.loads(out)[0] | {"label": ""} == {
+        "task": 3, "control": "kind", "label": "", "given": False, "yes": 2, "no": 0, "unsure": 1,
+        "confidence": 0.9375, "posterior": 0.96875,
+    }  # fmt: skip
+    assert call("report", "NoVotes", "--project", 7, "--format", "csv") == (0, head, "")
+    assert call("report", "NoVotes", "--project", 7, "--format", "json") == (0, "[]\n", "")
+    assert call("report", "NoVotes", "--project", 7)[0] == 0
+
+
+def test_report_of_a_project_without_a_run_says_what_to_do(call: Call) -> None:
+    """The message holds the command."""
+    message = "error: project 7 has no run yet in this store; do `consensus run --project 7`\n"
+    assert call("report", "NoVotes", "--project", 7) == (1, "", message)
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"CONSENSUS_CRON": "often"}, "error: cron expression 'often' cannot be understood"),
+        ({"CONSENSUS_PROJECTS": "1,two"}, "error: CONSENSUS_PROJECTS is '1,two'; use ids with commas"),
+        ({"CONSENSUS_DATABASE_URL": "sqlite:///no/where.db"}, "error: the database sqlite:///no/where.db cannot"),
+    ],
+)
+def test_schedule_refuses_at_its_start(
+    call: Call, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], message: str
+) -> None:
+    """What cannot work is known before the first run."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    status, _, err = call("schedule")
+    assert status == 1
+    assert err.startswith(message)
+
+
+class _Projects:
+    """Stands for a Label Studio of four projects: 1 cannot be read, 3 has nothing to count."""
+
+    def project_numbers(self) -> list[int]:
+        return [1, 2, 3, 4, 5]
+
+    def project(self, number: int) -> Project:
+        if number == 1:
+            raise LabelStudioError("the label config cannot be read")
+        return replace(OUTCOME.project, id=number, tags=() if number == 3 else (TAG,))
+
+
+@pytest.mark.parametrize(("wanted", "done"), [("", [2, 4, 5]), ("5,2", [5, 2])])
+def test_a_project_that_fails_does_not_keep_the_others_from_running(
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: str,
+    done: list[int],
+) -> None:
+    """Whatever goes wrong with a project, the next is run, and the reason is logged without a traceback."""
+    ran: list[int] = []
+
+    def run(*arguments: Any, **_: object) -> Outcome:  # noqa: ANN401
+        ran.append(arguments[3])
+        if arguments[3] == 4:
+            raise ZeroDivisionError("secret")
+        return replace(OUTCOME, problems=[Problem(1, "broken")], unused=["nobody"])
+
+    monkeypatch.setenv("CONSENSUS_PROJECTS", wanted)
+    monkeypatch.setattr(cli, "_studio", _Projects)
+    monkeypatch.setattr(cli, "run_project", run)
+    monkeypatch.setattr(cli, "run_by_cron", lambda _cron, work: work())
+    status, out, _ = call("schedule")
+    assert (status, ran) == (0, done)
+    assert out.count("event='project done'") == 2
+    assert out.count("event='task left out'") == out.count("event='setting without effect'") == 2
+    assert ("unexpected ZeroDivisionError" in out) == (4 in done)
+    assert ("the label config cannot be read" in out) == (not wanted)
+    assert "secret" not in out
