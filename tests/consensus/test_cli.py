@@ -89,7 +89,10 @@ def votes() -> Path:
         ((), ["run", "report", "score", "schedule"]),
         (("run",), ["--project", "--config", "--policy", "--dry-run", "--json", "default", "label-ai"]),
         (("report",), ["--project", "--format", *NAMES, "table", "csv", "json"]),
-        (("score",), ["--out", "--given", "--trust", "--policy", "--annotators", "--choice", "task,annotator,label"]),
+        (
+            ("score",),
+            ["--out", "--given", "--trust", "--policy", "--annotators", "--choice", "task,annotator,label"],
+        ),
         (("schedule",), ["--cron", "--config"]),
     ],
 )
