@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     Then = Callable[[Callable[[str], None], threading.Event], None]
 
 PIP_OPTIONS = ("--no-compile", "--no-input", "--progress-bar=off", "--disable-pip-version-check")
+FETCHING = re.compile(
+    r"\s*(?P<verb>Collecting|Downloading|Processing|Using cached|Building wheel for) "
+    r"(?P<name>(?:\S*/)?[^\s/]+?)(?:-(?:cp|py)[23]\S*)?(?: \(from .*\))?(?P<size> \([\d.]+ [kM]B\))?$"
+)
 REMEDY = (
     "Check that this machine reaches the Python package index (`pip config list` shows pip's settings)"
     " and has free disk space, then run the same command again: what was downloaded is kept."
@@ -126,7 +131,7 @@ class Installation(threading.Thread):
                 self.cancel()
             for line in child.stdout or ():
                 lines.append(line.strip())
-                self.line = lines[-1] or self.line
+                self.line = spoken(lines[-1]) or self.line
         if self._cancelled.is_set():
             raise InstallError("interrupted")
         if child.returncode != 0:
@@ -138,6 +143,22 @@ class Installation(threading.Thread):
         """Leave no mark of an interrupted install where pip gave up before it installed anything."""
         if "pip" in command:
             (self.environment.folder / INSTALLING).unlink(missing_ok=True)
+
+
+def spoken(line: str) -> str | None:
+    """Say in a few words what a line of pip's output tells, or None where it tells nothing of interest.
+
+    >>> spoken("Downloading torch-2.15.0-cp311-cp311-manylinux_2_28_x86_64.whl (530.1 MB)")
+    'downloading torch-2.15.0 (530.1 MB)'
+    >>> spoken("Installing collected packages: xmljson, torch, urllib3")
+    'installing 3 packages'
+    >>> spoken("  WARNING: something")
+    """
+    if line.startswith("Installing collected packages:"):
+        return f"installing {line.count(',') + 1} packages"
+    if found := FETCHING.match(line):
+        return f"{found['verb'].lower()} {found['name'].rsplit('/', 1)[-1]}{found['size'] or ''}"
+    return None
 
 
 def essential(lines: Sequence[str]) -> str:

@@ -273,3 +273,21 @@ def test_an_older_python_is_refused_in_plain_words(script: str, tmp_path: Path) 
     )
     assert done.returncode == 1
     assert done.stderr == "Python 3.11 or newer is needed; this is Python 3.10.\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("Collecting numpy<3,>=1.26 (from label-studio-consensus==0.1.0)", "collecting numpy<3,>=1.26"),
+        (
+            "  Downloading torch-2.15.0-cp311-cp311-linux_x86_64.whl (530.1 MB)",
+            "downloading torch-2.15.0 (530.1 MB)",
+        ),
+        ("Processing /wheels/numpy-2.2.6-cp311-cp311-x86_64.whl (from x)", "processing numpy-2.2.6"),
+        ("Installing collected packages: a, b, c", "installing 3 packages"),
+        ("WARNING: the cache is off", None),
+    ],
+)
+def test_progress_is_said_in_a_few_words(line: str, said: str | None) -> None:
+    """A person needs the package and its size, not the tags of its wheel."""
+    assert installing.spoken(line) == said

@@ -1,0 +1,166 @@
+"""The demo as a newcomer runs it: its tables, and that nothing of it is left whatever way it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from servers import free_port, is_free
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = [sys.executable, str(ROOT / "scripts" / "demo.py")]
+LIMIT_SECONDS = 540
+
+
+@dataclass
+class Run:
+    """A demo under way.
+
+    Attributes
+    ----------
+    ports
+        Those that it was told to take.
+    child
+        The command.
+    """
+
+    ports: tuple[int, int]
+    child: subprocess.Popen[str]
+    output: str = ""
+
+    def read_until(self, text: str) -> None:
+        """Read the output up to a line with this text."""
+        for line in self.child.stdout or ():
+            self.output += line
+            if text in line:
+                return
+        pytest.fail(f"the demo ended without {text!r}:\n{self.output}")
+
+    def finish(self) -> int:
+        """Read the rest of the output; return the exit status."""
+        rest, _ = self.child.communicate(timeout=LIMIT_SECONDS)
+        self.output += rest
+        return self.child.returncode
+
+    def left_over(self) -> list[str]:
+        """Command lines of processes that this run started and that are still there."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                environment = (folder / "environ").read_bytes()
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            if f"DEMO_TEST={self.ports[0]}".encode() in environment.split(b"\0") and command:
+                found.append(command)
+        return found
+
+    def number(self, pattern: str) -> int:
+        """Find a number in the output."""
+        found = re.search(pattern, self.output)
+        assert found, f"no {pattern!r} in:\n{self.output}"
+        return int(found[1])
+
+
+@pytest.fixture
+def demo(request: pytest.FixtureRequest) -> Iterator[Run]:
+    """A demo on ports of its own; whatever a failed test leaves of it is ended."""
+    ports = free_port(), free_port()
+    command = [*DEMO, "--port", str(ports[0]), "--backend-port", str(ports[1]), *getattr(request, "param", ())]
+    child = subprocess.Popen(
+        command,
+        env={**os.environ, "DEMO_TEST": str(ports[0])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    run = Run(ports, child)
+    yield run
+    if child.poll() is None:
+        child.terminate()
+        child.communicate(timeout=60)
+
+
+def nothing_is_left(run: Run) -> None:
+    """Fail where a process, a port or a folder of the run is left."""
+    assert run.left_over() == []
+    assert [port for port in run.ports if not is_free(port)] == []
+    assert not (ROOT / ".demo").exists()
+
+
+@pytest.mark.server
+@pytest.mark.timeout(LIMIT_SECONDS + 60)
+@pytest.mark.parametrize("demo", [("--once",)], indirect=True)
+def test_once_shows_the_result_and_leaves_nothing(demo: Run) -> None:
+    """Wrong labels are caught, right ones are not accused, and every part of the story has a number."""
+    assert demo.finish() == 0, demo.output
+    caught, accused = demo.number(r"(\d+) caught"), demo.number(r"(\d+) accused")
+    assert caught > 5
+    assert accused <= 2
+    for report in ("AllConfirmed", "MisClassified", "Discovered", "NoVotes"):
+        assert demo.number(rf"│ {report} +│[^│]+│ +(\d+) │") > 0
+    assert demo.number(r"learned from +│ +(\d+) │") == 130
+    assert demo.number(r"nobody annotated +│ +\d+ │ +(\d+) │") == 10
+    trust = re.findall(r"│ annotator\d@example\.com +│ +\d+ │ +\d+ │ +([\d.]+) │ +([\d.]+) │", demo.output)
+    assert len(trust) == 6
+    assert all(abs(float(true) - float(estimated)) < 0.2 for true, estimated in trust)
+    assert "the second nothing" in demo.output
+    assert f"http://127.0.0.1:{demo.ports[0]}/projects/1/data?tab=" in demo.output
+    nothing_is_left(demo)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_in_the_middle_leaves_nothing(demo: Run, number: signal.Signals) -> None:
+    """Interrupted while annotators submit, it stops both servers and says so without a traceback."""
+    demo.read_until("the ML backend is connected")
+    time.sleep(1)
+    assert demo.left_over() != []
+    demo.child.send_signal(number)
+    assert demo.finish() == 130
+    assert "Stopping." in demo.output
+    assert "Traceback" not in demo.output
+    nothing_is_left(demo)
+
+
+@pytest.mark.server
+def test_a_busy_port_that_was_asked_for_is_refused() -> None:
+    """It ends at once, names the port and the option, and starts nothing."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        busy = str(listener.getsockname()[1])
+        done = subprocess.run([*DEMO, "--once", "--port", busy], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"Port {busy} for Label Studio is busy" in done.stderr
+    assert "--port" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["--port", "70000"], "70000 is no port"), (["--port", "web"], "invalid"), (["--twice"], "--twice")],
+)
+def test_arguments_that_cannot_be_understood_are_named(arguments: list[str], said: str) -> None:
+    """Nothing is installed or started for them."""
+    done = subprocess.run([*DEMO, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_help_says_what_is_kept() -> None:
+    """Whoever asks learns that nothing is kept from run to run."""
+    done = subprocess.run([*DEMO, "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "nothing is kept from one run to the next" in " ".join(done.stdout.split())
