@@ -13,7 +13,6 @@ from demonstration.options import parse
 from environments import ROOT, label_studio, ours  # first: it refuses an old Python in plain words
 from installing import ensure
 from label_studio_server import prepare_template
-from servers import ServerError
 
 
 def main(arguments: list[str]) -> None:
@@ -21,10 +20,7 @@ def main(arguments: list[str]) -> None:
     parse(arguments)
     began = time.monotonic()
     environment, studio = ours("ml"), label_studio()
-    try:
-        ensure([environment, studio], then={studio.folder.name: prepare_template})
-    except ServerError as error:
-        sys.exit(str(error))
+    ensure([environment, studio], then={studio.folder.name: prepare_template})
     os.environ["PYTHONPATH"] = str(ROOT / "scripts")
     seconds = f"{time.monotonic() - began:.1f}"
     command = [str(environment.python), "-m", "demonstration", seconds, *arguments]

@@ -29,6 +29,10 @@ FETCHING = re.compile(
     r"\s*(?P<verb>Collecting|Downloading|Processing|Using cached|Building wheel for) "
     r"(?P<name>(?:\S*/)?[^\s/]+?)(?:-(?:cp|py)[23]\S*)?(?: \(from .*\))?(?P<size> \([\d.]+ [kM]B\))?$"
 )
+NETWORK = re.compile(
+    r"(Failed to establish|Read timed out|Connection (refused|reset|aborted)|Temporary failure)[^')]*"
+)
+"""What pip says of the network, amid its warnings."""
 REMEDY = (
     "Check that this machine reaches the Python package index (`pip config list` shows pip's settings)"
     " and has free disk space, then run the same command again: what was downloaded is kept."
@@ -164,13 +168,13 @@ def spoken(line: str) -> str | None:
 def essential(lines: Sequence[str]) -> str:
     """Pick the line of a failed command's output that says what went wrong.
 
-    >>> essential(["Collecting x", "WARNING: Retrying: no such host", "ERROR: No match"])
-    'ERROR: No match (Retrying: no such host)'
+    >>> essential(["Collecting x", "WARNING: Retrying after 'Read timed out.'", "ERROR: No match"])
+    'ERROR: No match (Read timed out.)'
     """
-    errors = [line for line in lines if line.lower().startswith("error")]
-    network = [line for line in lines if "connection broken" in line or "Retrying" in line]
-    said = errors[-1] if errors else next((line for line in reversed(lines) if line), "no output")
-    return f"{said} ({network[-1].removeprefix('WARNING: ')})" if network else said
+    errors = [line for line in lines if line.startswith("ERROR")]
+    said = errors[0] if errors else next((line for line in reversed(lines) if line), "no output")
+    network = [found[0] for line in lines if (found := NETWORK.search(line))]
+    return f"{said} ({network[-1]})" if network else said
 
 
 def ensure(environments: Sequence[Environment], then: Mapping[str, Then] | None = None) -> None:
@@ -193,6 +197,7 @@ def ensure(environments: Sequence[Environment], then: Mapping[str, Then] | None 
             # Not join(): interrupted, it may take a thread that still runs for one that has ended.
             time.sleep(0.1)
             progress.show(running)
+        failed = next((each.error for each in running if each.error is not None), None)
     except KeyboardInterrupt:
         sys.exit("\nInterrupted. The next run makes good what this one left unfinished.")
     finally:
@@ -202,9 +207,8 @@ def ensure(environments: Sequence[Environment], then: Mapping[str, Then] | None 
             installation.join()
         progress.end(running)
         signal.signal(signal.SIGTERM, before)
-    for installation in running:
-        if installation.error is not None and str(installation.error) != "interrupted":
-            sys.exit(f"\n{installation.error}")
+    if failed is not None:
+        sys.exit(f"\n{failed}")
 
 
 def _base_python() -> str:

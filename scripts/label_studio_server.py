@@ -129,7 +129,10 @@ def _launch(
     seconds: float,
     cancelled: threading.Event | None = None,
 ) -> LabelStudio:
-    command = [str(label_studio().program("label-studio")), "start", "--no-browser"]
+    program = label_studio().program("label-studio")
+    if not program.exists():
+        raise ServerError(f"{program} is missing: run `python3 scripts/environments.py` first.")
+    command = [str(program), "start", "--no-browser"]
     command += ["--internal-host", "127.0.0.1", "--port", str(port or free_port())]
     server = Server("Label Studio", command, settings(folder, account), folder / "log")
     with contextlib.ExitStack() as undo:

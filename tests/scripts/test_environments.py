@@ -184,8 +184,8 @@ def test_without_a_network_the_message_says_what_to_do(repository: Repository) -
     """Pip's essential line and the remedy are shown; the environment can be completed later."""
     repository.pip_does(
         """
-        echo "WARNING: Retrying (Retry(total=4)) after connection broken by 'name resolution failed': /x/"
-        echo "ERROR: Could not find a version that satisfies the requirement setuptools>=77"
+        echo "WARNING: Retrying (Retry(total=4)) after 'Failed to establish a new connection: no such host')': /x/"
+        echo "  ERROR: Could not find a version that satisfies the requirement setuptools>=77"
         echo "ERROR: No matching distribution found for setuptools>=77"
         exit 1
         """
@@ -194,8 +194,8 @@ def test_without_a_network_the_message_says_what_to_do(repository: Repository) -
     with pytest.raises(SystemExit) as stopped:
         installing.ensure([wanted])
     message = str(stopped.value)
-    assert "No matching distribution found for setuptools>=77" in message
-    assert "name resolution failed" in message
+    assert "Could not find a version that satisfies the requirement setuptools>=77" in message
+    assert "(Failed to establish a new connection: no such host)" in message
     assert "run the same command again" in message
     assert state(wanted) is State.UNFINISHED
 
