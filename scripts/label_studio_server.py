@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FIRST_START_SECONDS = 600.0
-START_SECONDS = 120.0
+START_SECONDS = 240.0
 SERVING = re.compile(r"Starting development server at (http://\S+:\d+)/")
 OURS_ALONE = ("LABEL_STUDIO_", "DJANGO_", "POSTGRE_", "DATABASE_", "ML_", "SSRF_", "SENTRY_")
 """Settings of another Label Studio that may lie in the environment; they must not reach this one."""

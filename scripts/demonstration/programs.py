@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from label_studio_server import LabelStudio
 
-QUIET_SECONDS = 4
+QUIET_SECONDS = 3
 """Seconds without an annotation after which the backend trains."""
-START_SECONDS = 90.0
+START_SECONDS = 240.0
+"""The first start also compiles what was installed; on a busy machine that takes a while."""
 CONSENSUS_SECONDS = 180.0
 OTHERS = ("ML_BACKEND_", "CONSENSUS_", "LABEL_STUDIO_", "PROMETHEUS_")
 
