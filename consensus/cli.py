@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -56,9 +57,9 @@ def run(
     Reads LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY and CONSENSUS_DATABASE_URL. Sends only what changed.
     Exits with 3 where tasks had to be left out, with 1 where nothing could be done.
     """
-    with output.watching(quiet=as_json) as watcher:
+    with closing(_studio()) as studio, output.watching(quiet=as_json) as watcher:
         outcome = run_project(
-            _studio(),
+            studio,
             _store(),
             project_config(config or settings().consensus_config, project),
             project,
@@ -159,12 +160,15 @@ def ping() -> None:
 
 def _run_all(config: Path | None) -> None:
     try:
-        studio, store = _studio(), _store()
-        wanted = _parse_projects()
-        numbers = wanted or studio.project_numbers()
+        with closing(_studio()) as studio:
+            _run_each(studio, _store(), config)
     except ConsensusError as error:
         LOG.error("no project run", reason=str(error))
-        return
+
+
+def _run_each(studio: Studio, store: Store, config: Path | None) -> None:
+    wanted = _parse_projects()
+    numbers = wanted or studio.project_numbers()
     for number in numbers:
         try:
             if not wanted and not studio.project(number).tags:

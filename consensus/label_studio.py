@@ -106,7 +106,14 @@ class Studio:
             ) from None
         except httpx.InvalidURL as error:
             raise LabelStudioError(f"LABEL_STUDIO_URL is {self.url!r}, which is no address: {error}") from None
-        self._client = client or LabelStudio(base_url=self.url, api_key=api_key.strip(), timeout=TIMEOUT_SECONDS)
+        self._connections = httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=True)
+        self._client = client or LabelStudio(
+            base_url=self.url, api_key=api_key.strip(), timeout=TIMEOUT_SECONDS, httpx_client=self._connections
+        )
+
+    def close(self) -> None:
+        """Close the connections; those of a client that was given stay."""
+        self._connections.close()
 
     def project(self, number: int) -> Project:
         """Read a project and its `<Choices>`."""

@@ -200,7 +200,7 @@ def _connect_args(url: URL) -> dict[str, Any]:
 
 
 def _open_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401  # a DBAPI connection
-    connection.isolation_level = None  # the driver would leave CREATE TABLE out of the transaction
+    connection.isolation_level = None  # transactions are begun below, CREATE TABLE included, not by the driver
     connection.execute("PRAGMA foreign_keys = ON")
 
 

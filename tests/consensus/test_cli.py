@@ -316,6 +316,9 @@ def test_schedule_refuses_at_its_start(
 class _Projects:
     """Stands for a Label Studio of four projects: 1 cannot be read, 3 has nothing to count."""
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def project_numbers(self) -> list[int]:
         return [1, 2, 3, 4, 5]
 

@@ -364,9 +364,7 @@ def _cut_after(function: Any, calls: int) -> Any:  # noqa: ANN401
     return cut
 
 
-@pytest.mark.parametrize(
-    ("method", "calls"), [("_create", 1), ("_create", 2), ("_delete", 1), ("_make_tab", 2), ("write", 1)]
-)
+@pytest.mark.parametrize(("method", "calls"), [("_create", 2), ("_delete", 1), ("_make_tab", 2)])
 def test_a_run_that_was_cut_off_is_repaired_by_the_next(
     place: Place, store: Store, monkeypatch: pytest.MonkeyPatch, method: str, calls: int
 ) -> None:

@@ -373,3 +373,13 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(VotesError, match=r"out.csv cannot be written: No space left on device"):
         write(pa.table({"a": ["new"]}), tmp_path / "out.csv")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("out.csv", "a\nold\n")]
+
+
+def test_a_file_is_replaced_at_once(tmp_path: Path) -> None:
+    """Who is reading the old file goes on reading the old one."""
+    path = tmp_path / "out.csv"
+    write(pa.table({"a": ["old"]}), path)
+    with path.open() as reading:
+        write(pa.table({"a": ["new"]}), path)
+        assert reading.read() == "a\nold\n"
+    assert path.read_text() == "a\nnew\n"
