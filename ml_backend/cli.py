@@ -1,5 +1,6 @@
 """The command ``ml-backend``."""
 
+import os
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Annotated
@@ -19,7 +20,6 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-errors = Console(stderr=True)
 
 
 @cli.command()
@@ -45,16 +45,18 @@ def train(
     try:
         _train(project, settings)
     except NothingToLearnError as error:
-        errors.print(f"Nothing to learn: {error}. No new version was made.")
+        _to_person().print(f"Nothing to learn: {error}. No new version was made.", soft_wrap=True)
 
 
 def main() -> None:
     """Run the command; what a person can fix is one line, without a traceback."""
     configure_logs()
+    # Threads that wait by spinning take the processor from Label Studio on the same machine; read as torch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         cli()
     except MLBackendError as error:
-        errors.print(f"[red]Error:[/red] {error}", highlight=False)
+        _to_person().print(f"[red]Error:[/red] {error}", highlight=False, soft_wrap=True)
         raise SystemExit(1) from None
 
 
@@ -63,6 +65,7 @@ def _train(project: int, settings: Settings) -> None:
     from ml_backend.locks import held  # noqa: PLC0415
 
     backend = Backend(settings.model_copy(update={"torch_threads": settings.training_torch_threads}))
+    errors = _to_person()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
         Progress(*columns, console=errors, disable=not errors.is_terminal) as shown,
@@ -91,6 +94,10 @@ def _train(project: int, settings: Settings) -> None:
     console.print(table)
     for reason, count in Counter(trained.failures.values()).items():
         console.print(f"{count} images left out: {reason}")
+
+
+def _to_person() -> Console:
+    return Console(stderr=True)
 
 
 def _number(value: float | None) -> str:

@@ -48,8 +48,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def load(self) -> Flask:
         """Make the application; its threads begin in the workers.
 
-        Importing torch holds the interpreter for a second or two, more than Label Studio waits for ``/health``. So it
-        is imported before the port opens, and only imported: what it computes does not survive a fork.
+        Importing torch holds the interpreter for a second or two, more than Label Studio waits for ``/health``. So
+        it is imported before the port opens, and only imported: what it computes does not survive a fork.
         """
         import ml_backend.core.embedder  # noqa: F401, PLC0415
         from ml_backend.app import create_app  # noqa: PLC0415

@@ -16,6 +16,7 @@ from sklearn.decomposition import PCA
 N_CLUSTERINGS = 8
 _FEW, _MANY = 2, 24  # components
 _IMAGES_PER_COMPONENT = 12
+_NOISE = 0.01  # of the first component's variance; below it whitening would only amplify noise
 _IMAGES_PER_CLUSTER = 4
 _MAX_FITTED = 20_000  # images that the centroids are found on; all are assigned
 
@@ -101,10 +102,10 @@ def _n_clusters(n_images: int, n_labels: int) -> int:
 def _whitening(embeddings: NDArray[np.float32], seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     # With as many components as images, whitening would put all images equally far apart.
     wanted = min(max(len(embeddings) // _IMAGES_PER_COMPONENT, _FEW), _MANY, *embeddings.shape)
-    pca = PCA(wanted, random_state=seed).fit(embeddings) if len(embeddings) > 1 else None
-    if pca is None or not pca.explained_variance_.max() > 0:
-        return embeddings.mean(axis=0), np.zeros((embeddings.shape[1], 1), dtype=np.float32)
-    used = pca.explained_variance_ > 1e-6 * pca.explained_variance_.max()
+    if np.ptp(embeddings, axis=0).max() == 0:  # one image, or all the same
+        return embeddings[0], np.zeros((embeddings.shape[1], 1), dtype=np.float32)
+    pca = PCA(wanted, random_state=seed).fit(embeddings)
+    used = pca.explained_variance_ > _NOISE * pca.explained_variance_.max()
     scaled = pca.components_[used] / np.sqrt(pca.explained_variance_[used])[:, None]
     return pca.mean_.astype(np.float32), scaled.T.astype(np.float32)
 

@@ -1,0 +1,136 @@
+"""Images, a trained project and a backend without a network, for the tests of the ML backend."""
+
+import hashlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import structlog
+from PIL import Image
+
+from ml_backend.artifacts import Artifact
+from ml_backend.backend import Backend
+from ml_backend.core.controls import Control
+from ml_backend.core.model import Evidence, fit_model
+from ml_backend.settings import Settings
+
+VERSION = "resnet18-random-20260131T120000-00aa"
+CONFIG = """<View><Image name="image" value="$image"/>
+<Choices name="kind" toName="image"><Choice value="dark"/><Choice value="light"/></Choices>
+<TextArea name="note" toName="image"/></View>"""
+KIND = Control("kind", "image", ("dark", "light"), multiple=False, image_key="image")
+EMBEDDING_KEY = "resnet18:random-0:abc"
+DARK = np.array([-1, 0, 0, 0], dtype=np.float32)
+LIGHT = np.array([1, 0, 0, 0], dtype=np.float32)
+
+
+@dataclass
+class Web:
+    """What the network answers: a body or a status by path. Keeps the requests that were made."""
+
+    pages: dict[str, bytes | int | str] = field(default_factory=dict)
+    seen: list[httpx.Request] = field(default_factory=list)
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        """Answer with the page of the path; a text is where to look instead."""
+        self.seen.append(request)
+        found = self.pages.get(request.url.path, 404)
+        if isinstance(found, int):
+            return httpx.Response(found)
+        if isinstance(found, str):
+            return httpx.Response(302, headers={"location": found})
+        return httpx.Response(200, content=found)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Makers of what several tests need."""
+
+    version = VERSION
+    config = CONFIG
+    kind = KIND
+    embedding_key = EMBEDDING_KEY
+    dark = DARK
+    light = LIGHT
+
+    def png(self, colour: str = "black", size: tuple[int, int] = (8, 8)) -> bytes:
+        """A PNG file of one colour."""
+        file = io.BytesIO()
+        Image.new("RGB", size, colour).save(file, "PNG")
+        return file.getvalue()
+
+    def content(self, body: bytes) -> str:
+        """The name of a file's content in the cache."""
+        return hashlib.sha256(body).hexdigest()
+
+    def trained(self, version: str = VERSION, label_config: str = "", n: int = 8) -> Artifact:
+        """A model of dark and light images, half of each annotated."""
+        noise = np.random.default_rng(0).normal(scale=0.01, size=(2 * n, 4)).astype(np.float32)
+        embeddings = np.concatenate([np.tile(DARK, (n, 1)), np.tile(LIGHT, (n, 1))]) + noise
+        rows = np.arange(0, 2 * n, 2)
+        shares = np.array([[1, 0] if row < n else [0, 1] for row in rows], dtype=np.float32)
+        return Artifact(
+            model_version=version,
+            created_at=datetime(2026, 1, 31, 12, tzinfo=UTC).isoformat(),
+            backbone="resnet18",
+            weights_id="random",
+            seed=0,
+            embedding_key=EMBEDDING_KEY,
+            label_config=label_config,
+            n_images=2 * n,
+            n_calibrated=2 * n,
+            model=fit_model(embeddings, [Evidence(KIND, rows, shares)]),
+            calibration={"bn1.running_mean": np.zeros(64, dtype=np.float32)},
+        )
+
+
+@pytest.fixture(autouse=True)
+def plain_logs() -> Iterator[None]:
+    """Take back what a command changed in the logs."""
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session")
+def samples() -> Samples:
+    """Pictures and models."""
+    return Samples()
+
+
+@pytest.fixture
+def web() -> Web:
+    """A network without pages."""
+    return Web()
+
+
+@pytest.fixture
+def connections(web: Web) -> Iterator[httpx.Client]:
+    """Connections to that network."""
+    with httpx.Client(transport=httpx.MockTransport(web.answer)) as client:
+        yield client
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings with a folder of their own."""
+    return Settings.model_validate(
+        {
+            "label_studio_url": "http://label-studio.example",
+            "label_studio_api_key": "secret-key",
+            "data_dir": tmp_path / "backend",
+            "weights": "random",
+        }
+    )
+
+
+@pytest.fixture
+def backend(settings: Settings, connections: httpx.Client) -> Iterator[Backend]:
+    """A backend whose images come from ``web``; nothing runs in its background."""
+    made = Backend(settings, connections)
+    yield made
+    made.gatherer.close()

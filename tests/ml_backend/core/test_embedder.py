@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision import models
+
+from ml_backend.core.embedder import ResNetEmbedder
+
+BLACK = Image.new("RGB", (32, 32), "black")
+NOISE = [
+    Image.fromarray(np.random.default_rng(seed).integers(0, 255, (32, 32, 3), dtype=np.uint8)) for seed in range(3)
+]
+
+
+@pytest.fixture(scope="module")
+def embedder() -> ResNetEmbedder:
+    """A ResNet-18 with random weights."""
+    return ResNetEmbedder(batch_size=2)
+
+
+def test_an_image_is_prepared_by_the_weights_own_transform(embedder: ResNetEmbedder) -> None:
+    """The input of a ResNet-18 is 224 pixels wide and normalised: black is below 0 in every channel."""
+    prepared = embedder.prepare(BLACK)
+    assert prepared.shape == (3, 224, 224)
+    assert prepared.max() < 0
+
+
+def test_batches_do_not_matter(embedder: ResNetEmbedder) -> None:
+    """An image has the same embedding alone as among others."""
+    prepared = [embedder.prepare(image) for image in NOISE]
+    together = embedder.embed(prepared)
+    assert together.shape == (3, 512)
+    np.testing.assert_allclose(together[2], embedder.embed(prepared[2:])[0], rtol=1e-4, atol=1e-6)
+
+
+def test_no_images_have_no_embeddings(embedder: ResNetEmbedder) -> None:
+    """Nothing in, nothing out."""
+    assert embedder.embed([]).shape == (0, 512)
+
+
+def test_the_seed_decides_random_weights(embedder: ResNetEmbedder) -> None:
+    """Two workers with the same seed embed alike and share the cache; another seed does neither."""
+    prepared = [embedder.prepare(NOISE[0])]
+    same, other = ResNetEmbedder(), ResNetEmbedder(seed=1)
+    np.testing.assert_array_equal(embedder.embed(prepared), same.embed(prepared))
+    assert same.key == embedder.key
+    assert other.key != embedder.key
+
+
+def test_calibration_is_a_copy_with_a_key_of_its_own(embedder: ResNetEmbedder) -> None:
+    """Calibrating changes neither the original nor its key, and can be restored from what is kept."""
+    prepared = [embedder.prepare(image) for image in NOISE]
+    before = embedder.embed(prepared)
+    calibrated = embedder.calibrate(prepared)
+    restored = ResNetEmbedder().with_calibration(calibrated.calibration)
+    np.testing.assert_array_equal(embedder.embed(prepared), before)
+    np.testing.assert_allclose(restored.embed(prepared), calibrated.embed(prepared), rtol=1e-5)
+    assert restored.key == calibrated.key != embedder.key
+    assert np.abs(calibrated.embed(prepared) - before).max() > 1e-3
+
+
+def test_a_state_dict_is_used_and_its_classifier_is_not() -> None:
+    """Weights with another number of classes load, and two that differ embed differently."""
+    state = models.resnet18(num_classes=7).state_dict()
+    mine = ResNetEmbedder(state=state, weights_id="0a1b2c3d")
+    assert mine.key == "resnet18:0a1b2c3d"
+    np.testing.assert_array_equal(mine._network.conv1.weight.detach().numpy(), state["conv1.weight"].numpy())
+
+
+def test_a_foreign_state_dict_is_refused() -> None:
+    """The message names the backbone that the weights do not fit."""
+    with pytest.raises(ValueError, match="does not fit torchvision's resnet18"):
+        ResNetEmbedder(state={"conv1.weight": torch.zeros(1)}, weights_id="0a1b2c3d")

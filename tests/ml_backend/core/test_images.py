@@ -1,0 +1,120 @@
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from ml_backend.core.images import ImageLimits, ImageRejectedError, decode
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    """The file of a picture."""
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"])
+def test_every_common_format_becomes_rgb(kind: str) -> None:
+    """A red picture is red in every format."""
+    image = decode(encoded(Image.new("RGB", (4, 2), "red"), kind))
+    red, green, blue = image.getpixel((1, 1))
+    assert (image.mode, image.size) == ("RGB", (4, 2))
+    assert red > 250
+    assert max(green, blue) < 6
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "I;16"])
+def test_every_mode_becomes_rgb(mode: str) -> None:
+    """Grey, palette, transparent, CMYK and 16-bit pictures are understood."""
+    image = Image.new("RGB", (4, 4), "white").convert("L" if mode == "I;16" else mode)
+    if mode == "I;16":
+        image = Image.fromarray(np.full((4, 4), 65535, dtype=np.uint16))
+    assert decode(encoded(image, "TIFF")).getpixel((2, 2)) == (255, 255, 255)
+
+
+def test_16_bits_are_scaled_not_clipped() -> None:
+    """A grey of half of 16 bits is a grey of half of 8 bits."""
+    image = Image.fromarray(np.full((2, 2), 0x8000, dtype=np.uint16))
+    assert decode(encoded(image, "PNG")).getpixel((0, 0)) == (128, 128, 128)
+
+
+def test_transparent_pixels_are_white() -> None:
+    """What is transparent looks as it does in a browser."""
+    assert decode(encoded(Image.new("RGBA", (2, 2), (0, 0, 0, 0)), "PNG")).getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_exif_orientation_is_honoured() -> None:
+    """A picture that its EXIF data says is turned by 90 degrees comes out upright."""
+    image = Image.new("RGB", (6, 2), "white")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert decode(encoded(image, "JPEG", exif=exif)).size == (2, 6)
+
+
+def test_only_the_first_frame_of_an_animation_counts() -> None:
+    """An animation is its first picture."""
+    frames = [Image.new("RGB", (2, 2), colour) for colour in ("red", "blue")]
+    red, _, blue = decode(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])).getpixel((0, 0))
+    assert (red, blue) == (255, 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "empty"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not_an_image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not_an_image"),
+        (b"x" * 101, "too_many_bytes"),
+    ],
+)
+def test_what_is_no_picture_has_a_reason(body: bytes, reason: str) -> None:
+    """Text, vector graphics and too many bytes are refused, each with its code."""
+    with pytest.raises(ImageRejectedError) as refused:
+        decode(body, ImageLimits(max_bytes=100))
+    assert refused.value.reason == reason
+
+
+def test_pixels_are_counted_before_decoding() -> None:
+    """A header that claims too many pixels is refused although no pixel follows it."""
+    header = encoded(Image.new("1", (101, 100)), "PNG")[:60]
+    with pytest.raises(ImageRejectedError) as refused:
+        decode(header, ImageLimits(max_pixels=10_000))
+    assert refused.value.reason == "too_many_pixels"
+
+
+@pytest.mark.parametrize("pixels", [100_000_000, 400_000_000])
+def test_decompression_bombs_are_refused(pixels: int) -> None:
+    """What Pillow calls a bomb, by warning or by error, is too many pixels."""
+    bomb = bytearray(encoded(Image.new("1", (8, 8)), "BMP"))
+    bomb[18:22] = (pixels // 10_000).to_bytes(4, "little")
+    bomb[22:26] = (10_000).to_bytes(4, "little")
+    with pytest.raises(ImageRejectedError) as refused:
+        decode(bytes(bomb))
+    assert refused.value.reason == "too_many_pixels"
+
+
+def test_a_picture_cut_in_half_is_truncated() -> None:
+    """A download that broke off is no picture."""
+    noise = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+    body = encoded(Image.fromarray(noise), "PNG")
+    with pytest.raises(ImageRejectedError) as refused:
+        decode(body[: len(body) // 2])
+    assert refused.value.reason == "truncated"
+
+
+WHOLE = encoded(Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3)), "PNG")
+
+
+@given(st.integers(0, len(WHOLE) - 1), st.integers(0, 255))
+def test_no_damage_raises_anything_else(position: int, value: int) -> None:
+    """Whatever byte is damaged, the answer is an RGB picture or a reason."""
+    damaged = bytearray(WHOLE)
+    damaged[position] = value
+    try:
+        outcome = decode(bytes(damaged)).mode
+    except ImageRejectedError as refused:
+        outcome = refused.reason
+    assert outcome in {"RGB", "not_an_image", "truncated", "too_many_pixels"}

@@ -1,0 +1,102 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from ml_backend.artifacts import Artifacts
+
+if TYPE_CHECKING:
+    from conftest import Samples
+
+OLD, NEW = "resnet18-random-20260131T120000-ffff", "resnet18-imagenet-20260131T120001-0000"
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> Artifacts:
+    """No model yet."""
+    return Artifacts(tmp_path)
+
+
+def test_a_saved_model_answers_only_after_the_switch(artifacts: Artifacts, samples: "Samples") -> None:
+    """Saving does not publish."""
+    artifacts.save(7, samples.trained(OLD))
+    assert artifacts.current(7) is None
+    artifacts.switch(7, OLD)
+    assert artifacts.current(7).model_version == OLD
+
+
+def test_another_process_sees_a_switch(artifacts: Artifacts, samples: "Samples", tmp_path: Path) -> None:
+    """A second reader of the folder answers with the new version from its next request on."""
+    reader = Artifacts(tmp_path)
+    for version in (OLD, NEW):
+        artifacts.save(7, samples.trained(version))
+        artifacts.switch(7, version)
+        assert reader.current(7).model_version == version
+
+
+def test_a_loaded_model_scores_as_the_saved_one(artifacts: Artifacts, samples: "Samples") -> None:
+    """Nothing is lost on the way over the disk, the calibration included."""
+    made = samples.trained(OLD)
+    artifacts.save(7, made)
+    artifacts.switch(7, OLD)
+    loaded = artifacts.current(7)
+    images = np.stack([samples.dark, samples.light])
+    for model in (made.model, loaded.model):
+        assert model.scores(images, {"kind": samples.kind})["kind"][0].argmax(axis=1).tolist() == [0, 1]
+    assert json.dumps(loaded.summary()) == json.dumps(made.summary())
+    np.testing.assert_array_equal(loaded.calibration["bn1.running_mean"], np.zeros(64))
+
+
+def test_projects_do_not_mix(artifacts: Artifacts, samples: "Samples") -> None:
+    """A model answers for its own project."""
+    artifacts.save(7, samples.trained(OLD))
+    artifacts.switch(7, OLD)
+    assert artifacts.current(8) is None
+    assert artifacts.projects() == [7]
+
+
+def test_no_pickle_is_loaded(artifacts: Artifacts, samples: "Samples", tmp_path: Path) -> None:
+    """An array file that would run code is refused."""
+    artifacts.save(7, samples.trained(OLD))
+    artifacts.switch(7, OLD)
+    path = tmp_path / "projects" / "7" / "versions" / OLD / "model.npz"
+    np.savez(path, mean=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(ValueError, match="allow_pickle"):
+        artifacts.current(7)
+
+
+def test_a_training_that_dies_leaves_nothing_behind(
+    artifacts: Artifacts, samples: "Samples", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk while a version is written leaves the last version, and no half of a new one."""
+    artifacts.save(7, samples.trained(OLD))
+    artifacts.switch(7, OLD)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with pytest.raises(OSError, match="No space"):
+        artifacts.save(7, samples.trained(NEW))
+    assert artifacts.current(7).model_version == OLD
+    assert [path.name for path in (tmp_path / "projects" / "7" / "versions").iterdir()] == [OLD]
+
+
+def test_versions_are_sorted_by_time_not_by_name(artifacts: Artifacts, samples: "Samples") -> None:
+    """A version with other weights is newer if its training was."""
+    for version in (NEW, OLD):
+        artifacts.save(7, samples.trained(version))
+    assert artifacts.versions(7) == [NEW, OLD]
+
+
+def test_pruning_keeps_the_newest_and_the_current(artifacts: Artifacts, samples: "Samples") -> None:
+    """Of four versions, one newest is kept and the one that answers."""
+    versions = [f"resnet18-random-2026013{day}T120000-00aa" for day in range(4)]
+    for version in versions:
+        artifacts.save(7, replace(samples.trained(), model_version=version))
+    artifacts.switch(7, versions[1])
+    artifacts.prune(7, keep=1)
+    assert artifacts.versions(7) == [versions[3], versions[1]]

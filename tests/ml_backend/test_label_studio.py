@@ -1,0 +1,114 @@
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from ml_backend.errors import LabelStudioError, NotConfiguredError
+from ml_backend.label_studio import LabelStudioClient, choices_controls
+from ml_backend.settings import Settings
+
+PLANKTON = """<View><Image name="image" value="$image"/>
+<Choices name="organism_type" toName="image" choice="single-radio">
+<Choice value="Not-plankton"/><Choice value="Plankton"/><Choice value="Debris"/></Choices>
+<Choices name="morphology" toName="image" choice="multiple">
+<Choice value="Mucilage"/><Choice value="Eggs"/></Choices>
+<TextArea name="ta" toName="image"/></View>"""
+
+
+def names(inside: str) -> list[str]:
+    """The controls found in a config."""
+    return [control.name for control in choices_controls(f"<View>{inside}</View>")]
+
+
+def test_single_and_multiple_choices_are_found() -> None:
+    """A plankton project's Choices are served, its TextArea is not."""
+    organism, morphology = choices_controls(PLANKTON)
+    assert (organism.labels, organism.multiple) == (("Not-plankton", "Plankton", "Debris"), False)
+    assert (morphology.labels, morphology.multiple) == (("Mucilage", "Eggs"), True)
+    assert organism.image_key == morphology.image_key == "image"
+
+
+def test_an_alias_is_the_label() -> None:
+    """Label Studio stores the alias of a choice where it has one, and so do we."""
+    choices = '<Choices name="c" toName="i"><Choice value="A" alias="a"/></Choices>'
+    assert choices_controls(f'<View><Image name="i" value="$p"/>{choices}</View>')[0].labels == ("a",)
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        '<Text name="t" value="$t"/><Choices name="c" toName="t"><Choice value="a"/></Choices>',
+        '<Image name="i" valueList="$p"/><Choices name="c" toName="i"><Choice value="a"/></Choices>',
+        '<Image name="i" value="http://x/a.png"/><Choices name="c" toName="i"><Choice value="a"/></Choices>',
+        '<Image name="i" value="$p"/><Choices name="c" toName="i" value="$options"/>',
+        '<Image name="i" value="$p"/><Choices name="c" toName="i" perRegion="true"><Choice value="a"/></Choices>',
+        '<Image name="i" value="$p"/><Choices name="c" toName="gone"><Choice value="a"/></Choices>',
+        '<Image name="i" value="$p"/><RectangleLabels name="c" toName="i"><Label value="a"/></RectangleLabels>',
+        '<Image name="i" value="$p"/><Rating name="c" toName="i"/>',
+    ],
+)
+def test_other_controls_are_left_alone(inside: str) -> None:
+    """Choices of a text, of an image list, of a region, from the task, and all that are no Choices."""
+    assert names(inside) == []
+
+
+@pytest.mark.parametrize("config", ["", "no xml", "<View>", "<View/>"])
+def test_a_config_that_cannot_be_read_has_no_controls(config: str) -> None:
+    """Nothing is suggested, and nothing breaks."""
+    assert choices_controls(config) == ()
+
+
+@contextmanager
+def answering(
+    settings: Settings, answer: Callable[[httpx.Request], httpx.Response]
+) -> Iterator[LabelStudioClient]:
+    """A client whose Label Studio answers so."""
+    with httpx.Client(transport=httpx.MockTransport(answer)) as connections:
+        yield LabelStudioClient(settings, connections)
+
+
+def test_an_unreachable_label_studio_is_one_line(settings: Settings) -> None:
+    """The message names the address and the remedy, not the key."""
+
+    def refuse(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    with (
+        answering(settings, refuse) as client,
+        pytest.raises(LabelStudioError, match=r"label-studio\.example cannot be reached") as failed,
+    ):
+        client.project(7)
+    assert "secret-key" not in str(failed.value)
+
+
+def test_a_refusal_is_passed_on(settings: Settings) -> None:
+    """What Label Studio says about a wrong key reaches the person."""
+    refusal = httpx.Response(401, json={"detail": "Invalid token."})
+    with (
+        answering(settings, lambda _: refusal) as client,
+        pytest.raises(LabelStudioError, match=r"answered 401: Invalid token\."),
+    ):
+        client.project(7)
+
+
+def test_without_a_key_there_is_no_client(settings: Settings) -> None:
+    """A missing variable is named before anything is sent."""
+    missing = settings.model_copy(update={"label_studio_url": ""})
+    with pytest.raises(NotConfiguredError, match="LABEL_STUDIO_URL not set"):
+        LabelStudioClient(missing)
+
+
+def test_predictions_are_sent_once(settings: Settings) -> None:
+    """The SDK must not repeat an import whose answer was lost: the predictions would be there twice."""
+    seen: list[httpx.Request] = []
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(503)
+
+    with answering(settings, fail) as client, pytest.raises(LabelStudioError):
+        client.import_predictions(7, [{"task": 1, "result": [], "score": 0.5, "model_version": "v"}])
+    [only] = seen
+    assert json.loads(only.content) == [{"task": 1, "result": [], "score": 0.5, "model_version": "v"}]

@@ -1,0 +1,45 @@
+import pytest
+
+from ml_backend.errors import NotConfiguredError
+from ml_backend.settings import Settings, get_settings
+
+
+def test_settings_come_from_the_environment_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Label Studio's two variables have no prefix, all others have; a slash at the end does not matter."""
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://label-studio.example/")
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "secret-key")
+    monkeypatch.setenv("ML_BACKEND_PORT", "9191")
+    get_settings.cache_clear()
+    settings = get_settings()
+    get_settings.cache_clear()
+    assert (settings.label_studio_url, settings.port) == ("http://label-studio.example", 9191)
+    assert settings.missing == []
+
+
+def test_the_key_is_not_shown() -> None:
+    """Printing the settings does not print the key."""
+    assert "secret-key" not in repr(Settings.model_validate({"label_studio_api_key": "secret-key"}))
+
+
+def test_what_is_missing_is_named() -> None:
+    """Without an address and a key, the message names both variables."""
+    settings = Settings.model_validate({"label_studio_url": "", "label_studio_api_key": ""})
+    with pytest.raises(NotConfiguredError, match="LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"):
+        settings.require_label_studio()
+
+
+def test_a_wrong_value_is_named_without_being_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the setting and the fault, not the value, which may be a secret put in the wrong place."""
+    monkeypatch.setenv("ML_BACKEND_PORT", "secret-key")
+    get_settings.cache_clear()
+    with pytest.raises(NotConfiguredError, match="PORT") as wrong:
+        get_settings()
+    get_settings.cache_clear()
+    assert "secret-key" not in str(wrong.value)
+
+
+@pytest.mark.parametrize("url", ["label-studio:8080", "file:///etc", "ftp://x"])
+def test_label_studio_needs_http(url: str) -> None:
+    """An address without http is refused."""
+    with pytest.raises(ValueError, match="http://"):
+        Settings.model_validate({"label_studio_url": url})
