@@ -338,9 +338,11 @@ def _read_config(config: str) -> tuple[tuple[ChoicesTag, ...], tuple[str, ...], 
 def _annotation(raw: Mapping[str, Any], accounts: Mapping[int, str]) -> Annotation:
     who = raw.get("completed_by")
     number = who.get("id") if isinstance(who, Mapping) else who
+    # Accounts that are gone stay apart: whoever they were, each of them voted.
+    unknown = f"account unknown of annotation {raw['id']}"
     return Annotation(
         id=int(raw["id"]),
-        annotator=accounts.get(number, f"account {number}") if isinstance(number, int) else "account unknown",
+        annotator=accounts.get(number, f"account {number}") if isinstance(number, int) else unknown,
         updated_at=str(raw.get("updated_at") or ""),
         skipped=bool(raw.get("was_cancelled")),
         ground_truth=bool(raw.get("ground_truth")),

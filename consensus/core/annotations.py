@@ -243,10 +243,11 @@ def _spoken(
         raise VotesError(
             f"annotation {annotation.id} chose {unknown[0]!r}, which is no choice of control {control.tag.name!r}"
         )
-    if control.kind == "verification":
-        return about, STANDS[control.answers[chosen[0]]] if chosen else UNSURE
     if not chosen:
-        return about, NO
+        # Of several labels none may be right; of one label or a yes / no, a blank is no answer.
+        return ([None], NO) if control.choice == "multiple" else ([], UNSURE)
+    if control.kind == "verification":
+        return about, STANDS[control.answers[chosen[0]]]
     return [*chosen] if control.choice == "multiple" else [chosen[-1]], YES
 
 

@@ -114,8 +114,17 @@ def _believe_with_witness(
     # The witness speaks of every label of a task, also where nobody voted and the result has the listed ones only.
     spoken_of = classify(heard, listed)
     belief = believe(heard, spoken_of, gold, np.append(fixed_trust, np.nan))
+    limit = _mean_trust(belief)
+    if belief.trust[-1] > limit:
+        belief = believe(heard, spoken_of, gold, np.append(fixed_trust, limit))
     row = spoken_of.rows_of(classifications.task, classifications.label)
     return Belief(belief.posterior[row], belief.variance[row], belief.trust[:-1], belief.evidence[:-1])
+
+
+def _mean_trust(belief: Belief) -> float:
+    """Trust of the average annotator, the witness at the end left out; each counts as far as there is evidence."""
+    evidence = np.maximum(belief.evidence[:-1], 1e-9)
+    return float(np.average(belief.trust[:-1], weights=evidence)) if len(evidence) else 0.0
 
 
 def believe(votes: Votes, classifications: Classifications, gold: Gold, fixed_trust: Floats) -> Belief:

@@ -2,7 +2,8 @@
 
 Somebody or something gave the labels that the tasks came with, and mostly had a reason. Where annotators
 contradict labels that turn out right nearly always, it takes more of them than where the given labels are noise.
-The witness has no vote: it moves the posterior, never the counts or the weights of the votes.
+The witness has no vote: it moves the posterior, never the counts or the weights of the votes. It weighs at most as
+much as the average annotator, so that it cannot decide against those who looked.
 """
 
 from dataclasses import replace

@@ -27,7 +27,7 @@ OUTCOME = Outcome(
     reports=dict.fromkeys(NAMES, 0) | {"Discovered": 1},
     classifications=4,
     votes=3,
-    annotators=[{"control": "kind", "annotator": "ann[/x]@example.com", "votes": 3, "trust": 0.98765}],
+    annotators=[{"control": "kind", "annotator": "a1[/x]@example.com", "votes": 3, "trust": 0.98765}],
     problems=[],
     unused=[],
     changes=Difference([Entry(1, "Discovered", "kind", "dog", 0.9)], [], [5], ["consensus/NoVotes"]),
@@ -72,7 +72,7 @@ def outcome(monkeypatch: pytest.MonkeyPatch) -> Callable[[Outcome], list[Any]]:
     return _outcome
 
 
-VOTES = "task,annotator,label\nt1,ann,cat\nt1,ben,cat\nt1,ann,cat\nt2,ann,dog\n"
+VOTES = "task,annotator,label\nt1,a1,cat\nt1,a2,cat\nt1,a1,cat\nt2,a1,dog\n"
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_every_command_explains_itself(call: Call, command: tuple[str, ...], wor
 def test_score_writes_the_result_and_says_what_it_did(call: Call, votes: Path) -> None:
     """Votes, replaced votes, reports and trust set in vain are said; both files are there."""
     Path("given.csv").write_text("task,label\nt1,cat\nt9,dog\n")
-    Path("trust.csv").write_text("annotator,trust\nann,0.5\neve,1\n")
+    Path("trust.csv").write_text("annotator,trust\na1,0.5\na5,1\n")
     status, out, err = call(
         "score",
         votes,
@@ -131,7 +131,7 @@ def test_score_writes_the_result_and_says_what_it_did(call: Call, votes: Path) -
         .read_text()
         .startswith("task,label,given,yes,no,unsure,confidence,posterior,report\nt1,cat,1,2,")
     )
-    assert Path("who.csv").read_text().startswith("annotator,votes,trust\nann,2,0.5\nben,1,")
+    assert Path("who.csv").read_text().startswith("annotator,votes,trust\na1,2,0.5\na2,1,")
 
 
 def test_score_by_the_exact_policy(call: Call, votes: Path) -> None:
@@ -151,13 +151,13 @@ def test_score_by_the_exact_policy(call: Call, votes: Path) -> None:
         (("votes.csv", "--out", "."), "error: . cannot be written: it is a folder; name a file\n"),
         (
             ("votes.csv", "--out", "o.csv", "--trust", "high.csv"),
-            "error: trust of annotator 'ann' is 2; for policy default it must be between 0 and 1\n",
+            "error: trust of annotator 'a1' is 2; for policy default it must be between 0 and 1\n",
         ),
     ],
 )
 def test_score_refuses_in_one_line(call: Call, votes: Path, arguments: tuple[str, ...], message: str) -> None:
     """Exit status 1, the message on standard error, and no file."""
-    Path("high.csv").write_text("annotator,trust\nann,2\n")
+    Path("high.csv").write_text("annotator,trust\na1,2\n")
     assert call("score", *arguments) == (1, "", message)
     assert {path.name for path in Path().iterdir()} == {votes.name, "high.csv"}
 
@@ -213,7 +213,7 @@ def test_run_shows_what_was_found_and_sent(call: Call, outcome: Callable[[Outcom
     assert out.startswith("Cats [and] dogs [/b] (project 7)\n")
     assert "kind: single choice of 2 labels, given label in 'label'" in out
     assert "not counted: boxes: labels regions [/i]" in out
-    assert "ann[/x]@example.com" in out
+    assert "a1[/x]@example.com" in out
     assert "0.988" in out
     last = "Sent: 1 created, 0 updated, 1 deleted, consensus/NoVotes written anew, tab Discovered made.\n"
     assert out.endswith(last)

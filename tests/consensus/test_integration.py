@@ -50,7 +50,7 @@ VERIFICATION = """<View>
   <Image name="image" value="$image"/>
   <Choices name="check" toName="image"><Choice value="Yes"/><Choice value="No"/><Choice value="Unsure"/></Choices>
 </View>"""
-ANN, BEN, CEM, DAN = WHO = tuple(f"{name}@example.com" for name in ("ann", "ben", "cem", "dan"))
+A1, A2, A3, A4 = WHO = tuple(f"{name}@example.com" for name in ("a1", "a2", "a3", "a4"))
 MACHINE = "machine@example.com"
 TRUST = 100.0
 HEAVY = ProjectConfig(policy="label-ai", trust=dict.fromkeys(WHO, TRUST))
@@ -224,8 +224,8 @@ GIVEN = ["cat"] * 10 + ["dog", "owl"]
 CHOSEN: dict[int, dict[str, list[Region] | None]] = {
     **{row: {who: [said("cat")] for who in WHO} for row in range(6)},
     6: {who: [said("dog"), said(["fur"], "traits")] for who in WHO},
-    7: {who: [said("cat" if who in (ANN, BEN) else "owl")] for who in WHO},
-    8: {ANN: [said("cat"), said("hm", "note") | {"type": "textarea", "value": {"text": ["hm"]}}]},
+    7: {who: [said("cat" if who in (A1, A2) else "owl")] for who in WHO},
+    8: {A1: [said("cat"), said("hm", "note") | {"type": "textarea", "value": {"text": ["hm"]}}]},
 }
 """Twelve tasks: 0 to 5 are confirmed, 6 was given wrongly, 7 is disputed, 8 has one vote, 9 to 11 have none."""
 
@@ -286,10 +286,10 @@ def test_only_the_difference_of_new_changed_and_withdrawn_votes_is_sent(place: P
     """A new, a changed and a deleted annotation each move the reports of their own task alone."""
     project, tasks = animals(place)
     run(place, store, project)
-    place.annotate(tasks[9], ANN, [said("cat")])  # no longer without a vote
+    place.annotate(tasks[9], A1, [said("cat")])  # no longer without a vote
     changed = next(one for one in place.tasks(project) if one["id"] == tasks[7])["annotations"]
-    dan = next(one["id"] for one in changed if one["completed_by"] == place.ids[DAN])
-    place.raw.patch(f"/api/annotations/{dan}/", json={"result": [said("cat")]}).raise_for_status()
+    a4 = next(one["id"] for one in changed if one["completed_by"] == place.ids[A4])
+    place.raw.patch(f"/api/annotations/{a4}/", json={"result": [said("cat")]}).raise_for_status()
     gone = [one for one in place.annotations(project).values() if one["task"] == tasks[6]]
     for one in gone:
         place.raw.delete(f"/api/annotations/{one['id']}/").raise_for_status()
@@ -309,7 +309,7 @@ def test_a_score_that_moved_is_updated_in_place(place: Place, store: Store) -> N
     """One vote less changes the score of the prediction that is there; its region and version stay."""
     project, tasks = animals(place)
     run(place, store, project)
-    lean = ProjectConfig(policy="label-ai", trust=dict.fromkeys(WHO, TRUST) | {DAN: 90.0})
+    lean = ProjectConfig(policy="label-ai", trust=dict.fromkeys(WHO, TRUST) | {A4: 90.0})
     place.sent.clear()
     outcome = run(place, store, project, lean)
     assert {line.split()[0] for line in place.sent} == {"PATCH"}
@@ -321,24 +321,24 @@ def test_a_score_that_moved_is_updated_in_place(place: Place, store: Store) -> N
 
 def test_drafts_skips_ground_truth_and_machines_are_no_votes(place: Place, store: Store) -> None:
     """A draft says nothing, a skip is unsure, ground truth teaches without a vote, a machine never votes."""
-    project, tasks = place.make(ANIMALS, [{"kind": "cat"}] * 4, {1: {ANN: None}})
+    project, tasks = place.make(ANIMALS, [{"kind": "cat"}] * 4, {1: {A1: None}})
     draft = {"result": [said("dog")], "draft": True, "project": project}
     place.raw.post(f"/api/tasks/{tasks[0]}/drafts", json=draft).raise_for_status()
-    place.annotate(tasks[2], BEN, [said("cat")], ground_truth=True)
+    place.annotate(tasks[2], A2, [said("cat")], ground_truth=True)
     place.annotate(tasks[3], MACHINE, [said("dog")])
     config = HEAVY.model_copy(update={"machines": ["MACHINE@example.com"]})
     outcome = run(place, store, project, config)
     votes = [(row["task"], row["control"], row["vote"]) for row in store.votes(project)]
     assert votes == [(tasks[1], "kind", "unsure"), (tasks[1], "traits", "unsure")]
     assert [row["task"] for row in store.report(project, "NoVotes")] == [tasks[0], tasks[2], tasks[3]]
-    assert outcome.unused == [f"trust of {who!r}, who has no vote" for who in (BEN, CEM, DAN)]
+    assert outcome.unused == [f"trust of {who!r}, who has no vote" for who in (A2, A3, A4)]
 
 
 def test_the_latest_annotation_of_a_person_counts(place: Place, store: Store) -> None:
     """Of two annotations of one person on one task the one that was changed last is the vote."""
     project, tasks = place.make(ANIMALS, [{"kind": "cat"}], {})
-    first = place.annotate(tasks[0], ANN, [said("cat")])
-    place.annotate(tasks[0], ANN, [said("owl")])
+    first = place.annotate(tasks[0], A1, [said("cat")])
+    place.annotate(tasks[0], A1, [said("owl")])
     run(place, store, project)
     assert [row["label"] for row in store.votes(project) if row["control"] == "kind"] == ["owl"]
     place.raw.patch(f"/api/annotations/{first}/", json={"result": [said("dog")]}).raise_for_status()
@@ -403,7 +403,7 @@ def test_the_label_stream_is_not_changed(place: Place, store: Store) -> None:
     """Annotators get the ML model's suggestion as before, and nothing that consensus wrote."""
     project, tasks = animals(place)
     place.suggest(project, tasks, "m1")
-    header = {"Authorization": f"Token {place.tokens[ANN]}"}
+    header = {"Authorization": f"Token {place.tokens[A1]}"}
 
     def served() -> Any:  # noqa: ANN401
         answer = httpx.get(f"{place.url}/api/projects/{project}/next", headers=header, timeout=60)
@@ -425,7 +425,7 @@ def test_without_a_model_the_label_stream_stays_without_predictions(place: Place
     project, _ = animals(place)
     before = place.version(project)
     run(place, store, project)
-    header = {"Authorization": f"Token {place.tokens[ANN]}"}
+    header = {"Authorization": f"Token {place.tokens[A1]}"}
     answer = httpx.get(f"{place.url}/api/projects/{project}/next", headers=header, timeout=60)
     assert (place.version(project), answer.json()["predictions"]) == (before, [])
 
@@ -497,7 +497,7 @@ def test_a_verification_project(place: Place, store: Store) -> None:
     votes: dict[int, dict[str, list[Region] | None]] = {
         0: {who: [said("Yes", "check")] for who in WHO},
         1: {who: [said("No", "check")] for who in WHO},
-        2: {who: [said("Yes" if who in (ANN, BEN) else "No", "check")] for who in WHO},
+        2: {who: [said("Yes" if who in (A1, A2) else "No", "check")] for who in WHO},
         3: {who: [said("Unsure", "check")] for who in WHO},
     }
     data = [{"given": label} for label in ("cat", "dog", "owl", "emu", "fox")]
@@ -543,7 +543,7 @@ def test_a_dry_run_writes_and_stores_nothing(place: Place, store: Store) -> None
 def test_a_task_that_cannot_be_read_is_named_and_the_others_go_on(place: Place, store: Store) -> None:
     """A given label that is no choice leaves its task out, in the outcome and in the reports."""
     data = [{"kind": "cat"}, {"kind": "kat"}, {"kind": "owl"}]
-    project, tasks = place.make(ANIMALS, data, {1: {ANN: [said("cat")]}})
+    project, tasks = place.make(ANIMALS, data, {1: {A1: [said("cat")]}})
     outcome = run(place, store, project)
     assert [problem.task for problem in outcome.problems] == [tasks[1]]
     assert "'kat'" in outcome.problems[0].what

@@ -273,10 +273,10 @@ def test_tasks_are_read_once_though_pages_overlap(make: Make, monkeypatch: pytes
     """A task that moves from one page to the other is one task; of its predictions ours are known."""
     monkeypatch.setattr("consensus.label_studio.PAGE", 2)
     told: list[int] = []
-    pulled = make(_pages).pull(7, {1: "ann@example.com"}, told.append)
+    pulled = make(_pages).pull(7, {1: "a1@example.com"}, told.append)
     assert [one.id for one in pulled.tasks] == [1, 2, 3]
     annotators = [one.annotations[0].annotator for one in pulled.tasks]
-    assert annotators == ["ann@example.com", "account 2", "account 3"]
+    assert annotators == ["a1@example.com", "account 2", "account 3"]
     assert [one.annotations[0].skipped for one in pulled.tasks] == [False, False, True]
     assert [one.id for one in pulled.written] == [100, 101, 200, 201, 300, 301]
     assert pulled.written[0].entry.identity == (1, "Discovered", "kind", "cat")

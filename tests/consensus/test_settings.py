@@ -22,7 +22,7 @@ machines = ["bot@example.com", 12]
 [thresholds]
 confirm = 0.8
 [trust]
-"ann@example.com" = 0.9
+"a1@example.com" = 0.9
 [controls.kind]
 given = "label"
 candidates = "maybe"
@@ -43,7 +43,7 @@ def test_the_file_is_understood_whole(tmp_path: Path) -> None:
     """Every section reaches its place; ids of machines are text."""
     config = project_config(file(tmp_path, FULL), 1)
     assert (config.policy, config.machines) == ("label-ai", ["bot@example.com", "12"])
-    assert config.trust == {"ann@example.com": 0.9}
+    assert config.trust == {"a1@example.com": 0.9}
     assert config.controls["kind"].core().given == "label"
     check = config.controls["check"].core()
     assert (check.kind, check.yes, check.no, check.unsure) == ("verification", "ok", "bad", "hm")
@@ -81,9 +81,9 @@ def test_thresholds_replace_the_policys_own() -> None:
         ("[thresholds]\nconfirm = 'high'", "thresholds.confirm: "),
         ("[thresholds]\nconfirm = 0.05", "reject must lie below confirm"),
         ("[thresholds]\nconfirm = nan", "threshold confirm is nan"),
-        ("[trust]\nann = -1", "trust.ann: "),
-        ("[trust]\nann = nan", "trust.ann: "),
-        ("[trust]\nann = inf", "trust.ann: "),
+        ("[trust]\na1 = -1", "trust.a1: "),
+        ("[trust]\na1 = nan", "trust.a1: "),
+        ("[trust]\na1 = inf", "trust.a1: "),
         ("[controls.kind]\ngivn = 'x'", "controls.kind.givn: Extra inputs"),
         ("[controls.kind]\nkind = 'x'", "controls.kind.kind: Input should be 'choices' or 'verification'"),
         ("machines = 'bot'", "machines: "),

@@ -62,7 +62,7 @@ def classification(task: int, label: str = "cat", report: str = "Discovered", co
 
 def vote(task: int, **more: object) -> Row:
     """A vote."""
-    stand = {"control": "kind", "task": task, "annotator": "ann", "label": "cat", "vote": "yes"}
+    stand = {"control": "kind", "task": task, "annotator": "a1", "label": "cat", "vote": "yes"}
     origin = {"annotation": 1, "voted_at": "2026-01-01", "lead_time": None, "from_prediction": None}
     return {**stand, **origin, **more}
 
@@ -76,19 +76,19 @@ def test_what_was_saved_is_read(url: str) -> None:
     """Reports come most confident first, annotators most trusted first, with letters of any script."""
     store = Store(url)
     rows = [classification(1, "žirafa 🦒", confidence=0.25), classification(2), classification(3, report="")]
-    run = store.save(facts(), rows, [vote(2), vote(1, label="")], [annotator("ann", 0.5), annotator("ben", 0.75)])
+    run = store.save(facts(), rows, [vote(2), vote(1, label="")], [annotator("a1", 0.5), annotator("a2", 0.75)])
     assert store.report(7, "Discovered") == [rows[1], rows[0]]
     assert store.report(7, "NoVotes") == []
-    assert [row["annotator"] for row in store.annotators(run)] == ["ben", "ann"]
+    assert [row["annotator"] for row in store.annotators(run)] == ["a2", "a1"]
     assert [(row["task"], row["label"]) for row in store.votes(7)] == [(1, ""), (2, "cat")]
 
 
 def test_a_later_run_replaces_votes_and_classifications_of_its_project_alone(url: str) -> None:
     """The other project keeps its own, and the history keeps the earlier run with its trust."""
     store = Store(url)
-    first = store.save(facts(), [classification(1)], [vote(1)], [annotator("ann", 0.5)])
+    first = store.save(facts(), [classification(1)], [vote(1)], [annotator("a1", 0.5)])
     store.save(facts(8), [classification(1)], [vote(1)], [])
-    second = store.save(facts(votes=0), [classification(2)], [], [annotator("ann", 0.25)])
+    second = store.save(facts(votes=0), [classification(2)], [], [annotator("a1", 0.25)])
     assert [row["task"] for row in store.report(7, "Discovered")] == [2]
     assert (store.votes(7), len(store.votes(8)), len(store.report(8, "Discovered"))) == ([], 1, 1)
     assert [store.annotators(run)[0]["trust"] for run in (first, second)] == [0.5, 0.25]
@@ -113,11 +113,11 @@ def test_the_history_knows_the_latest_run_and_whether_it_was_finished(url: str) 
 def test_a_save_that_fails_changes_nothing(url: str) -> None:
     """All or nothing: a broken row leaves the votes, the classifications and the history of before."""
     store = Store(url)
-    run = store.save(facts(), [classification(1)], [vote(1)], [annotator("ann", 0.5)])
+    run = store.save(facts(), [classification(1)], [vote(1)], [annotator("a1", 0.5)])
     for broken in (
         ([classification(2), classification(2)], [], []),
         ([classification(2)], [vote(2, vote=None)], []),
-        ([classification(2)], [vote(2)], [annotator("ann", 0.5), annotator("ann", 0.25)]),
+        ([classification(2)], [vote(2)], [annotator("a1", 0.5), annotator("a1", 0.25)]),
     ):
         with pytest.raises(StoreError, match="cannot be used"):
             store.save(facts(), *broken)
@@ -237,11 +237,11 @@ def test_a_database_of_a_newer_version_is_refused(url: str, tables: sqlalchemy.C
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql+psycopg2://ann:s3cret@127.0.0.1:1/votes",
-        "postgresql+psycopg2://ann@127.0.0.1:1/votes?password=s3cret",
-        "postgresql+psycopg2://ann:s3cret@127.0.0.1:port/votes",
-        "postgresql+psycopg2://ann:s3cret@/votes?host=/nowhere&nonsense=s3cret",
-        "mysql+nodriver://ann:s3cret@h/votes",
+        "postgresql+psycopg2://a1:s3cret@127.0.0.1:1/votes",
+        "postgresql+psycopg2://a1@127.0.0.1:1/votes?password=s3cret",
+        "postgresql+psycopg2://a1:s3cret@127.0.0.1:port/votes",
+        "postgresql+psycopg2://a1:s3cret@/votes?host=/nowhere&nonsense=s3cret",
+        "mysql+nodriver://a1:s3cret@h/votes",
         "s3cret",
         "",
     ],

@@ -17,8 +17,8 @@ from consensus.core.votes import NO, UNSURE, YES
 from consensus.errors import VotesError
 from consensus.votes_files import Ballot, annotators_table, read_ballot, result_table, write
 
-CHOSEN = "task,annotator,label\nt1,ann,cat\nt1,ben,dog\nt2,ann,cat\n"
-SPOKEN = "task,label,annotator,vote\nt1,cat,ann,yes\nt1,cat,ben,No\nt2,dog,ann, UNSURE \n"
+CHOSEN = "task,annotator,label\nt1,a1,cat\nt1,a2,dog\nt2,a1,cat\n"
+SPOKEN = "task,label,annotator,vote\nt1,cat,a1,yes\nt1,cat,a2,No\nt2,dog,a1, UNSURE \n"
 COLUMNS = ["task", "label", "given", "yes", "no", "unsure", "confidence", "posterior", "report"]
 
 
@@ -64,7 +64,7 @@ def scored(ballot: Ballot, policy: str = "default") -> Scored:
     return score(ballot.votes, ballot.listed, ballot.gold, ballot.fixed_trust, policy)
 
 
-IN_CHOSEN = [("t1", "ann", "cat", YES), ("t1", "ben", "dog", YES), ("t2", "ann", "cat", YES)]
+IN_CHOSEN = [("t1", "a1", "cat", YES), ("t1", "a2", "dog", YES), ("t2", "a1", "cat", YES)]
 
 
 def test_rows_of_chosen_labels(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_rows_of_chosen_labels(tmp_path: Path) -> None:
 def test_rows_of_yes_no_and_unsure(tmp_path: Path) -> None:
     """Votes are words in any case; the option of choice has no meaning for them."""
     ballot = read(tmp_path, SPOKEN)
-    assert rows(ballot) == [("t1", "ann", "cat", YES), ("t1", "ben", "cat", NO), ("t2", "ann", "dog", UNSURE)]
+    assert rows(ballot) == [("t1", "a1", "cat", YES), ("t1", "a2", "cat", NO), ("t2", "a1", "dog", UNSURE)]
     assert ballot.votes.choice == "each"
 
 
@@ -89,8 +89,8 @@ def test_rows_of_yes_no_and_unsure(tmp_path: Path) -> None:
         CHOSEN.replace("task,annotator,label", '"task", "annotator" ,label'),
         CHOSEN.rstrip("\n"),
         CHOSEN.replace("\nt2", "\n\nt2"),
-        "extra,label,x,annotator,task\n1,cat,,ann,t1\n2,dog,,ben,t1\n3,cat,,ann,t2\n",
-        '"a,b",task,annotator,label\n0,t1,ann,cat\n0,t1,ben,dog\n0,t2,ann,cat\n',
+        "extra,label,x,annotator,task\n1,cat,,a1,t1\n2,dog,,a2,t1\n3,cat,,a1,t2\n",
+        '"a,b",task,annotator,label\n0,t1,a1,cat\n0,t1,a2,dog\n0,t2,a1,cat\n',
     ],
     ids=["CRLF", "BOM", "quoted header", "no last newline", "empty line", "extra columns", "comma in header"],
 )
@@ -101,7 +101,7 @@ def test_spellings_of_the_same_file(tmp_path: Path, content: str) -> None:
 
 def test_a_column_of_votes_makes_the_rows_votes(tmp_path: Path) -> None:
     """Where both kinds of columns are there, the rows are votes of yes, no and unsure."""
-    assert read(tmp_path, "task,annotator,label,vote\nt1,ann,cat,no\n").votes.vote.tolist() == [NO]
+    assert read(tmp_path, "task,annotator,label,vote\nt1,a1,cat,no\n").votes.vote.tolist() == [NO]
 
 
 @pytest.mark.parametrize("name", ["votes.csv.gz", "votes.GZ"])
@@ -117,7 +117,7 @@ def test_parquet_by_extension(tmp_path: Path, name: str) -> None:
     table = pa.table(
         {
             "task": pa.array([1, 1, 20]),
-            "annotator": pa.array(["ann", "ben", "ann"]).dictionary_encode(),
+            "annotator": pa.array(["a1", "a2", "a1"]).dictionary_encode(),
             "label": pa.array(["cat", "dog", "cat"], pa.large_string()),
         }
     )
@@ -125,7 +125,7 @@ def test_parquet_by_extension(tmp_path: Path, name: str) -> None:
     given = file(tmp_path, "task,label\n20,cat\n", "given.csv")
     ballot = read_ballot(tmp_path / name, given, None, "single")
     assert [(task, who, label) for task, who, label, _ in rows(ballot)] == [
-        ("1", "ann", "cat"), ("1", "ben", "dog"), ("20", "ann", "cat")
+        ("1", "a1", "cat"), ("1", "a2", "dog"), ("20", "a1", "cat")
     ]  # fmt: skip
     assert ballot.votes.n_tasks == 2
 
@@ -151,12 +151,12 @@ def test_names_may_hold_anything(tmp_path: Path) -> None:
 
 def test_repeated_votes_are_counted_and_the_last_one_counts(tmp_path: Path) -> None:
     """Of a single choice a later label replaces the earlier, of several labels only the same one is repeated."""
-    content = "task,annotator,label\nt1,ann,cat\nt1,ben,cat\nt1,ann,dog\nt1,ann,dog\n"
+    content = "task,annotator,label\nt1,a1,cat\nt1,a2,cat\nt1,a1,dog\nt1,a1,dog\n"
     single, multiple = read(tmp_path, content), read(tmp_path, content, choice="multiple")
-    assert (rows(single), single.replaced) == ([("t1", "ben", "cat", YES), ("t1", "ann", "dog", YES)], 2)
+    assert (rows(single), single.replaced) == ([("t1", "a2", "cat", YES), ("t1", "a1", "dog", YES)], 2)
     assert (len(rows(multiple)), multiple.replaced) == (3, 1)
-    spoken = read(tmp_path, "task,label,annotator,vote\nt1,cat,ann,yes\nt1,cat,ann,no\n")
-    assert (rows(spoken), spoken.replaced) == ([("t1", "ann", "cat", NO)], 1)
+    spoken = read(tmp_path, "task,label,annotator,vote\nt1,cat,a1,yes\nt1,cat,a1,no\n")
+    assert (rows(spoken), spoken.replaced) == ([("t1", "a1", "cat", NO)], 1)
 
 
 def test_given_labels_and_candidates(tmp_path: Path) -> None:
@@ -173,8 +173,8 @@ def test_given_labels_and_candidates(tmp_path: Path) -> None:
 
 def test_trust_set_by_hand(tmp_path: Path) -> None:
     """It is put to the annotators by name; who is not named is learned, who has no vote is counted."""
-    ballot = read(tmp_path, CHOSEN, trust="annotator,trust\neve,0.1\nben,0.5\nfay,1\neve,0.2\n")
-    assert ballot.votes.annotator_names.tolist() == ["ann", "ben"]
+    ballot = read(tmp_path, CHOSEN, trust="annotator,trust\na5,0.1\na2,0.5\nfay,1\na5,0.2\n")
+    assert ballot.votes.annotator_names.tolist() == ["a1", "a2"]
     assert math.isnan(ballot.fixed_trust[0])
     assert (ballot.fixed_trust[1], ballot.unused_trust) == (0.5, 2)
     assert read(tmp_path, CHOSEN).unused_trust == 0
@@ -183,44 +183,44 @@ def test_trust_set_by_hand(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("votes", "given", "trust", "message"),
     [
-        ("task,annotator\nt1,ann\n", None, None, "votes.csv has the columns task, annotator; expected task,annot"),
+        ("task,annotator\nt1,a1\n", None, None, "votes.csv has the columns task, annotator; expected task,annot"),
         ("", None, None, "votes.csv has the columns none; expected"),
         ("\n\n", None, None, "votes.csv has the columns none; expected"),
-        ("task;annotator;label\nt1;ann;cat\n", None, None, "has the columns task;annotator;label; expected"),
-        ("task,task,annotator,label\n1,2,ann,cat\n", None, None, "has two columns 'task'; take one out"),
+        ("task;annotator;label\nt1;a1;cat\n", None, None, "has the columns task;annotator;label; expected"),
+        ("task,task,annotator,label\n1,2,a1,cat\n", None, None, "has two columns 'task'; take one out"),
         (
-            "task,label,annotator,vote\nt1,cat,ann,yes\nt1,cat,ben,jein\n",
+            "task,label,annotator,vote\nt1,cat,a1,yes\nt1,cat,a2,jein\n",
             None,
             None,
             "line 3: vote 'jein' is unknown",
         ),
         (
-            "task,label,annotator,vote\n\nt1,cat,ann,yes\n\nt1,cat,ben,1\n",
+            "task,label,annotator,vote\n\nt1,cat,a1,yes\n\nt1,cat,a2,1\n",
             None,
             None,
             "line 5: vote '1' is unknown",
         ),
         (
-            'task,label,annotator,vote\n"t\n1",cat,ann,yes\nt1,cat,ben,1\n',
+            'task,label,annotator,vote\n"t\n1",cat,a1,yes\nt1,cat,a2,1\n',
             None,
             None,
             "line 4: vote '1' is unknown",
         ),
         (
-            "task,annotator,label\nt1,ann,cat\nt1,,cat\n",
+            "task,annotator,label\nt1,a1,cat\nt1,,cat\n",
             None,
             None,
             "line 3: column 'annotator' is empty; fill it",
         ),
-        ('task,annotator,label\nt1,ann,""\n', None, None, "line 2: column 'label' is empty"),
+        ('task,annotator,label\nt1,a1,""\n', None, None, "line 2: column 'label' is empty"),
         (
-            "task,annotator,label\nt1,ann,cat\n\nt1,ann,cat,dog\n",
+            "task,annotator,label\nt1,a1,cat\n\nt1,a1,cat,dog\n",
             None,
             None,
             "line 4: 4 columns where the header has 3",
         ),
-        ("task,annotator,label\nt1,ann\n", None, None, "line 2: 2 columns where the header has 3"),
-        (b"task,annotator,label\nt1,ann,caf\xe9\n", None, None, "votes.csv: .*UTF8"),
+        ("task,annotator,label\nt1,a1\n", None, None, "line 2: 2 columns where the header has 3"),
+        (b"task,annotator,label\nt1,a1,caf\xe9\n", None, None, "votes.csv: .*UTF8"),
         (CHOSEN, "task\nt1\n", None, "given.csv has the columns task; expected task,label"),
         (
             CHOSEN,
@@ -229,23 +229,23 @@ def test_trust_set_by_hand(tmp_path: Path) -> None:
             "given.csv, line 3: given is 'maybe'; use 1, or 0",
         ),
         (CHOSEN, "task,label,given\nt1,cat,\n", None, "given.csv, line 2: column 'given' is empty"),
-        (CHOSEN, None, "annotator\nann\n", "trust.csv has the columns annotator; expected annotator,trust"),
+        (CHOSEN, None, "annotator\na1\n", "trust.csv has the columns annotator; expected annotator,trust"),
         (
             CHOSEN,
             None,
-            "annotator,trust\nann,nan\n",
-            "trust.csv, line 2: trust of annotator 'ann' is 'nan'; use a num",
+            "annotator,trust\na1,nan\n",
+            "trust.csv, line 2: trust of annotator 'a1' is 'nan'; use a num",
         ),
         (
             CHOSEN,
             None,
-            "annotator,trust\nben,1\nann,-0.1\n",
-            "trust.csv, line 3: trust of annotator 'ann' is '-0.1'",
+            "annotator,trust\na2,1\na1,-0.1\n",
+            "trust.csv, line 3: trust of annotator 'a1' is '-0.1'",
         ),
-        (CHOSEN, None, "annotator,trust\nann,high\n", "trust.csv, line 2: trust of annotator 'ann' is 'high'"),
-        (CHOSEN, None, "annotator,trust\nann,1e999\n", "trust.csv, line 2: trust of annotator 'ann' is '1e999'"),
+        (CHOSEN, None, "annotator,trust\na1,high\n", "trust.csv, line 2: trust of annotator 'a1' is 'high'"),
+        (CHOSEN, None, "annotator,trust\na1,1e999\n", "trust.csv, line 2: trust of annotator 'a1' is '1e999'"),
         (CHOSEN, None, "annotator,trust\nnobody,-1\n", "trust.csv, line 2: trust of annotator 'nobody' is '-1'"),
-        (CHOSEN, None, "annotator,trust\nann,\n", "trust.csv, line 2: column 'trust' is empty"),
+        (CHOSEN, None, "annotator,trust\na1,\n", "trust.csv, line 2: column 'trust' is empty"),
     ],
 )
 def test_what_cannot_be_used_is_refused_by_its_place(
@@ -320,7 +320,7 @@ def test_the_result_has_exactly_its_columns(tmp_path: Path) -> None:
 
 def test_the_posterior_of_a_single_choice_sums_to_one(tmp_path: Path) -> None:
     """Over the labels of each task with a vote."""
-    ballot = read(tmp_path, CHOSEN + "t3,ben,owl\nt3,ann,owl\n", given="task,label\nt1,owl\nt9,cat\n")
+    ballot = read(tmp_path, CHOSEN + "t3,a2,owl\nt3,a1,owl\n", given="task,label\nt1,owl\nt9,cat\n")
     table = result_table(ballot.votes, scored(ballot))
     sums: dict[str, float] = defaultdict(float)
     for task, posterior in zip(table["task"].to_pylist(), table["posterior"].to_pylist(), strict=True):
@@ -332,10 +332,10 @@ def test_the_posterior_of_a_single_choice_sums_to_one(tmp_path: Path) -> None:
 
 def test_the_annotators_have_votes_and_trust(tmp_path: Path) -> None:
     """A row per annotator with the number of tasks, and the trust set by hand where it is."""
-    ballot = read(tmp_path, CHOSEN, trust="annotator,trust\nben,0.25\n")
+    ballot = read(tmp_path, CHOSEN, trust="annotator,trust\na2,0.25\n")
     table = annotators_table(ballot.votes, scored(ballot))
     assert table.column_names == ["annotator", "votes", "trust"]
-    assert table["annotator"].to_pylist() == ["ann", "ben"]
+    assert table["annotator"].to_pylist() == ["a1", "a2"]
     assert table["votes"].to_pylist() == [2, 1]
     assert table["trust"].to_pylist()[1] == 0.25
 
