@@ -26,6 +26,7 @@ LABEL_STUDIO_VERSION = "1.23.2"
 
 STAMP = "complete.json"
 """Written when an environment is complete, removed before anything in it is changed."""
+SLOW_IMPORTS = ("torch", "torchvision", "sklearn.cluster", "label_studio_sdk", "pandas")
 INSTALLING = "installing"
 """Lies in an environment while pip works in it; found later, it tells of an interrupted install."""
 
@@ -54,6 +55,8 @@ class Environment:
         Extras of the package that are wanted.
     fingerprint
         Changes whenever another install is due.
+    imports
+        Modules that are imported once after an install: it compiles them, and shows that they can be.
     """
 
     folder: Path
@@ -61,6 +64,7 @@ class Environment:
     package: str
     extras: frozenset[str]
     fingerprint: str
+    imports: tuple[str, ...] = ()
 
     @property
     def python(self) -> Path:
@@ -90,6 +94,7 @@ def ours(*extras: str, root: Path = ROOT) -> Environment:
         package=str(root),
         extras=frozenset(extras),
         fingerprint=_digest(json.dumps(installed, sort_keys=True), constraints.read_text(encoding="utf-8")),
+        imports=SLOW_IMPORTS if "ml" in extras else (),
     )
 
 

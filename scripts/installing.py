@@ -122,6 +122,9 @@ class Installation(threading.Thread):
         pip = [str(self.environment.python), "-m", "pip", "install", *PIP_OPTIONS]
         pins = ["--constraint", str(self.environment.constraints)]
         self._call([*pip, *pins, *self.environment.requirement(extras)])
+        if self.environment.imports:
+            self.line = "compiling what takes longest"
+            self._call([str(self.environment.python), "-c", f"import {', '.join(self.environment.imports)}"])
         write_stamp(self.environment, extras)
         (folder / INSTALLING).unlink()
 

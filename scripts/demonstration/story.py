@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from demonstration.steps import Steps
 
-IMAGES, WRONG_SHARE, WITHOUT_VOTES, SEED = 140, 0.15, 10, 20
+IMAGES, WRONG_SHARE, WITHOUT_VOTES, SEED = 120, 0.15, 10, 20
 
 
 def tell(options: argparse.Namespace, steps: Steps, running: contextlib.ExitStack) -> None:

@@ -27,6 +27,7 @@ FAKE_PYTHON = """\
 case "$1 $2" in
 "-m venv") mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && echo venv >> {root}/calls ;;
 "-m pip") shift 3; echo "pip $*" >> {root}/calls; . {root}/pip.sh ;;
+"-c import torch"*) [ ! -e {root}/torch-is-broken ] || {{ echo "ImportError: no torch here"; exit 1; }} ;;
 *) echo 3.11 ;;
 esac
 """
@@ -81,6 +82,15 @@ def test_a_missing_environment_is_made(repository: Repository) -> None:
     assert f"--constraint {repository.root}/constraints.txt" in repository.calls[1]
     assert repository.calls[1].endswith(f"--editable {repository.root}[ml,test]")
     assert state(wanted) is State.COMPLETE
+
+
+def test_an_environment_that_cannot_import_is_not_complete(repository: Repository) -> None:
+    """What was installed is imported once; what then fails is said, and the environment is made anew."""
+    repository.pip_does(f"echo Installing collected packages: torch; touch {repository.root}/torch-is-broken")
+    wanted = repository.ours("ml")
+    with pytest.raises(SystemExit, match="ImportError: no torch here"):
+        installing.ensure([wanted])
+    assert state(wanted) is not State.COMPLETE
 
 
 def test_a_complete_environment_is_left_alone(repository: Repository) -> None:
