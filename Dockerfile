@@ -1,46 +1,56 @@
 # The images of the suite, one target each:
 #
-#   base ──┬── build-consensus ─────┐
-#          │                        ├─ consensus     runs by cron
-#          ├── build-ml-backend ──┐ │
-#          │                      └─┼─ ml-backend    answers Label Studio
-#          └── runtime ─────────────┘
+#   base ──┬── consensus-needs ──┬── ml-needs        libraries, from the pinned versions
+#          │                     └── app             our own code, in a layer of its own
+#          └── runtime                               no compiler, no root
+#                ├── ml-backend = runtime + ml-needs + app           answers Label Studio
+#                └── consensus  = runtime + consensus-needs + app    runs by cron
 #
 # docker compose builds both. PIP_ARGS reaches pip, for an index of your own or for torch without CUDA.
 
 FROM python:3.11-slim-bookworm AS base
-ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PATH=/opt/app/bin:/opt/venv/bin:$PATH PYTHONPATH=/opt/app
 
-FROM base AS build-consensus
+FROM base AS consensus-needs
 ARG PIP_ARGS=""
 RUN python -m venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH
 WORKDIR /source
-COPY pyproject.toml constraints.txt README.md ./
+COPY pyproject.toml constraints.txt ./
+RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
+        > needs.txt \
+    && pip install $PIP_ARGS -c constraints.txt -r needs.txt
+
+FROM consensus-needs AS ml-needs
+ARG PIP_ARGS=""
+RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['ml'], sep='\n')" \
+        > needs.txt \
+    && pip install $PIP_ARGS -c constraints.txt -r needs.txt
+
+FROM consensus-needs AS app
+ARG PIP_ARGS=""
+COPY README.md ./
 COPY consensus consensus
 COPY ml_backend ml_backend
-RUN pip install --no-compile $PIP_ARGS -c constraints.txt .
-
-FROM build-consensus AS build-ml-backend
-ARG PIP_ARGS=""
-RUN pip install --no-compile $PIP_ARGS -c constraints.txt ".[ml]"
+RUN pip install $PIP_ARGS --no-deps --target /opt/app .
 
 FROM base AS runtime
-ENV PATH=/opt/venv/bin:$PATH
 RUN useradd --uid 10001 --create-home suite \
     && install --directory --owner=suite --group=suite /data
 WORKDIR /data
 USER suite
 
 FROM runtime AS ml-backend
-COPY --from=build-ml-backend /opt/venv /opt/venv
+COPY --from=ml-needs /opt/venv /opt/venv
+COPY --from=app /opt/app /opt/app
 ENV ML_BACKEND_HOST=0.0.0.0 ML_BACKEND_DATA_DIR=/data TORCH_HOME=/data/torch
 EXPOSE 9090
-HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=4 \
+HEALTHCHECK --interval=15s --timeout=5s --start-period=90s --retries=4 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9090/health', timeout=4)"]
 CMD ["ml-backend", "serve"]
 
 FROM runtime AS consensus
-COPY --from=build-consensus /opt/venv /opt/venv
+COPY --from=consensus-needs /opt/venv /opt/venv
+COPY --from=app /opt/app /opt/app
 HEALTHCHECK --interval=60s --timeout=30s --start-period=30s --retries=3 CMD ["consensus", "ping"]
 CMD ["consensus", "schedule"]
