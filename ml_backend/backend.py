@@ -100,4 +100,10 @@ class Backend:
     def stop(self) -> None:
         """End the background work."""
         self.background.stop()
-        self.gatherer.close()
+        self.close()
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for part in ("gatherer", "client"):
+            if part in vars(self):  # a cached property that was used
+                getattr(self, part).close()

@@ -77,7 +77,7 @@ def _train(project: int, settings: Settings) -> None:
             datetime.now(UTC),
             lambda name, done, total: shown.update(step, description=name, completed=done, total=total),
         )
-    backend.gatherer.close()
+    backend.close()
     console = Console()
     console.print(
         f"[bold]{trained.artifact.model_version}[/bold]: {trained.artifact.n_images} images, "

@@ -120,6 +120,10 @@ class Fetcher:
             raise error if isinstance(error, FetchError) else FetchError("not_configured") from None
         raise FetchError("too_many_redirects")
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
     def _get(self, url: str, ends_at: float) -> bytes | str:
         """Give the body, or where it is to be found instead."""
         headers = {"Authorization": self._authorization()} if self._is_label_studio(url) else {}

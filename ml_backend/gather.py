@@ -132,8 +132,10 @@ class Gatherer:
         return prepared, Counter(result for result in results if isinstance(result, str))
 
     def close(self) -> None:
-        """Stop the threads; what was not begun is dropped."""
+        """Stop the threads and close the connections; what was not begun is dropped."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._fetcher.close()
+        self._cache.close()
 
     def _gather_chunk(
         self,

@@ -109,14 +109,19 @@ class LabelStudioClient:
     def __init__(self, settings: Settings, httpx_client: httpx.Client | None = None) -> None:
         settings.require_label_studio()
         self._url = settings.label_studio_url
+        self._connections = httpx_client or httpx.Client(timeout=_TIMEOUT_S, follow_redirects=True)
         self._client = self._asked(
             lambda: LabelStudio(
                 base_url=settings.label_studio_url,
                 api_key=settings.label_studio_api_key.get_secret_value(),
                 timeout=_TIMEOUT_S,
-                httpx_client=httpx_client,
+                httpx_client=self._connections,
             )
         )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connections.close()
 
     def authorization(self) -> str:
         """Give the header value for Label Studio's own files; an access token is renewed when it expired."""

@@ -133,4 +133,4 @@ def backend(settings: Settings, connections: httpx.Client) -> Iterator[Backend]:
     """A backend whose images come from ``web``; nothing runs in its background."""
     made = Backend(settings, connections)
     yield made
-    made.gatherer.close()
+    made.close()

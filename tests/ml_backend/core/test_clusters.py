@@ -52,7 +52,7 @@ def test_no_image_is_an_error() -> None:
         fit_clusters(np.zeros((0, 5), dtype=np.float32), n_labels=2)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(1, 12), st.integers(1, 6), st.integers(0, 100))
 def test_every_image_has_a_cluster_that_exists(n_images: int, n_labels: int, seed: int) -> None:
     """Whatever the number of images and labels, assignments lie in the range of the clusters."""

@@ -1,0 +1,50 @@
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from ml_backend.backend import Backend
+from ml_backend.gather import ImageRef
+from ml_backend.settings import Settings
+
+if TYPE_CHECKING:
+    from conftest import RunningLabelStudio, Samples
+
+
+@pytest.mark.server
+@pytest.mark.filterwarnings("ignore:The `parse_obj` method")  # the SDK calls it to renew an access token
+@pytest.mark.parametrize("kind", ["legacy token", "personal access token"])
+def test_uploaded_images_are_read_with_either_token(
+    label_studio: "RunningLabelStudio", samples: "Samples", tmp_path: Path, kind: str
+) -> None:
+    """Tasks and their uploaded pictures are read with a legacy token and with a personal access token."""
+    client = label_studio.client()
+    headers = {"Authorization": f"Token {label_studio.api_key}"}
+    key = label_studio.api_key
+    if kind == "personal access token":
+        client.jwt_settings.update(api_token_ttl_days=30, api_tokens_enabled=True, legacy_api_tokens_enabled=True)
+        key = httpx.post(f"{label_studio.url}/api/token/", headers=headers, timeout=60).json()["token"]
+    project = client.projects.create(title="Tokens", label_config=samples.config)
+    files = {"a.png": ("a.png", samples.png("red"), "image/png")}
+    httpx.post(
+        f"{label_studio.url}/api/projects/{project.id}/import", headers=headers, files=files, timeout=60
+    ).raise_for_status()
+
+    given = {"label_studio_url": label_studio.url, "label_studio_api_key": key, "data_dir": tmp_path}
+    with httpx.Client(timeout=30) as connections:
+        backend = Backend(Settings.model_validate(given), connections)
+        [task] = backend.client.tasks(project.id)
+        body = backend.gatherer._fetcher.fetch(task.data["image"], task.id)
+        assert body == samples.png("red")
+        refs = [ImageRef(task.id, "image", task.data["image"])]
+        assert backend.gatherer.prepare(refs, Sizes())[1] == {}
+        backend.close()
+
+
+class Sizes:
+    """An embedder that only looks at an image's size."""
+
+    def prepare(self, image: "object") -> object:
+        """The size."""
+        return image.size
