@@ -14,12 +14,14 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Settings(BaseSettings):
-    """Settings by environment variable ``ML_BACKEND_<NAME>``; the first two without the prefix.
+    """Settings by environment variable, or line of ``.env``, ``ML_BACKEND_<NAME>``; the first two without the prefix.
 
     Only these name Label Studio and its key: what ``/setup`` carries is ignored, since anybody could post it.
     """
 
-    model_config = SettingsConfigDict(env_prefix="ML_BACKEND_", extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="ML_BACKEND_", env_file=".env", extra="ignore", populate_by_name=True
+    )
 
     label_studio_url: str = Field("", validation_alias="LABEL_STUDIO_URL")
     label_studio_api_key: SecretStr = Field(SecretStr(""), validation_alias="LABEL_STUDIO_API_KEY")

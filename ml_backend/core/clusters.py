@@ -1,8 +1,6 @@
 """k-means over a project's embeddings: several clusterings, each with more clusters than labels.
 
 One k-means cuts through classes at arbitrary places; the average over a few that start differently does not.
-On 200 handwritten digits with half of them annotated and random ResNet-18 weights, the label of the cluster is
-right for about 58 % of the other images with one clustering and for about 70 % with eight.
 """
 
 import math
