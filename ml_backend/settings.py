@@ -14,7 +14,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Settings(BaseSettings):
-    """Settings by environment variable, or line of ``.env``, ``ML_BACKEND_<NAME>``; the first two without the prefix.
+    """Settings by environment variable or line of ``.env``: ``ML_BACKEND_<NAME>``, the first two without prefix.
 
     Only these name Label Studio and its key: what ``/setup`` carries is ignored, since anybody could post it.
     """
