@@ -80,10 +80,13 @@ def start(folder: Path, port: int | None = None) -> LabelStudio:
     ServerError
         Where it does not answer in time; the message holds the end of its log.
     """
-    template = prepare_template()
-    shutil.copytree(template / "base", folder)
-    account = Account(**json.loads((template / "account.json").read_text(encoding="utf-8")))
-    return _launch(folder, account, port=port, seconds=START_SECONDS)
+    shutil.copytree(prepare_template() / "base", folder)
+    return _launch(folder, administrator(), port=port, seconds=START_SECONDS)
+
+
+def administrator() -> Account:
+    """The account that every Label Studio started here has, known before one runs."""
+    return Account(**json.loads((prepare_template() / "account.json").read_text(encoding="utf-8")))
 
 
 def prepare_template(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from environments import ours
@@ -16,7 +16,6 @@ from demonstration.errors import DemoError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from label_studio_server import LabelStudio
 
 QUIET_SECONDS = 3
 """Seconds without an annotation after which the backend trains."""
@@ -32,13 +31,14 @@ class Suite:
 
     Attributes
     ----------
-    studio
-        The Label Studio that they work for.
+    url, token
+        The Label Studio that they work for, and its administrator's token.
     folder
         Where they keep what they make.
     """
 
-    studio: LabelStudio
+    url: str
+    token: str = field(repr=False)
     folder: Path
 
     @staticmethod
@@ -82,8 +82,8 @@ class Suite:
     def _environment(self) -> dict[str, str]:
         outside = {key: value for key, value in os.environ.items() if not key.startswith(OTHERS)}
         return outside | {
-            "LABEL_STUDIO_URL": self.studio.url,
-            "LABEL_STUDIO_API_KEY": self.studio.account.token,
+            "LABEL_STUDIO_URL": self.url,
+            "LABEL_STUDIO_API_KEY": self.token,
             "TMPDIR": str(self.folder),
             "NO_PROXY": "127.0.0.1,localhost",
         }

@@ -42,13 +42,14 @@ def tell(options: argparse.Namespace, steps: Steps, running: contextlib.ExitStac
     crowd = annotators.CROWD
     answers = annotators.simulate(images, crowd, without_votes=WITHOUT_VOTES, seed=SEED)
 
-    with steps.step("Label Studio starts"):
-        label_studio = label_studio_server.start(folder / "label-studio", port)
-        running.callback(label_studio.stop)
-        suite = Suite(label_studio, folder)
+    account = label_studio_server.administrator()
+    suite = Suite(f"http://127.0.0.1:{port}", account.token, folder)
+    with steps.step("Label Studio starts, and the ML backend beside it"):
         backend = suite.start_backend(backend_port, options.weights)
         running.callback(backend.stop)
-        admin = running.enter_context(Studio(label_studio.url, label_studio.account.token))
+        label_studio = label_studio_server.start(folder / "label-studio", port)
+        running.callback(label_studio.stop)
+        admin = running.enter_context(Studio(label_studio.url, account.token))
     with steps.step(
         f"a project gets {len(images)} images, {sum(one.is_wrong for one in images)} of them wrongly labelled"
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from demonstration.folders import IN_USE
 from servers import free_port, is_free
 
 if TYPE_CHECKING:
@@ -97,7 +99,19 @@ def nothing_is_left(run: Run) -> None:
     """Fail where a process, a port or a folder of the run is left."""
     assert run.left_over() == []
     assert [port for port in run.ports if not is_free(port)] == []
-    assert not (ROOT / ".demo").exists()
+    assert [folder for folder in (ROOT / ".demo").glob("run-*") if not is_in_use(folder)] == []
+
+
+def is_in_use(folder: Path) -> bool:
+    """Whether a demo works in a folder: somebody may run one while the tests run."""
+    try:
+        with (folder / IN_USE).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return folder.exists()
+    except BlockingIOError:
+        return True
+    return False
 
 
 @pytest.mark.server
