@@ -1,0 +1,105 @@
+"""The README and the docs stay true: their commands, variables, links and examples exist."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+
+import consensus.cli
+import ml_backend.cli
+from consensus.settings import Settings as ConsensusSettings
+from consensus.settings import project_config
+from ml_backend.settings import Settings as BackendSettings
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PROGRAMS = {
+    "consensus": typer.main.get_command(consensus.cli.app),
+    "ml-backend": typer.main.get_command(ml_backend.cli.cli),
+}
+
+
+def commands() -> list[str]:
+    """Our commands in the pages: indented lines, and text between backticks."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for line in re.findall(r"^ {4}(\S.*)$", text, re.MULTILINE) + re.findall(r"`([^`\n]+)`", text):
+            command = re.sub(r"^(\S+ ){5}(?=consensus )", "", line.split("  #")[0].strip())
+            if re.match(r"(consensus|ml-backend) [a-z]|python3 scripts/", command):
+                found.append(command)
+    return sorted(set(found))
+
+
+@pytest.mark.parametrize("command", commands())
+def test_commands_exist(command: str) -> None:
+    """Scripts are there; sub-commands and their options are known to the command line."""
+    program, *words = shlex.split(command)
+    if program == "python3":
+        assert (ROOT / words[0]).is_file()
+        return
+    known = PROGRAMS[program].commands[words[0]]  # type: ignore[attr-defined]
+    options = {name for parameter in known.params for name in parameter.opts} | {"--help"}
+    assert {word.split("=")[0] for word in words[1:] if word.startswith("--")} <= options
+
+
+def test_pages_hold_the_commands_that_matter() -> None:
+    """The search for commands finds them."""
+    assert {"python3 scripts/demo.py", "python3 scripts/test.py"} <= set(commands())
+    assert any(command.startswith("consensus run --project") for command in commands())
+    assert any(command.startswith("ml-backend train --project") for command in commands())
+
+
+def environment_names() -> set[str]:
+    """Variables that the settings read, and those of compose in .env.example."""
+    ours = {name.upper() for name in ConsensusSettings.model_fields}
+    backend = {
+        str(field.validation_alias or f"ML_BACKEND_{name}").upper()
+        for name, field in BackendSettings.model_fields.items()
+    }
+    return ours | backend | set(example())
+
+
+def example() -> dict[str, str]:
+    """The variables of .env.example."""
+    lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))  # type: ignore[misc]
+
+
+def test_variables_exist() -> None:
+    """A variable of ours that a page names is one that is read."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    named = set(re.findall(r"\b(?:CONSENSUS|ML_BACKEND)_[A-Z_]+\b|\bLABEL_STUDIO_(?:URL|API_KEY)\b", text))
+    assert "LABEL_STUDIO_API_KEY" in named
+    assert named <= environment_names()
+
+
+def test_compose_reads_what_the_example_explains() -> None:
+    """Every variable of the compose file is in .env.example; no secret has a value there or a default."""
+    compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    read = set(re.findall(r"\$\{([A-Z_]+)", compose))
+    assert {"POSTGRES_PASSWORD", "LABEL_STUDIO_API_KEY"} <= read
+    assert read <= set(example())
+    secret = {name for name in example() if re.search(r"PASSWORD|KEY|TOKEN", name)}
+    assert {example()[name] for name in secret} == {""}
+    assert not re.search(r"\$\{[A-Z_]*(?:PASSWORD|KEY|TOKEN)[A-Z_]*:-", compose)
+
+
+def test_links_lead_somewhere() -> None:
+    """A link to a file of the repository has a file at its end."""
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+            assert target.startswith("https://") or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_settings_file_of_the_docs_is_understood(tmp_path: Path) -> None:
+    """The example of docs/settings.md holds for a project, and what it says of project 7 replaces it there."""
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    path = tmp_path / "consensus.toml"
+    path.write_text(re.findall(r"```toml\n(.*?)```", text, re.DOTALL)[0], encoding="utf-8")
+    everywhere, seventh = project_config(path, 1), project_config(path, 7)
+    assert (everywhere.policy, seventh.policy) == ("default", "label-ai")
+    assert everywhere.controls["check"].yes == "Looks right"
+    assert everywhere.lines("default").fewest_votes == 3
