@@ -6,7 +6,7 @@ import sys
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import structlog
 import typer
@@ -16,12 +16,14 @@ from consensus.core.policies import PolicyName
 from consensus.core.reports import NAMES, ReportName
 from consensus.core.scoring import score as score_votes
 from consensus.errors import ConfigError, ConsensusError
-from consensus.label_studio import Studio
-from consensus.pipeline import run as run_project
 from consensus.schedule import run_by_cron, trigger_of
 from consensus.settings import project_config, settings
-from consensus.store import Store
 from consensus.votes_files import annotators_table, read_ballot, result_table, write
+
+if TYPE_CHECKING:
+    from consensus.label_studio import Studio
+    from consensus.pipeline import Outcome
+    from consensus.store import Store
 
 LOG = structlog.get_logger()
 LEFT_OUT = 3
@@ -166,7 +168,7 @@ def _run_all(config: Path | None) -> None:
         LOG.error("no project run", reason=str(error))
 
 
-def _run_each(studio: Studio, store: Store, config: Path | None) -> None:
+def _run_each(studio: "Studio", store: "Store", config: Path | None) -> None:
     wanted = _parse_projects()
     numbers = wanted or studio.project_numbers()
     for number in numbers:
@@ -197,11 +199,25 @@ def _parse_projects() -> list[int]:
         raise ConfigError(f"CONSENSUS_PROJECTS is {text!r}; use ids with commas, as in 1,2,7") from None
 
 
-def _studio() -> Studio:
+# What only a Label Studio or a database needs is imported at its first use: it takes longer than to score a file.
+
+
+def run_project(*arguments: Any, **options: Any) -> "Outcome":  # noqa: ANN401  # as the pipeline takes them
+    """Run the pipeline."""
+    from consensus.pipeline import run as run_pipeline  # noqa: PLC0415
+
+    return run_pipeline(*arguments, **options)
+
+
+def _studio() -> "Studio":
+    from consensus.label_studio import Studio  # noqa: PLC0415
+
     return Studio(settings().label_studio_url, settings().label_studio_api_key.get_secret_value())
 
 
-def _store() -> Store:
+def _store() -> "Store":
+    from consensus.store import Store  # noqa: PLC0415
+
     return Store(settings().consensus_database_url.get_secret_value())
 
 

@@ -6,15 +6,18 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from consensus.pipeline import Outcome, Watcher
-from consensus.store import Row
+from consensus.watcher import Watcher
+
+if TYPE_CHECKING:
+    from consensus.pipeline import Outcome
+    from consensus.store import Row
 
 Format = Literal["table", "csv", "json"]
 OUT = Console()
@@ -36,7 +39,7 @@ def watching(*, quiet: bool = False) -> Iterator[Watcher]:
         yield Watcher(tell)
 
 
-def outcome_facts(outcome: Outcome) -> dict[str, Any]:
+def outcome_facts(outcome: "Outcome") -> dict[str, Any]:
     """Lay a run's outcome out for machines."""
     changes = outcome.changes
     return {
@@ -59,7 +62,7 @@ def outcome_facts(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def show_outcome(outcome: Outcome) -> None:
+def show_outcome(outcome: "Outcome") -> None:
     """Print a run's outcome for a person."""
     OUT.print(f"[bold]{escape(outcome.project.title)}[/bold] (project {outcome.project.id})")
     for control in outcome.controls:
@@ -79,7 +82,7 @@ def show_outcome(outcome: Outcome) -> None:
     OUT.print(_sent(outcome), highlight=False)
 
 
-def _sent(outcome: Outcome) -> str:
+def _sent(outcome: "Outcome") -> str:
     changes = outcome.changes
     if changes.empty and not outcome.tabs:
         return "Label Studio is up to date: nothing to send."
@@ -94,7 +97,7 @@ def _sent(outcome: Outcome) -> str:
     return f"{done} {', '.join(parts)}."
 
 
-def show_rows(rows: Sequence[Row], title: str | None = None) -> None:
+def show_rows(rows: "Sequence[Row]", title: str | None = None) -> None:
     """Print rows as a table."""
     table = Table(title=title, title_justify="left")
     for name, value in (rows[0] if rows else {"(none)": ""}).items():
@@ -111,7 +114,7 @@ def _text(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else escape(str(value))
 
 
-def print_rows(rows: Sequence[Row], columns: Sequence[str], form: Format) -> None:
+def print_rows(rows: "Sequence[Row]", columns: Sequence[str], form: Format) -> None:
     """Print rows as a table for a person, or as CSV or JSON for a program."""
     if form == "json":
         print(json.dumps([{name: row[name] for name in columns} for row in rows], ensure_ascii=False))  # noqa: T201

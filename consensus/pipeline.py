@@ -17,21 +17,11 @@ from consensus.errors import ConfigError
 from consensus.label_studio import Project, Pulled, Studio
 from consensus.settings import ProjectConfig
 from consensus.store import Row, Store
+from consensus.watcher import SILENT, Watcher
 
 SPOKEN = {int(YES): "yes", int(NO): "no", 0: "unsure"}
 VERDICTS = {"AllConfirmed": "yes", "Discovered": "yes", "MisClassified": "no", "Controversial": "unsure"}
 """What a report says on a verification control."""
-
-
-@dataclass(frozen=True)
-class Watcher:
-    """Where a run tells how far it is: the name of the step, how much is done, how much there is."""
-
-    tell: Callable[[str, int, int], None] = lambda _step, _done, _all: None
-
-    def of(self, step: str, total: int) -> Callable[[int], None]:
-        """Return a function that tells how much of one step is done."""
-        return lambda done: self.tell(step, done, total)
 
 
 @dataclass(frozen=True)
@@ -80,7 +70,7 @@ def run(
     now: Callable[[], datetime],
     policy: str | None = None,
     dry_run: bool = False,
-    watcher: Watcher = Watcher(),
+    watcher: Watcher = SILENT,
 ) -> Outcome:
     """Run consensus on a project.
 

@@ -11,9 +11,10 @@ from consensus.core.controls import ChoicesTag
 from consensus.core.writeback import Difference, Entry, Written
 from consensus.errors import ConfigError, StoreError, VotesError
 from consensus.label_studio import Project, Pulled, Studio
-from consensus.pipeline import Outcome, Watcher, run
+from consensus.pipeline import Outcome, run
 from consensus.settings import ControlSection, ProjectConfig
 from consensus.store import Row, Store
+from consensus.watcher import Watcher
 
 KIND = ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog", "owl"))
 CHECK = ChoicesTag("check", "image", multiple=False, labels=("Yes", "No"))
