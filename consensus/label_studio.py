@@ -29,6 +29,7 @@ FIELDS = (
 HIDDEN = (
     "inner_id", "completed_at", "cancelled_annotations", "total_predictions", "annotations_ids", "file_upload",
     "storage_filename", "created_at", "updated_at", "updated_by", "avg_lead_time", "draft_exists",
+    "annotations_results", "predictions_results",
 )  # fmt: skip
 """Columns that a tab made here does not show; Label Studio would show all of them."""
 HIDDEN_IN_REPORTS = ("predictions_score", "predictions_model_versions")
@@ -232,8 +233,7 @@ class Studio:
         if dry_run:
             return missing
         if not views:
-            long_texts = ("annotations_results", "predictions_results")
-            self._make_tab(project, {"title": "Default", **_hiding(HIDDEN + long_texts)})
+            self._make_tab(project, {"title": "Default", **_hiding(HIDDEN)})
         for report in missing:
             content = {
                 "title": report,
