@@ -15,6 +15,28 @@ if TYPE_CHECKING:
     from demonstration.scores import GivenLabels, ReportCount
 
 
+def check_project(
+    held: Held, submitted: int, stream: Sequence[Prediction], by_score: Sequence[float | None]
+) -> None:
+    """Annotations, suggestions, the label stream and the score column are as they should be.
+
+    Parameters
+    ----------
+    held
+        What Label Studio holds.
+    submitted
+        Number of annotations that were submitted.
+    stream
+        What an annotator sees beside the next task.
+    by_score
+        The score column of the tab that sorts by it.
+    """
+    check_submitted(held, submitted)
+    check_suggestions(held)
+    check_stream(stream, held)
+    check_sorted(by_score)
+
+
 def check_submitted(held: Held, expected: int) -> None:
     """Every answer has become an annotation."""
     found = sum(len(task.annotations) for task in held.tasks)

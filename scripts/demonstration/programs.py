@@ -55,7 +55,7 @@ class Suite:
             "ML_BACKEND_WEIGHTS": weights,
             "ML_BACKEND_PUBLIC_URL": self.backend_url(port),
             "ML_BACKEND_QUIET_S": str(QUIET_SECONDS),
-            # One training of all annotations, however long a slow machine takes to submit them.
+            # One training of all annotations, however long a busy machine takes to submit them.
             "ML_BACKEND_MAX_WAIT_S": "3600",
             "ML_BACKEND_TRAINING_TORCH_THREADS": str(os.cpu_count() or 1),
         }

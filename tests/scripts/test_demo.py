@@ -125,7 +125,7 @@ def test_once_shows_the_result_and_leaves_nothing(demo: Run) -> None:
     assert accused <= 2
     for report in ("AllConfirmed", "MisClassified", "Discovered", "NoVotes"):
         assert demo.number(rf"│ {report} +│[^│]+│ +(\d+) │") > 0
-    assert demo.number(r"learned from +│ +(\d+) │") == 110
+    assert demo.number(r"learned from +│ +(\d+) │") == 90
     assert demo.number(r"nobody annotated +│ +\d+ │ +(\d+) │") == 10
     trust = re.findall(r"│ annotator\d@example\.com +│ +\d+ │ +\d+ │ +([\d.]+) │ +([\d.]+) │", demo.output)
     assert len(trust) == 6
