@@ -18,7 +18,7 @@ from consensus.core.scoring import score as score_votes
 from consensus.errors import ConfigError, ConsensusError
 from consensus.schedule import run_by_cron, trigger_of
 from consensus.settings import project_config, settings
-from consensus.votes_files import annotators_table, read_ballot, result_table, write
+from consensus.votes_files import annotators_table, check_outputs, read_ballot, result_table, write
 
 if TYPE_CHECKING:
     from consensus.label_studio import Studio
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from consensus.store import Store
 
 LOG = structlog.get_logger()
+PING_SECONDS = 10.0
 LEFT_OUT = 3
 """Exit status of a run that did its work but had to leave tasks out."""
 REPORT_COLUMNS = ("task", "control", "label", "given", "yes", "no", "unsure", "confidence", "posterior")
@@ -56,13 +57,14 @@ def run(
 ) -> None:
     """Pull a project's annotations, compute, store, and write the five reports back into Label Studio.
 
-    Reads LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY and CONSENSUS_DATABASE_URL. Sends only what changed.
+    Reads LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY and CONSENSUS_DATABASE_URL. Sends what changed; a report of which
+    most changed is written anew. A score that moved by less than 0.005 stays.
     Exits with 3 where tasks had to be left out, with 1 where nothing could be done.
     """
     with closing(_studio()) as studio, output.watching(quiet=as_json) as watcher:
         outcome = run_project(
             studio,
-            _store(),
+            None if dry_run else _store(),
             project_config(config or settings().consensus_config, project),
             project,
             now=_now,
@@ -100,7 +102,10 @@ def score(
     given: Annotated[
         Path | None, typer.Option("--given", help="task,label and optionally given (1 or 0).")
     ] = None,
-    trust: Annotated[Path | None, typer.Option("--trust", help="annotator,trust: trust set by hand.")] = None,
+    trust: Annotated[
+        Path | None,
+        typer.Option("--trust", help="annotator,trust: set by hand, from 0 to 1; larger for label-ai."),
+    ] = None,
     policy: Annotated[PolicyName, typer.Option("--policy", help="How votes become a confidence.")] = "default",
     annotators: Annotated[
         Path | None, typer.Option("--annotators", help="Where annotator,votes,trust goes.")
@@ -116,6 +121,7 @@ def score(
     classification that has a vote or is listed in --given:
     task,label,given,yes,no,unsure,confidence,posterior,report. Of repeated votes the last one counts.
     """
+    check_outputs((votes, given, trust), (out, annotators))
     ballot = read_ballot(votes, given, trust, choice)
     scored = score_votes(ballot.votes, ballot.listed, ballot.gold, ballot.fixed_trust, policy)
     write(result_table(ballot.votes, scored), out)
@@ -154,10 +160,21 @@ def schedule(
 @app.command()
 def ping() -> None:
     """Say whether Label Studio and the database answer; exit with 1 where one does not."""
-    _store()
-    typer.echo("database: answers")
-    _studio().project_numbers()
-    typer.echo("Label Studio: answers")
+    faults = []
+    for name, ask in (("database", _store), ("Label Studio", _ask_label_studio)):
+        try:
+            ask()
+        except ConsensusError as error:
+            faults.append(str(error))
+        else:
+            typer.echo(f"{name}: answers")
+    if faults:
+        raise ConfigError("; ".join(faults))
+
+
+def _ask_label_studio() -> None:
+    with closing(_studio(PING_SECONDS)) as studio:
+        studio.accounts()
 
 
 def _run_all(config: Path | None) -> None:
@@ -179,9 +196,13 @@ def _run_each(studio: "Studio", store: "Store", config: Path | None) -> None:
         except ConsensusError as error:
             LOG.error("project failed", project=number, reason=str(error))
         except Exception as error:  # noqa: BLE001  # the next project must run whatever this one did
-            LOG.error("project failed", project=number, reason=f"unexpected {type(error).__name__}")
+            LOG.error(
+                "project failed", project=number, reason=f"unexpected {type(error).__name__}", place=_place(error)
+            )
         else:
             facts = output.outcome_facts(outcome)
+            for control in outcome.controls:
+                LOG.info("control", project=number, about=control.about)
             LOG.info(
                 "project done", project=number, votes=outcome.votes, **outcome.reports, writes=facts["writes"]
             )
@@ -189,6 +210,14 @@ def _run_each(studio: "Studio", store: "Store", config: Path | None) -> None:
                 LOG.warning("task left out", project=number, task=problem.task, reason=problem.what)
             for line in outcome.unused:
                 LOG.warning("setting without effect", project=number, reason=line)
+
+
+def _place(error: Exception) -> str:
+    """Where an error was raised; its text could hold what a log must not."""
+    where = error.__traceback__
+    while where and where.tb_next:
+        where = where.tb_next
+    return f"{where.tb_frame.f_code.co_name}:{where.tb_lineno}" if where else "?"
 
 
 def _parse_projects() -> list[int]:
@@ -209,10 +238,10 @@ def run_project(*arguments: Any, **options: Any) -> "Outcome":  # noqa: ANN401  
     return run_pipeline(*arguments, **options)
 
 
-def _studio() -> "Studio":
+def _studio(timeout: float | None = None) -> "Studio":
     from consensus.label_studio import Studio  # noqa: PLC0415
 
-    return Studio(settings().label_studio_url, settings().label_studio_api_key.get_secret_value())
+    return Studio(settings().label_studio_url, settings().label_studio_api_key.get_secret_value(), timeout=timeout)
 
 
 def _store() -> "Store":

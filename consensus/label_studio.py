@@ -20,6 +20,9 @@ from consensus.errors import LabelStudioError
 PAGE = 500
 TIMEOUT_SECONDS = 120.0
 CLEARING_SECONDS = 1800
+READINGS = 3
+"""While tasks are deleted, others slip to pages that were read already; then all are read again, so often at most.
+What still slips is the next run's difference."""
 FIELDS = (
     "id,data,annotations,predictions,result,completed_by,was_cancelled,ground_truth,updated_at,lead_time,"
     "parent_prediction,model_version,score"
@@ -83,6 +86,8 @@ class Studio:
         Address, and a legacy token or a personal access token.
     client : LabelStudio, optional
         In place of one made from the two.
+    timeout : float, optional
+        Seconds that an answer may take.
 
     Raises
     ------
@@ -90,12 +95,18 @@ class Studio:
         From every method, where Label Studio cannot be reached, refuses or fails.
     """
 
-    def __init__(self, url: str, api_key: str, client: LabelStudio | None = None) -> None:
+    def __init__(
+        self, url: str, api_key: str, client: LabelStudio | None = None, timeout: float | None = None
+    ) -> None:
         if not client and not (url and api_key):
             missing = "LABEL_STUDIO_API_KEY" if url else "LABEL_STUDIO_URL"
             raise LabelStudioError(
                 f"{missing} is not set; set it in the environment or in .env "
                 "(the token is in Label Studio under Account & Settings)"
+            )
+        if "@" in url:
+            raise LabelStudioError(
+                "LABEL_STUDIO_URL holds a password; the token in LABEL_STUDIO_API_KEY is enough"
             )
         self.url = url.strip().rstrip("/")
         try:
@@ -107,9 +118,10 @@ class Studio:
             ) from None
         except httpx.InvalidURL as error:
             raise LabelStudioError(f"LABEL_STUDIO_URL is {self.url!r}, which is no address: {error}") from None
-        self._connections = httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=True)
+        limit = timeout or TIMEOUT_SECONDS
+        self._connections = httpx.Client(timeout=limit, follow_redirects=True)
         self._client = client or LabelStudio(
-            base_url=self.url, api_key=api_key.strip(), timeout=TIMEOUT_SECONDS, httpx_client=self._connections
+            base_url=self.url, api_key=api_key.strip(), timeout=limit, httpx_client=self._connections
         )
 
     def close(self) -> None:
@@ -148,11 +160,19 @@ class Studio:
         progress : callable
             Told the number of tasks read so far.
         """
+        for _ in range(READINGS):
+            before = self.project(project).n_tasks
+            pulled = self._pull_once(project, accounts, progress)
+            if len(pulled.tasks) >= before <= self.project(project).n_tasks:
+                break
+        return pulled
+
+    def _pull_once(self, project: int, accounts: Mapping[int, str], progress: Progress) -> Pulled:
         pulled, read = Pulled([], []), set[int]()
         with self._talking(f"the tasks of project {project}"):
             pager = self._client.tasks.list(project=project, fields="all", include=FIELDS, page_size=PAGE)
             for count, task in enumerate(pager, start=1):
-                if task.id in read:  # a task that was deleted meanwhile moves the others between the pages
+                if task.id in read:  # tasks that come or go meanwhile move the others between the pages
                     continue
                 read.add(int(task.id or 0))
                 annotations = [_annotation(one, accounts) for one in task.annotations or []]
@@ -170,7 +190,9 @@ class Studio:
     def write(
         self, project: int, changes: Difference, to_name: Mapping[str, str], progress: Progress = lambda _: None
     ) -> None:
-        """Send a difference: what is new first, what is old after, so that an interruption loses nothing.
+        """Send a difference: empty the reports that are written anew, add what is new, then take away what is old.
+
+        Whatever is missing after an interruption is the next run's difference.
 
         Parameters
         ----------
@@ -183,10 +205,12 @@ class Studio:
         """
         sent = 0
         shown = self.project(project).model_version if changes.clear else ""
-        for version in changes.clear:
-            self._clear(project, version)
-        if changes.clear:
-            self.show(project, shown)
+        try:
+            for version in changes.clear:
+                self._clear(project, version)
+        finally:
+            if changes.clear:
+                self.show(project, shown)
         for start in range(0, len(changes.create), PAGE):
             entries = changes.create[start : start + PAGE]
             self._create(project, entries, to_name)
@@ -366,7 +390,6 @@ def _region(entry: Entry, to_name: Mapping[str, str]) -> dict[str, Any]:
         "from_name": entry.control,
         "to_name": to_name[entry.control],
         "type": "choices",
-        "score": entry.score,
         "value": {"choices": [entry.choice]},
     }
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from consensus.store import Row
 
 Format = Literal["table", "csv", "json"]
-OUT = Console()
+PIPED_WIDTH = 200
+"""Columns of a table that goes into a pipe or a file, where nothing says how wide it may be."""
+OUT = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
 ERR = Console(stderr=True)
 PROBLEMS_SHOWN = 10
 
@@ -33,8 +36,9 @@ def watching(*, quiet: bool = False) -> Iterator[Watcher]:
         bars: dict[str, TaskID] = {}
 
         def tell(step: str, done: int, total: int) -> None:
-            bar = bars.setdefault(step, progress.add_task(step, total=total) if step not in bars else TaskID(0))
-            progress.update(bar, completed=done, total=max(total, done))
+            if step not in bars:
+                bars[step] = progress.add_task(step, total=total)
+            progress.update(bars[step], completed=done, total=max(total, done))
 
         yield Watcher(tell)
 
@@ -122,7 +126,9 @@ def print_rows(rows: "Sequence[Row]", columns: Sequence[str], form: Format) -> N
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(
+            {name: int(value) if isinstance(value, bool) else value for name, value in row.items()} for row in rows
+        )
         print(text.getvalue(), end="")  # noqa: T201
     else:
         show_rows([{name: row[name] for name in columns} for row in rows])

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -9,17 +10,17 @@ import numpy as np
 
 from consensus.core.annotations import Collected, Problem, Task, collect
 from consensus.core.controls import Control, ControlSettings, resolve
+from consensus.core.policies import PolicyName
 from consensus.core.reports import NAMES
 from consensus.core.scoring import Scored, score
-from consensus.core.votes import NO, NO_LABEL, YES
 from consensus.core.writeback import Difference, Entry, difference
 from consensus.errors import ConfigError
-from consensus.label_studio import Project, Pulled, Studio
+from consensus.label_studio import Project, Studio
+from consensus.rows import annotator_rows, classification_rows, vote_rows
 from consensus.settings import ProjectConfig
 from consensus.store import Row, Store
 from consensus.watcher import SILENT, Watcher
 
-SPOKEN = {int(YES): "yes", int(NO): "no", 0: "unsure"}
 VERDICTS = {"AllConfirmed": "yes", "Discovered": "yes", "MisClassified": "no", "Controversial": "unsure"}
 """What a report says on a verification control."""
 
@@ -40,7 +41,7 @@ class Outcome:
     problems : list of Problem
         What was left out, and why.
     unused : list of str
-        Accounts that the settings name but that had nothing to say here, one line each.
+        What the settings name but this project does not have, one line each.
     changes : Difference
         What was sent, or, in a dry run, would be.
     tabs : list of str
@@ -63,25 +64,25 @@ class Outcome:
 
 def run(
     studio: Studio,
-    store: Store,
+    store: Store | None,
     config: ProjectConfig,
     project: int,
     *,
     now: Callable[[], datetime],
-    policy: str | None = None,
+    policy: PolicyName | None = None,
     dry_run: bool = False,
     watcher: Watcher = SILENT,
 ) -> Outcome:
     """Run consensus on a project.
 
-    A dry run reads and computes; it stores and sends nothing.
+    A dry run, and a run without a store, reads and computes; it stores and sends nothing.
 
     Raises
     ------
     ConsensusError
         Where Label Studio, the store or the settings cannot be used, or no control of the project can.
     """
-    with store.lock(project):
+    with store.lock(project) if store else nullcontext():
         started = now()
         found = studio.project(project)
         accounts = studio.accounts()
@@ -94,9 +95,10 @@ def run(
         scored = [score(one.votes, one.listed, one.gold, _hand(one, trust), name, lines) for one in collected]
         pairs = list(zip(collected, scored, strict=True))
         changes = difference([entry for pair in pairs for entry in entries(*pair)], pulled.written)
-        unused = _unused(config, accounts, collected)
+        unused = _unused(found, config, accounts, collected)
+        dry_run = dry_run or store is None
         outcome = _outcome(found, pairs, unused, changes, studio.make_tabs(project, dry_run=True), dry_run=dry_run)
-        if dry_run:
+        if dry_run or store is None:
             return outcome
         shown = found.model_version or _forgotten(store.last_run(project))
         facts = {
@@ -109,7 +111,7 @@ def run(
             "votes": outcome.votes,
             "problems": len(outcome.problems),
         }
-        number = store.save(facts, _classification_rows(pairs), _vote_rows(pairs, pulled), outcome.annotators)
+        number = store.save(facts, classification_rows(pairs), vote_rows(pairs, pulled.tasks), outcome.annotators)
         if not found.model_version:
             studio.show(project, shown)
         to_name = {control.tag.name: control.tag.to_name for control in controls}
@@ -127,10 +129,10 @@ def resolve_controls(project: Project, config: ProjectConfig, tasks: Sequence[Ta
     Raises
     ------
     ConfigError
-        Where the settings name a control that is not there, or there is no control to count.
+        Where the settings name a control for this project that is not there, or there is no control to count.
     """
     names = [tag.name for tag in project.tags]
-    for name in config.controls:
+    for name in sorted(config.special_controls):
         if name not in names:
             raise ConfigError(
                 f"the settings name control {name!r}, but project {project.id} has "
@@ -168,12 +170,17 @@ def _account(name: str, accounts: Mapping[int, str]) -> str:
     return next((email for email in accounts.values() if email.casefold() == name.casefold()), name)
 
 
-def _unused(config: ProjectConfig, accounts: Mapping[int, str], collected: Sequence[Collected]) -> list[str]:
-    """Say which accounts of the settings are not there: a name may be misspelt."""
+def _unused(
+    project: Project, config: ProjectConfig, accounts: Mapping[int, str], collected: Sequence[Collected]
+) -> list[str]:
+    """Say which accounts and controls of the settings are not there: a name may be misspelt."""
+    names = {tag.name for tag in project.tags}
     known, voted = set(accounts.values()), {name for one in collected for name in one.votes.annotator_names}
     machines = [name for name in config.machines if not name.isdecimal() and _account(name, accounts) not in known]
-    return [f"machine {name!r} has no account" for name in machines] + [
-        f"trust of {name!r}, who has no vote" for name in config.trust if _account(name, accounts) not in voted
+    return [
+        *(f"control {name!r}, which this project does not have" for name in config.controls if name not in names),
+        *(f"machine {name!r}, who has no account" for name in machines),
+        *(f"trust of {name!r}, who has no vote" for name in config.trust if _account(name, accounts) not in voted),
     ]
 
 
@@ -204,61 +211,10 @@ def _outcome(
         reports={name: reports[name] for name in NAMES},
         classifications=sum(len(scored.classifications) for _, scored in pairs),
         votes=sum(len(collected.votes) for collected, _ in pairs),
-        annotators=[row for pair in pairs for row in _annotator_rows(*pair)],
+        annotators=[row for pair in pairs for row in annotator_rows(*pair)],
         problems=list(problems),
         unused=unused,
         changes=changes,
         tabs=tabs,
         dry_run=dry_run,
     )
-
-
-def _annotator_rows(collected: Collected, scored: Scored) -> Iterator[Row]:
-    for position, name in enumerate(collected.votes.annotator_names):
-        yield {
-            "control": collected.control.tag.name,
-            "annotator": str(name),
-            "votes": int(scored.votes_by_annotator[position]),
-            "trust": float(scored.trust[position]),
-        }
-
-
-def _classification_rows(pairs: Sequence[tuple[Collected, Scored]]) -> list[Row]:
-    return [
-        {
-            "control": collected.control.tag.name,
-            "task": int(collected.votes.task_names[rows.task[row]]),
-            "label": str(collected.votes.label_names[rows.label[row]]),
-            "given": bool(rows.given[row]),
-            "yes": int(scored.counts.yes[row]),
-            "no": int(scored.counts.no[row]),
-            "unsure": int(scored.counts.unsure[row]),
-            "confidence": float(scored.confidence[row]),
-            "posterior": float(scored.posterior[row]),
-            "report": str(scored.report[row]),
-        }
-        for collected, scored in pairs
-        for rows in [scored.classifications]
-        for row in range(len(rows))
-    ]
-
-
-def _vote_rows(pairs: Sequence[tuple[Collected, Scored]], pulled: Pulled) -> list[Row]:
-    annotations = {one.id: one for task in pulled.tasks for one in task.annotations}
-    return [
-        {
-            "control": collected.control.tag.name,
-            "task": int(votes.task_names[votes.task[row]]),
-            "annotator": str(votes.annotator_names[votes.annotator[row]]),
-            "label": "" if votes.label[row] == NO_LABEL else str(votes.label_names[votes.label[row]]),
-            "vote": SPOKEN[int(votes.vote[row])],
-            "annotation": annotation.id,
-            "voted_at": annotation.updated_at,
-            "lead_time": annotation.lead_time,
-            "from_prediction": annotation.from_prediction,
-        }
-        for collected, _ in pairs
-        for votes in [collected.votes]
-        for row in range(len(votes))
-        for annotation in [annotations[int(collected.annotations[row])]]
-    ]

@@ -1,11 +1,12 @@
 """Settings from the environment and `.env`, and what the settings file says of a project."""
 
 import tomllib
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from consensus.core.controls import ControlSettings
@@ -47,6 +48,13 @@ def settings() -> Settings:
 HandSetTrust = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+LINES: dict[PolicyName, tuple[str, ...]] = {
+    "default": ("confirm", "reject", "controversial_votes", "fewest_votes"),
+    "label-ai": ("confirm", "reject", "controversial_votes", "controversial_low", "controversial_high"),
+}
+"""The thresholds that each policy reads."""
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -74,7 +82,7 @@ class ProjectConfig(_Strict):
     policy
         A key of `consensus.core.policies.POLICIES`.
     thresholds
-        Lines that replace the policy's own, by name.
+        Lines that replace a policy's own, by the name of the policy and of the line.
     machines
         E-mail addresses or ids of accounts that never vote.
     trust
@@ -84,27 +92,31 @@ class ProjectConfig(_Strict):
     """
 
     policy: PolicyName = "default"
-    thresholds: dict[str, float] = {}
+    thresholds: dict[PolicyName, dict[str, float]] = {}
     machines: list[Annotated[str, BeforeValidator(str)]] = []
     trust: dict[str, HandSetTrust] = {}
     controls: dict[str, ControlSection] = {}
+    _special: frozenset[str] = PrivateAttr(default=frozenset())
 
-    def lines(self, policy: str) -> Thresholds:
+    @property
+    def special_controls(self) -> frozenset[str]:
+        """Controls that the file names for this project alone; others may belong to other projects."""
+        return self._special
+
+    def lines(self, policy: PolicyName) -> Thresholds:
         """Thresholds of a policy with those of the file in their place.
 
         Raises
         ------
         ConfigError
-            Where the policy or a threshold is unknown, or lines cross.
+            Where a threshold is unknown, or lines cross.
         """
-        if policy not in POLICIES:
-            raise ConfigError(f"policy {policy!r} is unknown; use one of {', '.join(POLICIES)}")
-        own = POLICIES[policy].thresholds
-        known = own.__dataclass_fields__
-        for name in self.thresholds:
+        own, known = POLICIES[policy].thresholds, LINES[policy]
+        changed = self.thresholds.get(policy, {})
+        for name in changed:
             if name not in known:
-                raise ConfigError(f"threshold {name!r} is unknown; use {', '.join(known)}")
-        return Thresholds(**{name: self.thresholds.get(name, getattr(own, name)) for name in known})
+                raise ConfigError(f"threshold {name!r} is unknown to policy {policy}; use {', '.join(known)}")
+        return replace(own, **changed)
 
 
 class _File(ProjectConfig):
@@ -117,7 +129,8 @@ def project_config(path: Path | None, project: int) -> ProjectConfig:
     Parameters
     ----------
     path : Path or None
-        A TOML file; what it says at the top holds for every project, `[projects.7]` replaces it for project 7.
+        A TOML file; what it says at the top holds for every project, what `[projects.7]` says goes before it for
+        project 7, key by key.
         None: the defaults.
     project : int
 
@@ -132,8 +145,11 @@ def project_config(path: Path | None, project: int) -> ProjectConfig:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         whole = _File.model_validate(content)
         special = whole.projects.get(project, ProjectConfig()).model_dump(exclude_unset=True)
-        found = ProjectConfig.model_validate({**whole.model_dump(exclude={"projects"}), **special})
-        found.lines(found.policy)
+        everywhere = whole.model_dump(exclude={"projects"}, exclude_unset=True)
+        found = ProjectConfig.model_validate(_merged(everywhere, special))
+        found._special = frozenset(special.get("controls", {}))  # noqa: SLF001  # its own
+        for policy in get_args(PolicyName):
+            found.lines(policy)
     except OSError as error:
         raise ConfigError(f"settings file {path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -143,6 +159,15 @@ def project_config(path: Path | None, project: int) -> ProjectConfig:
     except ConfigError as error:
         raise ConfigError(f"settings file {path}: {error}") from None
     return found
+
+
+def _merged(everywhere: dict[str, Any], special: dict[str, Any]) -> dict[str, Any]:
+    """Put what is special in the place of what holds everywhere, table by table."""
+    merged = dict(everywhere)
+    for key, value in special.items():
+        there = merged.get(key)
+        merged[key] = _merged(there, value) if isinstance(there, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def _first_fault(error: ValidationError) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import alembic.command
 import alembic.config
+from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, make_url, select, text, update
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -18,7 +19,9 @@ from consensus.errors import StoreError
 from consensus.tables import ANNOTATOR, CLASSIFICATION, RUN, VOTE
 
 Row = dict[str, Any]
-CONNECT_SECONDS = 10
+CONNECT_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS = 10, 60, 600
+NEWEST = "0001"
+"""The last revision under migrations/versions."""
 
 
 class Store:
@@ -48,8 +51,12 @@ class Store:
                 "a database in memory is forgotten at once; name a file, as in sqlite:///consensus.db"
             )
         self._name = self._url.set(query={}).render_as_string(hide_password=True)
-        with self._talking(), self._engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
-            _migrate(connection)
+        with self._talking():
+            with self._engine.connect() as connection:
+                revision = MigrationContext.configure(connection).get_current_revision()
+            if revision != NEWEST:  # readers do not wait for writers when there is nothing to change
+                with self._engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
+                    _migrate(connection)
 
     @contextmanager
     def lock(self, project: int) -> Iterator[None]:
@@ -194,9 +201,12 @@ def _engine(url: URL) -> Engine:
 
 def _connect_args(url: URL) -> dict[str, Any]:
     backend = url.get_backend_name()
-    return {"sqlite": {"timeout": CONNECT_SECONDS}, "postgresql": {"connect_timeout": CONNECT_SECONDS}}.get(
-        backend, {}
-    )
+    limits = f"-c lock_timeout={LOCK_SECONDS}s -c statement_timeout={STATEMENT_SECONDS}s"
+    arguments: dict[str, dict[str, Any]] = {
+        "sqlite": {"timeout": CONNECT_SECONDS},
+        "postgresql": {"connect_timeout": CONNECT_SECONDS, "options": limits},
+    }
+    return arguments.get(backend, {})
 
 
 def _open_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401  # a DBAPI connection

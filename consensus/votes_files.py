@@ -21,12 +21,11 @@ from consensus.core.arrays import Codes, Names
 from consensus.core.belief import Gold
 from consensus.core.classifications import Listed
 from consensus.core.scoring import Scored
-from consensus.core.votes import NO, UNSURE, YES, Votes, latest
+from consensus.core.votes import STANDS, YES, Votes, latest
 from consensus.errors import VotesError
 
 CHOSEN = ("task", "annotator", "label")
-SPOKEN = ("task", "label", "annotator", "vote")
-STANDS = {"yes": YES, "no": NO, "unsure": UNSURE}
+SPELLED_OUT = ("task", "label", "annotator", "vote")
 PARQUET = (".parquet", ".pq")
 
 
@@ -80,8 +79,12 @@ def read_ballot(
     VotesError
         Where a file cannot be read; the message names the file, the line and the remedy.
     """
-    table = _read(votes, (CHOSEN, SPOKEN), optional=())
+    table = _read(votes, (CHOSEN, SPELLED_OUT), optional=())
     spoken = "vote" in table.column_names
+    if spoken and choice == "multiple":
+        raise VotesError(
+            f"{votes} spells its votes out in column 'vote', so --choice multiple says nothing; leave it out"
+        )
     listed = _read(given, (("task", "label"),), optional=("given",)) if given else None
     task_codes, task_names = _shared_codes(table, listed, "task")
     label_codes, label_names = _shared_codes(table, listed, "label")
@@ -97,6 +100,11 @@ def read_ballot(
         annotator_names=annotator_names,
         label_names=label_names,
     )
+    if all_votes.choice == "single" and len(label_names) == 1:
+        raise VotesError(
+            f"{votes}: all votes are for the label {label_names[0]!r}, and a choice of one label decides nothing; "
+            "name the other labels in --given with given=0, or use the columns task,label,annotator,vote"
+        )
     kept, replaced = latest(all_votes)
     fixed_trust, unused_trust = _fixed_trust(trust, annotator_names)
     return Ballot(
@@ -135,6 +143,21 @@ def annotators_table(votes: Votes, scored: Scored) -> pa.Table:
             "trust": scored.trust,
         }
     )
+
+
+def check_outputs(inputs: Sequence[Path | None], outputs: Sequence[Path | None]) -> None:
+    """Refuse an output that would overwrite an input or another output.
+
+    Raises
+    ------
+    VotesError
+        Naming the file.
+    """
+    taken = {path.resolve() for path in inputs if path}
+    for path in (path for path in outputs if path):
+        if path.resolve() in taken:
+            raise VotesError(f"{path} is to be written, but it is also another of the files; name another file")
+        taken.add(path.resolve())
 
 
 def write(table: pa.Table, path: Path) -> None:
@@ -250,9 +273,17 @@ def _texts(column: pa.ChunkedArray, name: str, path: Path) -> pa.Array:
         texts = pc.cast(column, pa.string()).combine_chunks()
     except pa.ArrowException:
         raise VotesError(f"{path}: column {name!r} holds {column.type}; use text or numbers") from None
+    texts = pc.utf8_trim_whitespace(texts)
+    texts = pc.if_else(pc.equal(texts, ""), None, texts)
     if texts.null_count:
         line = int(np.flatnonzero(pc.is_null(texts).to_numpy(zero_copy_only=False))[0])
         raise VotesError(f"{_place(path, line)}: column {name!r} is empty; fill it or take the row out")
+    broken = pc.match_substring_regex(texts, "[\\r\\n]").to_numpy(zero_copy_only=False)
+    if broken.any():
+        line = int(np.flatnonzero(broken)[0])
+        raise VotesError(
+            f"{_place(path, line)}: column {name!r} holds a line break; is a quotation mark missing or too much?"
+        )
     return texts
 
 
@@ -274,7 +305,7 @@ def _decoded(codes: Codes, names: Names) -> pa.Array:
 
 
 def _stands(column: pa.ChunkedArray, path: Path) -> np.typing.NDArray[np.int8]:
-    codes, names = _codes(pc.utf8_lower(pc.utf8_trim_whitespace(column)))
+    codes, names = _codes(pc.utf8_lower(column))
     for position, name in enumerate(names):
         if name not in STANDS:
             line = int(np.flatnonzero(codes == position)[0])
@@ -314,6 +345,10 @@ def _fixed_trust(path: Path | None, annotators: Names) -> tuple[np.typing.NDArra
                 f"{_place(path, line)}: trust of annotator {annotator!r} is {trust!r}; use a number of 0 or more"
             )
         if annotator in positions:
+            if not np.isnan(fixed[positions[annotator]]):
+                raise VotesError(
+                    f"{_place(path, line)}: trust of annotator {annotator!r} is set twice; take one out"
+                )
             fixed[positions[annotator]] = value
     return fixed, len(set(table.column("annotator").to_pylist()) - set(positions))
 

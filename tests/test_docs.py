@@ -103,3 +103,4 @@ def test_the_settings_file_of_the_docs_is_understood(tmp_path: Path) -> None:
     assert (everywhere.policy, seventh.policy) == ("default", "label-ai")
     assert everywhere.controls["check"].yes == "Looks right"
     assert everywhere.lines("default").fewest_votes == 3
+    assert seventh.lines("label-ai").confirm == 0.90

@@ -1,6 +1,6 @@
 """From tasks and annotations, as Label Studio holds them, to the votes on one control."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,10 +9,8 @@ from consensus.core.arrays import Names
 from consensus.core.belief import Gold
 from consensus.core.classifications import Listed
 from consensus.core.controls import Control, labels_of
-from consensus.core.votes import NO, UNSURE, YES, Votes, encode
+from consensus.core.votes import NO, STANDS, UNSURE, YES, Votes, encode
 from consensus.errors import VotesError
-
-STANDS = {"yes": YES, "no": NO, "unsure": UNSURE}
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,8 @@ def collect(tasks: Iterable[Task], control: Control, machines: Iterable[str] = (
     """Read the votes on one control from a project's tasks.
 
     The latest annotation of an annotator and task counts; a skipped one is unsure; ground truth is gold, not
-    a vote; machines never vote. A task that cannot be read is left out and named, the others go on.
+    a vote; machines never vote. What cannot be read is left out and named: an annotation, or the given label of a
+    task; the others go on.
 
     Parameters
     ----------
@@ -124,10 +123,9 @@ def collect(tasks: Iterable[Task], control: Control, machines: Iterable[str] = (
     voted, listed, gold, problems = _Rows(), _Rows(), _Rows(), list[Problem]()
     never = frozenset(machines)
     for task in tasks:
-        try:
-            _collect_task(task, control, never, (voted, listed, gold))
-        except VotesError as error:
-            problems.append(Problem(task.id, str(error)))
+        problems.extend(
+            Problem(task.id, what) for what in _collect_task(task, control, never, (voted, listed, gold))
+        )
     labels: Sequence[str] = control.tag.labels if control.kind == "choices" else ()
     task_codes, task_names = encode(voted.task + listed.task + gold.task)
     label_codes, label_names = _encode_labels(voted.label + listed.label + gold.label, labels)
@@ -164,21 +162,30 @@ def _encode_labels(
     return result, names
 
 
-def _collect_task(task: Task, control: Control, never: frozenset[str], rows: tuple[_Rows, _Rows, _Rows]) -> None:
-    """Add one task's rows, all of them or, where it cannot be read, none."""
+def _collect_task(
+    task: Task, control: Control, never: frozenset[str], rows: tuple[_Rows, _Rows, _Rows]
+) -> Iterator[str]:
+    """Add one task's rows; yield what cannot be read, of which nothing is added."""
     voted, listed, gold = rows
-    given = _labels_in(task, control.given, control)
-    candidates = [label for label in _labels_in(task, control.candidates, control) if label not in given]
-    subject = given[0] if given else None
-    spoken = [
-        (annotation, *_spoken(annotation, control, subject, task.id))
-        for annotation in _counted(task.annotations, never)
-    ]
+    given: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+    try:
+        given = _labels_in(task, control.given, control)
+        candidates = _labels_in(task, control.candidates, control)
+    except VotesError as error:
+        yield str(error)
+        if control.kind == "verification":  # nobody knows what its annotators said yes or no to
+            return
     for name in given:
         listed.add(task.id, name, value=1)
-    for name in candidates:
+    for name in [one for one in candidates if one not in given]:
         listed.add(task.id, name, value=0)
-    for annotation, labels, value in spoken:
+    for annotation in _counted(task.annotations, never):
+        try:
+            labels, value = _spoken(annotation, control, given[0] if given else None, task.id)
+        except VotesError as error:
+            yield str(error)
+            continue
         if annotation.ground_truth:
             _add_gold(gold, task.id, labels, value, control)
             continue
@@ -201,12 +208,18 @@ def _add_gold(gold: _Rows, task: int, labels: Sequence[str | None], value: np.in
 def _counted(annotations: Iterable[Annotation], never: frozenset[str]) -> list[Annotation]:
     """The latest annotation of each annotator, and of the ground truth the latest of all."""
     latest: dict[tuple[bool, str], Annotation] = {}
-    for annotation in sorted(annotations, key=lambda one: (one.updated_at, one.id)):
+    for annotation in sorted(annotations, key=lambda one: (_moment(one.updated_at), one.id)):
         if annotation.ground_truth:
             latest[True, ""] = annotation
         elif annotation.annotator not in never:
             latest[False, annotation.annotator] = annotation
     return list(latest.values())
+
+
+def _moment(text: str) -> tuple[str, str]:
+    """What an ISO 8601 time in UTC sorts by: its fraction of a second is left out where it is zero."""
+    second, _, fraction = text.rstrip("Z").partition(".")
+    return second, fraction
 
 
 def _labels_in(task: Task, key: str | None, control: Control) -> tuple[str, ...]:

@@ -163,7 +163,8 @@ def _given_key(
     familiar = [key for word in (*GIVEN_WORDS, name) for key in fitting if key.casefold() == word.casefold()]
     if familiar:
         return familiar[0]
-    return fitting[0] if len(fitting) == 1 else None
+    # Any short text could be what a verification asks about: only a familiar name will do.
+    return fitting[0] if len(fitting) == 1 and labels is not None else None
 
 
 def _holds_labels(tasks: Sequence[Mapping[str, object]], key: str, labels: set[str] | None) -> bool:

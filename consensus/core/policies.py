@@ -25,6 +25,8 @@ class Evidence:
 
     Attributes
     ----------
+    given : (n,) bool
+        Whether the task came with the label.
     counts : Tally
         Votes.
     weights : Tally
@@ -33,6 +35,7 @@ class Evidence:
         The model's posterior, and the variance of its log-odds.
     """
 
+    given: Flags
     counts: Tally
     weights: Tally
     belief: Belief
@@ -103,7 +106,9 @@ def decide_default(evidence: Evidence, thresholds: Thresholds) -> Decision:
         voted=answered > 0,
         confirmed=confirmed,
         rejected=rejected,
+        # A label that nobody chose and that was not given is nobody's question.
         controversial=(answered >= thresholds.controversial_votes)
+        & (evidence.given | (counts.yes > 0))
         & ~confirmed
         & ~rejected
         & (lower > thresholds.controversial_low)

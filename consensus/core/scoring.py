@@ -91,7 +91,7 @@ def score(
     belief = _believe_with_witness(votes, classifications, listed, gold, np.minimum(fixed_trust, 1.0))
     trust = np.where(np.isnan(fixed_trust), belief.trust, fixed_trust)
     counts = tally(votes, classifications)
-    evidence = Evidence(counts, tally(votes, classifications, trust), belief)
+    evidence = Evidence(classifications.given, counts, tally(votes, classifications, trust), belief)
     decision = chosen.decide(evidence, thresholds or chosen.thresholds)
     return Scored(
         classifications=classifications,

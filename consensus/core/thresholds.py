@@ -15,8 +15,8 @@ class Thresholds:
     confirm : float
         Confidence from which a classification is confirmed, in (0, 1].
     reject : float
-        Policy `label-ai`: confidence below which a classification is rejected. Policy `default`: the same
-        for the *upper* bound, so that few votes do not reject. In [0, 1).
+        Policy `label-ai`: confidence below which a classification is rejected. Policy `default`: *upper* bound up
+        to which it is, so that few votes do not reject. In [0, 1).
     controversial_votes : float
         Many votes. `label-ai`: its total must exceed this. `default`: at least this many yes and no votes.
     controversial_low, controversial_high : float

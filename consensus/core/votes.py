@@ -13,6 +13,8 @@ Choice = Literal["single", "multiple", "each"]
 """How a row speaks: of one label among many, of some labels among many, or of itself alone."""
 
 YES, NO, UNSURE = np.int8(1), np.int8(-1), np.int8(0)
+STANDS = {"yes": YES, "no": NO, "unsure": UNSURE}
+"""What a vote is called outside of the arrays."""
 NO_LABEL = np.int32(-1)
 """The label of a submission that chose none: `UNSURE` when it was skipped, `NO` when nothing fitted."""
 

@@ -86,13 +86,14 @@ def difference(
     Parameters
     ----------
     wanted : sequence of Entry
-        No two of the same identity.
+        An identity may recur: then as many copies are wanted.
     there : sequence of Written
         As read from Label Studio; surplus copies, as an interrupted run may leave, are deleted.
     tolerance : float
         Scores that differ by less are the same.
     many : int
-        From so many updates and deletions a report is emptied and written anew, which is quicker.
+        A report with so many updates and deletions, if they are most of what is there, is emptied and written
+        anew, which is quicker.
 
     Returns
     -------
@@ -120,7 +121,8 @@ def difference(
             update.append(Written(kept.id, entry))
     surplus = [one for left in copies.values() for one in left]
     slow = Counter(one.entry.model_version for one in [*update, *surplus])
-    clear = sorted(version for version, n in slow.items() if n >= many)
+    present_now = Counter(one.entry.model_version for one in there)
+    clear = sorted(version for version, n in slow.items() if n >= many and n > present_now[version] / 2)
     return Difference(
         create=[one for one in create if one.model_version not in clear]
         + [one for one in wanted if one.model_version in clear],

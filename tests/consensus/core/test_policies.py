@@ -13,6 +13,7 @@ from consensus.core.thresholds import Thresholds
 from consensus.core.wilson import wilson_interval
 
 LABEL_AI, DEFAULT = POLICIES["label-ai"], POLICIES["default"]
+GIVEN, NOT_GIVEN = np.array([True]), np.array([False])
 
 
 def tally_of(yes: float, no: float = 0, unsure: float = 0) -> Tally:
@@ -24,7 +25,7 @@ def label_ai(yes: float, no: float = 0, unsure: float = 0, **lines: float) -> De
     """What policy label-ai says of votes of trust 1."""
     votes = tally_of(yes, no, unsure)
     belief = Belief(np.array([0.5]), np.zeros(1), np.ones(1), np.ones(1))
-    return LABEL_AI.decide(Evidence(votes, votes, belief), replace(LABEL_AI.thresholds, **lines))
+    return LABEL_AI.decide(Evidence(NOT_GIVEN, votes, votes, belief), replace(LABEL_AI.thresholds, **lines))
 
 
 def default(
@@ -33,7 +34,7 @@ def default(
     """What the default policy says of a posterior."""
     votes = tally_of(yes, no, unsure)
     belief = Belief(np.array([posterior]), np.array([variance]), np.ones(1), np.ones(1))
-    return DEFAULT.decide(Evidence(votes, votes, belief), replace(DEFAULT.thresholds, **lines))
+    return DEFAULT.decide(Evidence(NOT_GIVEN, votes, votes, belief), replace(DEFAULT.thresholds, **lines))
 
 
 def confidence_of(decision: Decision) -> float:
@@ -105,7 +106,7 @@ def test_label_ai_band_is_open() -> None:
 def test_label_ai_counts_unsure_as_a_vote_without_trust_too() -> None:
     """Whoever said unsure voted, also with a trust of 0 that leaves the confidence alone."""
     belief = Belief(np.array([0.5]), np.zeros(1), np.zeros(1), np.zeros(1))
-    decision = LABEL_AI.decide(Evidence(tally_of(0, 0, 1), tally_of(0), belief), LABEL_AI.thresholds)
+    decision = LABEL_AI.decide(Evidence(NOT_GIVEN, tally_of(0, 0, 1), tally_of(0), belief), LABEL_AI.thresholds)
     assert decision.voted.tolist() == [True]
     assert confidence_of(decision) == confidence_of(label_ai(0))
 
@@ -166,6 +167,17 @@ def test_default_decides_nothing_on_one_word(posterior: float, yes: int, no: int
 def test_default_controversial_from_five_answers(yes: int, no: int, unsure: int, controversial: bool) -> None:  # noqa: FBT001
     """What five answers leave undecided is controversial; unsure is no answer."""
     assert default(0.5, yes=yes, no=no, unsure=unsure).controversial.tolist() == [controversial]
+
+
+@pytest.mark.parametrize(("given_label", "controversial"), [(GIVEN, True), (NOT_GIVEN, False)])
+def test_default_a_label_that_nobody_chose_is_controversial_only_if_given(
+    given_label: np.typing.NDArray[np.bool_],
+    controversial: bool,  # noqa: FBT001
+) -> None:
+    """What was turned down by all and came from nobody is nobody's question."""
+    votes, belief = tally_of(0, 9), Belief(np.array([0.4]), np.zeros(1), np.ones(1), np.ones(1))
+    decision = DEFAULT.decide(Evidence(given_label, votes, votes, belief), DEFAULT.thresholds)
+    assert decision.controversial.tolist() == [controversial]
 
 
 @pytest.mark.parametrize("posterior", [0.001, 0.999])
