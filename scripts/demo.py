@@ -10,7 +10,7 @@ import sys
 import time
 
 from demonstration.options import parse
-from environments import ROOT, label_studio, ours  # first: it refuses an old Python in plain words
+from environments import ROOT, label_studio, ours
 from installing import ensure
 from label_studio_server import prepare_template
 

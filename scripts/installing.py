@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import importlib.util
 import os
 import re
 import shutil
@@ -14,16 +14,19 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import locks
 from environments import INSTALLING, STAMP, State, read_stamp, state, write_stamp
 from progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from environments import Environment
 
     Then = Callable[[Callable[[str], None], threading.Event], None]
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PIP_OPTIONS = ("--no-compile", "--no-input", "--progress-bar=off", "--disable-pip-version-check")
 FETCHING = re.compile(
     r"\s*(?P<verb>Collecting|Downloading|Processing|Using cached|Building wheel for) "
@@ -69,7 +72,7 @@ class Installation(threading.Thread):
         """Complete the environment; what goes wrong is kept in `error`."""
         try:
             if state(self.environment) is not State.COMPLETE:
-                with self._lock():
+                with locks.held(self._lock_file, self._say, self._cancelled):
                     self._complete()
             if self._then is not None and not self._cancelled.is_set():
                 self._then(self._say, self._cancelled)
@@ -90,19 +93,10 @@ class Installation(threading.Thread):
     def _say(self, line: str) -> None:
         self.line = line
 
-    @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        cache = self.environment.folder.parent / ".cache"
-        cache.mkdir(exist_ok=True)
-        with (cache / f"{self.environment.folder.name.strip('.')}.lock").open("w") as lock:
-            while not self._cancelled.is_set():
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    self.line = "another run is working on it; waiting"
-                    time.sleep(0.5)
-            yield
+    @property
+    def _lock_file(self) -> Path:
+        folder = self.environment.folder
+        return folder.parent / ".cache" / f"{folder.name.strip('.')}.lock"
 
     def _complete(self) -> None:
         found = state(self.environment)
@@ -117,6 +111,11 @@ class Installation(threading.Thread):
         (folder / STAMP).unlink(missing_ok=True)
         (folder / INSTALLING).touch()
         if found is State.BROKEN:
+            if importlib.util.find_spec("ensurepip") is None:
+                raise InstallError(
+                    "This Python cannot make environments: its module ensurepip is missing. On Debian and Ubuntu it is "
+                    "in a package of its own; install python3-venv, then run the same command again."
+                )
             self.line = "making an empty environment"
             self._call([_base_python(), "-m", "venv", str(folder)])
         pip = [str(self.environment.python), "-m", "pip", "install", *PIP_OPTIONS]
@@ -192,7 +191,7 @@ def ensure(environments: Sequence[Environment], then: Mapping[str, Then] | None 
     """
     running = [Installation(each, (then or {}).get(each.folder.name)) for each in environments]
     progress = Progress(sys.stdout)
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in SIGNALS}
     try:
         for installation in running:
             installation.start()
@@ -204,12 +203,15 @@ def ensure(environments: Sequence[Environment], then: Mapping[str, Then] | None 
     except KeyboardInterrupt:
         sys.exit("\nInterrupted. The next run makes good what this one left unfinished.")
     finally:
+        for number in SIGNALS:  # a second Ctrl-C must not leave half of them running
+            signal.signal(number, signal.SIG_IGN)
         for installation in running:
             installation.cancel()
         for installation in running:
             installation.join()
         progress.end(running)
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if failed is not None:
         sys.exit(f"\n{failed}")
 

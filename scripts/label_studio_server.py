@@ -7,7 +7,6 @@ each start copies the template. Standard library only: the demo prepares the tem
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -19,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import locks
 from environments import CACHE, LABEL_STUDIO_VERSION, label_studio
 from servers import Server, ServerError, free_port
 
@@ -96,9 +96,7 @@ def prepare_template(
     template = CACHE / f"label-studio-{LABEL_STUDIO_VERSION}"
     if template.exists():
         return template
-    CACHE.mkdir(exist_ok=True)
-    with (CACHE / "label-studio-template.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locks.held(CACHE / "label-studio-template.lock", say, cancelled):
         if not template.exists():
             say("first start: migrating the database (once)")
             for interrupted in CACHE.glob("label-studio-building-*"):

@@ -42,7 +42,8 @@ class Server:
     environment
         All its environment variables.
     log
-        File that gets its output; only its owner may read it.
+        File that gets its output; only its owner may read it. Its folder is where the program works, so that a
+        `.env` of the current one does not reach it.
     """
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
@@ -52,6 +53,7 @@ class Server:
             self._child = subprocess.Popen(
                 command,
                 env=dict(environment),
+                cwd=log.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -80,17 +82,19 @@ class Server:
 
     def _wait(self, look: Callable[[], Found | None], seconds: float, cancelled: threading.Event | None) -> Found:
         end = time.monotonic() + seconds
-        while (found := look()) is None:
+        while True:
             if cancelled is not None and cancelled.is_set():
                 raise ServerError(f"{self.name} was not started: interrupted.")
-            if not self.is_running:
+            found = look()
+            if not self.is_running:  # whatever answered, it was another one on the same port
                 raise ServerError(f"{self.name} ended while it started. Its last lines:\n{self.last_lines()}")
+            if found is not None:
+                return found
             if time.monotonic() > end:
                 raise ServerError(
                     f"{self.name} did not answer within {seconds:.0f} s. Its last lines:\n{self.last_lines()}"
                 )
             time.sleep(POLL_SECONDS)
-        return found
 
     def stop(self) -> None:
         """End the program and everything that it started, gently first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import browser
-from environments import ROOT, label_studio, ours  # first: it refuses an old Python in plain words
+from environments import ROOT, label_studio, ours
 from installing import ensure
 
 

@@ -33,8 +33,8 @@ def show(
     steps.say(f"ML backend     {backend_url}/health")
     steps.say("\nWorth a look:")
     for title in (*REPORTS, SORTING_TAB):
-        tab = held.tabs[title]
-        steps.say(f"  {studio.url}/projects/{project}/data?tab={tab.number}   {title} ({tab.tasks} tasks)")
+        if tab := held.tabs.get(title):
+            steps.say(f"  {studio.url}/projects/{project}/data?tab={tab.number}   {title} ({tab.tasks} tasks)")
     steps.say(f"\nAll of it took {steps.seconds:.0f} s.")
 
 

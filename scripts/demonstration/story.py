@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 TOLD_OF = 100
 """So many of the annotations come after the ML backend is connected: telling it makes each of them slower."""
-IMAGES, WRONG_SHARE, WITHOUT_VOTES, SEED = 100, 0.15, 10, 20
+IMAGES, WRONG_SHARE, WITHOUT_VOTES = 100, 0.15, 10
+SEED = 15
+"""One that leaves something for each of the five reports; as many wrong labels are caught as with most others."""
 
 
 def tell(options: argparse.Namespace, steps: Steps, running: contextlib.ExitStack) -> None:

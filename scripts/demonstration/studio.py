@@ -141,7 +141,7 @@ def sign_up(url: str, link: str, email: str) -> str:
     with httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, follow_redirects=True, trust_env=False) as browser:
         browser.get(link)
         form = {"email": email, "password": secrets.token_urlsafe(12)}
-        form["csrfmiddlewaretoken"] = browser.cookies["csrftoken"]
+        form["csrfmiddlewaretoken"] = browser.cookies.get("csrftoken", "")
         browser.post(link, data=form)
         answer = browser.get("/api/current-user/token")
         if answer.is_error:
