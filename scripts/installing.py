@@ -113,8 +113,8 @@ class Installation(threading.Thread):
         if found is State.BROKEN:
             if importlib.util.find_spec("ensurepip") is None:
                 raise InstallError(
-                    "This Python cannot make environments: its module ensurepip is missing. On Debian and Ubuntu it is "
-                    "in a package of its own; install python3-venv, then run the same command again."
+                    "This Python cannot make environments: its module ensurepip is missing. On Debian and Ubuntu "
+                    "it is in a package of its own; install python3-venv, then run the same command again."
                 )
             self.line = "making an empty environment"
             self._call([_base_python(), "-m", "venv", str(folder)])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import httpx
 from environments import ours
 from servers import Server
 
@@ -21,7 +23,7 @@ QUIET_SECONDS = 3
 """Seconds without an annotation after which the backend trains."""
 START_SECONDS = 240.0
 """The first start also compiles what was installed; on a busy machine that takes a while."""
-CONSENSUS_SECONDS = 180.0
+CONSENSUS_SECONDS, POLL_SECONDS = 180.0, 0.5
 OTHERS = ("ML_BACKEND_", "CONSENSUS_", "LABEL_STUDIO_", "PROMETHEUS_")
 
 
@@ -61,19 +63,41 @@ class Suite:
         }
         return Server("The ML backend", command, self._environment() | own, self.folder / "ml-backend.log")
 
+    def loaded_weights(self, backend: Server, port: int) -> str:
+        """Wait until the backend has its weights; return which ones.
+
+        Raises
+        ------
+        DemoError
+            Where it can have none, ends, or takes too long.
+        """
+        end = time.monotonic() + START_SECONDS
+        backend.wait_for_answer(f"{self.backend_url(port)}/health", START_SECONDS)
+        while backend.is_running and time.monotonic() < end:
+            health = httpx.get(f"{self.backend_url(port)}/health", timeout=10, trust_env=False).json()
+            if health["error"]:
+                raise DemoError(f"The ML backend has no weights: {health['error']}")
+            if health["model_loaded"]:
+                return str(health["weights"])
+            time.sleep(POLL_SECONDS)
+        raise DemoError(f"The ML backend loaded no weights. Its last lines:\n{backend.last_lines()}")
+
     def run_consensus(self, project: int) -> dict[str, Any]:
         """Run consensus on the project and return the facts of the run."""
         command = [str(ours().program("consensus")), "run", "--project", str(project), "--json"]
         own = {"CONSENSUS_DATABASE_URL": f"sqlite:///{self.folder / 'consensus.db'}"}
-        done = subprocess.run(
-            command,
-            env=self._environment() | own,
-            cwd=self.folder,  # not the repository, whose .env speaks of another Label Studio
-            capture_output=True,
-            text=True,
-            timeout=CONSENSUS_SECONDS,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                command,
+                env=self._environment() | own,
+                cwd=self.folder,  # not the repository, whose .env speaks of another Label Studio
+                capture_output=True,
+                text=True,
+                timeout=CONSENSUS_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise DemoError(f"`consensus run` took more than {CONSENSUS_SECONDS:.0f} s.") from None
         if done.returncode != 0:
             said = (done.stderr or done.stdout).strip().splitlines()[-5:]
             raise DemoError(f"`consensus run` ended with status {done.returncode}:\n" + "\n".join(said))

@@ -16,12 +16,16 @@ REPORTS = ("AllConfirmed", "MisClassified", "Discovered", "Controversial", "NoVo
 
 @dataclass(frozen=True)
 class ReportCount:
-    """A report: its entries, how many of their labels are what the image shows, and the tasks in its tab."""
+    """A report: its entries, how many of their labels are what the image shows, and the tasks in its tab.
+
+    `tasks` is how many tasks have an entry, and so how many the tab should show.
+    """
 
     name: str
     entries: int
     right: int
     tab_tasks: int
+    tasks: int
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,8 @@ def count_reports(held: Held, truth: Mapping[str, str]) -> list[ReportCount]:
         entries = held.reported(name)
         right = sum(entry.labels == (truth[task.name],) for task, entry in entries)
         tab = held.tabs.get(name)
-        counts.append(ReportCount(name, len(entries), right, tab.tasks if tab else 0))
+        tasks = len({task.name for task, _ in entries})
+        counts.append(ReportCount(name, len(entries), right, tab.tasks if tab else 0, tasks))
     return counts
 
 

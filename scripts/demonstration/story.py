@@ -11,7 +11,7 @@ from environments import ROOT
 from demonstration import annotators, checking, digits, ending, ports, reading, results, waiting
 from demonstration.crowd import submit_all
 from demonstration.folders import run_folder
-from demonstration.programs import START_SECONDS, Suite
+from demonstration.programs import Suite
 from demonstration.studio import Studio
 
 if TYPE_CHECKING:
@@ -63,9 +63,10 @@ def tell(options: argparse.Namespace, steps: Steps, running: contextlib.ExitStac
         tokens = admin.sign_up([each.email for each in crowd])
     with steps.step(f"the simulated annotators submit {len(answers) - TOLD_OF} annotations"):
         submit_all(label_studio.url, tokens, answers[:-TOLD_OF], tasks)
-    with steps.step(f"the ML backend is connected ({options.weights} weights)"):
-        backend.wait_for_answer(f"{suite.backend_url(backend_port)}/health", START_SECONDS)
+    with steps.step("the ML backend is connected"):
+        weights = suite.loaded_weights(backend, backend_port)
         admin.connect_backend(project, suite.backend_url(backend_port))
+    steps.say(f"The ML backend answers with {weights} weights.")
     with steps.step(f"they submit {TOLD_OF} more, and Label Studio tells the backend of each"):
         submit_all(label_studio.url, tokens, answers[-TOLD_OF:], tasks)
     submitted_at = datetime.now(UTC)

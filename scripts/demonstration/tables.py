@@ -46,7 +46,8 @@ def given_table(given: GivenLabels) -> Table:
 
 def annotators_table(rows: Sequence[Reliability]) -> Table:
     """Each annotator's true reliability beside the estimated trust."""
-    table = Table(title="Annotators (simulated)", title_justify="left")
+    caption = "The trust is what consensus says: Label Studio has no place for it."
+    table = Table(title="Annotators (simulated)", title_justify="left", caption=caption, caption_justify="left")
     table.add_column("annotator")
     for heading in ("annotations", "skipped", "true reliability", "estimated trust"):
         table.add_column(heading, justify="right")

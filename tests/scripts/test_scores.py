@@ -50,11 +50,11 @@ HELD = Held(
 def test_reports_are_counted_from_their_predictions() -> None:
     """Entries, those whose label is the truth, and the tasks of the tab."""
     assert scores.count_reports(HELD, TRUTH) == [
-        scores.ReportCount("AllConfirmed", 1, 1, 1),
-        scores.ReportCount("MisClassified", 2, 1, 2),
-        scores.ReportCount("Discovered", 1, 1, 1),
-        scores.ReportCount("Controversial", 0, 0, 0),
-        scores.ReportCount("NoVotes", 1, 0, 1),
+        scores.ReportCount("AllConfirmed", 1, 1, 1, 1),
+        scores.ReportCount("MisClassified", 2, 1, 2, 2),
+        scores.ReportCount("Discovered", 1, 1, 1, 1),
+        scores.ReportCount("Controversial", 0, 0, 0, 0),
+        scores.ReportCount("NoVotes", 1, 0, 1, 1),
     ]
 
 
@@ -118,11 +118,11 @@ def test_an_unsorted_or_empty_score_column_fails() -> None:
 
 
 def test_reports_that_their_tabs_do_not_show_fail() -> None:
-    """Five entries and an empty tab do not fit."""
+    """Entries of four tasks and a tab of three do not fit."""
     given = scores.GivenLabels(wrong=3, caught=2, right=5, accused=0)
     checking.check_reports(scores.count_reports(HELD, TRUTH), given)
-    with pytest.raises(DemoError, match="Discovered holds 5 classifications; its tab shows 0"):
-        checking.check_reports([scores.ReportCount("Discovered", 5, 5, 0)], given)
+    with pytest.raises(DemoError, match="Discovered is about 4 tasks; its tab shows 3"):
+        checking.check_reports([scores.ReportCount("Discovered", 5, 5, 3, 4)], given)
 
 
 def test_catching_no_more_than_is_accused_fails() -> None:

@@ -103,3 +103,24 @@ def is_alive(pid: str) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_it_works_in_the_folder_of_its_log(tmp_path: Path) -> None:
+    """A `.env` of the folder in which somebody types the command does not reach it."""
+    server = start(tmp_path, "import os, time; print('serving 1', os.getcwd()); time.sleep(60)")
+    assert server.wait_for_line(re.compile(r"serving 1 (\S+)"), 20) == str(tmp_path)
+    server.stop()
+
+
+def test_another_one_on_the_port_is_no_answer(tmp_path: Path) -> None:
+    """Where the server has ended, whoever answers at its address is a stranger."""
+    port = free_port()
+    command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port)]
+    stranger = Server("A stranger", command, dict(os.environ), tmp_path / "stranger")
+    stranger.wait_for_answer(f"http://127.0.0.1:{port}/", 20)
+    server = start(tmp_path, "raise SystemExit(1)")
+    while server.is_running:
+        time.sleep(0.05)
+    with pytest.raises(ServerError, match="ended while it started"):
+        server.wait_for_answer(f"http://127.0.0.1:{port}/", 20)
+    stranger.stop()
