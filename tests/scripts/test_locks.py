@@ -32,7 +32,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
 def test_the_wait_can_be_called_off(tmp_path: Path) -> None:
     """An interrupt does not wait for the other run to end."""
     cancelled = threading.Event()
-    with locks.held(tmp_path / "lock"):
-        with locks.held(tmp_path / "lock", lambda _line: cancelled.set(), cancelled):
-            entered = cancelled.is_set()
+    path = tmp_path / "lock"
+    with locks.held(path), locks.held(path, lambda _line: cancelled.set(), cancelled):
+        entered = cancelled.is_set()
     assert entered
