@@ -139,7 +139,7 @@ def test_once_shows_the_result_and_leaves_nothing(demo: Run) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_in_the_middle_leaves_nothing(demo: Run, number: signal.Signals) -> None:
     """Interrupted while annotators submit, it stops both servers and says so without a traceback."""
-    demo.read_until("the ML backend is connected")
+    demo.read_until("sign up through the invite link")
     time.sleep(1)
     assert demo.left_over() != []
     demo.child.send_signal(number)
