@@ -73,7 +73,7 @@ def predict(
         return _all_empty(tasks, NO_CONTROL)
     keys = sorted({control.image_key for control in served.values()})
     refs = {
-        (position, key): ImageRef(task["id"], key, task["data"].get(key))
+        (position, key): ImageRef.of(task["id"], key, task["data"])
         for position, task in enumerate(tasks)
         if _is_task(task)
         for key in keys

@@ -175,7 +175,7 @@ def config_digest(label_config: str) -> str:
 def image_refs(tasks: Sequence[Task], controls: Sequence[Control]) -> list[ImageRef]:
     """List the images of tasks that the controls are about."""
     keys = sorted({control.image_key for control in controls})
-    return [ImageRef(task.id, key, task.data.get(key)) for task in tasks for key in keys]
+    return [ImageRef.of(task.id, key, task.data) for task in tasks for key in keys]
 
 
 def find_evidence(controls: Sequence[Control], tasks: Sequence[Task], gathered: Gathered) -> list[Evidence]:

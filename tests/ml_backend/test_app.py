@@ -97,13 +97,15 @@ def test_every_task_has_an_entry_in_order(client: FlaskClient, samples: "Samples
         task(1, "http://x.example/white.png"),
         task(2, "http://x.example/gone.png"),
         task(3, None),
+        task(5, ["http://x.example/black.png"]),
+        task(6, {"url": 1}),
         {"id": "x"},
         "no task",
         task(4, "http://x.example/black.png"),
     )
     choices = [entry and entry["result"][0]["value"]["choices"] for entry in results]
-    assert choices == [["light"], [], [], [], [], ["dark"]]
-    assert all(0.5 < results[place]["score"] <= 1 for place in (0, 5))
+    assert choices == [["light"], [], [], [], [], [], [], ["dark"]]
+    assert all(0.5 < results[place]["score"] <= 1 for place in (0, 7))
 
 
 def test_without_a_model_nothing_is_guessed(client: FlaskClient, samples: "Samples") -> None:
@@ -245,3 +247,14 @@ def test_no_body_breaks_a_route(client: FlaskClient, route: str, body: dict[str,
     assert answer.status_code in (200, 400)
     if route == "/predict" and answer.status_code == 200:
         assert len(answer.json["results"]) == len(body["tasks"])
+
+
+@examples(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(st.lists(plain, max_size=3))
+@pytest.mark.usefixtures("project")
+def test_whatever_a_task_holds_costs_nobody_else(client: FlaskClient, samples: "Samples", held: list[Any]) -> None:
+    """Tasks whose data holds anything where the image should be leave the good task its suggestion."""
+    good = task(1, "http://x.example/black.png")
+    results = ask(client, samples.config, *(task(2 + row, url) for row, url in enumerate(held)), good)
+    assert results[:-1] == [[]] * len(held)
+    assert results[-1]["result"][0]["value"]["choices"] == ["dark"]

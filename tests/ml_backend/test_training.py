@@ -145,6 +145,15 @@ def test_a_broken_image_costs_its_own_prediction(settings: Settings, studio: Stu
     assert {ref.task_id: reason for ref, reason in made.failures.items()} == {0: "missing", 19: "missing"}
 
 
+def test_an_address_that_is_no_text_costs_its_own_prediction(
+    settings: Settings, studio: Studio, samples: "Samples"
+) -> None:
+    """A task that holds a list of images where the config names one does not stop the training."""
+    studio.found.append(Task(20, {"image": ["/20.png"]}, ()))
+    made = trainer(settings, studio, Images(samples, frozenset({20}))).train(7, NOW)
+    assert made.predictions == 20
+
+
 def test_a_training_that_cannot_publish_leaves_the_last_version(
     settings: Settings, studio: Studio, samples: "Samples"
 ) -> None:
