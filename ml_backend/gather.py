@@ -1,14 +1,13 @@
 """Tasks become embeddings: fetched, decoded and embedded, or taken from the cache; faults stay with their task."""
 
 import hashlib
-import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import structlog
@@ -26,14 +25,22 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_SLICE = 16  # images that are embedded before the clock is read again
+
 
 @dataclass(frozen=True)
 class ImageRef:
-    """One image of one task."""
+    """One image of one task; ``url`` is None where the task holds no text."""
 
     task_id: int
     key: str
-    url: object  # whatever the task holds
+    url: str | None
+
+    @classmethod
+    def of(cls, task_id: int, key: str, data: Mapping[str, Any]) -> "ImageRef":
+        """Name a task's image. What its data holds under the key may be anything, also a list or a number."""
+        url = data.get(key)
+        return cls(task_id, key, url if isinstance(url, str) else None)
 
 
 @dataclass
@@ -146,8 +153,8 @@ class Gatherer:
         done: Gathered,
     ) -> None:
         futures = {ref: self._pool.submit(self._one, ref, embedding_key, embedder) for ref in chunk}
-        left = None if ends_at == float("inf") else max(ends_at - time.monotonic(), 0)
-        _, late = wait(futures.values(), timeout=left)
+        left = _seconds_until(ends_at)
+        _, late = wait(futures.values(), timeout=None if left < 0 else left)
         prepared: dict[ImageRef, _Prepared] = {}
         for ref, future in futures.items():
             if future in late:
@@ -162,30 +169,44 @@ class Gatherer:
                 case vector:
                     done.vectors[ref] = vector
         if prepared:
-            self._embed(prepared, embedding_key, embedder, done)
+            self._embed(prepared, embedding_key, embedder, ends_at, done)
 
     def _embed(
         self,
         prepared: dict[ImageRef, _Prepared],
         embedding_key: str,
         embedder: "Callable[[], ResNetEmbedder]",
+        ends_at: float,
         done: Gathered,
     ) -> None:
         distinct = {one.content: one.image for one in prepared.values()}
-        with self._embedding:  # torch uses all its threads for one batch already
-            vectors = dict(zip(distinct, embedder().embed(list(distinct.values())), strict=True))
+        vectors: dict[str, NDArray[np.float32]] = {}
+        reason = "deadline"
         try:
-            self._cache.put(embedding_key, vectors)
-        except sqlite3.Error as error:  # a full disk costs time, not suggestions
-            log.error("embeddings_not_kept", error=str(error))
-        done.embedded += len(distinct)
+            model = embedder()
+            for contents in _slices(list(distinct), _SLICE):
+                if not self._embedding.acquire(timeout=_seconds_until(ends_at)):
+                    break
+                try:
+                    embedded = model.embed([distinct[content] for content in contents])
+                finally:
+                    self._embedding.release()
+                vectors |= zip(contents, embedded, strict=True)
+        except Exception as error:  # noqa: BLE001 - what was embedded before stays
+            reason = "embedding_failed"
+            log.error(reason, error=type(error).__name__, images=len(distinct) - len(vectors))
+        self._cache.put(embedding_key, vectors)
+        done.embedded += len(vectors)
         for ref, one in prepared.items():
-            done.vectors[ref] = vectors[one.content]
+            if one.content in vectors:
+                done.vectors[ref] = vectors[one.content]
+            else:
+                done.failures[ref] = reason
 
     def _one(
         self, ref: ImageRef, embedding_key: str | None, embedder: "Callable[[], ResNetEmbedder]"
     ) -> "NDArray[np.float32] | _Prepared":
-        if not isinstance(ref.url, str) or not ref.url.strip():
+        if not ref.url or not ref.url.strip():
             raise FetchError("no_url")
         url = ref.url.strip()
         content = self._cache.content_of_upload(url) if is_upload(url) and embedding_key else None
@@ -196,11 +217,21 @@ class Gatherer:
         if embedding_key and (known := self._cache.get(content, embedding_key)) is not None:
             found: NDArray[np.float32] | _Prepared = known
         else:
+            model = embedder()  # may wait: not while others wait to decode
             with self._decoding:
-                found = _Prepared(content, embedder().prepare(decode(body, self._limits)))
+                found = _Prepared(content, model.prepare(decode(body, self._limits)))
         if is_upload(url):
             self._cache.remember_upload(url, content)
         return found
+
+
+def _seconds_until(ends_at: float) -> float:
+    """Give the time that is left, at least 0; -1, which locks take for no limit, where the end is infinite."""
+    return -1 if ends_at == float("inf") else max(ends_at - time.monotonic(), 0)
+
+
+def _slices(contents: list[str], size: int) -> list[list[str]]:
+    return [contents[start : start + size] for start in range(0, len(contents), size)]
 
 
 def _result(future: "Future[NDArray[np.float32] | _Prepared]") -> "NDArray[np.float32] | _Prepared | str":

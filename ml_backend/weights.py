@@ -4,6 +4,7 @@ import hashlib
 import re
 import threading
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,19 @@ IMAGENET, RANDOM, PENDING = "imagenet", "random", "pending"
 _ID_DIGITS = 8
 _KEPT = 8  # calibrated copies: 40 kB of buffers each, the weights are shared
 _STEP_S = 10.0
+_RETRY_S = 60.0  # a failed load of other weights is not tried again before
 
 log = structlog.get_logger()
+
+
+@dataclass
+class _Loading:
+    """A load in a thread: it ends with an embedder or an error."""
+
+    ended: threading.Event = field(default_factory=threading.Event)
+    embedder: "ResNetEmbedder | None" = None
+    error: str = ""
+    retry_at: float = float("inf")  # on the monotonic clock
 
 
 class EmbedderLoader:
@@ -44,6 +56,8 @@ class EmbedderLoader:
         self._error: str | None = None
         self._preferred: ResNetEmbedder | None = None
         self._bases: dict[tuple[str, str, int], ResNetEmbedder] = {}
+        self._loads_lock = threading.Lock()  # never held while something is loaded
+        self._loads: dict[tuple[str, str, int], _Loading] = {}
         self._calibrated: dict[str, ResNetEmbedder] = {}
 
     @property
@@ -104,18 +118,46 @@ class EmbedderLoader:
         WeightsError
             If those weights cannot be had any more.
         """
+        ends_at = time.monotonic() + timeout_s
         self.preferred(timeout_s)
-        with self._lock:
-            found = self._calibrated.get(embedding_key)
-            if found is None:
-                base = self._bases.get((backbone, weights_id, seed)) or self._load(backbone, weights_id, seed)
-                found = base.with_calibration(calibration)
-                if found.key != embedding_key:
-                    raise WeightsError(f"{found.key} is not {embedding_key}: train the project again")
+        found = self._calibrated.get(embedding_key)
+        if found is None:
+            base = self._base(backbone, weights_id, seed, max(ends_at - time.monotonic(), 0))
+            found = base.with_calibration(calibration)
+            if found.key != embedding_key:
+                raise WeightsError(f"{found.key} is not {embedding_key}: train the project again")
+            with self._loads_lock:
                 while len(self._calibrated) >= _KEPT:
                     self._calibrated.pop(next(iter(self._calibrated)))
                 self._calibrated[embedding_key] = found
-            return found
+        return found
+
+    def _base(self, backbone: str, weights_id: str, seed: int, timeout_s: float) -> "ResNetEmbedder":
+        """Give a backbone without calibration; one that is not there yet is loaded by one thread for all."""
+        key = backbone, weights_id, seed
+        if (known := self._bases.get(key)) is not None:
+            return known
+        with self._loads_lock:
+            loading = self._loads.get(key)
+            if loading is None or time.monotonic() >= loading.retry_at:
+                loading = self._loads[key] = _Loading()
+                threading.Thread(
+                    target=self._load_for, args=(loading, *key), name="load-weights", daemon=True
+                ).start()
+        if not loading.ended.wait(timeout_s):
+            raise ModelLoadingError(f"{backbone} with the weights {weights_id} is still being loaded")
+        if loading.embedder is None:
+            raise WeightsError(loading.error)
+        return loading.embedder
+
+    def _load_for(self, loading: _Loading, backbone: str, weights_id: str, seed: int) -> None:
+        try:
+            loading.embedder = self._load(backbone, weights_id, seed)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the weights, those who wait must hear it
+            loading.error = str(error) if isinstance(error, WeightsError) else type(error).__name__
+            loading.retry_at = time.monotonic() + _RETRY_S
+            log.error("weights_not_loaded", weights=weights_id, error=loading.error)
+        loading.ended.set()
 
     def _load_preferred(self) -> None:
         settings = self._settings

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from ml_backend.embeddings import EmbeddingCache
 
@@ -50,6 +51,20 @@ def test_threads_share_the_cache(cache: EmbeddingCache) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: cache.put("k", {str(n): np.array([n], dtype=np.float32)}), range(200)))
     assert [cache.get(str(n), "k").tolist() for n in range(200)] == [[n] for n in range(200)]
+
+
+def test_a_damaged_file_holds_nothing(tmp_path: Path) -> None:
+    """What is no database is neither read nor written, and the log says so once."""
+    path = tmp_path / "embeddings.sqlite"
+    path.write_bytes(b"no database" * 100)
+    with capture_logs() as lines:
+        cache = EmbeddingCache(path)
+        cache.put("k", {"aa": np.ones(2, dtype=np.float32)})
+        cache.remember_upload("/data/upload/1/a.png", "aa")
+        assert cache.get("aa", "k") is None
+        assert cache.content_of_upload("/data/upload/1/a.png") is None
+        cache.close()
+    assert [line["event"] for line in lines] == ["embedding_cache_unusable"]
 
 
 def write(path: Path, start: int) -> None:

@@ -1,4 +1,6 @@
+import contextlib
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,17 +128,61 @@ def test_what_is_late_says_so(gatherer: Gatherer, web: "Web", samples: "Samples"
     assert set(reasons.values()) == {"deadline"}
 
 
-def test_a_full_disk_costs_no_suggestion(
-    gatherer: Gatherer, web: "Web", samples: "Samples", monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("url", ["http://x.example/data/upload/1/a.png", "/data/upload/1/a.png"])
+def test_an_unusable_cache_costs_no_suggestion(
+    gatherer: Gatherer, web: "Web", samples: "Samples", tmp_path: Path, url: str
 ) -> None:
-    """An embedding that cannot be kept is still used."""
+    """Where nothing can be kept or looked up, an upload and any other image are embedded all the same."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "embeddings.sqlite")) as database:
+        database.executescript("DROP TABLE embedding; DROP TABLE upload")
+    web.pages["/data/upload/1/a.png"] = samples.png("red")
+    assert gather(gatherer, [url], MeanColour()) == ([255], {})
 
-    def full(*_: object) -> None:
-        raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(EmbeddingCache, "put", full)
+def test_a_failed_embedding_leaves_the_others(gatherer: Gatherer, web: "Web", samples: "Samples") -> None:
+    """When the second chunk cannot be embedded, the first chunk's embeddings stay."""
+    web.pages |= {f"/{number}.png": samples.png("red", (8 + number, 8)) for number in range(5)}
+
+    class OutOfMemory(MeanColour):
+        def embed(self, prepared: list[np.ndarray]) -> np.ndarray:
+            if self.embedded:
+                raise MemoryError
+            return super().embed(prepared)
+
+    urls = [f"http://x.example/{number}.png" for number in range(5)]
+    assert gather(gatherer, urls, OutOfMemory()) == ([255] * 4 + [None], {4: "embedding_failed"})
+
+
+def test_a_busy_embedder_is_not_waited_for_past_the_deadline(
+    gatherer: Gatherer, web: "Web", samples: "Samples"
+) -> None:
+    """While another request embeds, the wait ends with the deadline."""
     web.pages["/a.png"] = samples.png("red")
-    assert gather(gatherer, ["http://x.example/a.png"], MeanColour())[0] == [255]
+    began = time.monotonic()
+    with gatherer._embedding:
+        found = gather(gatherer, ["http://x.example/a.png"], MeanColour(), ends_at=began + 0.3)
+    assert found == ([None], {0: "deadline"})
+    assert time.monotonic() - began < 3
+
+
+def test_a_wait_for_the_model_does_not_keep_others_from_decoding(
+    gatherer: Gatherer, web: "Web", samples: "Samples"
+) -> None:
+    """Threads that wait for a backbone hold no place at the decoder."""
+    web.pages |= {f"/{number}.png": samples.png("red", (8 + number, 8)) for number in range(3)}
+    free: list[bool] = []
+
+    def loading() -> None:
+        if free_now := gatherer._decoding.acquire(timeout=0.1):
+            gatherer._decoding.release()
+        free.append(free_now)
+        raise ModelLoadingError("still loading")
+
+    gatherer._decoding = threading.Semaphore(1)
+    refs = [ImageRef(number, "image", f"http://x.example/{number}.png") for number in range(3)]
+    found = gatherer.gather(refs, embedding_key=KEY, embedder=loading)
+    assert set(found.failures.values()) == {"model_loading"}
+    assert free == [True] * 3
 
 
 def test_an_unforeseen_error_stays_with_its_task(gatherer: Gatherer, web: "Web", samples: "Samples") -> None:

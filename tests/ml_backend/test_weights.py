@@ -1,4 +1,5 @@
 import hashlib
+import threading
 from pathlib import Path
 
 import httpx
@@ -80,6 +81,29 @@ def test_serving_does_not_wait_for_ever(settings: Settings) -> None:
     """While the backbone is being loaded, a request that cannot wait is told so."""
     with pytest.raises(ModelLoadingError):
         loader(settings).preferred(timeout_s=0.01)
+
+
+def test_loading_other_weights_is_not_waited_for(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While other weights are loaded, nobody waits longer than he may, and what is loaded answers meanwhile."""
+    made, go_on, tried = loader(settings), threading.Event(), []
+    base = made.preferred()
+
+    def load(*wanted: object) -> None:
+        tried.append(wanted)
+        go_on.wait(20)
+        raise WeightsError("gone")
+
+    monkeypatch.setattr(made, "_load", load)
+    wanted = {"backbone": "resnet18", "seed": 0, "calibration": {}, "timeout_s": 0.05}
+    for _ in range(2):
+        with pytest.raises(ModelLoadingError):
+            made.matching(weights_id="imagenet", embedding_key="resnet18:imagenet", **wanted)
+    assert made.matching(weights_id="random", embedding_key=base.key, **wanted) is base
+    go_on.set()
+    for _ in range(2):
+        with pytest.raises(WeightsError, match="gone"):
+            made.matching(weights_id="imagenet", embedding_key="resnet18:imagenet", **wanted | {"timeout_s": 20})
+    assert tried == [("resnet18", "imagenet", 0)]
 
 
 def test_a_model_of_other_weights_is_not_answered_wrongly(settings: Settings) -> None:
