@@ -1,6 +1,7 @@
 """The address in a task becomes the bytes of an image, or a short reason why not."""
 
 import base64
+import re
 import time
 from collections.abc import Callable
 from urllib.parse import urljoin, urlsplit
@@ -12,6 +13,7 @@ from ml_backend.errors import FetchError, MLBackendError
 _CLOUD = ("s3", "gs", "azure-blob")
 _REDIRECTS = 5
 _STEP_S = 10.0  # no single step of a fetch may take longer
+_LABEL_STUDIOS_FILES = re.compile(r"/(data|storage-data)/.+|/tasks/\d+/(presign|resolve)/?")
 
 
 def absolute_url(url: str, *, base_url: str, task_id: int) -> str:
@@ -65,7 +67,7 @@ def is_upload(url: str) -> bool:
 
 
 class Fetcher:
-    """Downloads images; the token goes to Label Studio and to nobody else.
+    """Downloads images; the token goes to Label Studio, there only to what serves files, and to nobody else.
 
     Parameters
     ----------
@@ -126,15 +128,19 @@ class Fetcher:
 
     def _get(self, url: str, ends_at: float) -> bytes | str:
         """Give the body, or where it is to be found instead."""
-        headers = {"Authorization": self._authorization()} if self._is_label_studio(url) else {}
-        with self._client.stream("GET", url, headers=headers) as response:
-            if response.is_redirect:
+        headers = {"Authorization": self._authorization()} if self._needs_token(url) else {}
+        left = ends_at - time.monotonic()
+        if left <= 0:
+            raise FetchError("timeout")
+        with self._client.stream("GET", url, headers=headers, timeout=min(left, _STEP_S)) as response:
+            if response.has_redirect_location:
                 return absolute_url(urljoin(url, response.headers["location"]), base_url="", task_id=0)
             if response.status_code in (404, 410):
                 raise FetchError("missing")
             if response.status_code != httpx.codes.OK:
                 raise FetchError(f"http_{response.status_code}")
-            if int(response.headers.get("content-length", 0) or 0) > self._max_bytes:
+            announced = response.headers.get("content-length", "")
+            if announced.isdecimal() and int(announced) > self._max_bytes:
                 raise FetchError("too_many_bytes")
             body = bytearray()
             for chunk in response.iter_bytes():
@@ -145,8 +151,14 @@ class Fetcher:
                     raise FetchError("timeout")
             return bytes(body)
 
-    def _is_label_studio(self, url: str) -> bool:
-        return bool(self._base_url) and httpx.URL(url).host != "" and _origin(url) == _origin(self._base_url)
+    def _needs_token(self, url: str) -> bool:
+        """Tell whether an address is a file of Label Studio's, and not its API or a neighbour on the same host."""
+        if not self._base_url or not httpx.URL(url).host or _origin(url) != _origin(self._base_url):
+            return False
+        path, prefix = httpx.URL(url).path, httpx.URL(self._base_url).path.rstrip("/")
+        if ".." in path.split("/") or not path.startswith(prefix + "/"):
+            return False
+        return _LABEL_STUDIOS_FILES.fullmatch(path.removeprefix(prefix)) is not None
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:

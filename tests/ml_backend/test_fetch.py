@@ -49,6 +49,33 @@ def test_others_never_get_the_key(fetcher: Fetcher, web: "Web") -> None:
     assert [request.headers.get("authorization") for request in web.seen] == [None] * 3
 
 
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        ("/studio/data/upload/1/a.png", True),
+        ("/studio/storage-data/uploaded/", True),
+        ("/studio/tasks/7/resolve/", True),
+        ("/studio/tasks/7/presign/", True),
+        ("/data/upload/1/a.png", False),
+        ("/studious/data/a.png", False),
+        ("/studio/api/projects/", False),
+        ("/studio/data/../api/projects/", False),
+        ("/studio/data/%2e%2e/api/projects/", False),
+        ("/other/a.png", False),
+    ],
+)
+def test_the_key_goes_only_to_what_serves_files(connections: httpx.Client, path: str, sent: bool) -> None:  # noqa: FBT001
+    """Other services may share Label Studio's host, and its own API is not for images."""
+    fetcher = Fetcher(
+        base_url=f"{BASE}/studio",
+        authorization=lambda: "Token secret",
+        max_bytes=100,
+        timeout_s=5,
+        client=connections,
+    )
+    assert fetcher._needs_token(BASE + path) is sent
+
+
 def test_a_redirect_to_another_host_loses_the_key(fetcher: Fetcher, web: "Web") -> None:
     """A cloud file is asked of Label Studio, which points to the storage; the storage does not see the key."""
     web.pages["/tasks/7/presign/"] = "http://storage.example/a.png?signature=x"
@@ -116,6 +143,33 @@ def test_a_slow_body_is_cut_by_time() -> None:
     with httpx.Client(transport=transport) as client:
         fetcher = Fetcher(base_url="", authorization=str, max_bytes=1000, timeout_s=0.2, client=client)
         assert reason(fetcher, "http://elsewhere.example/a.png") == "timeout"
+
+
+def test_slow_redirects_are_cut_by_time() -> None:
+    """Redirects that each take a while end with the timeout of the whole download."""
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        time.sleep(0.15)
+        return httpx.Response(302, headers={"location": "/a.png"})
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        fetcher = Fetcher(base_url="", authorization=str, max_bytes=100, timeout_s=0.2, client=client)
+        assert reason(fetcher, "http://elsewhere.example/a.png") == "timeout"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "why"),
+    [(304, {}, "http_304"), (302, {}, "http_302"), (200, {"content-length": "many"}, None)],
+)
+def test_headers_that_make_no_sense_are_harmless(status: int, headers: dict[str, str], why: str | None) -> None:
+    """A redirect to nowhere has a code, and a length that is no number is not believed."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(status, headers=headers, content=iter([b"picture"])))
+    with httpx.Client(transport=transport) as client:
+        fetcher = Fetcher(base_url="", authorization=str, max_bytes=100, timeout_s=5, client=client)
+        if why:
+            assert reason(fetcher, "http://elsewhere.example/a.png") == why
+        else:
+            assert fetcher.fetch("http://elsewhere.example/a.png", task_id=1) == b"picture"
 
 
 def test_without_label_studio_its_files_are_not_configured(connections: httpx.Client) -> None:
