@@ -10,6 +10,7 @@ from werkzeug.exceptions import BadRequest, HTTPException
 
 from ml_backend import metrics
 from ml_backend.backend import Backend
+from ml_backend.core.versions import newest_first
 from ml_backend.label_studio import choices_controls
 from ml_backend.predicting import predict
 from ml_backend.settings import get_settings
@@ -149,7 +150,7 @@ def versions() -> Response:
         for project_id in ([asked] if asked is not None else artifacts.projects())
     }
     names = [name for found in of_project.values() for name in found]
-    return jsonify(versions=sorted(names, key=lambda name: name.split("-")[2:], reverse=True), projects=of_project)
+    return jsonify(versions=newest_first(names), projects=of_project)
 
 
 @routes.get("/metrics")

@@ -8,6 +8,8 @@ import json
 import os
 import shutil
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,12 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from ml_backend.core.model import ProjectModel, from_parts, to_parts
+from ml_backend.core.versions import newest_first
+
+log = structlog.get_logger()
 
 _ARRAYS, _DESCRIPTION = "model.npz", "model.json"
 _CALIBRATION = "calibration/"
+# What loading raises on a file that is missing, cut off or not ours.
+_DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -70,9 +78,18 @@ class Artifacts:
         self._projects = data_dir / "projects"
 
     def current(self, project_id: int) -> Artifact | None:
-        """Load the model that answers for a project; None before the first training."""
+        """Load the model that answers for a project; None before the first training.
+
+        None as well, and a line in the log, for a model that is damaged: the next training makes another one.
+        """
         version = self.current_version(project_id)
-        return None if version is None else _load(self._folder(project_id, version))
+        if version is None:
+            return None
+        try:
+            return self._load_or_newer(project_id, version)
+        except _DAMAGE as error:
+            log.error("model_unreadable", project=project_id, version=version, error=type(error).__name__)
+            return None
 
     def current_version(self, project_id: int) -> str | None:
         """Name the model that answers for a project."""
@@ -93,7 +110,10 @@ class Artifacts:
             np.savez_compressed(unfinished / _ARRAYS, allow_pickle=False, **arrays)
             (unfinished / _DESCRIPTION).write_text(json.dumps(artifact.summary(), indent=2), "utf-8")
             unfinished.chmod(0o755)
+            for written in (unfinished / _ARRAYS, unfinished / _DESCRIPTION, unfinished):
+                _to_disk(written)
             unfinished.rename(versions / artifact.model_version)
+            _to_disk(versions)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -102,16 +122,19 @@ class Artifacts:
         pointer = self._project(project_id) / "current"
         unfinished = pointer.with_name(f".current.{os.getpid()}")
         unfinished.write_text(model_version, "utf-8")
+        _to_disk(unfinished)
         unfinished.replace(pointer)
+        _to_disk(pointer.parent)
 
     def versions(self, project_id: int) -> list[str]:
         """Name the versions of a project, newest first."""
         found = [path.parent for path in self._project(project_id).glob(f"versions/[!.]*/{_DESCRIPTION}")]
-        return [path.name for path in sorted(found, key=lambda path: path.name.split("-")[2:], reverse=True)]
+        return newest_first(path.name for path in found)
 
     def projects(self) -> list[int]:
         """Ids of the projects that were ever trained."""
-        return sorted(int(path.parent.name) for path in self._projects.glob("[0-9]*/current"))
+        names = (path.parent.name for path in self._projects.glob("[0-9]*/current"))
+        return sorted(int(name) for name in names if name.isdecimal())
 
     def prune(self, project_id: int, keep: int) -> None:
         """Delete all but the newest versions and the current one."""
@@ -120,6 +143,12 @@ class Artifacts:
             if version != current:
                 shutil.rmtree(self._folder(project_id, version), ignore_errors=True)
 
+    def _load_or_newer(self, project_id: int, version: str) -> Artifact:
+        try:
+            return _load(self._folder(project_id, version))
+        except FileNotFoundError:  # perhaps a training has switched and pruned since the pointer was read
+            return _load(self._folder(project_id, self.current_version(project_id) or version))
+
     def _project(self, project_id: int) -> Path:
         return self._projects / str(int(project_id))
 
@@ -127,10 +156,19 @@ class Artifacts:
         return self._project(project_id) / "versions" / version
 
 
+def _to_disk(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, would survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @lru_cache(maxsize=16)
 def _load(folder: Path) -> Artifact:
     described = json.loads((folder / _DESCRIPTION).read_text("utf-8"))
-    with np.load(folder / _ARRAYS, allow_pickle=False) as stored:
+    with (folder / _ARRAYS).open("rb") as file, np.load(file, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
     model = from_parts(arrays, described.pop("controls"))
     calibration = {

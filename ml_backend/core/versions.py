@@ -1,6 +1,7 @@
 """Names of model versions: they say which weights answer, and none is a prefix of another."""
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 _OURS = re.compile(r"resnet\d\d-[0-9a-z]+-\d{8}T\d{6}-[0-9a-f]{4}")
@@ -35,6 +36,17 @@ def untrained_version(backbone: str, weights_id: str) -> str:
     'resnet18-imagenet-untrained'
     """
     return f"{backbone}-{weights_id}-untrained"
+
+
+def newest_first(versions: Iterable[str]) -> list[str]:
+    """Sort versions by the time of their training.
+
+    Examples
+    --------
+    >>> newest_first(["resnet18-random-20260131T120005-3fa2", "resnet18-imagenet-20260201T080000-00aa"])
+    ['resnet18-imagenet-20260201T080000-00aa', 'resnet18-random-20260131T120005-3fa2']
+    """
+    return sorted(versions, key=lambda version: version.split("-")[2:], reverse=True)
 
 
 def is_ours(version: str) -> bool:

@@ -1,10 +1,13 @@
 import json
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from ml_backend.artifacts import Artifacts
 
@@ -64,8 +67,59 @@ def test_no_pickle_is_loaded(artifacts: Artifacts, samples: "Samples", tmp_path:
     artifacts.switch(7, OLD)
     path = tmp_path / "projects" / "7" / "versions" / OLD / "model.npz"
     np.savez(path, mean=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(ValueError, match="allow_pickle"):
-        artifacts.current(7)
+    assert artifacts.current(7) is None
+
+
+@pytest.mark.parametrize("name", ["model.npz", "model.json"])
+@pytest.mark.parametrize("damage", [b"", b"[]", b"PK\x03\x04", b"{}", None])
+def test_a_damaged_version_is_no_model(
+    artifacts: Artifacts, samples: "Samples", tmp_path: Path, name: str, damage: bytes | None
+) -> None:
+    """A file that is cut off, foreign or gone is logged, and the next version answers again."""
+    artifacts.save(7, samples.trained(OLD))
+    artifacts.switch(7, OLD)
+    path = tmp_path / "projects" / "7" / "versions" / OLD / name
+    path.unlink()
+    if damage is not None:
+        path.write_bytes(damage)
+    with capture_logs() as lines:
+        assert artifacts.current(7) is None
+    assert [line["event"] for line in lines] == ["model_unreadable"]
+    artifacts.save(7, samples.trained(NEW))
+    artifacts.switch(7, NEW)
+    assert artifacts.current(7).model_version == NEW
+
+
+def test_a_version_pruned_meanwhile_is_replaced(
+    artifacts: Artifacts, samples: "Samples", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that read the pointer just before a switch and a pruning answers with the new version."""
+    artifacts.save(7, samples.trained(NEW))
+    read = iter([OLD, NEW])
+    monkeypatch.setattr(artifacts, "current_version", lambda _: next(read))
+    assert artifacts.current(7).model_version == NEW
+
+
+def test_everything_is_on_the_disk_before_it_answers(
+    artifacts: Artifacts, samples: "Samples", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files and folders are flushed before the names that lead to them appear."""
+    steps: list[str] = []
+    flush, rename, replace_file = os.fsync, Path.rename, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda file: (steps.append("flush"), flush(file)))
+    monkeypatch.setattr(Path, "rename", lambda *paths: (steps.append("name"), rename(*paths))[1])
+    monkeypatch.setattr(Path, "replace", lambda *paths: (steps.append("name"), replace_file(*paths))[1])
+    artifacts.save(7, samples.trained(OLD))
+    artifacts.switch(7, OLD)
+    assert steps == ["flush"] * 3 + ["name", "flush", "flush", "name", "flush"]
+
+
+def test_other_folders_are_no_projects(artifacts: Artifacts, samples: "Samples", tmp_path: Path) -> None:
+    """A copy that someone made beside a project's folder is not taken for a project."""
+    artifacts.save(7, samples.trained(OLD))
+    artifacts.switch(7, OLD)
+    shutil.copytree(tmp_path / "projects" / "7", tmp_path / "projects" / "7.bak")
+    assert artifacts.projects() == [7]
 
 
 def test_a_training_that_dies_leaves_nothing_behind(
