@@ -19,9 +19,11 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.settings import Settings
 
 _PAGE = 500
+_KEPT_LENGTH = 100_000  # of a label config whose controls are remembered
 # Label Studio applies the list to the annotations inside the tasks as well.
 _LEAN = "id,data,annotations,completed_by,created_at,updated_at,was_cancelled,ground_truth,result"
 _TIMEOUT_S = 60.0
+_DELETE_TIMEOUT_S = 900.0  # 2,000 predictions took 27 s
 
 Answer = TypeVar("Answer")
 
@@ -55,7 +57,6 @@ class Connection:
     auth_account: str | None = None
 
 
-@lru_cache(maxsize=256)
 def choices_controls(label_config: str) -> tuple[Control, ...]:
     """Find the Choices controls that are bound to exactly one image.
 
@@ -69,11 +70,18 @@ def choices_controls(label_config: str) -> tuple[Control, ...]:
     >>> choices_controls(config)
     (Control(name='kind', to_name='image', labels=('cat', 'dog'), multiple=False, image_key='photo'),)
     """
+    return (_kept_controls if len(label_config) <= _KEPT_LENGTH else _controls)(label_config)
+
+
+def _controls(label_config: str) -> tuple[Control, ...]:
     try:
         found = list(LabelInterface(label_config).controls)
     except Exception:  # noqa: BLE001 - the parser raises its own, lxml's and plain KeyErrors
         return ()
     return tuple(control for tag in found if (control := _control(tag)) is not None)
+
+
+_kept_controls = lru_cache(maxsize=256)(_controls)
 
 
 def _control(tag: Any) -> Control | None:  # noqa: ANN401 - the SDK's tags are untyped
@@ -149,24 +157,42 @@ class LabelStudioClient:
         query = json.dumps({"filters": {"conjunction": "and", "items": [filtered]}})
         return {task["id"] for task in self._listed(project=project_id, include="id", query=query)}
 
-    def import_predictions(self, project_id: int, predictions: Sequence[dict[str, Any]]) -> None:
-        """Store predictions (each with its ``task``) in one request that is sent once."""
-        self._asked(
+    def import_predictions(self, project_id: int, predictions: Sequence[dict[str, Any]]) -> int:
+        """Store predictions (each with its ``task``) in one request that is sent once.
+
+        Returns
+        -------
+        int
+            How many Label Studio stored: it leaves out, without an error, those that do not fit its label config.
+        """
+        answer = self._asked(
             lambda: self._client.projects.import_predictions(
                 id=project_id,
                 request=cast("Any", predictions),  # plain dicts serialise as the SDK's own models do
                 request_options={"max_retries": 0},
             )
         )
+        return int(answer.created or 0)
 
     def versions(self, project_id: int) -> list[str]:
         """Name the model versions that the project's predictions have."""
-        answer = self._request(f"api/projects/{project_id}/model-versions/", "GET").json()
+        path = f"api/projects/{project_id}/model-versions/"
+        try:
+            answer = self._request(path, "GET").json()
+        except ValueError:
+            raise LabelStudioError(
+                f"what answers at {self._url} to GET {path} is not JSON: is LABEL_STUDIO_URL Label Studio's?"
+            ) from None
         return [str(version) for version in answer]
 
     def delete_version(self, project_id: int, model_version: str) -> None:
         """Delete all predictions of a version. It can clear the project's version: set that again afterwards."""
-        self._request(f"api/projects/{project_id}/model-versions/", "DELETE", {"model_version": model_version})
+        self._request(
+            f"api/projects/{project_id}/model-versions/",
+            "DELETE",
+            {"model_version": model_version},
+            _DELETE_TIMEOUT_S,
+        )
 
     def show_version(self, project_id: int, model_version: str) -> None:
         """Make a version the one that annotators and the score column see."""
@@ -200,10 +226,13 @@ class LabelStudioClient:
                 return
             yield task.model_dump()
 
-    def _request(self, path: str, method: str, body: dict[str, Any] | None = None) -> httpx.Response:
+    def _request(
+        self, path: str, method: str, body: dict[str, Any] | None = None, timeout_s: float = _TIMEOUT_S
+    ) -> httpx.Response:
+        options: Any = {"timeout_in_seconds": timeout_s}
         wrapper = self._client._client_wrapper  # noqa: SLF001 - the SDK lacks this route
         response: httpx.Response = self._asked(
-            lambda: wrapper.httpx_client.request(path, method=method, json=body)
+            lambda: wrapper.httpx_client.request(path, method=method, json=body, request_options=options)
         )
         if response.is_error:
             raise LabelStudioError(f"Label Studio answered {response.status_code} to {method} {path}")

@@ -7,12 +7,13 @@ import structlog
 
 from ml_backend.core.versions import is_ours
 from ml_backend.errors import LabelStudioError
-from ml_backend.label_studio import LabelStudioClient
+from ml_backend.label_studio import Connection, LabelStudioClient
 
 log = structlog.get_logger()
 
 _CHUNK = 300
 _ATTEMPTS = 3
+_NAMED = 20  # tasks in one line of the log
 
 
 def import_missing(
@@ -31,36 +32,45 @@ def import_missing(
     Returns
     -------
     int
-        How many were missing.
+        How many were missing and are there now. Those that Label Studio left out are named in the log.
 
     Raises
     ------
     LabelStudioError
-        If Label Studio keeps refusing.
+        If Label Studio keeps refusing, or stored none at all.
     """
     stored = client.tasks_with_version(project_id, model_version)
     missing = [prediction for prediction in predictions if prediction["task"] not in stored]
-    for start in range(0, len(missing), _CHUNK):
-        _import_chunk(client, project_id, model_version, missing[start : start + _CHUNK])
-    return len(missing)
+    chunks = [missing[start : start + _CHUNK] for start in range(0, len(missing), _CHUNK)]
+    if all([_import_chunk(client, project_id, model_version, chunk) for chunk in chunks]):  # noqa: C419 - send all
+        return len(missing)
+    stored = client.tasks_with_version(project_id, model_version)
+    left_out = [prediction["task"] for prediction in missing if prediction["task"] not in stored]
+    if left_out:
+        log.warning("predictions_left_out", project=project_id, tasks=left_out[:_NAMED], count=len(left_out))
+    if not stored:
+        raise LabelStudioError(
+            f"Label Studio stored none of {len(missing)} predictions of {model_version} in project {project_id}: "
+            "do they fit its label config of this moment? Train again"
+        )
+    return len(missing) - len(left_out)
 
 
 def _import_chunk(
     client: LabelStudioClient, project_id: int, model_version: str, chunk: list[dict[str, Any]]
-) -> None:
-    """Send a chunk; where the answer was lost, look first at what had arrived."""
+) -> bool:
+    """Send a chunk and tell whether all of it was stored; where an answer was lost, look first at what arrived."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            client.import_predictions(project_id, chunk)
+            return client.import_predictions(project_id, chunk) >= len(chunk)
         except LabelStudioError:
             if attempt == _ATTEMPTS:
                 raise
             stored = client.tasks_with_version(project_id, model_version)
             chunk = [prediction for prediction in chunk if prediction["task"] not in stored]
             if not chunk:
-                return
-        else:
-            return
+                return True
+    return False
 
 
 def show(client: LabelStudioClient, project_id: int, model_version: str, public_url: str) -> None:
@@ -70,7 +80,7 @@ def show(client: LabelStudioClient, project_id: int, model_version: str, public_
     its connection's title. A version that an admin chose by hand and that is not ours is left in place.
     """
     connections = client.connections(project_id)
-    mine = [one for one in connections if one.url.rstrip("/") == public_url] or connections
+    mine = _ours(connections, client.project(project_id).model_version, public_url)
     if len(mine) == 1:
         client.rename_connection(project_id, mine[0], model_version)
     elif connections:
@@ -81,25 +91,47 @@ def show(client: LabelStudioClient, project_id: int, model_version: str, public_
         )
     shown = client.project(project_id).model_version
     titles = {one.title for one in mine}
-    if shown != model_version and (not shown or shown in titles or is_ours(shown)):
+    replaced = shown != model_version and (not shown or shown in titles or is_ours(shown))
+    # Label Studio refuses a version that neither a connection nor a prediction has.
+    if replaced and (len(mine) == 1 or model_version in client.versions(project_id)):
         client.show_version(project_id, model_version)
 
 
-def delete_old(client: LabelStudioClient, project_id: int, keep: int) -> list[str]:
+def _ours(connections: Sequence[Connection], shown: str | None, public_url: str) -> list[Connection]:
+    """Find our connection: by our address, or else the only one if it is in use or bears a version of ours."""
+    if public_url:
+        return [one for one in connections if one.url.rstrip("/") == public_url]
+    if len(connections) != 1:
+        return []
+    return [one for one in connections if not shown or one.title == shown or is_ours(one.title)]
+
+
+def delete_old(client: LabelStudioClient, project_id: int, trained: Sequence[str], keep: int) -> list[str]:
     """Delete the predictions of our versions but the newest, and let the project show what it showed.
+
+    Parameters
+    ----------
+    client : LabelStudioClient
+    project_id : int
+    trained : sequence of str
+        The versions that this backend made, newest first; another backend's are not ours to delete.
+    keep : int
+        How many of them stay.
 
     Returns
     -------
     list of str
         The deleted versions.
     """
-    ours = [version for version in client.versions(project_id) if is_ours(version)]
-    old = sorted(ours, key=lambda version: version.split("-")[2:], reverse=True)[keep:]
+    stored = set(client.versions(project_id))
+    shown = client.project(project_id).model_version
+    old = [version for version in trained[keep:] if version in stored and version != shown]
     if not old:
         return []
-    shown = client.project(project_id).model_version
-    for version in (one for one in old if one != shown):
-        client.delete_version(project_id, version)
-    if shown and client.project(project_id).model_version != shown:
-        client.show_version(project_id, shown)
+    try:
+        for version in old:
+            client.delete_version(project_id, version)
+    finally:
+        if shown and client.project(project_id).model_version != shown:
+            client.show_version(project_id, shown)
     return old

@@ -16,7 +16,7 @@ from ml_backend.core.evidence import targets
 from ml_backend.core.model import Evidence, fit_model
 from ml_backend.core.suggestions import suggestion
 from ml_backend.core.versions import trained_version
-from ml_backend.errors import NothingToLearnError
+from ml_backend.errors import MLBackendError, NothingToLearnError
 from ml_backend.gather import Gathered, Gatherer, ImageRef
 from ml_backend.label_studio import LabelStudioClient, Task, choices_controls
 from ml_backend.predicting import score
@@ -162,9 +162,17 @@ class Trainer:
             stored = publishing.import_missing(self.client, project_id, version, predictions)
         self.artifacts.switch(project_id, version)
         publishing.show(self.client, project_id, version, settings.public_url)
-        publishing.delete_old(self.client, project_id, settings.keep_versions)
-        self.artifacts.prune(project_id, settings.keep_versions)
+        self._clean_up(project_id)
         return stored
+
+    def _clean_up(self, project_id: int) -> None:
+        """Delete old versions. What cannot be deleted now is left for the next training."""
+        keep = self.settings.keep_versions
+        try:
+            publishing.delete_old(self.client, project_id, self.artifacts.versions(project_id), keep)
+            self.artifacts.prune(project_id, keep)
+        except (MLBackendError, OSError) as error:
+            log.warning("old_versions_not_deleted", project=project_id, error=str(error))
 
 
 def config_digest(label_config: str) -> str:

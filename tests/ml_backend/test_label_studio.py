@@ -100,6 +100,32 @@ def test_without_a_key_there_is_no_client(settings: Settings) -> None:
         LabelStudioClient(missing)
 
 
+def test_what_was_stored_is_counted(settings: Settings) -> None:
+    """Label Studio answers 201 and stores fewer predictions than it was sent."""
+    answer = httpx.Response(201, json={"created": 1})
+    prediction = {"task": 1, "result": [], "score": 0.5, "model_version": "v"}
+    with answering(settings, lambda _: answer) as client:
+        assert client.import_predictions(7, [prediction] * 2) == 1
+
+
+def test_a_page_instead_of_an_answer_is_one_line(settings: Settings) -> None:
+    """A proxy's or another program's page names the variable that is wrong."""
+    page = httpx.Response(200, text="<html>")
+    with (
+        answering(settings, lambda _: page) as client,
+        pytest.raises(LabelStudioError, match="LABEL_STUDIO_URL"),
+    ):
+        client.versions(7)
+
+
+def test_deleting_may_take_long(settings: Settings) -> None:
+    """Label Studio deletes some seventy predictions a second: that is waited for."""
+    seen: list[httpx.Request] = []
+    with answering(settings, lambda request: seen.append(request) or httpx.Response(200, json={})) as client:
+        client.delete_version(7, "v")
+    assert seen[0].extensions["timeout"]["read"] >= 600
+
+
 def test_predictions_are_sent_once(settings: Settings) -> None:
     """The SDK must not repeat an import whose answer was lost: the predictions would be there twice."""
     seen: list[httpx.Request] = []

@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.label_studio import Connection, Project
@@ -17,20 +18,22 @@ class Memory:
         self.shown: str | None = None
         self.backends = [Connection(1, "http://ml.example", "default")]
         self.lose_answers = 0
-        self.clears_version = False
+        self.clears_version = self.fails_to_delete = False
+        self.unfit: set[int] = set()
 
     def tasks_with_version(self, _: int, version: str) -> set[int]:
         """Ids of the tasks with a version."""
         return {task for task, stored in self.stored if stored == version}
 
-    def import_predictions(self, _: int, predictions: list[dict[str, Any]]) -> None:
-        """Store half of a request and lose the answer, or store all."""
-        rows = [(one["task"], one["model_version"]) for one in predictions]
+    def import_predictions(self, _: int, predictions: list[dict[str, Any]]) -> int:
+        """Store half of a request and lose the answer, or store all that fit."""
+        rows = [(one["task"], one["model_version"]) for one in predictions if one["task"] not in self.unfit]
         if self.lose_answers:
             self.lose_answers -= 1
             self.stored += rows[: len(rows) // 2]
             raise LabelStudioError("answered 502")
         self.stored += rows
+        return len(rows)
 
     def connections(self, _: int) -> list[Connection]:
         """The ML backends of the project."""
@@ -49,7 +52,9 @@ class Memory:
         return Project(project_id, "<View/>", self.shown)
 
     def show_version(self, _: int, version: str) -> None:
-        """Show a version."""
+        """Show a version, or refuse one that nothing has."""
+        if version not in self.versions(7) and version not in {one.title for one in self.backends}:
+            raise LabelStudioError("answered 400")
         self.shown = version
 
     def versions(self, _: int) -> list[str]:
@@ -61,6 +66,8 @@ class Memory:
         self.stored = [row for row in self.stored if row[1] != version]
         if self.clears_version:
             self.shown = None
+        if self.fails_to_delete:
+            raise LabelStudioError("cannot be reached")
 
 
 @pytest.fixture
@@ -95,6 +102,21 @@ def test_a_label_studio_that_keeps_failing_is_an_error(memory: Memory) -> None:
         import_missing(memory, 7, V1, predictions(8))
 
 
+def test_predictions_that_do_not_fit_are_not_counted(memory: Memory) -> None:
+    """Label Studio leaves two predictions out without an error: they are named in the log, and not counted."""
+    memory.unfit = {3, 650}
+    with capture_logs() as lines:
+        assert import_missing(memory, 7, V1, predictions(700)) == 698
+    assert [(line["event"], line["tasks"]) for line in lines] == [("predictions_left_out", [3, 650])]
+
+
+def test_a_version_without_any_prediction_is_an_error(memory: Memory) -> None:
+    """If nothing was stored, the training fails, and the last version goes on answering."""
+    memory.unfit = set(range(8))
+    with pytest.raises(LabelStudioError, match="none of 8"):
+        import_missing(memory, 7, V1, predictions(8))
+
+
 def test_the_project_follows_the_title(memory: Memory) -> None:
     """The version shown was the connection's title, and is the new version afterwards."""
     memory.shown = "default"
@@ -105,7 +127,7 @@ def test_the_project_follows_the_title(memory: Memory) -> None:
 @pytest.mark.parametrize("shown", [None, V1])
 def test_a_lost_or_old_version_is_replaced(memory: Memory, shown: str | None) -> None:
     """Where the project shows nothing, or an old version of ours, it shows the new one."""
-    memory.shown = shown
+    memory.shown, memory.stored = shown, [(1, V2)]
     show(memory, 7, V2, public_url="")
     assert memory.shown == V2
 
@@ -131,11 +153,41 @@ def test_no_foreign_connection_is_renamed(memory: Memory) -> None:
     assert [one.title for one in memory.backends] == ["default", "other"]
 
 
+@pytest.mark.parametrize(
+    ("public_url", "shown", "title"),
+    [
+        ("http://mine.example", "other", "other"),  # not our address
+        ("", "consensus/Discovered", "other"),  # not in use
+        ("", "other", "V2"),
+        ("", None, "V2"),
+        ("http://ml.example", "consensus/Discovered", "V2"),
+    ],
+)
+def test_the_only_connection_may_be_another_backends(
+    memory: Memory, public_url: str, shown: str | None, title: str
+) -> None:
+    """The only connection is ours if it has our address, or if no address is set and the project uses it."""
+    memory.backends, memory.shown = [Connection(1, "http://ml.example", "other")], shown
+    show(memory, 7, V2, public_url)
+    assert memory.backends[0].title == title.replace("V2", V2)
+
+
+@pytest.mark.parametrize("shown", [None, V1])
+def test_without_a_connection_only_stored_versions_are_shown(memory: Memory, shown: str | None) -> None:
+    """Label Studio refuses to show a version that nothing has: it is not asked to."""
+    memory.backends, memory.shown = [], shown
+    show(memory, 7, V2, public_url="")
+    assert memory.shown == shown
+    memory.stored = [(1, V2)]
+    show(memory, 7, V2, public_url="")
+    assert memory.shown == V2
+
+
 def test_old_versions_go_and_others_stay(memory: Memory) -> None:
     """Of four versions of ours the newest two stay; consensus's predictions are not ours to delete."""
     memory.stored = [(1, version) for version in (V1, V2, V3, V4, "consensus/Discovered")]
     memory.shown = V4
-    assert delete_old(memory, 7, keep=2) == [V2, V1]
+    assert delete_old(memory, 7, [V4, V3, V2, V1], keep=2) == [V2, V1]
     assert memory.versions(7) == ["consensus/Discovered", V3, V4]
 
 
@@ -143,5 +195,22 @@ def test_deleting_does_not_change_what_is_shown(memory: Memory) -> None:
     """Label Studio can clear the project's version when another version is deleted: it is set again."""
     memory.stored = [(1, version) for version in (V1, V2)]
     memory.shown, memory.clears_version = V2, True
-    delete_old(memory, 7, keep=1)
+    delete_old(memory, 7, [V2, V1], keep=1)
     assert memory.shown == V2
+
+
+def test_a_failing_delete_does_not_change_what_is_shown(memory: Memory) -> None:
+    """Also where the answer to the deletion never comes, the project's version is set again."""
+    memory.stored = [(1, version) for version in (V1, V2)]
+    memory.shown, memory.clears_version, memory.fails_to_delete = V2, True, True
+    with pytest.raises(LabelStudioError):
+        delete_old(memory, 7, [V2, V1], keep=1)
+    assert memory.shown == V2
+
+
+def test_another_backends_versions_stay(memory: Memory) -> None:
+    """A second backend on the same project names its versions in the same way: they are not deleted."""
+    memory.stored = [(1, version) for version in (V1, V2, V3, V4)]
+    memory.shown = V3
+    assert delete_old(memory, 7, [V4, V3, V2], keep=1) == [V2]
+    assert memory.versions(7) == [V1, V3, V4]

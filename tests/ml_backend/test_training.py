@@ -75,6 +75,7 @@ class Studio:
     def __init__(self, config: str, tasks: list[Task]) -> None:
         self.config, self.found, self.events, self.refuses = config, tasks, [], False
         self.stored: list[dict[str, Any]] = []
+        self.old: set[str] = set()
 
     def project(self, project_id: int) -> Project:
         """The project shows nothing."""
@@ -88,23 +89,30 @@ class Studio:
         """No task has a prediction."""
         return set()
 
-    def import_predictions(self, _: int, predictions: list[dict[str, Any]]) -> None:
+    def import_predictions(self, _: int, predictions: list[dict[str, Any]]) -> int:
         """Keep them, or fail."""
         if self.refuses:
             raise LabelStudioError("answered 500")
         self.stored += predictions
+        return len(predictions)
 
     def connections(self, _: int) -> list[Any]:
         """The project has no connection."""
         return []
 
     def show_version(self, _: int, version: str) -> None:
-        """Note the version."""
+        """Note the version, or refuse one that nothing has."""
+        if version not in self.versions(7):
+            raise LabelStudioError("answered 400")
         self.events.append(version)
 
     def versions(self, _: int) -> list[str]:
-        """No old versions."""
-        return []
+        """The versions of the predictions, and those from before."""
+        return sorted({one["model_version"] for one in self.stored} | self.old)
+
+    def delete_version(self, *_: object) -> None:
+        """Fail."""
+        raise LabelStudioError("cannot be reached")
 
 
 def task(number: int, label: str | None = None) -> Task:
@@ -164,6 +172,15 @@ def test_a_training_that_cannot_publish_leaves_the_last_version(
     with pytest.raises(LabelStudioError):
         parts.train(7, NOW.replace(hour=13))
     assert parts.artifacts.current_version(7) == first
+
+
+def test_a_failing_clean_up_is_no_failed_training(settings: Settings, studio: Studio, samples: "Samples") -> None:
+    """When the old version's predictions cannot be deleted, the new version answers and the old one is kept."""
+    parts = trainer(settings.model_copy(update={"keep_versions": 1}), studio, Images(samples))
+    first = parts.train(7, NOW).artifact.model_version
+    second = parts.train(7, NOW.replace(hour=13)).artifact.model_version
+    assert parts.artifacts.versions(7) == [second, first]
+    assert parts.artifacts.current_version(7) == second
 
 
 def test_without_publishing_nothing_is_stored(settings: Settings, studio: Studio, samples: "Samples") -> None:
