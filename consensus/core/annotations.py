@@ -174,7 +174,7 @@ def _collect_task(
         candidates = _labels_in(task, control.candidates, control)
     except VotesError as error:
         yield str(error)
-        if control.kind == "verification":  # nobody knows what its annotators said yes or no to
+        if control.kind == "verification" and not given:  # nobody knows what its annotators said yes or no to
             return
     for name in given:
         listed.add(task.id, name, value=1)
@@ -217,9 +217,9 @@ def _counted(annotations: Iterable[Annotation], never: frozenset[str]) -> list[A
 
 
 def _moment(text: str) -> tuple[str, str]:
-    """What an ISO 8601 time in UTC sorts by: its fraction of a second is left out where it is zero."""
+    """What an ISO 8601 time in UTC sorts by: its fraction of a second may be left out where it is zero."""
     second, _, fraction = text.rstrip("Z").partition(".")
-    return second, fraction
+    return second, fraction.rstrip("0")
 
 
 def _labels_in(task: Task, key: str | None, control: Control) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """From annotations to votes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -200,11 +201,13 @@ def test_candidates_are_listed_but_not_given() -> None:
 
 
 CAT = annotation(2, "a2", "cat")
+BROKEN_GIVEN: list[tuple[Task, str]] = [
+    (Task(7, {"given": "cow"}, [CAT]), "'given' holds 'cow', which is no choice of control 'kind'"),
+    (Task(7, {"given": {"a": 1}}, [CAT]), "'given' holds {'a': 1}; use a label or a list"),
+    (Task(7, {"given": 1.5}, [CAT]), "'given' holds 1.5; use a label or a list"),
+]
 BROKEN: list[tuple[Control, Task, str]] = [
     (KIND, Task(7, {}, [CAT, annotation(1, "a1", "cow")]), "annotation 1 chose 'cow'"),
-    (KIND, Task(7, {"given": "cow"}, [CAT]), "'given' holds 'cow', which is no choice of control 'kind'"),
-    (KIND, Task(7, {"given": {"a": 1}}, [CAT]), "'given' holds {'a': 1}; use a label or a list"),
-    (KIND, Task(7, {"given": 1.5}, [CAT]), "'given' holds 1.5; use a label or a list"),
     (KIND, Task(7, {}, [CAT, annotation(1, "a1", result=[{"from_name": "kind"}])]), "annotation 1 has a region"),
     (KIND, Task(7, {}, [CAT, annotation(1, "a1", result=[{"from_name": "kind", "value": []}])]), "annotation 1"),
     (
@@ -215,31 +218,112 @@ BROKEN: list[tuple[Control, Task, str]] = [
     (KIND, Task(7, {}, [CAT, annotation(1, "a1", result=["kind"])]), "annotation 1 has a region that is none"),
     (KIND, Task(7, {}, [CAT, annotation(1, "a1", result={"from_name": "kind"})]), "annotation 1 has a region"),
     (KIND, Task(7, {}, [CAT, annotation(1, "a1", result=[None])]), "annotation 1 has a region that is none"),
-    (
-        CHECK,
-        Task(7, {"given": ["lynx", "puma"]}, [annotation(1, "a1", "Right", control="check")]),
-        "holds 2 labels; a verification is about one",
-    ),
-    (CHECK, Task(7, {}, [annotation(1, "a1", "Right", control="check")]), "task 7 has none"),
-    (
-        CHECK,
-        Task(7, {"given": "lynx"}, [annotation(1, "a1", "Yes", control="check")]),
-        "annotation 1 chose 'Yes'",
-    ),
+    (KIND, Task(7, {}, [CAT, annotation(1, "a1", "cow", gold=True)]), "annotation 1 chose 'cow'"),
 ]
 
 
 @pytest.mark.parametrize(("control", "task", "what"), BROKEN)
-def test_a_task_that_cannot_be_read_is_named_and_the_others_go_on(control: Control, task: Task, what: str) -> None:
-    """Nothing of the broken task is left in votes, lists or gold; the tasks around it are whole."""
-    word = control.tag.labels[0]
-    before = Task(6, {"given": "cat"}, [annotation(10, "a1", word, control=control.tag.name)])
-    after = Task(8, {"given": "cat"}, [annotation(11, "a5", word, control=control.tag.name)])
-    got = collect([before, task, after], control)
+def test_an_annotation_that_cannot_be_read_is_named_and_the_others_go_on(
+    control: Control, task: Task, what: str
+) -> None:
+    """Nothing of it is left in votes or gold; the other annotation of its task and the tasks around are whole."""
+    before = Task(6, {"given": "cat"}, [annotation(10, "a1", "cat")])
+    after = Task(8, {"given": "cat"}, [annotation(11, "a5", "cat")])
+    got = collect([before, replace(task, data={"given": "dog"}), after], control)
     assert [problem.task for problem in got.problems] == [7]
     assert what in got.problems[0].what
-    assert [(task, who) for task, who, _, _ in votes_in(got)] == [("6", "a1"), ("8", "a5")]
-    assert known(got.listed, got.listed.given, got) == [("6", "cat", True), ("8", "cat", True)]
+    assert [(task, who) for task, who, _, _ in votes_in(got)] == [("6", "a1"), ("7", "a2"), ("8", "a5")]
+    assert len(got.gold.task) == 0
+    assert known(got.listed, got.listed.given, got) == [("6", "cat", True), ("7", "dog", True), ("8", "cat", True)]
+
+
+def test_each_annotation_that_cannot_be_read_is_a_problem_of_its_own() -> None:
+    """Two of one task are named both."""
+    task = Task(7, {}, [annotation(1, "a1", "cow"), CAT, annotation(3, "a3", "yak")])
+    got = collect([task], KIND)
+    assert [(problem.task, problem.what[:19]) for problem in got.problems] == [
+        (7, "annotation 1 chose "), (7, "annotation 3 chose "),
+    ]  # fmt: skip
+    assert votes_in(got) == [("7", "a2", "cat", YES)]
+
+
+def test_an_unreadable_annotation_is_not_replaced_by_an_earlier_one() -> None:
+    """Whoever changed a vote to what cannot be read has no vote; the earlier one was taken back."""
+    later = annotation(2, "a1", "cow", at="2026-02-01T00:00:00Z")
+    got = collect([Task(7, {}, [annotation(1, "a1", "cat"), later])], KIND)
+    assert (votes_in(got), len(got.problems)) == ([], 1)
+
+
+@pytest.mark.parametrize(("task", "what"), BROKEN_GIVEN)
+def test_a_given_label_that_cannot_be_read_leaves_the_votes(task: Task, what: str) -> None:
+    """It is named and not listed; who chose a label chose it."""
+    got = collect([task, Task(8, {"given": "owl"})], KIND)
+    assert [problem.task for problem in got.problems] == [7]
+    assert what in got.problems[0].what
+    assert votes_in(got) == [("7", "a2", "cat", YES)]
+    assert known(got.listed, got.listed.given, got) == [("8", "owl", True)]
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        ({"given": ["lynx", "puma"]}, "holds 2 labels; a verification is about one"),
+        ({"given": {"a": 1}, "maybe": "puma"}, "'given' holds {'a': 1}; use a label"),
+        ({}, "annotation 1 verifies a given label, but task 7 has none"),
+    ],
+)
+def test_a_verification_task_without_a_readable_given_label_is_left_out(
+    data: dict[str, object], what: str
+) -> None:
+    """Nobody knows what its annotator said yes to."""
+    tasks = [
+        Task(number, given, [annotation(who, f"a{who}", "Right", control="check")])
+        for who, (number, given) in enumerate([(7, data), (8, {"given": "lynx"})], start=1)
+    ]
+    got = collect(tasks, CHECK)
+    assert [problem.task for problem in got.problems] == [7]
+    assert what in got.problems[0].what
+    assert votes_in(got) == [("8", "a2", "lynx", YES)]
+    assert known(got.listed, got.listed.given, got) == [("8", "lynx", True)]
+
+
+@pytest.mark.parametrize(
+    ("data", "choice", "what"),
+    [
+        ({"given": "lynx"}, "Yes", "annotation 1 chose 'Yes'"),
+        ({"given": "lynx", "maybe": 1.5}, "Wrong", "'maybe' holds 1.5; use a label"),
+    ],
+)
+def test_a_verification_keeps_what_can_be_read(data: dict[str, object], choice: str, what: str) -> None:
+    """An unknown word costs its annotation, unreadable candidates cost themselves."""
+    said = [annotation(1, "a1", choice, control="check"), annotation(2, "a2", "Right", control="check")]
+    got = collect([Task(7, data, said)], CHECK)
+    assert [problem.task for problem in got.problems] == [7]
+    assert what in got.problems[0].what
+    kept = [("7", "a1", "lynx", NO)] if choice == "Wrong" else []
+    assert votes_in(got) == [*kept, ("7", "a2", "lynx", YES)]
+    assert known(got.listed, got.listed.given, got) == [("7", "lynx", True)]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000001Z"),
+        ("2026-01-01T00:00:00.999999Z", "2026-01-01T00:00:01Z"),
+        ("2026-01-01T00:00:00.100000Z", "2026-01-01T00:00:00.100001Z"),
+    ],
+)
+def test_times_are_compared_as_moments(earlier: str, later: str) -> None:
+    """A fraction of a second that is zero is left out, and is still before every other fraction."""
+    said = [annotation(1, "a1", "cat", at=later), annotation(2, "a1", "dog", at=earlier)]
+    assert votes_in(collect([Task(7, {}, said)], KIND)) == [("7", "a1", "cat", YES)]
+
+
+@pytest.mark.parametrize("at", ["2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000000Z"])
+def test_of_one_moment_the_later_id_counts(at: str) -> None:
+    """However the moment is written."""
+    said = [annotation(1, "a1", "cat", at="2026-01-01T00:00:00.0Z"), annotation(2, "a1", "dog", at=at)]
+    assert votes_in(collect([Task(7, {}, said)], KIND)) == [("7", "a1", "dog", YES)]
 
 
 def test_a_broken_region_of_a_skipped_or_replaced_annotation_does_no_harm() -> None:
