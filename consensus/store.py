@@ -202,9 +202,10 @@ def _engine(url: URL) -> Engine:
 def _connect_args(url: URL) -> dict[str, Any]:
     backend = url.get_backend_name()
     limits = f"-c lock_timeout={LOCK_SECONDS}s -c statement_timeout={STATEMENT_SECONDS}s"
+    own = url.normalized_query.get("options", ())  # arguments go before the URL's, which would be lost
     arguments: dict[str, dict[str, Any]] = {
         "sqlite": {"timeout": CONNECT_SECONDS},
-        "postgresql": {"connect_timeout": CONNECT_SECONDS, "options": limits},
+        "postgresql": {"connect_timeout": CONNECT_SECONDS, "options": " ".join((limits, *own))},
     }
     return arguments.get(backend, {})
 

@@ -1,10 +1,12 @@
 """The store, on SQLite and on PostgreSQL."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,10 +14,12 @@ import pytest
 import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy.pool import NullPool
 
+from consensus import store as module
 from consensus.errors import StoreError
-from consensus.store import Row, Store
+from consensus.store import NEWEST, Row, Store
 from consensus.tables import METADATA
 
 ROOT = Path(__file__).parents[2]
@@ -134,6 +138,60 @@ def test_migrations_lead_to_the_tables_that_the_code_knows(url: str, tables: sql
     Store(url)
     options = {"compare_type": True, "compare_server_default": True}
     assert compare_metadata(MigrationContext.configure(tables, opts=options), METADATA) == []
+
+
+def test_the_newest_version_is_the_last_of_the_migrations() -> None:
+    """A database that is up to date by its number is so by its tables."""
+    assert ScriptDirectory(str(ROOT / "consensus" / "migrations")).get_heads() == [NEWEST]
+
+
+def test_a_store_is_read_while_another_writes(tmp_path: Path) -> None:
+    """Opening a database that is up to date takes no lock of writers, and neither does a report."""
+    url = f"sqlite:///{tmp_path}/store.db"
+    Store(url).save(facts(), [classification(1)], [], [])
+    with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("DELETE FROM classification")
+        assert [row["task"] for row in Store(url).report(7, "Discovered")] == [1]
+        writer.execute("ROLLBACK")
+
+
+def test_a_writer_that_does_not_end_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has to write, as a database without tables makes necessary, waits for a while and then says why."""
+    monkeypatch.setattr(module, "CONNECT_SECONDS", 0.1)
+    with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match=r"store.db cannot be used: database is locked"):
+            Store(f"sqlite:///{tmp_path}/store.db")
+
+
+@pytest.mark.server
+def test_a_statement_does_not_wait_for_ever(postgres_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that somebody holds, and a server that does not get done, end a statement."""
+    monkeypatch.setattr(module, "LOCK_SECONDS", 1)
+    store = Store(postgres_database_url)
+    engine = sqlalchemy.create_engine(postgres_database_url, poolclass=NullPool)
+    with engine.connect() as other:
+        other.execute(sqlalchemy.text("LOCK TABLE run IN ACCESS EXCLUSIVE MODE"))
+        with pytest.raises(StoreError, match="lock timeout"):
+            store.save(facts(), [], [], [])
+    assert store.save(facts(), [], [], []) == 1
+    monkeypatch.setattr(module, "STATEMENT_SECONDS", 1)
+    with pytest.raises(StoreError, match="statement timeout"):
+        Store(postgres_database_url)._rows(sqlalchemy.select(sqlalchemy.func.pg_sleep(30)))
+
+
+@pytest.mark.server
+def test_options_of_the_url_are_kept(postgres_database_url: str) -> None:
+    """A schema that the URL names is where the tables are."""
+    engine = sqlalchemy.create_engine(postgres_database_url, poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("CREATE SCHEMA votes"))
+    url = sqlalchemy.make_url(postgres_database_url).update_query_dict({"options": "-c search_path=votes"})
+    Store(url.render_as_string(hide_password=False)).save(facts(), [], [], [])
+    with engine.connect() as connection:
+        assert connection.execute(sqlalchemy.text("SELECT count(*) FROM votes.run")).scalar() == 1
+        assert sqlalchemy.inspect(connection).get_table_names() == []
 
 
 def test_a_migration_that_fails_leaves_no_table(url: str, tables: sqlalchemy.Connection) -> None:
