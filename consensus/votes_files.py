@@ -100,7 +100,7 @@ def read_ballot(
         annotator_names=annotator_names,
         label_names=label_names,
     )
-    if all_votes.choice == "single" and len(label_names) == 1:
+    if all_votes.choice == "single" and len(all_votes) and len(label_names) == 1:
         raise VotesError(
             f"{votes}: all votes are for the label {label_names[0]!r}, and a choice of one label decides nothing; "
             "name the other labels in --given with given=0, or use the columns task,label,annotator,vote"

@@ -15,7 +15,7 @@ import pytest
 from consensus.core.scoring import Scored, score
 from consensus.core.votes import NO, UNSURE, YES
 from consensus.errors import VotesError
-from consensus.votes_files import Ballot, annotators_table, read_ballot, result_table, write
+from consensus.votes_files import Ballot, annotators_table, check_outputs, read_ballot, result_table, write
 
 CHOSEN = "task,annotator,label\nt1,a1,cat\nt1,a2,dog\nt2,a1,cat\n"
 SPOKEN = "task,label,annotator,vote\nt1,cat,a1,yes\nt1,cat,a2,No\nt2,dog,a1, UNSURE \n"
@@ -75,7 +75,7 @@ def test_rows_of_chosen_labels(tmp_path: Path) -> None:
 
 
 def test_rows_of_yes_no_and_unsure(tmp_path: Path) -> None:
-    """Votes are words in any case; the option of choice has no meaning for them."""
+    """Votes are words in any case."""
     ballot = read(tmp_path, SPOKEN)
     assert rows(ballot) == [("t1", "a1", "cat", YES), ("t1", "a2", "cat", NO), ("t2", "a1", "dog", UNSURE)]
     assert ballot.votes.choice == "each"
@@ -91,11 +91,23 @@ def test_rows_of_yes_no_and_unsure(tmp_path: Path) -> None:
         CHOSEN.replace("\nt2", "\n\nt2"),
         "extra,label,x,annotator,task\n1,cat,,a1,t1\n2,dog,,a2,t1\n3,cat,,a1,t2\n",
         '"a,b",task,annotator,label\n0,t1,a1,cat\n0,t1,a2,dog\n0,t2,a1,cat\n',
+        'task,annotator,label\n t1,a1,cat\t\nt1 , a2,dog\n" t2\n", a1 ,"cat "\n',
+        'x,task,annotator,label\n"two\nlines",t1,a1,cat\n,t1,a2,dog\n,t2,a1,cat\n',
     ],
-    ids=["CRLF", "BOM", "quoted header", "no last newline", "empty line", "extra columns", "comma in header"],
+    ids=[
+        "CRLF",
+        "BOM",
+        "quoted header",
+        "no last newline",
+        "empty line",
+        "extra columns",
+        "comma in header",
+        "spaces around values",
+        "a line break in a column of no interest",
+    ],
 )
 def test_spellings_of_the_same_file(tmp_path: Path, content: str) -> None:
-    """Line ends, marks, quotes, empty lines, order of columns and columns of no interest change nothing."""
+    """Line ends, marks, quotes, spaces, empty lines, order of columns and those of no interest change nothing."""
     assert rows(read(tmp_path, content)) == IN_CHOSEN
 
 
@@ -131,8 +143,8 @@ def test_parquet_by_extension(tmp_path: Path, name: str) -> None:
 
 
 def test_names_may_hold_anything(tmp_path: Path) -> None:
-    """Commas, quotes, newlines, letters of any script and words for nothing are names, in and out."""
-    names = ["a,b", 'say "x"', "two\nlines", "žirafa 🦒", "NA", "null", " nan ", "0012"]
+    """Commas, quotes, spaces within, letters of any script and words for nothing are names, in and out."""
+    names = ["a,b", 'say "x"', "two  words", "žirafa 🦒", "NA", "null", "nan", "0012"]
     with (tmp_path / "votes.csv").open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle)
         writer.writerow(["task", "annotator", "label"])
@@ -173,7 +185,7 @@ def test_given_labels_and_candidates(tmp_path: Path) -> None:
 
 def test_trust_set_by_hand(tmp_path: Path) -> None:
     """It is put to the annotators by name; who is not named is learned, who has no vote is counted."""
-    ballot = read(tmp_path, CHOSEN, trust="annotator,trust\na5,0.1\na2,0.5\nfay,1\na5,0.2\n")
+    ballot = read(tmp_path, CHOSEN, trust="annotator,trust\na5,0.1\na2,0.5\na6,1\na5,0.2\n")
     assert ballot.votes.annotator_names.tolist() == ["a1", "a2"]
     assert math.isnan(ballot.fixed_trust[0])
     assert (ballot.fixed_trust[1], ballot.unused_trust) == (0.5, 2)
@@ -201,10 +213,30 @@ def test_trust_set_by_hand(tmp_path: Path) -> None:
             "line 5: vote '1' is unknown",
         ),
         (
-            'task,label,annotator,vote\n"t\n1",cat,a1,yes\nt1,cat,a2,1\n',
+            'x,task,label,annotator,vote\n"t\n1",t1,cat,a1,yes\n,t1,cat,a2,1\n',
             None,
             None,
             "line 4: vote '1' is unknown",
+        ),
+        (
+            'task,annotator,label\nt1,a1,cat\nt2,"a1,cat\nt3,a2",dog\n',
+            None,
+            None,
+            "votes.csv, line 4: column 'annotator' holds a line break; is a quotation mark missing or too much",
+        ),
+        (CHOSEN, 'task,label\nt1,"c\rat"\n', None, "given.csv, line 3: column 'label' holds a line break"),
+        ("task,annotator,label\nt1, \t,cat\n", None, None, "line 2: column 'annotator' is empty; fill it"),
+        (
+            "task,annotator,label\nt1,a1,cat\nt2,a2,cat\n",
+            "task,label\nt1,cat\n",
+            None,
+            "votes.csv: all votes are for the label 'cat', .*; name the other labels in --given with given=0",
+        ),
+        (
+            CHOSEN,
+            None,
+            "annotator,trust\na1,1\na2,0.5\n a1,1\n",
+            "trust.csv, line 4: trust of annotator 'a1' is set twice; take one out",
         ),
         (
             "task,annotator,label\nt1,a1,cat\nt1,,cat\n",
@@ -254,6 +286,50 @@ def test_what_cannot_be_used_is_refused_by_its_place(
     """The message names the file, the line and the remedy."""
     with pytest.raises(VotesError, match=message):
         read(tmp_path, votes, given, trust)
+
+
+def test_several_choices_are_refused_where_votes_are_spelled_out(tmp_path: Path) -> None:
+    """The option would say nothing there."""
+    with pytest.raises(VotesError, match="column 'vote', so --choice multiple says nothing; leave it out"):
+        read(tmp_path, SPOKEN, choice="multiple")
+
+
+def test_one_label_is_enough_where_it_can_be_turned_down(tmp_path: Path) -> None:
+    """By a candidate beside it, by one choice of several, by a no, or where there is no vote yet."""
+    one = "task,annotator,label\nt1,a1,cat\n"
+    assert len(rows(read(tmp_path, one, given="task,label,given\nt1,dog,0\n"))) == 1
+    assert len(rows(read(tmp_path, one, choice="multiple"))) == 1
+    assert len(rows(read(tmp_path, "task,label,annotator,vote\nt1,cat,a1,no\n"))) == 1
+    empty = read(tmp_path, "task,annotator,label\n", given="task,label\nt1,cat\n")
+    assert scored(empty).report.tolist() == ["NoVotes"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs"),
+    [
+        (["votes.csv", None, None], ["votes.csv", None]),
+        (["votes.csv", "given.csv", None], ["./sub/../given.csv", None]),
+        (["votes.csv", None, "trust.csv"], ["out.csv", "trust.csv"]),
+        (["votes.csv", None, None], ["out.csv", "out.csv"]),
+        (["votes.csv", None, None], ["link.csv", None]),
+    ],
+)
+def test_an_output_that_is_another_of_the_files_is_refused(
+    inputs: list[str | None], outputs: list[str | None]
+) -> None:
+    """Whether it would overwrite an input or the other output, and however its path is written."""
+    Path("sub").mkdir()
+    Path("link.csv").symlink_to("votes.csv")
+    paths = [[Path(one) if one else None for one in some] for some in (inputs, outputs)]
+    with pytest.raises(VotesError, match=r"\.csv is to be written, but it is also another of the files; name"):
+        check_outputs(*paths)
+
+
+def test_outputs_of_their_own_are_taken() -> None:
+    """Inputs may be the same file twice: reading does no harm."""
+    votes = Path("votes.csv")
+    check_outputs((votes, votes, None), (Path("out.csv"), Path("who.csv")))
+    check_outputs((votes, None, None), (Path("out.csv"), None))
 
 
 @pytest.mark.parametrize(
