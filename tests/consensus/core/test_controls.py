@@ -70,9 +70,17 @@ def test_candidates_are_not_taken_for_the_given_label() -> None:
 
 
 def test_a_verification_of_a_label_that_is_no_choice() -> None:
-    """The given label of a verification is any text; an address is none."""
-    tasks: list[dict[str, object]] = [{"image": "x", "path": "a/b.png", "species": "lynx"}]
-    assert resolve(CHECK, NOTHING, tasks, ("image",)).given == "species"
+    """The given label of a verification is any text under a familiar name; an address is none."""
+    tasks: list[dict[str, object]] = [{"image": "x", "given": "a/b.png", "Label": "lynx", "species": "puma"}]
+    assert resolve(CHECK, NOTHING, tasks, ("image",)).given == "Label"
+
+
+def test_a_verification_does_not_guess_by_elimination() -> None:
+    """Any short text could be what it asks about, so the only one is not taken; the remedy is named."""
+    with pytest.raises(ConfigError, match=r'unclear; set given = "KEY" under \[controls.check\]'):
+        resolve(CHECK, NOTHING, [{"image": "x", "batch": "monday"}], ("image",))
+    named = resolve(CHECK, ControlSettings(given="species"), [{"image": "x", "species": "lynx"}], ("image",))
+    assert named.given == "species"
 
 
 @pytest.mark.parametrize(

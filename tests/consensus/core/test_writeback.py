@@ -66,6 +66,18 @@ def test_a_report_with_many_slow_changes_is_emptied_and_written_anew() -> None:
     assert difference(new, holding(*old, DOG), many=4).clear == []
 
 
+def test_a_few_of_many_are_changed_one_by_one() -> None:
+    """However many change: where they are not more than half of what is there, the others are not written anew."""
+    old = [replace(CAT, task=task) for task in range(6)]
+    half = [replace(one, score=0.1) for one in old[:3]]
+    change = difference(half + old[3:], holding(*old), many=3)
+    assert (change.clear, [one.id for one in change.update]) == ([], [1, 2, 3])
+    assert difference(old[3:], holding(*old), many=3) == Difference([], [], [1, 2, 3], [])
+    most = [replace(one, score=0.1) for one in old[:4]]
+    assert difference(most + old[4:], holding(*old), many=3).clear == ["consensus/Discovered"]
+    assert difference(old[4:], holding(*old), many=3) == Difference(old[4:], [], [], ["consensus/Discovered"])
+
+
 def test_creating_many_empties_nothing() -> None:
     """New entries are quick to send however many they are."""
     new = [replace(CAT, task=task) for task in range(500)]
