@@ -12,7 +12,7 @@ from consensus.core.writeback import Difference, Entry, Written
 from consensus.errors import ConfigError, StoreError, VotesError
 from consensus.label_studio import Project, Pulled, Studio
 from consensus.pipeline import Outcome, run
-from consensus.settings import ControlSection, ProjectConfig
+from consensus.settings import ControlSection, ProjectConfig, project_config
 from consensus.store import Row, Store
 from consensus.watcher import Watcher
 
@@ -77,7 +77,9 @@ def store(tmp_path: Path) -> Store:
     return Store(f"sqlite:///{tmp_path}/store.db")
 
 
-def once(studio: Studio, store: Store, config: ProjectConfig | None = None, *, dry_run: bool = False) -> Outcome:
+def once(
+    studio: Studio, store: Store | None, config: ProjectConfig | None = None, *, dry_run: bool = False
+) -> Outcome:
     """One run on project 7."""
     times = iter([datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)])
     return run(studio, store, config or ProjectConfig(), 7, now=lambda: next(times), dry_run=dry_run)
@@ -116,6 +118,16 @@ def test_a_dry_run_stores_and_sends_nothing(store: Store) -> None:
     assert store.last_run(7) is None
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_run_without_a_store_is_a_dry_one(*, dry_run: bool) -> None:
+    """Nothing is sent that was not stored before, and no file is made."""
+    studio = InMemory(task(1), task(2, a1="cat"), version="m1")
+    outcome = once(studio, None, dry_run=dry_run)
+    assert (len(outcome.changes.create), outcome.votes, outcome.dry_run) == (1, 1, True)
+    assert studio.done == ["look at tabs"]
+    assert list(Path().iterdir()) == []
+
+
 def test_the_annotators_version_is_shown_again_after_a_run_that_was_cut_off(store: Store) -> None:
     """Only the version of an unfinished run, and only where there is none now."""
     studio = InMemory(task(1), version="m1")
@@ -146,11 +158,16 @@ def test_machines_and_trust_are_named_by_address_or_id(store: Store) -> None:
 
 
 def test_names_that_are_not_there_are_told(store: Store) -> None:
-    """A misspelt machine would vote, and a misspelt trust would be learned: both are said."""
-    config = ProjectConfig(machines=["bto@example.com", "98"], trust={BOT: 0.5, "a5@example.com": 0.5})
+    """A misspelt machine would vote, and a misspelt trust or control would be inferred: all are said."""
+    config = ProjectConfig(
+        machines=["bto@example.com", "98"],
+        trust={BOT: 0.5, "a5@example.com": 0.5},
+        controls={"kind": ControlSection(), "kidn": ControlSection()},
+    )
     outcome = once(InMemory(task(1, a1="cat")), store, config)
     assert outcome.unused == [
-        "machine 'bto@example.com' has no account",
+        "control 'kidn', which this project does not have",
+        "machine 'bto@example.com', who has no account",
         "trust of 'bot@example.com', who has no vote",
         "trust of 'a5@example.com', who has no vote",
     ]
@@ -163,10 +180,13 @@ def test_trust_beyond_the_policys_range_is_refused(store: Store) -> None:
     assert store.last_run(7) is None
 
 
-def test_a_control_that_is_not_there_is_named(store: Store) -> None:
-    """In the settings or in the project."""
+def test_a_control_that_is_not_there_is_named(store: Store, tmp_path: Path) -> None:
+    """In the project's own settings or in the project; nothing is stored."""
+    path = tmp_path / "settings.toml"
+    path.write_text("[projects.7.controls.kidn]\ngiven = 'label'\n[projects.8.controls.other]\ngiven = 'label'\n")
     with pytest.raises(ConfigError, match="settings name control 'kidn', but project 7 has kind"):
-        once(InMemory(task(1)), store, ProjectConfig(controls={"kidn": ControlSection()}))
+        once(InMemory(task(1)), store, project_config(path, 7))
+    assert store.last_run(7) is None
     with pytest.raises(ConfigError, match="project 7 has no <Choices> about whole tasks"):
         once(InMemory(task(1), tags=()), store)
 
@@ -202,7 +222,9 @@ def test_two_controls_are_two_questions(store: Store) -> None:
     tasks = [task(1, a1="cat"), task(2, a2="cat"), task(3, "yak", a2="cat")]
     outcome = once(InMemory(*tasks, tags=(KIND, second)), store)
     assert [(row["control"], row["annotator"]) for row in outcome.annotators] == [("kind", A1), ("kind", A2)]
-    assert [(row["control"], row["label"]) for row in store.votes(7)] == [("kind", "cat"), ("kind", "cat")]
+    assert [(row["control"], row["task"], row["label"]) for row in store.votes(7)] == [
+        ("kind", 1, "cat"), ("kind", 2, "cat"), ("kind", 3, "cat"),
+    ]  # fmt: skip
     assert [(problem.task, "'second'" in problem.what) for problem in outcome.problems] == [(3, False), (3, True)]
 
 

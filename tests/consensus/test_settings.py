@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from consensus.core.policies import POLICIES, PolicyName
 from consensus.core.thresholds import Thresholds
 from consensus.errors import ConfigError
-from consensus.settings import ProjectConfig, project_config, settings
+from consensus.settings import LINES, ControlSection, ProjectConfig, project_config, settings
 
 
 def file(folder: Path, content: str) -> Path:
@@ -19,10 +20,11 @@ def file(folder: Path, content: str) -> Path:
 FULL = """
 policy = "label-ai"
 machines = ["bot@example.com", 12]
-[thresholds]
+[thresholds.label-ai]
 confirm = 0.8
 [trust]
 "a1@example.com" = 0.9
+"a2@example.com" = 0.5
 [controls.kind]
 given = "label"
 candidates = "maybe"
@@ -33,7 +35,13 @@ no = "bad"
 unsure = "hm"
 [projects.7]
 policy = "default"
-trust = {}
+machines = [13]
+[projects.7.thresholds.label-ai]
+reject = 0.1
+[projects.7.thresholds.default]
+confirm = 0.7
+[projects.7.trust]
+"a2@example.com" = 0.25
 [projects.7.controls.kind]
 given = "species"
 """
@@ -43,20 +51,31 @@ def test_the_file_is_understood_whole(tmp_path: Path) -> None:
     """Every section reaches its place; ids of machines are text."""
     config = project_config(file(tmp_path, FULL), 1)
     assert (config.policy, config.machines) == ("label-ai", ["bot@example.com", "12"])
-    assert config.trust == {"a1@example.com": 0.9}
+    assert config.trust == {"a1@example.com": 0.9, "a2@example.com": 0.5}
     assert config.controls["kind"].core().given == "label"
     check = config.controls["check"].core()
     assert (check.kind, check.yes, check.no, check.unsure) == ("verification", "ok", "bad", "hm")
     assert config.lines("label-ai").confirm == 0.8
+    assert config.lines("default") == POLICIES["default"].thresholds
 
 
-def test_a_project_of_its_own_replaces_what_holds_for_all(tmp_path: Path) -> None:
-    """What `[projects.7]` says replaces the key of the top, the rest stays, and project 70 sees nothing of it."""
+def test_a_project_of_its_own_goes_before_what_holds_for_all_key_by_key(tmp_path: Path) -> None:
+    """What `[projects.7]` says replaces that key of the top alone, and project 70 sees nothing of it."""
     seven, seventy = (project_config(file(tmp_path, FULL), number) for number in (7, 70))
-    assert (seven.policy, seven.trust, seven.machines) == ("default", {}, ["bot@example.com", "12"])
-    assert list(seven.controls) == ["kind"]
-    assert seven.controls["kind"].given == "species"
+    assert (seven.policy, seven.machines) == ("default", ["13"])
+    assert seven.trust == {"a1@example.com": 0.9, "a2@example.com": 0.25}
+    assert (seven.lines("label-ai").confirm, seven.lines("label-ai").reject) == (0.8, 0.1)
+    assert seven.lines("default").confirm == 0.7
+    assert seven.controls["kind"] == ControlSection(given="species", candidates="maybe")
+    assert seven.controls["check"] == seventy.controls["check"]
     assert seventy == project_config(file(tmp_path, FULL), 1)
+
+
+def test_the_controls_of_a_project_of_its_own_are_known(tmp_path: Path) -> None:
+    """Those under `[projects.N]` must be there; those of the top may belong to other projects."""
+    seven, seventy = (project_config(file(tmp_path, FULL), number) for number in (7, 70))
+    assert (seven.special_controls, seventy.special_controls) == ({"kind"}, frozenset())
+    assert ProjectConfig(controls={"kind": ControlSection()}).special_controls == frozenset()
 
 
 def test_without_a_file_the_defaults_hold() -> None:
@@ -66,9 +85,31 @@ def test_without_a_file_the_defaults_hold() -> None:
 
 def test_thresholds_replace_the_policys_own() -> None:
     """Named lines move, the others are the policy's."""
-    lines = ProjectConfig(thresholds={"confirm": 0.95}).lines("label-ai")
+    config = ProjectConfig(thresholds={"label-ai": {"confirm": 0.95}, "default": {"fewest_votes": 3}})
+    lines = config.lines("label-ai")
     assert (lines.confirm, lines.reject, lines.controversial_votes) == (0.95, 0.08, 100)
     assert isinstance(lines, Thresholds)
+    default = POLICIES["default"].thresholds
+    assert (config.lines("default").fewest_votes, config.lines("default").confirm) == (3, default.confirm)
+
+
+def test_the_lines_of_each_policy_are_fields_and_all_are_read_by_one() -> None:
+    """No policy is forgotten, no line is misspelt, and none is there for nobody."""
+    assert set(LINES) == set(POLICIES)
+    assert {name for names in LINES.values() for name in names} == set(Thresholds.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(
+    ("policy", "line"),
+    [("default", "controversial_low"), ("default", "controversial_high"), ("label-ai", "fewest_votes")],
+)
+def test_a_line_that_the_policy_does_not_read_is_refused(policy: PolicyName, line: str) -> None:
+    """It would have no effect."""
+    config = ProjectConfig(thresholds={policy: {line: 0.5}})
+    with pytest.raises(
+        ConfigError, match=f"threshold '{line}' is unknown to policy {policy}; use confirm, reject"
+    ):
+        config.lines(policy)
 
 
 @pytest.mark.parametrize(
@@ -77,10 +118,20 @@ def test_thresholds_replace_the_policys_own() -> None:
         ("policy = ", "is no TOML"),
         ('policy = "best"', "policy: Input should be 'default' or 'label-ai'"),
         ('polcy = "default"', "polcy: Extra inputs"),
-        ("[thresholds]\nconfrm = 0.9", "threshold 'confrm' is unknown; use confirm, reject"),
-        ("[thresholds]\nconfirm = 'high'", "thresholds.confirm: "),
-        ("[thresholds]\nconfirm = 0.05", "reject must lie below confirm"),
-        ("[thresholds]\nconfirm = nan", "threshold confirm is nan"),
+        ("[thresholds]\nconfirm = 0.9", "thresholds.confirm.*: Input should be 'default' or 'label-ai'"),
+        ("[thresholds.best]\nconfirm = 0.9", "thresholds.best.*: Input should be 'default' or 'label-ai'"),
+        (
+            "[thresholds.default]\nconfrm = 0.9",
+            "threshold 'confrm' is unknown to policy default; use confirm, reject",
+        ),
+        ("[thresholds.label-ai]\nconfrm = 0.9", "threshold 'confrm' is unknown to policy label-ai; use confirm"),
+        ("[thresholds.default]\nconfirm = 'high'", "thresholds.default.confirm: "),
+        ("[thresholds.label-ai]\nconfirm = 0.05", "reject must lie below confirm"),
+        (
+            "[thresholds.default]\nconfirm = 0.7\n[projects.7.thresholds.default]\nreject = 0.8",
+            "reject must lie below confirm",
+        ),
+        ("[thresholds.default]\nconfirm = nan", "threshold confirm is nan"),
         ("[trust]\na1 = -1", "trust.a1: "),
         ("[trust]\na1 = nan", "trust.a1: "),
         ("[trust]\na1 = inf", "trust.a1: "),
@@ -108,12 +159,6 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b"policy = '\xe9'")
     with pytest.raises(ConfigError, match=r"latin.toml is no TOML"):
         project_config(tmp_path / "latin.toml", 7)
-
-
-def test_an_unknown_policy_is_named() -> None:
-    """Also where it does not come from a file."""
-    with pytest.raises(ConfigError, match="policy 'best' is unknown; use one of default, label-ai"):
-        ProjectConfig().lines("best")
 
 
 def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
