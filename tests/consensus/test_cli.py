@@ -1,6 +1,8 @@
 """The command line, in one process; whole runs are tested on a real Label Studio."""
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +17,7 @@ from consensus.core.annotations import Problem
 from consensus.core.controls import ChoicesTag, Control
 from consensus.core.reports import NAMES
 from consensus.core.writeback import Difference, Entry
-from consensus.errors import LabelStudioError
+from consensus.errors import LabelStudioError, StoreError
 from consensus.label_studio import Project
 from consensus.pipeline import Outcome
 from consensus.store import Store
@@ -86,7 +88,7 @@ def votes() -> Path:
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ((), ["run", "report", "score", "schedule"]),
+        ((), ["run", "report", "score", "schedule", "ping"]),
         (("run",), ["--project", "--config", "--policy", "--dry-run", "--json", "default", "label-ai"]),
         (("report",), ["--project", "--format", *NAMES, "table", "csv", "json"]),
         (
@@ -94,6 +96,7 @@ def votes() -> Path:
             ["--out", "--given", "--trust", "--policy", "--annotators", "--choice", "task,annotator,label"],
         ),
         (("schedule",), ["--cron", "--config"]),
+        (("ping",), ["Label Studio", "database", "exit with 1"]),
     ],
 )
 def test_every_command_explains_itself(call: Call, command: tuple[str, ...], words: list[str]) -> None:
@@ -150,6 +153,14 @@ def test_score_by_the_exact_policy(call: Call, votes: Path) -> None:
         (("votes.csv", "--out", "no/o.csv"), "error: no/o.csv cannot be written: No such file or directory\n"),
         (("votes.csv", "--out", "."), "error: . cannot be written: it is a folder; name a file\n"),
         (
+            ("votes.csv", "--out", "./votes.csv"),
+            "error: votes.csv is to be written, but it is also another of the files; name another file\n",
+        ),
+        (
+            ("votes.csv", "--out", "o.csv", "--annotators", "o.csv"),
+            "error: o.csv is to be written, but it is also another of the files; name another file\n",
+        ),
+        (
             ("votes.csv", "--out", "o.csv", "--trust", "high.csv"),
             "error: trust of annotator 'a1' is 2; for policy default it must be between 0 and 1\n",
         ),
@@ -160,6 +171,7 @@ def test_score_refuses_in_one_line(call: Call, votes: Path, arguments: tuple[str
     Path("high.csv").write_text("annotator,trust\na1,2\n")
     assert call("score", *arguments) == (1, "", message)
     assert {path.name for path in Path().iterdir()} == {votes.name, "high.csv"}
+    assert votes.read_text() == VOTES
 
 
 @pytest.mark.parametrize(
@@ -222,12 +234,12 @@ def test_run_shows_what_was_found_and_sent(call: Call, outcome: Callable[[Outcom
 def test_run_that_left_tasks_out_exits_with_3(call: Call, outcome: Callable[[Outcome], list[Any]]) -> None:
     """Ten problems are shown, the others counted, and so is what had no effect."""
     problems = [Problem(number, f"holds ['kat'] [/x] {number}") for number in range(12)]
-    outcome(replace(OUTCOME, problems=problems, unused=["machine 'bot[/x]' has no account"]))
+    outcome(replace(OUTCOME, problems=problems, unused=["machine 'bot[/x]', who has no account"]))
     status, _, err = call("run", "--project", 7)
     assert status == 3
     assert err.splitlines()[0] == "left out: task 0: holds ['kat'] [/x] 0"
     assert err.splitlines()[10:] == [
-        "... and 2 more tasks left out", "without effect: machine 'bot[/x]' has no account"
+        "... and 2 more tasks left out", "without effect: machine 'bot[/x]', who has no account"
     ]  # fmt: skip
 
 
@@ -254,6 +266,15 @@ def test_a_dry_run_says_what_would_be_sent(call: Call, outcome: Callable[[Outcom
     assert "Dry run, nothing sent; would be 1 created" in call("run", "--project", 7)[1]
 
 
+def test_a_dry_run_makes_no_file(call: Call, outcome: Callable[[Outcome], list[Any]]) -> None:
+    """No database and no lock; another run makes its database."""
+    outcome(OUTCOME)
+    assert call("run", "--project", 7, "--dry-run")[0] == 0
+    assert list(Path().iterdir()) == []
+    assert call("run", "--project", 7)[0] == 0
+    assert [path.name for path in Path().iterdir()] == ["consensus.db"]
+
+
 @pytest.fixture
 def stored() -> None:
     """A store with one discovered classification."""
@@ -276,7 +297,7 @@ def test_report_in_three_forms(call: Call) -> None:
     assert status == 0
     assert all(word in out for word in ("confidence", "0.938", 'a "b", c', "no"))
     head = "task,control,label,given,yes,no,unsure,confidence,posterior\n"
-    line = '3,kind,"a ""b"", c",False,2,0,1,0.9375,0.96875\n'
+    line = '3,kind,"a ""b"", c",0,2,0,1,0.9375,0.96875\n'
     assert call("report", "Discovered", "--project", 7, "--format", "csv") == (0, head + line, "")
     status, out, _ = call("report", "Discovered", "--project", 7, "--format", "json")
     assert json.loads(out)[0] | {"label": ""} == {
@@ -286,6 +307,18 @@ def test_report_in_three_forms(call: Call) -> None:
     assert call("report", "NoVotes", "--project", 7, "--format", "csv") == (0, head, "")
     assert call("report", "NoVotes", "--project", 7, "--format", "json") == (0, "[]\n", "")
     assert call("report", "NoVotes", "--project", 7)[0] == 0
+
+
+def test_a_table_into_a_pipe_is_not_cut_short() -> None:
+    """Where no terminal says how wide it is, 200 columns are there; on 80 the label would be in pieces."""
+    label = "x" * 100
+    program = f"from consensus.output import show_rows; show_rows([{{'task': 3, 'label': '{label}'}}])"
+    environment = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
+    environment |= {"PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "dumb"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert label in done.stdout
 
 
 def test_report_of_a_project_without_a_run_says_what_to_do(call: Call) -> None:
@@ -352,6 +385,63 @@ def test_a_project_that_fails_does_not_keep_the_others_from_running(
     assert (status, ran) == (0, done)
     assert out.count("event='project done'") == 2
     assert out.count("event='task left out'") == out.count("event='setting without effect'") == 2
+    assert out.count("event='control'") == 2
+    assert f"about={OUTCOME.controls[0].about!r}" in out or f'about="{OUTCOME.controls[0].about}"' in out
     assert ("unexpected ZeroDivisionError" in out) == (4 in done)
+    assert ("place='run:" in out) == (4 in done)
     assert ("the label config cannot be read" in out) == (not wanted)
     assert "secret" not in out
+
+
+class _Answering:
+    """Stands for a Label Studio that answers, or does not."""
+
+    def __init__(self, fault: str) -> None:
+        self.fault, self.closed = fault, False
+
+    def accounts(self) -> dict[int, str]:
+        if self.fault:
+            raise LabelStudioError(self.fault)
+        return {1: "a1@example.com"}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    ("faults", "status", "out", "err"),
+    [
+        (("", ""), 0, "database: answers\nLabel Studio: answers\n", ""),
+        (("no database", ""), 1, "Label Studio: answers\n", "error: no database\n"),
+        (("", "no studio"), 1, "database: answers\n", "error: no studio\n"),
+        (("no database", "no studio"), 1, "", "error: no database; no studio\n"),
+    ],
+)
+def test_ping_asks_both_and_names_each_that_fails(
+    call: Call, monkeypatch: pytest.MonkeyPatch, faults: tuple[str, str], status: int, out: str, err: str
+) -> None:
+    """One that fails does not hide the other; Label Studio has a few seconds to answer, and is let go of."""
+    studio, asked = _Answering(faults[1]), []
+
+    def store() -> None:
+        if faults[0]:
+            raise StoreError(faults[0])
+
+    def made(timeout: float | None = None) -> _Answering:
+        asked.append(timeout)
+        return studio
+
+    monkeypatch.setattr(cli, "_store", store)
+    monkeypatch.setattr(cli, "_studio", made)
+    assert call("ping") == (status, out, err)
+    assert (asked, studio.closed) == ([cli.PING_SECONDS], True)
+
+
+def test_ping_without_settings_says_what_is_missing(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variables that are not set are named, and the database that cannot be used."""
+    monkeypatch.setenv("CONSENSUS_DATABASE_URL", "sqlite:///no/where.db")
+    status, out, err = call("ping")
+    assert (status, out) == (1, "")
+    assert "the database sqlite:///no/where.db cannot be used" in err
+    assert "LABEL_STUDIO_URL is not set" in err
+    assert err.count("\n") == 1

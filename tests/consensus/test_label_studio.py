@@ -1,7 +1,10 @@
 """The edge to Label Studio where Label Studio fails; what works is tested on a real one."""
 
 import json
-from collections.abc import Callable, Iterator
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 
 import httpx
 import pytest
@@ -9,7 +12,7 @@ from label_studio_sdk import LabelStudio
 
 from consensus.core.writeback import Difference, Entry, Written
 from consensus.errors import LabelStudioError
-from consensus.label_studio import Studio
+from consensus.label_studio import READINGS, Studio
 
 TOKEN = "s3cret-token"
 URL = "http://label-studio.test"
@@ -110,6 +113,8 @@ def test_a_server_that_is_not_there_is_named(
         ("", "", "LABEL_STUDIO_URL is not set"),
         ("http://[::1", TOKEN, r"LABEL_STUDIO_URL is 'http://\[::1', which is no address"),
         (URL, TOKEN + "é", "LABEL_STUDIO_API_KEY is no token"),
+        (f"http://a1:{TOKEN}@label-studio.test", TOKEN, "LABEL_STUDIO_URL holds a password; the token in"),
+        (f"https://{TOKEN}@label-studio.test/", TOKEN, "LABEL_STUDIO_URL holds a password"),
     ],
 )
 def test_an_address_or_a_token_that_cannot_be_one_is_refused(url: str, token: str, message: str) -> None:
@@ -117,6 +122,18 @@ def test_an_address_or_a_token_that_cannot_be_one_is_refused(url: str, token: st
     with pytest.raises(LabelStudioError, match=message) as error:
         Studio(url, token)
     assert TOKEN not in str(error.value)
+
+
+def test_an_answer_is_waited_for_as_long_as_was_said() -> None:
+    """A Label Studio that takes the connection and says nothing is given up."""
+    start = time.monotonic()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        closing(Studio(f"http://127.0.0.1:{silent.getsockname()[1]}", TOKEN, timeout=0.2)) as studio,
+        pytest.raises(LabelStudioError, match=r"cannot be reached for the list of accounts \(ReadTimeout\)"),
+    ):
+        studio.accounts()
+    assert time.monotonic() - start < 20
 
 
 def test_predictions_that_were_not_stored_are_noticed(make: Make) -> None:
@@ -158,6 +175,23 @@ def test_what_is_new_is_sent_before_what_is_old_is_taken_away(make: Make) -> Non
         ("DELETE /api/predictions/4/", None),
     ]
     assert told == [1, 2, 3]
+
+
+def test_a_prediction_shows_its_choice_and_has_one_score(make: Make) -> None:
+    """The score is the prediction's; its region has none, which Label Studio would show a second time."""
+    asked: list[object] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(request.content))
+        return httpx.Response(201, json={"created": 1})
+
+    make(answer).write(7, changes(create=[CAT]), {"kind": "image"})
+    region = {
+        "id": "Discovered-kind-1", "from_name": "kind", "to_name": "image", "type": "choices",
+        "value": {"choices": ["cat"]},
+    }  # fmt: skip
+    row = {"task": 1, "model_version": "consensus/Discovered", "score": 0.9, "result": [region]}
+    assert asked == [[row]]
 
 
 def _forgetful(asked: list[str], after: str | None, refuse: int | None = None) -> Answers:
@@ -211,6 +245,26 @@ def test_emptying_that_fails_is_told(make: Make) -> None:
     assert "POST" not in asked
 
 
+@pytest.mark.parametrize("fails", [1, 2])
+def test_the_annotators_version_is_set_again_though_emptying_failed(make: Make, fails: int) -> None:
+    """Label Studio may have forgotten it before it failed, or over the report before."""
+    forgetting, asked = _forgetful([], None), list[str]()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        told = forgetting(request)
+        return (
+            httpx.Response(400, text="broken")
+            if asked.count("DELETE") == fails and asked[-1] == "DELETE"
+            else told
+        )
+
+    versions = ["consensus/Discovered", "consensus/NoVotes"]
+    with pytest.raises(LabelStudioError, match="answered 400 about model version 'consensus/"):
+        make(answer).write(7, changes(clear=versions, create=[CAT]), {"kind": "image"})
+    assert [method for method in asked if method != "GET"] == ["DELETE"] * fails + ["PATCH"]
+
+
 @pytest.mark.parametrize(
     ("config", "labels", "passed_over"),
     [
@@ -252,10 +306,27 @@ def test_a_config_that_cannot_be_read_is_told(make: Make) -> None:
         make(lambda _: httpx.Response(200, json=project("<View"))).project(7)
 
 
-def _pages(request: httpx.Request) -> httpx.Response:
-    """Two pages that overlap, as when a task is deleted between the two."""
-    rows = {"1": [task(1), task(2)], "2": [task(2), task(3)]}.get(request.url.params["page"], [])
-    return httpx.Response(200, json={"tasks": rows, "total": 4, "total_annotations": 0, "total_predictions": 0})
+Reading = tuple[int, Sequence[Sequence[int]], int | None]
+"""How many tasks there are before, the ids on each page, and how many there are after; None: that is not asked."""
+
+
+def _readings(*readings: Reading) -> Answers:
+    """A Label Studio whose tasks come and go between the pages, by reading."""
+    counts = iter([count for before, _, after in readings for count in (before, after) if count is not None])
+    pages = iter([pages for _, pages, _ in readings])
+    now: list[Sequence[Sequence[int]]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/api/projects/7/":
+            return httpx.Response(200, json=project(CONFIG, task_number=next(counts)))
+        page = int(request.url.params["page"])
+        if page == 1:
+            now.append(next(pages))
+        rows = [task(number) for number in now[-1][page - 1]] if page <= len(now[-1]) else []
+        totals = {"total": 9, "total_annotations": 0, "total_predictions": 0}
+        return httpx.Response(200, json={"tasks": rows, **totals})
+
+    return answer
 
 
 def task(number: int) -> dict[str, object]:
@@ -273,7 +344,7 @@ def test_tasks_are_read_once_though_pages_overlap(make: Make, monkeypatch: pytes
     """A task that moves from one page to the other is one task; of its predictions ours are known."""
     monkeypatch.setattr("consensus.label_studio.PAGE", 2)
     told: list[int] = []
-    pulled = make(_pages).pull(7, {1: "a1@example.com"}, told.append)
+    pulled = make(_readings((3, [[1, 2], [2, 3]], 3))).pull(7, {1: "a1@example.com"}, told.append)
     assert [one.id for one in pulled.tasks] == [1, 2, 3]
     annotators = [one.annotations[0].annotator for one in pulled.tasks]
     assert annotators == ["a1@example.com", "account 2", "account 3"]
@@ -282,3 +353,38 @@ def test_tasks_are_read_once_though_pages_overlap(make: Make, monkeypatch: pytes
     assert pulled.written[0].entry.identity == (1, "Discovered", "kind", "cat")
     assert pulled.written[1].entry.identity == (1, "Old", "", "")
     assert told[-1] == 3
+
+
+@pytest.mark.parametrize(
+    ("readings", "found"),
+    [
+        pytest.param([(3, [[1, 2], [3]], 3)], [1, 2, 3], id="nothing happens"),
+        pytest.param([(2, [[1, 2]], 3)], [1, 2], id="one comes after its page"),
+        pytest.param([(2, [[1, 2], [3]], 3)], [1, 2, 3], id="one comes"),
+        pytest.param(
+            [(4, [[1, 2], [4]], None), (3, [[2, 3], [4]], 3)], [2, 3, 4], id="one goes and another slips"
+        ),
+        pytest.param([(3, [[1, 2], [3]], 2), (2, [[2, 3]], 2)], [2, 3], id="one goes after it was read"),
+        pytest.param([(4, [[1, 2], [4]], None), (4, [[2, 3], [4, 5]], 4)], [2, 3, 4, 5], id="one goes, one comes"),
+        pytest.param([(0, [], 0)], [], id="none is there"),
+        pytest.param([(9, [[1, 2], [3]], None)] * READINGS, [1, 2, 3], id="some are never there"),
+        pytest.param([(3, [[1, 2], [3]], 2)] * READINGS, [1, 2, 3], id="it never ends"),
+    ],
+)
+def test_tasks_are_read_again_while_some_go(
+    make: Make, monkeypatch: pytest.MonkeyPatch, readings: list[Reading], found: list[int]
+) -> None:
+    """A task that goes moves others to pages that were read already; what the last reading found is taken."""
+    monkeypatch.setattr("consensus.label_studio.PAGE", 2)
+    asked: list[str] = []
+    answers = _readings(*readings)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return answers(request)
+
+    pulled = make(answer).pull(7, {})
+    assert [one.id for one in pulled.tasks] == found
+    assert len(pulled.written) == 2 * len(found)
+    counts = sum(1 + (after is not None) for _, _, after in readings)
+    assert asked.count("/api/projects/7/") == counts
