@@ -90,6 +90,12 @@ class Samples:
 
 
 @pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A current folder without a ``.env``: the settings of whoever runs the tests stay out of them."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
 def plain_logs() -> Iterator[None]:
     """Take back what a command changed in the logs."""
     yield

@@ -39,6 +39,7 @@ def running(folder: Path, **environment: str) -> Iterator[str]:
         server = subprocess.Popen(
             [sys.executable, "-m", "ml_backend", "serve", "--port", str(port), "--workers", "2"],
             env=kept | settings,
+            cwd=folder,  # no .env of whoever runs the tests
             stdout=log,
             stderr=log,
         )
@@ -126,7 +127,7 @@ def test_annotations_become_suggestions(
     environment = {
         "LABEL_STUDIO_URL": label_studio.url,
         "LABEL_STUDIO_API_KEY": label_studio.api_key,
-        "ML_BACKEND_QUIET_S": "1",
+        "ML_BACKEND_QUIET_S": "5",
     }
     project = client.projects.create(title="Dark and light", label_config=CONFIG)
     with pictures(samples) as made, running(tmp_path, **environment) as backend:
@@ -177,10 +178,10 @@ def test_annotations_become_suggestions(
 
         one_by_one = ask(backend, project.id, [{"id": task, "data": found[task]["data"]} for task in kind_of])
         assert [bool(entry) for entry in one_by_one] == [kind is not None for kind in kind_of.values()]
-        [listed] = httpx.get(
+        listed = httpx.get(
             f"{label_studio.url}/api/ml/{connection.id}/versions", headers=headers, timeout=30
         ).json()["versions"]
-        assert listed == shown
+        assert listed[0] == shown
     log = (tmp_path / "log").read_text()
     assert label_studio.api_key not in log
     assert "Traceback" not in log
