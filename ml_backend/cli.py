@@ -1,9 +1,10 @@
 """The command ``ml-backend``."""
 
 import os
+import sqlite3
 from collections import Counter
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -12,7 +13,7 @@ from rich.table import Table
 
 from ml_backend.errors import MLBackendError, NothingToLearnError
 from ml_backend.logs import configure_logs
-from ml_backend.settings import Settings, get_settings
+from ml_backend.settings import Settings, get_settings, read_settings
 
 cli = typer.Typer(
     help="Pre-annotations for Label Studio from ResNet embeddings and k-means.",
@@ -32,8 +33,7 @@ def serve(
     from ml_backend.serve import serve as run  # noqa: PLC0415 - the other command needs no server
 
     given = {"host": host, "port": port, "workers": workers}
-    settings = get_settings().model_copy(update={key: value for key, value in given.items() if value is not None})
-    run(settings)
+    run(read_settings(**{key: value for key, value in given.items() if value is not None}))
 
 
 @cli.command()
@@ -45,7 +45,7 @@ def train(
     try:
         _train(project, settings)
     except NothingToLearnError as error:
-        _to_person().print(f"Nothing to learn: {error}. No new version was made.", soft_wrap=True)
+        _say(f"Nothing to learn: {error}. No new version was made.")
 
 
 def main() -> None:
@@ -55,9 +55,19 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         cli()
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] == "ml_backend":
+            raise
+        _fail(f'{error.name} is not installed: pip install "label-studio-consensus[ml]"')
     except MLBackendError as error:
-        _to_person().print(f"[red]Error:[/red] {error}", highlight=False, soft_wrap=True)
-        raise SystemExit(1) from None
+        _fail(str(error))
+    except (OSError, sqlite3.Error) as error:
+        _fail(f"{error} (ML_BACKEND_DATA_DIR must be a folder with free space that this account may write)")
+
+
+def _fail(why: str) -> NoReturn:
+    _say(f"Error: {why}")
+    raise SystemExit(1) from None
 
 
 def _train(project: int, settings: Settings) -> None:
@@ -98,6 +108,11 @@ def _train(project: int, settings: Settings) -> None:
 
 def _to_person() -> Console:
     return Console(stderr=True)
+
+
+def _say(sentence: str) -> None:
+    """Print as it is: a bracket in a message is no markup."""
+    _to_person().print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 def _number(value: float | None) -> str:

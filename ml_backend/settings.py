@@ -93,13 +93,24 @@ def get_settings() -> Settings:
     Raises
     ------
     NotConfiguredError
-        If a variable has a value that does not fit, naming the variable but not its value.
+        As ``read_settings``.
+    """
+    return read_settings()
+
+
+def read_settings(**given: object) -> Settings:
+    """Read the settings; what is given by name goes before the environment.
+
+    Raises
+    ------
+    NotConfiguredError
+        If a setting has a value that does not fit, naming the setting but not its value.
     """
     try:
-        return Settings.model_validate({})
+        return Settings.model_validate(given)
     except ValidationError as error:
         wrong = "; ".join(
             f"{'_'.join(str(part) for part in one['loc']).upper()}: {one['msg']}"
             for one in error.errors(include_input=False, include_url=False)
         )
-        raise NotConfiguredError(f"cannot use the settings in the environment: {wrong}") from None
+        raise NotConfiguredError(f"cannot use the settings: {wrong}") from None

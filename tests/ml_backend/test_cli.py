@@ -1,10 +1,11 @@
 import re
+import sqlite3
 
 import pytest
 from typer.testing import CliRunner
 
 from ml_backend import cli
-from ml_backend.errors import NothingToLearnError
+from ml_backend.errors import LabelStudioError, NothingToLearnError
 from ml_backend.settings import get_settings
 
 
@@ -35,6 +36,57 @@ def test_a_fault_that_a_person_can_fix_is_one_line(
     assert ended.value.code == 1
     assert "LABEL_STUDIO_API_KEY" in shown
     assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize(
+    ("fault", "shown"),
+    [
+        (LabelStudioError("answered 400: [bold] is no [label]"), "Error: answered 400: [bold] is no [label]"),
+        (OSError(28, "No space left on device", "/d/model.npz"), "No space left on device: '/d/model.npz'"),
+        (sqlite3.OperationalError("database is locked"), "database is locked"),
+        (ModuleNotFoundError("No module named 'flask'", name="flask"), 'pip install "label-studio-consensus[ml]"'),
+        (ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn"), "torch.nn is not installed"),
+    ],
+)
+def test_every_fault_from_outside_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fault: Exception, shown: str
+) -> None:
+    """A refusal, a full disk, a locked file, a missing package: the message is printed as it is, brackets too."""
+
+    def fail(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(cli, "_train", fail)
+    monkeypatch.setattr("sys.argv", ["ml-backend", "train", "--project", "7"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    assert shown in capsys.readouterr().err
+
+
+def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module of this package that is missing is no matter of installation."""
+
+    def fail(*_: object) -> None:
+        raise ModuleNotFoundError("No module named 'ml_backend.gone'", name="ml_backend.gone")
+
+    monkeypatch.setattr(cli, "_train", fail)
+    monkeypatch.setattr("sys.argv", ["ml-backend", "train", "--project", "7"])
+    with pytest.raises(ModuleNotFoundError):
+        cli.main()
+
+
+@pytest.mark.parametrize(("option", "value"), [("--port", "99999"), ("--port", "-1"), ("--workers", "0")])
+def test_an_option_that_does_not_fit_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    """A port or a number of workers that cannot be is refused before anything is started."""
+    monkeypatch.setattr("sys.argv", ["ml-backend", "serve", option, value])
+    monkeypatch.setattr("ml_backend.serve.serve", lambda settings: pytest.fail(f"started with {settings}"))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    assert f"{option.removeprefix('--').upper()}: Input should be" in capsys.readouterr().err
 
 
 def test_nothing_to_learn_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from ml_backend.errors import NotConfiguredError
-from ml_backend.settings import Settings, get_settings
+from ml_backend.settings import Settings, get_settings, read_settings
 
 
 def test_settings_come_from_the_environment_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -14,6 +16,20 @@ def test_settings_come_from_the_environment_when_asked(monkeypatch: pytest.Monke
     get_settings.cache_clear()
     assert (settings.label_studio_url, settings.port) == ("http://label-studio.example", 9191)
     assert settings.missing == []
+
+
+def test_a_given_value_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An option of the command line is stronger than a variable."""
+    monkeypatch.setenv("ML_BACKEND_PORT", "9191")
+    monkeypatch.setenv("ML_BACKEND_WORKERS", "3")
+    settings = read_settings(port=9292)
+    assert (settings.port, settings.workers) == (9292, 3)
+
+
+def test_no_settings_of_the_repository_are_read() -> None:
+    """A ``.env`` beside the sources, which a person may have, does not reach the tests."""
+    assert not Path(".env").exists()
+    assert not Path("pyproject.toml").exists()
 
 
 def test_the_key_is_not_shown() -> None:
