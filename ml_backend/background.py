@@ -69,8 +69,8 @@ class BackgroundTraining:
                 with held(lock, wait=False) as leading:
                     if leading:
                         self._lead()
-            except OSError as error:  # a full or vanished disk: try again, serving goes on
-                log.error("training_requests_unreadable", error=str(error))
+            except Exception as error:  # noqa: BLE001 - a full or vanished disk, or a fault of ours: serving goes on
+                log.error("training_interrupted", error=f"{type(error).__name__}: {error}")
 
     def _lead(self) -> None:
         self._requests.recover(time.time())

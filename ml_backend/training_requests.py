@@ -49,13 +49,13 @@ class TrainingRequests:
     def due(self, now: float) -> list[int]:
         """Ids of the projects whose training should start, longest waiting first."""
         waiting = []
-        for path in self._projects.glob(f"[0-9]*/{_REQUESTED}"):
+        for project_id, path in self._found(_REQUESTED):
             try:
                 last, first = path.stat().st_mtime, float(path.read_text() or now)
             except (FileNotFoundError, ValueError):
                 continue
             if now - last >= self._quiet_s or now - first >= self._max_wait_s:
-                waiting.append((first, int(path.parent.name)))
+                waiting.append((first, project_id))
         return [project_id for _, project_id in sorted(waiting)]
 
     def begin(self, project_id: int) -> None:
@@ -68,9 +68,14 @@ class TrainingRequests:
 
     def recover(self, now: float) -> None:
         """Ask again for the trainings that were begun and never ended, because their worker died."""
-        for path in list(self._projects.glob(f"[0-9]*/{_TRAINING}")):
-            self.add(int(path.parent.name), now)
+        for project_id, path in self._found(_TRAINING):
+            self.add(project_id, now)
             path.unlink(missing_ok=True)
+
+    def _found(self, name: str) -> list[tuple[int, Path]]:
+        """List the files of a name by project; a folder such as ``7.bak`` is nobody's."""
+        paths = self._projects.glob(f"[0-9]*/{name}")
+        return [(int(path.parent.name), path) for path in paths if path.parent.name.isdecimal()]
 
     def _path(self, project_id: int, name: str) -> Path:
         return self._projects / str(int(project_id)) / name

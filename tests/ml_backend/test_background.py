@@ -100,6 +100,25 @@ def test_a_failed_training_is_tried_again_and_given_up(settings: Settings, log: 
     assert notes(log) == ["begin", "end"] * 4
 
 
+def test_an_unforeseen_fault_does_not_end_the_trainings(
+    settings: Settings, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault that nobody thought of is logged, and the next look at the requests trains."""
+    faults = iter([ZeroDivisionError("once"), RuntimeError("twice")])
+    due = TrainingRequests.due
+
+    def faulty(requests: TrainingRequests, now: float) -> list[int]:
+        for fault in faults:
+            raise fault
+        return due(requests, now)
+
+    monkeypatch.setattr(TrainingRequests, "due", faulty)
+    workers = Workers(settings, log)
+    workers.requests.add(7, time.time())
+    assert eventually(lambda: notes(log) == ["begin", "end"])
+    workers.stop()
+
+
 def test_another_worker_takes_over(settings: Settings, log: Path) -> None:
     """When the worker that trains goes, the other one does what it left, and a broken-off training is repeated."""
     workers = Workers(settings, log, seconds=30)

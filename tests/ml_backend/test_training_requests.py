@@ -68,6 +68,17 @@ def test_projects_wait_for_themselves(requests: TrainingRequests) -> None:
     assert requests.due(110) == [8, 7]
 
 
+def test_other_folders_are_left_alone(requests: TrainingRequests, tmp_path: Path) -> None:
+    """A copy that someone made beside a project's folder stops no training."""
+    requests.add(7, 100)
+    copied = tmp_path / "projects" / "7.bak"
+    copied.mkdir()
+    for name in ("requested", "training"):
+        (copied / name).write_text("100")
+    requests.recover(now=100)
+    assert requests.due(1000) == [7]
+
+
 def test_another_process_sees_the_request(requests: TrainingRequests, tmp_path: Path) -> None:
     """A request of one worker is due in another."""
     requests.add(7, 100)
