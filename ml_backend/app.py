@@ -1,11 +1,11 @@
 """The routes that Label Studio calls: https://labelstud.io/guide/ml_create and the ML connector of its source."""
 
 import time
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
 from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from werkzeug.exceptions import BadRequest, HTTPException
 
 from ml_backend import metrics
@@ -19,6 +19,7 @@ from ml_backend.training import config_digest
 log = structlog.get_logger()
 routes = Blueprint("ml_backend", __name__)
 
+ProjectId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 TRAINING_ACTIONS = frozenset(
     {
         "START_TRAINING",
@@ -27,6 +28,8 @@ TRAINING_ACTIONS = frozenset(
         "ANNOTATION_DELETED",
         "ANNOTATIONS_CREATED",
         "ANNOTATIONS_DELETED",
+        "TASKS_CREATED",  # annotations that are imported with their tasks have no event of their own
+        "TASKS_DELETED",
     }
 )
 
@@ -38,7 +41,7 @@ class _Body(BaseModel):
 class _ProjectBody(_Body):
     """A project is named ``7.1795256176``: its id and the time it was made."""
 
-    project: int
+    project: ProjectId
 
     @field_validator("project", mode="before")
     @classmethod
@@ -52,7 +55,7 @@ class _Predict(_ProjectBody):
 
 
 class _WebhookProject(_Body):
-    id: int
+    id: ProjectId
     label_config: str = ""
 
 
@@ -123,7 +126,7 @@ def predict_tasks() -> Response:
         )
     metrics.TASKS.labels("suggested").inc(len(done.entries) - len(done.reasons))
     metrics.TASKS.labels("empty").inc(len(done.reasons))
-    for reason in done.reasons.values():
+    for reason in (*done.reasons.values(), *done.partial.values()):
         metrics.FAILURES.labels(reason).inc()
     metrics.EMBEDDINGS.labels("computed").inc(done.embedded)
     metrics.EMBEDDINGS.labels("cache").inc(done.cached)
@@ -144,7 +147,8 @@ def webhook() -> Response:
 def versions() -> Response:
     """List the trained versions, newest first; of one project with ``?project=``."""
     artifacts = _backend().artifacts
-    asked = request.args.get("project", type=int)
+    given = request.args.get("project")
+    asked = None if given is None else _ProjectBody.model_validate({"project": given}).project
     of_project = {
         str(project_id): artifacts.versions(project_id)
         for project_id in ([asked] if asked is not None else artifacts.projects())

@@ -18,7 +18,7 @@ REQUEST_SECONDS = Histogram(
 )
 TASKS = Counter("ml_backend_tasks", "Tasks of /predict by outcome", ["outcome"], registry=_registry)
 FAILURES = Counter(
-    "ml_backend_task_failures", "Tasks without a suggestion by reason", ["reason"], registry=_registry
+    "ml_backend_task_failures", "Tasks with a missing suggestion by reason", ["reason"], registry=_registry
 )
 EMBEDDINGS = Counter("ml_backend_embeddings", "Embeddings of /predict by source", ["source"], registry=_registry)
 TRAININGS = Counter(

@@ -30,12 +30,15 @@ class Predictions:
         One a task: a prediction, or an empty list.
     reasons : dict of int to str
         By position in ``entries``, for the empty ones.
+    partial : dict of int to str
+        The same for those of several images of which one has failed.
     embedded, cached : int
         Images that had to be embedded, and that were known.
     """
 
     entries: list[dict[str, Any] | list[Any]]
     reasons: dict[int, str] = field(default_factory=dict)
+    partial: dict[int, str] = field(default_factory=dict)
     embedded: int = 0
     cached: int = 0
 
@@ -101,8 +104,10 @@ def predict(
             model_version=artifact.model_version,
         )
         done.entries.append(made or [])
+        failed = [gathered.failures[ref] for ref in mine if ref in gathered.failures]
+        if made is not None and failed:
+            done.partial[position] = failed[0]
         if made is None:
-            failed = [gathered.failures[ref] for ref in mine if ref in gathered.failures]
             done.reasons[position] = failed[0] if failed else NO_EVIDENCE if mine else BAD_TASK
     _log_reasons(tasks, done)
     return done
@@ -146,7 +151,8 @@ def _log_reasons(tasks: Sequence[Any], done: Predictions) -> None:
     silent = Counter(reason for reason in done.reasons.values() if reason in (NO_MODEL, NO_CONTROL, NO_EVIDENCE))
     for reason, count in silent.items():
         log.info("nothing_to_suggest", reason=reason, tasks=count)
-    for position, reason in done.reasons.items():
-        if reason not in silent:
-            task = tasks[position]
-            log.warning("task_left_out", task=task.get("id") if isinstance(task, dict) else None, reason=reason)
+    for event, reasons in (("task_left_out", done.reasons), ("image_left_out", done.partial)):
+        for position, reason in reasons.items():
+            if reason not in silent:
+                task = tasks[position]
+                log.warning(event, task=task.get("id") if isinstance(task, dict) else None, reason=reason)

@@ -8,9 +8,11 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from ml_backend.app import TRAINING_ACTIONS, create_app
 from ml_backend.backend import Backend
+from ml_backend.predicting import predict
 from ml_backend.settings import Settings
 from ml_backend.training import config_digest
 
@@ -144,7 +146,7 @@ def test_annotations_ask_for_a_training(client: FlaskClient, backend: Backend, a
     assert backend.requests.due(1e12) == [7]
 
 
-@pytest.mark.parametrize("action", ["TASKS_CREATED", "TASKS_DELETED", "PROJECT_CREATED", "SOMETHING_NEW"])
+@pytest.mark.parametrize("action", ["PROJECT_CREATED", "SOMETHING_NEW"])
 def test_other_events_are_ignored(client: FlaskClient, backend: Backend, action: str) -> None:
     """Events that we do not need, known or not, are accepted and start nothing."""
     answer = client.post("/webhook", json={"action": action, "project": {"id": 7}})
@@ -179,6 +181,19 @@ def test_a_wrong_body_is_answered_in_json(client: FlaskClient, route: str, body:
     answer = client.post(route, data=body, content_type="application/json")
     assert answer.status_code == 400
     assert set(answer.json) == {"error"}
+
+
+@pytest.mark.parametrize("number", [0, -7, 10**300, 2**63, "9" * 300])
+def test_a_project_that_cannot_be_is_refused(client: FlaskClient, number: object) -> None:
+    """No folder is named after a number that is no project's id."""
+    event = {"action": "START_TRAINING", "project": {"id": number}}
+    for answer in (
+        client.post("/setup", json={"project": number}),
+        client.post("/predict", json={"project": number, "tasks": []}),
+        client.post("/webhook", json=event),
+        client.get(f"/versions?project={number}"),
+    ):
+        assert (answer.status_code, set(answer.json)) == (400, {"error"})
 
 
 @pytest.mark.parametrize(("method", "route", "status"), [("GET", "/nope", 404), ("GET", "/predict", 405)])
@@ -218,6 +233,29 @@ def test_failures_are_counted_by_reason(client: FlaskClient, samples: "Samples")
     before = count(missing), count(answered)
     ask(client, samples.config, task(1, "http://x.example/gone.png"), task(2, "http://x.example/gone2.png"))
     assert (count(missing), count(answered)) == (before[0] + 2, before[1] + 1)
+
+
+@pytest.mark.usefixtures("project")
+def test_a_missing_one_of_two_images_is_said(backend: Backend, samples: "Samples") -> None:
+    """A task with a second, broken image has its suggestion, and the reason for the other one is kept."""
+    artifact = backend.artifacts.current(7)
+    second = replace(samples.kind, name="other", image_key="second")
+    scores = replace(artifact.model.controls[0], control=second)
+    both = replace(artifact.model, controls=(*artifact.model.controls, scores))
+    data = {"image": "http://x.example/black.png", "second": "http://x.example/gone.png"}
+    with capture_logs() as lines:
+        done = predict(
+            [{"id": 1, "data": data}],
+            artifact=replace(artifact, model=both),
+            controls=[samples.kind, second],
+            gatherer=backend.gatherer,
+            loader=backend.loader,
+            deadline_s=5,
+            model_wait_s=1,
+        )
+    assert [region["from_name"] for region in done.entries[0]["result"]] == ["kind"]
+    assert (done.reasons, done.partial) == ({}, {0: "missing"})
+    assert [(line["event"], line["reason"]) for line in lines] == [("image_left_out", "missing")]
 
 
 plain = st.recursive(
