@@ -1,6 +1,7 @@
 """The parts of a serving process, put together from the settings."""
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import httpx
@@ -32,6 +33,7 @@ class Backend:
 
     settings: Settings
     httpx_client: httpx.Client | None = None
+    _connecting: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @cached_property
     def artifacts(self) -> Artifacts:
@@ -71,7 +73,7 @@ class Backend:
         return Gatherer(
             fetcher=Fetcher(
                 base_url=settings.label_studio_url,
-                authorization=lambda: self.client.authorization(),  # noqa: PLW0108 - no client without a key
+                authorization=self._authorization,
                 max_bytes=settings.max_image_bytes,
                 timeout_s=settings.fetch_timeout_s,
                 client=self.httpx_client,
@@ -87,13 +89,22 @@ class Backend:
         """What a training is made with."""
         return Trainer(self.settings, self.client, self.gatherer, self.loader, self.artifacts)
 
+    def _authorization(self) -> str:
+        with self._connecting:  # many threads fetch at once, and the first one makes the client
+            client = self.client
+        return client.authorization()
+
     def version(self, project_id: int) -> str:
         """Name the version that answers for a project."""
         trained = self.artifacts.current_version(project_id)
         return trained or untrained_version(self.settings.backbone, self.loader.weights_id)
 
     def start(self) -> None:
-        """Load the backbone and begin to train on request, both in the background."""
+        """Load the backbone and begin to train on request, both in the background.
+
+        All parts are made here, before the first request: two threads that asked at once would each make one.
+        """
+        _ = self.artifacts, self.gatherer
         self.loader.start()
         self.background.start()
 

@@ -1,0 +1,31 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from ml_backend import backend as module
+from ml_backend.backend import Backend
+from ml_backend.label_studio import LabelStudioClient
+
+
+def test_threads_share_one_client(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight downloads that begin at once make one client of Label Studio, and all get its key."""
+    made = []
+
+    class Counted(LabelStudioClient):
+        def __init__(self, *given: object) -> None:
+            made.append(given)
+            super().__init__(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "LabelStudioClient", Counted)
+    with ThreadPoolExecutor(8) as pool:
+        headers = list(pool.map(lambda _: backend._authorization(), range(8)))
+    assert headers == ["Token secret-key"] * 8
+    assert len(made) == 1
+
+
+def test_the_parts_are_there_before_the_first_request(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What several requests would otherwise make at once is made at the start."""
+    for part in (backend.loader, backend.background):
+        monkeypatch.setattr(part, "start", lambda: None)
+    backend.start()
+    assert {"artifacts", "gatherer", "loader", "requests", "background"} <= set(vars(backend))
