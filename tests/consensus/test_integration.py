@@ -468,9 +468,9 @@ def emptying(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("emptying")
-@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize("cut", ["", "by an error", "at once"])
 def test_emptying_a_report_keeps_the_annotators_version(
-    place: Place, store: Store, backend: str, monkeypatch: pytest.MonkeyPatch, *, cut: bool
+    place: Place, store: Store, backend: str, monkeypatch: pytest.MonkeyPatch, cut: str
 ) -> None:
     """Label Studio forgets the model's version when a report is emptied: the run, or the next, sets it again."""
     project, tasks = animals(place)
@@ -482,9 +482,11 @@ def test_emptying_a_report_keeps_the_annotators_version(
     if cut:
         with monkeypatch.context() as breaking:
             breaking.setattr(Studio, "_clear", _cut_after(Studio._clear, 1))
+            if cut == "at once":  # a process that is killed sets nothing again
+                breaking.setattr(Studio, "show", lambda *_: None)
             with pytest.raises(Cut):
                 run(place, store, project, lean)
-        assert place.version(project) in (None, "")
+        assert (place.version(project) or "") == ("" if cut == "at once" else "m1")
     outcome = run(place, store, project, lean)
     assert cut or outcome.changes.clear
     assert place.version(project) == "m1"
@@ -540,14 +542,27 @@ def test_a_dry_run_writes_and_stores_nothing(place: Place, store: Store) -> None
     assert store.report(project, "AllConfirmed") == []
 
 
-def test_a_task_that_cannot_be_read_is_named_and_the_others_go_on(place: Place, store: Store) -> None:
-    """A given label that is no choice leaves its task out, in the outcome and in the reports."""
+def test_a_given_label_that_cannot_be_read_is_named_and_the_votes_count(place: Place, store: Store) -> None:
+    """A given label that is no choice is in no report; who voted on its task voted."""
     data = [{"kind": "cat"}, {"kind": "kat"}, {"kind": "owl"}]
     project, tasks = place.make(ANIMALS, data, {1: {A1: [said("cat")]}})
     outcome = run(place, store, project)
     assert [problem.task for problem in outcome.problems] == [tasks[1]]
     assert "'kat'" in outcome.problems[0].what
     assert [row["task"] for row in store.report(project, "NoVotes")] == [tasks[0], tasks[2]]
+    votes = [row for row in store.votes(project) if row["control"] == "kind"]
+    assert [(row["task"], row["label"]) for row in votes] == [(tasks[1], "cat")]
+
+
+def test_an_annotation_that_cannot_be_read_is_named_and_the_others_go_on(place: Place, store: Store) -> None:
+    """A choice that was renamed since leaves its annotation out, and its task keeps the other votes."""
+    project, tasks = place.make(ANIMALS, [{"kind": "dog"}], {0: {A1: [said("cat")], A2: [said("dog")]}})
+    renamed = ANIMALS.replace('"cat"', '"kitten"')
+    place.raw.patch(f"/api/projects/{project}", json={"label_config": renamed}).raise_for_status()
+    outcome = run(place, store, project)
+    assert [(problem.task, "chose 'cat'" in problem.what) for problem in outcome.problems] == [(tasks[0], True)]
+    votes = [row for row in store.votes(project) if row["control"] == "kind"]
+    assert [(row["annotator"], row["label"]) for row in votes] == [(A2, "dog")]
 
 
 def test_a_project_without_choices_is_refused(place: Place, store: Store) -> None:
@@ -566,6 +581,45 @@ def test_a_project_without_tasks_has_empty_reports(place: Place, store: Store) -
     place.sent.clear()
     run(place, store, project)
     assert place.sent == []
+
+
+def test_the_command_line_pings(
+    label_studio: RunningLabelStudio,
+    postgres_database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Both answer; with a wrong token the database still does, and the token is not in the message."""
+    monkeypatch.setattr(sys, "argv", ["consensus", "ping"])
+    monkeypatch.setenv("CONSENSUS_DATABASE_URL", postgres_database_url)
+    monkeypatch.setenv("LABEL_STUDIO_URL", label_studio.url)
+    for token, status in ((label_studio.api_key, 0), ("s3cret", 1)):
+        monkeypatch.setenv("LABEL_STUDIO_API_KEY", token)
+        settings.cache_clear()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert (ended.value.code or 0) == status
+        printed = capsys.readouterr()
+        assert printed.out == "database: answers\n" + ("" if status else "Label Studio: answers\n")
+        assert ("refused the token for the list of accounts" in printed.err) == bool(status)
+        assert "s3cret" not in printed.err
+
+
+def test_a_dry_run_of_the_command_line_makes_no_file(
+    label_studio: RunningLabelStudio,
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Neither a database nor a lock, and nothing is sent."""
+    project, _ = animals(place)
+    monkeypatch.setenv("LABEL_STUDIO_URL", label_studio.url)
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.api_key)
+    monkeypatch.setattr(sys, "argv", ["consensus", "run", "--project", str(project), "--dry-run", "--json"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert (ended.value.code, json.loads(capsys.readouterr().out)["dry_run"]) == (0, True)
+    assert (list(Path().iterdir()), place.written(project)) == ([], [])
 
 
 def test_a_project_that_is_not_there_is_named(place: Place, store: Store) -> None:
