@@ -16,6 +16,7 @@ _FEW, _MANY = 2, 24  # components
 _IMAGES_PER_COMPONENT = 12
 _NOISE = 0.01  # of the first component's variance; below it whitening would only amplify noise
 _IMAGES_PER_CLUSTER = 4
+_ASSIGNED = 4096  # images at a time: the distances of many to all clusters would take gigabytes
 _MAX_FITTED = 20_000  # images that the centroids are found on; all are assigned
 
 
@@ -48,6 +49,10 @@ class Clusters:
         (n_clusterings, n_images) int64
             In [0, n_clusters).
         """
+        starts = range(0, max(len(embeddings), 1), _ASSIGNED)
+        return np.concatenate([self._assign(embeddings[start : start + _ASSIGNED]) for start in starts], axis=1)
+
+    def _assign(self, embeddings: NDArray[np.float32]) -> NDArray[np.int64]:
         points = _project(embeddings, self.mean, self.projection)
         # |p - c|^2 without |p|^2, which is the same for all clusters
         distances = (self.centroids**2).sum(axis=2)[:, None, :] - 2 * points @ self.centroids.transpose(0, 2, 1)

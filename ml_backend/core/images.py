@@ -8,6 +8,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 # Only raster formats that Pillow decodes by itself: no interpreters (EPS), no containers of other files.
 Image.init()  # registers all of them, once
+_STRIP = 256  # rows
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 
@@ -76,16 +77,37 @@ def decode(content: bytes, limits: ImageLimits = ImageLimits()) -> Image.Image:
         raise ImageRejectedError("too_many_pixels", f"{image.width} x {image.height} > {limits.max_pixels}")
     try:
         image.load()
-        return _rgb(ImageOps.exif_transpose(image))
+        ImageOps.exif_transpose(image, in_place=True)
+        return _rgb(image)
     except Exception as error:
         # Pillow's decoders raise many kinds of errors on broken files (OSError, SyntaxError, struct.error, ...).
         raise ImageRejectedError("truncated", type(error).__name__) from error
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits a pixel: convert() would clip at 255
-        return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode.startswith(("I", "F")):  # convert() would clip at 255
+        return _eight_bits(image).convert("RGB")
     if image.has_transparency_data:
-        upper = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", upper.size, "white"), upper).convert("RGB")
+        return _on_white(image)
     return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Scale grey values by the range that they use: 0 to 1 if they are fractions, else the smallest whole of bits.
+
+    Cameras write 10 or 12 bits into files of 16, which would be almost black by the range of the file.
+    """
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0, neginf=0)
+    high = float(values.max())
+    white = 1 if image.mode == "F" and high <= 1 else 2 ** max(int(high).bit_length(), 8) - 1
+    return Image.fromarray((values * (255 / white) + 0.5).clip(0, 255).astype(np.uint8))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Lay a picture on white in strips: whole copies of a large one would take its memory four times."""
+    canvas = Image.new("RGB", image.size)
+    for top in range(0, image.height, _STRIP):
+        upper = image.crop((0, top, image.width, min(top + _STRIP, image.height))).convert("RGBA")
+        white = Image.new("RGBA", upper.size, "white")
+        canvas.paste(Image.alpha_composite(white, upper).convert("RGB"), (0, top))
+    return canvas

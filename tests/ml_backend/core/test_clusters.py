@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -31,6 +33,19 @@ def test_a_new_image_joins_its_group() -> None:
     clusters = fit_clusters(blobs(), n_labels=3)
     old, new = clusters.assign(blobs()), clusters.assign(blobs(seed=1)[:1])
     assert (new[:, 0] == old[:, :20].T).any(axis=0).all()
+
+
+def test_many_images_are_assigned_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large project is assigned part by part, in memory that does not grow with it, and to the same clusters."""
+    clusters, images = fit_clusters(blobs(), n_labels=3), blobs(n=5000)
+    tracemalloc.start()
+    assigned = clusters.assign(images)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * assigned.nbytes + 4096 * N_CLUSTERINGS * 7 * 4 * 3
+    monkeypatch.setattr("ml_backend.core.clusters._ASSIGNED", len(images))
+    np.testing.assert_array_equal(assigned, clusters.assign(images))
+    assert clusters.assign(images[:0]).shape == (N_CLUSTERINGS, 0)
 
 
 def test_the_same_seed_gives_the_same_clusters() -> None:

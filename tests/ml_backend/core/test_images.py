@@ -1,4 +1,7 @@
 import io
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ml_backend.core.images import ImageLimits, ImageRejectedError, decode
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -39,6 +44,47 @@ def test_16_bits_are_scaled_not_clipped() -> None:
     """A grey of half of 16 bits is a grey of half of 8 bits."""
     image = Image.fromarray(np.full((2, 2), 0x8000, dtype=np.uint16))
     assert decode(encoded(image, "PNG")).getpixel((0, 0)) == (128, 128, 128)
+
+
+@pytest.mark.parametrize(
+    ("values", "grey"),
+    [
+        (np.array([[0, 2048, 4095]], dtype=np.uint16), [0, 128, 255]),
+        (np.array([[0, 100, 255]], dtype=np.int32), [0, 100, 255]),
+        (np.array([[0, 0.5, 1]], dtype=np.float32), [0, 128, 255]),
+        (np.array([[-5, 100, np.nan, np.inf, 255]], dtype=np.float32), [0, 100, 0, 0, 255]),
+        (np.zeros((1, 2), dtype=np.float32), [0, 0]),
+    ],
+)
+def test_grey_values_are_scaled_by_the_range_they_use(values: np.ndarray, grey: list[int]) -> None:
+    """12 bits in a file of 16, 8 in one of 32, fractions, and values that are no number."""
+    image = decode(encoded(Image.fromarray(values), "TIFF"))
+    assert [image.getpixel((x, 0))[0] for x in range(image.width)] == grey
+
+
+MEMORY = """
+import resource, sys
+from ml_backend.core.images import decode
+content = sys.stdin.buffer.read()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+decode(content)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_a_large_transparent_picture_takes_little_memory() -> None:
+    """16 million half transparent pixels take the picture itself and the result, 64 MB each, and little more."""
+    body = encoded(Image.new("LA", (4000, 4000), (0, 128)), "PNG", compress_level=1)
+    shown = subprocess.run([sys.executable, "-c", MEMORY], cwd=ROOT, input=body, capture_output=True, check=True)
+    assert int(shown.stdout) < 180
+
+
+@pytest.mark.parametrize("height", [255, 256, 257, 513])
+def test_strips_have_no_seams(height: int) -> None:
+    """A half transparent black picture of any height is of one grey."""
+    image = decode(encoded(Image.new("RGBA", (3, height), (0, 0, 0, 128)), "PNG"))
+    assert image.size == (3, height)
+    assert image.getcolors() == [(3 * height, (127, 127, 127))]
 
 
 def test_transparent_pixels_are_white() -> None:
