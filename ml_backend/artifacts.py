@@ -100,9 +100,11 @@ class Artifacts:
         return version or None
 
     def save(self, project_id: int, artifact: Artifact) -> None:
-        """Write a version. It does not answer until ``switch``."""
+        """Write a version. It does not answer until ``switch``. Only one training at a time may write."""
         versions = self._project(project_id) / "versions"
         versions.mkdir(parents=True, exist_ok=True)
+        for left in versions.glob(".*"):  # by a training that was killed
+            shutil.rmtree(left, ignore_errors=True)
         arrays, _ = to_parts(artifact.model)
         arrays |= {_CALIBRATION + name: values for name, values in artifact.calibration.items()}
         unfinished = Path(tempfile.mkdtemp(prefix=".", dir=versions))

@@ -15,13 +15,13 @@ from ml_backend.core.controls import Control
 from ml_backend.core.evidence import targets
 from ml_backend.core.model import Evidence, fit_model
 from ml_backend.core.suggestions import suggestion
-from ml_backend.core.versions import trained_version
+from ml_backend.core.versions import RANDOM, trained_version
 from ml_backend.errors import MLBackendError, NothingToLearnError
 from ml_backend.gather import Gathered, Gatherer, ImageRef
 from ml_backend.label_studio import LabelStudioClient, Task, choices_controls
 from ml_backend.predicting import score
 from ml_backend.settings import Settings
-from ml_backend.weights import RANDOM, EmbedderLoader
+from ml_backend.weights import EmbedderLoader
 
 if TYPE_CHECKING:
     from ml_backend.core.embedder import ResNetEmbedder

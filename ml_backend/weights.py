@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import structlog
 
+from ml_backend.core.versions import RANDOM
 from ml_backend.errors import ModelLoadingError, WeightsError
 from ml_backend.settings import Settings
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and serving answers before i
 
     from ml_backend.core.embedder import ResNetEmbedder
 
-IMAGENET, RANDOM, PENDING = "imagenet", "random", "pending"
+IMAGENET, PENDING = "imagenet", "pending"
 _ID_DIGITS = 8
 _KEPT = 8  # calibrated copies: 40 kB of buffers each, the weights are shared
 _STEP_S = 10.0

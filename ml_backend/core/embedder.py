@@ -15,12 +15,13 @@ from PIL import Image
 from torch import nn
 from torchvision import models
 
+from ml_backend.core.versions import RANDOM
+
 BACKBONES: dict[str, tuple[Any, Any]] = {
     "resnet18": (models.resnet18, models.ResNet18_Weights.DEFAULT),
     "resnet34": (models.resnet34, models.ResNet34_Weights.DEFAULT),
     "resnet50": (models.resnet50, models.ResNet50_Weights.DEFAULT),
 }
-RANDOM = "random"
 _CALIBRATED = ("running_mean", "running_var")
 
 Calibration = Mapping[str, NDArray[np.float32]]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+RANDOM = "random"  # how weights are called that were not learned
 _OURS = re.compile(r"resnet\d\d-[0-9a-z]+-\d{8}T\d{6}-[0-9a-f]{4}")
 
 

@@ -139,6 +139,15 @@ def test_a_training_that_dies_leaves_nothing_behind(
     assert [path.name for path in (tmp_path / "projects" / "7" / "versions").iterdir()] == [OLD]
 
 
+def test_what_a_killed_training_left_is_swept(artifacts: Artifacts, samples: "Samples", tmp_path: Path) -> None:
+    """Half a version that no error could remove goes with the next training."""
+    versions = tmp_path / "projects" / "7" / "versions"
+    (versions / ".half").mkdir(parents=True)
+    (versions / ".half" / "model.npz").write_bytes(b"half")
+    artifacts.save(7, samples.trained(OLD))
+    assert [path.name for path in versions.iterdir()] == [OLD]
+
+
 def test_versions_are_sorted_by_time_not_by_name(artifacts: Artifacts, samples: "Samples") -> None:
     """A version with other weights is newer if its training was."""
     for version in (NEW, OLD):
