@@ -34,9 +34,14 @@ def start(log: Path, program: str) -> Server:
 
 def test_ctrl_c_is_the_usual_end(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     """It is said, and nothing has failed."""
+    # As the demo does at its start: where the tests run in the background, SIGINT is ignored from the beginning.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     later = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
     later.start()
-    ending.keep_running(Steps(began=0), [server])
+    try:
+        ending.keep_running(Steps(began=0), [server])
+    finally:
+        signal.signal(signal.SIGINT, before)
     later.join()
     assert "Stopping." in capsys.readouterr().out
 
