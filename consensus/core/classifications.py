@@ -71,6 +71,12 @@ def pack(task: Codes, label: Codes, n_labels: int) -> Keys:
     return task.astype(np.int64) * max(n_labels, 1) + label
 
 
+def unpack(keys: Keys, n_labels: int) -> tuple[Codes, Codes]:
+    """Take what `pack` made apart again: the tasks and the labels."""
+    task, label = np.divmod(keys, max(n_labels, 1))
+    return task.astype(np.int32), label.astype(np.int32)
+
+
 def classify(votes: Votes, listed: Listed) -> Classifications:
     """Find every classification that has a vote or is listed.
 
@@ -94,13 +100,14 @@ def classify(votes: Votes, listed: Listed) -> Classifications:
         voted = (tasks[:, None] * n_labels + np.arange(n_labels)).ravel()
     listed_keys = pack(listed.task, listed.label, n_labels)
     keys = np.unique(np.concatenate([voted, listed_keys]))
+    task, label = unpack(keys, n_labels)
     given = np.zeros(len(keys), dtype=bool)
     given[np.searchsorted(keys, listed_keys)] = listed.given
     is_listed = np.zeros(len(keys), dtype=bool)
     is_listed[np.searchsorted(keys, listed_keys)] = True
     return Classifications(
-        task=(keys // max(n_labels, 1)).astype(np.int32),
-        label=(keys % max(n_labels, 1)).astype(np.int32),
+        task=task,
+        label=label,
         given=given,
         listed=is_listed,
         n_labels=n_labels,

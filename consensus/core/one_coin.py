@@ -16,7 +16,7 @@ import numpy as np
 
 from consensus.core.arrays import Codes, Flags, Floats, sums
 from consensus.core.belief import CERTAIN, DIGITS, STEP, Belief, Gold, log_odds, sigmoid
-from consensus.core.classifications import Classifications, pack
+from consensus.core.classifications import Classifications, pack, unpack
 from consensus.core.population import Population, population_of
 from consensus.core.votes import NO_LABEL, Votes
 
@@ -40,7 +40,7 @@ class _Chosen:
 
     @property
     def wrong_labels(self) -> int:
-        """How many labels are wrong for a task; at least one, so that a lone label can be wrong too."""
+        """How many labels are wrong for a task; at least one, so that nothing is divided by zero."""
         return max(self.n_labels - 1, 1)
 
 
@@ -91,12 +91,13 @@ def fit_one_coin(votes: Votes, classifications: Classifications, gold: Gold, fix
 def _chosen(votes: Votes) -> _Chosen:
     rows = votes.label != NO_LABEL
     keys, pair = np.unique(pack(votes.task[rows], votes.label[rows], votes.n_labels), return_inverse=True)
+    pair_task, pair_label = unpack(keys, votes.n_labels)
     return _Chosen(
         task=votes.task[rows],
         annotator=votes.annotator[rows],
         pair=pair.astype(np.int32),
-        pair_task=(keys // max(votes.n_labels, 1)).astype(np.int32),
-        pair_label=(keys % max(votes.n_labels, 1)).astype(np.int32),
+        pair_task=pair_task,
+        pair_label=pair_label,
         n_tasks=votes.n_tasks,
         n_annotators=votes.n_annotators,
         n_labels=votes.n_labels,

@@ -53,9 +53,10 @@ def fit_two_coin(votes: Votes, classifications: Classifications, gold: Gold, fix
         Trust is Youden's J, s - f, cut at 0 (W. J. Youden, Cancer 3 (1950), 32-35).
     """
     answers = _answers(votes, classifications)
-    truth = _truth(answers, classifications, gold)
+    truth = _truth(answers, classifications, gold)[answers.row]
+    known, voted = ~np.isnan(truth), np.unique(answers.row)
     # Where nobody else answered there is nobody to agree with: the prevalence is no judge of an annotator.
-    judged = ~np.isnan(truth[answers.row]) | (np.bincount(answers.row)[answers.row] > 1)
+    judged = known | (np.bincount(answers.row)[answers.row] > 1)
     free = np.isnan(fixed_trust)
     fixed_s = np.clip((1 + fixed_trust) / 2, LOWEST, HIGHEST)
     sensitivity = np.where(free, EXPECTED_SENSITIVITY, fixed_s)
@@ -65,14 +66,12 @@ def fit_two_coin(votes: Votes, classifications: Classifications, gold: Gold, fix
     strengths = (2.0, 2.0)
     for _ in range(ROUNDS):
         odds, said = _log_odds(answers, sensitivity, false_positives, prevalence)
-        others = sigmoid(odds[answers.row] - said)
-        others = np.where(np.isnan(truth[answers.row]), others, truth[answers.row])
+        others = np.where(known, truth, sigmoid(odds[answers.row] - said))
         learned_s, learned_f, evidence, strengths = _rates(answers, others, judged)
         updated_s = np.where(free, sensitivity + STEP * (learned_s - sensitivity), fixed_s)
         updated_f = np.where(free, false_positives + STEP * (learned_f - false_positives), 1 - fixed_s)
         moved = np.abs([updated_s - sensitivity, updated_f - false_positives]).max(initial=0.0)
         sensitivity, false_positives = updated_s, updated_f
-        voted = np.unique(answers.row)
         prevalence = float((sigmoid(odds)[voted].sum() + 1) / (len(voted) + 2))
         if moved < TOLERANCE:
             break
