@@ -6,23 +6,26 @@ import sys
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import structlog
 import typer
 
 from consensus import output
+from consensus.connections import run_project
+from consensus.connections import store as _store
+from consensus.connections import studio as _studio
 from consensus.core.policies import PolicyName
 from consensus.core.reports import NAMES, ReportName
 from consensus.core.scoring import score as score_votes
 from consensus.errors import ConfigError, ConsensusError
+from consensus.options import ConfigOption, ProjectOption
 from consensus.schedule import run_by_cron, trigger_of
 from consensus.settings import project_config, settings
 from consensus.votes_files import annotators_table, check_outputs, read_ballot, result_table, write
 
 if TYPE_CHECKING:
     from consensus.label_studio import Studio
-    from consensus.pipeline import Outcome
     from consensus.store import Store
 
 LOG = structlog.get_logger()
@@ -37,11 +40,6 @@ app = typer.Typer(
     add_completion=False,
     help="Trust-weighted consensus: from annotators' votes to five reports.",
 )
-
-ProjectOption = Annotated[int, typer.Option("--project", help="Id of the project: the number in its address.")]
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="Settings file (TOML); CONSENSUS_CONFIG by default.")
-]
 
 
 @app.command()
@@ -226,28 +224,6 @@ def _parse_projects() -> list[int]:
         return [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
         raise ConfigError(f"CONSENSUS_PROJECTS is {text!r}; use ids with commas, as in 1,2,7") from None
-
-
-# What only a Label Studio or a database needs is imported at its first use: it takes longer than to score a file.
-
-
-def run_project(*arguments: Any, **options: Any) -> "Outcome":  # noqa: ANN401  # as the pipeline takes them
-    """Run the pipeline."""
-    from consensus.pipeline import run as run_pipeline  # noqa: PLC0415
-
-    return run_pipeline(*arguments, **options)
-
-
-def _studio(timeout: float | None = None) -> "Studio":
-    from consensus.label_studio import Studio  # noqa: PLC0415
-
-    return Studio(settings().label_studio_url, settings().label_studio_api_key.get_secret_value(), timeout=timeout)
-
-
-def _store() -> "Store":
-    from consensus.store import Store  # noqa: PLC0415
-
-    return Store(settings().consensus_database_url.get_secret_value())
 
 
 def _now() -> datetime:

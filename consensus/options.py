@@ -1,0 +1,11 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ProjectOption = Annotated[int, typer.Option("--project", help="Id of the project: the number in its address.")]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="Settings file (TOML); CONSENSUS_CONFIG by default.")
+]
