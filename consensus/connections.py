@@ -1,4 +1,4 @@
-"""Label Studio and the database of the environment, imported at first use: it takes longer than to score a file."""
+"""Label Studio and the database of the environment, imported at first use: scoring a file needs neither."""
 
 from typing import TYPE_CHECKING, Any
 
