@@ -12,6 +12,7 @@ import structlog
 import typer
 
 from consensus import output
+from consensus.commands import route
 from consensus.connections import run_project
 from consensus.connections import store as _store
 from consensus.connections import studio as _studio
@@ -153,6 +154,10 @@ def schedule(
     _parse_projects()
     _store()  # a database that cannot be used is better known now than at the first run
     run_by_cron(expression, lambda: _run_all(config or settings().consensus_config))
+
+
+app.command()(route.route)
+app.command()(route.prompt)
 
 
 @app.command()

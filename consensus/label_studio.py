@@ -13,6 +13,7 @@ from label_studio_sdk.label_interface import LabelInterface
 
 from consensus.core.annotations import Annotation, Task
 from consensus.core.controls import ChoicesTag
+from consensus.core.overlap import Change, Served, ServedTask
 from consensus.core.reports import NAMES
 from consensus.core.writeback import PREFIX, Difference, Entry, Written
 from consensus.errors import LabelStudioError
@@ -28,6 +29,9 @@ FIELDS = (
     "parent_prediction,model_version,score"
 )
 """Keys of tasks, annotations and predictions to send; `include` reaches into the nested ones as well."""
+
+STREAM_FIELDS = "id,overlap,is_labeled,annotations,completed_by,was_cancelled,ground_truth,updated_at"
+"""The same, where only who had a task counts; the key `annotators` of a task stays empty without `fields=all`."""
 
 HIDDEN = (
     "inner_id", "completed_at", "cancelled_annotations", "total_predictions", "annotations_ids", "file_upload",
@@ -186,6 +190,35 @@ class Studio:
                     progress(count)
         progress(len(pulled.tasks))
         return pulled
+
+    def served(self, project: int, accounts: Mapping[int, str], progress: Progress = lambda _: None) -> Served:
+        """Read how the label stream serves a project's tasks, and who had them; what was said is not read.
+
+        Parameters
+        ----------
+        project : int
+        accounts : mapping of int to str
+            Names of the annotators; others are called `account ID`.
+        progress : callable
+            Told the number of tasks read so far.
+        """
+        tasks: dict[int, ServedTask] = {}
+        with self._talking(f"the tasks of project {project}"):
+            skips_count = self._client.projects.get(project).skip_queue == "IGNORE_SKIPPED"
+            pager = self._client.tasks.list(project=project, fields="all", include=STREAM_FIELDS, page_size=PAGE)
+            for count, task in enumerate(pager, start=1):
+                number = int(task.id or 0)
+                annotations = tuple(_annotation(one, accounts) for one in task.annotations or [])
+                tasks[number] = ServedTask(number, int(task.overlap or 1), bool(task.is_labeled), annotations)
+                if count % PAGE == 0:
+                    progress(count)
+        progress(len(tasks))
+        return Served(tuple(tasks.values()), skips_count)
+
+    def set_overlap(self, change: Change) -> None:
+        """Set to how many annotators a task is shown, and open or close it: neither follows from the other."""
+        with self._talking(f"task {change.task}"):
+            self._client.tasks.update(str(change.task), overlap=change.overlap, is_labeled=change.closed)
 
     def write(
         self, project: int, changes: Difference, to_name: Mapping[str, str], progress: Progress = lambda _: None

@@ -160,6 +160,13 @@ class Store:
         )
         return self._rows(query)
 
+    def classifications(self, project: int) -> list[Row]:
+        """All classifications of a project's latest run."""
+        columns = [column for column in CLASSIFICATION.c if column.name != "project"]
+        table = CLASSIFICATION.c
+        query = select(*columns).where(table.project == project)
+        return self._rows(query.order_by(table.control, table.task, table.label))
+
     def annotators(self, run: int) -> list[Row]:
         """Trust and number of votes of each annotator in a run."""
         query = (

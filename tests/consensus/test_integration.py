@@ -26,6 +26,7 @@ from consensus.core.reports import NAMES
 from consensus.core.writeback import difference
 from consensus.errors import ConfigError, LabelStudioError
 from consensus.label_studio import Studio
+from consensus.router import Routed, route
 from consensus.settings import ProjectConfig, settings
 from consensus.store import Store
 
@@ -665,3 +666,45 @@ def test_two_runs_at_once_and_the_command_line(
     assert (ended.value.code, printed.err) == (0, "")
     assert json.loads(printed.out)["reports"]["AllConfirmed"] >= 6
     assert len(place.written(project)) == sum(json.loads(printed.out)["reports"].values())
+
+
+def shown(place: Place, who: str, project: int) -> list[int]:
+    """The tasks that the label stream gives a person, who answers cat each time, until there are none."""
+    given: list[int] = []
+    header = {"Authorization": f"Token {place.tokens[who]}"}
+    with httpx.Client(base_url=place.url, headers=header, timeout=60, follow_redirects=True) as person:
+        while not (answer := person.get(f"/api/projects/{project}/next")).is_error:
+            given.append(answer.json()["id"])
+            body = {"result": [said("cat")]}
+            person.post(f"/api/tasks/{given[-1]}/annotations/", json=body).raise_for_status()
+    assert answer.status_code == httpx.codes.NOT_FOUND
+    return given
+
+
+def routed(place: Place, store: Store, project: int, *, dry_run: bool = False) -> tuple[Routed, list[str]]:
+    """One routing of a project, and what it sent."""
+    place.sent.clear()
+    return route(place.studio(), store, project, dry_run=dry_run), list(place.sent)
+
+
+def test_votes_are_asked_for_where_they_are_needed(place: Place, store: Store) -> None:
+    """What is confirmed is shown to nobody more, what is disputed to a third annotator and nobody who had it."""
+    votes = {0: {A1: [said("cat")], A2: [said("cat")]}, 1: {A1: [said("cat")], A2: [said("owl")]}}
+    project, (confirmed, disputed, new) = place.make(ANIMALS, [{"kind": "cat"}] * 3, votes)
+    place.raw.patch(f"/api/tasks/{confirmed}/", json={"overlap": 4, "is_labeled": False}).raise_for_status()
+    run(place, store, project)
+    planned, sent = routed(place, store, project, dry_run=True)
+    assert (len(planned.changes), sent) == (2, [])
+    first, sent = routed(place, store, project)
+    assert sent == [f"PATCH /api/tasks/{confirmed}/", f"PATCH /api/tasks/{disputed}/"]
+    assert {one.task: one.need for one in first.advice} == {confirmed: "none", disputed: "vote", new: "vote"}
+    assert routed(place, store, project)[1] == []
+    assert {who: shown(place, who, project) for who in (A2, A1, A3, A4)} == {
+        A2: [new], A1: [], A3: [disputed], A4: []
+    }  # fmt: skip
+    waiting, sent = routed(place, store, project)  # the votes are in, but no run has seen them
+    assert (sent, {one.task: one.need for one in waiting.advice}[disputed]) == ([], "run")
+    run(place, store, project)
+    assert set(routed(place, store, project)[1]) == {f"PATCH /api/tasks/{task}/" for task in (disputed, new)}
+    assert routed(place, store, project)[1] == []
+    assert [shown(place, who, project) for who in (A2, A4)] == [[], [disputed, new]]

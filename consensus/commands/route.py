@@ -1,0 +1,152 @@
+"""`consensus route` and `consensus prompt`: votes well spent."""
+
+import json
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from consensus import output
+from consensus.connections import store, studio
+from consensus.core.overlap import MAX_VOTES
+from consensus.options import ProjectOption
+
+if TYPE_CHECKING:
+    from consensus.router import Advice, Routed
+
+LEFT_OUT = 3
+"""Exit status of a command that did its work but for some tasks."""
+SHOWN = 20
+WORDS = {
+    "vote": "need one more vote",
+    "none": "are finished",
+    "limit": "are undecided and at the limit of {} votes",
+    "gold": "are ground truth and stay as they are",
+    "run": "have annotations that the last run did not see; `consensus run` first",
+}
+
+
+def route(
+    project: ProjectOption,
+    max_votes: Annotated[
+        int, typer.Option("--max-votes", min=1, help="Votes after which a task is left undecided, skips included.")
+    ] = MAX_VOTES,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be set; send nothing.")] = False,  # noqa: FBT002  # a flag
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,  # noqa: FBT002  # a flag
+) -> None:
+    """Ask for votes where they are needed: set how many annotators Label Studio shows each task to.
+
+    A task of which everything is confirmed or rejected is shown to nobody more. One with something undecided is
+    shown to one more annotator who has not had it yet (without votes: to as many as decide anything), the most
+    informative first; at --max-votes it stays undecided. What is decided is what the last `consensus run` found.
+    Sends only what changed. Exits with 3 where tasks could not be set, with 1 where nothing could be done.
+    """
+    from consensus.router import route as route_project  # noqa: PLC0415  # brings the SDK
+
+    with closing(studio()) as label_studio, output.watching(quiet=as_json) as watcher:
+        routed = route_project(
+            label_studio, store(), project, max_votes=max_votes, dry_run=dry_run, watcher=watcher
+        )
+    if as_json:
+        typer.echo(json.dumps(facts(routed), ensure_ascii=False))
+    else:
+        _show(routed)
+    if routed.failures:
+        raise typer.Exit(LEFT_OUT)
+
+
+def prompt(
+    project: ProjectOption,
+    annotator: Annotated[str, typer.Option("--annotator", help="Who will vote, as the reports name them.")],
+    n: Annotated[int, typer.Option("-n", min=1, help="How many classifications at most.")] = 10,
+    label: Annotated[str | None, typer.Option("--label", help="Of this label only.")] = None,
+    control: Annotated[str | None, typer.Option("--control", help="Of this control only.")] = None,
+    form: Annotated[output.Format, typer.Option("--format", help="How to print them.")] = "table",
+) -> None:
+    """Name open classifications that an annotator has not voted on, the most informative for them first.
+
+    From the last run in the store. The gain is what their vote is expected to tell of the open question, in bits;
+    somebody without a vote is taken for the average annotator.
+    """
+    from consensus.prompts import COLUMNS, prompts  # noqa: PLC0415  # brings the database
+
+    found = prompts(store(), project, annotator, label=label, control=control)
+    if not found.known:
+        line = f"{annotator!r} has no vote in the last run and is taken for the average annotator"
+        output.ERR.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    output.print_rows(found.rows[:n], COLUMNS, form)
+
+
+def facts(routed: "Routed") -> dict[str, Any]:
+    """Lay out for machines what was found and sent; finished tasks that stay as they are are only counted."""
+    from consensus.router import counts  # noqa: PLC0415  # brings the SDK
+
+    return {
+        "project": routed.project.id,
+        "dry_run": routed.dry_run,
+        "max_votes": routed.limits.most,
+        "tasks": dict(counts(routed)),
+        "changes": len(routed.changes),
+        "sent": routed.sent,
+        "failures": [{"task": one.task, "what": one.what} for one in routed.failures],
+        "advice": [_fact(one) for one in routed.advice if one.need != "none" or one.change],
+    }
+
+
+def _fact(advice: "Advice") -> dict[str, Any]:
+    change = advice.change
+    return {
+        "task": advice.task,
+        "need": advice.need,
+        "reports": advice.reports,
+        "votes": advice.votes,
+        "gain": round(advice.gain, 6),
+        "annotators": [{"annotator": name, "gain": round(gain, 6)} for name, gain in advice.annotators],
+        "overlap": advice.overlap,
+        "change": {"overlap": change.overlap, "closed": change.closed} if change else None,
+    }
+
+
+def _show(routed: "Routed") -> None:
+    from consensus.router import counts  # noqa: PLC0415  # brings the SDK
+
+    output.OUT.print(f"{routed.project.title} (project {routed.project.id})", highlight=False, markup=False)
+    for need, number in counts(routed):
+        if number:
+            line = f"  {number} tasks {WORDS[need].format(routed.limits.most)}"
+            output.OUT.print(line, highlight=False, markup=False)
+    wanting = [one for one in routed.advice if one.need == "vote"]
+    if wanting:
+        output.show_rows([_row(one) for one in wanting[:SHOWN]], "One more vote, the most informative first")
+    if len(wanting) > SHOWN:
+        output.OUT.print(f"... and {len(wanting) - SHOWN} more; --json prints all", highlight=False)
+    for problem in routed.failures[: output.PROBLEMS_SHOWN]:
+        line = f"not set: task {problem.task}: {problem.what}"
+        output.ERR.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    if len(routed.failures) > output.PROBLEMS_SHOWN:
+        output.ERR.print(
+            f"... and {len(routed.failures) - output.PROBLEMS_SHOWN} more tasks not set", style="yellow"
+        )
+    output.OUT.print(_sent(routed), highlight=False)
+
+
+def _row(advice: "Advice") -> dict[str, Any]:
+    return {
+        "task": advice.task,
+        "open because": ", ".join(advice.reports) or "undecided",
+        "votes": advice.votes,
+        "gain (bits)": advice.gain,
+        "best asked of": ", ".join(name for name, _ in advice.annotators[:3]) or "somebody new",
+        "overlap": f"{advice.overlap} -> {advice.change.overlap}" if advice.change else str(advice.overlap),
+    }
+
+
+def _sent(routed: "Routed") -> str:
+    if not routed.changes:
+        return "Label Studio is up to date: nothing to send."
+    closed = sum(change.closed for change in routed.changes)
+    what = f"{len(routed.changes) - closed} tasks opened or shown to more, {closed} shown to nobody more"
+    if routed.dry_run:
+        return f"Dry run, nothing sent; would be {what}."
+    failed = f" ({len(routed.failures)} of them failed)" if routed.failures else ""
+    return f"Sent: {what}{failed}."
