@@ -1,0 +1,210 @@
+"""Reports with a guarantee on real votes: how much of them is wrong, over many random draws of gold tasks.
+
+    python benchmarks/conformal.py --data DIR
+
+Scores every set once (the fit does not know gold), draws gold tasks 100 times, and measures the share of wrong
+tasks in each report among those that are not gold. The oracle draws the last line at which the share wrong is at
+most alpha; it knows the truth, so no procedure can be expected to reach it. All given labels are SIMULATED: those
+of LabelMe by its given.csv, the others in the same way (85 % right; the others drawn with the odds of the wrong
+votes on tasks of that truth). Prints a table and, as its last line, one JSON object.
+"""
+
+import argparse
+import csv
+import json
+import random
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from consensus.core.belief import Gold
+from consensus.core.conformal import guarantee
+from consensus.core.reports import ReportName
+from consensus.core.scoring import Scored, score
+from consensus.core.votes import Choice
+from consensus.votes_files import read_ballot
+
+ALPHAS = (0.01, 0.05, 0.10)
+REPORTS: tuple[ReportName, ...] = ("AllConfirmed", "Discovered", "MisClassified")
+SINGLE = ("bluebirds", "dog", "face", "labelme")
+SEED = 20240215
+WRONG_GIVEN = 0.15
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """A scored set and the truth of its classifications."""
+
+    name: str
+    choice: Choice
+    scored: Scored
+    right: NDArray[np.bool_]
+
+
+def main() -> None:
+    """Read the options, measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the sets")
+    parser.add_argument("--gold", type=int, default=50, help="gold tasks in a draw")
+    parser.add_argument("--draws", type=int, default=100)
+    options = parser.parse_args()
+    started = time.perf_counter()
+    rows = []
+    print(f"{'set':<12}{'report':<15}{'alpha':>6}{'wrong':>8}{'+-':>7}{'reported':>10}{'oracle':>8}{'made':>6}")
+    for known in [*(_single(options.data, name) for name in SINGLE), _golden(options.data)]:
+        for row in measure(known, options.gold, options.draws):
+            rows.append(row)
+            print(
+                f"{row['set']:<12}{row['report']:<15}{row['alpha']:>6.2f}{row['wrong']:>8.4f}{row['error']:>7.4f}"
+                f"{row['reported']:>10.3f}{row['oracle']:>8.3f}{row['made']:>6.2f}"
+            )
+    worst = max(rows, key=lambda row: (row["wrong"] - row["alpha"]) / max(row["error"], 1e-9))
+    print("wrong: mean share of wrong tasks in the report, +- its Monte-Carlo error; reported: share of all tasks;")
+    print("oracle: the same of an oracle's line; made: share of the draws in which the report is not empty")
+    print(
+        json.dumps(
+            {
+                "gold": options.gold,
+                "draws": options.draws,
+                "seconds": round(time.perf_counter() - started, 1),
+                "held": sum(row["wrong"] <= row["alpha"] for row in rows),
+                "of": len(rows),
+                "closest": worst,
+                "rows": rows,
+            }
+        )
+    )
+
+
+def measure(known: Known, n_gold: int, draws: int) -> list[dict[str, object]]:
+    """Draw gold tasks many times and add up what each report gets wrong."""
+    rows = known.scored.classifications
+    tasks = np.unique(rows.task)
+    shares = defaultdict(list)
+    generator = np.random.default_rng(SEED)
+    for _ in range(draws):
+        gold_tasks = generator.choice(tasks, n_gold, replace=False)
+        on_gold = np.isin(rows.task, gold_tasks)
+        gold = Gold(rows.task[on_gold], rows.label[on_gold], known.right[on_gold])
+        for alpha in ALPHAS:
+            reported = guarantee(known.scored, gold, alpha, known.choice)[0].report
+            for report in REPORTS:
+                inside = (reported == report) & ~on_gold
+                shares[report, alpha].append((_share_wrong(known, report, inside), _n_tasks(known, inside)))
+    found = []
+    for (report, alpha), pairs in shares.items():
+        wrong, reported = np.array(pairs).T
+        found.append(
+            {
+                "set": known.name,
+                "report": report,
+                "alpha": alpha,
+                "wrong": round(float(wrong.mean()), 5),
+                "error": round(float(wrong.std(ddof=1) / np.sqrt(draws)), 5),
+                "reported": round(float(reported.mean()) / (len(tasks) - n_gold), 4),
+                "oracle": round(_oracle(known, report, alpha) / len(tasks), 4),
+                "made": round(float((reported > 0).mean()), 3),
+            }
+        )
+    return found
+
+
+def _share_wrong(known: Known, report: ReportName, inside: NDArray[np.bool_]) -> float:
+    bad = known.right if report == "MisClassified" else ~known.right
+    size = _n_tasks(known, inside)
+    return _n_tasks(known, inside & bad) / size if size else 0.0
+
+
+def _n_tasks(known: Known, inside: NDArray[np.bool_]) -> int:
+    return len(np.unique(known.scored.classifications.task[inside]))
+
+
+def _oracle(known: Known, report: ReportName, alpha: float) -> int:
+    """Most tasks in the report of any line on the right side of 1/2 at which at most alpha of them are wrong."""
+    scored = known.scored
+    sure = 1 - scored.posterior if report == "MisClassified" else scored.posterior
+    given, voted = scored.classifications.given, scored.counts.yes + scored.counts.no > 0
+    about = (~given if report == "Discovered" else given) & voted & (sure > 0.5)  # noqa: PLR2004  # more likely than not
+    sizes = [0]
+    for line in np.unique(sure[about]):
+        inside = about & (sure >= line)
+        if _share_wrong(known, report, inside) <= alpha:
+            sizes.append(_n_tasks(known, inside))
+    return max(sizes)
+
+
+def _single(folder: Path, name: str) -> Known:
+    """Score a set in which annotators choose one label; its given labels are simulated."""
+    truth = {row["task"]: row["label"] for row in _csv(folder / name / "truth.csv")}
+    given = folder / name / "given.csv"
+    with TemporaryDirectory() as made:
+        if not given.exists():
+            votes = _csv(folder / name / "votes.csv")
+            wrong_votes = defaultdict(list)
+            for vote in votes:
+                if vote["label"] != truth.get(vote["task"], vote["label"]):
+                    wrong_votes[truth[vote["task"]]].append(vote["label"])
+            given = Path(made) / "given.csv"
+            _write_given(given, _simulate(truth, wrong_votes))
+        ballot = read_ballot(folder / name / "votes.csv", given, None, "single")
+    scored = score(ballot.votes, ballot.listed, ballot.gold, ballot.fixed_trust)
+    rows = scored.classifications
+    task_names, label_names = ballot.votes.task_names, ballot.votes.label_names
+    pairs = zip(rows.task, rows.label, strict=True)
+    right = np.array([truth[task_names[task]] == label_names[label] for task, label in pairs])
+    return Known(name, "single", scored, right)
+
+
+def _golden(folder: Path) -> Known:
+    """Score the questions of ReaL whose truth is known; of each image one of its labels is simulated as given."""
+    rows = _csv(folder / "real" / "truth.csv")
+    truth = {(row["task"], row["label"]): row["answer"] == "yes" for row in rows}
+    drawn = random.Random(SEED)  # noqa: S311  # a simulation
+    labels = defaultdict(lambda: ([], []))
+    for (task, label), right in truth.items():
+        labels[task][right].append(label)
+    given = {
+        task: drawn.choice(wrong if not right or (wrong and drawn.random() < WRONG_GIVEN) else right)
+        for task, (wrong, right) in labels.items()
+    }
+    table = pyarrow.parquet.read_table(folder / "real" / "votes.parquet")
+    names = {name: table[name].cast(pa.string()).to_pylist() for name in ("task", "label")}
+    kept = [pair in truth for pair in zip(names["task"], names["label"], strict=True)]
+    with TemporaryDirectory() as made:
+        pyarrow.parquet.write_table(table.filter(pa.array(kept)), Path(made) / "votes.parquet")
+        _write_given(Path(made) / "given.csv", given)
+        ballot = read_ballot(Path(made) / "votes.parquet", Path(made) / "given.csv", None, "single")
+    scored = score(ballot.votes, ballot.listed, ballot.gold, ballot.fixed_trust)
+    found = scored.classifications
+    task_names, label_names = ballot.votes.task_names, ballot.votes.label_names
+    pairs = zip(found.task, found.label, strict=True)
+    return Known(
+        "real", "each", scored, np.array([truth[task_names[task], label_names[label]] for task, label in pairs])
+    )
+
+
+def _simulate(truth: dict[str, str], wrong_votes: dict[str, list[str]]) -> dict[str, str]:
+    drawn = random.Random(SEED)  # noqa: S311  # a simulation
+    wrong = set(drawn.sample(sorted(truth), round(WRONG_GIVEN * len(truth))))
+    return {task: drawn.choice(wrong_votes[label]) if task in wrong else label for task, label in truth.items()}
+
+
+def _csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _write_given(path: Path, given: dict[str, str]) -> None:
+    path.write_text("task,label\n" + "".join(f"{task},{label}\n" for task, label in given.items()))
+
+
+if __name__ == "__main__":
+    main()
