@@ -19,12 +19,12 @@ Flags: TypeAlias = NDArray[np.bool_]
 Names: TypeAlias = NDArray[np.object_]
 
 
-def sums(group: Codes, values: Floats, n_groups: int) -> Floats:
+def sums(group: Codes | Keys, values: Floats, n_groups: int) -> Floats:
     """Add values up by group.
 
     Parameters
     ----------
-    group : (n,) int32
+    group : (n,) int32 or int64
         In [0, n_groups).
     values : (n,) float64
     n_groups : int
