@@ -7,6 +7,10 @@ import numpy as np
 from consensus.core.arrays import Codes, Flags, Floats, Keys, sums
 from consensus.core.votes import NO, NO_LABEL, UNSURE, YES, Votes
 
+FEW_LABELS, MANY_ROWS = 100, 5_000_000
+"""With more labels than these, and more pairs of a task (or a submission) and a label than those, the labels that
+nobody chose for a task are left out: there would be billions of them, and nothing to say of any."""
+
 
 @dataclass(frozen=True, eq=False)
 class Listed:
@@ -23,6 +27,23 @@ class Listed:
     task: Codes
     label: Codes
     given: Flags
+
+
+@dataclass(frozen=True, eq=False)
+class Gold:
+    """Classifications whose truth is known.
+
+    Attributes
+    ----------
+    task, label : (n,) int32
+        Codes as in the votes.
+    right : (n,) bool
+        Whether the label is right for the task. For a single-choice control the right labels suffice.
+    """
+
+    task: Codes
+    label: Codes
+    right: Flags
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +98,21 @@ def unpack(keys: Keys, n_labels: int) -> tuple[Codes, Codes]:
     return task.astype(np.int32), label.astype(np.int32)
 
 
+def lists_all(votes: Votes) -> bool:
+    """Whether all labels of a task that has votes are classified, chosen by somebody or not."""
+    return votes.choice != "single" or not too_many(min(votes.n_tasks, len(votes)), votes.n_labels)
+
+
+def too_many(n: int, n_labels: int) -> bool:
+    """Whether all pairs of n things and the labels are too many to write out."""
+    return n_labels > FEW_LABELS and n * n_labels > MANY_ROWS
+
+
 def classify(votes: Votes, listed: Listed) -> Classifications:
     """Find every classification that has a vote or is listed.
 
-    A submission to a single- or multiple-choice control votes on all of the control's labels.
+    A submission to a single- or multiple-choice control votes on all of the control's labels; in a single choice,
+    where these are too many (`lists_all`), those that nobody chose for the task are left out.
 
     Parameters
     ----------
@@ -95,6 +127,9 @@ def classify(votes: Votes, listed: Listed) -> Classifications:
     n_labels = votes.n_labels
     if votes.choice == "each":
         voted = pack(votes.task, votes.label, n_labels)
+    elif not lists_all(votes):
+        chosen = votes.label != NO_LABEL
+        voted = pack(votes.task[chosen], votes.label[chosen], n_labels)
     else:
         tasks = np.unique(votes.task).astype(np.int64)
         voted = (tasks[:, None] * n_labels + np.arange(n_labels)).ravel()

@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from consensus.core.arrays import Codes, Floats, Names
-from consensus.core.belief import Belief, Gold
-from consensus.core.classifications import Classifications, Listed, Tally, classify, tally
-from consensus.core.one_coin import fit_one_coin
+from consensus.core.belief import Belief
+from consensus.core.classifications import Classifications, Gold, Listed, Tally, classify, tally
+from consensus.core.learned import Learned
+from consensus.core.models import ModelName, fit
 from consensus.core.policies import POLICIES, Evidence
+from consensus.core.rates import Rates
 from consensus.core.reports import report_of
 from consensus.core.thresholds import Thresholds
-from consensus.core.two_coin import fit_two_coin
-from consensus.core.votes import NO, NO_LABEL, YES, Votes, spelled_out
+from consensus.core.votes import Votes
 from consensus.core.witness import with_witness
 from consensus.errors import VotesError
 
@@ -31,10 +32,12 @@ class Scored:
         In [0, 1].
     report : (n,) object
         Name of a report or "".
-    trust : (n_annotators,) float64
-        Learned, or as set by hand.
+    trust, trust_low, trust_high : (n_annotators,) float64
+        Learned, with the bounds of a 95 % interval, or as set by hand.
     votes_by_annotator : (n_annotators,) int32
         Tasks (or, for choice "each", classifications) that an annotator said something of.
+    learned : Learned
+        What the model learned of the annotators; a row more, the last one, where the given labels were a witness.
     """
 
     classifications: Classifications
@@ -43,7 +46,10 @@ class Scored:
     posterior: Floats
     report: Names
     trust: Floats
+    trust_low: Floats
+    trust_high: Floats
     votes_by_annotator: Codes
+    learned: Learned
 
 
 def score(
@@ -53,6 +59,7 @@ def score(
     fixed_trust: Floats,
     policy: str = "default",
     thresholds: Thresholds | None = None,
+    start: Rates | None = None,
 ) -> Scored:
     """Score every classification of one control.
 
@@ -70,6 +77,9 @@ def score(
         A key of `consensus.core.policies.POLICIES`.
     thresholds : Thresholds, optional
         The policy's own by default.
+    start : Rates, optional
+        `Scored.learned.rates` of an earlier run with the same annotators and labels: a run after a few new votes
+        needs fewer rounds from there. Not used where it does not fit.
 
     Returns
     -------
@@ -88,76 +98,64 @@ def score(
     _check_codes("listed classification", listed, votes)
     _check_codes("gold classification", gold, votes)
     classifications = classify(votes, listed)
-    belief = _believe_with_witness(votes, classifications, listed, gold, np.minimum(fixed_trust, 1.0))
-    trust = np.where(np.isnan(fixed_trust), belief.trust, fixed_trust)
+    belief = _believe(chosen.model, votes, classifications, listed, gold, np.minimum(fixed_trust, 1.0), start)
+    learned, known = belief.learned, slice(votes.n_annotators)
+    by_hand = ~np.isnan(fixed_trust)
+    trust, low, high = (
+        np.where(by_hand, fixed_trust, column[known])
+        for column in (learned.trust, learned.trust_low, learned.trust_high)
+    )
     counts = tally(votes, classifications)
-    evidence = Evidence(classifications.given, counts, tally(votes, classifications, trust), belief)
+    evidence = Evidence(
+        given=classifications.given,
+        counts=counts,
+        weigh=lambda weight: tally(votes, classifications, weight),
+        trust=trust,
+        posterior=belief.posterior,
+        variance=belief.variance,
+    )
     decision = chosen.decide(evidence, thresholds or chosen.thresholds)
     return Scored(
         classifications=classifications,
         counts=counts,
         confidence=decision.confidence,
-        posterior=belief.posterior,
+        posterior=decision.posterior,
         report=report_of(decision, classifications),
         trust=trust,
+        trust_low=low,
+        trust_high=high,
         votes_by_annotator=_votes_by_annotator(votes),
+        learned=learned,
     )
 
 
-def _believe_with_witness(
-    votes: Votes, classifications: Classifications, listed: Listed, gold: Gold, fixed_trust: Floats
+def _believe(
+    model: ModelName,
+    votes: Votes,
+    classifications: Classifications,
+    listed: Listed,
+    gold: Gold,
+    fixed_trust: Floats,
+    start: Rates | None,
 ) -> Belief:
-    """Fit the model to the votes and, where there are any, to the given labels; report on the annotators."""
+    """Fit the model to the votes and, where there are any, to the given labels."""
     heard = with_witness(votes, classifications, listed)
     if heard is None:
-        return believe(votes, classifications, gold, fixed_trust)
+        return fit(model, votes, classifications, gold, fixed_trust, start)
     # The witness speaks of every label of a task, also where nobody voted and the result has the listed ones only.
     spoken_of = classify(heard, listed)
-    belief = believe(heard, spoken_of, gold, np.append(fixed_trust, np.nan))
-    limit = _mean_trust(belief)
-    if belief.trust[-1] > limit:
-        belief = believe(heard, spoken_of, gold, np.append(fixed_trust, limit))
+    belief = fit(model, heard, spoken_of, gold, np.append(fixed_trust, np.nan), start)
+    limit = _mean_trust(belief.learned)
+    if belief.learned.trust[-1] > limit:
+        belief = fit(model, heard, spoken_of, gold, np.append(fixed_trust, limit), belief.learned.rates)
     row = spoken_of.rows_of(classifications.task, classifications.label)
-    return Belief(belief.posterior[row], belief.variance[row], belief.trust[:-1], belief.evidence[:-1])
+    return replace(belief, posterior=belief.posterior[row], variance=belief.variance[row])
 
 
-def _mean_trust(belief: Belief) -> float:
+def _mean_trust(learned: Learned) -> float:
     """Trust of the average annotator, the witness at the end left out; each counts as far as there is evidence."""
-    evidence = np.maximum(belief.evidence[:-1], 1e-9)
-    return float(np.average(belief.trust[:-1], weights=evidence)) if len(evidence) else 0.0
-
-
-def believe(votes: Votes, classifications: Classifications, gold: Gold, fixed_trust: Floats) -> Belief:
-    """Fit the model that suits the kind of choice: one coin for many labels, two coins for yes and no.
-
-    A single choice between two labels is a yes or no to the first of them.
-    """
-    if votes.choice == "multiple":
-        return fit_two_coin(spelled_out(votes), classifications, gold, fixed_trust)
-    if votes.choice == "each":
-        return fit_two_coin(votes, classifications, gold, fixed_trust)
-    if votes.n_labels == 2:  # noqa: PLR2004  # two labels are one question
-        return _believe_pair(votes, classifications, gold, fixed_trust)
-    return fit_one_coin(votes, classifications, gold, fixed_trust)
-
-
-def _believe_pair(votes: Votes, classifications: Classifications, gold: Gold, fixed_trust: Floats) -> Belief:
-    answered = votes.rows(votes.label != NO_LABEL)
-    first = replace(
-        answered,
-        choice="each",
-        label=np.zeros_like(answered.label),
-        vote=np.where(answered.label == 0, YES, NO).astype(np.int8),
-    )
-    right = gold.right
-    question = Gold(gold.task[right], np.zeros_like(gold.label[right]), gold.label[right] == 0)
-    tasks = np.unique(classifications.task)
-    none = np.zeros_like(tasks)
-    asked = classify(first, Listed(tasks, none, np.zeros(len(tasks), dtype=bool)))
-    belief = fit_two_coin(first, asked, question, fixed_trust)
-    row = asked.rows_of(classifications.task, np.zeros_like(classifications.label))
-    of_first, is_first = belief.posterior[row], classifications.label == 0
-    return replace(belief, posterior=np.where(is_first, of_first, 1 - of_first), variance=belief.variance[row])
+    evidence = np.maximum(learned.rates.evidence.sum(axis=1)[:-1], 1e-9)
+    return float(np.average(learned.trust[:-1], weights=evidence)) if len(evidence) else 0.0
 
 
 def _check_trust(fixed_trust: Floats, votes: Votes, policy: str) -> None:

@@ -44,10 +44,10 @@ class Thresholds:
             value = getattr(self, field.name)
             if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
                 raise ConfigError(f"threshold {field.name} is {value!r}; use a number of 0 or more")
-        if not self.reject < self.confirm <= 1:
+        if not self.reject <= self.confirm <= 1:
             raise ConfigError(
-                f"threshold reject is {self.reject} and confirm {self.confirm}; reject must lie below confirm, "
-                "and confirm at most at 1"
+                f"threshold reject is {self.reject} and confirm {self.confirm}; reject must not lie above "
+                "confirm, and confirm at most at 1"
             )
         if self.controversial_low > self.controversial_high:
             raise ConfigError(

@@ -1,0 +1,141 @@
+"""Dependence: what many votes are worth where annotators share their mistakes.
+
+Two accounts of the votes on an item are taken for equally credible, and the posterior is the mean of theirs.
+
+*Independent mistakes, up to a correlation.* The item's n votes are worth n / (1 + (n - 1) r) independent ones (the
+design effect: L. Kish, *Survey Sampling*, 1965, section 5.4), so the sum of the votes' log-likelihoods is
+divided by 1 + (n - 1) r. How well the other votes then predict each vote shows one correlation r'
+design effect: L. Kish, *Survey Sampling*, 1965, section 5.4), so the sum of their log-likelihoods is
+those that do: 1 - r = (1 - r')^2. Neither can votes tell a class that is frequent from one that everybody takes
+others for, so the log of the learned prevalence counts by half.
+
+*Shared perception.* What the item looks like to the crowd is what its votes' shares say, and the truth is one more
+draw from it: (trust-weighted votes + an even vote) / (their number + 1), after W. Perks, "Some observations on
+inverse probability", Journal of the Institute of Actuaries 73 (1947), 285-334, doi:10.1017/S0020268100012270.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from consensus.core.arrays import Floats
+from consensus.core.items import Items, softmax
+from consensus.core.learning import against_first, scores_of
+from consensus.core.rates import Rates
+
+PREVALENCE = 0.5
+"""How much of the log of the learned prevalence counts."""
+
+EVEN_VOTES = 1.0
+"""Votes, spread evenly over the classes, that the shares of an item's votes start from."""
+
+SHARED = 0.5
+"""How credible the account of shared perception is."""
+
+GRID: Floats = np.array([0.0, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.75, 0.9])
+"""Correlations that are tried."""
+
+USUAL = 0.15
+"""A correlation to expect before any vote; it weighs as much as what `PSEUDO_VOTES` votes would say."""
+
+PSEUDO_VOTES = 10.0
+SAMPLE = 200_000
+"""Votes times classes from which the correlation is learned, in items evenly picked from all."""
+
+
+def predictions(items: Items, rates: Rates, every: int) -> Floats:
+    """Say how well the others' votes predict each vote, by correlation.
+
+    Parameters
+    ----------
+    items : Items
+    rates : Rates
+    every : int
+        Items with this number or a multiple of it are looked at.
+
+    Returns
+    -------
+    (n_correlations,) float64
+        Sum of the log-probabilities of the votes, each predicted from the others on its item, for `GRID`.
+    """
+    votes = items.votes_each
+    picked = ((items.first + np.arange(len(items))) % every == 0) & (votes > 1)
+    found = np.zeros(len(GRID))
+    if not picked.any():
+        return found
+    said = items.said[np.flatnonzero(picked)]
+    item = np.repeat(np.arange(said.shape[0]), np.diff(said.indptr))
+    columns, rate = against_first(rates.by_column), rates.by_column
+    others = (said @ columns)[item] - columns[said.indices]
+    more = (votes[picked][item] - 2.0)[:, None]
+    prior = PREVALENCE * against_first(rates.prevalence)
+    for at, correlation in enumerate(GRID):
+        belief = softmax(others / (1 + more * correlation) + prior)
+        found[at] = np.log(np.einsum("vk,vk->v", belief, rate[said.indices])).sum()
+    return found
+
+
+def every_for(items: int, votes: int, n_classes: int) -> int:
+    """Which items to pick so that about `SAMPLE` votes times classes are looked at, never only a few items."""
+    return max(1, min(votes * n_classes // SAMPLE, items // 1000))
+
+
+def correlation_of(found: Iterable[Floats]) -> float:
+    """Find the correlation that predicts best, and add what is not seen.
+
+    Parameters
+    ----------
+    found : iterable of (n_correlations,) float64
+        What `predictions` gave for each part of the items.
+
+    Returns
+    -------
+    float
+        In [0, 1).
+    """
+    prior = PSEUDO_VOTES * (USUAL * np.log(GRID + 0.01) + (1 - USUAL) * np.log(1 - GRID))
+    likelihood = np.sum([prior, *found], axis=0)
+    best = int(np.clip(np.argmax(likelihood), 1, len(GRID) - 2))
+    around = slice(best - 1, best + 2)
+    curve = np.polyfit(GRID[around], likelihood[around] - likelihood[best], 2)
+    top = -curve[1] / (2 * curve[0]) if curve[0] < 0 else GRID[np.argmax(likelihood)]
+    seen = float(np.clip(top, GRID[best - 1], GRID[best + 1]))
+    return 1 - (1 - seen) ** 2
+
+
+def tempered(items: Items, rates: Rates, correlation: float) -> Floats:
+    """Posterior of independent mistakes, up to a correlation, (n_items, n_classes)."""
+    scores = scores_of(items, rates)
+    scores *= discount(items, correlation)[:, None]
+    scores += PREVALENCE * against_first(rates.prevalence)
+    return softmax(scores)
+
+
+def discount(items: Items, correlation: float) -> Floats:
+    """(n_items,) float64, in (0, 1]: what a vote is worth among the others on its item."""
+    return np.asarray(1 / (1 + np.maximum(items.votes_each - 1, 0) * correlation))
+
+
+def perceived(items: Items, weight: Floats) -> Floats:
+    """Posterior of shared perception, (n_items, n_classes).
+
+    Parameters
+    ----------
+    items : Items
+    weight : (n_annotators,) float64
+        What a vote of each annotator counts; 1 on average.
+    """
+    size = items.n_classes
+    shown = np.empty((len(items), size))
+    for at in range(size):
+        of_class = np.zeros((items.n_annotators, size))
+        of_class[:, at] = weight
+        shown[:, at] = items.said @ of_class.ravel()
+    shown += EVEN_VOTES / size
+    shown /= shown.sum(axis=1, keepdims=True)
+    return shown
+
+
+def believed(items: Items, rates: Rates, correlation: float, weight: Floats) -> Floats:
+    """Posterior of each class of each item: the mean of the two accounts, (n_items, n_classes)."""
+    return (1 - SHARED) * tempered(items, rates, correlation) + SHARED * perceived(items, weight)

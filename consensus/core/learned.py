@@ -1,0 +1,72 @@
+"""What is learned of annotators, summed up: trust and what follows from it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from consensus.core.arrays import Floats
+from consensus.core.rates import LOWEST, Rates
+from consensus.core.wilson import wilson_interval
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """Everything that a posterior needs to know of annotators.
+
+    Attributes
+    ----------
+    rates : Rates
+    correlation : float
+        Of the mistakes of annotators on one item, in [0, 1).
+    trust : (n_annotators,) float64
+        Chance-corrected, in [0, 1]: 0 is as good as guessing, 1 is always right.
+    trust_low, trust_high : (n_annotators,) float64
+        Bounds of the trust's 95 % interval; where trust is set by hand, that trust.
+    """
+
+    rates: Rates
+    correlation: float
+    trust: Floats
+    trust_low: Floats
+    trust_high: Floats
+
+    @property
+    def weight(self) -> Floats:
+        """(n_annotators,) float64: trust in units of the average vote's."""
+        votes = self.rates.evidence.sum(axis=1) + 1e-9
+        average = float(votes @ self.trust / votes.sum()) if len(votes) else 0.0
+        return self.trust / average if average > 0 else np.zeros(len(votes))
+
+    @property
+    def doubt(self) -> Floats:
+        """(n_annotators,) float64: variance of the log-odds of an annotator's accuracy, at most 1."""
+        accuracy = np.clip(self.rates.accuracy, LOWEST, 1 - LOWEST)
+        votes = self.rates.evidence.sum(axis=1) + self.rates.own_strength
+        return np.asarray(np.minimum(1 / (votes * accuracy * (1 - accuracy)), 1.0))
+
+
+def sum_up(rates: Rates, correlation: float, fixed_trust: Floats) -> Learned:
+    """Sum each annotator's confusion matrix up as one number.
+
+    Trust is the mean over the classes of how often the class is recognised, corrected for chance:
+    (mean - 1/k) / (1 - 1/k). With two classes that is sensitivity + specificity - 1 (W. J. Youden, "Index for
+    rating diagnostic tests", Cancer 3 (1950), 32-35), so that somebody who always says the same has trust 0.
+
+    Parameters
+    ----------
+    rates : Rates
+    correlation : float
+    fixed_trust : (n_annotators,) float64
+        Trust set by hand, in [0, 1]; NaN where it is learned.
+    """
+    n_classes = max(rates.table.shape[1], 1)
+    recognised = np.einsum("ajj->aj", rates.table)
+    mean = recognised.mean(axis=1) if recognised.size else np.zeros(len(recognised))
+    spread = recognised * (1 - recognised) / (rates.evidence + rates.strength + 1)
+    # As many votes as would make a share as uncertain as this mean is.
+    votes = mean * (1 - mean) / np.maximum(spread.sum(axis=1) / n_classes**2, 1e-12)
+    bounds = mean, *wilson_interval(mean * votes, votes)
+    chance = 1 / n_classes
+    learned = [np.clip((bound - chance) / max(1 - chance, 1e-12), 0.0, 1.0) for bound in bounds]
+    trust, low, high = (np.where(np.isnan(fixed_trust), bound, fixed_trust) for bound in learned)
+    return Learned(rates, correlation, trust, low, high)
