@@ -3,10 +3,10 @@
 Two accounts of the votes on an item are taken for equally credible, and the posterior is the mean of theirs.
 
 *Independent mistakes, up to a correlation.* The item's n votes are worth n / (1 + (n - 1) r) independent ones (the
-design effect: L. Kish, *Survey Sampling*, 1965, section 5.4), so the sum of the votes' log-likelihoods is
+design effect: L. Kish, *Survey Sampling*, Wiley 1965, section 5.4), so the sum of the votes' log-likelihoods is
 divided by 1 + (n - 1) r. How well the other votes then predict each vote shows one correlation r'
-design effect: L. Kish, *Survey Sampling*, 1965, section 5.4), so the sum of their log-likelihoods is
-those that do: 1 - r = (1 - r')^2. Neither can votes tell a class that is frequent from one that everybody takes
+(`correlation_of`). Mistakes that all annotators share leave no trace in the votes; as much of them is assumed as
+of those that do: 1 - r = (1 - r')^2. Neither can votes tell a class that is frequent from one that everybody takes
 others for, so the log of the learned prevalence counts by half.
 
 *Shared perception.* What the item looks like to the crowd is what its votes' shares say, and the truth is one more
