@@ -19,6 +19,8 @@ ROUNDS, TOLERANCE, ROUGHLY = 200, 1e-4, 3e-3
 """Most rounds, and the largest change of a rate that ends them; a rougher one before the strength is learned."""
 
 FIRST_STRENGTH = 2.0
+MORE = 1.1
+"""The strength is learned anew about each time that there are this many times as many votes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +112,7 @@ def learn(over: Mapper, fixed_trust: Floats, start: Rates | None = None) -> Rate
     fixed_trust : (n_annotators,) float64
         Trust set by hand, in [0, 1]; NaN where it is to be learned.
     start : Rates, optional
-        Where to start: what was learned last time. The votes' shares by default.
+        Where to start: what was learned last time, its strength included. The votes' shares by default.
 
     Returns
     -------
@@ -121,10 +123,12 @@ def learn(over: Mapper, fixed_trust: Floats, start: Rates | None = None) -> Rate
         return rates_of(sums.table, sums.items, strength, fixed_trust)
 
     if start is None:
-        rates = refine(_total(over(lambda items: sums_of(items, shares_of(items)))), FIRST_STRENGTH)
-        rates, sums = settle(over, refine, rates, ROUGHLY)
+        first = refine(_total(over(lambda items: sums_of(items, shares_of(items)))), FIRST_STRENGTH)
+        rates, sums = settle(over, refine, first, ROUGHLY)
     else:
-        rates, sums = settle(over, refine, start, ROUGHLY)
+        rates, sums = settle(over, refine, start, TOLERANCE)
+        if _size(sums.counts.sum()) == _size(start.evidence.sum()):
+            return rates
     counts = sums.table
     strength = strength_of(counts, expected_rows(counts)[0]) if counts.size else FEWEST
     return settle(over, refine, refine(sums, strength), TOLERANCE)[0]
@@ -149,6 +153,10 @@ def serially(parts: Iterable[Items]) -> Mapper:
         return map(function, kept)
 
     return over
+
+
+def _size(votes: float) -> int:
+    return int(np.log(max(votes, 1.0)) / np.log(MORE))
 
 
 def _total(found: Iterable[Sums]) -> Sums:

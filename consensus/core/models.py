@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from consensus.core.arrays import Floats
+from consensus.core.arrays import Floats, Names
 from consensus.core.belief import Belief
 from consensus.core.candidates import as_questions, gold_of_questions, over_labels
 from consensus.core.classifications import Classifications, Gold, Listed, classify
@@ -67,6 +67,13 @@ def fit(
             posterior[classifications.task, classifications.label], variance[classifications.task], learned
         )
     return Belief(posterior[:, RIGHT], variance, learned)
+
+
+def class_names(votes: Votes) -> Names:
+    """Name the classes of the items that votes become: the labels, or wrong and right."""
+    if votes.choice == "single" and not _too_many(votes):
+        return votes.label_names
+    return np.array(["wrong", "right"], dtype=object)
 
 
 def learn_default(items: Items, fixed_trust: Floats, start: Rates | None = None) -> Learned:

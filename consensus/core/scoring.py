@@ -8,12 +8,13 @@ from consensus.core.arrays import Codes, Floats, Names
 from consensus.core.belief import Belief
 from consensus.core.classifications import Classifications, Gold, Listed, Tally, classify, tally
 from consensus.core.learned import Learned
-from consensus.core.models import ModelName, fit
+from consensus.core.models import ModelName, class_names, fit
 from consensus.core.policies import POLICIES, Evidence
 from consensus.core.rates import Rates
 from consensus.core.reports import report_of
 from consensus.core.thresholds import Thresholds
 from consensus.core.votes import Votes
+from consensus.core.warm import first_rows, one_more
 from consensus.core.witness import with_witness
 from consensus.errors import VotesError
 
@@ -38,6 +39,8 @@ class Scored:
         Tasks (or, for choice "each", classifications) that an annotator said something of.
     learned : Learned
         What the model learned of the annotators; a row more, the last one, where the given labels were a witness.
+    classes : (n_classes,) object
+        Names of the classes that the rates are about.
     """
 
     classifications: Classifications
@@ -50,6 +53,12 @@ class Scored:
     trust_high: Floats
     votes_by_annotator: Codes
     learned: Learned
+    classes: Names
+
+    @property
+    def rates(self) -> Rates:
+        """What was learned of the annotators, without the witness."""
+        return first_rows(self.learned.rates, len(self.trust))
 
 
 def score(
@@ -78,8 +87,8 @@ def score(
     thresholds : Thresholds, optional
         The policy's own by default.
     start : Rates, optional
-        `Scored.learned.rates` of an earlier run with the same annotators and labels: a run after a few new votes
-        needs fewer rounds from there. Not used where it does not fit.
+        `Scored.rates` of an earlier run, arranged for these annotators and classes by
+        `consensus.core.warm.for_now`: a run after a few new votes needs fewer rounds from there.
 
     Returns
     -------
@@ -126,6 +135,7 @@ def score(
         trust_high=high,
         votes_by_annotator=_votes_by_annotator(votes),
         learned=learned,
+        classes=class_names(votes),
     )
 
 
@@ -144,7 +154,8 @@ def _believe(
         return fit(model, votes, classifications, gold, fixed_trust, start)
     # The witness speaks of every label of a task, also where nobody voted and the result has the listed ones only.
     spoken_of = classify(heard, listed)
-    belief = fit(model, heard, spoken_of, gold, np.append(fixed_trust, np.nan), start)
+    with_one_more = start and one_more(start)
+    belief = fit(model, heard, spoken_of, gold, np.append(fixed_trust, np.nan), with_one_more)
     limit = _mean_trust(belief.learned)
     if belief.learned.trust[-1] > limit:
         belief = fit(model, heard, spoken_of, gold, np.append(fixed_trust, limit), belief.learned.rates)
