@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from consensus.core.arrays import Codes, Floats, Names
 from consensus.core.belief import Belief
@@ -12,6 +13,7 @@ from consensus.core.models import ModelName, class_names, fit
 from consensus.core.policies import POLICIES, Evidence
 from consensus.core.rates import Rates
 from consensus.core.reports import report_of
+from consensus.core.suggested import NAME, Suggested, with_suggested
 from consensus.core.thresholds import Thresholds
 from consensus.core.votes import Votes
 from consensus.core.warm import first_rows, one_more
@@ -38,7 +40,9 @@ class Scored:
     votes_by_annotator : (n_annotators,) int32
         Tasks (or, for choice "each", classifications) that an annotator said something of.
     learned : Learned
-        What the model learned of the annotators; a row more, the last one, where the given labels were a witness.
+        Of the annotators, then of the groups of suggestions, then of the given labels, where they have a voice.
+    model_share : (n,) float64
+        Share of a model's suggestions in what weighs for and against the classification, in [0, 1].
     classes : (n_classes,) object
         Names of the classes that the rates are about.
     """
@@ -53,11 +57,12 @@ class Scored:
     trust_high: Floats
     votes_by_annotator: Codes
     learned: Learned
+    model_share: Floats
     classes: Names
 
     @property
     def rates(self) -> Rates:
-        """What was learned of the annotators, without the witness."""
+        """What was learned of the annotators alone."""
         return first_rows(self.learned.rates, len(self.trust))
 
 
@@ -69,6 +74,7 @@ def score(
     policy: str = "default",
     thresholds: Thresholds | None = None,
     start: Rates | None = None,
+    suggested: Suggested | None = None,
 ) -> Scored:
     """Score every classification of one control.
 
@@ -107,7 +113,10 @@ def score(
     _check_codes("listed classification", listed, votes)
     _check_codes("gold classification", gold, votes)
     classifications = classify(votes, listed)
-    belief = _believe(chosen.model, votes, classifications, listed, gold, np.minimum(fixed_trust, 1.0), start)
+    heard = _heard(votes, classifications, listed, suggested)
+    belief, model_share = _believe(
+        chosen.model, votes, heard, classifications, listed, gold, np.minimum(fixed_trust, 1.0), start
+    )
     learned, known = belief.learned, slice(votes.n_annotators)
     by_hand = ~np.isnan(fixed_trust)
     trust, low, high = (
@@ -136,37 +145,65 @@ def score(
         votes_by_annotator=_votes_by_annotator(votes),
         learned=learned,
         classes=class_names(votes),
+        model_share=model_share,
     )
+
+
+def _heard(votes: Votes, classifications: Classifications, listed: Listed, suggested: Suggested | None) -> Votes:
+    """Everything that is heard: the votes, a model's suggestions, the given labels."""
+    heard = votes if suggested is None else with_suggested(votes, classifications, suggested)
+    return with_witness(heard, classifications, listed) or heard
 
 
 def _believe(
     model: ModelName,
     votes: Votes,
+    heard: Votes,
     classifications: Classifications,
     listed: Listed,
     gold: Gold,
     fixed_trust: Floats,
     start: Rates | None,
-) -> Belief:
-    """Fit the model to the votes and, where there are any, to the given labels."""
-    heard = with_witness(votes, classifications, listed)
-    if heard is None:
-        return fit(model, votes, classifications, gold, fixed_trust, start)
-    # The witness speaks of every label of a task, also where nobody voted and the result has the listed ones only.
+) -> tuple[Belief, Floats]:
+    """Fit the model to the votes and to what else is heard, that at most as loud as the average annotator.
+
+    The second of what is returned is the share of a model's suggestions, by classification.
+    """
+    n_more = heard.n_annotators - votes.n_annotators
+    if n_more == 0:
+        return fit(model, votes, classifications, gold, fixed_trust, start), np.zeros(len(classifications))
+    # Others than annotators speak of labels that the result has not: of every label of a task, voted on or not.
     spoken_of = classify(heard, listed)
-    with_one_more = start and one_more(start)
-    belief = fit(model, heard, spoken_of, gold, np.append(fixed_trust, np.nan), with_one_more)
-    limit = _mean_trust(belief.learned)
-    if belief.learned.trust[-1] > limit:
-        belief = fit(model, heard, spoken_of, gold, np.append(fixed_trust, limit), belief.learned.rates)
+    for _ in range(n_more):
+        start = start and one_more(start)
+    more = np.full(n_more, np.nan)
+    belief = fit(model, heard, spoken_of, gold, np.append(fixed_trust, more), start)
+    limit = _mean_trust(belief.learned, votes.n_annotators)
+    loud = belief.learned.trust[votes.n_annotators :] > limit
+    if loud.any():
+        more[loud] = limit
+        belief = fit(model, heard, spoken_of, gold, np.append(fixed_trust, more), belief.learned.rates)
     row = spoken_of.rows_of(classifications.task, classifications.label)
-    return replace(belief, posterior=belief.posterior[row], variance=belief.variance[row])
+    models = np.array([str(name).startswith(NAME) for name in heard.annotator_names[votes.n_annotators :]])
+    share = _share_of(heard, spoken_of, belief.learned.weight, votes.n_annotators + np.flatnonzero(models))
+    return replace(belief, posterior=belief.posterior[row], variance=belief.variance[row]), share[row]
 
 
-def _mean_trust(learned: Learned) -> float:
-    """Trust of the average annotator, the witness at the end left out; each counts as far as there is evidence."""
-    evidence = np.maximum(learned.rates.evidence.sum(axis=1)[:-1], 1e-9)
-    return float(np.average(learned.trust[:-1], weights=evidence)) if len(evidence) else 0.0
+def _mean_trust(learned: Learned, n_annotators: int) -> float:
+    """Trust of the average annotator; each counts as far as there is evidence."""
+    evidence = np.maximum(learned.rates.evidence.sum(axis=1)[:n_annotators], 1e-9)
+    return float(np.average(learned.trust[:n_annotators], weights=evidence)) if n_annotators else 0.0
+
+
+def _share_of(heard: Votes, classifications: Classifications, weight: Floats, those: NDArray[np.intp]) -> Floats:
+    """Share that some of those heard have in the weight of the yes and no votes on each classification."""
+    if not len(those):
+        return np.zeros(len(classifications))
+    only = np.zeros_like(weight)
+    only[those] = weight[those]
+    everybody, part = (tally(heard, classifications, one) for one in (weight, only))
+    total = everybody.yes + everybody.no
+    return np.where(total > 0, (part.yes + part.no) / np.where(total > 0, total, 1.0), 0.0)
 
 
 def _check_trust(fixed_trust: Floats, votes: Votes, policy: str) -> None:
