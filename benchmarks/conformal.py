@@ -67,7 +67,9 @@ def main() -> None:
                 f"{row['reported']:>10.3f}{row['oracle']:>8.3f}{row['made']:>6.2f}"
             )
     worst = max(rows, key=lambda row: (row["wrong"] - row["alpha"]) / max(row["error"], 1e-9))
-    print("wrong: mean share of wrong tasks in the report, +- its Monte-Carlo error; reported: share of all tasks;")
+    print(
+        "wrong: mean share of wrong tasks in the report, +- its Monte-Carlo error; reported: share of all tasks;"
+    )
     print("oracle: the same of an oracle's line; made: share of the draws in which the report is not empty")
     print(
         json.dumps(

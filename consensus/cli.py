@@ -16,14 +16,16 @@ from consensus.commands import route
 from consensus.connections import run_project
 from consensus.connections import store as _store
 from consensus.connections import studio as _studio
+from consensus.core.conformal import NO_GOLD, check_alpha, guarantee
 from consensus.core.policies import PolicyName
 from consensus.core.reports import NAMES, ReportName
 from consensus.core.scoring import score as score_votes
 from consensus.errors import ConfigError, ConsensusError
+from consensus.guarantees import guarantee_lines
 from consensus.options import ConfigOption, ProjectOption
 from consensus.schedule import run_by_cron, trigger_of
 from consensus.settings import project_config, settings
-from consensus.votes_files import annotators_table, check_outputs, read_ballot, result_table, write
+from consensus.votes_files import Ballot, annotators_table, check_outputs, read_ballot, result_table, write
 
 if TYPE_CHECKING:
     from consensus.label_studio import Studio
@@ -113,28 +115,66 @@ def score(
         Literal["single", "multiple"],
         typer.Option("--choice", help="Labels that an annotator may choose, for task,annotator,label."),
     ] = "single",
+    gold: Annotated[
+        Path | None,
+        typer.Option("--gold", help="task,label and optionally right (1 or 0): known truth, which teaches trust."),
+    ] = None,
+    share: Annotated[
+        float | None,
+        typer.Option("--guarantee", help="Largest share wrong of a report, as in 0.05; --gold then decides that."),
+    ] = None,
 ) -> None:
     """Score a votes file; no Label Studio is needed.
 
     Files are CSV, CSV with gzip (.gz) or Parquet (.parquet) by extension. The result has a row per
     classification that has a vote or is listed in --given:
     task,label,given,yes,no,unsure,confidence,posterior,report. Of repeated votes the last one counts.
+
+    With --guarantee the tasks of --gold, which must be drawn at random, do not teach: they decide what
+    AllConfirmed, Discovered and MisClassified hold, so that, on average over the draw, at most that share of each
+    is wrong.
     """
-    check_outputs((votes, given, trust), (out, annotators))
-    ballot = read_ballot(votes, given, trust, choice)
-    scored = score_votes(ballot.votes, ballot.listed, ballot.gold, ballot.fixed_trust, policy)
+    check_outputs((votes, given, trust, gold), (out, annotators))
+    if share is not None:
+        _check_guarantee(share, gold)
+    ballot = read_ballot(votes, given, trust, choice, gold)
+    lesson = ballot.lesson if share is None else NO_GOLD
+    scored = score_votes(ballot.votes, ballot.listed, lesson, ballot.fixed_trust, policy)
+    lines = []
+    if share is not None:
+        scored, grounds = guarantee(scored, ballot.gold, share, ballot.votes.choice)
+        lines = guarantee_lines(share, ballot.gold_tasks, ballot.votes.n_tasks, grounds)
     write(result_table(ballot.votes, scored), out)
     if annotators:
         write(annotators_table(ballot.votes, scored), annotators)
+    for note in ballot.notes:
+        output.ERR.print(f"note: {note}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     typer.echo(
-        f"{len(ballot.votes)} votes of {ballot.votes.n_annotators} annotators on {ballot.votes.n_tasks} tasks "
+        f"{ballot.rows} votes of {ballot.votes.n_annotators} annotators on {ballot.votes.n_tasks} tasks "
         f"({ballot.replaced} replaced by a later vote of the same annotator)"
     )
     if ballot.unused_trust:
         typer.echo(f"{ballot.unused_trust} annotators of {trust} have no vote; their trust has no effect")
+    for line in lines or _taught(ballot):
+        typer.echo(line)
     names = scored.report.tolist()
     typer.echo(", ".join(f"{name} {names.count(name)}" for name in NAMES))
     typer.echo(f"{len(names)} classifications written to {out}")
+
+
+def _check_guarantee(share: float, gold: Path | None) -> None:
+    check_alpha(share)
+    if gold is None:
+        raise ConfigError("--guarantee needs --gold: tasks drawn at random whose truth is known")
+
+
+def _taught(ballot: Ballot) -> list[str]:
+    strange = ballot.gold_tasks - len(set(ballot.lesson.task.tolist()))
+    lines = [f"{ballot.gold_tasks - strange} gold tasks taught trust"] if ballot.gold_tasks else []
+    return [
+        *lines,
+        *([f"{strange} gold tasks have a label that nobody chose and taught nothing"] if strange else []),
+    ]
 
 
 @app.command()

@@ -63,6 +63,7 @@ def outcome_facts(outcome: "Outcome") -> dict[str, Any]:
             "tabs": len(outcome.tabs),
         },
         "dry_run": outcome.dry_run,
+        "guarantees": list(outcome.guarantees),
     }
 
 
@@ -74,6 +75,8 @@ def show_outcome(outcome: "Outcome") -> None:
     for line in outcome.project.passed_over:
         OUT.print(f"  not counted: {line}", highlight=False, markup=False)
     OUT.print(f"  {outcome.votes} votes on {outcome.classifications} classifications")
+    for line in outcome.guarantees:
+        OUT.print(f"  {line}", highlight=False, markup=False)
     show_rows([{"report": name, "classifications": n} for name, n in outcome.reports.items()], "Reports")
     show_rows([{**row, "trust": round(row["trust"], 3)} for row in outcome.annotators], "Annotators")
     for problem in outcome.problems[:PROBLEMS_SHOWN]:

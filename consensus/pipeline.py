@@ -3,18 +3,20 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 import numpy as np
 
 from consensus.core.annotations import Collected, Problem, Task, collect
+from consensus.core.conformal import NO_GOLD, guarantee
 from consensus.core.controls import Control, ControlSettings, resolve
 from consensus.core.policies import PolicyName
 from consensus.core.reports import NAMES
 from consensus.core.scoring import Scored, score
 from consensus.core.writeback import Difference, Entry, difference
 from consensus.errors import ConfigError
+from consensus.guarantees import guarantee_lines
 from consensus.label_studio import Project, Studio
 from consensus.rows import annotator_rows, classification_rows, vote_rows
 from consensus.settings import ProjectConfig
@@ -47,6 +49,8 @@ class Outcome:
     tabs : list of str
         Reports whose tab was made, or would be.
     dry_run : bool
+    guarantees : tuple of str
+        What is guaranteed, and on what grounds, control by control; empty without a guarantee.
     """
 
     project: Project
@@ -60,6 +64,7 @@ class Outcome:
     changes: Difference
     tabs: list[str]
     dry_run: bool
+    guarantees: tuple[str, ...] = ()
 
 
 def run(
@@ -92,12 +97,14 @@ def run(
         collected = [collect(pulled.tasks, control, machines) for control in controls]
         trust = {_account(name, accounts): value for name, value in config.trust.items()}
         name, lines = policy or config.policy, config.lines(policy or config.policy)
-        scored = [score(one.votes, one.listed, one.gold, _hand(one, trust), name, lines) for one in collected]
-        pairs = list(zip(collected, scored, strict=True))
+        taught = [one if config.guarantee is None else replace(one, gold=NO_GOLD) for one in collected]
+        scored = [score(one.votes, one.listed, one.gold, _hand(one, trust), name, lines) for one in taught]
+        pairs, guarantees = _guaranteed(list(zip(collected, scored, strict=True)), config.guarantee)
         changes = difference([entry for pair in pairs for entry in entries(*pair)], pulled.written)
         unused = _unused(found, config, accounts, collected)
         dry_run = dry_run or store is None
         outcome = _outcome(found, pairs, unused, changes, studio.make_tabs(project, dry_run=True), dry_run=dry_run)
+        outcome = replace(outcome, guarantees=tuple(guarantees))
         if dry_run or store is None:
             return outcome
         shown = found.model_version or _forgotten(store.last_run(project))
@@ -192,6 +199,22 @@ def _forgotten(last: Row | None) -> str:
 def _hand(collected: Collected, trust: Mapping[str, float]) -> np.typing.NDArray[np.float64]:
     """Trust set by hand, by annotator; NaN where it is to be learned."""
     return np.array([trust.get(name, np.nan) for name in collected.votes.annotator_names], dtype=np.float64)
+
+
+def _guaranteed(
+    pairs: list[tuple[Collected, Scored]], share: float | None
+) -> tuple[list[tuple[Collected, Scored]], list[str]]:
+    """Put into the reports what ground truth allows, where the settings ask for a guarantee."""
+    if share is None:
+        return pairs, []
+    found, told = [], []
+    for one, scored in pairs:
+        allowed, grounds = guarantee(scored, one.gold, share, one.votes.choice)
+        n_gold = len(np.unique(one.gold.task))
+        lines = guarantee_lines(share, n_gold, one.votes.n_tasks, grounds)
+        told += [f"{one.control.tag.name}: {lines[0]}", *lines[1:]]
+        found.append((one, allowed))
+    return found, told
 
 
 def _outcome(

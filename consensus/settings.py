@@ -45,6 +45,7 @@ def settings() -> Settings:
         raise ConfigError(f"the file .env is no UTF-8 text: {error}") from None
 
 
+Share = Annotated[float, Field(gt=0, lt=1)]
 HandSetTrust = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -87,6 +88,8 @@ class ProjectConfig(_Strict):
         E-mail addresses or ids of accounts that never vote.
     trust
         Trust set by hand, by e-mail address.
+    guarantee
+        Largest share wrong of a report; ground truth then decides what the reports hold and teaches no trust.
     controls
         Sections by the name of the control.
     """
@@ -95,6 +98,7 @@ class ProjectConfig(_Strict):
     thresholds: dict[PolicyName, dict[str, float]] = {}
     machines: list[Annotated[str, BeforeValidator(str)]] = []
     trust: dict[str, HandSetTrust] = {}
+    guarantee: Share | None = None
     controls: dict[str, ControlSection] = {}
     _special: frozenset[str] = PrivateAttr(default=frozenset())
 

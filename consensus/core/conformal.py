@@ -22,6 +22,9 @@ FORGIVEN = 2
 ROUNDING = 1 + 1e-12
 """Lest the rounding of a product refuse what is just allowed."""
 
+NO_GOLD = Gold(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=bool))
+"""What a fit may know of gold that calibrates: nothing."""
+
 
 @dataclass(frozen=True)
 class Grounds:
@@ -138,8 +141,7 @@ def guarantee(scored: Scored, gold: Gold, alpha: float, choice: Choice) -> tuple
     Y. Jin and E. J. Candès, "Selection by prediction with conformal p-values", Journal of Machine Learning
     Research 24 (2023), no. 244. https://jmlr.org/papers/v24/22-1176.html
     """
-    if not 0 < alpha < 1:
-        raise VotesError(f"the guarantee is {alpha:g}; use a share between 0 and 1, as in 0.05")
+    check_alpha(alpha)
     rows = scored.classifications
     known_right, known_wrong = _truth(rows, gold, choice)
     on_gold = np.isin(rows.task, gold.task)
@@ -156,6 +158,18 @@ def guarantee(scored: Scored, gold: Gold, alpha: float, choice: Choice) -> tuple
         report[inside[~on_gold[inside] | proven[inside]]] = name
         grounds.append(why)
     return replace(scored, report=report), grounds
+
+
+def check_alpha(alpha: float) -> None:
+    """Refuse a guarantee that is no share.
+
+    Raises
+    ------
+    VotesError
+        Where it does not lie between 0 and 1.
+    """
+    if not 0 < alpha < 1:
+        raise VotesError(f"the guarantee is {alpha:g}; use a share between 0 and 1, as in 0.05")
 
 
 def _truth(rows: Classifications, gold: Gold, choice: Choice) -> tuple[Flags, Flags]:

@@ -203,3 +203,47 @@ def spelled_out(votes: Votes) -> Votes:
         label=np.tile(np.arange(votes.n_labels, dtype=np.int32), len(keys)),
         vote=vote.ravel(),
     )
+
+
+def asked_only(votes: Votes, task: Codes, label: Codes) -> Votes:
+    """Write a multiple-choice control's implied votes out where somebody asks: for many labels and many tasks.
+
+    Parameters
+    ----------
+    votes : Votes
+        Of choice "multiple".
+    task, label : (n,) int32
+        Classifications that are asked about beside those that somebody chose.
+
+    Returns
+    -------
+    Votes
+        As of `spelled_out`, but of a task only the labels that somebody chose for it or that are asked about.
+        A task nobody chose anything for and nothing is asked about has no rows.
+    """
+    size = max(votes.n_labels, 1)
+    chosen = votes.label != NO_LABEL
+    pairs = np.append(votes.task[chosen], task).astype(np.int64) * size + np.append(votes.label[chosen], label)
+    asked_task, asked_label = np.divmod(np.unique(pairs), size)
+    keys, submission = np.unique(_submission_keys(votes), return_inverse=True)
+    of_task, of_annotator = np.divmod(keys, max(votes.n_annotators, 1))
+    first, last = np.searchsorted(asked_task, of_task), np.searchsorted(asked_task, of_task, side="right")
+    start = np.cumsum(last - first) - (last - first)
+    row = np.repeat(np.arange(len(keys)), last - first)
+    place = np.arange(len(row)) - start[row] + first[row]
+    vote = np.full(len(row), NO)
+    skipped = np.isin(np.arange(len(keys)), submission[~chosen & (votes.vote == UNSURE)])
+    vote[skipped[row]] = UNSURE
+    told = submission[chosen]
+    at = np.searchsorted(
+        asked_task * size + asked_label, votes.task[chosen].astype(np.int64) * size + votes.label[chosen]
+    )
+    vote[start[told] + at - first[told]] = votes.vote[chosen]
+    return replace(
+        votes,
+        choice="each",
+        task=of_task[row].astype(np.int32),
+        annotator=of_annotator[row].astype(np.int32),
+        label=asked_label[place].astype(np.int32),
+        vote=vote,
+    )

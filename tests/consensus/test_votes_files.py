@@ -7,13 +7,15 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
+from consensus.core.classifications import FEW_LABELS, MANY_ROWS
 from consensus.core.scoring import Scored, score
-from consensus.core.votes import NO, UNSURE, YES
+from consensus.core.votes import NO, NO_LABEL, UNSURE, YES
 from consensus.errors import VotesError
 from consensus.votes_files import Ballot, annotators_table, check_outputs, read_ballot, result_table, write
 
@@ -35,6 +37,7 @@ def read(
     given: str | None = None,
     trust: str | None = None,
     choice: Literal["single", "multiple"] = "single",
+    gold: str | None = None,
 ) -> Ballot:
     """What files of these contents say."""
     return read_ballot(
@@ -42,6 +45,7 @@ def read(
         file(folder, given, "given.csv") if given is not None else None,
         file(folder, trust, "trust.csv") if trust is not None else None,
         choice,
+        file(folder, gold, "gold.csv") if gold is not None else None,
     )
 
 
@@ -252,7 +256,42 @@ def test_trust_set_by_hand(tmp_path: Path) -> None:
             "line 4: 4 columns where the header has 3",
         ),
         ("task,annotator,label\nt1,a1\n", None, None, "line 2: 2 columns where the header has 3"),
-        (b"task,annotator,label\nt1,a1,caf\xe9\n", None, None, "votes.csv: .*UTF8"),
+        (
+            b"task,annotator,label\nt1,a1,caf\xe9\n",
+            None,
+            None,
+            "votes.csv, line 2: the byte 0xe9 is no UTF-8 text; save the file as UTF-8",
+        ),
+        (
+            b"task,annotator,label\nt1,a1,c\x00t\n",
+            None,
+            None,
+            "votes.csv, line 2: column 'label' holds a NUL char",
+        ),
+        (CHOSEN.encode("utf-16"), None, None, "votes.csv is UTF-16 text; save it as UTF-8"),
+        (gzip.compress(CHOSEN.encode()), None, None, r"votes.csv is compressed with gzip; give it a name .* \.gz"),
+        (b"PAR1abc", None, None, r"votes.csv is a Parquet file; give it a name that ends in \.parquet"),
+        (b"PK\x03\x04abc", None, None, "votes.csv is a zip file or a spreadsheet; save it as CSV"),
+        (CHOSEN.replace("\n", "\r"), None, None, "votes.csv ends its lines with a carriage return alone"),
+        (CHOSEN.replace(",", ";"), None, None, "its columns are separated by semicolons: use commas"),
+        (CHOSEN.replace(",", "\t"), None, None, "its columns are separated by tabs: use commas"),
+        ("# votes\n" + CHOSEN, None, None, "votes.csv has the columns # votes; expected task,annotator,label"),
+        ('"a\nb",' + CHOSEN, None, None, "line 1: a quotation mark of the header is not closed"),
+        (
+            CHOSEN + 't3,"a1,cat\n',
+            None,
+            None,
+            "line 5: 2 columns where the header has 3; .* close those that are op",
+        ),
+        (CHOSEN + "t" * 200_000 + ",a1\n", None, None, "line 5: 2 columns where the header has 3"),
+        (
+            CHOSEN,
+            "task,label,given\nt1,cat,1\nt2,cat,1\nt1,cat,0\n",
+            None,
+            "given.csv, line 4: given is another than in an earlier row of the same task and label; take one out",
+        ),
+        (CHOSEN, None, "annotator,trust\na1,1_0\n", "trust.csv, line 2: trust of annotator 'a1' is '1_0'"),
+        (CHOSEN, None, "annotator,trust\na1,inf\n", "trust.csv, line 2: trust of annotator 'a1' is 'inf'"),
         (CHOSEN, "task\nt1\n", None, "given.csv has the columns task; expected task,label"),
         (
             CHOSEN,
@@ -459,3 +498,193 @@ def test_a_file_is_replaced_at_once(tmp_path: Path) -> None:
         write(pa.table({"a": ["new"]}), path)
         assert reading.read() == "a\nold\n"
     assert path.read_text() == "a\nnew\n"
+
+
+@pytest.mark.parametrize("name", ["t" * 200_000, "ž" * 2_000_000])
+def test_names_may_be_as_long_as_they_like(tmp_path: Path, name: str) -> None:
+    """Longer than a field of Python's reader and than a block of Arrow's."""
+    ballot = read(tmp_path, CHOSEN + f"{name},a1,cat\n")
+    assert ballot.votes.task_names.tolist() == ["t1", "t2", name]
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n\r\n"])
+def test_a_header_alone_is_a_file_without_votes(tmp_path: Path, end: str) -> None:
+    """With or without a line feed behind it; it is said."""
+    ballot = read(tmp_path, "task,annotator,label" + end)
+    assert len(ballot.votes) == 0
+    assert [note.split("/")[-1] for note in ballot.notes] == ["votes.csv holds no votes"]
+
+
+@pytest.mark.parametrize("what", ["given", "gold"])
+def test_rows_that_repeat_are_said(tmp_path: Path, what: str) -> None:
+    """The same word twice is no contradiction, and no secret."""
+    repeated = "task,label\nt1,cat\nt1,cat\n"
+    ballot = read(tmp_path, CHOSEN, **{what: repeated})  # type: ignore[arg-type]
+    assert [note.split("/")[-1] for note in ballot.notes] == [f"{what}.csv: 1 rows repeat an earlier one"]
+
+
+@pytest.mark.parametrize(
+    ("votes", "note"),
+    [
+        ("task,annotator,label\nt1,a1,cat\nt2,a1,dog\n", "all votes are those of 'a1'; nobody checks them"),
+        ("task,label,annotator,vote\nt1,cat,a1,unsure\nt1,cat,a2,unsure\n", "all votes are unsure"),
+        (CHOSEN.replace("dog", "CAT"), "the labels 'cat' and 'CAT' look alike"),
+        (CHOSEN.replace("dog", "ca\u200bt"), r"the labels 'cat' and 'ca\u200bt' look alike"),
+        (
+            CHOSEN.replace("cat", "\u00e9").replace("dog", "e\u0301"),
+            r"the labels '\xe9' and 'e\u0301' look alike",
+        ),
+        (CHOSEN.replace("a2", "A1"), "the annotators 'a1' and 'A1' look alike"),
+    ],
+)
+def test_what_makes_a_result_poor_is_said(tmp_path: Path, votes: str, note: str) -> None:
+    """One annotator, unsure votes only, and names that differ by a slip of the pen."""
+    assert [note in found for found in read(tmp_path, votes).notes] == [True]
+    assert read(tmp_path, CHOSEN).notes == ()
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may read anything, so the refusal is made."""
+    path = file(tmp_path, CHOSEN)
+
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(VotesError, match=r"votes.csv cannot be read: Permission denied"):
+        read_ballot(path, None, None, "single")
+
+
+def test_a_folder_without_a_parquet_file_is_refused(tmp_path: Path) -> None:
+    """Whatever its name ends in."""
+    (tmp_path / "votes.parquet").mkdir()
+    with pytest.raises(VotesError, match=r"votes.parquet is a folder without a Parquet file; name a file"):
+        read_ballot(tmp_path / "votes.parquet", None, None, "single")
+
+
+@pytest.mark.parametrize(
+    ("column", "names"),
+    [
+        (pa.array([1.0, 2.5]), ["1", "2.5"]),
+        (pa.array([True, False]), ["true", "false"]),
+        (pa.array([7, 8], pa.uint8()).dictionary_encode(), ["7", "8"]),
+        (pa.array([b"x", b"\xc3\xa9"]), ["x", "é"]),
+    ],
+    ids=["numbers", "flags", "dictionary", "bytes"],
+)
+def test_parquet_of_odd_types_is_text(tmp_path: Path, column: pa.Array, names: list[str]) -> None:
+    """What has a plain spelling is read as it is spelled."""
+    path = tmp_path / "votes.parquet"
+    pyarrow.parquet.write_table(pa.table({"task": column, "annotator": ["a1", "a2"], "label": ["x", "y"]}), path)
+    assert read_ballot(path, None, None, "single").votes.task_names.tolist() == names
+
+
+@pytest.mark.parametrize("column", [pa.array([b"\xff", b"a"]), pa.array([{"a": 1}, {"a": 2}]), pa.nulls(2)])
+def test_parquet_that_has_no_spelling_is_refused(tmp_path: Path, column: pa.Array) -> None:
+    """Bytes that are no text, records and columns of nothing."""
+    path = tmp_path / "votes.parquet"
+    pyarrow.parquet.write_table(pa.table({"task": column, "annotator": ["a1", "a2"], "label": ["x", "y"]}), path)
+    with pytest.raises(VotesError, match=r"column 'task' (holds .*; use text or numbers|is empty)"):
+        read_ballot(path, None, None, "single")
+
+
+def gold_rows(ballot: Ballot) -> list[tuple[str, str, bool]]:
+    """The gold by name: task, label, right."""
+    gold, names = ballot.gold, ballot.votes
+    return [
+        (
+            str(names.task_names[task]),
+            "?" if label == NO_LABEL else str(names.label_names[label]),
+            bool(right),
+        )
+        for task, label, right in zip(gold.task, gold.label, gold.right, strict=True)
+    ]
+
+
+def test_gold_of_a_single_choice(tmp_path: Path) -> None:
+    """The right labels; one that nobody chose says that all others are wrong, and cannot teach."""
+    ballot = read(tmp_path, CHOSEN, gold="task,label\nt2,owl\nt1,dog\nt9,cat\nt8,cat\n")
+    assert gold_rows(ballot) == [("t2", "?", True), ("t1", "dog", True)]
+    assert (ballot.gold_tasks, ballot.lesson.label.tolist()) == (2, [1])
+    assert [note.split("/")[-1] for note in ballot.notes] == [
+        "gold.csv: 2 gold tasks have no vote and are not listed; they have no effect"
+    ]
+    assert "owl" not in ballot.votes.label_names.tolist()
+    assert read(tmp_path, CHOSEN).gold_tasks == 0
+
+
+def test_gold_without_a_column_right_names_all_right_labels(tmp_path: Path) -> None:
+    """Of several choices and of yes and no the others are wrong; with the column only the named are known."""
+    of_several = read(tmp_path, CHOSEN, choice="multiple", gold="task,label\nt1,dog\n")
+    assert gold_rows(of_several) == [("t1", "cat", False), ("t1", "dog", True)]
+    spoken = read(tmp_path, SPOKEN, given="task,label\nt1,emu\n", gold="task,label\nt1,emu\nt2,owl\n")
+    assert gold_rows(spoken) == [("t1", "cat", False), ("t1", "emu", True), ("t2", "dog", False)]
+    named = read(tmp_path, SPOKEN, gold="task,label,right\nt1,cat,0\nt2,owl,1\n")
+    assert gold_rows(named) == [("t1", "cat", False)]
+
+
+def test_gold_teaches_trust(tmp_path: Path) -> None:
+    """Whom gold contradicts is trusted less."""
+    votes = "task,annotator,label\n" + "".join(f"t{n},a1,cat\nt{n},a2,dog\nt{n},a3,owl\n" for n in range(20))
+    gold = "task,label\n" + "".join(f"t{n},cat\n" for n in range(20))
+    ballot = read(tmp_path, votes, gold=gold)
+    trust = score(ballot.votes, ballot.listed, ballot.lesson, ballot.fixed_trust).trust
+    assert [trust[0] > 0.9, trust[1] < 0.2] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("gold", "message"),
+    [
+        ("task\nt1\n", "gold.csv has the columns task; expected task,label"),
+        (
+            "task,label,right\nt1,cat,yes\n",
+            "gold.csv, line 2: right is 'yes'; use 1, or 0 for a label that is wrong",
+        ),
+        ("task,label,right\nt1,cat,1\nt1,cat,0\n", "gold.csv, line 3: right is another than in an earlier row"),
+        ("task,label\nt2,cat\nt1,cat\nt1,dog\n", "gold.csv, line 4: task 't1' has another right label above"),
+    ],
+)
+def test_gold_that_cannot_be_used_is_refused(tmp_path: Path, gold: str, message: str) -> None:
+    """The message names the line."""
+    with pytest.raises(VotesError, match=message):
+        read(tmp_path, CHOSEN, gold=gold)
+
+
+def many_labels(tasks: int, labels: int) -> str:
+    """Three annotators; the third contradicts on every tenth task."""
+    lines = [
+        f"t{task},a{who},l{(task + 7 * (who == 3 and task % 10 == 0)) % labels}"
+        for task in range(tasks)
+        for who in (1, 2, 3)
+    ]
+    return "task,annotator,label\n" + "\n".join(lines) + "\n"
+
+
+def test_ten_thousand_labels(tmp_path: Path) -> None:
+    """Where all pairs of a task and a label are too many, those that nobody chose are left out, and it is said."""
+    tasks = MANY_ROWS // 10_000 + 1
+    ballot = read(tmp_path, many_labels(10_000, 10_000), given="task,label\nt3,l5\n")
+    result = scored(ballot)
+    assert tasks < 10_000
+    assert len(result.classifications) == 10_000 + 1_000 + 1
+    assert ballot.notes[-1].startswith("there are 10000 labels: one that nobody chose for a task and that is not")
+    given = np.flatnonzero(result.classifications.given)
+    counts = result.counts
+    assert [(counts.yes[row], counts.no[row], counts.unsure[row]) for row in given] == [(0, 3, 0)]
+
+
+def test_ten_thousand_labels_of_which_several_may_be_chosen(tmp_path: Path) -> None:
+    """They are written out for the labels that somebody chose, with the counts that they would have had."""
+    ballot = read(tmp_path, many_labels(500, 500), given="task,label\nt3,l5\n", choice="multiple")
+    table = result_table(ballot.votes, scored(ballot))
+    assert table.num_rows == 500 * 500
+    assert FEW_LABELS < 500
+    sparse = read(tmp_path, many_labels(2_000, 2_000), given="task,label\nt3,l5\n", choice="multiple")
+    rows_of = {
+        (row["task"], row["label"]): (row["yes"], row["no"])
+        for row in result_table(sparse.votes, scored(sparse)).to_pylist()
+    }
+    assert (sparse.rows, len(rows_of)) == (6_000, 2_000 + 200 + 1)
+    assert [rows_of[key] for key in (("t3", "l3"), ("t3", "l5"), ("t10", "l10"), ("t10", "l17"))] == [
+        (3, 0), (0, 3), (2, 1), (1, 2)
+    ]  # fmt: skip

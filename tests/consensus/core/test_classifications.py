@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_votes import NOTHING, SKIP, any_votes, chosen, few_examples, listed_of, votes_of
 
-from consensus.core.classifications import classify, pack, tally
+from consensus.core.classifications import FEW_LABELS, MANY_ROWS, classify, lists_all, pack, tally
 from consensus.core.votes import NO, NO_LABEL, UNSURE, YES, Votes, spelled_out
 
 weights = st.lists(st.floats(0, 3), min_size=5, max_size=5)
@@ -100,6 +100,20 @@ def test_last_row_counts_where_a_classification_is_listed_twice(last: bool) -> N
     """A candidate that is listed again as given is given, and the other way round."""
     found = classify(chosen({}, n_labels=2, n_tasks=1), listed_of([(0, 1, not last), (0, 1, last)]))
     assert (found.given.tolist(), found.listed.tolist()) == ([last], [True])
+
+
+def test_of_very_many_labels_those_that_nobody_chose_are_left_out() -> None:
+    """One task more than can be written out; few labels are always written out."""
+    n_labels = MANY_ROWS // 1_000
+    answers: dict[tuple[int, int], int | str] = {(task, 0): task % n_labels for task in range(1_001)}
+    listed = listed_of([(0, 7, True)])
+    many = chosen({**answers, (1_000, 1): SKIP}, n_labels)
+    rows = classify(many, listed)
+    assert len(rows) == 1_001 + 1
+    counts = tally(many, rows)
+    assert [counts.yes[1], counts.no[1], counts.unsure[-1]] == [0, 1, 1]
+    assert lists_all(chosen(dict(list(answers.items())[:1_000]), n_labels))
+    assert lists_all(chosen({(task, 0): 0 for task in range(MANY_ROWS // FEW_LABELS + 1)}, FEW_LABELS))
 
 
 def test_rows_of_finds_each_row() -> None:

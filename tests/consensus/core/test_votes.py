@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from made_votes import SKIP, any_votes, chosen, few_examples, votes_of
 
-from consensus.core.votes import Votes, encode, latest, spelled_out
+from consensus.core.votes import Votes, asked_only, encode, latest, spelled_out
 from consensus.errors import VotesError
 
 
@@ -96,6 +96,16 @@ def test_spelled_out_writes_the_implied_votes() -> None:
         *[(0, 1, 0, -1), (0, 1, 1, -1), (0, 1, 2, -1)],
         *[(1, 0, 0, 0), (1, 0, 1, 0), (1, 0, 2, 0)],
     ]
+
+
+@given(any_votes(choices=("multiple",)))
+@few_examples
+def test_asked_only_is_the_part_of_spelled_out_that_somebody_asks_for(votes: Votes) -> None:
+    """Of each task the labels that somebody chose, and those that are named, here label 0 of task 0."""
+    asked = {(int(task), int(label)) for task, label in zip(votes.task, votes.label, strict=True) if label >= 0}
+    zero = np.zeros(1, dtype=np.int32)
+    expected = [row for row in rows_of(spelled_out(votes)) if (row[0], row[2]) in asked | {(0, 0)}]
+    assert sorted(rows_of(asked_only(votes, zero, zero))) == sorted(expected)
 
 
 def test_sizes_count_names_without_votes() -> None:

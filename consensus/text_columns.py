@@ -1,0 +1,224 @@
+"""The edge to tables: columns of text out of CSV, gzip and Parquet, and where in the file something stands."""
+
+import csv
+import gzip
+import io
+import itertools
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from consensus.core.arrays import Codes, Names
+from consensus.errors import VotesError
+
+PARQUET = (".parquet", ".pq")
+# A name may be as long as it likes; Python's reader stops at 131,072 characters by default.
+csv.field_size_limit(2**31 - 1)
+
+OTHER_KINDS = {
+    b"\x1f\x8b": "is compressed with gzip; give it a name that ends in .gz",
+    b"PAR1": "is a Parquet file; give it a name that ends in .parquet",
+    b"PK\x03\x04": "is a zip file or a spreadsheet; save it as CSV",
+    b"\xff\xfe": "is UTF-16 text; save it as UTF-8",
+    b"\xfe\xff": "is UTF-16 text; save it as UTF-8",
+}
+"""First bytes of files that are no CSV, and what to do with such a file."""
+
+
+def read_columns(path: Path, headers: Sequence[Sequence[str]], optional: Sequence[str] = ()) -> pa.Table:
+    """Read the columns of one of the headers, as text without gaps.
+
+    Parameters
+    ----------
+    path : Path
+        CSV, CSV with gzip (.gz) or Parquet (.parquet, .pq) by extension.
+    headers : sequence of sequences of str
+        Columns that must be there; where several headers fit, the last one counts.
+    optional : sequence of str
+        Columns that are read where they are there.
+
+    Raises
+    ------
+    VotesError
+        Where the file cannot be read; the message names the file, the line where there is one, and the remedy.
+    """
+    try:
+        table = _read_parquet(path) if extension(path) in PARQUET else _read_csv(path, headers)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise VotesError(f"{path} is no whole gzip file ({error}); copy or compress it again") from None
+    except OSError as error:
+        raise VotesError(f"{path} cannot be read: {error.strerror or _first_line(error)}") from None
+    except (pa.ArrowException, csv.Error) as error:
+        raise VotesError(f"{path}: {_first_line(error)}; {_expected(headers)}") from None
+    header = _header_of(table.column_names, path, headers)
+    wanted = [*header, *(name for name in optional if name in table.column_names)]
+    return pa.table({name: _texts(table.column(name), name, path) for name in wanted})
+
+
+def codes_of(column: pa.ChunkedArray) -> tuple[Codes, Names]:
+    """Codes in the order of appearance, and the names, without a Python object per row."""
+    encoded = column.combine_chunks().dictionary_encode()
+    names = np.empty(len(encoded.dictionary), dtype=object)
+    names[:] = encoded.dictionary.to_pylist()
+    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32), names
+
+
+def place(path: Path, row: int) -> str:
+    """Name the row, which counts from 0; in a CSV by the line on which it ends."""
+    if extension(path) in PARQUET:
+        return f"{path}, row {row + 1}"
+    lines = (line for line, _ in _rows(path))
+    return f"{path}, line {next(itertools.islice(lines, row, None), row + 2)}"
+
+
+def extension(path: Path) -> str:
+    """Extension of a file, in lower case."""
+    return path.suffix.lower()
+
+
+def _header_of(names: list[str], path: Path, headers: Sequence[Sequence[str]]) -> Sequence[str]:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise VotesError(f"{path} has two columns {twice!r}; take one out")
+    header = next((one for one in reversed(headers) if set(one) <= set(names)), None)
+    if header is not None:
+        return header
+    found = ", ".join(name if len(name) <= 60 else f"{name[:60]}..." for name in names[:20])  # noqa: PLR2004  # to be read
+    separators = {";": "semicolons", "\t": "tabs", "|": "bars"}
+    other = next((word for mark, word in separators.items() if len(names) == 1 and mark in names[0]), None)
+    remedy = f"; its columns are separated by {other}: use commas" if other else ""
+    raise VotesError(f"{path} has the columns {found or 'none'}; {_expected(headers)}{remedy}")
+
+
+def _read_csv(path: Path, headers: Sequence[Sequence[str]]) -> pa.Table:
+    content = _content(path)
+    kind = next((remedy for mark, remedy in OTHER_KINDS.items() if content.startswith(mark)), None)
+    if kind is not None:
+        raise VotesError(f"{path} {kind}")
+    start = _start(content)
+    if start == len(content):
+        return pa.table({})
+    if b"\r" in content and b"\n" not in content:
+        raise VotesError(
+            f"{path} ends its lines with a carriage return alone; save it with line feeds (LF or CRLF)"
+        )
+    end = content.find(b"\n", start)
+    head, body = (content[start:end], end + 1) if end >= 0 else (content[start:], len(content))
+    names = _names(head, path)
+    _header_of(names, path, headers)
+    if not content[body:].strip():
+        return pa.table({name: pa.array([], pa.string()) for name in names})
+    try:
+        return _parse_csv(content, body, names)
+    except pa.ArrowInvalid:
+        _check_text(content, path)
+        _check_widths(path, len(names))
+        raise
+
+
+def _start(content: bytes) -> int:
+    """Where the header begins: after a byte order mark and empty lines."""
+    mark = len(b"\xef\xbb\xbf") if content.startswith(b"\xef\xbb\xbf") else 0
+    return mark + len(content[mark:]) - len(content[mark:].lstrip(b"\r\n"))
+
+
+def _names(head: bytes, path: Path) -> list[str]:
+    if head.count(b'"') % 2:
+        raise VotesError(f"{path}, line 1: a quotation mark of the header is not closed; the header is one line")
+    line = head.decode("utf-8", "replace").strip("\r")
+    return [name.strip() for name in next(csv.reader([line], skipinitialspace=True), [])]
+
+
+def _parse_csv(content: bytes, body: int, names: list[str]) -> pa.Table:
+    """Parse what stands below the header, without a copy of it."""
+    longest = 1 << 20  # Arrow's own size of a block, in which a row must fit
+    while True:
+        try:
+            return pyarrow.csv.read_csv(
+                pa.BufferReader(pa.py_buffer(content).slice(body)),
+                read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=longest),
+                parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+                convert_options=pyarrow.csv.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.string()),
+                    null_values=[""],
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=True,
+                ),
+            )
+        except pa.ArrowInvalid as error:
+            if "straddl" not in str(error) or longest > len(content):
+                raise
+            longest *= 16
+
+
+def _content(path: Path) -> bytes:
+    return gzip.decompress(path.read_bytes()) if extension(path) == ".gz" else path.read_bytes()
+
+
+def _check_text(content: bytes, path: Path) -> None:
+    """Refuse the first line that is no UTF-8."""
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise VotesError(
+            f"{path}, line {line}: the byte {content[error.start]:#04x} is no UTF-8 text; save the file as UTF-8"
+        ) from None
+
+
+def _check_widths(path: Path, width: int) -> None:
+    """Refuse the first row that has more or fewer columns than the header."""
+    for line, fields in _rows(path):
+        if len(fields) != width:
+            raise VotesError(
+                f"{path}, line {line}: {len(fields)} columns where the header has {width}; "
+                "put quotes around a value that holds a comma, and close those that are open"
+            )
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a CSV below its header, slowly, each with the line on which it ends."""
+    reader = csv.reader(io.StringIO(_content(path).decode("utf-8-sig", "replace"), newline=""))
+    rows = ((reader.line_num, fields) for fields in reader if fields)  # empty lines are no rows
+    next(rows, None)
+    yield from rows
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    if path.is_dir() and not any(extension(file) in PARQUET for file in path.rglob("*")):
+        raise VotesError(f"{path} is a folder without a Parquet file; name a file")
+    return pyarrow.parquet.read_table(path)
+
+
+def _texts(column: pa.ChunkedArray, name: str, path: Path) -> pa.Array:
+    try:
+        texts = pc.cast(column, pa.string()).combine_chunks()
+    except pa.ArrowException:
+        raise VotesError(f"{path}: column {name!r} holds {column.type}; use text or numbers") from None
+    texts = pc.utf8_trim_whitespace(texts)
+    texts = pc.if_else(pc.equal(texts, ""), None, texts)
+    if texts.null_count:
+        row = int(np.flatnonzero(pc.is_null(texts).to_numpy(zero_copy_only=False))[0])
+        raise VotesError(f"{place(path, row)}: column {name!r} is empty; fill it or take the row out")
+    broken = pc.match_substring_regex(texts, "[\\r\\n\\x00]").to_numpy(zero_copy_only=False)
+    if broken.any():
+        row = int(np.flatnonzero(broken)[0])
+        what = "a NUL character; take it out"
+        if set("\r\n") & set(texts[row].as_py()):
+            what = "a line break; is a quotation mark missing or too much?"
+        raise VotesError(f"{place(path, row)}: column {name!r} holds {what}")
+    return texts
+
+
+def _expected(headers: Sequence[Sequence[str]]) -> str:
+    return "expected " + " or ".join(",".join(header) for header in headers)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
