@@ -13,11 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from bcc import fit_ebcc, fit_ibcc
-from crowdkit.aggregation import GLAD, MACE, DawidSkene, MajorityVote
-from crowdkit.aggregation.base import BaseClassificationAggregator
 from data_sets import CrowdSet
 
 from consensus.core.arrays import Floats
+
+try:
+    from crowdkit.aggregation import GLAD, MACE, DawidSkene, MajorityVote
+    from crowdkit.aggregation.base import BaseClassificationAggregator
+except ModuleNotFoundError as missing:
+    sys.exit(f"{missing.name} is not installed: pip install -c constraints.txt '.[benchmarks]'")
 
 MANY_VOTES = 200_000
 """GLAD and EBCC take minutes on more."""
