@@ -6,8 +6,11 @@ using the EM algorithm", Applied Statistics 28 (1979), 20-28, doi:10.2307/234680
 items are sums, so parts of the items can be on different processors or machines.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import operator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import reduce
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -48,8 +51,16 @@ class Sums:
         return np.ascontiguousarray(self.counts.reshape(-1, n_classes, n_classes).transpose(0, 2, 1))
 
 
-Mapper = Callable[[Callable[[Items], Sums]], Iterable[Sums]]
-"""Calls a function with each part of the items and yields what it returns, always in the same order."""
+Found = TypeVar("Found")
+
+
+class Over(Protocol):
+    """Runs a function over all parts of the items: in memory, one after the other from disk, on other machines."""
+
+    def __call__(self, function: Callable[[Items], Found], /) -> Iterable[Found]:
+        """Call the function with each part and yield what it returns, always in the order of the parts."""
+        ...
+
 
 Refine = Callable[[Sums, float], Rates]
 
@@ -87,12 +98,13 @@ def said_counts(items: Items) -> Floats:
 
 
 def sums_of(items: Items, posterior: Floats) -> Sums:
-    """Add up what items say of the rates, where the posterior (or gold) is taken for the truth."""
+    """Add up what items say of the rates, where the posterior (or gold, which is written into it) is the truth."""
     if len(items.gold):
         # What gold rules out is no truth, whatever the votes say.
         known = posterior[items.gold] * items.possible
-        total = known.sum(axis=1, keepdims=True)
-        posterior[items.gold] = np.where(total > 0, known / np.where(total > 0, total, 1), items.possible)
+        ruled_out = known.sum(axis=1) == 0
+        known[ruled_out] = items.possible[ruled_out]
+        posterior[items.gold] = known / known.sum(axis=1, keepdims=True)
     voted = items.votes_each > 0
     judged = posterior * items.judged[:, None]
     # The first class has what the others leave: one product with the matrix less.
@@ -102,13 +114,13 @@ def sums_of(items: Items, posterior: Floats) -> Sums:
     return Sums(np.column_stack([first, others]), voted @ posterior)
 
 
-def learn(over: Mapper, fixed_trust: Floats, start: Rates | None = None) -> Rates:
+def learn(over: Over, fixed_trust: Floats, start: Rates | None = None) -> Rates:
     """Learn the rates that explain the votes best.
 
     Parameters
     ----------
     over : callable
-        Runs a function over the parts of the items: `serially(parts)`, or on several processors.
+        Runs a function over the parts of the items: see `Over`.
     fixed_trust : (n_annotators,) float64
         Trust set by hand, in [0, 1]; NaN where it is to be learned.
     start : Rates, optional
@@ -123,7 +135,7 @@ def learn(over: Mapper, fixed_trust: Floats, start: Rates | None = None) -> Rate
         return rates_of(sums.table, sums.items, strength, fixed_trust)
 
     if start is None:
-        first = refine(_total(over(lambda items: sums_of(items, shares_of(items)))), FIRST_STRENGTH)
+        first = refine(total(over(lambda items: sums_of(items, shares_of(items)))), FIRST_STRENGTH)
         rates, sums = settle(over, refine, first, ROUGHLY)
     else:
         rates, sums = settle(over, refine, start, TOLERANCE)
@@ -134,34 +146,21 @@ def learn(over: Mapper, fixed_trust: Floats, start: Rates | None = None) -> Rate
     return settle(over, refine, refine(sums, strength), TOLERANCE)[0]
 
 
-def settle(over: Mapper, refine: Refine, rates: Rates, tolerance: float) -> tuple[Rates, Sums]:
+def settle(over: Over, refine: Refine, rates: Rates, tolerance: float) -> tuple[Rates, Sums]:
     """Repeat rounds until no rate moves by more than the tolerance."""
     for _ in range(ROUNDS):
         known = rates
-        sums = _total(over(lambda items, known=known: sums_of(items, posterior_of(items, known))))  # type: ignore[misc]
+        sums = total(over(lambda items, known=known: sums_of(items, posterior_of(items, known))))  # type: ignore[misc]
         rates = refine(sums, known.strength)
         if np.abs(rates.table - known.table).max(initial=0.0) <= tolerance:
             break
     return rates, sums
 
 
-def serially(parts: Iterable[Items]) -> Mapper:
-    """Run over parts that are all in memory, one after the other."""
-    kept = list(parts)
-
-    def over(function: Callable[[Items], Sums]) -> Iterator[Sums]:
-        return map(function, kept)
-
-    return over
-
-
 def _size(votes: float) -> int:
     return int(np.log(max(votes, 1.0)) / np.log(MORE))
 
 
-def _total(found: Iterable[Sums]) -> Sums:
-    each = iter(found)
-    total = next(each)
-    for one in each:
-        total = total + one
-    return total
+def total(found: Iterable[Sums]) -> Sums:
+    """Add up what was found in each part."""
+    return reduce(operator.add, found)

@@ -1,8 +1,14 @@
-"""Models: from votes to what is believed of classifications and annotators."""
+"""Models: from votes to what is believed of classifications and annotators.
+
+Votes are laid out as items, a model learns from them, and what it believes is looked up. The items can be cut into
+parts by their tasks: only what is learned has to see them all, and it sees them through sums.
+"""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, TypeVar
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,19 +19,47 @@ from consensus.core.classifications import Classifications, Gold, Listed, classi
 from consensus.core.dependence import believed, correlation_of, discount, every_for, predictions
 from consensus.core.items import RIGHT, Items, items_of
 from consensus.core.learned import Learned, sum_up
-from consensus.core.learning import learn, posterior_of
+from consensus.core.learning import Over, learn, posterior_of
 from consensus.core.plain import learn_plainly
 from consensus.core.rates import Rates
 from consensus.core.votes import Votes, spelled_out
 
 ModelName = Literal["default", "dawid-skene"]
-Found = TypeVar("Found")
 
 MOST_LABELS, MOST_RATES = 64, 4_000_000
 """A single choice of more labels, or with more rates to learn, is asked as yes or no to the chosen labels."""
 
 PROCESSORS, PART = 2, 250_000
 """Threads over which items are spread, and the votes that make one more worth its while."""
+
+
+@dataclass(frozen=True, eq=False)
+class Laid:
+    """Votes laid out as the items that a model learns from.
+
+    Attributes
+    ----------
+    items : Items
+    questions : Classifications or None
+        What the items are where a single choice is asked as yes or no to labels, else None.
+    """
+
+    items: Items
+    questions: Classifications | None = None
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much there is in all parts of the items together.
+
+    Attributes
+    ----------
+    items, votes, n_classes : int
+    """
+
+    items: int
+    votes: int
+    n_classes: int
 
 
 def fit(
@@ -54,41 +88,91 @@ def fit(
     Belief
         Of a single choice the posterior sums to 1 over all labels of the control.
     """
+    laid = lay_out(votes, classifications, gold)
+    with processors(laid.items) as over:
+        learned = LEARN[model](over, size_of(laid.items), fixed_trust, start)
+    return look_up(model, laid, learned, votes, classifications)
+
+
+def lay_out(votes: Votes, classifications: Classifications, gold: Gold) -> Laid:
+    """Lay votes out as items.
+
+    Parameters
+    ----------
+    votes : Votes
+        Of all tasks, or of a part of them.
+    classifications : Classifications
+        Of these tasks.
+    gold : Gold
+        Of these tasks.
+
+    Returns
+    -------
+    Laid
+    """
     if votes.choice == "multiple":
         votes = spelled_out(votes)
-    if votes.choice == "single" and _too_many(votes):
-        return _fit_questions(model, votes, classifications, gold, fixed_trust, start)
-    items = items_of(votes, classifications, gold)
-    learned = LEARN[model](items, fixed_trust, start)
+    if not _asks_each(votes):
+        return Laid(items_of(votes, classifications, gold))
+    asked = as_questions(votes)
+    none = np.zeros(0, dtype=np.int32)
+    questions = classify(asked, Listed(none, none, np.zeros(0, dtype=bool)))
+    return Laid(items_of(asked, questions, gold_of_questions(gold, questions.keys, votes.n_labels)), questions)
+
+
+def look_up(
+    model: ModelName, laid: Laid, learned: Learned, votes: Votes, classifications: Classifications
+) -> Belief:
+    """Say what a model believes of classifications, with the votes that were laid out and what was learned."""
+    items = laid.items
     posterior = BELIEVE[model](items, learned)
     variance = discount(items, learned.correlation) ** 2 * (items.said @ np.repeat(learned.doubt, items.n_classes))
+    if laid.questions is not None:
+        of_task = np.zeros(votes.n_tasks)
+        np.maximum.at(of_task, laid.questions.task, variance)
+        spread = over_labels(posterior[:, RIGHT], laid.questions, classifications)
+        return Belief(spread, of_task[classifications.task], learned)
     if votes.choice == "single":
-        return Belief(
-            posterior[classifications.task, classifications.label], variance[classifications.task], learned
-        )
+        task = classifications.task
+        return Belief(posterior[task, classifications.label], variance[task], learned)
     return Belief(posterior[:, RIGHT], variance, learned)
 
 
 def class_names(votes: Votes) -> Names:
     """Name the classes of the items that votes become: the labels, or wrong and right."""
-    if votes.choice == "single" and not _too_many(votes):
+    if votes.choice == "single" and not _asks_each(votes):
         return votes.label_names
     return np.array(["wrong", "right"], dtype=object)
 
 
-def learn_default(items: Items, fixed_trust: Floats, start: Rates | None = None) -> Learned:
-    """Learn a confusion matrix per annotator and how far mistakes depend on one another."""
-    n_parts = min(PROCESSORS, 1 + items.said.nnz // PART)
-    with ThreadPoolExecutor(n_parts) as threads:
-        parts = list(items.parts(n_parts)) if n_parts > 1 else [items]
+def size_of(items: Items) -> Size:
+    """Count items and what was said of them."""
+    return Size(len(items), int(items.said.nnz), items.n_classes)
 
-        def over(function: Callable[[Items], Found]) -> Iterator[Found]:
+
+@contextmanager
+def processors(items: Items) -> Iterator[Over]:
+    """Spread items over threads, as many as are worth their while."""
+    n_parts = min(PROCESSORS, 1 + items.said.nnz // PART)
+    parts = list(items.parts(n_parts)) if n_parts > 1 else [items]
+    with ThreadPoolExecutor(n_parts) as threads:
+
+        def over(function: Callable[[Items], Any]) -> Iterator[Any]:
             return threads.map(function, parts) if n_parts > 1 else map(function, parts)
 
-        rates = learn(over, fixed_trust, start)
-        every = every_for(len(items), items.said.nnz, items.n_classes)
-        correlation = correlation_of(over(lambda part: predictions(part, rates, every)))
+        yield over
+
+
+def learn_default(over: Over, size: Size, fixed_trust: Floats, start: Rates | None = None) -> Learned:
+    """Learn a confusion matrix per annotator and how far mistakes depend on one another."""
+    rates = learn(over, fixed_trust, start)
+    every = every_for(size.items, size.votes, size.n_classes)
+    correlation = correlation_of(over(lambda part: predictions(part, rates, every)))
     return sum_up(rates, correlation, fixed_trust)
+
+
+def _learn_plainly(over: Over, _: Size, fixed_trust: Floats, __: Rates | None = None) -> Learned:
+    return learn_plainly(over, fixed_trust)
 
 
 def _believe_default(items: Items, learned: Learned) -> Floats:
@@ -99,9 +183,9 @@ def _believe_plainly(items: Items, learned: Learned) -> Floats:
     return posterior_of(items, learned.rates)
 
 
-LEARN: dict[str, Callable[[Items, Floats, Rates | None], Learned]] = {
+LEARN: dict[str, Callable[[Over, Size, Floats, Rates | None], Learned]] = {
     "default": learn_default,
-    "dawid-skene": learn_plainly,
+    "dawid-skene": _learn_plainly,
 }
 BELIEVE: dict[str, Callable[[Items, Learned], Floats]] = {
     "default": _believe_default,
@@ -109,25 +193,7 @@ BELIEVE: dict[str, Callable[[Items, Learned], Floats]] = {
 }
 
 
-def _too_many(votes: Votes) -> bool:
-    return votes.n_labels > MOST_LABELS or votes.n_annotators * votes.n_labels**2 > MOST_RATES
-
-
-def _fit_questions(
-    model: ModelName,
-    votes: Votes,
-    classifications: Classifications,
-    gold: Gold,
-    fixed_trust: Floats,
-    start: Rates | None,
-) -> Belief:
-    asked = as_questions(votes)
-    none = np.zeros(0, dtype=np.int32)
-    questions = classify(asked, Listed(none, none, np.zeros(0, dtype=bool)))
-    belief = fit(
-        model, asked, questions, gold_of_questions(gold, questions.keys, votes.n_labels), fixed_trust, start
-    )
-    variance = np.zeros(votes.n_tasks)
-    np.maximum.at(variance, questions.task, belief.variance)
-    posterior = over_labels(belief.posterior, questions, classifications)
-    return Belief(posterior, variance[classifications.task], belief.learned)
+def _asks_each(votes: Votes) -> bool:
+    """Whether a single choice is asked as yes or no to each chosen label."""
+    many = votes.n_labels > MOST_LABELS or votes.n_annotators * votes.n_labels**2 > MOST_RATES
+    return votes.choice == "single" and many

@@ -4,6 +4,7 @@ A. P. Dawid, A. M. Skene, "Maximum likelihood estimation of observer error-rates
 Statistics 28 (1979), 20-28. doi:10.2307/2346806
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -11,24 +12,27 @@ import numpy as np
 from consensus.core.arrays import Floats
 from consensus.core.items import Items
 from consensus.core.learned import Learned, sum_up
-from consensus.core.learning import Sums, serially, settle, shares_of, sums_of
+from consensus.core.learning import Found, Over, Sums, settle, shares_of, sums_of, total
 from consensus.core.rates import Rates, rates_of
 
 TOLERANCE, TINY = 1e-5, 1e-10
 
 
-def learn_plainly(items: Items, fixed_trust: Floats, _: Rates | None = None) -> Learned:
+def learn_plainly(over: Over, fixed_trust: Floats) -> Learned:
     """Learn a confusion matrix per annotator from its own votes alone.
+
+    There is no other start than the votes' shares: they define the estimate.
 
     Parameters
     ----------
-    items : Items
+    over : callable
+        Runs a function over the parts of the items.
     fixed_trust : (n_annotators,) float64
         Trust set by hand, in [0, 1]; NaN where it is to be learned.
-    _ : Rates, optional
-        Where to start has no effect: the estimate is defined by its start from the votes' shares.
     """
-    items = replace(items, all_judged=True)
+
+    def over_all_judged(function: Callable[[Items], Found]) -> Iterable[Found]:
+        return over(lambda items: function(replace(items, all_judged=True)))
 
     def refine(sums: Sums, strength: float) -> Rates:
         shrunk = rates_of(sums.table, sums.items, strength, fixed_trust)
@@ -38,6 +42,6 @@ def learn_plainly(items: Items, fixed_trust: Floats, _: Rates | None = None) -> 
         prevalence = (sums.items + TINY) / (sums.items + TINY).sum()
         return replace(shrunk, table=table, prevalence=prevalence)
 
-    first = refine(sums_of(items, shares_of(items)), 1.0)
-    rates = settle(serially([items]), refine, first, TOLERANCE)[0]
+    first = refine(total(over_all_judged(lambda items: sums_of(items, shares_of(items)))), 1.0)
+    rates = settle(over_all_judged, refine, first, TOLERANCE)[0]
     return sum_up(rates, 0.0, fixed_trust)
