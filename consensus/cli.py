@@ -12,7 +12,7 @@ import structlog
 import typer
 
 from consensus import output
-from consensus.commands import route
+from consensus.commands import people, route
 from consensus.connections import run_project
 from consensus.connections import store as _store
 from consensus.connections import studio as _studio
@@ -198,6 +198,9 @@ def schedule(
 
 app.command()(route.route)
 app.command()(route.prompt)
+app.command()(people.annotators)
+app.command()(people.agreement)
+app.command()(people.pay)
 
 
 @app.command()

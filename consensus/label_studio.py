@@ -179,7 +179,8 @@ class Studio:
                 if task.id in read:  # tasks that come or go meanwhile move the others between the pages
                     continue
                 read.add(int(task.id or 0))
-                annotations = [_annotation(one, accounts) for one in task.annotations or []]
+                suggested = {one.id: one.result for one in task.predictions or []}
+                annotations = [_annotation(one, accounts, suggested) for one in task.annotations or []]
                 pulled.tasks.append(Task(int(task.id or 0), task.data or {}, annotations))
                 pulled.written.extend(
                     _written(one, int(task.id or 0))
@@ -392,7 +393,9 @@ def _read_config(config: str) -> tuple[tuple[ChoicesTag, ...], tuple[str, ...], 
     return tuple(tags), tuple(passed_over), shown
 
 
-def _annotation(raw: Mapping[str, Any], accounts: Mapping[int, str]) -> Annotation:
+def _annotation(
+    raw: Mapping[str, Any], accounts: Mapping[int, str], suggested: Mapping[int | None, Any] | None = None
+) -> Annotation:
     who = raw.get("completed_by")
     number = who.get("id") if isinstance(who, Mapping) else who
     # Accounts that are gone stay apart: whoever they were, each of them voted.
@@ -406,7 +409,15 @@ def _annotation(raw: Mapping[str, Any], accounts: Mapping[int, str]) -> Annotati
         result=raw.get("result") or [],
         lead_time=raw.get("lead_time"),
         from_prediction=raw.get("parent_prediction"),
+        suggestion=_regions((suggested or {}).get(raw.get("parent_prediction"))),
     )
+
+
+def _regions(result: Any) -> Sequence[Mapping[str, object]] | None:  # noqa: ANN401  # whatever a backend has made
+    """Regions of a prediction; None where there is none, or what there is are no regions."""
+    if not isinstance(result, list) or not all(isinstance(region, Mapping) for region in result):
+        return None
+    return result
 
 
 def _written(prediction: Any, task: int) -> Written:  # noqa: ANN401  # the SDK's generated type

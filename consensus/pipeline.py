@@ -18,7 +18,7 @@ from consensus.core.writeback import Difference, Entry, difference
 from consensus.errors import ConfigError
 from consensus.guarantees import guarantee_lines
 from consensus.label_studio import Project, Studio
-from consensus.rows import annotator_rows, classification_rows, vote_rows
+from consensus.rows import annotator_rows, classification_rows, control_rows, judged_rows, seen_in, vote_rows
 from consensus.settings import ProjectConfig
 from consensus.store import Row, Store
 from consensus.watcher import SILENT, Watcher
@@ -118,7 +118,14 @@ def run(
             "votes": outcome.votes,
             "problems": len(outcome.problems),
         }
-        number = store.save(facts, classification_rows(pairs), vote_rows(pairs, pulled.tasks), outcome.annotators)
+        number = store.save(
+            facts,
+            classification_rows(pairs),
+            vote_rows(pairs, pulled.tasks),
+            [row for pair in pairs for row in judged_rows(*pair, pulled.tasks)],
+            control_rows(pairs),
+            seen_in(pairs, pulled.tasks),
+        )
         if not found.model_version:
             studio.show(project, shown)
         to_name = {control.tag.name: control.tag.to_name for control in controls}

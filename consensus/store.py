@@ -3,7 +3,7 @@
 import fcntl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,31 @@ import alembic.command
 import alembic.config
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, make_url, select, text, update
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    and_,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    insert,
+    make_url,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from consensus.errors import StoreError
-from consensus.tables import ANNOTATOR, CLASSIFICATION, RUN, VOTE
+from consensus.ledger import Seen, turn
+from consensus.tables import ANNOTATOR, CLASSIFICATION, CONTROL, LEDGER, RUN, VOTE
 
 Row = dict[str, Any]
 CONNECT_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS = 10, 60, 600
-NEWEST = "0001"
+NEWEST = "0002"
 """The last revision under migrations/versions."""
 
 
@@ -107,8 +122,12 @@ class Store:
         classifications: Sequence[Row],
         votes: Sequence[Row],
         annotators: Sequence[Row],
+        controls: Sequence[Row] = (),
+        seen: Seen | None = None,
     ) -> int:
         """Replace a project's votes and classifications and add a run to its history, all or nothing.
+
+        A run never starts before the one before it, whatever the clock says: what was true of a past day stays so.
 
         Parameters
         ----------
@@ -118,6 +137,10 @@ class Store:
             Columns of their tables without `project`.
         annotators : sequence of dict
             Columns of their table without `run`.
+        controls : sequence of dict
+            Columns of their table without `project`.
+        seen : Seen, optional
+            What the run looked at; without it the ledger of votes stays as it is.
 
         Returns
         -------
@@ -126,10 +149,14 @@ class Store:
         """
         project = {"project": run["project"]}
         with self._talking(), self._engine.begin() as connection:
+            run = {**run, "started_at": _not_before(connection, run)}
+            if seen is not None:
+                _keep_ledger(connection, run, votes, seen)
             number = connection.execute(insert(RUN).values(run)).inserted_primary_key[0]  # type: ignore[index]
             for table, rows, shared in (
                 (CLASSIFICATION, classifications, project),
                 (VOTE, votes, project),
+                (CONTROL, controls, project),
                 (ANNOTATOR, annotators, {"run": number}),
             ):
                 if table is not ANNOTATOR:
@@ -180,6 +207,49 @@ class Store:
         query = select(VOTE).where(table.project == project)
         return self._rows(query.order_by(table.control, table.task, table.annotator, table.label))
 
+    def controls(self, project: int) -> list[Row]:
+        """How each control of a project's latest run asks, and its labels."""
+        return self._rows(select(CONTROL).where(CONTROL.c.project == project).order_by(CONTROL.c.control))
+
+    def trust_history(self, project: int) -> list[Row]:
+        """Trust of every annotator in every run of a project, the oldest first."""
+        columns = [ANNOTATOR.c[name] for name in ("run", "control", "annotator", "votes", "trust")]
+        query = (
+            select(*columns, ANNOTATOR.c.trust_low, ANNOTATOR.c.trust_high, RUN.c.started_at)
+            .join(RUN, RUN.c.id == ANNOTATOR.c.run)
+            .where(RUN.c.project == project)
+            .order_by(ANNOTATOR.c.run, ANNOTATOR.c.control, ANNOTATOR.c.annotator)
+        )
+        return self._rows(query)
+
+    def annotators_before(self, project: int, moment: datetime) -> list[Row]:
+        """Trust and suspicions of each annotator and control in the last run before a moment that knows them."""
+        latest = (
+            select(func.max(ANNOTATOR.c.run).label("run"), ANNOTATOR.c.control, ANNOTATOR.c.annotator)
+            .join(RUN, RUN.c.id == ANNOTATOR.c.run)
+            .where(RUN.c.project == project, RUN.c.started_at < moment)
+            .group_by(ANNOTATOR.c.control, ANNOTATOR.c.annotator)
+            .subquery()
+        )
+        same = [ANNOTATOR.c[name] == latest.c[name] for name in ("run", "control", "annotator")]
+        return self._rows(select(ANNOTATOR).join(latest, and_(*same)))
+
+    def runs_between(self, project: int, since: datetime, until: datetime) -> int:
+        """How many runs of a project started from a moment, inclusive, to another, exclusive."""
+        started = RUN.c.started_at
+        query = select(func.count().label("runs")).select_from(RUN)
+        return int(self._rows(query.where(RUN.c.project == project, started >= since, started < until))[0]["runs"])
+
+    def ledger(self, project: int, since: datetime, until: datetime) -> list[Row]:
+        """Entries of the ledger of votes that began from a moment, inclusive, to another, exclusive."""
+        begin = LEDGER.c.since
+        return self._rows(select(LEDGER).where(LEDGER.c.project == project, begin >= since, begin < until))
+
+    def ended_before(self, project: int, moment: datetime) -> list[Row]:
+        """Entries of the ledger that began before a moment and have an end."""
+        ended = LEDGER.c.until.is_not(None)
+        return self._rows(select(LEDGER).where(LEDGER.c.project == project, LEDGER.c.since < moment, ended))
+
     def _rows(self, query: Any) -> list[Row]:  # noqa: ANN401  # any select
         with self._talking(), self._engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
@@ -196,6 +266,32 @@ class Store:
                 f"the tables of the database {self._name} are of another version ({error}); "
                 "use the version of consensus that made them, or a newer one"
             ) from None
+
+
+def _not_before(connection: Connection, run: Row) -> datetime:
+    """Start of a run, or just after that of the one before it where the clock has gone back."""
+    query = select(func.max(RUN.c.started_at)).where(RUN.c.project == run["project"])
+    before, started = connection.execute(query).scalar(), run["started_at"]
+    if before is None:
+        return started  # type: ignore[no-any-return]
+    after = (before.replace(tzinfo=UTC) if before.tzinfo is None else before) + timedelta(microseconds=1)
+    return max(started, after)  # type: ignore[no-any-return]
+
+
+def _keep_ledger(connection: Connection, run: Row, votes: Sequence[Row], seen: Seen) -> None:
+    project = LEDGER.c.project == run["project"]
+    entries = connection.execute(select(LEDGER).where(project, LEDGER.c.until.is_(None))).mappings()
+    change = turn([dict(entry) for entry in entries], votes, seen)
+    names = ("control", "task", "annotator", "kind", "since")
+    if change.ended:
+        same = [LEDGER.c[name] == bindparam(f"_{name}") for name in names]
+        connection.execute(
+            update(LEDGER).where(project, *same).values(until=run["started_at"]),
+            [{f"_{name}": entry[name] for name in names} for entry in change.ended],
+        )
+    if change.new:
+        shared = {"project": run["project"], "since": run["started_at"], "until": None}
+        connection.execute(insert(LEDGER), [{**entry, **shared} for entry in change.new])
 
 
 def _engine(url: URL) -> Engine:

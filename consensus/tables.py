@@ -68,6 +68,7 @@ VOTE = Table(
     Column("voted_at", String, nullable=False),
     Column("lead_time", Float),
     Column("from_prediction", BigInteger),
+    Column("accepted", Boolean),  # whether it says what that prediction said; NULL where nobody can tell
 )
 
 ANNOTATOR = Table(
@@ -78,4 +79,30 @@ ANNOTATOR = Table(
     Column("annotator", String, primary_key=True),
     Column("votes", Integer, nullable=False),
     Column("trust", Float, nullable=False),
+    Column("trust_low", Float),
+    Column("trust_high", Float),
+    Column("suspicions", JSON(none_as_null=True)),  # list of kind, p_value, reason; NULL where nobody has looked
 )
+
+CONTROL = Table(
+    "control",
+    METADATA,
+    Column("project", BigInteger, primary_key=True),
+    Column("control", String, primary_key=True),
+    Column("choice", String, nullable=False),
+    Column("labels", JSON, nullable=False),
+)
+
+LEDGER = Table(
+    "ledger",
+    METADATA,
+    Column("project", BigInteger, primary_key=True),
+    Column("control", String, primary_key=True),
+    Column("task", BigInteger, primary_key=True),
+    Column("annotator", String, primary_key=True),
+    Column("kind", String, primary_key=True),  # "answer" or "unsure"
+    Column("since", DateTime(timezone=True), primary_key=True),  # start of the run that saw it first
+    Column("until", DateTime(timezone=True)),  # start of the run that missed it; NULL while it stands
+    Column("annotation", BigInteger, nullable=False),
+)
+Index("ix_ledger_since", LEDGER.c.project, LEDGER.c.since)

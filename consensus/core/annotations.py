@@ -31,6 +31,8 @@ class Annotation:
         Seconds spent.
     from_prediction : int or None
         The prediction it was made from, if it was.
+    suggestion : sequence of mappings or None
+        The regions of that prediction, if it is still there.
     """
 
     id: int
@@ -41,6 +43,7 @@ class Annotation:
     result: Sequence[Mapping[str, object]]
     lead_time: float | None = None
     from_prediction: int | None = None
+    suggestion: Sequence[Mapping[str, object]] | None = None
 
 
 @dataclass(frozen=True)
@@ -208,7 +211,7 @@ def _add_gold(gold: _Rows, task: int, labels: Sequence[str | None], value: np.in
 def _counted(annotations: Iterable[Annotation], never: frozenset[str]) -> list[Annotation]:
     """The latest annotation of each annotator, and of the ground truth the latest of all."""
     latest: dict[tuple[bool, str], Annotation] = {}
-    for annotation in sorted(annotations, key=lambda one: (_moment(one.updated_at), one.id)):
+    for annotation in sorted(annotations, key=lambda one: (moment_of(one.updated_at), one.id)):
         if annotation.ground_truth:
             latest[True, ""] = annotation
         elif annotation.annotator not in never:
@@ -216,7 +219,7 @@ def _counted(annotations: Iterable[Annotation], never: frozenset[str]) -> list[A
     return list(latest.values())
 
 
-def _moment(text: str) -> tuple[str, str]:
+def moment_of(text: str) -> tuple[str, str]:
     """What an ISO 8601 time in UTC sorts by: its fraction of a second may be left out where it is zero."""
     second, _, fraction = text.rstrip("Z").partition(".")
     return second, fraction.rstrip("0")

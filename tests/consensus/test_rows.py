@@ -77,6 +77,7 @@ def test_votes_know_their_annotation(pairs: list[tuple[Collected, Scored]]) -> N
         "annotation": 1,
         "lead_time": 0.5,
         "from_prediction": 50,
+        "accepted": None,
         "task": 3,
         "annotator": "a1",
     }

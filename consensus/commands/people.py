@@ -1,0 +1,283 @@
+"""Commands about people: `consensus annotators | agreement | pay`."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from consensus import connections, output
+from consensus.errors import ConfigError
+from consensus.options import ProjectOption
+
+if TYPE_CHECKING:
+    from consensus.payroll import Payroll
+    from consensus.store import Row
+
+FormatOption = Annotated[output.Format, typer.Option("--format", help="How to print it.")]
+OVERVIEW = (
+    "control", "annotator", "votes", "trust", "trust_low", "trust_high", "with_consensus", "with_others",
+    "spammer_score", "seconds", "others_seconds", "suggested", "compared", "accepted", "confusions", "suspicions",
+)  # fmt: skip
+AGREEMENT = (
+    "control", "label", "krippendorff_alpha", "fleiss_kappa", "cohen_kappa", "questions", "answers", "pairs",
+    "compared",
+)  # fmt: skip
+PAIRS = ("control", "label", "annotator", "other", "cohen_kappa", "questions")
+LINE = (
+    "annotator", "item", "control", "votes", "unsure", "withdrawn", "returned", "trust", "base", "bonus_percent",
+    "bonus", "amount", "why",
+)  # fmt: skip
+
+
+def annotators(
+    project: ProjectOption,
+    annotator: Annotated[
+        str | None, typer.Option("--annotator", help="Only this one: an e-mail address as the table shows it.")
+    ] = None,
+    form: FormatOption = "table",
+) -> None:
+    """Show what is known of each annotator: trust, agreement, confusions, speed, suggestions, suspicions.
+
+    From what the last run stored; a row per annotator and control. With --annotator also the trust of every run.
+    A suspicion is a reason to look, not a verdict: docs/people.md says how each is found.
+    """
+    from consensus.facts import people  # noqa: PLC0415  # other commands need none of it
+
+    rows = people(connections.store(), project)
+    if annotator is not None:
+        names = sorted({row["annotator"] for row in rows})
+        rows = [row for row in rows if row["annotator"].casefold() == annotator.casefold()]
+        if not rows:
+            raise ConfigError(
+                f"project {project} has no vote of {annotator!r}; it has votes of {', '.join(names) or 'nobody'}"
+            )
+    if form == "json":
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+    elif form == "csv":
+        _print_csv([{**row, **_words(row)} for row in rows], OVERVIEW)
+    elif annotator is None:
+        _show_overview(rows)
+    else:
+        for row in rows:
+            _show_page(row)
+
+
+def agreement(
+    project: ProjectOption,
+    pairs: Annotated[bool, typer.Option("--pairs", help="Show Cohen's kappa of every two annotators.")] = False,  # noqa: FBT002 - a flag
+    form: FormatOption = "table",
+) -> None:
+    """Show how far annotators agree: Krippendorff's alpha, Fleiss' and Cohen's kappa, per control and label.
+
+    Each with the number of questions or pairs behind it; a row without a label is about all labels of its control.
+    cohen_kappa is the mean over the pairs, weighted by the questions that they share. Unsure votes say nothing.
+    """
+    from consensus.facts import agreements  # noqa: PLC0415
+
+    summary, details = agreements(connections.store(), project)
+    rows, columns = (details, PAIRS) if pairs else (summary, AGREEMENT)
+    if form == "csv":
+        _print_csv(rows, columns)
+    elif form == "json":
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+    else:
+        output.show_rows([{name: _shown(row[name]) for name in columns} for row in rows])
+
+
+def pay(
+    project: ProjectOption,
+    first: Annotated[str, typer.Option("--from", help="First day (UTC), as in 2026-01-01.")],
+    end: Annotated[str, typer.Option("--to", help="The day after the last one (UTC).")],
+    rules: Annotated[Path, typer.Option("--rules", help="What is paid for what (TOML); see config/pay.toml.")],
+    form: FormatOption = "table",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write it here instead; CSV unless --format json.")
+    ] = None,
+) -> None:
+    """Say what annotators are to be paid for a period, line by line, and why.
+
+    A vote counts on the day on which a run first saw it, once, and is paid if it stands at the end of that period.
+    The same command gives the same answer whenever it is asked. Amounts are whole numbers of the smallest unit.
+    """
+    from consensus.pay_rules import read_rules  # noqa: PLC0415
+    from consensus.payroll import payroll  # noqa: PLC0415
+
+    wanted = read_rules(rules)
+    period = _day("--from", first), _day("--to", end)
+    found = payroll(connections.store(), project, *period, wanted.core(), _today())
+    for note in found.notes:
+        output.ERR.print(f"note: {note}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+    facts = {"project": project, "from": str(period[0]), "to": str(period[1]), "rules": wanted.model_dump()}
+    if out is not None:
+        _write(out, _pay_json(found, facts) if form == "json" else _pay_csv(found))
+        typer.echo(f"{len(found.lines)} lines written to {out}: {_sum(found)} {wanted.unit} in all")
+    elif form == "table":
+        _show_pay(found, wanted.unit)
+    else:
+        typer.echo(_pay_json(found, facts) if form == "json" else _pay_csv(found), nl=False)
+
+
+def _show_overview(rows: "Sequence[Row]") -> None:
+    output.show_rows(
+        [
+            {
+                "control": row["control"],
+                "annotator": row["annotator"],
+                "votes": row["votes"],
+                "trust": row["trust"],
+                "95 %": _interval(row),
+                "with consensus": _shown(row["with_consensus"]),
+                "with others": _shown(row["with_others"]),
+                "seconds (others)": _seconds(row),
+                "suggestions kept": _accepted(row),
+                "suspicion": _kinds(row),
+            }
+            for row in rows
+        ],
+        "Annotators",
+    )
+    for row in rows:
+        for one in row["suspicions"] or ():
+            _say(f"{row['annotator']}, {row['control']}: {one['kind']}: {one['reason']}")
+
+
+def _show_page(row: "Row") -> None:
+    facts = {
+        "votes": row["votes"],
+        "trust": f"{row['trust']:.3f}, 95 % interval {_interval(row)}",
+        "same as the consensus": _shown(row["with_consensus"]),
+        "same as another annotator": _shown(row["with_others"]),
+        "spammer score (0 spammer, 1 perfect)": _shown(row["spammer_score"]),
+        "median seconds (the others')": _seconds(row),
+        "suggestions kept": _accepted(row),
+        "suspicion": _kinds(row),
+    }
+    output.show_rows(
+        [{"fact": name, "value": str(value)} for name, value in facts.items()],
+        f"{row['annotator']} on {row['control']}",
+    )
+    for one in row["suspicions"] or ():
+        _say(f"{one['kind']}: {one['reason']}")
+    if row["confusions"]:
+        output.show_rows(row["confusions"], "Most frequent confusions")
+    output.show_rows(
+        [
+            {"run": one["at"], "votes": one["votes"], "trust": one["trust"], "95 %": _interval(one)}
+            for one in row["history"]
+        ],
+        "Trust in each run",
+    )
+
+
+def _show_pay(found: "Payroll", unit: str) -> None:
+    columns = ("annotator", "item", "control", "votes", "base", "bonus", "amount", "why")
+    rows = [asdict(line) for line in found.lines]
+    output.show_rows([{name: row[name] for name in columns} for row in rows], f"Pay in {unit}")
+    from consensus.core.pay import totals  # noqa: PLC0415
+
+    added = totals(found.lines)
+    output.show_rows([{"annotator": name, "amount": amount} for name, amount in added.items()], "Totals")
+    _say(f"{_sum(found)} {unit} in all")
+
+
+def _pay_csv(found: "Payroll") -> str:
+    return _csv([asdict(line) for line in found.lines], LINE)
+
+
+def _pay_json(found: "Payroll", facts: "Row") -> str:
+    from consensus.core.pay import totals  # noqa: PLC0415
+
+    content = {
+        **facts,
+        "lines": [asdict(line) for line in found.lines],
+        "totals": totals(found.lines),
+        "total": _sum(found),
+        "notes": found.notes,
+    }
+    return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+
+
+def _sum(found: "Payroll") -> int:
+    return sum(line.amount for line in found.lines)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _day(option: str, text: str) -> date:
+    try:
+        if len(text) == len("2026-01-01"):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise ConfigError(f"{option} is {text!r}, which is no day; write it as in 2026-01-31")
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def _words(row: "Row") -> dict[str, str]:
+    """What a row holds in lists, as text."""
+    mistaken = [
+        f"{one['said']} for {one['consensus']}{' on ' + one['label'] if 'label' in one else ''} ({one['times']})"
+        for one in row["confusions"]
+    ]
+    reasons = [f"{one['kind']}: {one['reason']}" for one in row["suspicions"] or ()]
+    return {"confusions": "; ".join(mistaken), "suspicions": " | ".join(reasons)}
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    low, high = row["trust_low"], row["trust_high"]
+    return "not known" if low is None or high is None else f"{low:.2f} to {high:.2f}"
+
+
+def _seconds(row: "Row") -> str:
+    own, others = (None if row[name] is None else f"{row[name]:.1f}" for name in ("seconds", "others_seconds"))
+    return "not known" if own is None else f"{own} ({others or 'not known'})"
+
+
+def _accepted(row: "Row") -> str:
+    if not row["suggested"]:
+        return "began from none"
+    gone = row["suggested"] - row["compared"]
+    return f"{row['accepted']} of {row['compared']}" + (f", {gone} cannot be compared" if gone else "")
+
+
+def _kinds(row: "Row") -> str:
+    if row["suspicions"] is None:
+        return "not looked for"
+    return ", ".join(one["kind"] for one in row["suspicions"]) or "none"
+
+
+def _shown(value: object) -> object:
+    return "not known" if value is None else value
+
+
+def _say(line: str) -> None:
+    output.OUT.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_csv(rows: "Sequence[Row]", columns: Sequence[str]) -> None:
+    typer.echo(_csv(rows, columns), nl=False)
+
+
+def _csv(rows: "Sequence[Row]", columns: Sequence[str]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

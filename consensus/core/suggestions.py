@@ -1,0 +1,44 @@
+"""Suggestions: whether an annotation says what the prediction said that it began from."""
+
+from collections.abc import Iterable, Mapping
+
+from consensus.core.annotations import Annotation
+
+
+def accepted(annotation: Annotation, control: str) -> bool | None:
+    """Say whether the annotator left a suggestion for a control as it was.
+
+    Only what was submitted is compared: a choice that was changed and changed back counts as accepted.
+
+    Parameters
+    ----------
+    annotation : Annotation
+    control : str
+
+    Returns
+    -------
+    bool or None
+        None where the annotation did not begin from a prediction, that prediction is no more, it suggests nothing
+        for the control, or the task was skipped.
+
+    Examples
+    --------
+    >>> cat = [{"from_name": "kind", "value": {"choices": ["cat"]}}]
+    >>> begun = Annotation(1, "a1", "", skipped=False, ground_truth=False, result=cat, suggestion=cat)
+    >>> accepted(begun, "kind"), accepted(begun, "colour")
+    (True, None)
+    """
+    if annotation.suggestion is None or annotation.skipped:
+        return None
+    suggested = _choices(annotation.suggestion, control)
+    return _choices(annotation.result, control) == suggested if suggested else None
+
+
+def _choices(regions: Iterable[object], control: str) -> frozenset[str]:
+    """Every choice that regions make on a control."""
+    found: set[str] = set()
+    for region in regions:
+        value = region.get("value") if isinstance(region, Mapping) and region.get("from_name") == control else None
+        choices = value.get("choices") if isinstance(value, Mapping) else None
+        found.update(str(choice) for choice in (choices if isinstance(choices, list) else ()))
+    return frozenset(found)
