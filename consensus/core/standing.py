@@ -60,8 +60,9 @@ def open_rows(
 ) -> Flags:
     """Tell which classifications are asked and not decided.
 
-    A label is asked where the task came with it, somebody chose it, or report NoVotes wants it. It is decided
-    where a report confirms or rejects it. No report rejects a label that its task did not come with: that is
+    A label is asked where the task came with it, somebody chose it, or report NoVotes wants it; of a task where
+    nothing is asked yet, all labels are while they have too few votes. A label is decided where a report confirms
+    or rejects it. No report rejects a label that its task did not come with: that is
     decided as the policy would decide it on a given label. Of a single choice one confirmed label decides all of
     the task.
 
@@ -81,14 +82,15 @@ def open_rows(
     (n,) bool
     """
     confirmed = np.isin(standing.report, CONFIRMED)
-    asked = standing.given | (standing.yes > 0) | (standing.report == NO_VOTES)
     bound = standing.confidence if by_lower_bound else upper_bound(standing.posterior, standing.confidence)
     turned_down = (bound < reject) if by_lower_bound else (bound <= reject)
-    answered = standing.yes + standing.no
+    answered, n_tasks = standing.yes + standing.no, int(standing.task.max(initial=-1)) + 1
+    asked = standing.given | (standing.yes > 0) | (standing.report == NO_VOTES)
+    silent = sums(standing.task, asked.astype(np.float64), n_tasks)[standing.task] == 0
+    asked |= silent & (answered < max(fewest_votes, 1))
     turned_down &= ~standing.given & (answered > 0) & (answered >= fewest_votes)
     decided = confirmed | np.isin(standing.report, REJECTED) | turned_down
     if standing.one_of_many:
-        n_tasks = int(standing.task.max(initial=-1)) + 1
         decided |= sums(standing.task, confirmed.astype(np.float64), n_tasks)[standing.task] > 0
     return np.asarray(asked & ~decided, dtype=np.bool_)
 

@@ -1,0 +1,428 @@
+"""`consensus route` and `consensus prompt` on tasks in memory; a real label stream is tested elsewhere."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from label_studio_sdk import LabelStudio
+
+from consensus import cli
+from consensus.commands import route as command
+from consensus.core.annotations import Annotation, Problem
+from consensus.core.overlap import Change, Served, ServedTask
+from consensus.errors import ConfigError, LabelStudioError, StoreError
+from consensus.label_studio import Project, Studio
+from consensus.prompts import prompts
+from consensus.router import PATIENCE, Routed, counts, route
+from consensus.store import Row, Store
+from consensus.watcher import Watcher
+
+START = datetime(2026, 1, 2, tzinfo=UTC)
+BEFORE, AFTER = "2026-01-01T00:00:00.000000Z", "2026-01-03T00:00:00.000000Z"
+LABELS = ("cat", "dog", "owl")
+Votes = dict[str, str]
+
+
+def served(number: int, votes: Votes, overlap: int = 1, *, closed: bool = True, at: str = BEFORE) -> ServedTask:
+    """A task with a submitted annotation for each vote, or a skipped one for "skip"."""
+    annotations = [
+        Annotation(number * 10 + position, who, at, vote == "skip", vote == "gold", [])
+        for position, (who, vote) in enumerate(votes.items())
+    ]
+    return ServedTask(number, overlap, closed, tuple(annotations))
+
+
+def classifications(number: int, votes: Votes, report: str = "", given: str | None = None) -> list[Row]:
+    """The rows of a task of a single choice: the labels' shares are the posterior; the report is the winner's."""
+    total = len(votes)
+    chosen = [label for label in LABELS if total or label == given]
+    rows: list[Row] = []
+    for label in chosen:
+        yes = list(votes.values()).count(label)
+        share = yes / total if total else 0.5
+        counts = {"yes": yes, "no": total - yes, "unsure": 0, "confidence": share / 2, "posterior": share}
+        rows.append({"control": "kind", "task": number, "label": label, "given": label == given, **counts})
+        rows[-1]["report"] = report if yes == max(map(list(votes.values()).count, LABELS)) else ""
+    return rows
+
+
+CONFIRMED = {"a1": "cat", "a2": "cat"}
+DISPUTED = {"a1": "cat", "a2": "dog"}
+LEANING = {"a1": "cat", "a2": "cat", "a3": "dog", "a4": "cat"}
+ROWS = [
+    *classifications(1, CONFIRMED, "AllConfirmed", given="cat"),
+    *classifications(2, DISPUTED, "Controversial"),
+    *classifications(3, {}, "NoVotes", given="cat"),
+    *classifications(4, LEANING),
+]
+VOTES = {1: CONFIRMED, 2: DISPUTED, 4: LEANING}
+TRUST = {"a1": 0.9, "a2": 0.5, "a3": 0.7, "a4": 0.1}
+TASKS = (
+    served(1, CONFIRMED, 3, closed=False),
+    served(2, DISPUTED),
+    served(3, {}, closed=False),
+    served(4, LEANING, 4),
+    served(5, {}, closed=False),  # imported since the run
+)
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A store with a run on project 7."""
+    monkeypatch.setenv("CONSENSUS_DATABASE_URL", "sqlite:///store.db")
+    made = Store("sqlite:///store.db")
+    save(made)
+    return made
+
+
+def save(store: Store, rows: list[Row] = ROWS, votes: dict[int, Votes] = VOTES, policy: str = "default") -> None:
+    """A run on project 7 that found these rows."""
+    run = {"project": 7, "started_at": START, "model_version": "", "policy": policy, "tasks": 4, "votes": 8}
+    lines = {"confirm": 0.9, "reject": 0.1, "fewest_votes": 2}
+    voted = [
+        {
+            "control": "kind", "task": task, "annotator": who, "label": label, "vote": "yes", "lead_time": None,
+            "annotation": task * 10 + position, "voted_at": BEFORE, "from_prediction": None,
+        }
+        for task, of_task in votes.items()
+        for position, (who, label) in enumerate(of_task.items())
+    ]  # fmt: skip
+    who = [
+        {"control": "kind", "annotator": name, "votes": 2, "trust": trust}
+        for name, trust in TRUST.items()
+        if any(name in of_task for of_task in votes.values())
+    ]
+    store.save({**run, "thresholds": lines, "problems": 0}, rows, voted, who)
+
+
+class InMemory(Studio):
+    """A Label Studio in memory; tasks that are to fail do."""
+
+    def __init__(self, *tasks: ServedTask, failing: tuple[int, ...] = ()) -> None:
+        self.tasks, self.failing = {task.id: task for task in tasks}, failing
+        self.sent: list[Change] = []
+
+    def close(self) -> None:
+        pass
+
+    def project(self, number: int) -> Project:
+        return Project(number, "Cats [and] dogs [/b]", len(self.tasks), "", (), (), frozenset())
+
+    def accounts(self) -> dict[int, str]:
+        return {}
+
+    def served(self, *_: object) -> Served:  # type: ignore[override]
+        return Served(tuple(self.tasks.values()))
+
+    def set_overlap(self, change: Change) -> None:
+        if change.task in self.failing:
+            raise LabelStudioError(f"no task {change.task} [/x]")
+        self.sent.append(change)
+        task = self.tasks[change.task]
+        self.tasks[change.task] = ServedTask(task.id, change.overlap, change.closed, task.annotations)
+
+
+def needs(routed: Routed) -> dict[int, str]:
+    """What each task needs."""
+    return {one.task: one.need for one in routed.advice}
+
+
+def test_votes_go_to_what_is_undecided_the_most_informative_first(store: Store) -> None:
+    """What is confirmed is closed first; evens come before a task three to one; none alike gets two votes."""
+    studio = InMemory(*TASKS)
+    routed = route(studio, store, 7)
+    assert needs(routed) == {1: "none", 2: "vote", 3: "vote", 4: "vote", 5: "vote"}
+    assert studio.sent[0] == Change(1, 2, closed=True)
+    overlaps = {2: 3, 3: 2, 4: 5, 5: 2}
+    assert set(studio.sent[1:]) == {Change(task, overlap, closed=False) for task, overlap in overlaps.items()}
+    gains = {one.task: one.gain for one in routed.advice}
+    assert [one.task for one in studio.sent[1:]] == sorted(gains, key=lambda task: -gains[task])[:4]
+    assert gains[3] > gains[4] > gains[1] == 0
+    assert (routed.sent, routed.failures) == (5, [])
+
+
+def test_a_second_call_without_new_votes_sends_nothing(store: Store) -> None:
+    """Nor does a dry run, which says the same."""
+    studio = InMemory(*TASKS)
+    planned = route(studio, store, 7, dry_run=True)
+    assert (studio.sent, planned.sent, len(planned.changes)) == ([], 0, 5)
+    assert route(studio, store, 7).changes == planned.changes
+    studio.sent.clear()
+    assert (route(studio, store, 7).changes, studio.sent) == ([], [])
+
+
+def test_those_are_asked_who_have_not_had_the_task_the_most_trusted_first(store: Store) -> None:
+    """A vote that only Label Studio knows of counts, too; where nobody is left somebody new is wanted."""
+    routed = route(InMemory(*TASKS[:3], served(4, {**LEANING, "a5": "owl"})), store, 7, dry_run=True)
+    asked = {one.task: [name for name, _ in one.annotators] for one in routed.advice}
+    assert asked == {1: [], 2: ["a3", "a4"], 3: ["a1", "a3", "a2", "a4"], 4: []}
+    disputed = next(one for one in routed.advice if one.task == 2)
+    assert disputed.gain == pytest.approx(sum(gain for _, gain in disputed.annotators) / 2)
+    assert disputed.annotators[0][1] > disputed.annotators[1][1]
+    assert disputed.reports == ["Controversial"]
+
+
+def test_a_task_at_its_limit_is_said_to_be_and_shown_no_more(store: Store) -> None:
+    """Four people had the last one; the second run leaves it so."""
+    studio = InMemory(*TASKS[:3], served(4, LEANING, 9, closed=False))
+    assert needs(route(studio, store, 7, max_votes=4))[4] == "limit"
+    assert studio.tasks[4] == served(4, LEANING, 4, closed=True)
+    assert dict(counts(route(studio, store, 7, max_votes=4))) == {
+        "vote": 2,
+        "none": 1,
+        "limit": 1,
+        "gold": 0,
+        "run": 0,
+    }
+    assert [change.task for change in route(studio, store, 7, max_votes=5).changes] == [4]
+
+
+def test_a_limit_of_one_vote_is_kept(store: Store) -> None:
+    """Though two votes are the fewest that decide."""
+    studio = InMemory(*TASKS)
+    route(studio, store, 7, max_votes=1)
+    assert studio.tasks[3].overlap == 1
+
+
+def test_votes_that_no_run_has_seen_wait_for_it(store: Store) -> None:
+    """The task stays as it is, whatever the last run said of it; ground truth stays, too."""
+    late = served(2, {**DISPUTED, "a3": "cat"}, 3, at=AFTER)
+    studio = InMemory(late, served(3, {"a1": "gold"}), served(1, CONFIRMED))
+    routed = route(studio, store, 7)
+    assert (needs(routed), studio.sent) == ({1: "none", 2: "run", 3: "gold"}, [])
+
+
+def test_a_task_that_fails_does_not_keep_the_others(store: Store) -> None:
+    """It is named; after some refusals in a row the rest is not tried."""
+    studio = InMemory(*TASKS, failing=(2,))
+    routed = route(studio, store, 7)
+    assert (routed.failures, routed.sent) == ([Problem(2, "no task 2 [/x]")], 4)
+    assert 2 not in [change.task for change in studio.sent]
+    many = [served(number, {}, closed=False) for number in range(10, 30)]
+    routed = route(InMemory(*many, failing=tuple(range(10, 30))), store, 7)
+    assert [one.what for one in routed.failures].count(f"not tried after {PATIENCE} refusals in a row") == 15
+
+
+def test_progress_is_told(store: Store) -> None:
+    """Of the tasks that are set, to the last."""
+    told: list[tuple[str, int, int]] = []
+    route(InMemory(*TASKS), store, 7, watcher=Watcher(lambda *facts: told.append(facts)))
+    assert told == [("setting overlap", done, 5) for done in range(1, 6)]
+
+
+def test_a_project_is_held_while_it_is_set(store: Store) -> None:
+    """A run at the same time would change what is decided; a dry run waits for nobody."""
+    with store.lock(7):
+        with pytest.raises(StoreError, match="another run is at work on project 7"):
+            route(InMemory(*TASKS), store, 7)
+        assert route(InMemory(*TASKS), store, 7, dry_run=True).advice
+
+
+def test_a_task_of_two_controls_is_finished_when_both_are(store: Store) -> None:
+    """What is open on the second one keeps it; the gains add up."""
+    before = {one.task: one.gain for one in route(InMemory(*TASKS), store, 7, dry_run=True).advice}
+    second = [{**row, "control": "second", "report": ""} for row in classifications(1, DISPUTED)]
+    second += [{**row, "control": "second"} for row in classifications(2, DISPUTED)]
+    save(store, [*ROWS, *second])
+    routed = route(InMemory(*TASKS), store, 7, dry_run=True)
+    assert needs(routed)[1] == "vote"
+    assert {one.task: one.gain for one in routed.advice}[2] > before[2]
+
+
+def test_a_store_without_votes_asks_for_all(store: Store) -> None:
+    """Nobody is known yet; somebody new is wanted everywhere."""
+    save(store, classifications(3, {}, "NoVotes", given="cat"), {})
+    routed = route(InMemory(served(3, {}, closed=False), served(9, {}, closed=False)), store, 7, dry_run=True)
+    assert needs(routed) == {3: "vote", 9: "vote"}
+    assert all(one.gain > 0 and not one.annotators for one in routed.advice)
+    save(store, [], {})
+    assert needs(route(InMemory(served(9, {}, closed=False)), store, 7, dry_run=True)) == {9: "vote"}
+
+
+def test_without_a_run_there_is_nothing_to_go_by(store: Store) -> None:
+    """The message holds the command."""
+    with pytest.raises(
+        ConfigError, match=r"project 8 has no run yet in this store; do `consensus run --project 8`"
+    ):
+        route(InMemory(), store, 8)
+
+
+def test_prompts_are_open_unvoted_and_informative(store: Store) -> None:
+    """Somebody who voted on a task is not asked of it again; the likeliest label of a question comes first."""
+    found = prompts(store, 7, "a3")
+    assert [(row["task"], row["label"]) for row in found.rows] == [(3, "cat"), (2, "cat"), (2, "dog")]
+    assert found.rows[0]["gain"] > found.rows[1]["gain"] == found.rows[2]["gain"] > 0
+    assert [row["task"] for row in prompts(store, 7, "a1").rows] == [3]
+    assert found.known
+
+
+def test_somebody_new_is_taken_for_the_average(store: Store) -> None:
+    """The mean trust is 0.55: between those of a2 and a3."""
+    new = prompts(store, 7, "a9")
+    assert not new.known
+    assert {row["task"] for row in new.rows} == {2, 3, 4}
+    gain = {who: prompts(store, 7, who, label="cat").rows[0]["gain"] for who in ("a2", "a3", "a9")}
+    assert gain["a2"] < gain["a9"] < gain["a3"]
+
+
+def test_prompts_of_one_label_or_control(store: Store) -> None:
+    """A name that is not there is answered with those that are."""
+    assert {row["label"] for row in prompts(store, 7, "a9", label="dog").rows} == {"dog"}
+    assert prompts(store, 7, "a9", control="kind").rows == prompts(store, 7, "a9").rows
+    with pytest.raises(ConfigError, match=r"the last run has no label 'cow'; it has cat, dog, owl$"):
+        prompts(store, 7, "a9", label="cow")
+    with pytest.raises(ConfigError, match=r"the last run has no control 'kin'; it has kind$"):
+        prompts(store, 7, "a9", control="kin")
+
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Calls `consensus` as the shell would, with a Label Studio in memory; returns status, output and errors."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "dumb")
+
+    def _call(*arguments: object, studio: Studio | None = None) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["consensus", *map(str, arguments)])
+        monkeypatch.setattr(command, "studio", lambda: studio or InMemory(*TASKS))
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err + printed.out
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return _call
+
+
+@pytest.mark.usefixtures("store")
+def test_route_shows_what_it_found_and_sent(call: Call) -> None:
+    """How many tasks need what, the best of them, and what was sent; names with brackets as they are."""
+    status, out, err = call("route", "--project", 7)
+    assert (status, err) == (0, "")
+    assert out.startswith(
+        "Cats [and] dogs [/b] (project 7)\n  4 tasks need one more vote\n  1 tasks are finished\n"
+    )
+    assert "Controversial" in out
+    assert "a3, a4" in out
+    assert "1 -> 3" in out
+    assert out.endswith("Sent: 4 tasks opened or shown to more, 1 shown to nobody more.\n")
+
+
+@pytest.mark.usefixtures("store")
+def test_route_says_when_nothing_is_sent(call: Call) -> None:
+    """In a dry run in the conditional, and where all is as it should be."""
+    out = call("route", "--project", 7, "--dry-run")[1]
+    assert "Dry run, nothing sent; would be 4 tasks opened or shown to more, 1 shown to nobody more." in out
+    studio = InMemory(served(1, CONFIRMED))
+    assert call("route", "--project", 7, studio=studio)[1].endswith(
+        "  1 tasks are finished\nLabel Studio is up to date: nothing to send.\n"
+    )
+
+
+@pytest.mark.usefixtures("store")
+def test_route_prints_one_object_for_a_program(call: Call) -> None:
+    """All tasks but those that are finished and stay as they are."""
+    status, out, err = call("route", "--project", 7, "--json", "--dry-run", "--max-votes", 3)
+    found = json.loads(out)
+    assert (status, err, found["sent"], found["changes"], found["max_votes"]) == (0, "", 0, 4, 3)
+    assert found["tasks"] == {"vote": 3, "none": 1, "limit": 1, "gold": 0, "run": 0}
+    by_task = {one["task"]: one for one in found["advice"]}
+    assert by_task[1]["change"] == {"overlap": 2, "closed": True}
+    assert (by_task[4]["need"], by_task[4]["change"]) == ("limit", None)
+    assert [one["annotator"] for one in by_task[2]["annotators"]] == ["a3", "a4"]
+
+
+@pytest.mark.usefixtures("store")
+def test_route_that_failed_for_some_exits_with_3(call: Call) -> None:
+    """They are named on standard error."""
+    status, out, err = call("route", "--project", 7, studio=InMemory(*TASKS, failing=(2, 3)))
+    assert status == 3
+    assert sorted(err.splitlines()) == [f"not set: task {task}: no task {task} [/x]" for task in (2, 3)]
+    assert out.endswith("1 shown to nobody more (2 of them failed).\n")
+    many = [served(number, {}, closed=False) for number in range(10, 35)]
+    status, out, err = call("route", "--project", 7, studio=InMemory(*many, failing=tuple(range(10, 35))))
+    assert err.endswith("... and 15 more tasks not set\n")
+    assert "... and 5 more; --json prints all" in out
+
+
+@pytest.mark.usefixtures("store")
+def test_prompt_in_three_forms(call: Call) -> None:
+    """At most as many as asked for; somebody new is said to be on standard error alone."""
+    status, out, err = call("prompt", "--project", 7, "--annotator", "a3", "-n", 2, "--format", "json")
+    assert (status, err, [row["task"] for row in json.loads(out)]) == (0, "", [3, 2])
+    status, out, err = call(
+        "prompt", "--project", 7, "--annotator", "new[/x]", "--label", "dog", "--format", "csv"
+    )
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [(row["task"], row["label"], row["yes"]) for row in rows] == [("2", "dog", "1"), ("4", "dog", "1")]
+    assert err == "'new[/x]' has no vote in the last run and is taken for the average annotator\n"
+    assert "Controversial" in call("prompt", "--project", 7, "--annotator", "a3")[1]
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("route", "--project", 8), 1, "error: project 8 has no run yet in this store; do `consensus run"),
+        (("route", "--project", 7, "--max-votes", 0), 2, "--max-votes"),
+        (("prompt", "--project", 8, "--annotator", "a1"), 1, "error: project 8 has no run yet"),
+        (
+            ("prompt", "--project", 7, "--annotator", "a1", "--label", "cow"),
+            1,
+            "error: the last run has no label 'cow'",
+        ),
+        (("prompt", "--project", 7, "--annotator", "a1", "-n", 0), 2, "-n"),
+        (("prompt", "--project", 7), 2, "--annotator"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    call: Call, arguments: tuple[object, ...], status: int, message: str
+) -> None:
+    """By its name, and nothing is printed for a program."""
+    got, out, err = call(*arguments)
+    assert (got, out) == (status, "")
+    assert message in err
+
+
+def answering(answer: Callable[[httpx.Request], httpx.Response]) -> Studio:
+    """A studio whose every request is answered by a function."""
+    client = httpx.Client(transport=httpx.MockTransport(answer))
+    return Studio(
+        "http://label-studio.test", "", LabelStudio(base_url="http://x.test", api_key="t", httpx_client=client)
+    )
+
+
+def test_a_project_may_count_skips_as_annotations() -> None:
+    """Label Studio says so of the project; of a task only who had it is asked for."""
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        if "tasks" not in request.url.path:
+            return httpx.Response(200, json={"id": 7, "skip_queue": "IGNORE_SKIPPED"})
+        if request.url.params["page"] != "1":
+            return httpx.Response(404, json={"detail": "Invalid page."})
+        annotation = {"id": 5, "completed_by": 1, "was_cancelled": True, "updated_at": BEFORE}
+        task = {"id": 3, "overlap": 2, "is_labeled": True, "annotations": [annotation]}
+        return httpx.Response(
+            200, json={"tasks": [task], "total": 1, "total_annotations": 1, "total_predictions": 0}
+        )
+
+    served = answering(answer).served(7, {1: "a1"})
+    assert served.skips_count
+    assert served.tasks == (ServedTask(3, 2, True, (Annotation(5, "a1", BEFORE, True, False, []),)),)  # noqa: FBT003
+    assert "result" not in asked[1].url.params["include"]
+
+
+def test_an_overlap_that_is_refused_names_the_task() -> None:
+    """The task may be gone meanwhile."""
+    studio = answering(lambda _: httpx.Response(404, json={"detail": "gone"}))
+    with pytest.raises(LabelStudioError, match="has no task 3, or the account may not see it"):
+        studio.set_overlap(Change(3, 2, closed=False))
