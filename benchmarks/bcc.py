@@ -17,6 +17,7 @@ PREVALENCE = 1.0
 """Pseudo-count of every class in IBCC; EBCC takes the shares of the votes, added up over the items."""
 RIGHT, WRONG = 4.0, 1.0
 """Pseudo-counts of an annotator's right answer and of each wrong one."""
+NEVER = 1e-6
 GROUPS = 10
 """Subtypes of a class in EBCC."""
 SUBTYPES = 0.1
@@ -59,7 +60,8 @@ def fit_ebcc(one_hot: csr_matrix, tallies: Floats, seeds: int = 5) -> Fit:
     with the paper's hyper-parameters. Starts are random; of some seeds the fit with the largest bound is returned.
     """
     shares = _shares(tallies)
-    prior = pseudo_counts(shares.sum(axis=0), GROUPS)
+    # A class that nobody ever chose has a prior, too, if hardly any.
+    prior = pseudo_counts(np.maximum(shares.sum(axis=0), NEVER), GROUPS)
     # The published code's generator: where a fit ends depends on its start, and figures are compared with its own.
     starts = [np.random.RandomState(seed) for seed in range(seeds)]
     fits = (_fit(one_hot, shares, prior, start) for start in starts)
