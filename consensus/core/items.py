@@ -58,7 +58,8 @@ class Items:
     def judged(self) -> Flags:
         """(n_items,) bool: where others or gold can judge a vote; one vote alone would only confirm itself."""
         judged = self.votes_each > (0 if self.all_judged else 1)
-        judged[self.gold] = True
+        # Gold that leaves several classes open leaves it to the votes which: one alone would confirm itself.
+        judged[self.gold[self.possible.sum(axis=1) == 1]] = True
         return judged
 
     def parts(self, n_parts: int) -> Iterator["Items"]:
