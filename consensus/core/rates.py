@@ -137,6 +137,7 @@ def rates_of(counts: Floats, items_of_class: Floats, strength: float, fixed_trus
     diagonal = np.arange(n_classes)
     table[by_hand[:, None], diagonal, diagonal] = accuracy[by_hand, None]
     table = np.maximum(table, LOWEST / max(n_classes - 1, 1))
+    table /= table.sum(axis=2, keepdims=True)
     prevalence = (items_of_class + 1) / (items_of_class.sum() + n_classes)
     return Rates(table, prevalence, accuracy, evidence, strength, own_strength)
 
