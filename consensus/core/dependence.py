@@ -10,7 +10,7 @@ of those that do: 1 - r = (1 - r')^2. Neither can votes tell a class that is fre
 others for, so the log of the learned prevalence counts by half.
 
 *Shared perception.* What the item looks like to the crowd is what its votes' shares say, and the truth is one more
-draw from it: (trust-weighted votes + an even vote) / (their number + 1), after W. Perks, "Some observations on
+draw from it: (trust-weighted votes + an even vote) / (their sum + 1), after W. Perks, "Some observations on
 inverse probability", Journal of the Institute of Actuaries 73 (1947), 285-334, doi:10.1017/S0020268100012270.
 """
 
@@ -18,7 +18,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from consensus.core.arrays import Floats
+from consensus.core.arrays import Flags, Floats
 from consensus.core.items import Items, softmax
 from consensus.core.learning import against_first, scores_of
 from consensus.core.rates import Rates
@@ -42,6 +42,9 @@ PSEUDO_VOTES = 10.0
 SAMPLE = 200_000
 """Votes times classes from which the correlation is learned, in items evenly picked from all."""
 
+GOLDEN = (np.sqrt(5) - 1) / 2
+"""Its multiples, less their whole parts, are spread evenly over [0, 1), and so are those of any step."""
+
 
 def predictions(items: Items, rates: Rates, every: int) -> Floats:
     """Say how well the others' votes predict each vote, by correlation.
@@ -51,7 +54,7 @@ def predictions(items: Items, rates: Rates, every: int) -> Floats:
     items : Items
     rates : Rates
     every : int
-        Items with this number or a multiple of it are looked at.
+        One item in this many is looked at.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def predictions(items: Items, rates: Rates, every: int) -> Floats:
         Sum of the log-probabilities of the votes, each predicted from the others on its item, for `GRID`.
     """
     votes = items.votes_each
-    picked = ((items.first + np.arange(len(items))) % every == 0) & (votes > 1)
+    picked = _one_in(every, items) & (votes > 1)
     found = np.zeros(len(GRID))
     if not picked.any():
         return found
@@ -75,8 +78,13 @@ def predictions(items: Items, rates: Rates, every: int) -> Floats:
     return found
 
 
+def _one_in(every: int, items: Items) -> Flags:
+    """Pick one item in so many, by its number among all; steps would meet the same labels of every task."""
+    return np.asarray((items.first + np.arange(len(items))) * GOLDEN % 1 < 1 / every)
+
+
 def every_for(items: int, votes: int, n_classes: int) -> int:
-    """Which items to pick so that about `SAMPLE` votes times classes are looked at, never only a few items."""
+    """Say one item in how many to pick for about `SAMPLE` votes times classes, never only a few items."""
     return max(1, min(votes * n_classes // SAMPLE, items // 1000))
 
 
