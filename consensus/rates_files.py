@@ -6,21 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
-from consensus.core.arrays import Names
 from consensus.core.rates import Rates
+from consensus.core.warm import Start
 from consensus.errors import VotesError
 
 FORMAT = 1
 
 
-def packed(rates: Rates, annotators: Names, labels: Names) -> bytes:
-    """Write rates and whose they are as the bytes of an .npz file."""
+def packed(start: Start) -> bytes:
+    """Write what was learned as the bytes of an .npz file."""
+    rates = start.rates
     written = io.BytesIO()
     np.savez_compressed(
         written,
         format=FORMAT,
-        annotators=np.asarray(annotators, dtype=str),
-        labels=np.asarray(labels, dtype=str),
+        annotators=np.asarray(start.annotators, dtype=str),
+        classes=np.asarray(start.classes, dtype=str),
         table=rates.table,
         prevalence=rates.prevalence,
         accuracy=rates.accuracy,
@@ -30,8 +31,8 @@ def packed(rates: Rates, annotators: Names, labels: Names) -> bytes:
     return written.getvalue()
 
 
-def unpacked(written: bytes) -> tuple[Rates, tuple[Names, Names]]:
-    """Read what `packed` wrote: the rates, and the names of the annotators and the labels.
+def unpacked(written: bytes) -> Start:
+    """Read what `packed` wrote.
 
     Raises
     ------
@@ -47,8 +48,8 @@ def unpacked(written: bytes) -> tuple[Rates, tuple[Names, Names]]:
         rates = Rates(
             found["table"], found["prevalence"], found["accuracy"], found["evidence"], strength, own_strength
         )
-        annotators, labels = found["annotators"].astype(object), found["labels"].astype(object)
-        n_annotators, n_classes = len(annotators), len(rates.prevalence)
+        annotators, classes = found["annotators"].astype(object), found["classes"].astype(object)
+        n_annotators, n_classes = len(annotators), len(classes)
         if rates.table.shape != (n_annotators, n_classes, n_classes) or rates.evidence.shape != (
             n_annotators,
             n_classes,
@@ -56,10 +57,10 @@ def unpacked(written: bytes) -> tuple[Rates, tuple[Names, Names]]:
             raise ValueError("of columns that do not belong together")
     except (OSError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError(type(error).__name__) from None
-    return rates, (annotators, labels)
+    return Start(rates, annotators, classes)
 
 
-def read_rates(path: Path) -> tuple[Rates, tuple[Names, Names]] | None:
+def read_start(path: Path) -> Start | None:
     """Read a state file; None where there is none yet.
 
     Raises

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from consensus.core.arrays import Codes, Flags, Floats, Keys, sums
-from consensus.core.votes import NO, NO_LABEL, UNSURE, YES, Votes
+from consensus.core.votes import NO, NO_LABEL, UNSURE, YES, Choice, Votes
 
 FEW_LABELS, MANY_ROWS = 100, 5_000_000
 """With more labels than these, and more pairs of a task (or a submission) and a label than those, the labels that
@@ -100,7 +100,12 @@ def unpack(keys: Keys, n_labels: int) -> tuple[Codes, Codes]:
 
 def lists_all(votes: Votes) -> bool:
     """Whether all labels of a task that has votes are classified, chosen by somebody or not."""
-    return votes.choice != "single" or not too_many(min(votes.n_tasks, len(votes)), votes.n_labels)
+    return lists_all_of(votes.choice, votes.n_tasks, len(votes), votes.n_labels)
+
+
+def lists_all_of(choice: Choice, n_tasks: int, n_votes: int, n_labels: int) -> bool:
+    """Say the same of so many votes."""
+    return choice != "single" or not too_many(min(n_tasks, n_votes), n_labels)
 
 
 def too_many(n: int, n_labels: int) -> bool:
@@ -108,7 +113,7 @@ def too_many(n: int, n_labels: int) -> bool:
     return n_labels > FEW_LABELS and n * n_labels > MANY_ROWS
 
 
-def classify(votes: Votes, listed: Listed) -> Classifications:
+def classify(votes: Votes, listed: Listed, *, all_labels: bool | None = None) -> Classifications:
     """Find every classification that has a vote or is listed.
 
     A submission to a single- or multiple-choice control votes on all of the control's labels; in a single choice,
@@ -119,6 +124,8 @@ def classify(votes: Votes, listed: Listed) -> Classifications:
     votes : Votes
     listed : Listed
         Where a classification is listed twice, the last row counts.
+    all_labels : bool, optional
+        Whether those that nobody chose are there, where the votes are a part of more; `lists_all` by default.
 
     Returns
     -------
@@ -127,7 +134,7 @@ def classify(votes: Votes, listed: Listed) -> Classifications:
     n_labels = votes.n_labels
     if votes.choice == "each":
         voted = pack(votes.task, votes.label, n_labels)
-    elif not lists_all(votes):
+    elif not (lists_all(votes) if all_labels is None else all_labels):
         chosen = votes.label != NO_LABEL
         voted = pack(votes.task[chosen], votes.label[chosen], n_labels)
     else:

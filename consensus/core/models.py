@@ -62,38 +62,6 @@ class Size:
     n_classes: int
 
 
-def fit(
-    model: ModelName,
-    votes: Votes,
-    classifications: Classifications,
-    gold: Gold,
-    fixed_trust: Floats,
-    start: Rates | None = None,
-) -> Belief:
-    """Fit a model to votes.
-
-    Parameters
-    ----------
-    model : {"default", "dawid-skene"}
-    votes : Votes
-    classifications : Classifications
-    gold : Gold
-    fixed_trust : (n_annotators,) float64
-        Trust set by hand, in [0, 1]; NaN where it is to be learned.
-    start : Rates, optional
-        What was learned last time, of the same annotators and labels: fewer rounds are needed from there.
-
-    Returns
-    -------
-    Belief
-        Of a single choice the posterior sums to 1 over all labels of the control.
-    """
-    laid = lay_out(votes, classifications, gold)
-    with processors(laid.items) as over:
-        learned = LEARN[model](over, size_of(laid.items), fixed_trust, start)
-    return look_up(model, laid, learned, votes, classifications)
-
-
 def lay_out(votes: Votes, classifications: Classifications, gold: Gold) -> Laid:
     """Lay votes out as items.
 

@@ -1,22 +1,21 @@
 """From votes to reports: the whole engine on one screen."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from consensus.core.arrays import Codes, Floats, Names
 from consensus.core.belief import Belief
 from consensus.core.classifications import Classifications, Gold, Listed, Tally, classify, tally
+from consensus.core.hearing import Heard, hear, learn_heard, look_up_heard
 from consensus.core.learned import Learned
-from consensus.core.models import ModelName, class_names, fit
+from consensus.core.models import class_names, lay_out, processors, size_of
 from consensus.core.policies import POLICIES, Evidence
-from consensus.core.rates import Rates
 from consensus.core.reports import report_of
 from consensus.core.suggested import NAME, Suggested, with_suggested
 from consensus.core.thresholds import Thresholds
 from consensus.core.votes import Votes
-from consensus.core.warm import first_rows, one_more
+from consensus.core.warm import Start
 from consensus.core.witness import with_witness
 from consensus.errors import VotesError
 
@@ -43,8 +42,8 @@ class Scored:
         Of the annotators, then of the groups of suggestions, then of the given labels, where they have a voice.
     model_share : (n,) float64
         Share of a model's suggestions in what weighs for and against the classification, in [0, 1].
-    classes : (n_classes,) object
-        Names of the classes that the rates are about.
+    start : Start
+        The same, to start the next run from.
     """
 
     classifications: Classifications
@@ -58,12 +57,7 @@ class Scored:
     votes_by_annotator: Codes
     learned: Learned
     model_share: Floats
-    classes: Names
-
-    @property
-    def rates(self) -> Rates:
-        """What was learned of the annotators alone."""
-        return first_rows(self.learned.rates, len(self.trust))
+    start: Start
 
 
 def score(
@@ -73,7 +67,7 @@ def score(
     fixed_trust: Floats,
     policy: str = "default",
     thresholds: Thresholds | None = None,
-    start: Rates | None = None,
+    start: Start | None = None,
     suggested: Suggested | None = None,
 ) -> Scored:
     """Score every classification of one control.
@@ -92,9 +86,8 @@ def score(
         A key of `consensus.core.policies.POLICIES`.
     thresholds : Thresholds, optional
         The policy's own by default.
-    start : Rates, optional
-        `Scored.rates` of an earlier run, arranged for these annotators and classes by
-        `consensus.core.warm.for_now`: a run after a few new votes needs fewer rounds from there.
+    start : Start, optional
+        `Scored.start` of an earlier run: a run after a few new votes needs fewer rounds from there.
 
     Returns
     -------
@@ -106,18 +99,31 @@ def score(
         Where the policy is unknown, a trust set by hand is out of its range, or something listed or gold is not
         among the names of the votes.
     """
-    if policy not in POLICIES:
-        raise VotesError(f"policy {policy!r} is unknown; use one of {', '.join(POLICIES)}")
-    chosen = POLICIES[policy]
-    _check_trust(fixed_trust, votes, policy)
-    _check_codes("listed classification", listed, votes)
-    _check_codes("gold classification", gold, votes)
+    check_trust(fixed_trust, votes, policy)
+    check_codes(votes, listed, gold)
     classifications = classify(votes, listed)
-    heard = _heard(votes, classifications, listed, suggested)
-    belief, model_share = _believe(
-        chosen.model, votes, heard, classifications, listed, gold, np.minimum(fixed_trust, 1.0), start
+    heard = hear(votes, _heard(votes, classifications, listed, suggested), classifications)
+    laid = lay_out(heard.votes, heard.classifications, gold)
+    model = POLICIES[policy].model
+    rates = start.for_now(heard.votes.annotator_names, class_names(votes)) if start else None
+    with processors(laid.items) as over:
+        learned = learn_heard(model, over, size_of(laid.items), np.minimum(fixed_trust, 1.0), heard.n_more, rates)
+    return decide(
+        votes, classifications, heard, look_up_heard(model, laid, learned, heard), fixed_trust, policy, thresholds
     )
-    learned, known = belief.learned, slice(votes.n_annotators)
+
+
+def decide(
+    votes: Votes,
+    classifications: Classifications,
+    heard: Heard,
+    belief: Belief,
+    fixed_trust: Floats,
+    policy: str = "default",
+    thresholds: Thresholds | None = None,
+) -> Scored:
+    """Decide on classifications of which a model believes something; see `score`."""
+    chosen, learned, known = POLICIES[policy], belief.learned, slice(votes.n_annotators)
     by_hand = ~np.isnan(fixed_trust)
     trust, low, high = (
         np.where(by_hand, fixed_trust, column[known])
@@ -144,8 +150,8 @@ def score(
         trust_high=high,
         votes_by_annotator=_votes_by_annotator(votes),
         learned=learned,
-        classes=class_names(votes),
-        model_share=model_share,
+        start=Start(learned.rates, heard.votes.annotator_names, class_names(votes)),
+        model_share=_share_of_model(heard, learned),
     )
 
 
@@ -155,58 +161,30 @@ def _heard(votes: Votes, classifications: Classifications, listed: Listed, sugge
     return with_witness(heard, classifications, listed) or heard
 
 
-def _believe(
-    model: ModelName,
-    votes: Votes,
-    heard: Votes,
-    classifications: Classifications,
-    listed: Listed,
-    gold: Gold,
-    fixed_trust: Floats,
-    start: Rates | None,
-) -> tuple[Belief, Floats]:
-    """Fit the model to the votes and to what else is heard, that at most as loud as the average annotator.
-
-    The second of what is returned is the share of a model's suggestions, by classification.
-    """
-    n_more = heard.n_annotators - votes.n_annotators
-    if n_more == 0:
-        return fit(model, votes, classifications, gold, fixed_trust, start), np.zeros(len(classifications))
-    # Others than annotators speak of labels that the result has not: of every label of a task, voted on or not.
-    spoken_of = classify(heard, listed)
-    for _ in range(n_more):
-        start = start and one_more(start)
-    more = np.full(n_more, np.nan)
-    belief = fit(model, heard, spoken_of, gold, np.append(fixed_trust, more), start)
-    limit = _mean_trust(belief.learned, votes.n_annotators)
-    loud = belief.learned.trust[votes.n_annotators :] > limit
-    if loud.any():
-        more[loud] = limit
-        belief = fit(model, heard, spoken_of, gold, np.append(fixed_trust, more), belief.learned.rates)
-    row = spoken_of.rows_of(classifications.task, classifications.label)
-    models = np.array([str(name).startswith(NAME) for name in heard.annotator_names[votes.n_annotators :]])
-    share = _share_of(heard, spoken_of, belief.learned.weight, votes.n_annotators + np.flatnonzero(models))
-    return replace(belief, posterior=belief.posterior[row], variance=belief.variance[row]), share[row]
-
-
-def _mean_trust(learned: Learned, n_annotators: int) -> float:
-    """Trust of the average annotator; each counts as far as there is evidence."""
-    evidence = np.maximum(learned.rates.evidence.sum(axis=1)[:n_annotators], 1e-9)
-    return float(np.average(learned.trust[:n_annotators], weights=evidence)) if n_annotators else 0.0
-
-
-def _share_of(heard: Votes, classifications: Classifications, weight: Floats, those: NDArray[np.intp]) -> Floats:
-    """Share that some of those heard have in the weight of the yes and no votes on each classification."""
-    if not len(those):
-        return np.zeros(len(classifications))
-    only = np.zeros_like(weight)
-    only[those] = weight[those]
-    everybody, part = (tally(heard, classifications, one) for one in (weight, only))
+def _share_of_model(heard: Heard, learned: Learned) -> Floats:
+    """Share that a model's suggestions have in the weight of the yes and no votes on each classification."""
+    n_annotators = heard.votes.n_annotators - heard.n_more
+    models = [str(name).startswith(NAME) for name in heard.votes.annotator_names[n_annotators:]]
+    if not any(models):
+        return np.zeros(len(heard.row))
+    those = n_annotators + np.flatnonzero(models)
+    only = np.zeros_like(learned.weight)
+    only[those] = learned.weight[those]
+    everybody, part = (tally(heard.votes, heard.classifications, one) for one in (learned.weight, only))
     total = everybody.yes + everybody.no
-    return np.where(total > 0, (part.yes + part.no) / np.where(total > 0, total, 1.0), 0.0)
+    return np.where(total > 0, (part.yes + part.no) / np.where(total > 0, total, 1.0), 0.0)[heard.row]
 
 
-def _check_trust(fixed_trust: Floats, votes: Votes, policy: str) -> None:
+def check_trust(fixed_trust: Floats, votes: Votes, policy: str) -> None:
+    """Refuse a policy that there is not, and trust set by hand that is out of its range.
+
+    Raises
+    ------
+    VotesError
+        Naming the policies, or the annotator.
+    """
+    if policy not in POLICIES:
+        raise VotesError(f"policy {policy!r} is unknown; use one of {', '.join(POLICIES)}")
     largest = POLICIES[policy].largest_trust
     if fixed_trust.shape != (votes.n_annotators,):
         raise VotesError(
@@ -221,10 +199,20 @@ def _check_trust(fixed_trust: Floats, votes: Votes, policy: str) -> None:
         )
 
 
-def _check_codes(what: str, rows: Listed | Gold, votes: Votes) -> None:
-    for codes, column, size in (rows.task, "task", votes.n_tasks), (rows.label, "label", votes.n_labels):
-        if codes.size and (codes.min() < 0 or codes.max() >= size):
-            raise VotesError(f"a {what} has a {column} outside the {size} {column} names of the votes")
+def check_codes(votes: Votes, listed: Listed, gold: Gold) -> None:
+    """Refuse what is listed or gold, and not among the names of the votes.
+
+    Raises
+    ------
+    VotesError
+        Naming the column.
+    """
+    for what, rows in ("listed", listed), ("gold", gold):
+        for codes, column, size in (rows.task, "task", votes.n_tasks), (rows.label, "label", votes.n_labels):
+            if codes.size and (codes.min() < 0 or codes.max() >= size):
+                raise VotesError(
+                    f"a {what} classification has a {column} outside the {size} {column} names of the votes"
+                )
 
 
 def _votes_by_annotator(votes: Votes) -> Codes:

@@ -12,7 +12,7 @@ import numpy as np
 
 from consensus.core.arrays import Flags
 from consensus.core.classifications import Classifications, Listed
-from consensus.core.votes import NO, YES, Votes
+from consensus.core.votes import NO, YES, Choice, Votes
 
 NAME = "given labels"
 
@@ -31,15 +31,26 @@ def with_witness(votes: Votes, classifications: Classifications, listed: Listed)
     Votes or None
         None where the given labels say nothing: there are none, or a yes or no is asked of given ones alone.
     """
+    said = said_by_witness(votes, classifications, listed)
+    given = classifications.given[said]
+    return add_witness(votes, classifications, said) if says(votes.choice, len(given), int(given.sum())) else None
+
+
+def said_by_witness(votes: Votes, classifications: Classifications, listed: Listed) -> Flags:
+    """(n_classifications,) bool: what the given labels speak of, in all tasks or a part of them."""
     spoken_of = np.isin(classifications.task, listed.task)
     if votes.choice == "each":
-        said = spoken_of
-        if classifications.given[said].all() or not classifications.given[said].any():
-            return None
-    else:
-        said = spoken_of & classifications.given & _usable(classifications, votes)
-    if not said.any():
-        return None
+        return spoken_of
+    return np.asarray(spoken_of & classifications.given & _usable(classifications, votes))
+
+
+def says(choice: Choice, n_said: int, n_given: int) -> bool:
+    """Whether the given labels say something, speaking of so many classifications of which so many are given."""
+    return 0 < n_given < n_said if choice == "each" else n_said > 0
+
+
+def add_witness(votes: Votes, classifications: Classifications, said: Flags) -> Votes:
+    """Add what the given labels say to the votes, as an annotator after all others."""
     given = classifications.given[said]
     return replace(
         votes,

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_votes import any_votes, chosen, few_examples, listed_of, scored, votes_of
 
-from consensus.core.classifications import classify
+from consensus.core.classifications import MANY_ROWS, classify
 from consensus.core.votes import Votes
 from consensus.core.witness import with_witness
 
@@ -77,3 +77,14 @@ def test_reliable_given_label_decides_a_draw() -> None:
     result = scored(chosen(answers, 3), listed=given_labels)
     assert result.posterior.reshape(21, 3)[20].argmax() == 1
     assert np.isclose(result.trust[0], result.trust[1], atol=0.2)
+
+
+def test_witness_of_many_tasks_leaves_each_posterior_in_its_place() -> None:
+    """Where given labels are on so many tasks that not all labels are listed, a task's posterior sums to 1."""
+    n_tasks = MANY_ROWS // 200 + 1_000
+    answers = {(task, by): task % 3 for task in range(10) for by in range(3)}
+    wrong_on_each_fifth = listed_of([(task, (task + (task % 5 == 0)) % 3, True) for task in range(n_tasks)])
+    result = scored(chosen(answers, 200, n_tasks=n_tasks), listed=wrong_on_each_fifth)
+    of_task = result.posterior[result.classifications.task == 4]
+    assert (of_task.size, int(of_task.argmax())) == (200, 1)
+    assert np.isclose(of_task.sum(), 1)
