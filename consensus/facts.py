@@ -90,8 +90,8 @@ def people(store: Store, project: int) -> list[Row]:
     -------
     list of dict
         control, annotator, votes, trust, trust_low, trust_high, with_consensus, with_others, spammer_score,
-        seconds, others_seconds, suggested, compared, accepted, confusions, suspicions, history; None where something
-        is not known.
+        seconds, others_seconds, suggested, compared, accepted, confusions, suspicions, history; None where
+        something is not known.
     """
     controls = stored_controls(store, project)
     last = store.last_run(project) or {}
@@ -236,4 +236,4 @@ def _pair_rows(one: Stored, label: str, pairs: Pairs) -> Iterator[Row]:
 
 
 def _known(value: Any) -> float | None:  # noqa: ANN401  # a number of numpy or of Python
-    return None if np.isnan(value) else float(value)
+    return None if np.isnan(value) else round(float(value), 6)

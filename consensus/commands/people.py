@@ -151,9 +151,9 @@ def _show_page(row: "Row") -> None:
     facts = {
         "votes": row["votes"],
         "trust": f"{row['trust']:.3f}, 95 % interval {_interval(row)}",
-        "same as the consensus": _shown(row["with_consensus"]),
-        "same as another annotator": _shown(row["with_others"]),
-        "spammer score (0 spammer, 1 perfect)": _shown(row["spammer_score"]),
+        "same as the consensus": _digits(row["with_consensus"]),
+        "same as another annotator": _digits(row["with_others"]),
+        "spammer score (0 spammer, 1 perfect)": _digits(row["spammer_score"]),
         "median seconds (the others')": _seconds(row),
         "suggestions kept": _accepted(row),
         "suspicion": _kinds(row),
@@ -165,7 +165,8 @@ def _show_page(row: "Row") -> None:
     for one in row["suspicions"] or ():
         _say(f"{one['kind']}: {one['reason']}")
     if row["confusions"]:
-        output.show_rows(row["confusions"], "Most frequent confusions")
+        mistaken = [{**one, "times": f"{one['times']:.1f}"} for one in row["confusions"]]
+        output.show_rows(mistaken, "Most frequent confusions")
     output.show_rows(
         [
             {"run": one["at"], "votes": one["votes"], "trust": one["trust"], "95 %": _interval(one)}
@@ -261,6 +262,10 @@ def _kinds(row: "Row") -> str:
     if row["suspicions"] is None:
         return "not looked for"
     return ", ".join(one["kind"] for one in row["suspicions"]) or "none"
+
+
+def _digits(value: float | None) -> str:
+    return "not known" if value is None else f"{value:.3f}"
 
 
 def _shown(value: object) -> object:

@@ -231,10 +231,10 @@ def _best_line(
     name: str, trust: Mapping[str, float], votes: Mapping[str, int], best: Best, month: str, winners: int
 ) -> Line:
     amount = best.bonus // winners
-    shared = f", shared by {winners} who are equal" if winners > 1 else ""
+    shared = f", shared by {winners} who are equal, = {amount}" if winners > 1 else ""
     why = (
         f"highest trust of the {len(trust)} annotators with {best.min_votes} or more paid votes first seen in "
-        f"{month}: {trust[name]:.3f} with {votes[name]} votes; bonus {best.bonus}{shared} = {amount}"
+        f"{month}: {trust[name]:.3f} with {votes[name]} votes; bonus {best.bonus}{shared}"
     )
     return Line(
         annotator=name, item=f"best annotator {month}", control="", votes=votes[name], unsure=0, withdrawn=0,

@@ -10,6 +10,8 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import alembic.command
+import alembic.config
 import pytest
 import sqlalchemy
 from alembic.autogenerate import compare_metadata
@@ -19,6 +21,7 @@ from sqlalchemy.pool import NullPool
 
 from consensus import store as module
 from consensus.errors import StoreError
+from consensus.ledger import Seen
 from consensus.store import NEWEST, Row, Store
 from consensus.tables import METADATA
 
@@ -143,6 +146,98 @@ def test_migrations_lead_to_the_tables_that_the_code_knows(url: str, tables: sql
 def test_the_newest_version_is_the_last_of_the_migrations() -> None:
     """A database that is up to date by its number is so by its tables."""
     assert ScriptDirectory(str(ROOT / "consensus" / "migrations")).get_heads() == [NEWEST]
+
+
+def upgraded(url: str, revision: str) -> sqlalchemy.Engine:
+    """An empty database brought to a version of the tables."""
+    engine = sqlalchemy.create_engine(url, poolclass=NullPool)
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(ROOT / "consensus" / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        alembic.command.upgrade(config, revision)
+    return engine
+
+
+def test_votes_of_the_first_version_are_in_the_ledger_since_their_run(url: str) -> None:
+    """Once each, as answers or unsure, and of their project's last run; the next run enters none of them again."""
+    engine = upgraded(url, "0001")
+    with engine.begin() as connection:
+        old = sqlalchemy.MetaData()
+        old.reflect(connection)
+        runs = [{**facts(project), "started_at": at} for project, at in ((7, START), (7, END), (8, START))]
+        connection.execute(old.tables["run"].insert(), runs)
+        votes = [
+            {**vote(task, label=label, vote=stand), "project": project}
+            for project, task, label, stand in (
+                (7, 1, "fur", "yes"), (7, 1, "tail", "yes"), (7, 2, "", "unsure"), (8, 1, "", "no"),
+            )
+        ]  # fmt: skip
+        connection.execute(old.tables["vote"].insert(), votes)
+    store = Store(url)
+    entries = store.ledger(7, START, END.replace(year=2027))
+    found = {(row["task"], row["kind"], row["since"].replace(tzinfo=UTC), row["until"]) for row in entries}
+    assert found == {(1, "answer", END, None), (2, "unsure", END, None)}
+    assert len(store.ledger(8, START, END)) == 1
+    again = [vote(1, label="fur"), vote(2, label="", vote="unsure")]
+    store.save(
+        facts(started_at=END.replace(day=9)), [], again, [], seen=Seen(frozenset({1, 2}), frozenset({"kind"}))
+    )
+    assert len(store.ledger(7, START, END.replace(year=2027))) == 2
+
+
+def test_a_migration_can_be_taken_back(url: str, tables: sqlalchemy.Connection) -> None:
+    """Down to the first version and up again, with a vote in it."""
+    Store(url).save(facts(), [], [vote(1)], [annotator("a1", 0.5)])
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(ROOT / "consensus" / "migrations"))
+    config.attributes["connection"] = tables
+    alembic.command.downgrade(config, "0001")
+    tables.commit()
+    assert not {"ledger", "control"} & set(sqlalchemy.inspect(tables).get_table_names())
+    tables.rollback()
+    assert [row["task"] for row in Store(url).votes(7)] == [1]
+
+
+def test_the_ledger_notes_when_a_vote_came_and_went(url: str) -> None:
+    """Seen by the first run, missed by the second, there again in the third; the other vote stands throughout."""
+    store = Store(url)
+    seen = Seen(frozenset({1, 2}), frozenset({"kind"}))
+    days = [START.replace(day=day) for day in (1, 2, 3)]
+    for day, votes in zip(days, ([vote(1), vote(2)], [vote(2)], [vote(1), vote(2)]), strict=True):
+        store.save(facts(started_at=day), [], votes, [], seen=seen)
+    rows = store.ledger(7, START, START.replace(year=2027))
+    found = {
+        (row["task"], row["since"].replace(tzinfo=UTC), row["until"] and row["until"].replace(tzinfo=UTC))
+        for row in rows
+    }
+    assert found == {(1, days[0], days[1]), (1, days[2], None), (2, days[0], None)}
+    assert [row["task"] for row in store.ended_before(7, days[2])] == [1]
+    assert store.runs_between(7, days[0], days[2]) == 2
+
+
+def test_a_run_does_not_start_before_the_one_before_it(url: str) -> None:
+    """Where the clock goes back, the history and the ledger do not; what was read of a past day stays true."""
+    store = Store(url)
+    seen = Seen(frozenset({1, 2}), frozenset({"kind"}))
+    store.save(facts(started_at=END), [], [vote(1)], [annotator("a1", 0.5)], seen=seen)
+    store.save(facts(started_at=START), [], [vote(1), vote(2)], [annotator("a1", 0.25)], seen=seen)
+    assert [row["task"] for row in store.ledger(7, START, END)] == []
+    assert len(store.ledger(7, END, END.replace(day=3))) == 2
+    assert store.annotators_before(7, END) == []
+    assert store.annotators_before(7, END.replace(day=3))[0]["trust"] == 0.25
+
+
+def test_trust_before_a_moment_is_that_of_the_last_run_that_knows_the_annotator(url: str) -> None:
+    """Somebody whose votes are all gone keeps the trust of before; later runs do not count."""
+    store = Store(url)
+    days = [START.replace(day=day) for day in (1, 2, 3)]
+    store.save(facts(started_at=days[0]), [], [], [annotator("a1", 0.1), annotator("a2", 0.2)])
+    store.save(facts(started_at=days[1]), [], [], [annotator("a1", 0.3)])
+    store.save(facts(started_at=days[2]), [], [], [annotator("a1", 0.9)])
+    found = {row["annotator"]: row["trust"] for row in store.annotators_before(7, days[2])}
+    assert found == {"a1": 0.3, "a2": 0.2}
+    assert [row["trust"] for row in store.trust_history(7) if row["annotator"] == "a1"] == [0.1, 0.3, 0.9]
 
 
 def test_a_store_is_read_while_another_writes(tmp_path: Path) -> None:
