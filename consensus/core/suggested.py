@@ -14,7 +14,7 @@ import numpy as np
 
 from consensus.core.arrays import Codes, Floats, Names, Stands
 from consensus.core.classifications import Classifications, pack
-from consensus.core.votes import NO, YES, Votes
+from consensus.core.votes import NO, UNSURE, YES, Votes
 
 NAME = "model"
 MOST_GROUPS, GROUP = 4, 50
@@ -52,9 +52,11 @@ def with_suggested(votes: Votes, classifications: Classifications, suggested: Su
     Returns
     -------
     Votes
-        With an annotator for each group of scores; the same votes where nothing is suggested.
+        With an annotator for each group of scores. The same votes where fewer than `GROUP` suggestions are for
+        tasks that two annotators voted on: where a person and a model contradict each other, nobody can say who is
+        wrong, and so not what either is worth.
     """
-    if not len(suggested.task):
+    if np.isin(np.unique(suggested.task), np.flatnonzero(_annotators_each(votes) > 1)).sum() < GROUP:
         return votes
     task, label = suggested.task, suggested.label
     best = np.zeros(votes.n_tasks)
@@ -78,6 +80,15 @@ def with_suggested(votes: Votes, classifications: Classifications, suggested: Su
         vote=np.append(votes.vote, vote),
         annotator_names=np.append(votes.annotator_names, names),
     )
+
+
+def _annotators_each(votes: Votes) -> Codes:
+    """(n_tasks,): how many annotators said something of each task."""
+    size = max(votes.n_annotators, 1)
+    pairs = np.unique(
+        votes.task[votes.vote != UNSURE].astype(np.int64) * size + votes.annotator[votes.vote != UNSURE]
+    )
+    return np.bincount(pairs // size, minlength=votes.n_tasks).astype(np.int32)
 
 
 def _groups(score: Floats, tasks: Codes) -> tuple[Codes, Names]:

@@ -1,0 +1,63 @@
+"""What was learned, as bytes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from consensus.core.rates import Rates
+from consensus.core.warm import Start
+from consensus.errors import VotesError
+from consensus.rates_files import packed, read_start, unpacked
+
+ANNOTATORS = np.array(["a1", "größer", "日本"], dtype=object)
+LABELS = np.array(["cat", "dog"], dtype=object)
+
+
+def learned() -> Rates:
+    """Some rates of three annotators and two labels."""
+    table = np.random.default_rng(0).dirichlet((3.0, 1.0), (3, 2))
+    return Rates(table, np.array([0.3, 0.7]), np.array([0.9, 0.8, 0.7]), np.ones((3, 2)), 2.5, 9.0)
+
+
+def test_what_is_written_is_read_back() -> None:
+    """Every number and every name survives."""
+    rates = learned()
+    start = unpacked(packed(Start(rates, ANNOTATORS, LABELS)))
+    found = start.rates
+    assert (start.annotators.tolist(), start.classes.tolist()) == (ANNOTATORS.tolist(), LABELS.tolist())
+    assert found.table.tolist() == rates.table.tolist()
+    assert (found.strength, found.own_strength) == (2.5, 9.0)
+    assert found.prevalence.tolist() == [0.3, 0.7]
+    assert found.accuracy.tolist() == [0.9, 0.8, 0.7]
+    assert found.evidence.tolist() == rates.evidence.tolist()
+
+
+def test_no_file_is_no_start(tmp_path: Path) -> None:
+    """Before the first run there is nothing to read, and that is no error."""
+    assert read_start(tmp_path / "state.npz") is None
+
+
+@pytest.mark.parametrize("written", [b"", b"no archive", b"PK\x03\x04 cut off"])
+def test_another_file_is_refused(tmp_path: Path, written: bytes) -> None:
+    """A file of something else is named, with what to do about it."""
+    path = tmp_path / "state.npz"
+    path.write_bytes(written)
+    with pytest.raises(VotesError, match=r"state\.npz cannot be read .* delete it"):
+        read_start(path)
+
+
+def test_columns_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    """Rates of three annotators under two names are nobody's."""
+    path = tmp_path / "state.npz"
+    path.write_bytes(packed(Start(learned(), ANNOTATORS[:2], LABELS)))
+    with pytest.raises(VotesError, match="columns that do not belong together"):
+        read_start(path)
+
+
+def test_a_cut_file_is_refused(tmp_path: Path) -> None:
+    """A file that was not written to its end is refused, not half read."""
+    path = tmp_path / "state.npz"
+    path.write_bytes(packed(Start(learned(), ANNOTATORS, LABELS))[:-40])
+    with pytest.raises(VotesError, match="cannot be read"):
+        read_start(path)
