@@ -71,10 +71,13 @@ def turn(entries: Iterable[Row], votes: Iterable[Row], seen: Seen) -> Turn:
     for vote in votes:
         kind = "unsure" if vote["vote"] == "unsure" else "answer"
         there[vote["control"], vote["task"], kind].setdefault(vote["annotator"], vote["annotation"])
-    result, known = Turn(), defaultdict[Spot, set[str]](set)
+    result, known, own = Turn(), defaultdict[Spot, set[str]](set), defaultdict[Spot, set[str]](set)
+    entries = list(entries)
     for entry in entries:
-        spot = (entry["control"], entry["task"], entry["kind"])
-        who = _holder(entry, there.get(spot, {}))
+        own[_spot(entry)].add(entry["annotator"])
+    for entry in entries:
+        spot = _spot(entry)
+        who = _holder(entry, there.get(spot, {}), own[spot])
         if who is not None:
             known[spot].add(who)
         elif seen.misses(entry):
@@ -89,11 +92,16 @@ def turn(entries: Iterable[Row], votes: Iterable[Row], seen: Seen) -> Turn:
     return result
 
 
-def _holder(entry: Row, annotators: dict[str, int]) -> str | None:
-    """Name under which the vote of an entry stands now."""
+def _spot(entry: Row) -> Spot:
+    return entry["control"], entry["task"], entry["kind"]
+
+
+def _holder(entry: Row, annotators: dict[str, int], own: set[str]) -> str | None:
+    """Name under which the vote of an entry stands now: its own, or a new one with the same annotation."""
     if entry["annotator"] in annotators:
         return str(entry["annotator"])
-    return next((name for name, annotation in annotators.items() if annotation == entry["annotation"]), None)
+    renamed = (name for name, annotation in annotators.items() if annotation == entry["annotation"])
+    return next((name for name in renamed if name not in own), None)
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
@@ -220,7 +221,7 @@ def _write(path: Path, text: str) -> None:
 
 def _day(option: str, text: str) -> date:
     try:
-        if len(text) == len("2026-01-01"):
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
             return date.fromisoformat(text)
     except ValueError:
         pass

@@ -80,6 +80,12 @@ def test_an_account_with_a_new_name_is_not_entered_again() -> None:
     )
 
 
+def test_a_name_that_has_an_entry_of_its_own_takes_no_other() -> None:
+    """Two annotators of a task: the one's withdrawal is not hidden by the other, whatever its annotation is."""
+    entries = [entry(1, "a1", annotation=5), entry(1, "a2", annotation=6)]
+    assert changed(entries, [vote(1, "a2", annotation=5)]) == ([], [entries[0]])
+
+
 def at(day: int, hour: int = 12) -> datetime:
     """A moment of January 2026."""
     return datetime(2026, 1, day, hour, tzinfo=UTC)
