@@ -355,6 +355,26 @@ def test_tasks_are_read_once_though_pages_overlap(make: Make, monkeypatch: pytes
     assert told[-1] == 3
 
 
+def test_an_annotation_knows_the_suggestion_that_it_began_from(make: Make) -> None:
+    """Its regions while the prediction is there; none where it is gone, or holds something else than regions."""
+    kept = {"id": 8, "model_version": "m1", "result": [{"from_name": "kind", "value": {"choices": ["cat"]}}]}
+    broken = {"id": 9, "model_version": "m1", "result": ["nonsense"]}
+    annotations = [{"id": number, "parent_prediction": parent} for number, parent in enumerate((8, 9, 10, None))]
+    row = {"id": 1, "data": {}, "annotations": annotations, "predictions": [kept, broken]}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/api/projects/7/":
+            return httpx.Response(200, json=project(CONFIG, task_number=1))
+        rows = [row] if request.url.params["page"] == "1" else []
+        totals = {"total": 1, "total_annotations": 4, "total_predictions": 2}
+        return httpx.Response(200, json={"tasks": rows, **totals})
+
+    found = make(answer).pull(7, {}).tasks[0].annotations
+    assert [(one.from_prediction, one.suggestion) for one in found] == [
+        (8, kept["result"]), (9, None), (10, None), (None, None),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("readings", "found"),
     [

@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from consensus import cli
+from consensus import cli, pipeline
 from consensus.commands import people
 from consensus.core.annotations import Annotation, Task, collect
 from consensus.core.controls import ChoicesTag, Control
 from consensus.core.scoring import score
+from consensus.label_studio import Project, Pulled, Studio
 from consensus.rows import classification_rows, control_rows, judged_rows, seen_in, vote_rows
+from consensus.settings import ProjectConfig
 from consensus.store import Store
 
 KIND = Control(ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog", "owl")), "choices")
@@ -377,6 +379,44 @@ def test_periods_that_cannot_be_meant_are_refused(call: Call, first: str, end: s
     status, _, err = pay(call, first, end)
     assert status == 1
     assert words in err
+
+
+class Held(Studio):
+    """A Label Studio in memory that holds some tasks."""
+
+    def __init__(self, tasks: list[Task]) -> None:
+        self.tasks = tasks
+
+    def project(self, number: int) -> Project:
+        return Project(number, "Seven", len(self.tasks), "", (KIND.tag,), (), frozenset({"image"}))
+
+    def accounts(self) -> dict[int, str]:
+        return {}
+
+    def pull(self, *_: object) -> Pulled:  # type: ignore[override]
+        return Pulled(self.tasks, [])
+
+    def show(self, *_: object) -> None:
+        pass
+
+    def make_tabs(self, *_: object, **__: object) -> list[str]:
+        return []
+
+    def write(self, *_: object) -> None:
+        pass
+
+
+def test_a_run_keeps_what_the_commands_need(call: Call) -> None:
+    """Controls, intervals, suspicions and the ledger, in which a vote on an unreadable task does not end."""
+    store = Store("sqlite:///consensus.db")
+    tasks = agreeing(range(3))
+    for day, held in ((1, tasks), (2, [task(0, label="yak", a1="cat"), *tasks[1:]])):
+        pipeline.run(Held(held), store, ProjectConfig(), 7, now=lambda: on(1, day))  # noqa: B023 - called at once
+    assert lines(call, "2026-01-01", "2026-02-01") == dict.fromkeys(("a1", "a2", "a3"), (3, 0, 15))
+    _, out, _ = call("annotators", "--project", 7, "--format", "json")
+    for row in json.loads(out):
+        assert 0 <= row["trust_low"] <= row["trust"] <= row["trust_high"] <= 1
+        assert (row["suspicions"], len(row["history"])) == ([], 2)
 
 
 def test_pay_waits_for_no_run(call: Call) -> None:
