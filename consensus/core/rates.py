@@ -26,6 +26,10 @@ FEWEST, MOST = 1.0, 4.0
 """Bounds of a row's prior strength in votes. Learned without the upper one it grows: what is expected was learned
 from the same votes, and where annotators share mistakes a stiff prior declares the mistakes to be the truth."""
 
+MIDDLE, UNDECIDED = 2.0, 0.01
+"""The strength where votes say nothing of it, and the little that its squared distance in logs costs. Where every
+row has one vote all strengths are as likely, and rounding must not choose between them."""
+
 LOWEST = 1e-3
 """No accuracy is closer to 0 or 1, and no class is ever taken to be impossible to say."""
 
@@ -105,7 +109,8 @@ def strength_of(counts: Floats, expected: Floats) -> float:
         strength = np.exp(log_strength)
         prior = strength * expected
         rows = gammaln(strength) - gammaln(votes + strength)
-        return -float(rows.sum() + (gammaln(counts + prior) - gammaln(prior)).sum())
+        likelihood = float(rows.sum() + (gammaln(counts + prior) - gammaln(prior)).sum())
+        return UNDECIDED * (log_strength - np.log(MIDDLE)) ** 2 - likelihood
 
     found = minimize_scalar(
         surprise, bounds=(np.log(FEWEST), np.log(MOST)), method="bounded", options={"xatol": 0.02}
