@@ -1,5 +1,6 @@
 """The rules file of the pay."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,14 @@ def test_the_example_is_understood() -> None:
         rejected=frozenset({"spam", "same answer"}),
         best=Best(2000, 200),
     )
+
+
+def test_the_rules_of_the_docs_are_understood() -> None:
+    """The example of docs/people.md has every key."""
+    text = (ROOT / "docs" / "people.md").read_text(encoding="utf-8")
+    found = read_rules(rules(re.findall(r"```toml\n(.*?)```", text, re.DOTALL)[0]))
+    assert found.model_fields_set == set(type(found).model_fields)
+    assert found.core().pardoned == {"annotator1@example.com"}
 
 
 def test_the_least_that_rules_say() -> None:
