@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from consensus.core.arrays import Codes, Floats, Keys, sums
+from consensus.core.arrays import Codes, Flags, Floats, Keys, sums
 
 TILTS = 0.02 * 1.9 ** np.arange(13)
 """Where the bound is looked for at first: from hardly a slope to that of rows of which each is almost sure."""
@@ -78,6 +78,9 @@ def high_tail(
     0.125
     """
     total = sums(group, seen, n_groups)
+    expected = sums(group[entries.row].astype(np.int64), entries.probability * entries.amount, n_groups)
+    above = total > expected
+    group, entries = _of_groups(above, group, entries)
     grid = np.array([_cumulant(np.full(n_groups, tilt), group, entries)[0] - tilt * total for tilt in TILTS])
     best = grid.argmin(axis=0) if n_groups else np.zeros(0, dtype=np.intp)
     tilt, around = TILTS[best], np.concatenate([[0.0], TILTS, TILTS[-1:]])
@@ -88,11 +91,20 @@ def high_tail(
         tilt = np.clip(tilt - move, around[best], around[best + 2])
     value, _, curve = _cumulant(tilt, group, entries)
     exponent = np.minimum(np.minimum(value - tilt * total, grid.min(axis=0)), 0.0)
+    exponent = np.where(above, exponent, 0.0)
     bound = np.exp(exponent / together)
     inside = (together == 1) & (exponent < -LEAST) & (tilt < TILTS[-1])
     slant = -np.expm1(-tilt * step) / step if step else tilt  # the correction for amounts that come in steps
     width = slant * np.sqrt(np.maximum(curve, 0.0))
     return np.where(inside, np.minimum(_saddlepoint(-exponent, width), bound), bound)
+
+
+def _of_groups(chosen: Flags, group: Codes, entries: Entries) -> tuple[Codes, Entries]:
+    """Leave out the rows of the other groups: what is not above its expectation needs no work."""
+    kept = chosen[group]
+    of_kept = kept[entries.row]
+    row = (np.cumsum(kept) - 1)[entries.row[of_kept]]
+    return group[kept], Entries(row, entries.amount[of_kept], entries.probability[of_kept])
 
 
 def _cumulant(tilt: Floats, group: Codes, entries: Entries) -> tuple[Floats, Floats, Floats]:
