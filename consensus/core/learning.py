@@ -16,7 +16,7 @@ import numpy as np
 
 from consensus.core.arrays import Floats
 from consensus.core.items import Items, softmax
-from consensus.core.rates import FEWEST, Rates, expected_rows, rates_of, strength_of
+from consensus.core.rates import FEWEST, Rates, expected_rows, loosened, rates_of, strength_of
 
 ROUNDS, TOLERANCE, ROUGHLY = 200, 1e-4, 3e-3
 """Most rounds, and the largest change of a rate that ends them; a rougher one before the strength is learned."""
@@ -142,7 +142,7 @@ def learn(over: Over, fixed_trust: Floats, start: Rates | None = None) -> Rates:
         if _size(sums.counts.sum()) == _size(start.evidence.sum()):
             return rates
     counts = sums.table
-    strength = strength_of(counts, expected_rows(counts)[0]) if counts.size else FEWEST
+    strength = loosened(strength_of(counts, expected_rows(counts)[0])) if counts.size else FEWEST
     return settle(over, refine, refine(sums, strength), TOLERANCE)[0]
 
 

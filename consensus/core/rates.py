@@ -22,11 +22,10 @@ EXPECTED_ACCURACY = 0.75
 CLASS_VOTES, MISTAKES = 10.0, 5.0
 """Votes that the population's accuracy weighs in a class's, and evenly spread mistakes in those on a class."""
 
-FEWEST, MOST = 1.0, 4.0
-"""Bounds of a row's prior strength in votes. Learned without the upper one it grows: what is expected was learned
-from the same votes, and where annotators share mistakes a stiff prior declares the mistakes to be the truth."""
+FEWEST, MOST = 3.0, 200.0
+"""Bounds of a row's prior strength in votes."""
 
-MIDDLE, UNDECIDED = 2.0, 0.01
+MIDDLE, UNDECIDED = 4.0, 0.01
 """The strength where votes say nothing of it, and the little that its squared distance in logs costs. Where every
 row has one vote all strengths are as likely, and rounding must not choose between them."""
 
@@ -99,6 +98,11 @@ def expected_rows(counts: Floats) -> tuple[Floats, Floats, float]:
 def strength_of(counts: Floats, expected: Floats) -> float:
     """Learn how many votes what is expected of a row weighs, by maximal Dirichlet-multinomial likelihood.
 
+    Returns
+    -------
+    float
+        As the counts show it, from `FEWEST` to `MOST`; see `loosened`.
+
     References
     ----------
     T. P. Minka, "Estimating a Dirichlet distribution", technical report, MIT, 2000.
@@ -116,6 +120,22 @@ def strength_of(counts: Floats, expected: Floats) -> float:
         surprise, bounds=(np.log(FEWEST), np.log(MOST)), method="bounded", options={"xatol": 0.02}
     )
     return float(np.exp(found.x))
+
+
+def loosened(strength: float) -> float:
+    """Allow for what counts do not show of how annotators differ from what is expected of them.
+
+    What is expected was learned from the same votes, and the counts follow from beliefs that it shaped: rows look
+    more as expected than they are. A strength k leaves rows an overdispersion of 1 / (1 + k); as much again is
+    assumed not to show. Without this, a stiff prior takes the mistakes that annotators share for the truth.
+
+    Examples
+    --------
+    >>> round(loosened(9.0), 2)  # an overdispersion of 0.1 that shows, 1 - 0.9 ** 2 in all
+    4.26
+    """
+    shown = 1 / (1 + strength)
+    return max(1 / (1 - (1 - shown) ** 2) - 1, FEWEST)
 
 
 def rates_of(counts: Floats, items_of_class: Floats, strength: float, fixed_trust: Floats) -> Rates:

@@ -7,7 +7,7 @@ from made_votes import few_examples
 from one_by_one import expected, rates
 from scipy.stats import dirichlet_multinomial
 
-from consensus.core.rates import FEWEST, LOWEST, MOST, expected_rows, rates_of, strength_of
+from consensus.core.rates import FEWEST, LOWEST, MOST, expected_rows, loosened, rates_of, strength_of
 
 LEARN = np.full(9, np.nan)
 
@@ -124,12 +124,18 @@ def test_strength_stays_within_its_bounds() -> None:
     assert strength_of(apart, expected_ones) == pytest.approx(FEWEST, rel=0.03)
 
 
+@pytest.mark.parametrize(("shown", "left"), [(9.0, 81 / 19), (1.0, FEWEST), (199.0, 199**2 / 399)])
+def test_as_much_overdispersion_as_shows_is_assumed_not_to_show(shown: float, left: float) -> None:
+    """Of a strength k, k^2 / (2 k + 1) is left, and no less than the fewest votes."""
+    assert loosened(shown) == pytest.approx(left)
+
+
 def test_rounding_does_not_choose_the_strength() -> None:
-    """Of one vote in each row, all strengths are as likely: it is 2, whichever way the sums were rounded."""
+    """Of one vote in each row, all strengths are as likely: it is 4, whichever way the sums were rounded."""
     expected_ones = expected_rows(np.array([[[1.0, 0.0], [0.0, 0.0]], [[0.0, 1.0], [0.0, 0.0]]]))[0]
     for off in (-1e-15, 0.0, 1e-15):
         counts = np.array([[[1.0, 0.0], [0.0, 0.0]], [[0.0, 1.0 + off], [0.0, 0.0]]])
-        assert strength_of(counts, expected_ones + off) == pytest.approx(2, abs=1e-6)
+        assert strength_of(counts, expected_ones + off) == pytest.approx(4, abs=1e-6)
 
 
 def test_by_column_has_a_row_for_each_annotator_and_said_class() -> None:

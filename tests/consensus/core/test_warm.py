@@ -27,7 +27,7 @@ def test_a_run_after_a_few_new_votes_takes_fewer_rounds(rounds: list[int]) -> No
     rounds.clear()
     warm = scored(votes, start=before.start)
     assert len(rounds) * 2 < needed
-    assert np.abs(warm.posterior - cold.posterior).max() < 2e-3
+    assert np.abs(warm.posterior - cold.posterior).max() < 5e-3
 
 
 def test_given_labels_are_remembered_too() -> None:
@@ -37,7 +37,7 @@ def test_given_labels_are_remembered_too() -> None:
     cold = scored(votes, listed=given)
     assert cold.start.annotators.tolist() == [*votes.annotator_names, "given labels"]
     warm = scored(votes, listed=given, start=cold.start)
-    assert np.abs(warm.posterior - cold.posterior).max() < 2e-3
+    assert np.abs(warm.posterior - cold.posterior).max() < 5e-3
 
 
 def test_annotators_are_found_by_name() -> None:
