@@ -114,7 +114,7 @@ def strength_of(counts: Floats, expected: Floats) -> float:
         prior = strength * expected
         rows = gammaln(strength) - gammaln(votes + strength)
         likelihood = float(rows.sum() + (gammaln(counts + prior) - gammaln(prior)).sum())
-        return UNDECIDED * (log_strength - np.log(MIDDLE)) ** 2 - likelihood
+        return float(UNDECIDED * (log_strength - np.log(MIDDLE)) ** 2 - likelihood)
 
     found = minimize_scalar(
         surprise, bounds=(np.log(FEWEST), np.log(MOST)), method="bounded", options={"xatol": 0.02}
