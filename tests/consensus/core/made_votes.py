@@ -8,8 +8,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from consensus.core.arrays import Floats, Names
-from consensus.core.belief import Gold
-from consensus.core.classifications import Listed
+from consensus.core.belief import Belief
+from consensus.core.classifications import Gold, Listed, classify
+from consensus.core.models import LEARN, ModelName, lay_out, look_up, processors, size_of
+from consensus.core.rates import Rates
 from consensus.core.scoring import Scored, score
 from consensus.core.votes import NO, NO_LABEL, UNSURE, YES, Choice, Votes
 
@@ -82,6 +84,24 @@ def _columns(rows: Iterable[tuple[int, int, bool]]) -> tuple[Any, Any, Any]:
 def to_learn(votes: Votes) -> Floats:
     """Trust that is all to be learned."""
     return np.full(votes.n_annotators, np.nan)
+
+
+def fitted(
+    votes: Votes,
+    model: ModelName = "default",
+    *,
+    listed: Listed | None = None,
+    gold: Gold | None = None,
+    trust: Floats | None = None,
+    start: Rates | None = None,
+) -> Belief:
+    """Learn from votes and look up what is believed of each classification, without a decision."""
+    rows = classify(votes, listed or listed_of())
+    laid = lay_out(votes, rows, gold or gold_of())
+    fixed = to_learn(votes) if trust is None else np.asarray(trust, dtype=float)
+    with processors(laid.items) as over:
+        learned = LEARN[model](over, size_of(laid.items), fixed, start)
+    return look_up(model, laid, learned, votes, rows)
 
 
 def scored(

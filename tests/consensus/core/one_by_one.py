@@ -5,16 +5,16 @@ their own against closed forms and scipy.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from consensus.core.population import population_of
+from consensus.core.rates import loosened, strength_of
 
 Table = list[list[list[float]]]
 Said = Sequence[Mapping[int, int]]
-Strength = Callable[[np.ndarray, np.ndarray], float]
 
 
 @dataclass
@@ -135,7 +135,6 @@ def learned(
     gold: Mapping[int, Sequence[int]],
     trust: Sequence[float | None],
     n_classes: int,
-    strength_of: Strength,
 ) -> Known:
     """Rounds from the votes' shares: rough ones, the strength, and fine ones."""
 
@@ -153,7 +152,7 @@ def learned(
 
     first, _, _ = refined([shares(one, n_classes) for one in said], 2.0)
     _, votes, items = settled(first, 3e-3)
-    strength = strength_of(np.array(votes), np.array(expected(votes)[0]))
+    strength = loosened(strength_of(np.array(votes), np.array(expected(votes)[0])))
     return settled(rates(votes, items, strength, trust), 1e-4)[0]
 
 
