@@ -55,6 +55,8 @@ def read_columns(path: Path, headers: Sequence[Sequence[str]], optional: Sequenc
     except OSError as error:
         raise VotesError(f"{path} cannot be read: {error.strerror or _first_line(error)}") from None
     except (pa.ArrowException, csv.Error) as error:
+        if extension(path) in PARQUET:
+            raise VotesError(f"{path} is no whole Parquet file ({_first_line(error)}); write it again") from None
         raise VotesError(f"{path}: {_first_line(error)}; {_expected(headers)}") from None
     header = _header_of(table.column_names, path, headers)
     wanted = [*header, *(name for name in optional if name in table.column_names)]

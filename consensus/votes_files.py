@@ -171,7 +171,7 @@ def annotators_table(votes: Votes, scored: Scored) -> pa.Table:
 
 
 def check_outputs(inputs: Sequence[Path | None], outputs: Sequence[Path | None]) -> None:
-    """Refuse an output that would overwrite an input or another output.
+    """Refuse an output that would overwrite an input or another output, or for which there is no folder.
 
     Raises
     ------
@@ -182,6 +182,8 @@ def check_outputs(inputs: Sequence[Path | None], outputs: Sequence[Path | None])
     for path in (path for path in outputs if path):
         if path.resolve() in taken:
             raise VotesError(f"{path} is to be written, but it is also another of the files; name another file")
+        if not path.parent.is_dir():  # known before the work, and before the other output is written
+            raise VotesError(f"{path} cannot be written: there is no folder {path.parent}; make it")
         taken.add(path.resolve())
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from consensus.core.arrays import Codes, Flags, Floats
 from consensus.core.belief import Gold
 from consensus.core.classifications import Classifications, pack
+from consensus.core.foresight import expected_at_lines, prospect_of
 from consensus.core.gold_sample import fewest_gold, most_forgiven
 from consensus.core.reports import ReportName
 from consensus.core.scoring import Scored
@@ -18,7 +19,6 @@ EVEN = 0.5
 """Posterior on whose right side a classification must lie: no label is confirmed that the model thinks wrong."""
 FORGIVEN = 2
 """Wrong gold tasks that must be affordable for gold to draw the line; with fewer, all or nothing reports more."""
-
 ROUNDING = 1 + 1e-12
 """Lest the rounding of a product refuse what is just allowed."""
 
@@ -109,7 +109,7 @@ def guarantee(scored: Scored, gold: Gold, alpha: float, choice: Choice) -> tuple
     or the annotators. Gold tasks are reported where the report is right about them.
 
     Where gold affords `FORGIVEN` wrong tasks, it draws the line (conformal selection). With less gold the model
-    draws the line, where its own mean doubt is `alpha`, and gold allows all or nothing (`most_forgiven`).
+    draws the line, where it expects most to be reported, and gold allows all or nothing (`most_forgiven`).
 
     Parameters
     ----------
@@ -196,11 +196,18 @@ def _ask(wanted: Flags, doubt: Floats, task: Codes, on_gold: Flags, proven: Flag
 
 
 def _draw_line(report: ReportName, asked: _Asked, alpha: float) -> tuple[float, Grounds]:
-    """Doubt up to which classifications are reported, below 0 for none, and why."""
+    """Doubt up to which classifications are reported, below 0 for none, and why.
+
+    The way and the model's line depend on how many tasks are gold; would they depend on which are, or on what
+    these say, the promise would not hold.
+    """
     candidates, gold, _ = asked.sizes(EVEN)
     if alpha * (gold + 1) >= 1 + FORGIVEN:
         return _line_by_gold(report, asked, alpha, candidates, gold)
-    return _line_by_model(report, asked, alpha)
+    prospect = prospect_of(asked.enters)
+    expected = expected_at_lines(prospect, gold, alpha)
+    best = int(np.argmax(expected)) if expected.any() else -1  # where nothing can pass, say so of all
+    return _line_by_model(report, asked, alpha, float(prospect.line[best]) if len(prospect.line) else -1.0)
 
 
 def _line_by_gold(
@@ -226,12 +233,8 @@ def _line_by_gold(
     return (float(lines[last]) if good.size else -1.0), why
 
 
-def _line_by_model(report: ReportName, asked: _Asked, alpha: float) -> tuple[float, Grounds]:
-    """All or nothing up to where the model's own mean doubt is alpha, as the gold tasks there allow."""
-    mean_doubt = np.cumsum(asked.doubt) / np.arange(1, len(asked.doubt) + 1)
-    last_of_line = np.append(asked.doubt[1:] > asked.doubt[:-1], True)[: len(asked.doubt)]
-    sure = np.flatnonzero((mean_doubt <= alpha) & last_of_line)
-    line = float(asked.doubt[sure[-1]]) if sure.size else -1.0
+def _line_by_model(report: ReportName, asked: _Asked, alpha: float, line: float) -> tuple[float, Grounds]:
+    """All or nothing up to a line, as the gold tasks there allow."""
     candidates, gold, wrong = asked.sizes(line)
     size = candidates + gold
     forgiven = most_forgiven(size, gold, alpha) if size else -1

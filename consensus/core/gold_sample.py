@@ -6,6 +6,9 @@ import numpy as np
 
 from consensus.core.arrays import Floats
 
+STEPS = 10_000
+"""Numbers of wrong tasks that are looked at; with more tasks, what lies between them is bounded."""
+
 
 def worst_share(size: int, gold: int, forgiven: int) -> float:
     """Largest expected share of wrong tasks in a report that is made only where the gold in it looks good.
@@ -27,7 +30,7 @@ def worst_share(size: int, gold: int, forgiven: int) -> float:
     Returns
     -------
     float
-        In [0, 1].
+        In [0, 1]. With more than `STEPS` tasks an upper bound, at most 0.2 % above it for a million tasks.
 
     Examples
     --------
@@ -39,15 +42,17 @@ def worst_share(size: int, gold: int, forgiven: int) -> float:
     if gold >= size:
         return 0.0
     factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, size + 1)))])
-    wrong = np.arange(1, size + 1)
-    passes = np.zeros(size)
+    wrong = np.unique(np.geomspace(1, size, STEPS).astype(np.int64)) if size > STEPS else np.arange(1, size + 1)
+    passes = np.zeros(len(wrong))
     for seen in range(min(forgiven, gold) + 1):
         possible = (wrong > seen) & (gold - seen <= size - wrong)
         others = wrong[possible] - 1
         ways = _choices(factorial, others, seen) + _choices(factorial, size - 1 - others, gold - seen)
         all_ways = _choices(factorial, np.array([size - 1]), gold)
         passes[possible] += np.exp(ways - all_ways)
-    return float(np.max(wrong / size * np.minimum(passes, 1.0)))
+    # With more wrong ones the report is made less often, so that the first of each step bounds the others.
+    most = np.append(wrong[1:] - 1, size)
+    return float(np.max(most / size * np.minimum(passes, 1.0)))
 
 
 def most_forgiven(size: int, gold: int, alpha: float) -> int:

@@ -93,7 +93,10 @@ def votes() -> Path:
         (("report",), ["--project", "--format", *NAMES, "table", "csv", "json"]),
         (
             ("score",),
-            ["--out", "--given", "--trust", "--policy", "--annotators", "--choice", "task,annotator,label"],
+            [
+                *("--out", "--given", "--trust", "--policy", "--annotators", "--choice", "task,annotator,label"),
+                *("--gold", "task,label and optionally right", "--guarantee"),
+            ],
         ),
         (("schedule",), ["--cron", "--config"]),
         (("ping",), ["Label Studio", "database", "exit with 1"]),
@@ -146,11 +149,54 @@ def test_score_by_the_exact_policy(call: Call, votes: Path) -> None:
     assert float(row.split(",")[6]) == pytest.approx(0.2365895936, abs=1e-10)
 
 
+@pytest.fixture
+def hundred() -> None:
+    """A hundred tasks; three annotators agree that every tenth has a wrong given label. Every fourth is gold."""
+    lines = [f"t{task},a{who},{'dog' if task % 10 == 0 else 'cat'}" for task in range(100) for who in (1, 2, 3)]
+    Path("votes.csv").write_text("task,annotator,label\n" + "\n".join(lines) + "\n")
+    Path("given.csv").write_text("task,label\n" + "".join(f"t{task},cat\n" for task in range(100)))
+    gold = [f"t{task},{'dog' if task % 10 == 0 else 'cat'}\n" for task in range(0, 100, 4)]
+    Path("gold.csv").write_text("task,label\n" + "".join(gold))
+
+
+@pytest.mark.usefixtures("hundred")
+def test_score_with_a_guarantee_says_on_what_grounds(call: Call) -> None:
+    """Of 25 gold tasks five are in question where the given label is rejected: too few at .05, enough at .1."""
+    files = ("votes.csv", "--out", "out.csv", "--given", "given.csv", "--gold", "gold.csv")
+    status, out, err = call("score", *files, "--guarantee", "0.05")
+    assert (status, err) == (0, "")
+    assert out.splitlines()[1:] == [
+        "Guarantee on 25 gold tasks drawn at random: the expected share of a report that is wrong is at most 0.05",
+        "  AllConfirmed: 70 tasks; 0 of 20 gold tasks in question would be wrong there, 1 may be",
+        "  Discovered: nothing; 5 gold tasks are among the 10 in question, 10 are needed, so about 100 in all",
+        "  MisClassified: nothing; 5 gold tasks are among the 10 in question, 10 are needed, so about 100 in all",
+        "AllConfirmed 90, MisClassified 0, Discovered 0, Controversial 0, NoVotes 0",
+        "200 classifications written to out.csv",
+    ]
+    _, out, _ = call("score", *files, "--guarantee", "0.1")
+    assert "AllConfirmed 90, MisClassified 10, Discovered 10, Controversial 0, NoVotes 0" in out.splitlines()
+
+
+@pytest.mark.usefixtures("hundred")
+def test_gold_without_a_guarantee_teaches(call: Call) -> None:
+    """It is said how much; a label that nobody chose teaches nothing, and a task that nobody knows is named."""
+    Path("gold.csv").write_text("task,label\nt1,cat\nt2,owl\nt999,cat\n")
+    status, out, err = call("score", "votes.csv", "--out", "out.csv", "--gold", "gold.csv")
+    assert status == 0
+    assert out.splitlines()[1:3] == [
+        "1 gold tasks taught trust", "1 gold tasks have a label that nobody chose and taught nothing"
+    ]  # fmt: skip
+    assert err == "note: gold.csv: 1 gold tasks have no vote and are not listed; they have no effect\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("none.csv", "--out", "o.csv"), "error: none.csv cannot be read: No such file or directory\n"),
-        (("votes.csv", "--out", "no/o.csv"), "error: no/o.csv cannot be written: No such file or directory\n"),
+        (
+            ("votes.csv", "--out", "no/o.csv"),
+            "error: no/o.csv cannot be written: there is no folder no; make it\n",
+        ),
         (("votes.csv", "--out", "."), "error: . cannot be written: it is a folder; name a file\n"),
         (
             ("votes.csv", "--out", "./votes.csv"),
@@ -159,6 +205,18 @@ def test_score_by_the_exact_policy(call: Call, votes: Path) -> None:
         (
             ("votes.csv", "--out", "o.csv", "--annotators", "o.csv"),
             "error: o.csv is to be written, but it is also another of the files; name another file\n",
+        ),
+        (
+            ("votes.csv", "--out", "o.csv", "--guarantee", "0.05"),
+            "error: --guarantee needs --gold: tasks drawn at random whose truth is known\n",
+        ),
+        (
+            ("votes.csv", "--out", "o.csv", "--guarantee", "5", "--gold", "high.csv"),
+            "error: the guarantee is 5; use a share between 0 and 1, as in 0.05\n",
+        ),
+        (
+            ("votes.csv", "--out", "high.csv", "--gold", "high.csv"),
+            "error: high.csv is to be written, but it is also another of the files; name another file\n",
         ),
         (
             ("votes.csv", "--out", "o.csv", "--trust", "high.csv"),

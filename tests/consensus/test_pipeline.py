@@ -1,6 +1,7 @@
 """A run, step by step, on tasks in memory; whole runs are tested on a real Label Studio."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -207,6 +208,22 @@ def test_a_verification_shows_the_word_of_its_verdict(store: Store) -> None:
         (3, "Controversial", "", ""),
         (4, "NoVotes", "", ""),
     ]
+
+
+def test_a_guarantee_lets_ground_truth_decide_what_the_reports_hold(store: Store) -> None:
+    """Gold teaches nothing then; one right label of five in question is too little at .05, enough at .5."""
+    tasks = [task(number, a1="cat", a2="cat") for number in range(1, 6)]
+    truth = replace(tasks[0].annotations[0], id=99, ground_truth=True)
+    tasks[0] = replace(tasks[0], annotations=[*tasks[0].annotations, truth])
+    studio = InMemory(*tasks)
+    careful, bold = (once(studio, None, ProjectConfig(guarantee=share)) for share in (0.05, 0.5))
+    assert (careful.reports["AllConfirmed"], bold.reports["AllConfirmed"]) == (0, 5)
+    assert careful.guarantees[0].startswith("kind: Guarantee on 1 gold tasks drawn at random: the expected share")
+    assert careful.guarantees[1].endswith(
+        "1 gold tasks are among the 5 in question, 5 are needed, so about 5 in all"
+    )
+    assert bold.guarantees[1].startswith("  AllConfirmed: 4 tasks; 0 of 1 gold tasks in question")
+    assert once(studio, store).guarantees == ()
 
 
 def test_predictions_of_reports_that_are_no_more_are_deleted(store: Store) -> None:

@@ -71,6 +71,16 @@ def test_a_project_of_its_own_goes_before_what_holds_for_all_key_by_key(tmp_path
     assert seventy == project_config(file(tmp_path, FULL), 1)
 
 
+@pytest.mark.parametrize("share", ["0", "1", "-0.1", "nan", "'high'"])
+def test_a_guarantee_is_a_share(tmp_path: Path, share: str) -> None:
+    """Between 0 and 1; a project of its own may have its own, and none is the default."""
+    path = file(tmp_path, "guarantee = 0.05\n[projects.7]\nguarantee = 0.1\n")
+    assert [project_config(path, number).guarantee for number in (1, 7)] == [0.05, 0.1]
+    assert ProjectConfig().guarantee is None
+    with pytest.raises(ConfigError, match="guarantee: Input should be"):
+        project_config(file(tmp_path, f"guarantee = {share}"), 1)
+
+
 def test_the_controls_of_a_project_of_its_own_are_known(tmp_path: Path) -> None:
     """Those under `[projects.N]` must be there; those of the top may belong to other projects."""
     seven, seventy = (project_config(file(tmp_path, FULL), number) for number in (7, 70))

@@ -371,14 +371,20 @@ def test_outputs_of_their_own_are_taken() -> None:
     check_outputs((votes, None, None), (Path("out.csv"), None))
 
 
+def test_an_output_without_a_folder_is_refused_before_the_work() -> None:
+    """The other output would be written by then."""
+    with pytest.raises(VotesError, match=r"no/who.csv cannot be written: there is no folder no; make it"):
+        check_outputs([Path("votes.csv")], [Path("out.csv"), Path("no/who.csv")])
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("votes.csv.gz", gzip.compress(CHOSEN.encode() * 50)[:-9], "is no whole gzip file"),
         ("votes.csv.gz", CHOSEN.encode(), "is no whole gzip file"),
         ("votes.csv.gz", b"", "has the columns none"),
-        ("votes.parquet", CHOSEN.encode(), "votes.parquet: .*; expected task,annotator,label or task,label"),
-        ("votes.parquet", b"", "votes.parquet: .*; expected task,annotator,label"),
+        ("votes.parquet", CHOSEN.encode(), "votes.parquet is no whole Parquet file .*; write it again"),
+        ("votes.parquet", b"", "votes.parquet is no whole Parquet file .*; write it again"),
     ],
 )
 def test_a_broken_file_is_refused(tmp_path: Path, name: str, content: bytes, message: str) -> None:

@@ -163,6 +163,14 @@ def test_too_few_gold_tasks_report_nothing_and_say_how_many_are_needed() -> None
     )
 
 
+def test_the_model_leaves_out_what_it_doubts() -> None:
+    """Ten gold tasks forgive none of 200; with half of them in doubt it is better to ask for the other half."""
+    result = given_labels(np.array([0.999] * 100 + [0.6] * 100))
+    reported, grounds = guarantee(result, gold_of([(n, 0, n < 100) for n in range(0, 200, 10)]), 0.05, "each")
+    assert reported.report.tolist() == ["AllConfirmed"] * 100 + [""] * 100
+    assert (grounds[0].gold, grounds[0].wrong, grounds[0].forgiven) == (10, 0, 0)
+
+
 def test_other_reports_stay_and_those_of_the_policy_go() -> None:
     """Controversial and NoVotes promise nothing; what nobody voted on is never confirmed."""
     result = given_labels(np.full(4, 0.9))
