@@ -13,7 +13,7 @@ from consensus.core.votes import encode
 from consensus.errors import ConfigError
 from consensus.store import Row, Store
 
-BY_LOWER_BOUND = frozenset({"label-ai"})
+BY_LOWER_BOUND = frozenset({"label-ai", "majority"})
 """Policies that reject by the confidence alone."""
 
 
