@@ -76,7 +76,7 @@ def test_ours_asks_of_the_least_certain_first_and_of_the_decided_last() -> None:
 
 
 def test_nobody_is_asked_more_than_twice_their_share() -> None:
-    """The best of three has a third of what is left: of six wanted two thirds, four; the next best gets the rest."""
+    """The best of three has a third of what is left: of six wanted two thirds, four; the next best gets two."""
     crowd = answered(8, votes=1)
     at = desk(crowd, hidden=24)
     said = view([[0.4, 0.3, 0.3]] * 8, [0.5, 0.2, 0.6, 0.9], [True] * 8)
