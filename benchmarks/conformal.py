@@ -18,6 +18,7 @@ import json
 import random
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -64,7 +65,7 @@ def main() -> None:
     print(
         f"{'set':<12}{'report':<15}{'alpha':>6}{'wrong':>8}{'+-':>7}{'reported':>10}{'peer':>8}{'oracle':>8}{'made':>6}"
     )
-    for known in [*(_single(options.data, name) for name in SINGLE), _golden(options.data)]:
+    for known in _known(options.data):
         for row in measure(known, options.gold, options.draws):
             rows.append(row)
             print(
@@ -177,6 +178,15 @@ def _oracle(known: Known, report: ReportName, alpha: float) -> int:
         if _share_wrong(known, report, inside) <= alpha:
             sizes.append(_n_tasks(known, inside))
     return max(sizes)
+
+
+def _known(folder: Path) -> Iterator[Known]:
+    """Score the sets that are there."""
+    for name in (*SINGLE, "real"):
+        if (folder / name).is_dir():
+            yield _golden(folder) if name == "real" else _single(folder, name)
+        else:
+            print(f"{name}: skipped, there is no {folder / name}")
 
 
 def _single(folder: Path, name: str) -> Known:
