@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -25,11 +26,13 @@ READINGS = 3
 """While tasks are deleted, others slip to pages that were read already; then all are read again, so often at most.
 What still slips is the next run's difference."""
 FIELDS = (
-    "id,data,annotations,predictions,result,completed_by,was_cancelled,ground_truth,updated_at,lead_time,"
+    "id,data,annotations,predictions,result,completed_by,was_cancelled,ground_truth,created_at,updated_at,lead_time,"
     "parent_prediction,model_version,score"
 )
 """Keys of tasks, annotations and predictions to send; `include` reaches into the nested ones as well."""
 
+SKIPS_COUNT = ("IGNORE_SKIPPED", "REQUEUE_FOR_ME")
+"""Skip queues under which the label stream shows a task to one annotator less for everybody who skipped it."""
 STREAM_FIELDS = "id,overlap,is_labeled,annotations,completed_by,was_cancelled,ground_truth,updated_at"
 """The same, where only who had a task counts; the key `annotators` of a task stays empty without `fields=all`."""
 
@@ -181,7 +184,8 @@ class Studio:
                 read.add(int(task.id or 0))
                 suggested = {one.id: one.result for one in task.predictions or []}
                 annotations = [_annotation(one, accounts, suggested) for one in task.annotations or []]
-                pulled.tasks.append(Task(int(task.id or 0), task.data or {}, annotations))
+                before = _made_before(task.predictions or [], task.annotations or [])
+                pulled.tasks.append(Task(int(task.id or 0), task.data or {}, annotations, *before))
                 pulled.written.extend(
                     _written(one, int(task.id or 0))
                     for one in task.predictions or []
@@ -205,7 +209,7 @@ class Studio:
         """
         tasks: dict[int, ServedTask] = {}
         with self._talking(f"the tasks of project {project}"):
-            skips_count = self._client.projects.get(project).skip_queue == "IGNORE_SKIPPED"
+            skips_count = self._client.projects.get(project).skip_queue in SKIPS_COUNT
             pager = self._client.tasks.list(project=project, fields="all", include=STREAM_FIELDS, page_size=PAGE)
             for count, task in enumerate(pager, start=1):
                 number = int(task.id or 0)
@@ -411,6 +415,29 @@ def _annotation(
         from_prediction=raw.get("parent_prediction"),
         suggestion=_regions((suggested or {}).get(raw.get("parent_prediction"))),
     )
+
+
+def _made_before(
+    predictions: Sequence[Any], annotations: Sequence[Mapping[str, Any]]
+) -> tuple[Sequence[Mapping[str, object]] | None, float | None]:
+    """Regions and score of the last prediction of a model that was made before the first annotation.
+
+    A model that had learned from a task's annotations would only repeat them.
+    """
+    earliest = min((_moment(one.get("created_at")) for one in annotations), default=None)
+    of_models = [
+        (_moment(one.created_at), one) for one in predictions if not (one.model_version or "").startswith(PREFIX)
+    ]
+    before = [(moment, one) for moment, one in of_models if moment and (earliest is None or moment < earliest)]
+    if not before:
+        return None, None
+    last = max(before, key=lambda pair: pair[0])[1]
+    return _regions(last.result), last.score
+
+
+def _moment(value: Any) -> str:  # noqa: ANN401  # text or a datetime, as the SDK has read it
+    moment = datetime.fromisoformat(value) if isinstance(value, str) and value else value
+    return moment.astimezone(UTC).isoformat(timespec="microseconds") if isinstance(moment, datetime) else ""
 
 
 def _regions(result: Any) -> Sequence[Mapping[str, object]] | None:  # noqa: ANN401  # whatever a backend has made

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
@@ -11,13 +11,16 @@ import numpy as np
 from consensus.core.annotations import Collected, Problem, Task, collect
 from consensus.core.conformal import NO_GOLD, guarantee
 from consensus.core.controls import Control, ControlSettings, resolve
+from consensus.core.model_votes import suggested_on
 from consensus.core.policies import PolicyName
 from consensus.core.reports import NAMES
 from consensus.core.scoring import Scored, score
+from consensus.core.warm import Start
 from consensus.core.writeback import Difference, Entry, difference
 from consensus.errors import ConfigError
 from consensus.guarantees import guarantee_lines
 from consensus.label_studio import Project, Studio
+from consensus.rates_files import unpacked
 from consensus.rows import annotator_rows, classification_rows, control_rows, judged_rows, seen_in, vote_rows
 from consensus.settings import ProjectConfig
 from consensus.store import Row, Store
@@ -98,7 +101,20 @@ def run(
         trust = {_account(name, accounts): value for name, value in config.trust.items()}
         name, lines = policy or config.policy, config.lines(policy or config.policy)
         taught = [one if config.guarantee is None else replace(one, gold=NO_GOLD) for one in collected]
-        scored = [score(one.votes, one.listed, one.gold, _hand(one, trust), name, lines) for one in taught]
+        known = _learned(store, project)
+        scored = [
+            score(
+                one.votes,
+                one.listed,
+                one.gold,
+                _hand(one, trust),
+                name,
+                lines,
+                known.get(one.control.tag.name),
+                suggested_on(one, pulled.tasks) if config.model_votes else None,
+            )
+            for one in taught
+        ]
         pairs, guarantees = _guaranteed(list(zip(collected, scored, strict=True)), config.guarantee)
         changes = difference([entry for pair in pairs for entry in entries(*pair)], pulled.written)
         unused = _unused(found, config, accounts, collected)
@@ -175,6 +191,15 @@ def entries(collected: Collected, scored: Scored) -> Iterator[Entry]:
             choice=choice,
             score=round(float(scored.confidence[row]), 6),
         )
+
+
+def _learned(store: Store | None, project: int) -> dict[str, Start]:
+    """What the last run learned, by control; without it a run takes longer and ends at the same."""
+    found = {}
+    for control, written in (store.learned(project) if store else {}).items():
+        with suppress(ValueError):
+            found[control] = unpacked(written)
+    return found
 
 
 def _account(name: str, accounts: Mapping[int, str]) -> str:

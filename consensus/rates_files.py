@@ -2,12 +2,13 @@
 
 import io
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from consensus.core.rates import Rates
-from consensus.core.warm import Start
+from consensus.core.warm import Known, Start
 from consensus.errors import VotesError
 
 FORMAT = 1
@@ -15,7 +16,7 @@ FORMAT = 1
 
 def packed(start: Start) -> bytes:
     """Write what was learned as the bytes of an .npz file."""
-    rates = start.rates
+    rates = start.known.rates
     written = io.BytesIO()
     np.savez_compressed(
         written,
@@ -26,7 +27,8 @@ def packed(start: Start) -> bytes:
         prevalence=rates.prevalence,
         accuracy=rates.accuracy,
         evidence=rates.evidence,
-        strengths=np.array([rates.strength, rates.own_strength]),
+        fixed=start.known.fixed,
+        numbers=np.array([rates.strength, rates.own_strength, start.known.correlation, start.votes]),
     )
     return written.getvalue()
 
@@ -44,20 +46,18 @@ def unpacked(written: bytes) -> Start:
             found = {name: columns[name] for name in columns.files}
         if int(found["format"]) != FORMAT:
             raise ValueError("of another format")
-        strength, own_strength = found["strengths"].tolist()
+        strength, own_strength, correlation, votes = found["numbers"].tolist()
         rates = Rates(
             found["table"], found["prevalence"], found["accuracy"], found["evidence"], strength, own_strength
         )
         annotators, classes = found["annotators"].astype(object), found["classes"].astype(object)
-        n_annotators, n_classes = len(annotators), len(classes)
-        if rates.table.shape != (n_annotators, n_classes, n_classes) or rates.evidence.shape != (
-            n_annotators,
-            n_classes,
-        ):
+        n, n_classes = len(annotators), len(classes)
+        shapes = rates.table.shape, rates.evidence.shape, rates.accuracy.shape, found["fixed"].shape
+        if shapes != ((n, n_classes, n_classes), (n, n_classes), (n,), (n,)):
             raise ValueError("of columns that do not belong together")
-    except (OSError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(type(error).__name__) from None
-    return Start(rates, annotators, classes)
+    return Start(Known(rates, correlation, found["fixed"].astype(bool)), annotators, classes, int(votes))
 
 
 def read_start(path: Path) -> Start | None:

@@ -12,6 +12,7 @@ from consensus.core.suggestions import accepted
 from consensus.core.suspicion import judge
 from consensus.core.votes import NO_LABEL, STANDS, encode
 from consensus.ledger import Seen
+from consensus.rates_files import packed
 from consensus.store import Row
 
 WORDS = {int(stand): word for word, stand in STANDS.items()}
@@ -63,8 +64,9 @@ def control_rows(pairs: Sequence[tuple[Collected, Scored]]) -> list[Row]:
             "control": collected.control.tag.name,
             "choice": collected.votes.choice,
             "labels": [str(name) for name in collected.votes.label_names],
+            "learned": packed(scored.start),
         }
-        for collected, _ in pairs
+        for collected, scored in pairs
     ]
 
 
@@ -94,9 +96,10 @@ def classification_rows(pairs: Sequence[tuple[Collected, Scored]]) -> list[Row]:
             "confidence": float(scored.confidence[row]),
             "posterior": float(scored.posterior[row]),
             "report": str(scored.report[row]),
+            "model_share": float(scored.model_share[row]) if heard else None,
         }
         for collected, scored in pairs
-        for rows in [scored.classifications]
+        for rows, heard in [(scored.classifications, bool(scored.model_share.any()))]
         for row in range(len(rows))
     ]
 

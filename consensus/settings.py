@@ -49,8 +49,12 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 HandSetTrust = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+INTERVAL_LINES = ("confirm", "reject", "controversial_votes", "fewest_votes")
 LINES: dict[PolicyName, tuple[str, ...]] = {
-    "default": ("confirm", "reject", "controversial_votes", "fewest_votes"),
+    "default": INTERVAL_LINES,
+    "majority": INTERVAL_LINES,
+    "wilson": INTERVAL_LINES,
+    "dawid-skene": INTERVAL_LINES,
     "label-ai": ("confirm", "reject", "controversial_votes", "controversial_low", "controversial_high"),
 }
 """The thresholds that each policy reads."""
@@ -90,6 +94,8 @@ class ProjectConfig(_Strict):
         Trust set by hand, by e-mail address.
     guarantee
         Largest share wrong of a report; ground truth then decides what the reports hold and teaches no trust.
+    model_votes
+        Whether suggestions that were made before anybody annotated a task count as one more voter.
     controls
         Sections by the name of the control.
     """
@@ -99,6 +105,7 @@ class ProjectConfig(_Strict):
     machines: list[Annotated[str, BeforeValidator(str)]] = []
     trust: dict[str, HandSetTrust] = {}
     guarantee: Share | None = None
+    model_votes: bool = False
     controls: dict[str, ControlSection] = {}
     _special: frozenset[str] = PrivateAttr(default=frozenset())
 

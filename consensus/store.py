@@ -35,7 +35,7 @@ from consensus.tables import ANNOTATOR, CLASSIFICATION, CONTROL, LEDGER, RUN, VO
 
 Row = dict[str, Any]
 CONNECT_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS = 10, 60, 600
-NEWEST = "0002"
+NEWEST = "0003"
 """The last revision under migrations/versions."""
 
 
@@ -249,6 +249,12 @@ class Store:
         """Entries of the ledger that began before a moment and have an end."""
         ended = LEDGER.c.until.is_not(None)
         return self._rows(select(LEDGER).where(LEDGER.c.project == project, LEDGER.c.since < moment, ended))
+
+    def learned(self, project: int) -> dict[str, bytes]:
+        """What the last run learned of each control, as it was stored."""
+        columns = CONTROL.c.control, CONTROL.c.learned
+        query = select(*columns).where(CONTROL.c.project == project, CONTROL.c.learned.is_not(None))
+        return {row["control"]: row["learned"] for row in self._rows(query)}
 
     def _rows(self, query: Any) -> list[Row]:  # noqa: ANN401  # any select
         with self._talking(), self._engine.connect() as connection:

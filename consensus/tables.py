@@ -10,6 +10,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -52,6 +53,9 @@ CLASSIFICATION = Table(
     Column("confidence", Float, nullable=False),
     Column("posterior", Float, nullable=False),
     Column("report", String, nullable=False),
+    Column(
+        "model_share", Float
+    ),  # of a model's suggestions in what weighs for or against it; NULL: none was heard
 )
 Index("ix_classification_report", CLASSIFICATION.c.project, CLASSIFICATION.c.report)
 
@@ -91,6 +95,7 @@ CONTROL = Table(
     Column("control", String, primary_key=True),
     Column("choice", String, nullable=False),
     Column("labels", JSON, nullable=False),
+    Column("learned", LargeBinary),  # see consensus.rates_files
 )
 
 LEDGER = Table(

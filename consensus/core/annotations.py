@@ -48,11 +48,24 @@ class Annotation:
 
 @dataclass(frozen=True)
 class Task:
-    """A task with its submitted annotations; drafts are none."""
+    """A task with its submitted annotations; drafts are none.
+
+    Attributes
+    ----------
+    id : int
+    data : mapping
+    annotations : sequence of Annotation
+    suggestion : sequence of mappings or None
+        The regions of the last prediction of a model that was made before anybody had annotated the task.
+    suggestion_score : float or None
+        The score of that prediction as a whole.
+    """
 
     id: int
     data: Mapping[str, object]
     annotations: Sequence[Annotation] = ()
+    suggestion: Sequence[Mapping[str, object]] | None = None
+    suggestion_score: float | None = None
 
 
 @dataclass(frozen=True)

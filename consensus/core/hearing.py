@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 from consensus.core.arrays import Floats
 from consensus.core.belief import Belief
 from consensus.core.classifications import Classifications, Listed, classify
-from consensus.core.learned import Learned
+from consensus.core.learned import Learned, sum_up
 from consensus.core.learning import Over
 from consensus.core.models import LEARN, Laid, ModelName, Size, look_up
-from consensus.core.rates import Rates
 from consensus.core.votes import Votes
+from consensus.core.warm import Known
+
+STILL = 2e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,7 @@ def hear(votes: Votes, heard: Votes, classifications: Classifications) -> Heard:
 
 
 def learn_heard(
-    model: ModelName, over: Over, size: Size, fixed_trust: Floats, n_more: int, start: Rates | None
+    model: ModelName, over: Over, size: Size, fixed_trust: Floats, n_more: int, start: Known | None
 ) -> Learned:
     """Learn what everybody who is heard is worth, and once more where something was louder than it may be.
 
@@ -74,18 +76,31 @@ def learn_heard(
         Trust set by hand, in [0, 1]; NaN where it is to be learned.
     n_more : int
         How many are heard after the annotators.
-    start : Rates or None
-        What was learned last time of everybody who is heard.
+    start : Known or None
+        What was learned last time of everybody who is heard. What was as loud as may be then still is, and where
+        no rate moves by more than `STILL` everything stays as it was: a run without news changes nothing.
     """
+    if start is not None:
+        return _learn_on(model, over, size, fixed_trust, start)
     n_annotators = len(fixed_trust)
     more = np.full(n_more, np.nan)
-    learned = LEARN[model](over, size, np.append(fixed_trust, more), start)
+    learned = LEARN[model](over, size, np.append(fixed_trust, more), None)
     limit = _mean_trust(learned, n_annotators)
     loud = learned.trust[n_annotators:] > limit
     if not loud.any():
         return learned
     more[loud] = limit
     return LEARN[model](over, size, np.append(fixed_trust, more), learned.rates)
+
+
+def _learn_on(model: ModelName, over: Over, size: Size, fixed_trust: Floats, start: Known) -> Learned:
+    n_annotators, everybody = len(fixed_trust), len(start.fixed)
+    by_hand = np.append(fixed_trust, np.full(everybody - n_annotators, np.nan))
+    before = sum_up(start.rates, start.correlation, by_hand)
+    loud = start.fixed & (np.arange(everybody) >= n_annotators)
+    learned = LEARN[model](over, size, np.where(loud, before.trust, by_hand), start.rates)
+    moved = np.abs(learned.rates.table - start.rates.table).max(initial=0.0)
+    return replace(before, fixed=learned.fixed) if moved <= STILL else learned
 
 
 def look_up_heard(model: ModelName, laid: Laid, learned: Learned, heard: Heard) -> Belief:

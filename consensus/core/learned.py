@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from consensus.core.arrays import Floats
+from consensus.core.arrays import Flags, Floats
 from consensus.core.rates import LOWEST, Rates
 from consensus.core.wilson import wilson_interval
 
@@ -22,6 +22,8 @@ class Learned:
         Chance-corrected, in [0, 1]: 0 is as good as guessing, 1 is always right.
     trust_low, trust_high : (n_annotators,) float64
         Bounds of the trust's 95 % interval; where trust is set by hand, that trust.
+    fixed : (n_annotators,) bool
+        Whose trust was set and not learned.
     """
 
     rates: Rates
@@ -29,6 +31,7 @@ class Learned:
     trust: Floats
     trust_low: Floats
     trust_high: Floats
+    fixed: Flags
 
     @property
     def weight(self) -> Floats:
@@ -69,4 +72,4 @@ def sum_up(rates: Rates, correlation: float, fixed_trust: Floats) -> Learned:
     chance = 1 / n_classes
     learned = [np.clip((bound - chance) / max(1 - chance, 1e-12), 0.0, 1.0) for bound in bounds]
     trust, low, high = (np.where(np.isnan(fixed_trust), bound, fixed_trust) for bound in learned)
-    return Learned(rates, correlation, trust, low, high)
+    return Learned(rates, correlation, trust, low, high, ~np.isnan(fixed_trust))

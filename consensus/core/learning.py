@@ -22,8 +22,6 @@ ROUNDS, TOLERANCE, ROUGHLY = 200, 1e-4, 3e-3
 """Most rounds, and the largest change of a rate that ends them; a rougher one before the strength is learned."""
 
 FIRST_STRENGTH = 2.0
-MORE = 1.1
-"""All is learned anew about each time that there are this many times as many votes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,8 +122,7 @@ def learn(over: Over, fixed_trust: Floats, start: Rates | None = None) -> Rates:
     fixed_trust : (n_annotators,) float64
         Trust set by hand, in [0, 1]; NaN where it is to be learned.
     start : Rates, optional
-        Where to start: what was learned last time, its strength included. The votes' shares by default, and where
-        votes have become more by `MORE`.
+        Where to start: what was learned last time; its strength stays. The votes' shares by default.
 
     Returns
     -------
@@ -135,9 +132,8 @@ def learn(over: Over, fixed_trust: Floats, start: Rates | None = None) -> Rates:
     def refine(sums: Sums, strength: float) -> Rates:
         return rates_of(sums.table, sums.items, strength, fixed_trust)
 
-    if start is not None and _size(sum(over(judged_votes))) == _size(start.evidence.sum()):
+    if start is not None:
         return settle(over, refine, start, TOLERANCE)[0]
-    # Learned from rates of another strength, the strength would move on from run to run: votes alone decide on it.
     first = refine(total(over(lambda items: sums_of(items, shares_of(items)))), FIRST_STRENGTH)
     sums = settle(over, refine, first, ROUGHLY)[1]
     counts = sums.table
@@ -154,15 +150,6 @@ def settle(over: Over, refine: Refine, rates: Rates, tolerance: float) -> tuple[
         if np.abs(rates.table - known.table).max(initial=0.0) <= tolerance:
             break
     return rates, sums
-
-
-def judged_votes(items: Items) -> int:
-    """Count the votes that others or gold can judge."""
-    return int(items.votes_each[items.judged].sum())
-
-
-def _size(votes: float) -> int:
-    return int(np.log(max(votes, 1.0)) / np.log(MORE))
 
 
 def total(found: Iterable[Sums]) -> Sums:

@@ -1,6 +1,6 @@
 """From votes to reports: the whole engine on one screen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from consensus.core.reports import report_of
 from consensus.core.suggested import NAME, Suggested, with_suggested
 from consensus.core.thresholds import Thresholds
 from consensus.core.votes import Votes
-from consensus.core.warm import Start
+from consensus.core.warm import Known, Start
 from consensus.core.witness import with_witness
 from consensus.errors import VotesError
 
@@ -105,12 +105,14 @@ def score(
     heard = hear(votes, _heard(votes, classifications, listed, suggested), classifications)
     laid = lay_out(heard.votes, heard.classifications, gold)
     model = POLICIES[policy].model
-    rates = start.for_now(heard.votes.annotator_names, class_names(votes)) if start else None
+    known = start.for_now(heard.votes.annotator_names, class_names(votes), len(votes)) if start else None
     with processors(laid.items) as over:
-        learned = learn_heard(model, over, size_of(laid.items), np.minimum(fixed_trust, 1.0), heard.n_more, rates)
-    return decide(
-        votes, classifications, heard, look_up_heard(model, laid, learned, heard), fixed_trust, policy, thresholds
-    )
+        learned = learn_heard(model, over, size_of(laid.items), np.minimum(fixed_trust, 1.0), heard.n_more, known)
+    belief = look_up_heard(model, laid, learned, heard)
+    scored = decide(votes, classifications, heard, belief, fixed_trust, policy, thresholds)
+    if start is None or known is None:
+        return scored
+    return replace(scored, start=replace(scored.start, votes=start.votes))
 
 
 def decide(
@@ -150,9 +152,13 @@ def decide(
         trust_high=high,
         votes_by_annotator=_votes_by_annotator(votes),
         learned=learned,
-        start=Start(learned.rates, heard.votes.annotator_names, class_names(votes)),
+        start=Start(_known(learned), heard.votes.annotator_names, class_names(votes), len(votes)),
         model_share=_share_of_model(heard, learned),
     )
+
+
+def _known(learned: Learned) -> Known:
+    return Known(learned.rates, learned.correlation, learned.fixed)
 
 
 def _heard(votes: Votes, classifications: Classifications, listed: Listed, suggested: Suggested | None) -> Votes:

@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 
 from consensus.core.rates import Rates
-from consensus.core.warm import Start
+from consensus.core.warm import Known, Start
 from consensus.errors import VotesError
 from consensus.rates_files import packed, read_start, unpacked
 
 ANNOTATORS = np.array(["a1", "größer", "日本"], dtype=object)
 LABELS = np.array(["cat", "dog"], dtype=object)
+
+
+def start(annotators: np.ndarray = ANNOTATORS) -> Start:
+    """What was learned of three annotators and two labels, under some names."""
+    return Start(Known(learned(), 0.25, np.array([False, True, False])), annotators, LABELS, 1234)
 
 
 def learned() -> Rates:
@@ -23,9 +28,10 @@ def learned() -> Rates:
 def test_what_is_written_is_read_back() -> None:
     """Every number and every name survives."""
     rates = learned()
-    start = unpacked(packed(Start(rates, ANNOTATORS, LABELS)))
-    found = start.rates
-    assert (start.annotators.tolist(), start.classes.tolist()) == (ANNOTATORS.tolist(), LABELS.tolist())
+    read = unpacked(packed(start()))
+    found = read.known.rates
+    assert (read.annotators.tolist(), read.classes.tolist()) == (ANNOTATORS.tolist(), LABELS.tolist())
+    assert (read.known.correlation, read.known.fixed.tolist(), read.votes) == (0.25, [False, True, False], 1234)
     assert found.table.tolist() == rates.table.tolist()
     assert (found.strength, found.own_strength) == (2.5, 9.0)
     assert found.prevalence.tolist() == [0.3, 0.7]
@@ -50,7 +56,7 @@ def test_another_file_is_refused(tmp_path: Path, written: bytes) -> None:
 def test_columns_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     """Rates of three annotators under two names are nobody's."""
     path = tmp_path / "state.npz"
-    path.write_bytes(packed(Start(learned(), ANNOTATORS[:2], LABELS)))
+    path.write_bytes(packed(start(ANNOTATORS[:2])))
     with pytest.raises(VotesError, match="columns that do not belong together"):
         read_start(path)
 
@@ -58,6 +64,6 @@ def test_columns_that_do_not_belong_together_are_refused(tmp_path: Path) -> None
 def test_a_cut_file_is_refused(tmp_path: Path) -> None:
     """A file that was not written to its end is refused, not half read."""
     path = tmp_path / "state.npz"
-    path.write_bytes(packed(Start(learned(), ANNOTATORS, LABELS))[:-40])
+    path.write_bytes(packed(start())[:-40])
     with pytest.raises(VotesError, match="cannot be read"):
         read_start(path)

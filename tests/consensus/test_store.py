@@ -63,7 +63,7 @@ def facts(project: int = 7, **more: object) -> Row:
 def classification(task: int, label: str = "cat", report: str = "Discovered", confidence: float = 0.5) -> Row:
     """A classification with one vote."""
     counts = {"given": False, "yes": 1, "no": 0, "unsure": 0}
-    scores = {"confidence": confidence, "posterior": 0.75, "report": report}
+    scores = {"confidence": confidence, "posterior": 0.75, "report": report, "model_share": None}
     return {"control": "kind", "task": task, "label": label, **counts, **scores}
 
 
@@ -88,6 +88,19 @@ def test_what_was_saved_is_read(url: str) -> None:
     assert store.report(7, "NoVotes") == []
     assert [row["annotator"] for row in store.annotators(run)] == ["a2", "a1"]
     assert [(row["task"], row["label"]) for row in store.votes(7)] == [(1, ""), (2, "cat")]
+
+
+def test_what_a_run_learned_is_there_for_the_next(url: str) -> None:
+    """Each control's bytes come back as they were, one without any is left out, the next run replaces them."""
+    store = Store(url)
+    controls = [
+        {"control": name, "choice": "single", "labels": ["cat"], "learned": written}
+        for name, written in (("kind", b"\x00\xffbytes"), ("colour", None))
+    ]
+    store.save(facts(), [], [], [], controls)
+    assert store.learned(7) == {"kind": b"\x00\xffbytes"}
+    store.save(facts(), [], [], [], [{**controls[0], "learned": b"new"}])
+    assert (store.learned(7), store.learned(8)) == ({"kind": b"new"}, {})
 
 
 def test_a_later_run_replaces_votes_and_classifications_of_its_project_alone(url: str) -> None:

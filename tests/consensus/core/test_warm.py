@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from made_votes import listed_of, names, scored, simulated_choices
+from made_votes import gold_of, listed_of, names, scored, simulated_choices
 
 from consensus.core import learning
-from consensus.core.warm import Start
 
 
 @pytest.fixture
@@ -30,40 +29,58 @@ def test_a_run_after_a_few_new_votes_takes_fewer_rounds(rounds: list[int]) -> No
     assert np.abs(warm.posterior - cold.posterior).max() < 5e-3
 
 
-def test_given_labels_are_remembered_too() -> None:
-    """The start holds what was learned of the given labels, after the annotators, and leads to the same."""
+def test_without_news_nothing_moves_at_all() -> None:
+    """The same votes again give the same numbers to the last digit, given labels, gold and all."""
     votes, truth = simulated_choices(np.linspace(0.6, 0.95, 8), 200, 3, per_task=4, seed=4)
     given = listed_of([(task, int(label), True) for task, label in enumerate(truth)])
-    cold = scored(votes, listed=given)
-    assert cold.start.annotators.tolist() == [*votes.annotator_names, "given labels"]
-    warm = scored(votes, listed=given, start=cold.start)
-    assert np.abs(warm.posterior - cold.posterior).max() < 5e-3
+    beside = {"listed": given, "gold": gold_of([(task, int(truth[task]), True) for task in range(9)])}
+    first = scored(votes, **beside)
+    assert first.start.annotators.tolist() == [*votes.annotator_names, "given labels"]
+    second = scored(votes, start=first.start, **beside)
+    third = scored(votes, start=second.start, **beside)
+    for again in (second, third):
+        assert again.confidence.tolist() == first.confidence.tolist()
+        assert again.trust.tolist() == first.trust.tolist()
+        assert again.start.votes == len(votes)
+
+
+def test_many_more_votes_are_learned_from_scratch(rounds: list[int]) -> None:
+    """Since the last time from scratch a tenth of the votes may come, run by run, and no more."""
+    votes, _ = simulated_choices(np.linspace(0.5, 0.9, 10), 200, 3, per_task=5, seed=8)
+    some = [votes.rows(np.arange(size)) for size in (900, 950, 1000)]
+    start = scored(some[0]).start
+    names_now = votes.annotator_names, start.classes
+    assert start.for_now(*names_now, 950) is not None
+    second = scored(some[1], start=start).start
+    assert second.votes == 900
+    assert second.for_now(*names_now, 1000) is None
+    rounds.clear()
+    third = scored(some[2], start=second)
+    assert third.posterior.tolist() == scored(some[2]).posterior.tolist()
+    assert third.start.votes == 1000
 
 
 def test_annotators_are_found_by_name() -> None:
     """Rows follow the names of now; somebody new gets the mean, somebody who left none."""
     votes, _ = simulated_choices(np.array([0.9, 0.6, 0.7]), 100, 2, per_task=3, seed=5)
     start = scored(votes).start
-    found = start.for_now(np.array(["a2", "new", "a0"], dtype=object), names("l", 2))
+    found = start.for_now(np.array(["a2", "new", "a0"], dtype=object), names("l", 2), len(votes))
     assert found is not None
-    assert found.table[[0, 2]].tolist() == start.rates.table[[2, 0]].tolist()
-    assert found.table[1] == pytest.approx(start.rates.table.mean(axis=0))
-    assert found.evidence[1].tolist() == [0.0, 0.0]
+    before = start.known.rates
+    assert found.rates.table[[0, 2]].tolist() == before.table[[2, 0]].tolist()
+    assert found.rates.table[1] == pytest.approx(before.table.mean(axis=0))
+    assert found.rates.evidence[1].tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("classes", [["l0"], ["l1", "l0"], ["l0", "l1", "l2"]])
 def test_other_labels_start_afresh(classes: list[str]) -> None:
     """What was learned of other labels, or in another order, says nothing."""
     votes, _ = simulated_choices(np.array([0.9, 0.6]), 50, 2, per_task=2, seed=5)
-    assert scored(votes).start.for_now(votes.annotator_names, np.array(classes, dtype=object)) is None
+    other = np.array(classes, dtype=object)
+    assert scored(votes).start.for_now(votes.annotator_names, other, len(votes)) is None
 
 
-def test_questions_start_from_questions_about_other_labels(rounds: list[int]) -> None:
-    """Where yes and no are asked the classes are wrong and right, whatever labels there are now."""
+def test_questions_start_from_questions_about_other_labels() -> None:
+    """Where yes and no are asked the classes are wrong and right, whatever labels there are."""
     votes, _ = simulated_choices(np.array([0.9, 0.6, 0.8]), 60, 70, per_task=3, seed=6)
-    start = scored(votes).start
-    assert start.classes.tolist() == ["wrong", "right"]
-    rounds.clear()
-    first = Start(start.rates, start.annotators, start.classes)
-    scored(votes, start=first)
-    assert 0 < len(rounds) <= 5
+    assert scored(votes).start.classes.tolist() == ["wrong", "right"]

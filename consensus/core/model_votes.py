@@ -1,0 +1,53 @@
+"""From the predictions on tasks to suggestions that can vote."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from consensus.core.annotations import Collected, Task
+from consensus.core.suggested import Suggested
+
+
+def suggested_on(collected: Collected, tasks: Sequence[Task]) -> Suggested | None:
+    """Read what a model suggested for a control before anybody had annotated the task.
+
+    Parameters
+    ----------
+    collected : Collected
+    tasks : sequence of Task
+
+    Returns
+    -------
+    Suggested or None
+        None for a verification: its labels are words for yes and no. Labels that the control does not have, and
+        suggestions without a score, say nothing.
+    """
+    if collected.control.kind == "verification":
+        return None
+    votes = collected.votes
+    task_codes = {str(name): code for code, name in enumerate(votes.task_names)}
+    label_codes = {str(name): code for code, name in enumerate(votes.label_names)}
+    rows = [
+        (task_codes[str(task.id)], label_codes[label], score)
+        for task in tasks
+        if task.suggestion is not None and str(task.id) in task_codes
+        for label, score in _choices(task.suggestion, task.suggestion_score, collected.control.tag.name)
+        if label in label_codes
+    ]
+    table = np.array(rows, dtype=np.float64).reshape(-1, 3)
+    return Suggested(table[:, 0].astype(np.int32), table[:, 1].astype(np.int32), np.clip(table[:, 2], 0, 1))
+
+
+def _choices(
+    regions: Sequence[Mapping[str, object]], of_all: float | None, control: str
+) -> Iterator[tuple[str, float]]:
+    """Labels that regions choose on a control, each with its region's score or that of the whole prediction."""
+    for region in regions:
+        value = region.get("value")
+        if region.get("from_name") != control or not isinstance(value, Mapping):
+            continue
+        own = region.get("score")
+        score = own if isinstance(own, int | float) else of_all
+        choices = value.get("choices")
+        if isinstance(choices, list) and score is not None and np.isfinite(score):
+            yield from ((str(choice), float(score)) for choice in choices)
