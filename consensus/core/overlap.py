@@ -59,7 +59,8 @@ class Served:
     ----------
     tasks : tuple of ServedTask
     skips_count : bool
-        Whether a skipped task counts as annotated (Label Studio's skip queue IGNORE_SKIPPED).
+        Whether a skip takes a place of the overlap: under all of Label Studio's skip queues but "Requeue for
+        others".
     """
 
     tasks: tuple[ServedTask, ...]

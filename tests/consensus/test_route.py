@@ -399,14 +399,17 @@ def answering(answer: Callable[[httpx.Request], httpx.Response]) -> Studio:
     )
 
 
-def test_a_project_may_count_skips_as_annotations() -> None:
-    """Label Studio says so of the project; of a task only who had it is asked for."""
+@pytest.mark.parametrize(
+    ("queue", "count"), [("IGNORE_SKIPPED", True), ("REQUEUE_FOR_ME", True), ("REQUEUE_FOR_OTHERS", False)]
+)
+def test_skips_may_take_a_place(queue: str, *, count: bool) -> None:
+    """The project's skip queue says so; of a task only who had it is asked for."""
     asked: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
         asked.append(request)
         if "tasks" not in request.url.path:
-            return httpx.Response(200, json={"id": 7, "skip_queue": "IGNORE_SKIPPED"})
+            return httpx.Response(200, json={"id": 7, "skip_queue": queue})
         if request.url.params["page"] != "1":
             return httpx.Response(404, json={"detail": "Invalid page."})
         annotation = {"id": 5, "completed_by": 1, "was_cancelled": True, "updated_at": BEFORE}
@@ -416,7 +419,7 @@ def test_a_project_may_count_skips_as_annotations() -> None:
         )
 
     served = answering(answer).served(7, {1: "a1"})
-    assert served.skips_count
+    assert served.skips_count == count
     assert served.tasks == (ServedTask(3, 2, True, (Annotation(5, "a1", BEFORE, True, False, []),)),)  # noqa: FBT003
     assert "result" not in asked[1].url.params["include"]
 
