@@ -12,7 +12,7 @@ import structlog
 import typer
 
 from consensus import output
-from consensus.commands import people, route
+from consensus.commands import folder, people, route
 from consensus.connections import run_project
 from consensus.connections import store as _store
 from consensus.connections import studio as _studio
@@ -36,6 +36,7 @@ PING_SECONDS = 10.0
 LEFT_OUT = 3
 """Exit status of a run that did its work but had to leave tasks out."""
 REPORT_COLUMNS = ("task", "control", "label", "given", "yes", "no", "unsure", "confidence", "posterior")
+MODEL_COLUMN = "model_share"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -93,7 +94,9 @@ def report(
         raise ConfigError(
             f"project {project} has no run yet in this store; do `consensus run --project {project}`"
         )
-    output.print_rows(store.report(project, name), REPORT_COLUMNS, form)
+    rows = store.report(project, name)
+    heard = any(row[MODEL_COLUMN] is not None for row in rows)
+    output.print_rows(rows, (*REPORT_COLUMNS, MODEL_COLUMN) if heard else REPORT_COLUMNS, form)
 
 
 @app.command()
@@ -123,10 +126,14 @@ def score(
         float | None,
         typer.Option("--guarantee", help="Largest share wrong of a report, as in 0.05; --gold then decides that."),
     ] = None,
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option("--engine", help="Where parts of Parquet votes are worked on.")
+    ] = "local",
 ) -> None:
     """Score a votes file; no Label Studio is needed.
 
-    Files are CSV, CSV with gzip (.gz) or Parquet (.parquet) by extension. The result has a row per
+    Files are CSV, CSV with gzip (.gz) or Parquet (.parquet) by extension; a folder of Parquet files may be larger
+    than memory, and --engine ray spreads it over a Ray cluster. The result has a row per
     classification that has a vote or is listed in --given:
     task,label,given,yes,no,unsure,confidence,posterior,report. Of repeated votes the last one counts.
 
@@ -137,6 +144,19 @@ def score(
     check_outputs((votes, given, trust, gold), (out, annotators))
     if share is not None:
         _check_guarantee(share, gold)
+    if votes.is_dir() or engine == "ray":
+        folder.refuse_for_parts({"--gold": gold})
+        folder.score_in_parts(
+            votes,
+            out,
+            given=given,
+            trust=trust,
+            policy=policy,
+            annotators=annotators,
+            choice=choice,
+            engine=engine,
+        )
+        return
     ballot = read_ballot(votes, given, trust, choice, gold)
     lesson = ballot.lesson if share is None else NO_GOLD
     scored = score_votes(ballot.votes, ballot.listed, lesson, ballot.fixed_trust, policy)

@@ -23,16 +23,21 @@ def notes_on(votes: Votes, path: Path) -> Iterator[str]:
     ------
     str
     """
-    if not len(votes):
+    yield from notes_of(votes, len(votes), all_unsure=bool((votes.vote == UNSURE).all()), path=path)
+
+
+def notes_of(names: Votes, n_votes: int, *, all_unsure: bool, path: Path) -> Iterator[str]:
+    """Yield the same of so many votes, of which only the names are at hand."""
+    if not n_votes:
         yield f"{path} holds no votes"
         return
-    if votes.n_annotators == 1:
-        only = votes.annotator_names[0]
+    if names.n_annotators == 1:
+        only = names.annotator_names[0]
         yield f"{path}: all votes are those of {only!r}; nobody checks them, so little is decided"
-    if (votes.vote == UNSURE).all():
+    if all_unsure:
         yield f"{path}: all votes are unsure; nothing is decided"
-    for what, names in ("labels", votes.label_names), ("annotators", votes.annotator_names):
-        alike = _alike(names)
+    for what, called in ("labels", names.label_names), ("annotators", names.annotator_names):
+        alike = _alike(called)
         for first, second in alike[:SHOWN]:
             yield (
                 f"{path}: the {what} {first!a} and {second!a} look alike (case, invisible characters or the "

@@ -58,7 +58,7 @@ def read_columns(path: Path, headers: Sequence[Sequence[str]], optional: Sequenc
         if extension(path) in PARQUET:
             raise VotesError(f"{path} is no whole Parquet file ({_first_line(error)}); write it again") from None
         raise VotesError(f"{path}: {_first_line(error)}; {_expected(headers)}") from None
-    header = _header_of(table.column_names, path, headers)
+    header = header_of(table.column_names, path, headers)
     wanted = [*header, *(name for name in optional if name in table.column_names)]
     return pa.table({name: _texts(table.column(name), name, path) for name in wanted})
 
@@ -84,7 +84,14 @@ def extension(path: Path) -> str:
     return path.suffix.lower()
 
 
-def _header_of(names: list[str], path: Path, headers: Sequence[Sequence[str]]) -> Sequence[str]:
+def header_of(names: list[str], path: Path, headers: Sequence[Sequence[str]]) -> Sequence[str]:
+    """Find the last of the headers whose columns are all there.
+
+    Raises
+    ------
+    VotesError
+        Where there is none, or a column is there twice.
+    """
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise VotesError(f"{path} has two columns {twice!r}; take one out")
@@ -113,7 +120,7 @@ def _read_csv(path: Path, headers: Sequence[Sequence[str]]) -> pa.Table:
     end = content.find(b"\n", start)
     head, body = (content[start:end], end + 1) if end >= 0 else (content[start:], len(content))
     names = _names(head, path)
-    _header_of(names, path, headers)
+    header_of(names, path, headers)
     if not content[body:].strip():
         return pa.table({name: pa.array([], pa.string()) for name in names})
     try:

@@ -1,17 +1,13 @@
 """The edge to files: votes, given labels, trust and gold in; results out. CSV, gzip or Parquet by extension."""
 
-import gzip
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet
 
 from consensus.core.arrays import Codes, Floats, Names
 from consensus.core.belief import Gold
@@ -22,7 +18,8 @@ from consensus.errors import VotesError
 from consensus.gold_files import read_gold
 from consensus.lists import check_repeats, flags_of
 from consensus.notes import notes_on
-from consensus.text_columns import PARQUET, codes_of, extension, place, read_columns
+from consensus.result_files import writing
+from consensus.text_columns import codes_of, place, read_columns
 
 CHOSEN = ("task", "annotator", "label")
 SPELLED_OUT = ("task", "label", "annotator", "vote")
@@ -119,26 +116,42 @@ def read_ballot(
         annotator_names=annotator_names,
         label_names=label_names,
     )
-    if all_votes.choice == "single" and len(all_votes) and len(label_names) == 1:
-        raise VotesError(
-            f"{votes}: all votes are for the label {label_names[0]!r}, and a choice of one label decides nothing; "
-            "name the other labels in --given with given=0, or use the columns task,label,annotator,vote"
-        )
+    check_labels(all_votes, len(all_votes), votes)
     kept, replaced = latest(all_votes)
     listed = Listed(task[n_votes:], label[n_votes:], _given_flags(others, given))
     notes = [*_notes_on_given(listed, given, len(label_names)), *notes_on(kept, votes)]
     n_kept = len(kept)
     sparse = kept.choice == "multiple" and too_many(n_kept, kept.n_labels)
     if sparse or not lists_all(kept):
-        notes.append(
-            f"there are {kept.n_labels} labels: one that nobody chose for a task and that is not listed for it "
-            "has no row in the result"
-        )
+        notes.append(note_on_labels(kept.n_labels))
     if sparse:
         kept = asked_only(kept, listed.task, listed.label)
-    fixed_trust, unused_trust = _fixed_trust(trust, annotator_names)
+    fixed_trust, unused_trust = trust_by_hand(trust, annotator_names)
     truth, notes_on_gold = read_gold(gold, kept, listed)
     return Ballot(kept, listed, fixed_trust, truth, n_kept, replaced, unused_trust, (*notes, *notes_on_gold))
+
+
+def check_labels(names: Votes, n_votes: int, path: Path) -> None:
+    """Refuse a single choice of one label.
+
+    Raises
+    ------
+    VotesError
+        Naming the file and the label.
+    """
+    if names.choice == "single" and n_votes and names.n_labels == 1:
+        raise VotesError(
+            f"{path}: all votes are for the label {names.label_names[0]!r}, and a choice of one label decides "
+            "nothing; name the other labels in --given with given=0, or use the columns task,label,annotator,vote"
+        )
+
+
+def note_on_labels(n_labels: int) -> str:
+    """Say that labels are left out because there are too many."""
+    return (
+        f"there are {n_labels} labels: one that nobody chose for a task and that is not listed for it "
+        "has no row in the result"
+    )
 
 
 def result_table(votes: Votes, scored: Scored) -> pa.Table:
@@ -195,32 +208,8 @@ def write(table: pa.Table, path: Path) -> None:
     VotesError
         Where the file cannot be written.
     """
-    if not path.name or path.is_dir():
-        raise VotesError(f"{path} cannot be written: it is a folder; name a file")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        if extension(path) in PARQUET:
-            pyarrow.parquet.write_table(table, partial, compression="zstd")
-        elif extension(path) == ".gz":
-            with gzip.open(partial, "wb") as file:
-                _write_csv(table, file)
-        else:
-            with partial.open("wb") as file:
-                _write_csv(table, file)
-        partial.replace(path)
-    except OSError as error:
-        raise VotesError(f"{path} cannot be written: {error.strerror or error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _write_csv(table: pa.Table, file: Any) -> None:  # noqa: ANN401  # any binary file
-    # Arrow would put quotes around the names of the columns.
-    file.write((",".join(table.column_names) + "\n").encode())
-    texts = [column for column in table.columns if pa.types.is_string(column.type)]
-    special = any(pc.any(pc.match_substring_regex(column, '[",\\r\\n]')).as_py() for column in texts)
-    style = "needed" if special else "none"
-    pyarrow.csv.write_csv(table, file, pyarrow.csv.WriteOptions(include_header=False, quoting_style=style))
+    with writing(path) as put:
+        put(table)
 
 
 def _shared_codes(table: pa.Table, listed: pa.Table | None, name: str) -> tuple[Codes, Names]:
@@ -254,7 +243,7 @@ def _notes_on_given(listed: Listed, path: Path | None, n_labels: int) -> list[st
     return [f"{path}: {repeated} rows repeat an earlier one"] if repeated else []
 
 
-def _fixed_trust(path: Path | None, annotators: Names) -> tuple[Floats, int]:
+def trust_by_hand(path: Path | None, annotators: Names) -> tuple[Floats, int]:
     """Trust by annotator, NaN where none is set; and how many it is set for in vain."""
     fixed = np.full(len(annotators), np.nan)
     if path is None:

@@ -1,12 +1,15 @@
 """Settings of the machine do not reach the tests of consensus."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from consensus.settings import settings
+
+sys.path.insert(0, str(Path(__file__).parent))  # where the folders of votes are made
 
 
 @pytest.fixture(autouse=True)
