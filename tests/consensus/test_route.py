@@ -391,6 +391,19 @@ def test_what_cannot_be_meant_is_refused(
     assert message in err
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("route", ["--project", "--dry-run", "--max-votes", "default: 10", "--json", "Exits with 3"]),
+        ("prompt", ["--project", "--annotator", "-n", "--label", "--control", "--format", "csv", "in bits"]),
+    ],
+)
+def test_both_commands_explain_themselves(call: Call, name: str, words: list[str]) -> None:
+    """The help names each option, and what is meant by the gain."""
+    status, out, _ = call(name, "--help")
+    assert (status, [word for word in words if word not in out]) == (0, [])
+
+
 def answering(answer: Callable[[httpx.Request], httpx.Response]) -> Studio:
     """A studio whose every request is answered by a function."""
     client = httpx.Client(transport=httpx.MockTransport(answer))
