@@ -5,41 +5,26 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_evidence import GIVEN, NOT_GIVEN, by, confidence_of, evidence_of, tally_of
 
-from consensus.core.belief import Belief
-from consensus.core.classifications import Tally
-from consensus.core.policies import POLICIES, Decision, Evidence
+from consensus.core.policies import POLICIES, Decision
 from consensus.core.thresholds import Thresholds
 from consensus.core.wilson import wilson_interval
 
 LABEL_AI, DEFAULT = POLICIES["label-ai"], POLICIES["default"]
-GIVEN, NOT_GIVEN = np.array([True]), np.array([False])
-
-
-def tally_of(yes: float, no: float = 0, unsure: float = 0) -> Tally:
-    """The votes on one classification."""
-    return Tally(np.array([float(yes)]), np.array([float(no)]), np.array([float(unsure)]))
 
 
 def label_ai(yes: float, no: float = 0, unsure: float = 0, **lines: float) -> Decision:
     """What policy label-ai says of votes of trust 1."""
-    votes = tally_of(yes, no, unsure)
-    belief = Belief(np.array([0.5]), np.zeros(1), np.ones(1), np.ones(1))
-    return LABEL_AI.decide(Evidence(NOT_GIVEN, votes, votes, belief), replace(LABEL_AI.thresholds, **lines))
+    return by(LABEL_AI, yes, no, unsure, **lines)
 
 
 def default(
     posterior: float, variance: float = 0, yes: int = 3, no: int = 2, unsure: int = 0, **lines: float
 ) -> Decision:
     """What the default policy says of a posterior."""
-    votes = tally_of(yes, no, unsure)
-    belief = Belief(np.array([posterior]), np.array([variance]), np.ones(1), np.ones(1))
-    return DEFAULT.decide(Evidence(NOT_GIVEN, votes, votes, belief), replace(DEFAULT.thresholds, **lines))
-
-
-def confidence_of(decision: Decision) -> float:
-    """The one confidence."""
-    return float(decision.confidence[0])
+    evidence = evidence_of(tally_of(yes, no, unsure), posterior=posterior, variance=variance)
+    return DEFAULT.decide(evidence, replace(DEFAULT.thresholds, **lines))
 
 
 def test_label_ai_has_the_published_lines() -> None:
@@ -105,8 +90,8 @@ def test_label_ai_band_is_open() -> None:
 
 def test_label_ai_counts_unsure_as_a_vote_without_trust_too() -> None:
     """Whoever said unsure voted, also with a trust of 0 that leaves the confidence alone."""
-    belief = Belief(np.array([0.5]), np.zeros(1), np.zeros(1), np.zeros(1))
-    decision = LABEL_AI.decide(Evidence(NOT_GIVEN, tally_of(0, 0, 1), tally_of(0), belief), LABEL_AI.thresholds)
+    evidence = evidence_of(tally_of(0, 0, 1), lambda _: tally_of(0))
+    decision = LABEL_AI.decide(evidence, LABEL_AI.thresholds)
     assert decision.voted.tolist() == [True]
     assert confidence_of(decision) == confidence_of(label_ai(0))
 
@@ -123,24 +108,46 @@ def test_label_ai_moves_with_the_votes(yes: float, no: float, unsure: float, mor
     )
 
 
+def test_label_ai_reports_the_models_posterior() -> None:
+    """The posterior beside the confidence is what the model believes."""
+    decision = LABEL_AI.decide(evidence_of(tally_of(3), posterior=0.8), LABEL_AI.thresholds)
+    assert decision.posterior.tolist() == [0.8]
+
+
+def test_default_has_its_lines() -> None:
+    """Confirm at 3/4, reject at 1/4, of two votes or more, controversial from five; dawid-skene has the same."""
+    assert DEFAULT.thresholds == Thresholds(3 / 4, 1 / 4, controversial_votes=5, fewest_votes=2)
+    assert POLICIES["dawid-skene"].thresholds == DEFAULT.thresholds
+    assert POLICIES["dawid-skene"].decide is DEFAULT.decide
+    assert {name: policy.model for name, policy in POLICIES.items() if policy.model != "default"} == {
+        "dawid-skene": "dawid-skene"
+    }
+
+
 @pytest.mark.parametrize(
     ("posterior", "variance", "effective_votes"),
-    [(1 / 2, 0, 4), (1 / 2, 1, 2), (9 / 10, 0, 100 / 9), (1 / 10, 3, 100 / 36)],
+    [(1 / 2, 1, 4), (1 / 2, 1 / 4, 16), (9 / 10, 1, 100 / 9), (1 / 10, 3, 100 / 27)],
 )
 def test_default_is_wilson_of_the_effective_votes(
     posterior: float, variance: float, effective_votes: float
 ) -> None:
-    """A posterior p is worth 1 / (p (1 - p) (1 + variance)) votes."""
+    """A posterior p with variance v of its log-odds is worth 1 / (p (1 - p) v) votes."""
     total = np.array([effective_votes])
     lower, _ = wilson_interval(posterior * total, total)
     assert confidence_of(default(posterior, variance)) == pytest.approx(lower[0], abs=1e-12)
 
 
+def test_default_without_doubt_is_the_posterior() -> None:
+    """Where the annotators are known exactly, both bounds are the posterior."""
+    assert confidence_of(default(0.8)) == pytest.approx(0.8, abs=1e-5)
+    assert default(0.8).posterior.tolist() == [0.8]
+
+
 def test_default_confirms_at_the_line() -> None:
     """A lower bound on the line confirms, one just below does not."""
-    at = confidence_of(default(0.99))
-    assert default(0.99, confirm=at).confirmed.tolist() == [True]
-    assert default(0.99, confirm=np.nextafter(at, 1)).confirmed.tolist() == [False]
+    at = confidence_of(default(0.99, 0.5))
+    assert default(0.99, 0.5, confirm=at).confirmed.tolist() == [True]
+    assert default(0.99, 0.5, confirm=np.nextafter(at, 1)).confirmed.tolist() == [False]
 
 
 def test_default_rejects_by_the_upper_bound() -> None:
@@ -149,9 +156,8 @@ def test_default_rejects_by_the_upper_bound() -> None:
     for posterior in np.linspace(0.001, 0.999, 201):
         this, opposite = default(posterior, 0.5, **lines), default(1 - posterior, 0.5, **lines)
         assert this.rejected.tolist() == opposite.confirmed.tolist()
-    assert default(0.5, reject=0.2).rejected.tolist() == [False]
-    assert confidence_of(default(0.2, reject=0.1)) < 0.1
-    assert default(0.2, reject=0.1).rejected.tolist() == [False]
+    assert confidence_of(default(0.2, 1, reject=0.1)) < 0.1
+    assert default(0.2, 1, reject=0.1).rejected.tolist() == [False]
 
 
 @pytest.mark.parametrize(("posterior", "yes", "no"), list(itertools.product([0.0, 0.5, 1.0], [0, 1], [0, 1])))
@@ -175,8 +181,7 @@ def test_default_a_label_that_nobody_chose_is_controversial_only_if_given(
     controversial: bool,  # noqa: FBT001
 ) -> None:
     """What was turned down by all and came from nobody is nobody's question."""
-    votes, belief = tally_of(0, 9), Belief(np.array([0.4]), np.zeros(1), np.ones(1), np.ones(1))
-    decision = DEFAULT.decide(Evidence(given_label, votes, votes, belief), DEFAULT.thresholds)
+    decision = DEFAULT.decide(evidence_of(tally_of(0, 9), posterior=0.4, given=given_label), DEFAULT.thresholds)
     assert decision.controversial.tolist() == [controversial]
 
 
@@ -191,6 +196,18 @@ def test_default_is_not_controversial_once_decided(posterior: float) -> None:
 @given(st.floats(0, 1), st.floats(0, 1e6))
 def test_default_is_bounded_and_less_sure_with_doubt(posterior: float, variance: float) -> None:
     """The bound is in [0, posterior] and doubt about the annotators only lowers it."""
-    sure, doubtful = confidence_of(default(posterior)), confidence_of(default(posterior, variance))
+    sure, doubtful = confidence_of(default(posterior, variance)), confidence_of(default(posterior, 2 * variance))
     assert 0 <= doubtful <= sure + 1e-12
     assert sure <= posterior + 1e-9
+
+
+@given(st.sampled_from(sorted(POLICIES)), st.integers(0, 9), st.integers(0, 9), st.floats(0, 1), st.floats(0, 9))
+def test_no_policy_both_confirms_and_rejects(
+    name: str, yes: int, no: int, posterior: float, variance: float
+) -> None:
+    """Whatever the votes, confidence and posterior are in [0, 1], and at most one of three things is decided."""
+    policy = POLICIES[name]
+    decision = policy.decide(evidence_of(tally_of(yes, no), None, posterior, variance), policy.thresholds)
+    assert 0 <= confidence_of(decision) <= 1
+    assert 0 <= decision.posterior[0] <= 1
+    assert int(decision.confirmed[0]) + int(decision.rejected[0]) + int(decision.controversial[0]) <= 1

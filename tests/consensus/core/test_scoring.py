@@ -20,12 +20,13 @@ from made_votes import (
     votes_of,
 )
 
+from consensus.core.policies import POLICIES
 from consensus.core.scoring import Scored
 from consensus.core.thresholds import Thresholds
 from consensus.core.votes import Votes, encode, spelled_out
 from consensus.errors import VotesError
 
-policies = st.sampled_from(["default", "label-ai"])
+policies = st.sampled_from(sorted(POLICIES))
 
 
 def table(votes: Votes, result: Scored) -> dict[tuple[str, str], tuple[float, ...]]:
@@ -145,7 +146,8 @@ def test_unsure_leaves_the_default_policy_alone(n_labels: int) -> None:
 
 def test_unsure_leaves_a_question_alone() -> None:
     """A question's unsure votes do not move its posterior, and lower the confidence of label-ai."""
-    assert scored(question(3, 1, 5)).posterior.tolist() == scored(question(3, 1)).posterior.tolist()
+    without = scored(question(3, 1)).posterior
+    assert scored(question(3, 1, 5)).posterior.tolist() == pytest.approx(without.tolist(), abs=1e-9)
     all_trusted = {"policy": "label-ai"}
     with_unsure = scored(question(3, 1, 5), trust=np.ones(9), **all_trusted)
     assert with_unsure.confidence < scored(question(3, 1), trust=np.ones(4), **all_trusted).confidence
@@ -203,12 +205,13 @@ def test_votes_by_annotator_count_submissions() -> None:
 
 @pytest.mark.parametrize("n_labels", [2, 3])
 def test_gold_raises_the_trust_of_those_who_agree(n_labels: int) -> None:
-    """Where two always contradict each other, gold decides whom to trust, and then whom to believe."""
+    """Where two contradict each other and have little trust, gold decides whom to trust and whom to believe."""
     votes = chosen({(task, by): (task + by) % 2 for task in range(8) for by in range(2)}, n_labels)
     before, after = scored(votes), scored(votes, gold=gold_of([(task, task % 2, True) for task in range(6)]))
     assert before.trust[0] == pytest.approx(before.trust[1], abs=1e-9)
-    assert after.trust[0] > before.trust[0] + 0.1
-    assert after.trust[1] < before.trust[1] - 0.1
+    assert before.trust[0] < 0.3
+    assert after.trust[0] > 0.5
+    assert after.trust[1] < before.trust[1] / 2
     assert posterior_of(after, 8, n_labels)[7].argmax() == 1
 
 
@@ -254,7 +257,8 @@ def test_trust_of_another_number_of_annotators_is_refused(size: int) -> None:
 
 def test_unknown_policy_is_refused() -> None:
     """The message names the policies there are."""
-    with pytest.raises(VotesError, match="policy 'strict' is unknown; use one of default, label-ai"):
+    names = "default, majority, wilson, dawid-skene, label-ai"
+    with pytest.raises(VotesError, match=f"policy 'strict' is unknown; use one of {names}"):
         scored(question(1), policy="strict")
 
 
@@ -268,7 +272,7 @@ def test_what_has_no_name_is_refused(row: tuple[int, int, bool]) -> None:
         scored(votes, gold=gold_of([row]))
 
 
-@pytest.mark.parametrize("policy", ["default", "label-ai"])
+@pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("choice", ["single", "multiple", "each"])
 @pytest.mark.parametrize("n_labels", [0, 1, 2, 3])
 def test_no_votes_at_all(choice: str, n_labels: int, policy: str) -> None:
@@ -288,7 +292,7 @@ def test_nothing_at_all(choice: str) -> None:
     assert (len(result.report), len(result.trust)) == (0, 0)
 
 
-@pytest.mark.parametrize("policy", ["default", "label-ai"])
+@pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("n_labels", [1, 2, 3, 7])
 def test_only_skips(n_labels: int, policy: str) -> None:
     """Skips alone decide nothing."""
@@ -356,8 +360,8 @@ def test_annotators_without_votes_change_nothing() -> None:
     """Accounts that never voted leave the others' trust and the result as they are."""
     answers = {(task, by): (task * by) % 3 for task in range(6) for by in range(4)}
     without, result = scored(chosen(answers, 3)), scored(chosen(answers, 3, n_annotators=50))
-    assert result.trust[:4].tolist() == without.trust.tolist()
-    assert result.confidence.tolist() == without.confidence.tolist()
+    np.testing.assert_allclose(result.trust[:4], without.trust, atol=1e-9)
+    np.testing.assert_allclose(result.confidence, without.confidence, atol=1e-9)
 
 
 def test_wrong_given_labels_are_caught() -> None:
@@ -371,14 +375,25 @@ def test_wrong_given_labels_are_caught() -> None:
     assert accused[~wrong].mean() < 0.02
 
 
+@pytest.mark.parametrize("n_labels", [2, 3, 70])
+def test_a_start_from_the_last_run_gives_the_same(n_labels: int) -> None:
+    """With a witness or without, starting from the very votes' own result moves posteriors by less than 0.002."""
+    votes, truth = simulated_choices(np.array([0.9, 0.8, 0.7, 0.6]), 150, n_labels, 3, seed=4)
+    listed = listed_of([(task, label, True) for task, label in enumerate(truth) if task % 2])
+    for given_labels in (listed_of(), listed):
+        cold = scored(votes, listed=given_labels)
+        warm = scored(votes, listed=given_labels, start=cold.start)
+        np.testing.assert_allclose(warm.posterior, cold.posterior, atol=2e-3)
+
+
 @pytest.mark.parametrize(
     ("name", "accuracy", "confirmed", "right_of_confirmed"),
-    [("bluebirds", 0.88, 0.5, 0.90), ("dog", 0.82, 0.5, 0.85), ("labelme", 0.75, 0.5, 0.87)],
+    [("bluebirds", 0.88, 0.6, 0.93), ("dog", 0.83, 0.5, 0.87), ("labelme", 0.78, 0.4, 0.88)],
 )
 def test_published_crowds(
     shared_data: Path, name: str, accuracy: float, confirmed: float, right_of_confirmed: float
 ) -> None:
-    """On votes of real crowds the probable label is right as often as with good methods, more so where sure."""
+    """On votes of real crowds labels are right as with good methods, more so where confirmed, and believed so."""
     with (shared_data / name / "votes.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     with (shared_data / name / "truth.csv").open(encoding="utf-8") as file:
@@ -388,9 +403,10 @@ def test_published_crowds(
     )
     votes = Votes("single", task, by, label, np.ones(len(rows), dtype=np.int8), tasks, annotators, labels)
     result = scored(votes)
-    best = posterior_of(result, len(tasks), len(labels)).argmax(axis=1)
-    right = labels[best] == np.array([truth[one] for one in tasks])
-    sure = result.confidence.reshape(len(tasks), len(labels)).max(axis=1) >= 0.90
+    posterior = posterior_of(result, len(tasks), len(labels))
+    right = labels[posterior.argmax(axis=1)] == np.array([truth[one] for one in tasks])
+    sure = (result.report == "Discovered").reshape(posterior.shape).any(axis=1)
     assert right.mean() >= accuracy
+    assert posterior.max(axis=1).mean() == pytest.approx(right.mean(), abs=0.08)
     assert sure.mean() >= confirmed
     assert right[sure].mean() >= right_of_confirmed
