@@ -39,6 +39,7 @@ USUAL = 0.15
 """A correlation to expect before any vote; it weighs as much as what `PSEUDO_VOTES` votes would say."""
 
 PSEUDO_VOTES = 10.0
+TINY = 1e-12
 SAMPLE = 200_000
 """Votes times classes from which the correlation is learned, in items evenly picked from all."""
 
@@ -146,4 +147,33 @@ def perceived(items: Items, weight: Floats) -> Floats:
 
 def believed(items: Items, rates: Rates, correlation: float, weight: Floats) -> Floats:
     """Posterior of each class of each item: the mean of the two accounts, (n_items, n_classes)."""
-    return (1 - SHARED) * tempered(items, rates, correlation) + SHARED * perceived(items, weight)
+    return mean_of(tempered(items, rates, correlation), perceived(items, weight))
+
+
+def mean_of(first: Floats, second: Floats) -> Floats:
+    """Posterior of two accounts that are as credible as `SHARED` says."""
+    return (1 - SHARED) * first + SHARED * second
+
+
+def doubted(items: Items, correlation: float, doubt: Floats, first: Floats, posterior: Floats) -> Floats:
+    """Variance of the posterior's log-odds that comes from not knowing the annotators exactly.
+
+    The doubt of the annotators adds up to the variance of the log-odds of the first account; where that is sure,
+    the posterior hardly moves with them.
+
+    Parameters
+    ----------
+    items : Items
+    correlation : float
+    doubt : (n_annotators,) float64
+        Variance of the log-odds of each annotator's accuracy.
+    first, posterior : (n_items, n_classes) float64
+        Of the first account, and of both.
+
+    Returns
+    -------
+    (n_items, n_classes) float64
+    """
+    spread = items.said @ np.repeat(doubt, items.n_classes)
+    moves = (1 - SHARED) * first * (1 - first) / np.maximum(posterior * (1 - posterior), TINY)
+    return np.asarray((moves * discount(items, correlation)[:, None]) ** 2 * spread[:, None])

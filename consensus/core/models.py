@@ -16,7 +16,15 @@ from consensus.core.arrays import Floats, Names
 from consensus.core.belief import Belief
 from consensus.core.candidates import as_questions, gold_of_questions, over_labels
 from consensus.core.classifications import Classifications, Gold, Listed, classify
-from consensus.core.dependence import believed, correlation_of, discount, every_for, predictions
+from consensus.core.dependence import (
+    correlation_of,
+    doubted,
+    every_for,
+    mean_of,
+    perceived,
+    predictions,
+    tempered,
+)
 from consensus.core.items import RIGHT, Items, items_of
 from consensus.core.learned import Learned, sum_up
 from consensus.core.learning import Over, learn, posterior_of
@@ -93,17 +101,16 @@ def look_up(
 ) -> Belief:
     """Say what a model believes of classifications, with the votes that were laid out and what was learned."""
     items = laid.items
-    posterior = BELIEVE[model](items, learned)
-    variance = discount(items, learned.correlation) ** 2 * (items.said @ np.repeat(learned.doubt, items.n_classes))
+    posterior, variance = BELIEVE[model](items, learned)
     if laid.questions is not None:
         of_task = np.zeros(votes.n_tasks)
-        np.maximum.at(of_task, laid.questions.task, variance)
+        np.maximum.at(of_task, laid.questions.task, variance[:, RIGHT])
         spread = over_labels(posterior[:, RIGHT], laid.questions, classifications)
         return Belief(spread, of_task[classifications.task], learned)
     if votes.choice == "single":
-        task = classifications.task
-        return Belief(posterior[task, classifications.label], variance[task], learned)
-    return Belief(posterior[:, RIGHT], variance, learned)
+        row = classifications.task, classifications.label
+        return Belief(posterior[row], variance[row], learned)
+    return Belief(posterior[:, RIGHT], variance[:, RIGHT], learned)
 
 
 def class_names(votes: Votes) -> Names:
@@ -143,19 +150,22 @@ def _learn_plainly(over: Over, _: Size, fixed_trust: Floats, __: Rates | None = 
     return learn_plainly(over, fixed_trust)
 
 
-def _believe_default(items: Items, learned: Learned) -> Floats:
-    return believed(items, learned.rates, learned.correlation, learned.weight)
+def _believe_default(items: Items, learned: Learned) -> tuple[Floats, Floats]:
+    first = tempered(items, learned.rates, learned.correlation)
+    posterior = mean_of(first, perceived(items, learned.weight))
+    return posterior, doubted(items, learned.correlation, learned.doubt, first, posterior)
 
 
-def _believe_plainly(items: Items, learned: Learned) -> Floats:
-    return posterior_of(items, learned.rates)
+def _believe_plainly(items: Items, learned: Learned) -> tuple[Floats, Floats]:
+    variance = items.said @ np.repeat(learned.doubt, items.n_classes)
+    return posterior_of(items, learned.rates), np.repeat(variance[:, None], items.n_classes, axis=1)
 
 
 LEARN: dict[str, Callable[[Over, Size, Floats, Rates | None], Learned]] = {
     "default": learn_default,
     "dawid-skene": _learn_plainly,
 }
-BELIEVE: dict[str, Callable[[Items, Learned], Floats]] = {
+BELIEVE: dict[str, Callable[[Items, Learned], tuple[Floats, Floats]]] = {
     "default": _believe_default,
     "dawid-skene": _believe_plainly,
 }

@@ -178,13 +178,13 @@ PolicyName = Literal["default", "majority", "wilson", "dawid-skene", "label-ai"]
 POLICIES: dict[str, Policy] = {
     "default": Policy(
         decide_by_posterior,
-        Thresholds(confirm=0.75, reject=0.25, controversial_votes=5, fewest_votes=2),
+        Thresholds(confirm=0.80, reject=0.20, controversial_votes=5, fewest_votes=2),
     ),
     "majority": Policy(decide_majority, Thresholds(confirm=0.5, reject=0.5, controversial_votes=2)),
     "wilson": Policy(decide_wilson, Thresholds(confirm=0.5, reject=0.5, controversial_votes=5, fewest_votes=2)),
     "dawid-skene": Policy(
         decide_by_posterior,
-        Thresholds(confirm=0.75, reject=0.25, controversial_votes=5, fewest_votes=2),
+        Thresholds(confirm=0.80, reject=0.20, controversial_votes=5, fewest_votes=2),
         model="dawid-skene",
     ),
     "label-ai": Policy(

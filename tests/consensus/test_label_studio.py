@@ -376,6 +376,54 @@ def test_an_annotation_knows_the_suggestion_that_it_began_from(make: Make) -> No
 
 
 @pytest.mark.parametrize(
+    ("annotated", "made", "label"),
+    [
+        ((), (1, 2), "of 2"),
+        ((5,), (1, 2), "of 2"),
+        ((5, 2), (1, 3), "of 1"),
+        ((2,), (2, 3), None),
+        ((), (), None),
+    ],
+    ids=["nobody annotated", "all before", "some before the first annotation", "all after", "no prediction"],
+)
+def test_a_suggestion_counts_if_it_was_made_before_anybody_annotated(
+    make: Make, annotated: tuple[int, ...], made: tuple[int, ...], label: str | None
+) -> None:
+    """The last of a model's predictions that is older than the first annotation; reports are no suggestions."""
+
+    def at(day: int) -> str:
+        return f"2026-01-0{day}T12:00:00.000000Z"
+
+    annotations = [{"id": day, "created_at": at(day)} for day in annotated]
+    predictions = [
+        {
+            "id": day,
+            "model_version": "m1",
+            "created_at": at(day),
+            "score": day / 10,
+            "result": [{"from_name": "kind", "value": {"choices": [f"of {day}"]}}],
+        }
+        for day in made
+    ]
+    report = {"id": 99, "model_version": "consensus/Discovered", "created_at": at(1), "score": 0.9, "result": []}
+    row = {"id": 1, "data": {}, "annotations": annotations, "predictions": [report, *predictions]}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/api/projects/7/":
+            return httpx.Response(200, json=project(CONFIG, task_number=1))
+        rows = [row] if request.url.params["page"] == "1" else []
+        totals = {"total": 1, "total_annotations": 4, "total_predictions": 2}
+        return httpx.Response(200, json={"tasks": rows, **totals})
+
+    found = make(answer).pull(7, {}).tasks[0]
+    if label is None:
+        assert (found.suggestion, found.suggestion_score) == (None, None)
+    else:
+        assert found.suggestion == [{"from_name": "kind", "value": {"choices": [label]}}]
+        assert found.suggestion_score == int(label[-1]) / 10
+
+
+@pytest.mark.parametrize(
     ("readings", "found"),
     [
         pytest.param([(3, [[1, 2], [3]], 3)], [1, 2, 3], id="nothing happens"),

@@ -245,6 +245,44 @@ def test_two_controls_are_two_questions(store: Store) -> None:
     assert [(problem.task, "'second'" in problem.what) for problem in outcome.problems] == [(3, False), (3, True)]
 
 
+def suggested(number: int, choice: str) -> Task:
+    """A task on which two agree and for which a model had suggested something."""
+    region = {"from_name": "kind", "value": {"choices": [choice]}}
+    return replace(task(number, a1="cat", a2="cat"), suggestion=[region], suggestion_score=0.75)
+
+
+def test_suggestions_vote_where_the_settings_say_so(store: Store) -> None:
+    """Off by default; with model_votes their share in each decision is stored, and they are in no count."""
+    studio = InMemory(*(suggested(number, "cat") for number in range(1, 61)))
+    once(studio, store)
+    assert {row["model_share"] for row in store.report(7, "AllConfirmed")} == {None}
+    outcome = once(studio, store, ProjectConfig(model_votes=True))
+    rows = store.report(7, "AllConfirmed")
+    assert len(rows) == 60
+    assert all(0 < row["model_share"] <= 0.25 + 1e-9 for row in rows)
+    assert {row["yes"] for row in rows} == {2}
+    assert [row["annotator"] for row in outcome.annotators] == [A1, A2]
+
+
+def test_a_run_without_news_sends_nothing(store: Store) -> None:
+    """The second run starts from what the first one learned, and finds the same to the last digit."""
+    votes = ({"a1": "cat", "a2": "cat"}, {"a1": "dog", "a2": "cat"}, {"a1": "dog", "a2": "dog", "bot": "cat"})
+    studio = InMemory(*(task(number, **votes[number % 3]) for number in range(1, 40)))
+    once(studio, store)
+    learned = store.learned(7)
+    before = [row["confidence"] for row in store.report(7, "AllConfirmed")]
+    again = once(studio, store).changes
+    assert (again.create, again.update, again.delete) == ([], [], [])
+    assert [row["confidence"] for row in store.report(7, "AllConfirmed")] == before
+    assert list(learned) == ["kind"]
+
+
+def test_what_was_learned_by_another_version_is_no_obstacle(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes that cannot be read are as good as none."""
+    monkeypatch.setattr(store, "learned", lambda _: {"kind": b"of another format"})
+    assert once(InMemory(task(1, a1="cat", a2="cat")), store).votes == 2
+
+
 def test_a_watcher_is_told_of_a_step() -> None:
     """The name of the step, what is done and what there is."""
     told: list[tuple[str, int, int]] = []
