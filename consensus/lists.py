@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from consensus.core.arrays import Codes, Flags
 from consensus.core.classifications import pack
@@ -25,7 +24,7 @@ def flags_of(table: pa.Table, column: str, path: Path, otherwise: str) -> Flags:
     """
     if column not in table.column_names:
         return np.ones(table.num_rows, dtype=bool)
-    codes, names = codes_of(pc.utf8_lower(table.column(column)))
+    codes, names = codes_of(table.column(column), lower=True)
     for position, name in enumerate(names):
         if name not in WORDS:
             row = int(np.flatnonzero(codes == position)[0])

@@ -32,7 +32,7 @@ OTHER_KINDS = {
 
 
 def read_columns(path: Path, headers: Sequence[Sequence[str]], optional: Sequence[str] = ()) -> pa.Table:
-    """Read the columns of one of the headers, as text without gaps.
+    """Read the columns of one of the headers, as text without gaps: names, and of each row the place of its name.
 
     Parameters
     ----------
@@ -63,12 +63,28 @@ def read_columns(path: Path, headers: Sequence[Sequence[str]], optional: Sequenc
     return pa.table({name: _texts(table.column(name), name, path) for name in wanted})
 
 
-def codes_of(column: pa.ChunkedArray) -> tuple[Codes, Names]:
-    """Codes in the order of appearance, and the names, without a Python object per row."""
-    encoded = column.combine_chunks().dictionary_encode()
-    names = np.empty(len(encoded.dictionary), dtype=object)
-    names[:] = encoded.dictionary.to_pylist()
-    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32), names
+def codes_of(column: pa.ChunkedArray, *, lower: bool = False) -> tuple[Codes, Names]:
+    """Codes in the order of appearance, and the names, without a Python object per row.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray of dictionaries
+        From `read_columns`, or several such columns one below the other.
+    lower : bool
+        Whether names that differ in case alone are one, in lower case.
+    """
+    encoded = column.unify_dictionaries().combine_chunks()
+    codes = encoded.indices.to_numpy()
+    values = encoded.dictionary.to_pylist()
+    if lower:
+        place_of: dict[str, int] = {}
+        codes = np.array([place_of.setdefault(one.lower(), len(place_of)) for one in values], dtype=np.int32)[
+            codes
+        ]
+        values = list(place_of)
+    names = np.empty(len(values), dtype=object)
+    names[:] = values
+    return codes, names
 
 
 def place(path: Path, row: int) -> str:
@@ -154,7 +170,7 @@ def _parse_csv(content: bytes, body: int, names: list[str]) -> pa.Table:
                 read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=longest),
                 parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
                 convert_options=pyarrow.csv.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.string()),
+                    column_types=dict.fromkeys(names, pa.dictionary(pa.int32(), pa.string())),
                     null_values=[""],
                     strings_can_be_null=True,
                     quoted_strings_can_be_null=True,
@@ -202,27 +218,53 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 def _read_parquet(path: Path) -> pa.Table:
     if path.is_dir() and not any(extension(file) in PARQUET for file in path.rglob("*")):
         raise VotesError(f"{path} is a folder without a Parquet file; name a file")
-    return pyarrow.parquet.read_table(path)
+    if path.is_dir():
+        return pyarrow.parquet.read_table(path)
+    with pyarrow.parquet.ParquetFile(path) as file:
+        texts = [field.name for field in file.schema_arrow if pa.types.is_string(field.type)]
+    return pyarrow.parquet.read_table(path, read_dictionary=texts)
 
 
-def _texts(column: pa.ChunkedArray, name: str, path: Path) -> pa.Array:
+def _texts(column: pa.ChunkedArray, name: str, path: Path) -> pa.DictionaryArray:
+    """Turn a column into codes and the names that occur, in order of appearance; look at each name once."""
     try:
-        texts = pc.cast(column, pa.string()).combine_chunks()
+        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        encoded = encoded.unify_dictionaries().combine_chunks()
+        texts = pc.utf8_trim_whitespace(pc.cast(encoded.dictionary, pa.string()))
     except pa.ArrowException:
         raise VotesError(f"{path}: column {name!r} holds {column.type}; use text or numbers") from None
-    texts = pc.utf8_trim_whitespace(texts)
-    texts = pc.if_else(pc.equal(texts, ""), None, texts)
-    if texts.null_count:
-        row = int(np.flatnonzero(pc.is_null(texts).to_numpy(zero_copy_only=False))[0])
+    names = pa.concat_arrays([pc.fill_null(texts, ""), pa.array([""])]).dictionary_encode()
+    # The last name stands for what is missing.
+    codes = names.indices.to_numpy()[pc.fill_null(encoded.indices, len(texts)).to_numpy().astype(np.int64)]
+    order, codes = _by_appearance(codes, len(names.dictionary))
+    names = names.dictionary.take(pa.array(order))
+    _check_names(names, codes, name, path)
+    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), names)
+
+
+def _by_appearance(codes: Codes, n_codes: int) -> tuple[Codes, Codes]:
+    """Say which codes occur, in order of appearance, and replace each by its place among these."""
+    first = np.full(n_codes, len(codes))
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # of several rows the one that is written last stays
+    order = np.argsort(first, kind="stable")[: int((first < len(codes)).sum())]
+    place_of = np.empty(n_codes, dtype=np.int32)
+    place_of[order] = np.arange(len(order), dtype=np.int32)
+    return order.astype(np.int32), place_of[codes]
+
+
+def _check_names(names: pa.Array, codes: Codes, name: str, path: Path) -> None:
+    """Refuse names that are empty or would break a line; the message names the first row."""
+    empty = pc.index(names, "").as_py()
+    if empty >= 0:
+        row = int(np.flatnonzero(codes == empty)[0])
         raise VotesError(f"{place(path, row)}: column {name!r} is empty; fill it or take the row out")
-    broken = pc.match_substring_regex(texts, "[\\r\\n\\x00]").to_numpy(zero_copy_only=False)
-    if broken.any():
-        row = int(np.flatnonzero(broken)[0])
+    broken = pc.index(pc.match_substring_regex(names, "[\\r\\n\\x00]"), True).as_py()
+    if broken >= 0:
+        row = int(np.flatnonzero(codes == broken)[0])
         what = "a NUL character; take it out"
-        if set("\r\n") & set(texts[row].as_py()):
+        if set("\r\n") & set(names[broken].as_py()):
             what = "a line break; is a quotation mark missing or too much?"
         raise VotesError(f"{place(path, row)}: column {name!r} holds {what}")
-    return texts
 
 
 def _expected(headers: Sequence[Sequence[str]]) -> str:

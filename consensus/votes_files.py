@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from consensus.core.arrays import Codes, Floats, Names
 from consensus.core.belief import Gold
@@ -214,7 +213,7 @@ def write(table: pa.Table, path: Path) -> None:
 
 def _shared_codes(table: pa.Table, listed: pa.Table | None, name: str) -> tuple[Codes, Names]:
     chunks = [table.column(name), *([listed.column(name)] if listed is not None else [])]
-    return codes_of(pa.chunked_array([chunk for column in chunks for chunk in column.chunks], pa.string()))
+    return codes_of(pa.chunked_array([chunk for column in chunks for chunk in column.chunks]))
 
 
 def _decoded(codes: Codes, names: Names) -> pa.Array:
@@ -222,7 +221,7 @@ def _decoded(codes: Codes, names: Names) -> pa.Array:
 
 
 def _stands(column: pa.ChunkedArray, path: Path) -> np.typing.NDArray[np.int8]:
-    codes, names = codes_of(pc.utf8_lower(column))
+    codes, names = codes_of(column, lower=True)
     for position, name in enumerate(names):
         if name not in STANDS:
             row = int(np.flatnonzero(codes == position)[0])

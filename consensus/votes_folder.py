@@ -181,7 +181,8 @@ def _read_given(path: Path | None) -> tuple[tuple[pa.Table, Flags] | None, list[
     flags = flags_of(table, "given", path, "or 0 for a candidate")
     (task, _), (label, names) = codes_of(table["task"]), codes_of(table["label"])
     repeated = check_repeats(task, label, flags, len(names), path, "given")
-    return (table, flags), [f"{path}: {repeated} rows repeat an earlier one"] if repeated else []
+    as_text = pa.table({name: table[name].cast(pa.string()) for name in ("task", "label")})
+    return (as_text, flags), [f"{path}: {repeated} rows repeat an earlier one"] if repeated else []
 
 
 def _parts_of(

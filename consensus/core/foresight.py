@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
+from scipy.special import bdtr
 
 from consensus.core.arrays import Floats
 from consensus.core.gold_sample import most_forgiven
@@ -65,6 +65,7 @@ def expected_at_lines(prospect: Prospect, gold: int, alpha: float) -> Floats:
         within = gold * size // int(prospect.size[-1])
         forgiven = most_forgiven(size, within, alpha)
         if forgiven >= 0:
-            chances = binom.cdf(forgiven, within, np.minimum(np.array(OFF) * prospect.doubt[position], 1.0))
+            share = np.minimum(np.array(OFF) * prospect.doubt[position], 1.0)
+            chances = bdtr(min(forgiven, within), within, share)  # the binomial distribution
             expected[position] = size * chances.mean()
     return expected

@@ -146,17 +146,29 @@ def latest(votes: Votes) -> tuple[Votes, int]:
     n_replaced : int
         How many rows were replaced by a later one.
     """
-    columns = (
-        [votes.task, votes.annotator] if votes.choice == "single" else [votes.task, votes.annotator, votes.label]
-    )
-    stays = _not_contradicted(votes) if votes.choice == "multiple" else np.arange(len(votes))
-    columns = [column[stays] for column in columns]
-    order = np.lexsort(columns)  # stable: rows of one key stay in order of appearance
-    same = np.ones(max(len(stays) - 1, 0), dtype=bool)
-    for column in columns:
-        same &= column[order][1:] == column[order][:-1]
-    keep = stays[np.sort(order[np.append(~same, True)[: len(stays)]])]
-    return votes.rows(keep.astype(np.int32)), len(votes) - len(keep)
+    stays = _not_contradicted(votes) if votes.choice == "multiple" else None
+    kept = votes if stays is None or len(stays) == len(votes) else votes.rows(stays.astype(np.int32))
+    keys = _classification_keys(kept)
+    ordered = np.sort(keys)
+    if (ordered[1:] != ordered[:-1]).all():  # nearly always, and then nothing has to be copied
+        return kept, len(votes) - len(kept)
+    order = np.argsort(keys, kind="stable")  # rows of one key stay in order of appearance
+    is_last = np.append(keys[order][1:] != keys[order][:-1], True)
+    last = kept.rows(np.sort(order[is_last]).astype(np.int32))
+    return last, len(votes) - len(last)
+
+
+def _classification_keys(votes: Votes) -> Keys:
+    """(n_rows,) int64: one number for an annotator and what a later vote replaces, the task or its label."""
+    keys = _submission_keys(votes)
+    if votes.choice == "single" or not len(keys):
+        return keys
+    size = votes.n_labels + 1
+    if int(keys.max()) > np.iinfo(np.int64).max // size - 1:
+        keys = np.unique(keys, return_inverse=True)[1].astype(np.int64)
+    keys *= size
+    keys += votes.label + 1
+    return keys
 
 
 def _not_contradicted(votes: Votes) -> NDArray[np.intp]:

@@ -141,3 +141,14 @@ def test_columns_of_different_length_are_refused() -> None:
     votes = chosen({(0, 0): 1, (0, 1): 0}, n_labels=2)
     with pytest.raises(VotesError, match=r"differ in length: .*'vote': 1"):
         replace(votes, vote=votes.vote[:1])
+
+
+def test_latest_of_very_many_names() -> None:
+    """Where tasks, annotators and labels are too many for one number to tell them apart, the last vote still counts."""
+    most = np.iinfo(np.int32).max
+    many = np.broadcast_to(np.array("x", dtype=object), most)
+    columns = [
+        np.array(column, dtype=np.int32) for column in ([most - 1, 0, most - 1], [most - 1] * 3, [most - 1] * 3)
+    ]
+    votes, replaced = latest(Votes("each", *columns, np.array([1, 1, -1], dtype=np.int8), many, many, many))
+    assert (votes.task.tolist(), votes.vote.tolist(), replaced) == ([0, most - 1], [1, -1], 1)
