@@ -144,7 +144,7 @@ def test_columns_of_different_length_are_refused() -> None:
 
 
 def test_latest_of_very_many_names() -> None:
-    """Where tasks, annotators and labels are too many for one number to tell them apart, the last vote still counts."""
+    """Where tasks, annotators and labels are too many for one number to tell them apart, the last vote counts."""
     most = np.iinfo(np.int32).max
     many = np.broadcast_to(np.array("x", dtype=object), most)
     columns = [
