@@ -115,8 +115,8 @@ def test_label_ai_reports_the_models_posterior() -> None:
 
 
 def test_default_has_its_lines() -> None:
-    """Confirm at 3/4, reject at 1/4, of two votes or more, controversial from five; dawid-skene has the same."""
-    assert DEFAULT.thresholds == Thresholds(3 / 4, 1 / 4, controversial_votes=5, fewest_votes=2)
+    """Confirm at 4 to 1, reject at 1 to 4, from two votes, controversial from five; dawid-skene has the same."""
+    assert DEFAULT.thresholds == Thresholds(4 / 5, 1 / 5, controversial_votes=5, fewest_votes=2)
     assert POLICIES["dawid-skene"].thresholds == DEFAULT.thresholds
     assert POLICIES["dawid-skene"].decide is DEFAULT.decide
     assert {name: policy.model for name, policy in POLICIES.items() if policy.model != "default"} == {
