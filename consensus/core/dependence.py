@@ -145,11 +145,6 @@ def perceived(items: Items, weight: Floats) -> Floats:
     return shown
 
 
-def believed(items: Items, rates: Rates, correlation: float, weight: Floats) -> Floats:
-    """Posterior of each class of each item: the mean of the two accounts, (n_items, n_classes)."""
-    return mean_of(tempered(items, rates, correlation), perceived(items, weight))
-
-
 def mean_of(first: Floats, second: Floats) -> Floats:
     """Posterior of two accounts that are as credible as `SHARED` says."""
     return (1 - SHARED) * first + SHARED * second

@@ -13,10 +13,11 @@ from consensus.core.dependence import (
     GRID,
     PSEUDO_VOTES,
     USUAL,
-    believed,
     correlation_of,
     discount,
+    doubted,
     every_for,
+    mean_of,
     predictions,
     tempered,
 )
@@ -58,12 +59,29 @@ def test_perceived_by_hand() -> None:
     np.testing.assert_allclose(found, [[1 / 2, 1 / 2], [1 / 4, 3 / 4], [1 / 2, 1 / 2]])
 
 
-def test_believed_is_the_mean_of_two_accounts() -> None:
-    """A vote of odds 3 and weight 1: 3/4 by itself, (1 + 1/2) / 2 perceived; of weight 0 it is 1/2, so 5/8."""
+def test_mean_of_two_accounts() -> None:
+    """One vote of odds 3 is 3/4 by itself and, of weight 0, 1/2 as perceived: 5/8 by both."""
     items = items_from([{0: 0}], 1, 2)
-    rates = rates_from([EVEN])
-    assert believed(items, rates, 0.0, np.ones(1))[0].tolist() == pytest.approx([3 / 4, 1 / 4])
-    assert believed(items, rates, 0.0, np.zeros(1))[0].tolist() == pytest.approx([5 / 8, 3 / 8])
+    first, second = tempered(items, rates_from([EVEN]), 0.0), dependence.perceived(items, np.zeros(1))
+    assert mean_of(first, second)[0].tolist() == pytest.approx([5 / 8, 3 / 8])
+
+
+def test_doubt_counts_where_the_posterior_moves() -> None:
+    """Doubts of 1/4 and 3/4 with a correlation of 1 are (1/2)^2 of 1; the log-odds of 1/2 move by half of those.
+
+    Where the first account is sure, (1/2) 0 of (3/4)(1/4), they do not move.
+    """
+    items = items_from([{0: 0, 1: 1}, {0: 0, 1: 0}, {}], 2, 2)
+    first = np.array([[1 / 2, 1 / 2], [1.0, 0.0], [1 / 2, 1 / 2]])
+    posterior = np.array([[1 / 2, 1 / 2], [3 / 4, 1 / 4], [1 / 2, 1 / 2]])
+    found = doubted(items, 1.0, np.array([1 / 4, 3 / 4]), first, posterior)
+    np.testing.assert_allclose(found, [[1 / 16, 1 / 16], [0, 0], [0, 0]])
+
+
+def test_doubt_of_certainty_is_finite() -> None:
+    """Posteriors of 0 and 1 divide by no zero."""
+    items, sure = items_from([{0: 0}], 1, 2), np.array([[1.0, 0.0]])
+    assert doubted(items, 0.0, np.ones(1), sure, sure).tolist() == [[0, 0]]
 
 
 @few_examples
@@ -77,8 +95,8 @@ def test_accounts_are_those_of_adding_one_by_one(whole: Whole, seed: int, correl
     other_way = np.array([perceived(one, weight.tolist(), n_classes) for one in said])
     np.testing.assert_allclose(tempered(items, rates, correlation), one_way, atol=1e-12)
     np.testing.assert_allclose(dependence.perceived(items, weight), other_way, atol=1e-12)
-    mean = (one_way + other_way) / 2
-    np.testing.assert_allclose(believed(items, rates, correlation, weight), mean, atol=1e-12)
+    both = mean_of(tempered(items, rates, correlation), dependence.perceived(items, weight))
+    np.testing.assert_allclose(both, (one_way + other_way) / 2, atol=1e-12)
 
 
 @few_examples
