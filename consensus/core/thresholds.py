@@ -15,14 +15,14 @@ class Thresholds:
     confirm : float
         Confidence from which a classification is confirmed, in (0, 1].
     reject : float
-        Policy `label-ai`: confidence below which a classification is rejected. Policy `default`: *upper* bound up
-        to which it is, so that few votes do not reject. In [0, 1).
+        Policy `label-ai`: confidence below which a classification is rejected. The others: *upper* bound up to
+        which it is (`majority`: below which), so that few votes do not reject. In [0, `confirm`].
     controversial_votes : float
-        Many votes. `label-ai`: its total must exceed this. `default`: at least this many yes and no votes.
+        Many votes. `label-ai`: its total must exceed this. The others: at least this many yes and no votes.
     controversial_low, controversial_high : float
-        `label-ai` calls a confidence strictly between the two undecided; `default` needs no such band.
+        `label-ai` calls a confidence strictly between the two undecided; the others need no such band.
     fewest_votes : float
-        `default` decides nothing on fewer yes and no votes; `label-ai` does not know it.
+        On fewer yes and no votes nothing is decided; `label-ai` does not know it.
     """
 
     confirm: float
