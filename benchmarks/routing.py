@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--sets", nargs="+", choices=SETS, default=list(SETS), metavar="SET", help=", ".join(SETS)
     )
-    options.add_argument("--seeds", type=int, default=5, help="random orders of each set and strategy")
+    options.add_argument("--seeds", type=int, default=3, help="random orders of each set and strategy")
     return options
 
 
