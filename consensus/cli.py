@@ -6,26 +6,22 @@ import sys
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
 
 from consensus import output
-from consensus.commands import folder, people, route
+from consensus.commands import people, route, score
 from consensus.connections import run_project
 from consensus.connections import store as _store
 from consensus.connections import studio as _studio
-from consensus.core.conformal import NO_GOLD, check_alpha, guarantee
 from consensus.core.policies import PolicyName
-from consensus.core.reports import NAMES, ReportName
-from consensus.core.scoring import score as score_votes
+from consensus.core.reports import ReportName
 from consensus.errors import ConfigError, ConsensusError
-from consensus.guarantees import guarantee_lines
 from consensus.options import ConfigOption, ProjectOption
 from consensus.schedule import run_by_cron, trigger_of
 from consensus.settings import project_config, settings
-from consensus.votes_files import Ballot, annotators_table, check_outputs, read_ballot, result_table, write
 
 if TYPE_CHECKING:
     from consensus.label_studio import Studio
@@ -99,102 +95,7 @@ def report(
     output.print_rows(rows, (*REPORT_COLUMNS, MODEL_COLUMN) if heard else REPORT_COLUMNS, form)
 
 
-@app.command()
-def score(
-    votes: Annotated[Path, typer.Argument(help="task,annotator,label or task,label,annotator,vote.")],
-    out: Annotated[Path, typer.Option("--out", help="Where the result goes.")],
-    given: Annotated[
-        Path | None, typer.Option("--given", help="task,label and optionally given (1 or 0).")
-    ] = None,
-    trust: Annotated[
-        Path | None,
-        typer.Option("--trust", help="annotator,trust: set by hand, from 0 to 1; larger for label-ai."),
-    ] = None,
-    policy: Annotated[PolicyName, typer.Option("--policy", help="How votes become a confidence.")] = "default",
-    annotators: Annotated[
-        Path | None, typer.Option("--annotators", help="Where annotator,votes,trust goes.")
-    ] = None,
-    choice: Annotated[
-        Literal["single", "multiple"],
-        typer.Option("--choice", help="Labels that an annotator may choose, for task,annotator,label."),
-    ] = "single",
-    gold: Annotated[
-        Path | None,
-        typer.Option("--gold", help="task,label and optionally right (1 or 0): known truth, which teaches trust."),
-    ] = None,
-    share: Annotated[
-        float | None,
-        typer.Option("--guarantee", help="Largest share wrong of a report, as in 0.05; --gold then decides that."),
-    ] = None,
-    engine: Annotated[
-        Literal["local", "ray"], typer.Option("--engine", help="Where parts of Parquet votes are worked on.")
-    ] = "local",
-) -> None:
-    """Score a votes file; no Label Studio is needed.
-
-    Files are CSV, CSV with gzip (.gz) or Parquet (.parquet) by extension; a folder of Parquet files may be larger
-    than memory, and --engine ray spreads it over a Ray cluster. The result has a row per
-    classification that has a vote or is listed in --given:
-    task,label,given,yes,no,unsure,confidence,posterior,report. Of repeated votes the last one counts.
-
-    With --guarantee the tasks of --gold, which must be drawn at random, do not teach: they decide what
-    AllConfirmed, Discovered and MisClassified hold, so that, on average over the draw, at most that share of each
-    is wrong.
-    """
-    check_outputs((votes, given, trust, gold), (out, annotators))
-    if share is not None:
-        _check_guarantee(share, gold)
-    if votes.is_dir() or engine == "ray":
-        folder.refuse_for_parts({"--gold": gold})
-        folder.score_in_parts(
-            votes,
-            out,
-            given=given,
-            trust=trust,
-            policy=policy,
-            annotators=annotators,
-            choice=choice,
-            engine=engine,
-        )
-        return
-    ballot = read_ballot(votes, given, trust, choice, gold)
-    lesson = ballot.lesson if share is None else NO_GOLD
-    scored = score_votes(ballot.votes, ballot.listed, lesson, ballot.fixed_trust, policy)
-    lines = []
-    if share is not None:
-        scored, grounds = guarantee(scored, ballot.gold, share, ballot.votes.choice)
-        lines = guarantee_lines(share, ballot.gold_tasks, ballot.votes.n_tasks, grounds)
-    write(result_table(ballot.votes, scored), out)
-    if annotators:
-        write(annotators_table(ballot.votes, scored), annotators)
-    for note in ballot.notes:
-        output.ERR.print(f"note: {note}", style="yellow", markup=False, highlight=False, soft_wrap=True)
-    typer.echo(
-        f"{ballot.rows} votes of {ballot.votes.n_annotators} annotators on {ballot.votes.n_tasks} tasks "
-        f"({ballot.replaced} replaced by a later vote of the same annotator)"
-    )
-    if ballot.unused_trust:
-        typer.echo(f"{ballot.unused_trust} annotators of {trust} have no vote; their trust has no effect")
-    for line in lines or _taught(ballot):
-        typer.echo(line)
-    names = scored.report.tolist()
-    typer.echo(", ".join(f"{name} {names.count(name)}" for name in NAMES))
-    typer.echo(f"{len(names)} classifications written to {out}")
-
-
-def _check_guarantee(share: float, gold: Path | None) -> None:
-    check_alpha(share)
-    if gold is None:
-        raise ConfigError("--guarantee needs --gold: tasks drawn at random whose truth is known")
-
-
-def _taught(ballot: Ballot) -> list[str]:
-    strange = ballot.gold_tasks - len(set(ballot.lesson.task.tolist()))
-    lines = [f"{ballot.gold_tasks - strange} gold tasks taught trust"] if ballot.gold_tasks else []
-    return [
-        *lines,
-        *([f"{strange} gold tasks have a label that nobody chose and taught nothing"] if strange else []),
-    ]
+app.command()(score.score)
 
 
 @app.command()

@@ -8,10 +8,10 @@ import pyarrow as pa
 from consensus.core.arrays import Codes, Flags, Keys
 from consensus.core.belief import Gold
 from consensus.core.classifications import Listed, pack, unpack
-from consensus.core.votes import NO_LABEL, Votes
+from consensus.core.votes import Votes
 from consensus.errors import VotesError
 from consensus.lists import check_repeats, flags_of
-from consensus.text_columns import codes_of, place, read_columns
+from consensus.text_columns import codes_of, place, positions, read_columns
 
 
 def read_gold(path: Path | None, votes: Votes, listed: Listed) -> tuple[Gold, list[str]]:
@@ -46,7 +46,7 @@ def read_gold(path: Path | None, votes: Votes, listed: Listed) -> tuple[Gold, li
     table = read_columns(path, (("task", "label"),), optional=("right",))
     right = flags_of(table, "right", path, "or 0 for a label that is wrong")
     notes = _check(table, right, votes.choice == "single", path)
-    task, label = _positions(table["task"], votes.task_names), _positions(table["label"], votes.label_names)
+    task, label = positions(table["task"], votes.task_names), positions(table["label"], votes.label_names)
     there = task >= 0
     missing = len(set(np.array(table["task"].to_pylist(), dtype=object)[~there].tolist()))
     if missing:
@@ -73,13 +73,6 @@ def _check(table: pa.Table, right: Flags, single: bool, path: Path) -> list[str]
                 "single choice one is right; take one out"
             )
     return [f"{path}: {repeated} rows repeat an earlier one"] if repeated else []
-
-
-def _positions(column: pa.ChunkedArray, names: np.typing.NDArray[np.object_]) -> Codes:
-    """Position of each value among the names, -1 where it is not among them."""
-    codes, values = codes_of(column)
-    known = {name: position for position, name in enumerate(names)}
-    return np.array([known.get(value, int(NO_LABEL)) for value in values], dtype=np.int32)[codes]
 
 
 def _of_names(gold: Gold) -> Gold:

@@ -60,6 +60,23 @@ def unpacked(written: bytes) -> Start:
     return Start(Known(rates, correlation, found["fixed"].astype(bool)), annotators, classes, int(votes))
 
 
+def write_start(start: Start, path: Path) -> None:
+    """Write a state file, whole or not at all.
+
+    Raises
+    ------
+    VotesError
+        Where it cannot be written.
+    """
+    new = path.with_name(f".{path.name}.new")
+    try:
+        new.write_bytes(packed(start))
+        new.replace(path)
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        raise VotesError(f"{path} cannot be written: {error.strerror}") from None
+
+
 def read_start(path: Path) -> Start | None:
     """Read a state file; None where there is none yet.
 

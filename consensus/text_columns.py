@@ -87,6 +87,21 @@ def codes_of(column: pa.ChunkedArray, *, lower: bool = False) -> tuple[Codes, Na
     return codes, names
 
 
+def positions(column: pa.ChunkedArray, names: Names) -> Codes:
+    """Position of each value among the names, -1 where it is not among them."""
+    codes, values = codes_of(column)
+    known = {name: position for position, name in enumerate(names)}
+    return np.array([known.get(value, -1) for value in values], dtype=np.int32)[codes]
+
+
+def number(text: str) -> float:
+    """Return the number that a text spells, or NaN; Python would read 1_0 as 10."""
+    try:
+        return float(text.replace("_", "?"))
+    except ValueError:
+        return float("nan")
+
+
 def place(path: Path, row: int) -> str:
     """Name the row, which counts from 0; in a CSV by the line on which it ends."""
     if extension(path) in PARQUET:

@@ -18,7 +18,7 @@ from consensus.gold_files import read_gold
 from consensus.lists import check_repeats, flags_of
 from consensus.notes import notes_on
 from consensus.result_files import writing
-from consensus.text_columns import codes_of, place, read_columns
+from consensus.text_columns import codes_of, number, place, read_columns
 
 CHOSEN = ("task", "annotator", "label")
 SPELLED_OUT = ("task", "label", "annotator", "vote")
@@ -154,7 +154,10 @@ def note_on_labels(n_labels: int) -> str:
 
 
 def result_table(votes: Votes, scored: Scored) -> pa.Table:
-    """Lay the result out as `task,label,given,yes,no,unsure,confidence,posterior,report`."""
+    """Lay the result out as `task,label,given,yes,no,unsure,confidence,posterior,report`.
+
+    A last column `model_share` is there where a model's suggestions were heard.
+    """
     rows = scored.classifications
     return pa.table(
         {
@@ -167,17 +170,20 @@ def result_table(votes: Votes, scored: Scored) -> pa.Table:
             "confidence": scored.confidence,
             "posterior": scored.posterior,
             "report": pa.array(scored.report.tolist(), pa.string()),
+            **({"model_share": scored.model_share} if scored.model_share.any() else {}),
         }
     )
 
 
 def annotators_table(votes: Votes, scored: Scored) -> pa.Table:
-    """Lay the annotators out as `annotator,votes,trust`."""
+    """Lay the annotators out as `annotator,votes,trust,trust_low,trust_high`."""
     return pa.table(
         {
             "annotator": pa.array(votes.annotator_names.tolist(), pa.string()),
             "votes": scored.votes_by_annotator.astype(np.int64),
             "trust": scored.trust,
+            "trust_low": scored.trust_low,
+            "trust_high": scored.trust_high,
         }
     )
 
@@ -251,7 +257,7 @@ def trust_by_hand(path: Path | None, annotators: Names) -> tuple[Floats, int]:
     positions = {name: position for position, name in enumerate(annotators)}
     pairs = zip(table.column("annotator").to_pylist(), table.column("trust").to_pylist(), strict=True)
     for row, (annotator, trust) in enumerate(pairs):
-        value = _number(trust)
+        value = number(trust)
         if not 0 <= value < float("inf"):
             raise VotesError(
                 f"{place(path, row)}: trust of annotator {annotator!r} is {trust!r}; use a number of 0 or more"
@@ -263,11 +269,3 @@ def trust_by_hand(path: Path | None, annotators: Names) -> tuple[Floats, int]:
                 )
             fixed[positions[annotator]] = value
     return fixed, len(set(table.column("annotator").to_pylist()) - set(positions))
-
-
-def _number(text: str) -> float:
-    """The number that a text spells, or NaN; Python would read 1_0 as 10."""
-    try:
-        return float(text.replace("_", "?"))
-    except ValueError:
-        return float("nan")

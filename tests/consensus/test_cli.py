@@ -1,5 +1,6 @@
 """The command line, in one process; whole runs are tested on a real Label Studio."""
 
+import csv
 import json
 import os
 import subprocess
@@ -137,7 +138,11 @@ def test_score_writes_the_result_and_says_what_it_did(call: Call, votes: Path) -
         .read_text()
         .startswith("task,label,given,yes,no,unsure,confidence,posterior,report\nt1,cat,1,2,")
     )
-    assert Path("who.csv").read_text().startswith("annotator,votes,trust\na1,2,0.5\na2,1,")
+    assert (
+        Path("who.csv")
+        .read_text()
+        .startswith("annotator,votes,trust,trust_low,trust_high\na1,2,0.5,0.5,0.5\na2,1,")
+    )
 
 
 def test_score_by_the_exact_policy(call: Call, votes: Path) -> None:
@@ -503,3 +508,49 @@ def test_ping_without_settings_says_what_is_missing(call: Call, monkeypatch: pyt
     assert "the database sqlite:///no/where.db cannot be used" in err
     assert "LABEL_STUDIO_URL is not set" in err
     assert err.count("\n") == 1
+
+
+def _votes_of_two(tasks: int) -> None:
+    """A votes file of two annotators who agree on most tasks."""
+    rows = [f"t{task},{who},{'cat' if task % 3 else 'dog'}" for task in range(tasks) for who in ("a1", "a2")]
+    Path("votes.csv").write_text("task,annotator,label\n" + "\n".join(rows) + "\n")
+
+
+def test_score_hears_a_model_and_says_how_much(call: Call) -> None:
+    """The last column is the model's share, at most one voter's in three; with too few tasks it is not heard."""
+    _votes_of_two(60)
+    rows = [f"t{task},{'cat' if task % 3 else 'dog'},0.{9 - task % 5}" for task in range(60)]
+    Path("model.csv").write_text("task,label,score\n" + "\n".join([*rows, "t99,cat,0.5"]) + "\n")
+    status, _, err = call("score", "votes.csv", "--out", "out.csv", "--model", "model.csv")
+    assert (status, "1 suggestions are for tasks or labels that no vote has" in err) == (0, True)
+    with Path("out.csv").open() as file:
+        found = list(csv.DictReader(file))
+    assert list(found[0])[-1] == "model_share"
+    assert all(0 < float(row["model_share"]) < 0.34 for row in found)
+    assert {int(row["yes"]) + int(row["no"]) for row in found} == {2}
+    _votes_of_two(40)
+    status, _, err = call("score", "votes.csv", "--out", "out.csv", "--model", "model.csv")
+    assert (status, "the model is not heard" in err) == (0, True)
+    assert "model_share" not in Path("out.csv").read_text()
+
+
+@pytest.mark.parametrize("score", ["1.5", "nan", "-0.1", "high", "1_0"])
+def test_a_score_that_is_none_is_refused(call: Call, score: str) -> None:
+    """Naming the file, the line and the value."""
+    _votes_of_two(2)
+    Path("model.csv").write_text(f"task,label,score\nt0,cat,0.5\nt1,cat,{score}\n")
+    status, _, err = call("score", "votes.csv", "--out", "out.csv", "--model", "model.csv")
+    assert (status, f"model.csv, line 3: score is '{score}'; use a number from 0 to 1" in err) == (1, True)
+    assert not Path("out.csv").exists()
+
+
+def test_score_starts_from_what_it_learned(call: Call) -> None:
+    """The state file is made, read again, and gives the same result to the last digit; another file is refused."""
+    _votes_of_two(30)
+    assert call("score", "votes.csv", "--out", "first.csv", "--state", "state.npz")[0] == 0
+    assert call("score", "votes.csv", "--out", "second.csv", "--state", "state.npz")[0] == 0
+    assert Path("first.csv").read_text() == Path("second.csv").read_text()
+    Path("state.npz").write_text("something else")
+    status, _, err = call("score", "votes.csv", "--out", "third.csv", "--state", "state.npz")
+    assert (status, "state.npz cannot be read as what an earlier run learned" in err) == (1, True)
+    assert (Path("third.csv").exists(), Path("state.npz").read_text()) == (False, "something else")

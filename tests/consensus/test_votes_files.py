@@ -455,7 +455,7 @@ def test_the_annotators_have_votes_and_trust(tmp_path: Path) -> None:
     """A row per annotator with the number of tasks, and the trust set by hand where it is."""
     ballot = read(tmp_path, CHOSEN, trust="annotator,trust\na2,0.25\n")
     table = annotators_table(ballot.votes, scored(ballot))
-    assert table.column_names == ["annotator", "votes", "trust"]
+    assert table.column_names == ["annotator", "votes", "trust", "trust_low", "trust_high"]
     assert table["annotator"].to_pylist() == ["a1", "a2"]
     assert table["votes"].to_pylist() == [2, 1]
     assert table["trust"].to_pylist()[1] == 0.25
