@@ -75,7 +75,20 @@ class Classifications:
 
     def rows_of(self, task: Codes, label: Codes) -> Codes:
         """Return the row of each (task, label); all of them must be there."""
-        return np.searchsorted(self.keys, pack(task, label, self.n_labels)).astype(np.int32)
+        size = self.n_labels
+        if not self._complete:
+            return np.searchsorted(self.keys, pack(task, label, size)).astype(np.int32)
+        tasks = self.task[::size]
+        place = task if tasks[-1] + 1 == len(tasks) else np.searchsorted(tasks, task).astype(np.int32)
+        return (place * np.int32(size) + label).astype(np.int32)
+
+    @property
+    def _complete(self) -> bool:
+        """Whether each task has all labels, so that a row can be said without a search."""
+        size = self.n_labels
+        if not len(self) or len(self) % size:
+            return False
+        return bool((self.task[::size] == self.task[size - 1 :: size]).all())
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,15 +146,16 @@ def classify(votes: Votes, listed: Listed, *, all_labels: bool | None = None) ->
     """
     n_labels = votes.n_labels
     if votes.choice == "each":
-        voted = pack(votes.task, votes.label, n_labels)
+        voted = np.unique(pack(votes.task, votes.label, n_labels))
     elif not (lists_all(votes) if all_labels is None else all_labels):
         chosen = votes.label != NO_LABEL
-        voted = pack(votes.task[chosen], votes.label[chosen], n_labels)
+        voted = np.unique(pack(votes.task[chosen], votes.label[chosen], n_labels))
     else:
-        tasks = np.unique(votes.task).astype(np.int64)
+        tasks = np.flatnonzero(np.bincount(votes.task, minlength=votes.n_tasks))
         voted = (tasks[:, None] * n_labels + np.arange(n_labels)).ravel()
     listed_keys = pack(listed.task, listed.label, n_labels)
-    keys = np.unique(np.concatenate([voted, listed_keys]))
+    keys = np.unique(np.concatenate([voted, listed_keys])) if len(listed_keys) else voted
+    del voted
     task, label = unpack(keys, n_labels)
     given = np.zeros(len(keys), dtype=bool)
     given[np.searchsorted(keys, listed_keys)] = listed.given
@@ -172,26 +186,40 @@ def tally(votes: Votes, classifications: Classifications, weight: Floats | None 
     Tally
         Of n rows, as `classifications` has.
     """
-    weights = np.ones(len(votes)) if weight is None else weight[votes.annotator]
     size = len(classifications)
-    chosen = votes.label != NO_LABEL
-    row = classifications.rows_of(votes.task[chosen], votes.label[chosen])
-    of_row = {
-        stand: sums(row, weights[chosen] * (votes.vote[chosen] == stand), size) for stand in (YES, NO, UNSURE)
-    }
     if votes.choice == "each":
-        return Tally(of_row[YES], of_row[NO], of_row[UNSURE])
-    skipped = sums(votes.task, weights * (~chosen & (votes.vote == UNSURE)), votes.n_tasks)[classifications.task]
-    submitted = _submitted(votes, weights)[classifications.task]
+        row = classifications.rows_of(votes.task, votes.label)
+        yes, no, unsure = (_added(row, votes, votes.vote == stand, weight, size) for stand in (YES, NO, UNSURE))
+        return Tally(yes, no, unsure)
+    chosen = votes.label != NO_LABEL
+    said = votes if chosen.all() else votes.rows(chosen)
+    yes = _added(classifications.rows_of(said.task, said.label), said, said.vote == YES, weight, size)
+    empty = ~chosen & (votes.vote == UNSURE)
+    skipped = _added(votes.task, votes, empty, weight, votes.n_tasks)[classifications.task]
+    no = _submitted(votes, weight)[classifications.task]
     # What was neither chosen nor skipped was turned down; rounding must not leave a trace of a vote there.
-    no = submitted - of_row[YES] - skipped
-    return Tally(of_row[YES], np.where(no > 1e-9 * np.maximum(submitted, 1.0), no, 0.0), skipped)
+    trace = 1e-9 * np.maximum(no, 1.0)
+    no -= yes
+    no -= skipped
+    no[no <= trace] = 0.0
+    return Tally(yes, no, skipped)
 
 
-def _submitted(votes: Votes, weights: Floats) -> Floats:
+def _added(group: Codes, votes: Votes, those: Flags, weight: Floats | None, size: int) -> Floats:
+    """Add up by group what some of the votes weigh; 1 each without weights."""
+    if not those.all():
+        group = group[those]
+    if weight is None:
+        return np.bincount(group, minlength=size).astype(np.float64)
+    annotator = votes.annotator if len(group) == len(votes) else votes.annotator[those]
+    return sums(group, weight[annotator], size)
+
+
+def _submitted(votes: Votes, weight: Floats | None) -> Floats:
     """Weight of the submissions per task, each counted once however many labels it chose."""
+    every = np.ones(len(votes), dtype=bool)
     if votes.choice == "single":
-        return sums(votes.task, weights, votes.n_tasks)
+        return _added(votes.task, votes, every, weight, votes.n_tasks)
     key = votes.task.astype(np.int64) * max(votes.n_annotators, 1) + votes.annotator
-    _, first = np.unique(key, return_index=True)
-    return sums(votes.task[first], weights[first], votes.n_tasks)
+    first = votes.rows(np.unique(key, return_index=True)[1].astype(np.int32))
+    return _added(first.task, first, every[: len(first)], weight, votes.n_tasks)

@@ -29,14 +29,14 @@ class Heard:
         How many of those heard are no annotators.
     classifications : Classifications
         All that anybody speaks of.
-    row : (n,) intp
+    row : (n,) intp or slice
         Where the rows of the result are among these.
     """
 
     votes: Votes
     n_more: int
     classifications: Classifications
-    row: NDArray[np.intp]
+    row: NDArray[np.intp] | slice
 
 
 def hear(votes: Votes, heard: Votes, classifications: Classifications) -> Heard:
@@ -53,7 +53,7 @@ def hear(votes: Votes, heard: Votes, classifications: Classifications) -> Heard:
     """
     n_more = heard.n_annotators - votes.n_annotators
     if n_more == 0:
-        return Heard(heard, 0, classifications, np.arange(len(classifications)))
+        return Heard(heard, 0, classifications, slice(None))
     # Others than annotators speak of labels that the result has not: of every label of a task, voted on or not.
     rows = Listed(classifications.task, classifications.label, classifications.given)
     spoken_of = classify(heard, rows)
@@ -103,9 +103,9 @@ def _learn_on(model: ModelName, over: Over, size: Size, fixed_trust: Floats, sta
     return replace(before, fixed=learned.fixed) if moved <= STILL else learned
 
 
-def look_up_heard(model: ModelName, laid: Laid, learned: Learned, heard: Heard) -> Belief:
+def look_up_heard(model: ModelName, over: Over, laid: Laid, learned: Learned, heard: Heard) -> Belief:
     """Say what a model believes of the rows of the result."""
-    belief = look_up(model, laid, learned, heard.votes, heard.classifications)
+    belief = look_up(model, over, laid, learned, heard.votes, heard.classifications)
     if heard.n_more == 0:
         return belief
     return replace(belief, posterior=belief.posterior[heard.row], variance=belief.variance[heard.row])

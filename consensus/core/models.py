@@ -37,8 +37,8 @@ ModelName = Literal["default", "dawid-skene"]
 MOST_LABELS, MOST_RATES = 64, 4_000_000
 """A single choice of more labels, or with more rates to learn, is asked as yes or no to the chosen labels."""
 
-PROCESSORS, PART = 2, 250_000
-"""Threads over which items are spread, and the votes that make one more worth its while."""
+PROCESSORS, PART = 2, 200_000
+"""Threads over which items are spread, and the votes of a part: what is made of it should stay in a cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,11 +97,12 @@ def lay_out(votes: Votes, classifications: Classifications, gold: Gold) -> Laid:
 
 
 def look_up(
-    model: ModelName, laid: Laid, learned: Learned, votes: Votes, classifications: Classifications
+    model: ModelName, over: Over, laid: Laid, learned: Learned, votes: Votes, classifications: Classifications
 ) -> Belief:
     """Say what a model believes of classifications, with the votes that were laid out and what was learned."""
-    items = laid.items
-    posterior, variance = BELIEVE[model](items, learned)
+    found = list(over(lambda items: BELIEVE[model](items, learned)))
+    posterior, variance = (np.concatenate(column) for column in zip(*found, strict=True))
+    del found
     if laid.questions is not None:
         of_task = np.zeros(votes.n_tasks)
         np.maximum.at(of_task, laid.questions.task, variance[:, RIGHT])
@@ -128,9 +129,10 @@ def size_of(items: Items) -> Size:
 @contextmanager
 def processors(items: Items) -> Iterator[Over]:
     """Spread items over threads, as many as are worth their while."""
-    n_parts = min(PROCESSORS, 1 + items.said.nnz // PART)
+    # A part has more votes than its sums have numbers, or adding these up would be the work.
+    n_parts = 1 + int(items.said.nnz // max(PART, items.said.shape[1] * items.n_classes))
     parts = list(items.parts(n_parts)) if n_parts > 1 else [items]
-    with ThreadPoolExecutor(n_parts) as threads:
+    with ThreadPoolExecutor(min(PROCESSORS, n_parts)) as threads:
 
         def over(function: Callable[[Items], Any]) -> Iterator[Any]:
             return threads.map(function, parts) if n_parts > 1 else map(function, parts)

@@ -120,7 +120,7 @@ class Ruling:
         rows, heard = self.ground.hear(part)
         model = POLICIES[self.policy].model
         laid = lay_out(heard.votes, heard.classifications, part.gold)
-        belief = look_up_heard(model, laid, self.learned, heard)
+        belief = look_up_heard(model, lambda function: [function(laid.items)], laid, self.learned, heard)
         return decide(part.votes, rows, heard, belief, self.fixed_trust, self.policy, self.thresholds)
 
 

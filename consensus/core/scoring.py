@@ -9,7 +9,7 @@ from consensus.core.belief import Belief
 from consensus.core.classifications import Classifications, Gold, Listed, Tally, classify, tally
 from consensus.core.hearing import Heard, hear, learn_heard, look_up_heard
 from consensus.core.learned import Learned
-from consensus.core.models import class_names, lay_out, processors, size_of
+from consensus.core.models import ModelName, class_names, lay_out, processors, size_of
 from consensus.core.policies import POLICIES, Evidence
 from consensus.core.reports import report_of
 from consensus.core.suggested import NAME, Suggested, with_suggested
@@ -103,16 +103,19 @@ def score(
     check_codes(votes, listed, gold)
     classifications = classify(votes, listed)
     heard = hear(votes, _heard(votes, classifications, listed, suggested), classifications)
-    laid = lay_out(heard.votes, heard.classifications, gold)
-    model = POLICIES[policy].model
     known = start.for_now(heard.votes.annotator_names, class_names(votes), len(votes)) if start else None
-    with processors(laid.items) as over:
-        learned = learn_heard(model, over, size_of(laid.items), np.minimum(fixed_trust, 1.0), heard.n_more, known)
-    belief = look_up_heard(model, laid, learned, heard)
+    belief = _believe(POLICIES[policy].model, heard, gold, np.minimum(fixed_trust, 1.0), known)
     scored = decide(votes, classifications, heard, belief, fixed_trust, policy, thresholds)
     if start is None or known is None:
         return scored
     return replace(scored, start=replace(scored.start, votes=start.votes))
+
+
+def _believe(model: ModelName, heard: Heard, gold: Gold, fixed_trust: Floats, known: Known | None) -> Belief:
+    laid = lay_out(heard.votes, heard.classifications, gold)
+    with processors(laid.items) as over:
+        learned = learn_heard(model, over, size_of(laid.items), fixed_trust, heard.n_more, known)
+        return look_up_heard(model, over, laid, learned, heard)
 
 
 def decide(
@@ -172,7 +175,7 @@ def _share_of_model(heard: Heard, learned: Learned) -> Floats:
     n_annotators = heard.votes.n_annotators - heard.n_more
     models = [str(name).startswith(NAME) for name in heard.votes.annotator_names[n_annotators:]]
     if not any(models):
-        return np.zeros(len(heard.row))
+        return np.broadcast_to(0.0, len(heard.classifications))[heard.row]
     those = n_annotators + np.flatnonzero(models)
     only = np.zeros_like(learned.weight)
     only[those] = learned.weight[those]
@@ -222,7 +225,8 @@ def check_codes(votes: Votes, listed: Listed, gold: Gold) -> None:
 
 
 def _votes_by_annotator(votes: Votes) -> Codes:
-    size = max(votes.n_annotators, 1)
-    key = votes.task.astype(np.int64) * size + votes.annotator
-    submissions = votes.annotator if votes.choice == "each" else (np.unique(key) % size).astype(np.int32)
-    return np.bincount(submissions, minlength=votes.n_annotators).astype(np.int32)
+    of = votes.annotator
+    if votes.choice == "multiple":
+        size = max(votes.n_annotators, 1)
+        of = (np.unique(votes.task.astype(np.int64) * size + votes.annotator) % size).astype(np.int32)
+    return np.bincount(of, minlength=votes.n_annotators).astype(np.int32)
