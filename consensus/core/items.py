@@ -6,7 +6,7 @@ classification and has two classes: wrong and right.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cached_property, reduce
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -14,6 +14,9 @@ from scipy.sparse import csr_array
 from consensus.core.arrays import Codes, Flags, Floats
 from consensus.core.classifications import Classifications, Gold, pack
 from consensus.core.votes import NO_LABEL, UNSURE, YES, Votes
+
+LARGEST = 700.0
+"""A score whose exponential is still a number."""
 
 WRONG, RIGHT = 0, 1
 """The two classes of a classification that is asked about with yes and no."""
@@ -34,8 +37,9 @@ class Items:
         1 for the classes that an item of `gold` can have, else 0.
     first : int
         Number of the first item, where these are a part of more.
-    all_judged : bool
-        Whether a vote counts where nobody else said anything.
+    unguarded : bool
+        Whether, as in the published estimate, votes teach that nobody else can judge, and an item's truth can be a
+        class that nobody said.
     """
 
     said: csr_array
@@ -44,7 +48,7 @@ class Items:
     gold: Codes
     possible: Floats
     first: int = 0
-    all_judged: bool = False
+    unguarded: bool = False
 
     def __len__(self) -> int:
         return int(self.said.shape[0])
@@ -54,10 +58,20 @@ class Items:
         """(n_items,) int32: how many annotators said something."""
         return np.diff(self.said.indptr).astype(np.int32)
 
+    @cached_property
+    def voiced(self) -> Flags:
+        """(n_items, n_classes) bool: the classes that somebody said; all of them where nobody said anything."""
+        size = self.n_classes
+        said = np.zeros((size, len(self)), dtype=bool).T  # class by class in memory, as `softmax` has it
+        item = np.repeat(np.arange(len(self)), self.votes_each)
+        said[item, self.said.indices % size] = True
+        said[self.votes_each == 0] = True
+        return said
+
     @property
     def judged(self) -> Flags:
         """(n_items,) bool: where others or gold can judge a vote; one vote alone would only confirm itself."""
-        judged = self.votes_each > (0 if self.all_judged else 1)
+        judged = self.votes_each > (0 if self.unguarded else 1)
         # Gold that leaves several classes open leaves it to the votes which: one alone would confirm itself.
         judged[self.gold[self.possible.sum(axis=1) == 1]] = True
         return judged
@@ -66,9 +80,10 @@ class Items:
         """Cut into that many runs of items with about as many votes each, sharing the memory."""
         pointers = self.said.indptr
         cuts = np.searchsorted(pointers, np.linspace(0, pointers[-1], n_parts + 1)[1:-1])
+        ones = np.ones(np.diff(pointers[[0, *cuts, len(self)]]).max())
         for start, stop in zip([0, *cuts], [*cuts, len(self)], strict=True):
             low, high = pointers[start], pointers[stop]
-            rows = self.said.data[low:high], self.said.indices[low:high], pointers[start : stop + 1] - low
+            rows = ones[: high - low], self.said.indices[low:high], pointers[start : stop + 1] - low
             of_part = slice(*np.searchsorted(self.gold, [start, stop]))
             yield replace(
                 self,
@@ -117,7 +132,8 @@ def one_hot(item: Codes, column: Codes, n_items: int, n_columns: int) -> csr_arr
     pointers = np.zeros(n_items + 1, dtype=np.int64)
     np.cumsum(np.bincount(item, minlength=n_items), out=pointers[1:])
     kind = np.int32 if len(item) < np.iinfo(np.int32).max else np.int64
-    rows = np.ones(len(item)), column.astype(kind, copy=False), pointers.astype(kind)
+    # One number in memory stands for all the ones.
+    rows = np.broadcast_to(1.0, len(item)), column.astype(kind, copy=False), pointers.astype(kind)
     return csr_array(rows, shape=(n_items, n_columns))
 
 
@@ -138,12 +154,17 @@ def softmax(scores: Floats) -> Floats:
     >>> softmax(np.log([[3.0]])).tolist()
     [[0.25, 0.75]]
     """
-    top = np.maximum(reduce(np.maximum, scores.T), 0.0) if scores.shape[1] else np.zeros(len(scores))
-    share = np.empty((scores.shape[0], scores.shape[1] + 1))
-    np.exp(-top, out=share[:, 0])
-    np.exp(scores - top[:, None], out=share[:, 1:])
-    share /= reduce(np.add, share.T)[:, None]
-    return share
+    share = np.empty((scores.shape[1] + 1, len(scores)))  # class by class in memory, which is quicker
+    first, others = share[0], share[1:]
+    others[:] = scores.T
+    first[:] = 0.0
+    if others.max(initial=0.0) > LARGEST:
+        np.maximum(others.max(axis=0), 0.0, out=first)
+        others -= first
+        np.negative(first, out=first)
+    np.exp(share, out=share)
+    share /= reduce(np.add, share)
+    return share.T
 
 
 def _known_labels(gold: Gold, n_labels: int) -> tuple[Codes, Floats]:

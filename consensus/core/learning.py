@@ -96,19 +96,27 @@ def said_counts(items: Items) -> Floats:
 
 
 def sums_of(items: Items, posterior: Floats) -> Sums:
-    """Add up what items say of the rates, where the posterior (or gold, which is written into it) is the truth."""
+    """Add up what items say of the rates.
+
+    While rates are learned an item's truth is a class that somebody said: with few votes to judge by, most of them
+    in dispute, classes could otherwise change places with one another. Gold goes before that. The posterior is
+    changed in place.
+    """
+    known = posterior[items.gold] * items.possible
+    if not items.unguarded:
+        posterior *= items.voiced
+        posterior /= np.maximum(posterior.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
     if len(items.gold):
         # What gold rules out is no truth, whatever the votes say.
-        known = posterior[items.gold] * items.possible
         ruled_out = known.sum(axis=1) == 0
         known[ruled_out] = items.possible[ruled_out]
         posterior[items.gold] = known / known.sum(axis=1, keepdims=True)
     voted = items.votes_each > 0
-    judged = posterior * items.judged[:, None]
+    judged = items.judged
     # The first class has what the others leave: one product with the matrix less.
-    others = items.said.T @ judged[:, 1:]
-    total = items.said.T @ items.judged.astype(np.float64)
-    first = np.maximum(total - others.sum(axis=1), 0.0)
+    others = items.said.T @ np.multiply(posterior[:, 1:], judged[:, None], order="C")
+    all_classes = items.said.T @ judged.astype(np.float64)
+    first = np.maximum(all_classes - others.sum(axis=1), 0.0)
     return Sums(np.column_stack([first, others]), voted @ posterior)
 
 

@@ -31,8 +31,8 @@ def learn_plainly(over: Over, fixed_trust: Floats) -> Learned:
         Trust set by hand, in [0, 1]; NaN where it is to be learned.
     """
 
-    def over_all_judged(function: Callable[[Items], Found]) -> Iterable[Found]:
-        return over(lambda items: function(replace(items, all_judged=True)))
+    def over_unguarded(function: Callable[[Items], Found]) -> Iterable[Found]:
+        return over(lambda items: function(replace(items, unguarded=True)))
 
     def refine(sums: Sums, strength: float) -> Rates:
         shrunk = rates_of(sums.table, sums.items, strength, fixed_trust)
@@ -42,6 +42,6 @@ def learn_plainly(over: Over, fixed_trust: Floats) -> Learned:
         prevalence = (sums.items + TINY) / (sums.items + TINY).sum()
         return replace(shrunk, table=table, prevalence=prevalence)
 
-    first = refine(total(over_all_judged(lambda items: sums_of(items, shares_of(items)))), 1.0)
-    rates = settle(over_all_judged, refine, first, TOLERANCE)[0]
+    first = refine(total(over_unguarded(lambda items: sums_of(items, shares_of(items)))), 1.0)
+    rates = settle(over_unguarded, refine, first, TOLERANCE)[0]
     return sum_up(rates, 0.0, fixed_trust)

@@ -101,7 +101,7 @@ def fitted(
     fixed = to_learn(votes) if trust is None else np.asarray(trust, dtype=float)
     with processors(laid.items) as over:
         learned = LEARN[model](over, size_of(laid.items), fixed, start)
-    return look_up(model, laid, learned, votes, rows)
+        return look_up(model, over, laid, learned, votes, rows)
 
 
 def scored(

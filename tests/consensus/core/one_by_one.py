@@ -64,7 +64,7 @@ def counted(
     votes = [[[0.0] * n_classes for _ in range(n_classes)] for _ in range(n_annotators)]
     items = [0.0] * n_classes
     for at, one in enumerate(said):
-        truth = with_gold(beliefs[at], gold.get(at))
+        truth = with_gold(beliefs[at], gold[at]) if at in gold else voiced(one, beliefs[at])
         for true in range(n_classes):
             items[true] += truth[true] if one else 0.0
             if len(one) >= least or len(gold.get(at, ())) == 1:
@@ -122,6 +122,11 @@ def rates(votes: Table, items: list[float], strength: float, trust: Sequence[flo
     prevalence = normal([one + 1 for one in items])
     evidence = [[sum(row) for row in matrix] for matrix in votes]
     return Known(table, prevalence, own, evidence, own_strength, strength)
+
+
+def voiced(one: Mapping[int, int], belief: Sequence[float]) -> list[float]:
+    """Belief in the classes that somebody said, and in all where nobody said anything."""
+    return normal([chance if what in one.values() or not one else 0.0 for what, chance in enumerate(belief)])
 
 
 def shares(one: Mapping[int, int], n_classes: int) -> list[float]:

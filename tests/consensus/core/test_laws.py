@@ -155,3 +155,15 @@ def test_very_unequal_prevalence() -> None:
     assert result.posterior[truth].mean() > 0.75
     assert result.posterior[~truth].mean() < 0.1
     assert (result.trust > 0.5).all()
+
+
+def test_disputed_second_votes_do_not_make_annotators_worse_than_guessing() -> None:
+    """Where the only tasks with two votes are disputed ones, trust falls, and stays well above that of a guess."""
+    pairs, truth = simulated_choices(np.full(30, 0.7), 300, 4, per_task=2, seed=0)
+    first = np.unique(pairs.task, return_index=True)[1]
+    second = np.setdiff1d(np.arange(len(pairs)), first)
+    disputed = second[pairs.label[second] != pairs.label[first][pairs.task[second]]][:40]
+    result = scored(pairs.rows(np.sort(np.append(first, disputed))))
+    best = result.posterior.reshape(300, 4).argmax(axis=1)
+    assert result.trust.mean() > 0.25
+    assert (best == truth).mean() > 0.6
