@@ -126,10 +126,13 @@ def test_a_line_that_the_policy_does_not_read_is_refused(policy: PolicyName, lin
     ("content", "message"),
     [
         ("policy = ", "is no TOML"),
-        ('policy = "best"', "policy: Input should be 'default', 'majority', 'wilson', 'dawid-skene' or 'label-ai'"),
+        ('policy = "best"', "policy: Input should be 'default', 'majority', 'wilson', "),
         ('polcy = "default"', "polcy: Extra inputs"),
-        ("[thresholds]\nconfirm = 0.9", "thresholds.confirm.*: Input should be 'default', 'majority', 'wilson', 'dawid-skene' or 'label-ai'"),
-        ("[thresholds.best]\nconfirm = 0.9", "thresholds.best.*: Input should be 'default', 'majority', 'wilson', 'dawid-skene' or 'label-ai'"),
+        ("[thresholds]\nconfirm = 0.9", "thresholds.confirm.*: Input should be 'default', 'majority', 'wilson', "),
+        (
+            "[thresholds.best]\nconfirm = 0.9",
+            "thresholds.best.*: Input should be 'default', 'majority', 'wilson', ",
+        ),
         (
             "[thresholds.default]\nconfrm = 0.9",
             "threshold 'confrm' is unknown to policy default; use confirm, reject",
