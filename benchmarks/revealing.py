@@ -20,8 +20,8 @@ from consensus.core.votes import Votes
 
 STEP = 0.02
 """Share of the votes after which everything is scored anew."""
-FEWEST = int(POLICIES[OURS].thresholds.fewest_votes)
-"""Votes below which the policy decides nothing: `consensus route` asks for so many at once."""
+FEWEST = 1
+"""Votes that every item gets before any gets more: of an item without a vote nothing is known."""
 LOAD = 2.0
 """How many times their even share of a step somebody may be asked, where we say who is asked."""
 
@@ -116,7 +116,7 @@ def in_turn(desk: Desk, _view: View, wanted: int) -> NDArray[np.intp]:
 
 
 def most_informative(desk: Desk, view: View, wanted: int) -> NDArray[np.intp]:
-    """Ours: as many votes as decide anything for each, then where one is expected to tell most, from anybody."""
+    """Ours: a vote for each, then where one is expected to tell most, from anybody."""
     if desk.too_few:
         return in_turn(desk, view, wanted)
     gain = _gain(view) * desk.left

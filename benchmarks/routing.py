@@ -4,9 +4,10 @@
 
 The recorded votes of a set are revealed one by one, and after every 2 % of them everything is scored anew, from
 the start, by policy `default`. `random` takes them in a random order; `round-robin` gives every item the same
-number of votes. `route` gives every item as many as decide anything, then takes those where a vote of whoever
-happens to come is expected to tell most; `route, from whom` also takes the annotator whose vote tells most, nobody
-more than twice an even share. Decided items come last, as the product serves them no more.
+number of votes. `route` gives every item one, then takes those where a vote of whoever happens to come is expected
+to tell most; `route, from whom` also takes the annotator whose vote tells most, nobody more than twice an even
+share. Decided items come last, as the product serves them no more. (The product shows a task without a vote to two
+annotators at once, since one vote decides nothing.)
 
 The bar: with 60 % of the votes the accuracy of all of them less half a point, on each set and on the mean over the
 sets; curves are means over random orders. Prints tables and, as its last line, one JSON object. The exit status is
