@@ -11,7 +11,7 @@ from consensus.core.rates import Rates
 from consensus.core.warm import Known, Start
 from consensus.errors import VotesError
 
-FORMAT = 1
+FORMAT = 2
 
 
 def packed(start: Start) -> bytes:
@@ -23,6 +23,7 @@ def packed(start: Start) -> bytes:
         format=FORMAT,
         annotators=np.asarray(start.annotators, dtype=str),
         classes=np.asarray(start.classes, dtype=str),
+        basis=np.asarray(start.basis),
         table=rates.table,
         prevalence=rates.prevalence,
         accuracy=rates.accuracy,
@@ -51,13 +52,15 @@ def unpacked(written: bytes) -> Start:
             found["table"], found["prevalence"], found["accuracy"], found["evidence"], strength, own_strength
         )
         annotators, classes = found["annotators"].astype(object), found["classes"].astype(object)
+        basis = str(found["basis"])
         n, n_classes = len(annotators), len(classes)
         shapes = rates.table.shape, rates.evidence.shape, rates.accuracy.shape, found["fixed"].shape
         if shapes != ((n, n_classes, n_classes), (n, n_classes), (n,), (n,)):
             raise ValueError("of columns that do not belong together")
     except (OSError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(type(error).__name__) from None
-    return Start(Known(rates, correlation, found["fixed"].astype(bool)), annotators, classes, int(votes))
+    known = Known(rates, correlation, found["fixed"].astype(bool))
+    return Start(known, annotators, classes, int(votes), basis)
 
 
 def write_start(start: Start, path: Path) -> None:

@@ -87,7 +87,10 @@ def score(
     thresholds : Thresholds, optional
         The policy's own by default.
     start : Start, optional
-        `Scored.start` of an earlier run: a run after a few new votes needs fewer rounds from there.
+        `Scored.start` of an earlier run: a run after a few new votes needs fewer rounds from there. It is left
+        alone where more than the votes has changed: see `Start.basis`.
+    suggested : Suggested, optional
+        A model's suggestions, to be heard as one more voter.
 
     Returns
     -------
@@ -103,12 +106,21 @@ def score(
     check_codes(votes, listed, gold)
     classifications = classify(votes, listed)
     heard = hear(votes, _heard(votes, classifications, listed, suggested), classifications)
-    known = start.for_now(heard.votes.annotator_names, class_names(votes), len(votes)) if start else None
+    basis = _basis(POLICIES[policy].model, heard, gold, fixed_trust)
+    usable = start if start is not None and start.basis == basis else None
+    known = usable.for_now(heard.votes.annotator_names, class_names(votes), len(votes)) if usable else None
     belief = _believe(POLICIES[policy].model, heard, gold, np.minimum(fixed_trust, 1.0), known)
     scored = decide(votes, classifications, heard, belief, fixed_trust, policy, thresholds)
-    if start is None or known is None:
-        return scored
-    return replace(scored, start=replace(scored.start, votes=start.votes))
+    since = usable.votes if usable and known else len(votes)
+    return replace(scored, start=replace(scored.start, votes=since, basis=basis))
+
+
+def _basis(model: ModelName, heard: Heard, gold: Gold, fixed_trust: Floats) -> str:
+    """Name what is learned with beside the annotators' votes."""
+    names = heard.votes.annotator_names.tolist()
+    taught = ["gold"] if len(gold.task) else []
+    by_hand = sorted(f"{names[at]}={fixed_trust[at]}" for at in np.flatnonzero(~np.isnan(fixed_trust)).tolist())
+    return "; ".join([model, *taught, *names[len(fixed_trust) :], *by_hand])
 
 
 def _believe(model: ModelName, heard: Heard, gold: Gold, fixed_trust: Floats, known: Known | None) -> Belief:

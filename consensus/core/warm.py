@@ -40,12 +40,16 @@ class Start:
         Names in the order of the rates.
     votes : int
         Number of votes when it was last learned from scratch.
+    basis : str
+        What else it was learned with: the model, whether gold taught, who is heard beside the annotators, and
+        trust set by hand. With anything else all is learned from scratch: what that left behind must not stay.
     """
 
     known: Known
     annotators: Names
     classes: Names
     votes: int
+    basis: str = ""
 
     def for_now(self, annotators: Names, classes: Names, votes: int) -> Known | None:
         """Arrange what is known for other annotators.

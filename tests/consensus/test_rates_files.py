@@ -16,7 +16,9 @@ LABELS = np.array(["cat", "dog"], dtype=object)
 
 def start(annotators: np.ndarray = ANNOTATORS) -> Start:
     """What was learned of three annotators and two labels, under some names."""
-    return Start(Known(learned(), 0.25, np.array([False, True, False])), annotators, LABELS, 1234)
+    return Start(
+        Known(learned(), 0.25, np.array([False, True, False])), annotators, LABELS, 1234, "default; größer=0.5"
+    )
 
 
 def learned() -> Rates:
@@ -32,6 +34,7 @@ def test_what_is_written_is_read_back() -> None:
     found = read.known.rates
     assert (read.annotators.tolist(), read.classes.tolist()) == (ANNOTATORS.tolist(), LABELS.tolist())
     assert (read.known.correlation, read.known.fixed.tolist(), read.votes) == (0.25, [False, True, False], 1234)
+    assert read.basis == "default; größer=0.5"
     assert found.table.tolist() == rates.table.tolist()
     assert (found.strength, found.own_strength) == (2.5, 9.0)
     assert found.prevalence.tolist() == [0.3, 0.7]

@@ -5,6 +5,7 @@ import pytest
 from made_votes import gold_of, listed_of, names, scored, simulated_choices
 
 from consensus.core import learning
+from consensus.core.suggested import Suggested
 
 
 @pytest.fixture
@@ -58,6 +59,24 @@ def test_many_more_votes_are_learned_from_scratch(rounds: list[int]) -> None:
     third = scored(some[2], start=second)
     assert third.posterior.tolist() == scored(some[2]).posterior.tolist()
     assert third.start.votes == 1000
+
+
+@pytest.mark.parametrize("change", ["policy", "gold", "given labels", "model", "trust"])
+def test_with_more_than_other_votes_all_is_learned_from_scratch(change: str) -> None:
+    """What another policy, gold, given labels, a model or trust set by hand left behind does not stay."""
+    votes, truth = simulated_choices(np.linspace(0.5, 0.95, 8), 120, 3, per_task=4, seed=6)
+    of_truth = [(task, int(label), True) for task, label in enumerate(truth)]
+    tasks = np.arange(120, dtype=np.int32)
+    changes = {
+        "policy": {"policy": "dawid-skene"},
+        "gold": {"gold": gold_of(of_truth[:40])},
+        "given labels": {"listed": listed_of(of_truth)},
+        "model": {"suggested": Suggested(tasks, truth.astype(np.int32), np.linspace(0.5, 1.0, 120))},
+        "trust": {"trust": np.array([0.9, *[np.nan] * 7])},
+    }
+    plain, changed = scored(votes), scored(votes, **changes[change])
+    assert scored(votes, start=changed.start).trust.tolist() == plain.trust.tolist()
+    assert scored(votes, start=plain.start, **changes[change]).trust.tolist() == changed.trust.tolist()
 
 
 def test_annotators_are_found_by_name() -> None:
