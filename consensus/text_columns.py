@@ -60,7 +60,11 @@ def read_columns(path: Path, headers: Sequence[Sequence[str]], optional: Sequenc
         raise VotesError(f"{path}: {_first_line(error)}; {_expected(headers)}") from None
     header = header_of(table.column_names, path, headers)
     wanted = [*header, *(name for name in optional if name in table.column_names)]
-    return pa.table({name: _texts(table.column(name), name, path) for name in wanted})
+    read = {name: table.column(name) for name in wanted}
+    del table
+    found = pa.table({name: _texts(read.pop(name), name, path) for name in wanted})
+    pa.default_memory_pool().release_unused()  # else numpy cannot have what Arrow no longer needs
+    return found
 
 
 def codes_of(column: pa.ChunkedArray, *, lower: bool = False) -> tuple[Codes, Names]:
@@ -243,24 +247,60 @@ def _read_parquet(path: Path) -> pa.Table:
 def _texts(column: pa.ChunkedArray, name: str, path: Path) -> pa.DictionaryArray:
     """Turn a column into codes and the names that occur, in order of appearance; look at each name once."""
     try:
-        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-        encoded = encoded.unify_dictionaries().combine_chunks()
-        texts = pc.utf8_trim_whitespace(pc.cast(encoded.dictionary, pa.string()))
+        encoded = _joined(column if pa.types.is_dictionary(column.type) else column.dictionary_encode())
+        texts = pc.cast(encoded.dictionary, pa.string())
     except pa.ArrowException:
         raise VotesError(f"{path}: column {name!r} holds {column.type}; use text or numbers") from None
-    names = pa.concat_arrays([pc.fill_null(texts, ""), pa.array([""])]).dictionary_encode()
-    # The last name stands for what is missing.
-    codes = names.indices.to_numpy()[pc.fill_null(encoded.indices, len(texts)).to_numpy().astype(np.int64)]
-    order, codes = _by_appearance(codes, len(names.dictionary))
-    names = names.dictionary.take(pa.array(order))
+    names, codes = _distinct(texts, encoded.indices)
+    del encoded
+    order, codes = _by_appearance(codes, len(names))
+    names = names if order is None else names.take(pa.array(order))
     _check_names(names, codes, name, path)
     return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), names)
 
 
-def _by_appearance(codes: Codes, n_codes: int) -> tuple[Codes, Codes]:
-    """Say which codes occur, in order of appearance, and replace each by its place among these."""
-    first = np.full(n_codes, len(codes))
-    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # of several rows the one that is written last stays
+def _joined(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    """Join the chunks of a column; many share a dictionary, and Arrow would go through it once for each."""
+    kind = pa.dictionary(pa.int32(), column.type.value_type)
+    runs: list[tuple[pa.Array, list[pa.Array]]] = []
+    for chunk in column.chunks:
+        if not runs or not _is_same(runs[-1][0], chunk.dictionary):
+            runs.append((chunk.dictionary, []))
+        runs[-1][1].append(chunk.indices.cast(pa.int32()))
+    arrays = [pa.DictionaryArray.from_arrays(pa.concat_arrays(indices), names) for names, indices in runs]
+    return pa.chunked_array(arrays, kind).unify_dictionaries().combine_chunks()
+
+
+def _is_same(first: pa.Array, second: pa.Array) -> bool:
+    """Whether two arrays are one in memory."""
+    return _memory(first) == _memory(second)
+
+
+def _memory(array: pa.Array) -> tuple[int, ...]:
+    return (len(array), array.offset, *(buffer.address if buffer else 0 for buffer in array.buffers()))
+
+
+def _distinct(texts: pa.Array, indices: pa.Array) -> tuple[pa.Array, Codes]:
+    """Let each name stand once, without space around it; the empty one is for what is missing."""
+    trimmed = pc.utf8_trim_whitespace(texts)
+    if not texts.null_count and not indices.null_count and trimmed.equals(texts):
+        return texts, indices.to_numpy()  # as it is read, a dictionary has no value twice
+    names = pa.concat_arrays([pc.fill_null(trimmed, ""), pa.array([""])]).dictionary_encode()
+    return names.dictionary, names.indices.to_numpy()[pc.fill_null(indices, len(texts)).to_numpy()]
+
+
+def _by_appearance(codes: Codes, n_codes: int) -> tuple[Codes | None, Codes]:
+    """Say which codes occur, in order of appearance, and replace each by its place among these.
+
+    The first is None where all of them occur and are in that order already.
+    """
+    largest = np.maximum.accumulate(codes)
+    if len(codes) and codes[0] == 0 and largest[-1] == n_codes - 1 and (largest[1:] - largest[:-1] <= 1).all():
+        return None, codes
+    del largest
+    first = np.full(n_codes, len(codes), dtype=np.int64)
+    # Of several rows with a code the one that is written last stays: the first.
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1, dtype=np.int32 if len(codes) < 2**31 else np.int64)
     order = np.argsort(first, kind="stable")[: int((first < len(codes)).sum())]
     place_of = np.empty(n_codes, dtype=np.int32)
     place_of[order] = np.arange(len(order), dtype=np.int32)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from consensus.core.arrays import Codes, Flags, Floats, Keys, sums
+from consensus.core.arrays import Codes, Flags, Floats, Keys, counts, sums
 from consensus.core.votes import NO, NO_LABEL, UNSURE, YES, Choice, Votes
 
 FEW_LABELS, MANY_ROWS = 100, 5_000_000
@@ -151,7 +151,7 @@ def classify(votes: Votes, listed: Listed, *, all_labels: bool | None = None) ->
         chosen = votes.label != NO_LABEL
         voted = np.unique(pack(votes.task[chosen], votes.label[chosen], n_labels))
     else:
-        tasks = np.flatnonzero(np.bincount(votes.task, minlength=votes.n_tasks))
+        tasks = np.flatnonzero(counts(votes.task, votes.n_tasks))
         voted = (tasks[:, None] * n_labels + np.arange(n_labels)).ravel()
     listed_keys = pack(listed.task, listed.label, n_labels)
     keys = np.unique(np.concatenate([voted, listed_keys])) if len(listed_keys) else voted
@@ -195,7 +195,9 @@ def tally(votes: Votes, classifications: Classifications, weight: Floats | None 
     said = votes if chosen.all() else votes.rows(chosen)
     yes = _added(classifications.rows_of(said.task, said.label), said, said.vote == YES, weight, size)
     empty = ~chosen & (votes.vote == UNSURE)
-    skipped = _added(votes.task, votes, empty, weight, votes.n_tasks)[classifications.task]
+    skipped: Floats = np.broadcast_to(0.0, size)  # mostly nobody skips, and one zero will do
+    if empty.any():
+        skipped = _added(votes.task, votes, empty, weight, votes.n_tasks)[classifications.task]
     no = _submitted(votes, weight)[classifications.task]
     # What was neither chosen nor skipped was turned down; rounding must not leave a trace of a vote there.
     trace = 1e-9 * np.maximum(no, 1.0)
@@ -210,7 +212,7 @@ def _added(group: Codes, votes: Votes, those: Flags, weight: Floats | None, size
     if not those.all():
         group = group[those]
     if weight is None:
-        return np.bincount(group, minlength=size).astype(np.float64)
+        return counts(group, size).astype(np.float64)
     annotator = votes.annotator if len(group) == len(votes) else votes.annotator[those]
     return sums(group, weight[annotator], size)
 

@@ -11,7 +11,7 @@ from functools import cached_property, reduce
 import numpy as np
 from scipy.sparse import csr_array
 
-from consensus.core.arrays import Codes, Flags, Floats
+from consensus.core.arrays import Codes, Flags, Floats, counts
 from consensus.core.classifications import Classifications, Gold, pack
 from consensus.core.votes import NO_LABEL, UNSURE, YES, Votes
 
@@ -130,7 +130,7 @@ def one_hot(item: Codes, column: Codes, n_items: int, n_columns: int) -> csr_arr
     if item.size and (item[1:] < item[:-1]).any():
         column = column[np.argsort(item, kind="stable")]
     pointers = np.zeros(n_items + 1, dtype=np.int64)
-    np.cumsum(np.bincount(item, minlength=n_items), out=pointers[1:])
+    np.cumsum(counts(item, n_items), out=pointers[1:])
     kind = np.int32 if len(item) < np.iinfo(np.int32).max else np.int64
     # One number in memory stands for all the ones.
     rows = np.broadcast_to(1.0, len(item)), column.astype(kind, copy=False), pointers.astype(kind)

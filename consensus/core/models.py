@@ -100,9 +100,9 @@ def look_up(
     model: ModelName, over: Over, laid: Laid, learned: Learned, votes: Votes, classifications: Classifications
 ) -> Belief:
     """Say what a model believes of classifications, with the votes that were laid out and what was learned."""
-    found = list(over(lambda items: BELIEVE[model](items, learned)))
-    posterior, variance = (np.concatenate(column) for column in zip(*found, strict=True))
-    del found
+    of_parts = list(zip(*over(lambda items: BELIEVE[model](items, learned)), strict=True))
+    variance = np.concatenate(of_parts.pop())
+    posterior = np.concatenate(of_parts.pop())
     if laid.questions is not None:
         of_task = np.zeros(votes.n_tasks)
         np.maximum.at(of_task, laid.questions.task, variance[:, RIGHT])

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from consensus.core.arrays import Flags, Floats
+from consensus.core.arrays import Flags, Floats, in_blocks
 from consensus.core.classifications import Tally
 from consensus.core.models import ModelName
 from consensus.core.thresholds import Thresholds
@@ -129,11 +129,14 @@ def decide_by_posterior(evidence: Evidence, thresholds: Thresholds) -> Decision:
     n = 1 / (p (1 - p) v). The lower bound is the confidence; the upper bound must fall below `reject` to reject.
     Unsure votes say nothing here.
     """
-    posterior = evidence.posterior
-    information = posterior * (1 - posterior) * evidence.variance
+    bounds = in_blocks(_bounds, evidence.posterior, evidence.variance)
+    return _settle(evidence, thresholds, evidence.posterior, bounds)
+
+
+def _bounds(posterior: Floats, variance: Floats) -> tuple[Floats, Floats]:
+    information = posterior * (1 - posterior) * variance
     effective_votes = 1 / np.maximum(information, 1e-12)
-    bounds = wilson_interval(posterior * effective_votes, effective_votes)
-    return _settle(evidence, thresholds, posterior, bounds)
+    return wilson_interval(posterior * effective_votes, effective_votes)
 
 
 def _settle(

@@ -42,7 +42,8 @@ def report_of(decision: Decision, classifications: Classifications) -> Names:
     (n,) object
         A key of `REPORTS`, or "" where no report wants the classification.
     """
-    masks = [rule(decision, classifications) for rule in REPORTS.values()]
-    position = np.select(masks, range(len(masks)), default=len(masks))
+    position = np.full(len(classifications), len(REPORTS), dtype=np.int8)
+    for at, rule in reversed(list(enumerate(REPORTS.values()))):
+        position[rule(decision, classifications)] = at
     names: Names = np.array([*REPORTS, ""], dtype=object)
     return np.asarray(names[position])

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from consensus.core.arrays import Codes, Floats, Names
+from consensus.core.arrays import Codes, Floats, Names, counts
 from consensus.core.belief import Belief
 from consensus.core.classifications import Classifications, Gold, Listed, Tally, classify, tally
 from consensus.core.hearing import Heard, hear, learn_heard, look_up_heard
@@ -109,8 +109,15 @@ def score(
     basis = _basis(POLICIES[policy].model, heard, gold, fixed_trust)
     usable = start if start is not None and start.basis == basis else None
     known = usable.for_now(heard.votes.annotator_names, class_names(votes), len(votes)) if usable else None
-    belief = _believe(POLICIES[policy].model, heard, gold, np.minimum(fixed_trust, 1.0), known)
-    scored = decide(votes, classifications, heard, belief, fixed_trust, policy, thresholds)
+    scored = decide(
+        votes,
+        classifications,
+        heard,
+        _believe(POLICIES[policy].model, heard, gold, np.minimum(fixed_trust, 1.0), known),
+        fixed_trust,
+        policy,
+        thresholds,
+    )
     since = usable.votes if usable and known else len(votes)
     return replace(scored, start=replace(scored.start, votes=since, basis=basis))
 
@@ -146,19 +153,20 @@ def decide(
         np.where(by_hand, fixed_trust, column[known])
         for column in (learned.trust, learned.trust_low, learned.trust_high)
     )
-    counts = tally(votes, classifications)
+    added = tally(votes, classifications)
     evidence = Evidence(
         given=classifications.given,
-        counts=counts,
+        counts=added,
         weigh=lambda weight: tally(votes, classifications, weight),
         trust=trust,
         posterior=belief.posterior,
         variance=belief.variance,
     )
     decision = chosen.decide(evidence, thresholds or chosen.thresholds)
+    del belief, evidence  # with very many votes there is better use for the room
     return Scored(
         classifications=classifications,
-        counts=counts,
+        counts=added,
         confidence=decision.confidence,
         posterior=decision.posterior,
         report=report_of(decision, classifications),
@@ -241,4 +249,4 @@ def _votes_by_annotator(votes: Votes) -> Codes:
     if votes.choice == "multiple":
         size = max(votes.n_annotators, 1)
         of = (np.unique(votes.task.astype(np.int64) * size + votes.annotator) % size).astype(np.int32)
-    return np.bincount(of, minlength=votes.n_annotators).astype(np.int32)
+    return counts(of, votes.n_annotators).astype(np.int32)
