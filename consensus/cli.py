@@ -1,4 +1,4 @@
-"""The command line: `consensus run | report | score | schedule`."""
+"""The command line of consensus."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ from consensus.connections import studio as _studio
 from consensus.core.policies import PolicyName
 from consensus.core.reports import ReportName
 from consensus.errors import ConfigError, ConsensusError
-from consensus.options import ConfigOption, ProjectOption
+from consensus.options import ConfigOption, ProjectOption, flowing
 from consensus.schedule import run_by_cron, trigger_of
 from consensus.settings import project_config, settings
 
@@ -137,6 +137,10 @@ def ping() -> None:
             typer.echo(f"{name}: answers")
     if faults:
         raise ConfigError("; ".join(faults))
+
+
+for _command in app.registered_commands:
+    _command.help = flowing(_command.callback.__doc__)
 
 
 def _ask_label_studio() -> None:

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options that several commands share, and how their help is laid out."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,3 +9,14 @@ ProjectOption = Annotated[int, typer.Option("--project", help="Id of the project
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="Settings file (TOML); CONSENSUS_CONFIG by default.")
 ]
+
+
+def flowing(docstring: str | None) -> str:
+    r"""Make a line of each paragraph, so that the help breaks lines where the terminal ends: typer keeps breaks.
+
+    Examples
+    --------
+    >>> flowing("Add.\n\n    To what\n    is there.")
+    'Add.\n\nTo what is there.'
+    """
+    return "\n\n".join(" ".join(part.split()) for part in (docstring or "").split("\n\n"))

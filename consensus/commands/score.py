@@ -25,22 +25,26 @@ UNHEARD = (
 
 
 def score(
-    votes: Annotated[Path, typer.Argument(help="task,annotator,label or task,label,annotator,vote.")],
-    out: Annotated[Path, typer.Option("--out", help="Where the result goes.")],
+    votes: Annotated[
+        Path, typer.Argument(help="Columns task,annotator,label, or task,label,annotator,vote (yes, no, unsure).")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="File for the result.")],
     given: Annotated[
         Path | None, typer.Option("--given", help="task,label and optionally given (1 or 0).")
     ] = None,
     trust: Annotated[
         Path | None,
-        typer.Option("--trust", help="annotator,trust: set by hand, from 0 to 1; larger for label-ai."),
+        typer.Option("--trust", help="annotator,trust: trust set by hand, from 0 to 1; for label-ai also above."),
     ] = None,
     policy: Annotated[PolicyName, typer.Option("--policy", help="How votes become a confidence.")] = "default",
     annotators: Annotated[
-        Path | None, typer.Option("--annotators", help="Where annotator,votes,trust goes.")
+        Path | None, typer.Option("--annotators", help="File for the annotators' votes and trust.")
     ] = None,
     choice: Annotated[
         Literal["single", "multiple"],
-        typer.Option("--choice", help="Labels that an annotator may choose, for task,annotator,label."),
+        typer.Option(
+            "--choice", help="How many labels an annotator may choose, where the columns are task,annotator,label."
+        ),
     ] = "single",
     gold: Annotated[
         Path | None,
@@ -48,34 +52,47 @@ def score(
     ] = None,
     share: Annotated[
         float | None,
-        typer.Option("--guarantee", help="Largest share wrong of a report, as in 0.05; --gold then decides that."),
+        typer.Option("--guarantee", help="Share of a report that may be wrong, as in 0.05; --gold sees to it."),
     ] = None,
     model: Annotated[
         Path | None,
-        typer.Option("--model", help="task,label,score: a model's suggestions, to join as one more voter."),
+        typer.Option(
+            "--model", help="task,label,score (0 to 1): a model's suggestions, to join as one more voter."
+        ),
     ] = None,
     state: Annotated[
         Path | None,
-        typer.Option("--state", help="What the last run learned, to start from; written anew. Made if not there."),
+        typer.Option(
+            "--state", help="File of what was learned (.npz): the next run starts from it. Made if not there."
+        ),
     ] = None,
     engine: Annotated[
-        Literal["local", "ray"], typer.Option("--engine", help="Where parts of Parquet votes are worked on.")
+        Literal["local", "ray"], typer.Option("--engine", help="Where Parquet votes are worked on, part by part.")
     ] = "local",
 ) -> None:
     """Score a votes file; no Label Studio is needed.
 
     Files are CSV, CSV with gzip (.gz) or Parquet (.parquet) by extension; a folder of Parquet files may be larger
-    than memory, and --engine ray spreads it over a Ray cluster. The result has a row per
-    classification that has a vote or is listed in --given:
-    task,label,given,yes,no,unsure,confidence,posterior,report. Of repeated votes the last one counts.
+    than memory, and --engine ray spreads it over a Ray cluster. Of repeated votes the last one counts. The result
+    has a row per classification that has a vote or is listed in --given, with the columns task, label, given, yes,
+    no, unsure, confidence, posterior and report.
+
+    How votes become a posterior: of each annotator a confusion matrix is learned by expectation-maximisation
+    (Dawid and Skene 1979), drawn towards the annotator's own accuracy, and that towards everybody's. For one label
+    of k, let L be the sum over the n votes on a task of the logarithms of how probable they are if the label is
+    right, r the learned correlation of mistakes, and w an annotator's trust over the average vote's. The posterior
+    is the mean of A, proportional to exp(L / (1 + (n - 1) r)) times the root of the label's prevalence, and
+    B = (w of the votes for it + 1/k) / (w of all votes + 1). The confidence is the lower bound of the posterior's
+    Wilson interval (z = 1.96); from 0.80 on a label is confirmed. docs/method.md has all formulas with their
+    sources, and the other policies.
 
     With --model a model's suggestions join as one more voter, as far as they agree with people and no further than
     the average annotator; they must be for tasks that the model was not trained on. The column model_share says
-    how much they weigh. docs/method.md explains all of this with formulas and sources.
+    how much they weigh.
 
     With --guarantee the tasks of --gold, which must be drawn at random, do not teach: they decide what
     AllConfirmed, Discovered and MisClassified hold, so that, on average over the draw, at most that share of each
-    is wrong.
+    is wrong: docs/guarantee.md.
     """
     check_outputs((votes, given, trust, gold, model), (out, annotators, state))
     if share is not None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,19 @@ def test_every_command_explains_itself(call: Call, command: tuple[str, ...], wor
     status, out, _ = call(*command, "--help")
     assert status == 0
     assert [word for word in words if word not in out] == []
+
+
+@pytest.mark.parametrize("command", sorted(command.callback.__name__ for command in cli.app.registered_commands))
+def test_help_breaks_lines_where_the_terminal_ends(
+    call: Call, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On 80 columns no line of a paragraph has room for the first word of the next."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    text = call(command, "--help")[1].partition("\u256d")[0]
+    lines = [line.rstrip() for line in text.splitlines()]
+    early = [line for line, after in pairwise(lines) if line and after and len(f"{line} {after.split()[0]}") < 80]
+    assert early == []
 
 
 def test_score_writes_the_result_and_says_what_it_did(call: Call, votes: Path) -> None:
