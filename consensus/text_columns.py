@@ -6,6 +6,7 @@ import io
 import itertools
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,11 @@ from consensus.core.arrays import Codes, Names
 from consensus.errors import VotesError
 
 PARQUET = (".parquet", ".pq")
+
+# Of Arrow's allocators this one gives back most of what is no longer needed, which numpy then can have.
+with suppress(NotImplementedError):
+    pa.set_memory_pool(pa.jemalloc_memory_pool())
+
 # A name may be as long as it likes; Python's reader stops at 131,072 characters by default.
 csv.field_size_limit(2**31 - 1)
 
