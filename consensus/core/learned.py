@@ -65,11 +65,23 @@ def sum_up(rates: Rates, correlation: float, fixed_trust: Floats) -> Learned:
     n_classes = max(rates.table.shape[1], 1)
     recognised = np.einsum("ajj->aj", rates.table)
     mean = recognised.mean(axis=1) if recognised.size else np.zeros(len(recognised))
-    spread = recognised * (1 - recognised) / (rates.evidence + rates.strength + 1)
     # As many votes as would make a share as uncertain as this mean is.
-    votes = mean * (1 - mean) / np.maximum(spread.sum(axis=1) / n_classes**2, 1e-12)
+    votes = mean * (1 - mean) / np.maximum(_uncertainty(rates, recognised), 1e-12)
     bounds = mean, *wilson_interval(mean * votes, votes)
     chance = 1 / n_classes
     learned = [np.clip((bound - chance) / max(1 - chance, 1e-12), 0.0, 1.0) for bound in bounds]
     trust, low, high = (np.where(np.isnan(fixed_trust), bound, fixed_trust) for bound in learned)
     return Learned(rates, correlation, trust, low, high, ~np.isnan(fixed_trust))
+
+
+def _uncertainty(rates: Rates, recognised: Floats) -> Floats:
+    """Variance of the mean over the classes of how often an annotator recognises them, (n_annotators,).
+
+    That of each class by itself, and that of the annotator's accuracy as far as all classes lean on it.
+    """
+    n_classes = max(rates.table.shape[1], 1)
+    apart = recognised * (1 - recognised) / (rates.evidence + rates.strength + 1)
+    leaning = (rates.strength / (rates.evidence + rates.strength)).sum(axis=1) / n_classes
+    votes = rates.evidence.sum(axis=1) + rates.own_strength + 1
+    together = leaning**2 * rates.accuracy * (1 - rates.accuracy) / votes
+    return np.asarray(apart.sum(axis=1) / n_classes**2 + together)

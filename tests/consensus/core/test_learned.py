@@ -36,10 +36,14 @@ def test_trust_is_chance_corrected(rows: list[list[float]], trust: float) -> Non
 
 
 def test_interval_of_one_class_pair_is_wilsons() -> None:
-    """Two rates of 3/4 from 19 votes and a prior of 2 vary by 3/16/22 each, their mean as one of 44 votes."""
+    """Two rates of 3/4 vary by 3/16 over 20 votes and the prior each, and together as far as they lean on accuracy."""
     rates = rates_from([[[3 / 4, 1 / 4], [1 / 4, 3 / 4]]], evidence=[[19, 19]])
     found = summed_up(rates)
-    low, high = proportion_confint(33, 44, method="wilson", alpha=0.05)
+    own, prior, right = rates.own_strength, rates.strength, rates.accuracy[0]
+    apart = 3 / 16 / (20 + prior) / 2
+    together = (prior / (19 + prior)) ** 2 * right * (1 - right) / (39 + own)
+    votes = 3 / 16 / (apart + together)
+    low, high = proportion_confint(3 / 4 * votes, votes, method="wilson", alpha=0.05)
     assert found.trust_low[0] == pytest.approx(2 * low - 1, abs=1e-4)
     assert found.trust_high[0] == pytest.approx(2 * high - 1, abs=1e-4)
 
