@@ -168,6 +168,8 @@ def test_no_votes_are_no_error(tmp_path: Path) -> None:
     ("options", "message"),
     [
         (["--gold", "gold.csv"], "--gold is not there for a folder"),
+        (["--model", "model.csv"], "--model is not there for a folder"),
+        (["--state", "state.npz"], "--state is not there for a folder"),
         (["--choice", "multiple"], "spells its votes out in column 'vote'"),
     ],
 )
