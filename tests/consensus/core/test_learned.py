@@ -36,7 +36,7 @@ def test_trust_is_chance_corrected(rows: list[list[float]], trust: float) -> Non
 
 
 def test_interval_of_one_class_pair_is_wilsons() -> None:
-    """Two rates of 3/4 vary by 3/16 over 20 votes and the prior each, and together as far as they lean on accuracy."""
+    """Two rates of 3/4 vary by 3/16 over 20 votes and the prior each, and with the accuracy that they lean on."""
     rates = rates_from([[[3 / 4, 1 / 4], [1 / 4, 3 / 4]]], evidence=[[19, 19]])
     found = summed_up(rates)
     own, prior, right = rates.own_strength, rates.strength, rates.accuracy[0]
