@@ -108,7 +108,7 @@ def score(
     heard = hear(votes, _heard(votes, classifications, listed, suggested), classifications)
     basis = _basis(POLICIES[policy].model, heard, gold, fixed_trust)
     usable = start if start is not None and start.basis == basis else None
-    known = usable.for_now(heard.votes.annotator_names, class_names(votes), len(votes)) if usable else None
+    known = usable.for_now(heard.votes.annotator_names, class_names(heard.votes), len(votes)) if usable else None
     scored = decide(
         votes,
         classifications,
@@ -175,7 +175,7 @@ def decide(
         trust_high=high,
         votes_by_annotator=_votes_by_annotator(votes),
         learned=learned,
-        start=Start(_known(learned), heard.votes.annotator_names, class_names(votes), len(votes)),
+        start=Start(_known(learned), heard.votes.annotator_names, class_names(heard.votes), len(votes)),
         model_share=_share_of_model(heard, learned),
     )
 

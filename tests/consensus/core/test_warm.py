@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_votes import gold_of, listed_of, names, scored, simulated_choices
 
-from consensus.core import learning
+from consensus.core import learning, models
 from consensus.core.suggested import Suggested
 
 
@@ -103,3 +103,14 @@ def test_questions_start_from_questions_about_other_labels() -> None:
     """Where yes and no are asked the classes are wrong and right, whatever labels there are."""
     votes, _ = simulated_choices(np.array([0.9, 0.6, 0.8]), 60, 70, per_task=3, seed=6)
     assert scored(votes).start.classes.tolist() == ["wrong", "right"]
+
+
+def test_what_speaks_beside_the_annotators_counts_for_how_labels_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where given labels make one confusion matrix too many, classes and rates both are those of yes and no."""
+    monkeypatch.setattr(models, "MOST_RATES", 4 * 3 * 3)  # of four annotators and three labels
+    votes, truth = simulated_choices(np.array([0.9, 0.8, 0.7, 0.6]), 60, 3, per_task=3, seed=7)
+    given = listed_of([(task, int(label), True) for task, label in enumerate(truth)])
+    for listed, classes in ((listed_of(), ["l0", "l1", "l2"]), (given, ["wrong", "right"])):
+        start = scored(votes, listed=listed).start
+        assert start.classes.tolist() == classes
+        assert start.known.rates.table.shape[1] == len(classes)
