@@ -105,7 +105,9 @@ def test_questions_start_from_questions_about_other_labels() -> None:
     assert scored(votes).start.classes.tolist() == ["wrong", "right"]
 
 
-def test_what_speaks_beside_the_annotators_counts_for_how_labels_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_speaks_beside_the_annotators_counts_for_how_labels_are_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Where given labels make one confusion matrix too many, classes and rates both are those of yes and no."""
     monkeypatch.setattr(models, "MOST_RATES", 4 * 3 * 3)  # of four annotators and three labels
     votes, truth = simulated_choices(np.array([0.9, 0.8, 0.7, 0.6]), 60, 3, per_task=3, seed=7)
