@@ -39,7 +39,7 @@ def prompts(
     store : Store
     project : int
     annotator : str
-        Somebody without a vote is taken for the average annotator.
+        In any case of its letters. Somebody without a vote is taken for the average annotator.
     label, control : str, optional
         Only classifications of these.
 
@@ -52,7 +52,9 @@ def prompts(
     _check("control", control, [asked.control for asked in facts.controls])
     chosen = [asked for asked in facts.controls if control in (None, asked.control)]
     _check("label", label, sorted({row["label"] for asked in chosen for row in asked.rows}))
-    position = {str(name): at for at, name in enumerate(facts.annotators)}.get(annotator)
+    names = {str(name): at for at, name in enumerate(facts.annotators)}
+    folded = {name.casefold(): at for name, at in names.items()}
+    position = names.get(annotator, folded.get(annotator.casefold()))
     rows = [row for asked in chosen for row in _open_to(asked, facts, position) if label in (None, row["label"])]
     order = sorted(
         rows, key=lambda row: (-row["gain"], row["task"], row["control"], -row["posterior"], row["label"])

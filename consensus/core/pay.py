@@ -39,7 +39,7 @@ class Rules:
     rejected : frozenset of str
         Kinds of suspicion for which nothing is paid.
     pardoned : frozenset of str
-        Annotators whose suspicions a person has dismissed.
+        Annotators whose suspicions a person has dismissed, in any case of their letters.
     best : Best or None
     """
 
@@ -175,7 +175,7 @@ def _line(work: Work, rules: Rules) -> Line:
 
 def rejected_for(work: Work, rules: Rules) -> str:
     """Say why the votes of an annotator on a control are not paid; empty where they are."""
-    if work.annotator in rules.pardoned:
+    if work.annotator.casefold() in {name.casefold() for name in rules.pardoned}:
         return ""
     return "; ".join(f"{kind}: {reason}" for kind, reason in work.suspicions if kind in rules.rejected)
 

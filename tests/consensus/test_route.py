@@ -261,6 +261,13 @@ def test_prompts_are_open_unvoted_and_informative(store: Store) -> None:
     assert found.known
 
 
+def test_an_annotator_is_known_in_any_case_of_the_letters(store: Store) -> None:
+    """Somebody who is written in another way is not asked for a second vote."""
+    found = prompts(store, 7, "A1")
+    assert found.known
+    assert found.rows == prompts(store, 7, "a1").rows
+
+
 def test_somebody_new_is_taken_for_the_average(store: Store) -> None:
     """The mean trust is 0.55: between those of a2 and a3."""
     new = prompts(store, 7, "a9")

@@ -58,6 +58,7 @@ def test_other_suspicions_and_pardoned_annotators_are_paid() -> None:
     """Only the kinds that the rules reject count, and not for those whom a person has cleared."""
     assert line(suspicions=(("copying", "of a2"),)).amount == 44
     assert line(annotator="a9", suspicions=SPAM).amount == 44
+    assert line(annotator="A9", suspicions=SPAM).amount == 44
 
 
 def test_what_is_not_paid_is_said() -> None:
