@@ -127,10 +127,12 @@ def decide_by_posterior(evidence: Evidence, thresholds: Thresholds) -> Decision:
     A proportion p known from n votes has variance p (1 - p) / n. The model knows p with variance
     (p (1 - p))^2 v, where v is the variance of its log-odds from not knowing the annotators exactly, so
     n = 1 / (p (1 - p) v). The lower bound is the confidence; the upper bound must fall below `reject` to reject.
-    Unsure votes say nothing here.
+    Unsure votes say nothing here. Where nobody said anything there is no vote's worth: the interval is [0, 1].
     """
-    bounds = in_blocks(_bounds, evidence.posterior, evidence.variance)
-    return _settle(evidence, thresholds, evidence.posterior, bounds)
+    lower, upper = in_blocks(_bounds, evidence.posterior, evidence.variance)
+    unheard = (evidence.variance <= 0) & (evidence.counts.yes + evidence.counts.no == 0)
+    lower[unheard], upper[unheard] = 0.0, 1.0
+    return _settle(evidence, thresholds, evidence.posterior, (lower, upper))
 
 
 def _bounds(posterior: Floats, variance: Floats) -> tuple[Floats, Floats]:

@@ -27,6 +27,13 @@ def default(
     return DEFAULT.decide(evidence, replace(DEFAULT.thresholds, **lines))
 
 
+def test_a_belief_that_nobody_voted_for_has_no_lower_bound() -> None:
+    """What prevalence alone says is a posterior and no confidence; a given label that speaks lends it one."""
+    assert confidence_of(default(0.66, yes=0, no=0)) == 0
+    assert confidence_of(default(0.66, variance=0.5, yes=0, no=0)) > 0
+    assert confidence_of(default(0.66, yes=3, no=2)) == pytest.approx(0.66, abs=1e-5)
+
+
 def test_label_ai_has_the_published_lines() -> None:
     """Confirm at .90, reject below .08, controversial over 100 votes between .3 and .6."""
     expected = Thresholds(0.90, 0.08, controversial_votes=100, controversial_low=0.3, controversial_high=0.6)
