@@ -1,12 +1,15 @@
 """What was learned, as bytes: for a file or the store."""
 
 import io
+import json
 import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from consensus.core.arrays import Names
 from consensus.core.rates import Rates
 from consensus.core.warm import Known, Start
 from consensus.errors import VotesError
@@ -21,8 +24,8 @@ def packed(start: Start) -> bytes:
     np.savez_compressed(
         written,
         format=FORMAT,
-        annotators=np.asarray(start.annotators, dtype=str),
-        classes=np.asarray(start.classes, dtype=str),
+        annotators=_as_text(start.annotators),
+        classes=_as_text(start.classes),
         basis=np.asarray(start.basis),
         table=rates.table,
         prevalence=rates.prevalence,
@@ -32,6 +35,15 @@ def packed(start: Start) -> bytes:
         numbers=np.array([rates.strength, rates.own_strength, start.known.correlation, start.votes]),
     )
     return written.getvalue()
+
+
+def _as_text(names: Names) -> NDArray[np.uint8]:
+    """Names as text: a numpy array of them would be as wide as the longest, and cut zeros off."""
+    return np.frombuffer(json.dumps([str(name) for name in names]).encode(), dtype=np.uint8)
+
+
+def _as_names(text: NDArray[np.uint8]) -> Names:
+    return np.array([*json.loads(text.tobytes()), None], dtype=object)[:-1]
 
 
 def unpacked(written: bytes) -> Start:
@@ -51,7 +63,7 @@ def unpacked(written: bytes) -> Start:
         rates = Rates(
             found["table"], found["prevalence"], found["accuracy"], found["evidence"], strength, own_strength
         )
-        annotators, classes = found["annotators"].astype(object), found["classes"].astype(object)
+        annotators, classes = _as_names(found["annotators"]), _as_names(found["classes"])
         basis = str(found["basis"])
         n, n_classes = len(annotators), len(classes)
         shapes = rates.table.shape, rates.evidence.shape, rates.accuracy.shape, found["fixed"].shape

@@ -1,5 +1,6 @@
 """What was learned, as bytes."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,18 @@ def test_what_is_written_is_read_back() -> None:
     assert found.prevalence.tolist() == [0.3, 0.7]
     assert found.accuracy.tolist() == [0.9, 0.8, 0.7]
     assert found.evidence.tolist() == rates.evidence.tolist()
+
+
+def test_one_very_long_name_does_not_widen_the_others() -> None:
+    """Of two thousand names the longest has 20,000 characters, and one ends in a zero: a megabyte is enough."""
+    annotators = np.array(["a\0", "x" * 20_000, *(f"a{at}" for at in range(1998))], dtype=object)
+    rates = Rates(np.full((2000, 2, 2), 0.5), np.full(2, 0.5), np.ones(2000), np.ones((2000, 2)), 2.5, 9.0)
+    tracemalloc.start()
+    read = unpacked(packed(Start(Known(rates, 0.25, np.zeros(2000, dtype=bool)), annotators, LABELS, 1234)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert read.annotators.tolist() == annotators.tolist()
+    assert peak < 1e6
 
 
 def test_no_file_is_no_start(tmp_path: Path) -> None:
