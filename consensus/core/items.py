@@ -76,6 +76,11 @@ class Items:
         judged[self.gold[self.possible.sum(axis=1) == 1]] = True
         return judged
 
+    @cached_property
+    def judged_votes(self) -> Floats:
+        """(n_annotators * n_classes,) float64: how many judged votes each column of `said` has."""
+        return np.asarray(self.said.T @ self.judged.astype(np.float64))
+
     def parts(self, n_parts: int) -> Iterator["Items"]:
         """Cut into that many runs of items with about as many votes each, sharing the memory."""
         pointers = self.said.indptr

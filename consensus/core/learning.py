@@ -115,8 +115,7 @@ def sums_of(items: Items, posterior: Floats) -> Sums:
     judged = items.judged
     # The first class has what the others leave: one product with the matrix less.
     others = items.said.T @ np.multiply(posterior[:, 1:], judged[:, None], order="C")
-    all_classes = items.said.T @ judged.astype(np.float64)
-    first = np.maximum(all_classes - others.sum(axis=1), 0.0)
+    first = np.maximum(items.judged_votes - others.sum(axis=1), 0.0)
     return Sums(np.column_stack([first, others]), voted @ posterior)
 
 
