@@ -61,6 +61,8 @@ class Store:
             raise StoreError(
                 f"the database URL cannot be used ({type(error).__name__}); see .env.example"
             ) from None
+        if "@" in (self._url.host or ""):
+            raise StoreError("the database URL has an @ in its password; write it as %40, see .env.example")
         if self._url.get_backend_name() == "sqlite" and self._url.database in (None, "", ":memory:"):
             raise StoreError(
                 "a database in memory is forgotten at once; name a file, as in sqlite:///consensus.db"

@@ -156,7 +156,7 @@ def softmax(scores: Floats) -> Floats:
 
     Examples
     --------
-    >>> softmax(np.log([[3.0]])).tolist()
+    >>> softmax(np.log([[3.0]])).round(9).tolist()
     [[0.25, 0.75]]
     """
     share = np.empty((scores.shape[1] + 1, len(scores)))  # class by class in memory, which is quicker

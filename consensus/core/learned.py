@@ -85,3 +85,35 @@ def _uncertainty(rates: Rates, recognised: Floats) -> Floats:
     votes = rates.evidence.sum(axis=1) + rates.own_strength + 1
     together = leaning**2 * rates.accuracy * (1 - rates.accuracy) / votes
     return np.asarray(apart.sum(axis=1) / n_classes**2 + together)
+
+
+def trust_by_precision(learned: Learned, n_labels: int) -> tuple[Floats, Floats, Floats]:
+    """Sum annotators up who were asked about the labels that somebody chose, of a single choice of many.
+
+    Each submission says yes to one label, so the share of right labels among those is the annotator's accuracy p,
+    and trust is (p - 1/k) / (1 - 1/k). Which labels were asked about depends on who chose them: how often an
+    annotator says no to wrong ones would not say how good the annotator is.
+
+    Parameters
+    ----------
+    learned : Learned
+        Of two classes: wrong and right.
+    n_labels : int
+        k, the labels of the control.
+
+    Returns
+    -------
+    trust, low, high : (n_annotators,) float64
+        In [0, 1]; where trust was set by hand, or there is no vote to judge by, as in `learned`.
+    """
+    said_yes = learned.rates.evidence * learned.rates.table[:, :, 1]
+    votes = said_yes.sum(axis=1)
+    right = said_yes[:, 1] / np.where(votes > 0, votes, 1.0)
+    bounds = right, *wilson_interval(right * votes, votes)
+    known = (votes > 0) & ~learned.fixed
+    otherwise = learned.trust, learned.trust_low, learned.trust_high
+    trust, low, high = (
+        np.where(known, np.clip((bound - 1 / n_labels) / (1 - 1 / n_labels), 0.0, 1.0), other)
+        for bound, other in zip(bounds, otherwise, strict=True)
+    )
+    return trust, low, high

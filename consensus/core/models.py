@@ -88,7 +88,7 @@ def lay_out(votes: Votes, classifications: Classifications, gold: Gold) -> Laid:
     """
     if votes.choice == "multiple":
         votes = spelled_out(votes)
-    if not _asks_each(votes):
+    if not asks_each(votes):
         return Laid(items_of(votes, classifications, gold))
     asked = as_questions(votes)
     none = np.zeros(0, dtype=np.int32)
@@ -114,9 +114,15 @@ def look_up(
     return Belief(posterior[:, RIGHT], variance[:, RIGHT], learned)
 
 
+def asks_each(votes: Votes) -> bool:
+    """Say whether a single choice is asked as yes or no to each chosen label."""
+    many = votes.n_labels > MOST_LABELS or votes.n_annotators * votes.n_labels**2 > MOST_RATES
+    return votes.choice == "single" and many
+
+
 def class_names(votes: Votes) -> Names:
     """Name the classes of the items that votes become: the labels, or wrong and right."""
-    if votes.choice == "single" and not _asks_each(votes):
+    if votes.choice == "single" and not asks_each(votes):
         return votes.label_names
     return np.array(["wrong", "right"], dtype=object)
 
@@ -171,9 +177,3 @@ BELIEVE: dict[str, Callable[[Items, Learned], tuple[Floats, Floats]]] = {
     "default": _believe_default,
     "dawid-skene": _believe_plainly,
 }
-
-
-def _asks_each(votes: Votes) -> bool:
-    """Whether a single choice is asked as yes or no to each chosen label."""
-    many = votes.n_labels > MOST_LABELS or votes.n_annotators * votes.n_labels**2 > MOST_RATES
-    return votes.choice == "single" and many

@@ -8,9 +8,9 @@ from consensus.core.arrays import Codes, Floats, Names, counts
 from consensus.core.belief import Belief
 from consensus.core.classifications import Classifications, Gold, Listed, Tally, classify, tally
 from consensus.core.hearing import Heard, hear, learn_heard, look_up_heard
-from consensus.core.learned import Learned
-from consensus.core.models import ModelName, class_names, lay_out, processors, size_of
-from consensus.core.policies import POLICIES, Evidence
+from consensus.core.learned import Learned, trust_by_precision
+from consensus.core.models import ModelName, asks_each, class_names, lay_out, processors, size_of
+from consensus.core.policies import POLICIES, Evidence, decide_by_posterior
 from consensus.core.reports import report_of
 from consensus.core.suggested import NAME, Suggested, with_suggested
 from consensus.core.thresholds import Thresholds
@@ -149,10 +149,10 @@ def decide(
     """Decide on classifications of which a model believes something; see `score`."""
     chosen, learned, known = POLICIES[policy], belief.learned, slice(votes.n_annotators)
     by_hand = ~np.isnan(fixed_trust)
-    trust, low, high = (
-        np.where(by_hand, fixed_trust, column[known])
-        for column in (learned.trust, learned.trust_low, learned.trust_high)
-    )
+    columns = learned.trust, learned.trust_low, learned.trust_high
+    if asks_each(heard.votes):
+        columns = trust_by_precision(learned, votes.n_labels)
+    trust, low, high = (np.where(by_hand, fixed_trust, column[known]) for column in columns)
     added = tally(votes, classifications)
     evidence = Evidence(
         given=classifications.given,
@@ -176,7 +176,7 @@ def decide(
         votes_by_annotator=_votes_by_annotator(votes),
         learned=learned,
         start=Start(_known(learned), heard.votes.annotator_names, class_names(heard.votes), len(votes)),
-        model_share=_share_of_model(heard, learned),
+        model_share=_share_of_model(heard, learned, decides=chosen.decide is decide_by_posterior),
     )
 
 
@@ -190,11 +190,14 @@ def _heard(votes: Votes, classifications: Classifications, listed: Listed, sugge
     return with_witness(heard, classifications, listed) or heard
 
 
-def _share_of_model(heard: Heard, learned: Learned) -> Floats:
-    """Share that a model's suggestions have in the weight of the yes and no votes on each classification."""
+def _share_of_model(heard: Heard, learned: Learned, *, decides: bool) -> Floats:
+    """Share that a model's suggestions have in the weight of the yes and no votes on each classification.
+
+    None where the policy decides by the votes and not by what is believed.
+    """
     n_annotators = heard.votes.n_annotators - heard.n_more
     models = [str(name).startswith(NAME) for name in heard.votes.annotator_names[n_annotators:]]
-    if not any(models):
+    if not (decides and any(models)):
         return np.broadcast_to(0.0, len(heard.classifications))[heard.row]
     those = n_annotators + np.flatnonzero(models)
     only = np.zeros_like(learned.weight)

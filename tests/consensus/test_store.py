@@ -447,3 +447,10 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("this is no database, but a text of some length\n" * 50)
     with pytest.raises(StoreError, match=r"text.db cannot be used: file is not a database"):
         Store(f"sqlite:///{tmp_path}/text.db")
+
+
+def test_an_at_in_the_password_is_refused_and_not_shown() -> None:
+    """What comes after it would be taken for the host, and shown in errors."""
+    with pytest.raises(StoreError, match="an @ in its password; write it as %40") as caught:
+        Store("postgresql+psycopg2://user:s3@cret@127.0.0.1/name")
+    assert "cret" not in str(caught.value)

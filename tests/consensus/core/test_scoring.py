@@ -432,3 +432,15 @@ def test_classes_stay_what_they_are_where_second_votes_are_asked_for(shared_data
         (posterior_of(some, votes.n_tasks, votes.n_labels).argmax(axis=1) == truth).mean() for some in (one, two)
     ]
     assert right[1] > right[0] - 0.02
+
+
+@pytest.mark.parametrize("n_labels", [64, 65, 300])
+def test_trust_means_the_same_however_many_labels_there_are(n_labels: int) -> None:
+    """Annotators who are right in 95, 90 and 70 of 100 have about that trust, asked label by label or not."""
+    votes, _ = simulated_choices(np.repeat([0.95, 0.9, 0.7], 4), 600, n_labels, per_task=4, seed=3)
+    result = scored(votes)
+    assert result.trust.reshape(3, 4).mean(axis=1) == pytest.approx([0.95, 0.9, 0.7], abs=0.07)
+    assert (result.trust_low <= result.trust).all()
+    assert (result.trust <= result.trust_high).all()
+    by_hand = scored(votes, trust=np.append(0.5, np.full(11, np.nan)))
+    assert (by_hand.trust[0], by_hand.trust_low[0]) == (0.5, 0.5)

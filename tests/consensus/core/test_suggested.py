@@ -117,3 +117,11 @@ def test_without_people_nothing_is_decided() -> None:
     last = result.classifications.task == GROUP
     assert result.report[last].tolist() == ["NoVotes"]
     assert result.model_share[last].min() > 0
+
+
+def test_a_policy_that_counts_has_no_share_for_a_model(crowd: tuple[Votes, np.ndarray]) -> None:
+    """Where the majority decides, a model's share in the decision is none."""
+    votes, truth = crowd
+    model = Suggested(np.arange(400, dtype=np.int32), truth.astype(np.int32), np.full(400, 0.8))
+    result = score(votes, NOBODY, gold_of(), np.full(12, np.nan), "majority", suggested=model)
+    assert result.model_share.tolist() == [0.0] * len(result.classifications)
