@@ -7,6 +7,8 @@ import pytest
 
 pytest.importorskip("scipy", reason="scipy is not installed")
 
+pytest.importorskip("crowdkit", reason="crowd-kit is not installed (extra benchmarks)")
+
 from data_sets import CrowdSet
 from made_sets import made_set
 from revealing import FEWEST, STRATEGIES, Desk, View, from_whom, in_turn, most_informative, simulate
