@@ -5,8 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-pytest.importorskip("scipy", reason="scipy is not installed")
-
 pytest.importorskip("crowdkit", reason="crowd-kit is not installed (extra benchmarks)")
 
 from data_sets import CrowdSet
