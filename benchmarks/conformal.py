@@ -29,7 +29,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from consensus.core.belief import Gold
+from consensus.core.classifications import Gold
 from consensus.core.conformal import guarantee
 from consensus.core.reports import ReportName
 from consensus.core.scoring import Scored, score

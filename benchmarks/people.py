@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consensus.core.arrays import Floats
-from consensus.core.belief import Gold
-from consensus.core.classifications import Listed
+from consensus.core.classifications import Gold, Listed
 from consensus.core.scoring import score
 from consensus.core.suspicion import KINDS, judge
 from consensus.core.votes import Votes

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from side_by_side import OURS, rows_of
 
 from consensus.core.arrays import Codes, Flags, Floats
-from consensus.core.belief import Gold
-from consensus.core.classifications import Listed
+from consensus.core.classifications import Gold, Listed
 from consensus.core.policies import POLICIES
 from consensus.core.routing import accuracy_of, information_gain
 from consensus.core.scoring import Scored, score

@@ -15,8 +15,7 @@ from metrics import smoothed
 from peers import PEERS
 
 from consensus.core.arrays import Codes, Flags, Floats
-from consensus.core.belief import Gold
-from consensus.core.classifications import Listed
+from consensus.core.classifications import Gold, Listed
 from consensus.core.scoring import Scored, score
 
 OURS = "default"

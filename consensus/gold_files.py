@@ -6,8 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from consensus.core.arrays import Codes, Flags, Keys
-from consensus.core.belief import Gold
-from consensus.core.classifications import Listed, pack, unpack
+from consensus.core.classifications import Gold, Listed, pack, unpack
 from consensus.core.votes import Votes
 from consensus.errors import VotesError
 from consensus.lists import check_repeats, flags_of

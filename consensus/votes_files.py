@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from consensus.core.arrays import Codes, Floats, Names
-from consensus.core.belief import Gold
-from consensus.core.classifications import Listed, lists_all, too_many
+from consensus.core.classifications import Gold, Listed, lists_all, too_many
 from consensus.core.scoring import Scored
 from consensus.core.votes import STANDS, YES, Votes, asked_only, latest
 from consensus.errors import VotesError

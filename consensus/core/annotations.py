@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from consensus.core.arrays import Names
-from consensus.core.belief import Gold
-from consensus.core.classifications import Listed
+from consensus.core.classifications import Gold, Listed
 from consensus.core.controls import Control, labels_of
 from consensus.core.votes import NO, STANDS, UNSURE, YES, Votes, encode
 from consensus.errors import VotesError

@@ -3,10 +3,7 @@
 from dataclasses import dataclass
 
 from consensus.core.arrays import Floats
-from consensus.core.classifications import Gold
 from consensus.core.learned import Learned
-
-__all__ = ["Belief", "Gold"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from consensus.core.arrays import Codes, Flags, Floats, Keys, counts, sums
-from consensus.core.votes import NO, NO_LABEL, UNSURE, YES, Choice, Votes
+from consensus.core.votes import NO, NO_LABEL, UNSURE, YES, Choice, Votes, submission_keys
 
 FEW_LABELS, MANY_ROWS = 100, 5_000_000
 """With more labels than these, and more pairs of a task (or a submission) and a label than those, the labels that
@@ -222,6 +222,5 @@ def _submitted(votes: Votes, weight: Floats | None) -> Floats:
     every = np.ones(len(votes), dtype=bool)
     if votes.choice == "single":
         return _added(votes.task, votes, every, weight, votes.n_tasks)
-    key = votes.task.astype(np.int64) * max(votes.n_annotators, 1) + votes.annotator
-    first = votes.rows(np.unique(key, return_index=True)[1].astype(np.int32))
+    first = votes.rows(np.unique(submission_keys(votes), return_index=True)[1].astype(np.int32))
     return _added(first.task, first, every[: len(first)], weight, votes.n_tasks)

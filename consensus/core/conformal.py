@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from consensus.core.arrays import Codes, Flags, Floats
-from consensus.core.belief import Gold
-from consensus.core.classifications import Classifications, pack
+from consensus.core.classifications import Classifications, Gold, pack
 from consensus.core.foresight import expected_at_lines, prospect_of
 from consensus.core.gold_sample import fewest_gold, most_forgiven
 from consensus.core.reports import ReportName

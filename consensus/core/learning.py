@@ -81,18 +81,11 @@ def posterior_of(items: Items, rates: Rates) -> Floats:
 
 def shares_of(items: Items) -> Floats:
     """Share of each item's votes that each class has, (n_items, n_classes); even where there is no vote."""
-    counts = said_counts(items)
-    votes = counts.sum(axis=1, keepdims=True)
-    return np.where(votes > 0, counts / np.maximum(votes, 1), 1 / items.n_classes)
-
-
-def said_counts(items: Items) -> Floats:
-    """(n_items, n_classes) float64: how many annotators said each class of each item."""
     size = items.n_classes
-    key = np.repeat(np.arange(len(items), dtype=np.int64), items.votes_each) * size + items.said.indices % max(
-        size, 1
-    )
-    return np.bincount(key, minlength=len(items) * size).reshape(len(items), size).astype(np.float64)
+    key = np.repeat(np.arange(len(items), dtype=np.int64), items.votes_each) * size + items.said.indices % size
+    counts = np.bincount(key, minlength=len(items) * size).reshape(len(items), size).astype(np.float64)
+    votes = counts.sum(axis=1, keepdims=True)
+    return np.where(votes > 0, counts / np.maximum(votes, 1), 1 / size)
 
 
 def sums_of(items: Items, posterior: Floats) -> Sums:

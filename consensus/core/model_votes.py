@@ -6,6 +6,7 @@ import numpy as np
 
 from consensus.core.annotations import Collected, Task
 from consensus.core.suggested import Suggested
+from consensus.core.suggestions import choices_on
 
 
 def suggested_on(collected: Collected, tasks: Sequence[Task]) -> Suggested | None:
@@ -31,23 +32,19 @@ def suggested_on(collected: Collected, tasks: Sequence[Task]) -> Suggested | Non
         (task_codes[str(task.id)], label_codes[label], score)
         for task in tasks
         if task.suggestion is not None and str(task.id) in task_codes
-        for label, score in _choices(task.suggestion, task.suggestion_score, collected.control.tag.name)
+        for label, score in _scored(task.suggestion, task.suggestion_score, collected.control.tag.name)
         if label in label_codes
     ]
     table = np.array(rows, dtype=np.float64).reshape(-1, 3)
     return Suggested(table[:, 0].astype(np.int32), table[:, 1].astype(np.int32), np.clip(table[:, 2], 0, 1))
 
 
-def _choices(
+def _scored(
     regions: Sequence[Mapping[str, object]], of_all: float | None, control: str
 ) -> Iterator[tuple[str, float]]:
     """Labels that regions choose on a control, each with its region's score or that of the whole prediction."""
-    for region in regions:
-        value = region.get("value")
-        if region.get("from_name") != control or not isinstance(value, Mapping):
-            continue
+    for region, choice in choices_on(regions, control):
         own = region.get("score")
         score = own if isinstance(own, int | float) else of_all
-        choices = value.get("choices")
-        if isinstance(choices, list) and score is not None and np.isfinite(score):
-            yield from ((str(choice), float(score)) for choice in choices)
+        if score is not None and np.isfinite(score):
+            yield choice, float(score)

@@ -14,7 +14,7 @@ from consensus.core.policies import POLICIES, Evidence, decide_by_posterior
 from consensus.core.reports import report_of
 from consensus.core.suggested import NAME, Suggested, with_suggested
 from consensus.core.thresholds import Thresholds
-from consensus.core.votes import Votes
+from consensus.core.votes import Votes, submission_keys
 from consensus.core.warm import Known, Start
 from consensus.core.witness import with_witness
 from consensus.errors import VotesError
@@ -250,6 +250,5 @@ def check_codes(votes: Votes, listed: Listed, gold: Gold) -> None:
 def _votes_by_annotator(votes: Votes) -> Codes:
     of = votes.annotator
     if votes.choice == "multiple":
-        size = max(votes.n_annotators, 1)
-        of = (np.unique(votes.task.astype(np.int64) * size + votes.annotator) % size).astype(np.int32)
+        of = (np.unique(submission_keys(votes)) % max(votes.n_annotators, 1)).astype(np.int32)
     return counts(of, votes.n_annotators).astype(np.int32)

@@ -14,7 +14,7 @@ import numpy as np
 
 from consensus.core.arrays import Codes, Floats, Names, Stands
 from consensus.core.classifications import Classifications, pack
-from consensus.core.votes import NO, UNSURE, YES, Votes
+from consensus.core.votes import NO, UNSURE, YES, Votes, submission_keys
 
 NAME = "model"
 MOST_GROUPS, GROUP = 4, 50
@@ -84,11 +84,8 @@ def with_suggested(votes: Votes, classifications: Classifications, suggested: Su
 
 def _annotators_each(votes: Votes) -> Codes:
     """(n_tasks,): how many annotators said something of each task."""
-    size = max(votes.n_annotators, 1)
-    pairs = np.unique(
-        votes.task[votes.vote != UNSURE].astype(np.int64) * size + votes.annotator[votes.vote != UNSURE]
-    )
-    return np.bincount(pairs // size, minlength=votes.n_tasks).astype(np.int32)
+    pairs = np.unique(submission_keys(votes)[votes.vote != UNSURE])
+    return np.bincount(pairs // max(votes.n_annotators, 1), minlength=votes.n_tasks).astype(np.int32)
 
 
 def _groups(score: Floats, tasks: Codes) -> tuple[Codes, Names]:

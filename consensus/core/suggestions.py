@@ -1,6 +1,6 @@
 """Suggestions: whether an annotation says what the prediction said that it began from."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from consensus.core.annotations import Annotation
 
@@ -30,15 +30,18 @@ def accepted(annotation: Annotation, control: str) -> bool | None:
     """
     if annotation.suggestion is None or annotation.skipped:
         return None
-    suggested = _choices(annotation.suggestion, control)
-    return _choices(annotation.result, control) == suggested if suggested else None
+    suggested, submitted = (
+        {choice for _, choice in choices_on(regions, control)}
+        for regions in (annotation.suggestion, annotation.result)
+    )
+    return submitted == suggested if suggested else None
 
 
-def _choices(regions: Iterable[object], control: str) -> frozenset[str]:
-    """Every choice that regions make on a control."""
-    found: set[str] = set()
+def choices_on(regions: Iterable[object], control: str) -> Iterator[tuple[Mapping[str, object], str]]:
+    """Yield every choice that regions make on a control, with its region; regions of another form make none."""
     for region in regions:
-        value = region.get("value") if isinstance(region, Mapping) and region.get("from_name") == control else None
+        if not isinstance(region, Mapping) or region.get("from_name") != control:
+            continue
+        value = region.get("value")
         choices = value.get("choices") if isinstance(value, Mapping) else None
-        found.update(str(choice) for choice in (choices if isinstance(choices, list) else ()))
-    return frozenset(found)
+        yield from ((region, str(choice)) for choice in (choices if isinstance(choices, list) else ()))

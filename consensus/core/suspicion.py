@@ -13,7 +13,7 @@ from consensus.core.raykar_yu import raykar_yu
 from consensus.core.spam import LOOKED, Spam, find_spam
 from consensus.core.speed import TOO_FAST, Speed, find_speed
 from consensus.core.tails import holm
-from consensus.core.votes import Votes
+from consensus.core.votes import Votes, submission_keys
 
 ALPHA = 0.01
 """For each kind of suspicion: the chance that anybody at all on a control is suspected without cause."""
@@ -101,7 +101,7 @@ def _agreement(answers: Answers, others: Others) -> Floats:
 def _moments(votes: Votes, answers: Answers, moment: Keys) -> Keys:
     """When each answer was given: as the annotator's last row on the task."""
     size = max(votes.n_annotators, 1)
-    key = votes.task.astype(np.int64) * size + votes.annotator
+    key = submission_keys(votes)
     order = np.lexsort((moment, key))
     wanted = answers.task[answers.question].astype(np.int64) * size + answers.annotator
     last = np.searchsorted(key[order], wanted, side="right") - 1

@@ -160,7 +160,7 @@ def latest(votes: Votes) -> tuple[Votes, int]:
 
 def _classification_keys(votes: Votes) -> Keys:
     """(n_rows,) int64: one number for an annotator and what a later vote replaces, the task or its label."""
-    keys = _submission_keys(votes)
+    keys = submission_keys(votes)
     if votes.choice == "single" or not len(keys):
         return keys
     size = votes.n_labels + 1
@@ -173,7 +173,7 @@ def _classification_keys(votes: Votes) -> Keys:
 
 def _not_contradicted(votes: Votes) -> NDArray[np.intp]:
     """Rows of a multiple-choice control that no later one of the same submission makes untrue."""
-    _, submission = np.unique(_submission_keys(votes), return_inverse=True)
+    _, submission = np.unique(submission_keys(votes), return_inverse=True)
     row = np.arange(len(votes))
     empty = votes.label == NO_LABEL
     last, last_empty = np.full((2, len(votes)), -1)
@@ -183,8 +183,8 @@ def _not_contradicted(votes: Votes) -> NDArray[np.intp]:
     return np.flatnonzero((row > of_row) | ((row == of_row) & (row == last[submission])))
 
 
-def _submission_keys(votes: Votes) -> Keys:
-    """(n_rows,) int64: task and annotator packed into one number."""
+def submission_keys(votes: Votes) -> Keys:
+    """Pack task and annotator of each row into one number, (n_rows,) int64."""
     return votes.task.astype(np.int64) * max(votes.n_annotators, 1) + votes.annotator
 
 
@@ -202,7 +202,7 @@ def spelled_out(votes: Votes) -> Votes:
         Of choice "each": yes where a label was chosen, no where it was not, unsure on every label
         where the task was skipped.
     """
-    keys, submission = np.unique(_submission_keys(votes), return_inverse=True)
+    keys, submission = np.unique(submission_keys(votes), return_inverse=True)
     vote = np.full((len(keys), votes.n_labels), NO)
     chosen = votes.label != NO_LABEL
     vote[submission[(~chosen) & (votes.vote == UNSURE)]] = UNSURE
@@ -237,7 +237,7 @@ def asked_only(votes: Votes, task: Codes, label: Codes) -> Votes:
     chosen = votes.label != NO_LABEL
     pairs = np.append(votes.task[chosen], task).astype(np.int64) * size + np.append(votes.label[chosen], label)
     asked_task, asked_label = np.divmod(np.unique(pairs), size)
-    keys, submission = np.unique(_submission_keys(votes), return_inverse=True)
+    keys, submission = np.unique(submission_keys(votes), return_inverse=True)
     of_task, of_annotator = np.divmod(keys, max(votes.n_annotators, 1))
     first, last = np.searchsorted(asked_task, of_task), np.searchsorted(asked_task, of_task, side="right")
     start = np.cumsum(last - first) - (last - first)
