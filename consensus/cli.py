@@ -86,10 +86,7 @@ def report(
 ) -> None:
     """Print one report of the last run, the most confident classifications first."""
     store = _store()
-    if store.last_run(project) is None:
-        raise ConfigError(
-            f"project {project} has no run yet in this store; do `consensus run --project {project}`"
-        )
+    store.needed_run(project)
     rows = store.report(project, name)
     heard = any(row[MODEL_COLUMN] is not None for row in rows)
     output.print_rows(rows, (*REPORT_COLUMNS, MODEL_COLUMN) if heard else REPORT_COLUMNS, form)

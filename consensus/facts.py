@@ -45,13 +45,12 @@ def stored_controls(store: Store, project: int) -> list[Stored]:
     ConfigError
         Where the project has no run in this store, or none since the store learned of controls.
     """
-    remedy = f"do `consensus run --project {project}`"
-    if store.last_run(project) is None:
-        raise ConfigError(f"project {project} has no run yet in this store; {remedy}")
+    store.needed_run(project)
     controls = store.controls(project)
     if not controls:
         raise ConfigError(
-            f"the last run of project {project} was made by a version of consensus that kept less of it; {remedy}"
+            f"the last run of project {project} was made by a version of consensus that kept less of it; "
+            f"do `consensus run --project {project}`"
         )
     votes, classifications = defaultdict[str, list[Row]](list), defaultdict[str, list[Row]](list)
     for row in store.votes(project):
@@ -94,8 +93,8 @@ def people(store: Store, project: int) -> list[Row]:
         something is not known.
     """
     controls = stored_controls(store, project)
-    last = store.last_run(project) or {}
-    known = {(row["control"], row["annotator"]): row for row in store.annotators(last["id"])}
+    run = store.needed_run(project)
+    known = {(row["control"], row["annotator"]): row for row in store.annotators(run["id"])}
     history = defaultdict[tuple[str, str], list[Row]](list)
     for row in store.trust_history(project):
         entry = {name: row[name] for name in ("run", "votes", "trust", "trust_low", "trust_high")}

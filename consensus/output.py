@@ -28,6 +28,11 @@ ERR = Console(stderr=True)
 PROBLEMS_SHOWN = 10
 
 
+def note(text: str) -> None:
+    """Say on standard error what a person should know though nothing went wrong."""
+    ERR.print(f"note: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
 @contextmanager
 def watching(*, quiet: bool = False) -> Iterator[Watcher]:
     """Show the steps of a run as bars on standard error, or nothing where that is no terminal."""

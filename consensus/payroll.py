@@ -51,10 +51,7 @@ def payroll(store: Store, project: int, first: date, end: date, rules: Rules, to
     """
     _check_period(first, end, today)
     with store.lock(project):
-        if store.last_run(project) is None:
-            raise ConfigError(
-                f"project {project} has no run yet in this store; do `consensus run --project {project}`"
-            )
+        store.needed_run(project)
         lines, notes = lines_of(_works(store, project, first, end, rules), rules), list[str]()
         if any(row["suspicions"] is None for row in store.annotators_before(project, _start(end))):
             notes.append("some runs before the end of the period did not look for spam; it is not rejected there")

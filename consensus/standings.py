@@ -10,7 +10,6 @@ from consensus.core.arrays import Flags, Floats, Names
 from consensus.core.routing import Questions, gain_by_task, gain_of_questions, mean_trust, open_questions
 from consensus.core.standing import Standing, open_rows
 from consensus.core.votes import encode
-from consensus.errors import ConfigError
 from consensus.store import Row, Store
 
 BY_LOWER_BOUND = frozenset({"label-ai", "majority"})
@@ -95,11 +94,7 @@ def facts_of(store: Store, project: int) -> Facts:
     ConfigError
         Where the project has no run yet.
     """
-    run = store.last_run(project)
-    if run is None:
-        raise ConfigError(
-            f"project {project} has no run yet in this store; do `consensus run --project {project}`"
-        )
+    run = store.needed_run(project)
     rows, votes = store.classifications(project), store.votes(project)
     _, tasks = encode([row["task"] for row in rows])
     _, annotators = encode([row["annotator"] for row in votes])

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from consensus.errors import StoreError
+from consensus.errors import ConfigError, StoreError
 from consensus.ledger import Seen, turn
 from consensus.tables import ANNOTATOR, CLASSIFICATION, CONTROL, LEDGER, RUN, VOTE
 
@@ -177,6 +177,21 @@ class Store:
         query = select(RUN).where(RUN.c.project == project).order_by(RUN.c.id.desc()).limit(1)
         rows = self._rows(query)
         return rows[0] if rows else None
+
+    def needed_run(self, project: int) -> Row:
+        """The latest run of a project, for what cannot do without one.
+
+        Raises
+        ------
+        ConfigError
+            Where there is none.
+        """
+        run = self.last_run(project)
+        if run is None:
+            raise ConfigError(
+                f"project {project} has no run yet in this store; do `consensus run --project {project}`"
+            )
+        return run
 
     def report(self, project: int, name: str) -> list[Row]:
         """The classifications of one report, the most confident first."""

@@ -3,10 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-import typer
-
 from consensus import output
-from consensus.core.reports import NAMES
 from consensus.errors import ConfigError
 from consensus.votes_folder import Engine, Outcome, score_folder
 
@@ -21,10 +18,10 @@ def score_in_parts(
     annotators: Path | None,
     choice: Literal["single", "multiple"],
     engine: Engine,
-) -> None:
-    """Score a folder, show how far it is, and say what was done."""
+) -> Outcome:
+    """Score a folder, and show how far it is."""
     with output.watching() as watcher:
-        outcome = score_folder(
+        return score_folder(
             votes,
             out,
             given=given,
@@ -35,7 +32,6 @@ def score_in_parts(
             engine=engine,
             watcher=watcher,
         )
-    _say(outcome, out, trust)
 
 
 def refuse_for_parts(given: dict[str, object]) -> None:
@@ -51,16 +47,3 @@ def refuse_for_parts(given: dict[str, object]) -> None:
             raise ConfigError(
                 f"{option} is not there for a folder or with --engine ray; score a file that fits into memory"
             )
-
-
-def _say(outcome: Outcome, out: Path, trust: Path | None) -> None:
-    for note in outcome.notes:
-        output.ERR.print(f"note: {note}", style="yellow", markup=False, highlight=False, soft_wrap=True)
-    typer.echo(
-        f"{outcome.votes} votes of {outcome.annotators} annotators on {outcome.tasks} tasks "
-        f"({outcome.replaced} replaced by a later vote of the same annotator)"
-    )
-    if outcome.unused_trust:
-        typer.echo(f"{outcome.unused_trust} annotators of {trust} have no vote; their trust has no effect")
-    typer.echo(", ".join(f"{name} {outcome.reports.get(name, 0)}" for name in NAMES))
-    typer.echo(f"{sum(outcome.reports.values())} classifications written to {out}")

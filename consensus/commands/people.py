@@ -113,7 +113,7 @@ def pay(
     period = _day("--from", first), _day("--to", end)
     found = payroll(connections.store(), project, *period, wanted.core(), _today())
     for note in found.notes:
-        output.ERR.print(f"note: {note}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        output.note(note)
     facts = {"project": project, "from": str(period[0]), "to": str(period[1]), "rules": wanted.model_dump()}
     if out is not None:
         _write(out, _pay_json(found, facts) if form == "json" else _pay_csv(found))

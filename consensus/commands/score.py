@@ -1,5 +1,7 @@
 """`consensus score`: from files to a file."""
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +19,7 @@ from consensus.guarantees import guarantee_lines
 from consensus.rates_files import read_start, write_start
 from consensus.suggested_files import read_suggested
 from consensus.votes_files import Ballot, annotators_table, check_outputs, read_ballot, result_table, write
+from consensus.votes_folder import Outcome
 
 UNHEARD = (
     f"the model is not heard: its worth can be learned where {GROUP} tasks with a suggestion or more have two "
@@ -99,7 +102,7 @@ def score(
         _check_guarantee(share, gold)
     if votes.is_dir() or engine == "ray":
         folder.refuse_for_parts({"--gold": gold, "--model": model, "--state": state})
-        folder.score_in_parts(
+        outcome = folder.score_in_parts(
             votes,
             out,
             given=given,
@@ -109,6 +112,7 @@ def score(
             choice=choice,
             engine=engine,
         )
+        _say(outcome, out, trust)
         return
     ballot = read_ballot(votes, given, trust, choice, gold)
     lesson = ballot.lesson if share is None else NO_GOLD
@@ -128,19 +132,31 @@ def score(
         write(annotators_table(ballot.votes, scored), annotators)
     if state:
         write_start(scored.start, state)
-    for note in (*ballot.notes, *notes):
-        output.ERR.print(f"note: {note}", style="yellow", markup=False, highlight=False, soft_wrap=True)
-    typer.echo(
-        f"{ballot.rows} votes of {ballot.votes.n_annotators} annotators on {ballot.votes.n_tasks} tasks "
-        f"({ballot.replaced} replaced by a later vote of the same annotator)"
+    outcome = Outcome(
+        votes=ballot.rows,
+        annotators=ballot.votes.n_annotators,
+        tasks=ballot.votes.n_tasks,
+        replaced=ballot.replaced,
+        unused_trust=ballot.unused_trust,
+        reports=Counter(scored.report.tolist()),
+        notes=(*ballot.notes, *notes),
     )
-    if ballot.unused_trust:
-        typer.echo(f"{ballot.unused_trust} annotators of {trust} have no vote; their trust has no effect")
-    for line in lines or _taught(ballot):
+    _say(outcome, out, trust, lines or _taught(ballot))
+
+
+def _say(outcome: Outcome, out: Path, trust: Path | None, lines: Sequence[str] = ()) -> None:
+    for note in outcome.notes:
+        output.note(note)
+    typer.echo(
+        f"{outcome.votes} votes of {outcome.annotators} annotators on {outcome.tasks} tasks "
+        f"({outcome.replaced} replaced by a later vote of the same annotator)"
+    )
+    if outcome.unused_trust:
+        typer.echo(f"{outcome.unused_trust} annotators of {trust} have no vote; their trust has no effect")
+    for line in lines:
         typer.echo(line)
-    names = scored.report.tolist()
-    typer.echo(", ".join(f"{name} {names.count(name)}" for name in NAMES))
-    typer.echo(f"{len(names)} classifications written to {out}")
+    typer.echo(", ".join(f"{name} {outcome.reports.get(name, 0)}" for name in NAMES))
+    typer.echo(f"{sum(outcome.reports.values())} classifications written to {out}")
 
 
 def _check_guarantee(share: float, gold: Path | None) -> None:
