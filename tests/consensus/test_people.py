@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from consensus import cli, pipeline
+from consensus import pipeline
 from consensus.commands import people
 from consensus.core.annotations import Annotation, Task, collect
 from consensus.core.controls import ChoicesTag, Control
@@ -41,22 +40,11 @@ Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+def call(monkeypatch: pytest.MonkeyPatch, shell: Call) -> Call:
     """Calls `consensus` as the shell would, on the 1st of June 2026; returns exit status, output and errors."""
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setattr(people, "_today", lambda: date(2026, 6, 1))
     Path("pay.toml").write_text(RULES)
-
-    def _call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["consensus", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.err + printed.out
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return _call
+    return shell
 
 
 def region(control: str, *choices: str) -> dict[str, object]:

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -11,7 +10,6 @@ import httpx
 import pytest
 from label_studio_sdk import LabelStudio
 
-from consensus import cli
 from consensus.commands import route as command
 from consensus.core.annotations import Annotation, Problem
 from consensus.core.overlap import Change, Served, ServedTask
@@ -291,19 +289,12 @@ Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+def call(monkeypatch: pytest.MonkeyPatch, shell: Call) -> Call:
     """Calls `consensus` as the shell would, with a Label Studio in memory; returns status, output and errors."""
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("TERM", "dumb")
 
     def _call(*arguments: object, studio: Studio | None = None) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["consensus", *map(str, arguments)])
         monkeypatch.setattr(command, "studio", lambda: studio or InMemory(*TASKS))
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.err + printed.out
-        return int(ended.value.code or 0), printed.out, printed.err
+        return shell(*arguments)
 
     return _call
 
