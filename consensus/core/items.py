@@ -53,6 +53,11 @@ class Items:
     def __len__(self) -> int:
         return int(self.said.shape[0])
 
+    @cached_property
+    def as_published(self) -> "Items":
+        """The same votes, unguarded; kept, so that what a round derives from them is derived once."""
+        return replace(self, unguarded=True)
+
     @property
     def votes_each(self) -> Codes:
         """(n_items,) int32: how many annotators said something."""

@@ -32,7 +32,7 @@ def learn_plainly(over: Over, fixed_trust: Floats) -> Learned:
     """
 
     def over_unguarded(function: Callable[[Items], Found]) -> Iterable[Found]:
-        return over(lambda items: function(replace(items, unguarded=True)))
+        return over(lambda items: function(items.as_published))
 
     def refine(sums: Sums, strength: float) -> Rates:
         shrunk = rates_of(sums.table, sums.items, strength, fixed_trust)
