@@ -5,6 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ml_backend import cli
+from ml_backend.commands import training
 from ml_backend.errors import LabelStudioError, NothingToLearnError
 from ml_backend.settings import get_settings
 
@@ -56,7 +57,7 @@ def test_every_fault_from_outside_is_one_sentence(
     def fail(*_: object) -> None:
         raise fault
 
-    monkeypatch.setattr(cli, "_train", fail)
+    monkeypatch.setattr(training, "_train", fail)
     monkeypatch.setattr("sys.argv", ["ml-backend", "train", "--project", "7"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
@@ -70,7 +71,7 @@ def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ModuleNotFoundError("No module named 'ml_backend.gone'", name="ml_backend.gone")
 
-    monkeypatch.setattr(cli, "_train", fail)
+    monkeypatch.setattr(training, "_train", fail)
     monkeypatch.setattr("sys.argv", ["ml-backend", "train", "--project", "7"])
     with pytest.raises(ModuleNotFoundError):
         cli.main()
@@ -95,7 +96,7 @@ def test_nothing_to_learn_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None
     def nothing(*_: object) -> None:
         raise NothingToLearnError("project 7 has no annotation to learn from yet")
 
-    monkeypatch.setattr(cli, "_train", nothing)
+    monkeypatch.setattr(training, "_train", nothing)
     ended = CliRunner().invoke(cli.cli, ["train", "--project", "7"])
     assert ended.exit_code == 0
     assert "No new version was made" in ended.output

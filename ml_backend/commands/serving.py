@@ -1,0 +1,19 @@
+"""``ml-backend serve``."""
+
+from typing import Annotated
+
+import typer
+
+from ml_backend.settings import read_settings
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on. [ML_BACKEND_HOST]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on. [ML_BACKEND_PORT]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that answer. [ML_BACKEND_WORKERS]")] = None,
+) -> None:
+    """Serve the routes that Label Studio calls, and train when it reports annotations."""
+    from ml_backend.serve import serve as run  # noqa: PLC0415 - the other commands need no server
+
+    given = {"host": host, "port": port, "workers": workers}
+    run(read_settings(**{key: value for key, value in given.items() if value is not None}))
