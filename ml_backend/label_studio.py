@@ -18,11 +18,12 @@ from ml_backend.core.evidence import Annotation
 from ml_backend.errors import LabelStudioError
 from ml_backend.settings import Settings
 
-_PAGE = 500
+_PAGE = 1000
 _KEPT_LENGTH = 100_000  # of a label config whose controls are remembered
 # Label Studio applies the list to the annotations inside the tasks as well.
 _LEAN = "id,data,annotations,completed_by,created_at,updated_at,was_cancelled,ground_truth,result"
 _TIMEOUT_S = 60.0
+_IMPORT_TIMEOUT_S = 900.0  # grows with the tasks of the project: 3 s for 3,000
 _DELETE_TIMEOUT_S = 900.0  # 2,000 predictions took 27 s
 
 Answer = TypeVar("Answer")
@@ -146,6 +147,15 @@ class LabelStudioClient:
         for task in self._listed(project=project_id, include=_LEAN):
             yield Task(task["id"], task["data"] or {}, tuple(_annotations(task.get("annotations") or ())))
 
+    def tasks_alone(self, project_id: int) -> Iterator[Task]:
+        """Read all tasks of a project without their annotations, which is several times as fast."""
+        for task in self._listed(project=project_id, include="id,data"):
+            yield Task(task["id"], task["data"] or {}, ())
+
+    def task_number(self, project_id: int) -> int:
+        """Count the tasks of a project."""
+        return int(self._asked(lambda: self._client.projects.get(id=project_id)).task_number or 0)
+
     def tasks_with_version(self, project_id: int, model_version: str) -> set[int]:
         """Ids of the tasks that have a prediction of a version."""
         filtered = {
@@ -169,7 +179,7 @@ class LabelStudioClient:
             lambda: self._client.projects.import_predictions(
                 id=project_id,
                 request=cast("Any", predictions),  # plain dicts serialise as the SDK's own models do
-                request_options={"max_retries": 0},
+                request_options={"max_retries": 0, "timeout_in_seconds": _IMPORT_TIMEOUT_S},
             )
         )
         return int(answer.created or 0)

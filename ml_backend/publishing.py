@@ -1,76 +1,12 @@
-"""A new model version becomes what annotators see: its predictions first, then its name, then the old ones go."""
+"""A new model version becomes what annotators see: after its predictions its name, then the old ones go."""
 
 from collections.abc import Sequence
-from typing import Any
-
 import structlog
 
 from ml_backend.core.versions import is_ours
-from ml_backend.errors import LabelStudioError
 from ml_backend.label_studio import Connection, LabelStudioClient
 
 log = structlog.get_logger()
-
-_CHUNK = 300
-_ATTEMPTS = 3
-_NAMED = 20  # tasks in one line of the log
-
-
-def import_missing(
-    client: LabelStudioClient, project_id: int, model_version: str, predictions: Sequence[dict[str, Any]]
-) -> int:
-    """Store a version's predictions, each once, however often it is called or interrupted.
-
-    Parameters
-    ----------
-    client : LabelStudioClient
-    project_id : int
-    model_version : str
-    predictions : sequence of dict
-        Each with its ``task``, all of the version.
-
-    Returns
-    -------
-    int
-        How many were missing and are there now. Those that Label Studio left out are named in the log.
-
-    Raises
-    ------
-    LabelStudioError
-        If Label Studio keeps refusing, or stored none at all.
-    """
-    stored = client.tasks_with_version(project_id, model_version)
-    missing = [prediction for prediction in predictions if prediction["task"] not in stored]
-    chunks = [missing[start : start + _CHUNK] for start in range(0, len(missing), _CHUNK)]
-    if all([_import_chunk(client, project_id, model_version, chunk) for chunk in chunks]):  # noqa: C419 - send all
-        return len(missing)
-    stored = client.tasks_with_version(project_id, model_version)
-    left_out = [prediction["task"] for prediction in missing if prediction["task"] not in stored]
-    if left_out:
-        log.warning("predictions_left_out", project=project_id, tasks=left_out[:_NAMED], count=len(left_out))
-    if not stored:
-        raise LabelStudioError(
-            f"Label Studio stored none of {len(missing)} predictions of {model_version} in project {project_id}: "
-            "do they fit its label config of this moment? Train again"
-        )
-    return len(missing) - len(left_out)
-
-
-def _import_chunk(
-    client: LabelStudioClient, project_id: int, model_version: str, chunk: list[dict[str, Any]]
-) -> bool:
-    """Send a chunk and tell whether all of it was stored; where an answer was lost, look first at what arrived."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            return client.import_predictions(project_id, chunk) >= len(chunk)
-        except LabelStudioError:
-            if attempt == _ATTEMPTS:
-                raise
-            stored = client.tasks_with_version(project_id, model_version)
-            chunk = [prediction for prediction in chunk if prediction["task"] not in stored]
-            if not chunk:
-                return True
-    return False
 
 
 def show(client: LabelStudioClient, project_id: int, model_version: str, public_url: str) -> None:

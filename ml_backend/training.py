@@ -21,6 +21,7 @@ from ml_backend.gather import Gathered, Gatherer, ImageRef
 from ml_backend.label_studio import LabelStudioClient, Task, choices_controls
 from ml_backend.predicting import score
 from ml_backend.settings import Settings
+from ml_backend.storing import import_missing
 from ml_backend.weights import EmbedderLoader
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class Trainer:
         if settings.publish_predictions:
             progress("storing predictions", 0, 1)
             predictions = predict_gathered(artifact, gathered)
-            stored = publishing.import_missing(self.client, project_id, version, predictions)
+            stored = import_missing(self.client, project_id, version, predictions)
         self.artifacts.switch(project_id, version)
         publishing.show(self.client, project_id, version, settings.public_url)
         self._clean_up(project_id)

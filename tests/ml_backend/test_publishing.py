@@ -5,7 +5,8 @@ from structlog.testing import capture_logs
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.label_studio import Connection, Project
-from ml_backend.publishing import delete_old, import_missing, show
+from ml_backend.publishing import delete_old, show
+from ml_backend.storing import import_missing
 
 V1, V2, V3, V4 = (f"resnet18-random-2026013{day}T120000-00aa" for day in range(4))
 
