@@ -7,6 +7,7 @@ from typing import NoReturn
 import typer
 
 from ml_backend.commands.console import say
+from ml_backend.commands.predicting import predict
 from ml_backend.commands.serving import serve
 from ml_backend.commands.training import train
 from ml_backend.errors import MLBackendError
@@ -18,7 +19,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (serve, train):
+for _command in (serve, train, predict):
     cli.command()(_command)
 
 

@@ -21,6 +21,10 @@ class NothingToLearnError(MLBackendError):
     """The project holds no annotation that the backend could learn from; nothing was changed."""
 
 
+class NothingToPredictError(MLBackendError):
+    """No model version answers for the project, or none of its controls is in the project's config."""
+
+
 class ModelLoadingError(MLBackendError):
     """The backbone is still being loaded."""
 

@@ -204,9 +204,12 @@ def find_evidence(controls: Sequence[Control], tasks: Sequence[Task], gathered: 
     return found
 
 
-def predict_gathered(artifact: Artifact, gathered: Gathered) -> list[dict[str, Any]]:
-    """Make the predictions of all embedded tasks, each with its ``task``."""
-    served = {scores.control.name: scores.control for scores in artifact.model.controls}
+def predict_gathered(
+    artifact: Artifact, gathered: Gathered, controls: Sequence[Control] | None = None
+) -> list[dict[str, Any]]:
+    """Make the predictions of all embedded tasks, each with its ``task``; for the trained controls by default."""
+    asked = [scores.control for scores in artifact.model.controls] if controls is None else controls
+    served = {control.name: control for control in asked}
     by_task: dict[int, list[tuple[Control, Any]]] = {}
     for ref, pairs in score(artifact, served, gathered).items():
         by_task.setdefault(ref.task_id, []).extend(pairs)

@@ -1,0 +1,90 @@
+"""``ml-backend predict``."""
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from ml_backend.commands.console import ProjectOption, to_person
+from ml_backend.settings import get_settings
+
+if TYPE_CHECKING:
+    from ml_backend.bulk import BulkReport
+
+LEFT_OUT = 3
+"""Exit status where suggestions were made, but some tasks had to be left out."""
+_NAMED = 10  # tasks in a line of the table
+
+
+def predict(
+    project: ProjectOption,
+    failed: Annotated[bool, typer.Option("--failed", help="Only the tasks that failed last time.")] = False,
+) -> None:
+    """Store suggestions for every task of a project that has none of the version that answers.
+
+    Can be stopped at any moment and started again: nothing is embedded or stored twice. Exits with 3
+    where tasks had to be left out; they are listed at the end with their reasons, and --failed tries them again.
+    """
+    from ml_backend.backend import Backend  # noqa: PLC0415 - --help needs none of it
+    from ml_backend.bulk import Bulk, embed_here  # noqa: PLC0415
+
+    backend = Backend(get_settings())
+    errors = to_person()
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(),
+    )  # fmt: skip
+    try:
+        with Progress(*columns, console=errors, disable=not errors.is_terminal) as shown:
+            step = shown.add_task("predicting", total=None)
+            embed = embed_here(backend.gatherer, backend.loader, backend.settings.model_wait_s)
+            bulk = Bulk(backend.client, backend.artifacts, embed, backend.settings.data_dir)
+            report = bulk.predict(
+                project,
+                failed_only=failed,
+                begin=lambda total: shown.update(step, total=total),
+                advance=lambda count: shown.advance(step, count),
+            )
+    finally:
+        backend.close()
+    _show(report, project)
+    if report.failures:
+        raise typer.Exit(LEFT_OUT)
+
+
+class _Rate(ProgressColumn):
+    """Tasks a second."""
+
+    def render(self, task: Task) -> Text:
+        """Show the speed, once there is one."""
+        return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
+
+
+def _show(report: "BulkReport", project: int) -> None:
+    console = Console()
+    console.print(
+        f"[bold]{report.model_version}[/bold]: {report.tasks} tasks, {report.stored} suggestions stored, "
+        f"{report.already} there before, {report.silent} with nothing to suggest, {len(report.failures)} failed"
+    )
+    if not report.failures:
+        return
+    by_reason: dict[str, list[int]] = defaultdict(list)
+    for task, reason in report.failures.items():
+        by_reason[reason].append(task)
+    table = Table("reason", "failed", "tasks")
+    for reason, tasks in sorted(by_reason.items(), key=lambda one: -len(one[1])):
+        named = ", ".join(map(str, sorted(tasks)[:_NAMED])) + (", ..." if len(tasks) > _NAMED else "")
+        table.add_row(reason, str(len(tasks)), named)
+    console.print(table)
+    console.print(f"Try them again: ml-backend predict --project {project} --failed")
