@@ -2,9 +2,12 @@
 
 import hashlib
 import io
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -18,6 +21,9 @@ from ml_backend.backend import Backend
 from ml_backend.core.controls import Control
 from ml_backend.core.model import Evidence, fit_model
 from ml_backend.settings import Settings
+
+sys.path.insert(0, str(Path(__file__).parent))
+from serving import RunningBackend, running
 
 VERSION = "resnet18-random-20260131T120000-00aa"
 CONFIG = """<View><Image name="image" value="$image"/>
@@ -140,3 +146,9 @@ def backend(settings: Settings, connections: httpx.Client) -> Iterator[Backend]:
     made = Backend(settings, connections)
     yield made
     made.close()
+
+
+@pytest.fixture
+def serve_backend(tmp_path: Path) -> Callable[..., AbstractContextManager[RunningBackend]]:
+    """Starts ``ml-backend serve`` in the test's folder; takes what ``serving.running`` takes."""
+    return partial(running, tmp_path)

@@ -1,13 +1,7 @@
 """The backend as a program: gunicorn with two workers, alone and connected to a real Label Studio."""
 
 import io
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from PIL import Image, ImageDraw
+from serving import answers, eventually, running
 
 if TYPE_CHECKING:
     from conftest import RunningLabelStudio, Samples
@@ -27,55 +22,9 @@ CONFIG = """<View><Image name="image" value="$image"/>
 <TextArea name="note" toName="image"/></View>"""
 
 
-@contextmanager
-def running(folder: Path, **environment: str) -> Iterator[str]:
-    """The command ``ml-backend serve`` with two workers; yields its address and ends it as Ctrl-C does."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("LABEL_STUDIO", "ML_BACKEND"))}
-    settings = {"ML_BACKEND_WEIGHTS": "random", "ML_BACKEND_DATA_DIR": str(folder / "backend"), **environment}
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "ml_backend", "serve", "--port", str(port), "--workers", "2"],
-            env=kept | settings,
-            cwd=folder,  # no .env of whoever runs the tests
-            stdout=log,
-            stderr=log,
-        )
-        url = f"http://127.0.0.1:{port}"
-        try:
-            assert eventually(lambda: answers(url), 120), (folder / "log").read_text()
-            yield url
-        finally:
-            server.send_signal(signal.SIGINT)
-            assert server.wait(60) == 0
-    with socket.socket() as again:
-        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        again.bind(("127.0.0.1", port))
-
-
-def answers(url: str) -> bool:
-    """Whether the backend is up."""
-    try:
-        return httpx.get(url + "/health", timeout=5).status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
-def eventually(condition: Callable[[], object], seconds: float) -> bool:
-    """Whether a condition comes true in time."""
-    ends_at = time.monotonic() + seconds
-    while time.monotonic() < ends_at:
-        if condition():
-            return True
-        time.sleep(0.25)
-    return False
-
-
 def test_two_workers_answer_every_route(tmp_path: Path) -> None:
     """All routes answer from the first moment on, both workers count into one page, and the log holds no token."""
-    with running(tmp_path) as url, httpx.Client(base_url=url, timeout=30) as client:
+    with running(tmp_path) as backend, httpx.Client(base_url=backend.url, timeout=30) as client:
         assert client.get("/").json()["status"] == "UP"
         setup = {"project": "7.1", "schema": "<View/>", "access_token": "stolen-token"}
         assert client.post("/setup", json=setup).json() == {"model_version": "resnet18-random-untrained"}
@@ -86,21 +35,21 @@ def test_two_workers_answer_every_route(tmp_path: Path) -> None:
         assert client.get("/versions").json()["versions"] == []
         assert client.post("/predict", content=b"{").status_code == 400
         for _ in range(20):
-            httpx.get(url + "/health")
+            httpx.get(backend.url + "/health")
         assert 'ml_backend_requests_total{route="/setup",status="200"} 1.0' in client.get("/metrics").text
         assert eventually(lambda: client.get("/health").json()["model_loaded"], 60)
-    log = (tmp_path / "log").read_text()
+    log = backend.log
     assert "stolen-token" not in log
     assert "Traceback" not in log
 
 
 def test_a_training_without_a_key_fails_and_serving_goes_on(tmp_path: Path) -> None:
     """A webhook without configuration is answered, the log says what is missing, and the routes still answer."""
-    with running(tmp_path, ML_BACKEND_QUIET_S="0") as url:
-        answer = httpx.post(url + "/webhook", json={"action": "START_TRAINING", "project": {"id": 7}})
+    with running(tmp_path, ML_BACKEND_QUIET_S="0") as backend:
+        answer = httpx.post(backend.url + "/webhook", json={"action": "START_TRAINING", "project": {"id": 7}})
         assert answer.json() == {"status": "training requested"}
-        assert eventually(lambda: "LABEL_STUDIO_API_KEY not set" in (tmp_path / "log").read_text(), 60)
-        assert answers(url)
+        assert eventually(lambda: "LABEL_STUDIO_API_KEY not set" in backend.log, 60)
+        assert answers(backend.url)
 
 
 @contextmanager
@@ -141,7 +90,7 @@ def test_annotations_become_suggestions(
         kind_of = {task.id: kinds[task.data["image"].rsplit("-", 1)[1]] for task in tasks}
         assert len(tasks) == 13
 
-        connection = client.ml.create(url=backend, project=project.id, title="suggestions")
+        connection = client.ml.create(url=backend.url, project=project.id, title="suggestions")
         assert client.projects.get(id=project.id).model_version == "suggestions"
         annotated = [task for task, kind in kind_of.items() if kind][:6]
         for task in annotated:
@@ -150,11 +99,11 @@ def test_annotations_become_suggestions(
         def version() -> str:
             return client.projects.get(id=project.id).model_version or ""
 
-        assert eventually(lambda: version().startswith("resnet18-random-2"), 240), (tmp_path / "log").read_text()
+        assert eventually(lambda: version().startswith("resnet18-random-2"), 240), backend.log
         shown = version()
         assert client.ml.get(id=connection.id).title == shown
         setup = {"project": f"{project.id}.1", "schema": CONFIG}
-        assert httpx.post(backend + "/setup", json=setup, timeout=30).json() == {"model_version": shown}
+        assert httpx.post(backend.url + "/setup", json=setup, timeout=30).json() == {"model_version": shown}
 
         found = {task.id: task.model_dump() for task in client.tasks.list(project=project.id, fields="all")}
         corrupt = next(task for task, kind in kind_of.items() if kind is None)
@@ -176,13 +125,13 @@ def test_annotations_become_suggestions(
         if served["id"] != corrupt:
             assert [one["model_version"] for one in served["predictions"]] == [shown]
 
-        one_by_one = ask(backend, project.id, [{"id": task, "data": found[task]["data"]} for task in kind_of])
+        one_by_one = ask(backend.url, project.id, [{"id": task, "data": found[task]["data"]} for task in kind_of])
         assert [bool(entry) for entry in one_by_one] == [kind is not None for kind in kind_of.values()]
         listed = httpx.get(
             f"{label_studio.url}/api/ml/{connection.id}/versions", headers=headers, timeout=30
         ).json()["versions"]
         assert listed[0] == shown
-    log = (tmp_path / "log").read_text()
+    log = backend.log
     assert label_studio.api_key not in log
     assert "Traceback" not in log
 
