@@ -154,6 +154,57 @@ def test_a_picture_cut_in_half_is_truncated() -> None:
 WHOLE = encoded(Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3)), "PNG")
 
 
+@pytest.mark.parametrize(
+    ("size", "decoded"),
+    [
+        ((1600, 1200), (400, 300)),
+        ((1200, 2048), (300, 512)),
+        ((4096, 2048), (512, 256)),
+        ((511, 600), (511, 600)),
+        ((512, 513), (256, 257)),
+        ((100, 90), (100, 90)),
+    ],
+)
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_large_jpeg_is_decoded_as_small_as_is_enough(
+    size: tuple[int, int], decoded: tuple[int, int], mode: str
+) -> None:
+    """A JPEG of any mode comes at an eighth, a fourth or a half, and its shorter side is never below 256."""
+    body = encoded(Image.new(mode, size, "white" if mode != "CMYK" else (0, 0, 0, 0)), "JPEG")
+    image = decode(body, short_side=256)
+    assert (image.mode, image.size) == ("RGB", decoded)
+    assert min(image.getpixel((3, 3))) > 250
+
+
+def test_a_small_decoding_is_turned_too() -> None:
+    """A JPEG that is decoded at a half comes out upright."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert decode(encoded(Image.new("RGB", (800, 600)), "JPEG", exif=exif), short_side=256).size == (300, 400)
+
+
+def test_other_formats_keep_their_size() -> None:
+    """Only JPEG can be decoded at a part of its size."""
+    assert decode(encoded(Image.new("RGB", (800, 600)), "PNG"), short_side=100).size == (800, 600)
+
+
+def test_the_limit_of_pixels_is_of_the_file_not_of_what_is_decoded() -> None:
+    """A JPEG over the limit is refused although an eighth of it would be small."""
+    body = encoded(Image.new("L", (800, 800)), "JPEG")
+    with pytest.raises(ImageRejectedError) as refused:
+        decode(body, ImageLimits(max_pixels=639_999), short_side=100)
+    assert refused.value.reason == "too_many_pixels"
+
+
+def test_a_jpeg_cut_in_half_is_truncated_when_decoded_small() -> None:
+    """Less than the whole file is no picture, however small it is wanted."""
+    noise = np.random.default_rng(0).integers(0, 255, (800, 800, 3), dtype=np.uint8)
+    body = encoded(Image.fromarray(noise), "JPEG")
+    with pytest.raises(ImageRejectedError) as refused:
+        decode(body[: len(body) // 2], short_side=100)
+    assert refused.value.reason == "truncated"
+
+
 @given(st.integers(0, len(WHOLE) - 1), st.integers(0, 255))
 def test_no_damage_raises_anything_else(position: int, value: int) -> None:
     """Whatever byte is damaged, the answer is an RGB picture or a reason."""

@@ -1,0 +1,50 @@
+"""What embeddings depend on besides the image, and the key that names it."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.core.versions import RANDOM
+
+Calibration = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Backbone, weights and calibration: embeddings of two different identities cannot be compared.
+
+    Parameters
+    ----------
+    backbone : str
+        For example ``resnet18``.
+    weights_id : str
+        ``imagenet``, ``random``, or the first 8 hexadecimal digits of the SHA-256 of a state dict's file.
+    seed : int
+        Of random weights; others do not depend on it.
+    calibration : mapping of str to float32 arrays
+        Mean and variance of the batch normalisation by the name of their buffer; empty as learned.
+
+    Examples
+    --------
+    >>> Identity("resnet18", "imagenet").key, Identity("resnet18", "random", 3).key
+    ('resnet18:imagenet', 'resnet18:random-3')
+    """
+
+    backbone: str
+    weights_id: str
+    seed: int = 0
+    calibration: Calibration = field(default_factory=dict, compare=False)
+
+    @property
+    def key(self) -> str:
+        """Name of the embeddings in the cache, in artifacts and of engine files."""
+        base = f"{self.backbone}:{self.weights_id}" + (f"-{self.seed}" if self.weights_id == RANDOM else "")
+        if not self.calibration:
+            return base
+        digest = hashlib.sha256()
+        for name in sorted(self.calibration):
+            digest.update(name.encode() + self.calibration[name].tobytes())
+        return f"{base}:{digest.hexdigest()[:12]}"

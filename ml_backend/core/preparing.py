@@ -1,0 +1,84 @@
+"""An RGB image becomes a network's input: the transforms of torchvision's weights with Pillow and numpy alone.
+
+https://docs.pytorch.org/vision/stable/models.html#classification names the numbers of each weights.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+_LONGEST = 4  # times the shorter side: of a longer image only the middle is resized
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Scale the shorter side, cut out the centre, scale values to 0 to 1 and standardise each channel.
+
+    Parameters
+    ----------
+    resize : int
+        Pixels of the shorter side, at least ``crop``.
+    crop : int
+        Pixels of the square that the network sees.
+    mean, std : tuple of float
+        Of red, green and blue in the images that the weights were learned on.
+
+    Examples
+    --------
+    >>> black = Image.new("RGB", (640, 480))
+    >>> Preparation(resize=256, crop=224)(black).shape
+    (3, 224, 224)
+    """
+
+    resize: int
+    crop: int
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    def __call__(self, image: Image.Image) -> NDArray[np.float32]:
+        """Prepare an RGB image.
+
+        Returns
+        -------
+        (3, crop, crop) float32
+        """
+        square = np.asarray(self._square(image))
+        # Channels first before any arithmetic, so that each step runs over memory in order.
+        prepared = np.ascontiguousarray(square.transpose(2, 0, 1)).astype(np.float32)
+        factor, offset = self._line
+        prepared *= factor
+        prepared += offset
+        return prepared
+
+    def _square(self, image: Image.Image) -> Image.Image:
+        width, height = image.size
+        if width <= height:
+            scaled = self.resize, int(self.resize * height / width)
+        else:
+            scaled = int(self.resize * width / height), self.resize
+        left, top = (round((side - self.crop) / 2) for side in scaled)
+        if max(scaled) > _LONGEST * self.resize:
+            # Scaled whole, an image of 1 by a million pixels would take gigabytes.
+            across, down = width / scaled[0], height / scaled[1]
+            box = left * across, top * down, (left + self.crop) * across, (top + self.crop) * down
+            return image.resize((self.crop, self.crop), Image.Resampling.BILINEAR, box)
+        if image.size != scaled:
+            image = image.resize(scaled, Image.Resampling.BILINEAR)
+        return image.crop((left, top, left + self.crop, top + self.crop))
+
+    @cached_property
+    def _line(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Factor and offset of each channel that do scaling and standardising in one step."""
+        mean, std = np.array(self.mean), np.array(self.std)
+        factor, offset = 1 / (255 * std), -mean / std
+        return factor.astype(np.float32)[:, None, None], offset.astype(np.float32)[:, None, None]
+
+
+PREPARATIONS = {
+    "resnet18": Preparation(resize=256, crop=224),
+    "resnet34": Preparation(resize=256, crop=224),
+    "resnet50": Preparation(resize=232, crop=224),
+}
