@@ -4,16 +4,15 @@ import threading
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import httpx
-
 from ml_backend.artifacts import Artifacts
 from ml_backend.background import BackgroundTraining
 from ml_backend.core.images import ImageLimits
 from ml_backend.core.versions import untrained_version
 from ml_backend.embeddings import EmbeddingCache
-from ml_backend.fetch import Fetcher
+from ml_backend.fetch import Connect, Fetcher
 from ml_backend.gather import Gatherer
 from ml_backend.label_studio import LabelStudioClient
+from ml_backend.local_files import LocalFiles
 from ml_backend.settings import Settings
 from ml_backend.training import Trainer
 from ml_backend.training_requests import TrainingRequests
@@ -27,12 +26,12 @@ class Backend:
     Parameters
     ----------
     settings : Settings
-    httpx_client : httpx.Client, optional
-        Another transport for images, for tests.
+    connect : callable, optional
+        Another network for images, for tests.
     """
 
     settings: Settings
-    httpx_client: httpx.Client | None = None
+    connect: Connect | None = None
     _connecting: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @cached_property
@@ -70,13 +69,16 @@ class Backend:
     def gatherer(self) -> Gatherer:
         """Images and their embeddings."""
         settings = self.settings
+        local = settings.local_files_dir
         return Gatherer(
             fetcher=Fetcher(
                 base_url=settings.label_studio_url,
                 authorization=self._authorization,
                 max_bytes=settings.max_image_bytes,
                 timeout_s=settings.fetch_timeout_s,
-                client=self.httpx_client,
+                hosts=settings.allowed_hosts,
+                local_files=LocalFiles(local, settings.max_image_bytes) if local else None,
+                connect=self.connect,
             ),
             cache=EmbeddingCache(settings.data_dir / "embeddings.sqlite"),
             limits=ImageLimits(settings.max_image_bytes, settings.max_image_pixels),

@@ -4,16 +4,35 @@ import base64
 import re
 import time
 from collections.abc import Callable
-from urllib.parse import urljoin, urlsplit
+from contextlib import ExitStack
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from ml_backend.errors import FetchError, MLBackendError
+from ml_backend import __version__
+from ml_backend.addresses import AllowedHosts, ip_literal
+from ml_backend.bodies import read_body
+from ml_backend.connections import CheckedConnections, Connections, Header, host_and_port
+from ml_backend.errors import FetchError, MLBackendError, NotConfiguredError
+from ml_backend.local_files import LocalFiles
+from ml_backend.resolving import Resolver
 
+Connect = Callable[[AllowedHosts], Connections]
+
+_NOBODY = AllowedHosts()
 _CLOUD = ("s3", "gs", "azure-blob")
 _REDIRECTS = 5
-_STEP_S = 10.0  # no single step of a fetch may take longer
+_REDIRECTING = (301, 302, 303, 307, 308)
+_LONGEST_URL = 16_384
+_LAST_PORT = 65535
+_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
 _LABEL_STUDIOS_FILES = re.compile(r"/(data|storage-data)/.+|/tasks/\d+/(presign|resolve)/?")
+_LOCAL_FILES = "/data/local-files/"
+_HEADERS = [
+    (b"Accept", b"*/*"),
+    (b"Accept-Encoding", b"identity"),
+    (b"User-Agent", f"ml-backend/{__version__} (images of Label Studio's tasks)".encode()),
+]
 
 
 def absolute_url(url: str, *, base_url: str, task_id: int) -> str:
@@ -67,7 +86,11 @@ def is_upload(url: str) -> bool:
 
 
 class Fetcher:
-    """Downloads images; the token goes to Label Studio, there only to what serves files, and to nobody else.
+    """Downloads images from where they may come from, and from nowhere else.
+
+    Label Studio may always be asked. It gets the key, for what serves files alone, and nobody else gets it. Where
+    it redirects to, a storage that someone has connected to it, may be asked as long as its address is public. All
+    other hosts, and those with private addresses, must be in ``hosts``. Each redirect is checked again.
 
     Parameters
     ----------
@@ -78,8 +101,12 @@ class Fetcher:
     max_bytes : int
     timeout_s : float
         For the whole of a download.
-    client : httpx.Client, optional
-        Another transport, for tests.
+    hosts : AllowedHosts
+        Besides Label Studio and its storages.
+    local_files : LocalFiles, optional
+        Reads Label Studio's local files instead of asking for them.
+    connect : callable, optional
+        Makes connections to the hosts of a list; another network, for tests.
     """
 
     def __init__(
@@ -89,13 +116,20 @@ class Fetcher:
         authorization: Callable[[], str],
         max_bytes: int,
         timeout_s: float,
-        client: httpx.Client | None = None,
+        hosts: AllowedHosts = _NOBODY,
+        local_files: LocalFiles | None = None,
+        connect: Connect | None = None,
     ) -> None:
         self._base_url = base_url
+        self._base = httpx.URL(base_url)
+        self._prefix = self._base.path.rstrip("/")
         self._authorization = authorization
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
-        self._client = client or httpx.Client(timeout=min(timeout_s, _STEP_S))
+        self._local_files = local_files
+        connect = connect or checked_network()
+        self._listed, self._storages = connect(hosts), connect(hosts.with_any_public())
+        self._own = connect(AllowedHosts.one(*host_and_port(self._base)) if base_url else _NOBODY)
 
     def fetch(self, url: str, task_id: int) -> bytes:
         """Download an image.
@@ -103,65 +137,101 @@ class Fetcher:
         Raises
         ------
         FetchError
-            With reason ``unsupported_url``, ``not_configured``, ``missing`` (404, 410), ``http_<status>``,
-            ``too_many_bytes``, ``too_many_redirects``, ``timeout`` or ``unreachable``.
+            With reason ``unsupported_url``, ``url_too_long``, ``password_in_url``, ``not_configured``,
+            ``label_studio_error``, ``missing`` (404, 410), ``http_<status>``, ``too_many_redirects``, or one of
+            those of ``CheckedConnections.get``, ``read_body`` and ``LocalFiles.read``.
         """
         ends_at = time.monotonic() + self._timeout_s
-        target = absolute_url(url, base_url=self._base_url, task_id=task_id)
-        try:
-            for _ in range(_REDIRECTS + 1):
-                answer = self._get(target, ends_at)
-                if isinstance(answer, bytes):
-                    return answer
-                target = answer
-        except httpx.TimeoutException:
-            raise FetchError("timeout") from None
-        except (httpx.HTTPError, httpx.InvalidURL):
-            raise FetchError("unreachable") from None
-        except MLBackendError as error:
-            raise error if isinstance(error, FetchError) else FetchError("not_configured") from None
+        target = parsed(absolute_url(url, base_url=self._base_url, task_id=task_id))
+        led_by_others = led_by_storage = False
+        for _ in range(_REDIRECTS + 1):
+            own = _origin(target) == _origin(self._base)
+            files = own and not led_by_others and self._serves_files(target)
+            if files and self._local_files is not None and (path := self._local_path(target)) is not None:
+                return self._local_files.read(path)
+            connections = self._own if own else self._storages if led_by_storage else self._listed
+            found = self._get(connections, target, ends_at, with_key=files)
+            if isinstance(found, bytes):
+                return found
+            led_by_storage = led_by_storage or files
+            led_by_others = led_by_others or not own
+            target = found
         raise FetchError("too_many_redirects")
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        with ExitStack() as closing:
+            for connections in (self._own, self._storages, self._listed):
+                closing.callback(connections.close)
 
-    def _get(self, url: str, ends_at: float) -> bytes | str:
+    def _get(
+        self, connections: Connections, url: httpx.URL, ends_at: float, *, with_key: bool
+    ) -> bytes | httpx.URL:
         """Give the body, or where it is to be found instead."""
-        headers = {"Authorization": self._authorization()} if self._needs_token(url) else {}
-        left = ends_at - time.monotonic()
-        if left <= 0:
-            raise FetchError("timeout")
-        with self._client.stream("GET", url, headers=headers, timeout=min(left, _STEP_S)) as response:
-            if response.has_redirect_location:
-                return absolute_url(urljoin(url, response.headers["location"]), base_url="", task_id=0)
-            if response.status_code in (404, 410):
-                raise FetchError("missing")
-            if response.status_code != httpx.codes.OK:
-                raise FetchError(f"http_{response.status_code}")
-            announced = response.headers.get("content-length", "")
-            if announced.isdecimal() and int(announced) > self._max_bytes:
-                raise FetchError("too_many_bytes")
-            body = bytearray()
-            for chunk in response.iter_bytes():
-                body += chunk
-                if len(body) > self._max_bytes:
-                    raise FetchError("too_many_bytes")
-                if time.monotonic() > ends_at:
-                    raise FetchError("timeout")
-            return bytes(body)
+        headers = [*_HEADERS, *(self._key() if with_key else ())]
+        with connections.get(url, headers, ends_at) as answer:
+            if answer.status == httpx.codes.OK:
+                return read_body(answer, self._max_bytes)
+            if answer.status in _REDIRECTING and (location := answer.header(b"location")):
+                return _redirected(url, location)
+            raise FetchError("missing" if answer.status in (404, 410) else f"http_{answer.status}")
 
-    def _needs_token(self, url: str) -> bool:
-        """Tell whether an address is a file of Label Studio's, and not its API or a neighbour on the same host."""
-        if not self._base_url or not httpx.URL(url).host or _origin(url) != _origin(self._base_url):
+    def _key(self) -> list[Header]:
+        try:
+            return [(b"Authorization", self._authorization().encode())]
+        except NotConfiguredError:
+            raise FetchError("not_configured") from None
+        except MLBackendError:
+            raise FetchError("label_studio_error") from None
+
+    def _serves_files(self, url: httpx.URL) -> bool:
+        """Tell whether an address of Label Studio's origin is a file, not its API or a neighbour on its host."""
+        path = url.path
+        if ".." in path.split("/") or not path.startswith(self._prefix + "/"):
             return False
-        path, prefix = httpx.URL(url).path, httpx.URL(self._base_url).path.rstrip("/")
-        if ".." in path.split("/") or not path.startswith(prefix + "/"):
-            return False
-        return _LABEL_STUDIOS_FILES.fullmatch(path.removeprefix(prefix)) is not None
+        return _LABEL_STUDIOS_FILES.fullmatch(path.removeprefix(self._prefix)) is not None
+
+    def _local_path(self, url: httpx.URL) -> str | None:
+        if url.path.removeprefix(self._prefix) != _LOCAL_FILES:
+            return None
+        return parse_qs(url.query.decode(), keep_blank_values=True).get("d", [""])[-1]
 
 
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parsed = httpx.URL(url)
-    default = {"http": 80, "https": 443}.get(parsed.scheme)
-    return parsed.scheme, parsed.host, parsed.port or default
+def checked_network() -> Connect:
+    """Give a maker of connections to the real network, which share what they know about names."""
+    resolver = Resolver()
+    return lambda hosts: CheckedConnections(hosts, resolver)
+
+
+def parsed(url: str | httpx.URL) -> httpx.URL:
+    """Take an http address apart, once: what is checked is what is connected to.
+
+    Raises
+    ------
+    FetchError
+        With reason ``unsupported_url``, ``url_too_long`` or ``password_in_url``.
+    """
+    if len(str(url)) > _LONGEST_URL:
+        raise FetchError("url_too_long")
+    try:
+        found = httpx.URL(url)
+        host = found.raw_host.decode("ascii")
+    except (httpx.InvalidURL, UnicodeError):
+        raise FetchError("unsupported_url") from None
+    if found.userinfo:
+        raise FetchError("password_in_url")
+    a_host = _HOST.fullmatch(host) or ("%" not in host and ip_literal(host))
+    if found.scheme not in ("http", "https") or not a_host or not 1 <= (found.port or 1) <= _LAST_PORT:
+        raise FetchError("unsupported_url")
+    return found
+
+
+def _redirected(url: httpx.URL, location: bytes) -> httpx.URL:
+    try:
+        return parsed(url.join(location.decode("utf-8")))
+    except (httpx.InvalidURL, UnicodeError):
+        raise FetchError("unsupported_url") from None
+
+
+def _origin(url: httpx.URL) -> tuple[str, bytes, int | None]:
+    return url.scheme, url.raw_host, url.port

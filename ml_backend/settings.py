@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ml_backend.addresses import AllowedHosts
 from ml_backend.errors import NotConfiguredError
 
 Positive = Annotated[float, Field(gt=0)]
@@ -47,6 +48,10 @@ class Settings(BaseSettings):
     training_torch_threads: Annotated[int, Field(ge=0)] = 0
 
     # Images
+    image_hosts: str = ""  # that may be asked besides Label Studio and its storages, as AllowedHosts.parse reads
+    # Label Studio's LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT, to read its local files without it. Whoever can write a
+    # task's address then reaches every image below: Label Studio's check of the project's storages is left out.
+    local_files_dir: Path | None = None
     fetch_threads: Count = 8
     decode_threads: Count = 2
     fetch_timeout_s: Positive = 20
@@ -67,6 +72,27 @@ class Settings(BaseSettings):
         if value and not value.startswith(("http://", "https://")):
             raise ValueError(f"{value!r} must start with http:// or https://")
         return value
+
+    @field_validator("image_hosts")
+    @classmethod
+    def _hosts(cls, value: str) -> str:
+        AllowedHosts.parse(value)
+        return value
+
+    @field_validator("local_files_dir", mode="before")
+    @classmethod
+    def _folder(cls, value: object) -> object:
+        if value in (None, ""):
+            return None
+        folder = Path(str(value))
+        if not folder.is_absolute() or folder == Path(folder.anchor) or not folder.is_dir():
+            raise ValueError(f"{str(folder)!r} must be the absolute path of a folder, and not that of a whole disk")
+        return folder
+
+    @property
+    def allowed_hosts(self) -> AllowedHosts:
+        """What ``image_hosts`` says."""
+        return AllowedHosts.parse(self.image_hosts)
 
     @property
     def missing(self) -> list[str]:

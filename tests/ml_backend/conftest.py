@@ -4,7 +4,7 @@ import hashlib
 import io
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -18,8 +18,10 @@ from PIL import Image
 
 from ml_backend.artifacts import Artifact
 from ml_backend.backend import Backend
+from ml_backend.connections import Answer, Header
 from ml_backend.core.controls import Control
 from ml_backend.core.model import Evidence, fit_model
+from ml_backend.fetch import Connect
 from ml_backend.settings import Settings
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -51,6 +53,22 @@ class Web:
         if isinstance(found, str):
             return httpx.Response(302, headers={"location": found})
         return httpx.Response(200, content=found)
+
+
+@dataclass(frozen=True)
+class FakeConnections:
+    """Connections to that network."""
+
+    web: Web
+
+    @contextmanager
+    def get(self, url: httpx.URL, headers: list[Header], _ends_at: float) -> Iterator[Answer]:
+        """Its answer."""
+        response = self.web.answer(httpx.Request("GET", url, headers=headers))
+        yield Answer(response.status_code, response.headers.raw, [response.content])
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +139,9 @@ def web() -> Web:
 
 
 @pytest.fixture
-def connections(web: Web) -> Iterator[httpx.Client]:
-    """Connections to that network."""
-    with httpx.Client(transport=httpx.MockTransport(web.answer)) as client:
-        yield client
+def connections(web: Web) -> Connect:
+    """Connections to that network, whatever hosts are allowed."""
+    return lambda _: FakeConnections(web)
 
 
 @pytest.fixture
@@ -141,7 +158,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def backend(settings: Settings, connections: httpx.Client) -> Iterator[Backend]:
+def backend(settings: Settings, connections: Connect) -> Iterator[Backend]:
     """A backend whose images come from ``web``; nothing runs in its background."""
     made = Backend(settings, connections)
     yield made

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,7 +13,7 @@ from PIL import Image
 from ml_backend.core.images import ImageLimits
 from ml_backend.embeddings import EmbeddingCache
 from ml_backend.errors import ModelLoadingError
-from ml_backend.fetch import Fetcher
+from ml_backend.fetch import Connect, Fetcher
 from ml_backend.gather import Gatherer, ImageRef
 
 if TYPE_CHECKING:
@@ -42,11 +41,11 @@ class MeanColour:
 
 
 @pytest.fixture
-def gatherer(connections: httpx.Client, tmp_path: Path) -> Iterator[Gatherer]:
+def gatherer(connections: Connect, tmp_path: Path) -> Iterator[Gatherer]:
     """A gatherer with an empty cache."""
     cache = EmbeddingCache(tmp_path / "embeddings.sqlite")
     fetcher = Fetcher(
-        base_url="http://ls.example", authorization=str, max_bytes=10_000, timeout_s=5, client=connections
+        base_url="http://ls.example", authorization=str, max_bytes=10_000, timeout_s=5, connect=connections
     )
     made = Gatherer(fetcher=fetcher, cache=cache, limits=ImageLimits(max_pixels=1000), chunk=4)
     yield made

@@ -32,14 +32,13 @@ def test_uploaded_images_are_read_with_either_token(
     ).raise_for_status()
 
     given = {"label_studio_url": label_studio.url, "label_studio_api_key": key, "data_dir": tmp_path}
-    with httpx.Client(timeout=30) as connections:
-        backend = Backend(Settings.model_validate(given), connections)
-        [task] = backend.client.tasks(project.id)
-        body = backend.gatherer._fetcher.fetch(task.data["image"], task.id)
-        assert body == samples.png("red")
-        refs = [ImageRef(task.id, "image", task.data["image"])]
-        assert backend.gatherer.prepare(refs, Sizes())[1] == {}
-        backend.close()
+    backend = Backend(Settings.model_validate(given))
+    [task] = backend.client.tasks(project.id)
+    body = backend.gatherer._fetcher.fetch(task.data["image"], task.id)
+    assert body == samples.png("red")
+    refs = [ImageRef(task.id, "image", task.data["image"])]
+    assert backend.gatherer.prepare(refs, Sizes())[1] == {}
+    backend.close()
 
 
 class Sizes:
