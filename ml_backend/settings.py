@@ -86,7 +86,7 @@ class Settings(BaseSettings):
             return None
         folder = Path(str(value))
         if not folder.is_absolute() or folder == Path(folder.anchor) or not folder.is_dir():
-            raise ValueError(f"{str(folder)!r} must be the absolute path of a folder, and not that of a whole disk")
+            raise ValueError(f"{str(folder)!r} must be the absolute path of a folder, not of a whole disk")
         return folder
 
     @property
