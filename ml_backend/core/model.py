@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ml_backend.core.clusters import Clusters, fit_clusters
 from ml_backend.core.controls import Control
-from ml_backend.core.scores import ControlScores, HeldOutCheck, fit_scores
+from ml_backend.core.held_out import HeldOutCheck
+from ml_backend.core.scores import ControlScores, fit_scores
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -25,11 +26,22 @@ class Evidence:
     rows : (n_known,) int64
         Row of each annotated image in the embeddings.
     shares : (n_known, n_labels) float32
+        In [0, 1]; rows of a single choice sum to 1.
+    weights : (n_known,) float32, optional
+        How much each target counts, at least 0 and finite, for example the confidence in it; 1 if left out.
+    clean : (n_known,) bool, optional
+        False for targets that the embeddings themselves were learned from: they are learned from here too, but do
+        not judge. True if left out.
+    tasks : (n_known,) int64, optional
+        Id of each image's task, each once: with them the held-out probabilities are kept for comparisons.
     """
 
     control: Control
     rows: Rows
     shares: Floats
+    weights: Floats | None = None
+    clean: NDArray[np.bool_] | None = None
+    tasks: Rows | None = None
 
 
 @dataclass(frozen=True)
@@ -134,7 +146,7 @@ def from_parts(arrays: Mapping[str, NDArray[Any]], described: Sequence[Mapping[s
             prior=arrays[f"prior_{number}"],
             smoothing=one["smoothing"],
             sharpness=one["sharpness"],
-            check=HeldOutCheck(**one["check"]),
+            check=HeldOutCheck.from_dict(one["check"]),
         )
         for number, one in enumerate(described)
     )

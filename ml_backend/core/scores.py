@@ -1,12 +1,13 @@
 """What the annotations say about each cluster, as probabilities that held-out annotations have checked."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.core.controls import Control
+from ml_backend.core.held_out import HeldOutCheck, OutOfFold, check
 
 Floats = NDArray[np.float32]
 
@@ -15,32 +16,6 @@ _SHARPNESSES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
 _FOLDS = 5
 _ENOUGH_TO_SHARPEN = 30  # checked tasks; fewer may only make the scores more careful
 _TINY = 1e-6
-
-
-@dataclass(frozen=True)
-class HeldOutCheck:
-    """How the scores did on annotations that they were not made from.
-
-    Parameters
-    ----------
-    tasks : int
-        Annotated tasks that got a suggestion while their own annotations were held out.
-    accuracy : float or None
-        Share of them whose label was right (single), or of their labels (multiple). None without such tasks.
-    mean_score : float or None
-        Mean of the scores; near ``accuracy`` when the scores are honest.
-    calibration_error : float or None
-        Expected calibration error over ten bins, in [0, 1] (Naeini et al. 2015, doi:10.1609/aaai.v29i1.9602).
-    """
-
-    tasks: int = 0
-    accuracy: float | None = None
-    mean_score: float | None = None
-    calibration_error: float | None = None
-
-    def as_dict(self) -> dict[str, int | float | None]:
-        """Give the numbers by name, as JSON keeps them."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -61,6 +36,8 @@ class ControlScores:
     sharpness : float
         Exponent on the averaged probabilities; above 1 where averaging made them too careful.
     check : HeldOutCheck
+    out_of_fold : OutOfFold or None
+        None where nothing was held out, or the tasks' ids were not told.
     """
 
     control: Control
@@ -69,7 +46,8 @@ class ControlScores:
     prior: Floats
     smoothing: float = 1.0
     sharpness: float = 1.0
-    check: HeldOutCheck = HeldOutCheck()
+    check: HeldOutCheck = field(default_factory=HeldOutCheck)
+    out_of_fold: OutOfFold | None = None
 
     def probabilities(self, assigned: NDArray[np.int64]) -> tuple[Floats, NDArray[np.bool_]]:
         """Score each label for each image.
@@ -163,30 +141,7 @@ def fit_scores(
             if loss < best_loss:
                 best_loss, chosen = loss, replace(full, smoothing=smoothing, sharpness=sharpness)
     scores, supported = _scores(held, smoothing=chosen.smoothing, sharpness=chosen.sharpness)
-    return replace(chosen, check=check(scores[supported], truth[supported], multiple=control.multiple))
-
-
-def check(scores: Floats, shares: Floats, *, multiple: bool) -> HeldOutCheck:
-    """Compare scores with the annotations they were to predict.
-
-    Examples
-    --------
-    >>> check(np.array([[0.75, 0.25], [0.25, 0.75]]), np.array([[1, 0], [1, 0]]), multiple=False).accuracy
-    0.5
-    """
-    if len(scores) == 0:
-        return HeldOutCheck()
-    rows = np.arange(len(scores))
-    if multiple:
-        right = ((scores > 0.5) == (shares > 0.5)).mean()  # noqa: PLR2004 - the threshold of a suggestion
-        stated, true = scores.ravel(), shares.ravel()
-    else:
-        top = scores.argmax(axis=1)
-        stated, true = scores[rows, top], shares[rows, top]
-        right = (top == shares.argmax(axis=1)).mean()
-    bins = np.minimum((stated * 10).astype(int), 9)
-    gaps = [abs(stated[bins == one].sum() - true[bins == one].sum()) for one in np.unique(bins)]
-    return HeldOutCheck(len(scores), float(right), float(stated.mean()), float(sum(gaps) / len(stated)))
+    return replace(chosen, check=check(scores[supported], truth[supported], control))
 
 
 def _count(control: Control, assigned: NDArray[np.int64], shares: Floats, n_clusters: int) -> ControlScores:

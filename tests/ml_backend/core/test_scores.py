@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from ml_backend.core.controls import Control
-from ml_backend.core.scores import ControlScores, HeldOutCheck, check, fit_scores, sharpen
+from ml_backend.core.held_out import HeldOutCheck, check
+from ml_backend.core.scores import ControlScores, fit_scores, sharpen
 
 SINGLE = Control("kind", "image", ("a", "b"), multiple=False, image_key="image")
 MULTIPLE = replace(SINGLE, multiple=True)
@@ -109,7 +110,7 @@ def test_unknown_images_are_no_evidence() -> None:
 def test_calibration_error_by_hand() -> None:
     """Two images with score 0.9 of which one is right: |0.9 - 0.5| = 0.4."""
     scores, shares = np.array([[0.9, 0.1], [0.9, 0.1]]), np.array([[1, 0], [0, 1]])
-    found = check(scores, shares, multiple=False)
+    found = check(scores, shares, SINGLE)
     assert (found.tasks, found.accuracy) == (2, 1 / 2)
     assert np.isclose(found.calibration_error, 0.4)
 
