@@ -13,6 +13,24 @@ class LabelStudioError(MLBackendError):
     """Label Studio could not be reached or refused a request."""
 
 
+class RefusedError(LabelStudioError):
+    """Label Studio answered a request with an error status.
+
+    Parameters
+    ----------
+    message : str
+    status : int
+        Of the answer.
+    reason : str
+        What Label Studio said about it.
+    """
+
+    def __init__(self, message: str, status: int, reason: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
 class WeightsError(MLBackendError):
     """The backbone's weights cannot be had."""
 
