@@ -2,9 +2,9 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ml_backend.addresses import AllowedHosts
@@ -37,6 +37,11 @@ class Settings(BaseSettings):
     predict_deadline_s: Annotated[float, Field(gt=0, lt=100)] = 80
     model_wait_s: Positive = 60
 
+    # Who may call; all empty: everybody. Label Studio logs in with user and password, other programs with either.
+    basic_user: str = ""
+    basic_password: SecretStr = SecretStr("")
+    token: SecretStr = SecretStr("")
+
     # The model
     data_dir: Path = Path("ml-backend-data")
     backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
@@ -64,6 +69,7 @@ class Settings(BaseSettings):
     training_timeout_s: Positive = 3600
     keep_versions: Count = 3
     publish_predictions: bool = True
+    ordered_tasks: Annotated[int, Field(ge=0)] = 100  # that uncertainty sampling serves first, by cluster
 
     @field_validator("label_studio_url", "public_url")
     @classmethod
@@ -72,6 +78,40 @@ class Settings(BaseSettings):
         if value and not value.startswith(("http://", "https://")):
             raise ValueError(f"{value!r} must start with http:// or https://")
         return value
+
+    @field_validator("basic_user")
+    @classmethod
+    def _account(cls, value: str) -> str:
+        if ":" in value or not value.isprintable():
+            raise ValueError("must hold no colon and nothing that cannot be printed: HTTP basic cannot send it")
+        return value
+
+    @field_validator("basic_password", "token")
+    @classmethod
+    def _sendable(cls, secret: SecretStr) -> SecretStr:
+        value = secret.get_secret_value().strip()  # a file's last line break is no part of a secret
+        if not value.isprintable():
+            raise ValueError("must hold nothing that cannot be printed")
+        return SecretStr(value)
+
+    @field_validator("token")
+    @classmethod
+    def _one_word(cls, secret: SecretStr) -> SecretStr:
+        value = secret.get_secret_value()
+        if " " in value or not value.isascii():
+            raise ValueError("must be ASCII without blanks: an Authorization header cannot send it otherwise")
+        return secret
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if bool(self.basic_user) != bool(self.basic_password.get_secret_value()):
+            given, lacking = "USER", "PASSWORD"
+            if not self.basic_user:
+                given, lacking = lacking, given
+            raise ValueError(
+                f"ML_BACKEND_BASIC_{given} is set and ML_BACKEND_BASIC_{lacking} is not: give both, or none"
+            )
+        return self
 
     @field_validator("image_hosts")
     @classmethod
@@ -136,7 +176,7 @@ def read_settings(**given: object) -> Settings:
         return Settings.model_validate(given)
     except ValidationError as error:
         wrong = "; ".join(
-            f"{'_'.join(str(part) for part in one['loc']).upper()}: {one['msg']}"
+            ": ".join(("_".join(map(str, one["loc"])).upper(), one["msg"])).removeprefix(": ")
             for one in error.errors(include_input=False, include_url=False)
         )
         raise NotConfiguredError(f"cannot use the settings: {wrong}") from None
