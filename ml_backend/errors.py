@@ -47,6 +47,14 @@ class ModelLoadingError(MLBackendError):
     """The backbone is still being loaded."""
 
 
+class EmbeddingError(MLBackendError):
+    """The network failed on an image, or gave it something else than numbers."""
+
+
+class StoppingError(MLBackendError):
+    """The backend is being stopped, and begins nothing new."""
+
+
 class FetchError(MLBackendError):
     """An image could not be fetched.
 
