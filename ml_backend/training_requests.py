@@ -72,6 +72,10 @@ class TrainingRequests:
             self.add(project_id, now)
             path.unlink(missing_ok=True)
 
+    def counts(self) -> tuple[int, int]:
+        """Give how many projects wait for a training, and how many are in one."""
+        return len(self._found(_REQUESTED)), len(self._found(_TRAINING))
+
     def _found(self, name: str) -> list[tuple[int, Path]]:
         """List the files of a name by project; a folder such as ``7.bak`` is nobody's."""
         paths = self._projects.glob(f"[0-9]*/{name}")
