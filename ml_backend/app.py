@@ -1,67 +1,33 @@
-"""The routes that Label Studio calls: https://labelstud.io/guide/ml_create and the ML connector of its source."""
+"""The application: who may call, the routes, what is counted, and how it refuses."""
 
 import time
-from typing import Annotated, Any
 
-import structlog
-from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from werkzeug.exceptions import BadRequest, HTTPException
+from flask import Flask, Response, current_app, g, request
+from flask.json.provider import DefaultJSONProvider
+from flask_openapi3.models.info import Info
+from flask_openapi3.openapi import OpenAPI
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Unauthorized
 
-from ml_backend import metrics
+from ml_backend import auth, metrics, refusals
+from ml_backend.auth import Access
 from ml_backend.backend import Backend
-from ml_backend.core.versions import newest_first
-from ml_backend.label_studio import choices_controls
-from ml_backend.predicting import predict
+from ml_backend.document import BARE, openapi_document
+from ml_backend.messages import Problem
+from ml_backend.routes import routes
 from ml_backend.settings import get_settings
-from ml_backend.training import config_digest
+from ml_backend.strict_json import StrictRequest
 
-log = structlog.get_logger()
-routes = Blueprint("ml_backend", __name__)
-
-ProjectId = Annotated[int, Field(ge=1, le=2**63 - 1)]
-TRAINING_ACTIONS = frozenset(
-    {
-        "START_TRAINING",
-        "ANNOTATION_CREATED",
-        "ANNOTATION_UPDATED",
-        "ANNOTATION_DELETED",
-        "ANNOTATIONS_CREATED",
-        "ANNOTATIONS_DELETED",
-        "TASKS_CREATED",  # annotations that are imported with their tasks have no event of their own
-        "TASKS_DELETED",
-    }
-)
+_INFO = Info(title="ML backend for Label Studio", version="1.0.0")
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+class _Json(DefaultJSONProvider):
+    sort_keys = False
 
 
-class _ProjectBody(_Body):
-    """A project is named ``7.1795256176``: its id and the time it was made."""
-
-    project: ProjectId
-
-    @field_validator("project", mode="before")
-    @classmethod
-    def _id(cls, value: object) -> object:
-        return str(value).split(".", 1)[0]
-
-
-class _Predict(_ProjectBody):
-    tasks: list[Any]
-    label_config: str = ""
-
-
-class _WebhookProject(_Body):
-    id: ProjectId
-    label_config: str = ""
-
-
-class _Webhook(_Body):
-    action: str
-    project: _WebhookProject | None = None
+class _App(OpenAPI):
+    request_class = StrictRequest
+    json_provider_class = _Json
 
 
 def create_app(backend: Backend | None = None) -> Flask:
@@ -73,120 +39,40 @@ def create_app(backend: Backend | None = None) -> Flask:
         Its parts; from the environment's settings if left out. Start it to train and load in the background.
     """
     backend = backend or Backend(get_settings())
-    app = Flask(__name__)
+    app = _App(
+        __name__,
+        info=_INFO,
+        doc_ui=False,
+        static_folder=None,
+        validation_error_status=400,
+        validation_error_model=Problem,
+        validation_error_callback=refusals.invalid,
+    )
     app.config["MAX_CONTENT_LENGTH"] = backend.settings.max_request_bytes
+    app.url_map.merge_slashes = False  # else an unknown path is redirected, and not refused in JSON
     app.extensions["ml_backend"] = backend
-    app.register_blueprint(routes)
-    app.before_request(_began)
+    app.register_api(routes)
+    app.extensions["ml_backend_document"] = openapi_document(app, backend.settings)
+    app.before_request(_admit)
     app.after_request(_count)
-    app.register_error_handler(ValidationError, _invalid)
-    app.register_error_handler(HTTPException, _refused)
-    app.register_error_handler(Exception, _failed)
+    refusals.install(app)
     return app
 
 
-@routes.get("/")
-@routes.get("/health")
-def health() -> Response:
-    """Say that the backend is up, and what answers. Touches neither the model nor Label Studio."""
-    backend = _backend()
-    settings, loader = backend.settings, backend.loader
-    return jsonify(
-        status="UP",
-        model_class="ResNetKMeans",
-        backbone=settings.backbone,
-        weights=loader.weights_id,
-        model_loaded=loader.loaded,
-        error=loader.error,
-        label_studio="not configured: " + ", ".join(settings.missing) if settings.missing else "configured",
-    )
-
-
-@routes.post("/setup")
-def setup() -> Response:
-    """Name the version that answers for a project. The token and address in the request are not used."""
-    project_id = _ProjectBody.model_validate(_json()).project
-    return jsonify(model_version=_backend().version(project_id))
-
-
-@routes.post("/predict")
-def predict_tasks() -> Response:
-    """Suggest labels: as many entries as tasks, in their order."""
-    body = _Predict.model_validate(_json())
-    backend = _backend()
-    with structlog.contextvars.bound_contextvars(project=body.project):
-        done = predict(
-            body.tasks,
-            artifact=backend.artifacts.current(body.project),
-            controls=choices_controls(body.label_config),
-            gatherer=backend.gatherer,
-            loader=backend.loader,
-            deadline_s=backend.settings.predict_deadline_s,
-            model_wait_s=backend.settings.model_wait_s,
-        )
-    metrics.TASKS.labels("suggested").inc(len(done.entries) - len(done.reasons))
-    metrics.TASKS.labels("empty").inc(len(done.reasons))
-    for reason in (*done.reasons.values(), *done.partial.values()):
-        metrics.FAILURES.labels(reason).inc()
-    metrics.EMBEDDINGS.labels("computed").inc(done.embedded)
-    metrics.EMBEDDINGS.labels("cache").inc(done.cached)
-    return jsonify(results=done.entries)
-
-
-@routes.post("/webhook")
-def webhook() -> Response:
-    """Take note that a project changed, and answer at once."""
-    body = _Webhook.model_validate(_json())
-    wanted = body.project is not None and _calls_for_training(body.action, body.project)
-    if wanted and body.project is not None:
-        _backend().requests.add(body.project.id, time.time())
-    return jsonify(status="training requested" if wanted else "ignored")
-
-
-@routes.get("/versions")
-def versions() -> Response:
-    """List the trained versions, newest first; of one project with ``?project=``."""
-    artifacts = _backend().artifacts
-    given = request.args.get("project")
-    asked = None if given is None else _ProjectBody.model_validate({"project": given}).project
-    of_project = {
-        str(project_id): artifacts.versions(project_id)
-        for project_id in ([asked] if asked is not None else artifacts.projects())
-    }
-    names = [name for found in of_project.values() for name in found]
-    return jsonify(versions=newest_first(names), projects=of_project)
-
-
-@routes.get("/metrics")
-def show_metrics() -> Response:
-    """Show the counts in Prometheus' format."""
-    return Response(metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-def _calls_for_training(action: str, project: _WebhookProject) -> bool:
-    if action in TRAINING_ACTIONS:
-        return True
-    if action != "PROJECT_UPDATED":
-        return False
-    # Our own change of the project's version is an update too, and must not train again.
-    trained = _backend().artifacts.current(project.id)
-    return trained is not None and trained.label_config != config_digest(project.label_config)
-
-
-def _backend() -> Backend:
-    backend: Backend = current_app.extensions["ml_backend"]
-    return backend
-
-
-def _json() -> Any:  # noqa: ANN401 - checked by the model that takes it
-    try:
-        return request.get_json(force=True)
-    except BadRequest:
-        raise BadRequest("the body is not JSON") from None
-
-
-def _began() -> None:
+def _admit() -> None:
+    """Refuse who shows no credentials, or wrong ones, before anything of the request is read."""
     g.began = time.monotonic()
+    backend: Backend = current_app.extensions["ml_backend"]
+    g.access = auth.access(backend.settings, request.headers.get("Authorization"))
+    rule = request.url_rule.rule if request.url_rule else None
+    if g.access in (Access.OPEN, Access.GRANTED) or (g.access is Access.MISSING and rule in BARE):
+        return
+    raise Unauthorized(
+        "this backend asks for credentials: an account, as in Settings > Model of Label Studio, or a bearer token",
+        www_authenticate=[
+            WWWAuthenticate(scheme, values) for scheme, values in auth.challenges(backend.settings).items()
+        ],
+    )
 
 
 def _count(response: Response) -> Response:
@@ -194,24 +80,3 @@ def _count(response: Response) -> Response:
     metrics.REQUESTS.labels(route, str(response.status_code)).inc()
     metrics.REQUEST_SECONDS.labels(route).observe(time.monotonic() - g.get("began", time.monotonic()))
     return response
-
-
-def _invalid(error: ValidationError) -> tuple[Response, int]:
-    wrong = "; ".join(
-        f"{'.'.join(str(part) for part in one['loc']) or 'body'}: {one['msg']}"
-        for one in error.errors(include_input=False, include_url=False)[:5]
-    )
-    return jsonify(error=f"the request does not fit: {wrong}"), 400
-
-
-def _refused(error: HTTPException) -> tuple[Response, int]:
-    return jsonify(error=f"{error.name}: {error.description}"), error.code or 500
-
-
-def _failed(error: Exception) -> tuple[Response, int]:
-    where = error.__traceback__
-    while where and where.tb_next:
-        where = where.tb_next
-    place = f"{where.tb_frame.f_code.co_name}:{where.tb_lineno}" if where else "?"
-    log.error("request_failed", route=request.path, error=type(error).__name__, place=place)
-    return jsonify(error="internal error: see the backend's log"), 500

@@ -52,7 +52,7 @@ def asks_for_credentials(settings: Settings) -> bool:
 
 def challenges(settings: Settings) -> dict[str, dict[str, str | None]]:
     """Give what ``WWW-Authenticate`` says: the parameters of each scheme that is accepted."""
-    realm: dict[str, str | None] = {"realm": "ml-backend"}
+    realm: dict[str, str | None] = {"realm": "ML backend"}
     extra: dict[str, dict[str, str | None]] = {"basic": {"charset": "UTF-8"}}
     return {scheme: realm | extra.get(scheme, {}) for scheme in _accepted(settings)}
 

@@ -10,9 +10,10 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from ml_backend.app import TRAINING_ACTIONS, create_app
+from ml_backend.app import create_app
 from ml_backend.backend import Backend
 from ml_backend.predicting import predict
+from ml_backend.routes import TRAINING_ACTIONS
 from ml_backend.settings import Settings
 from ml_backend.training import config_digest
 

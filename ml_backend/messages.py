@@ -1,0 +1,126 @@
+"""What the routes take and answer, as models: they check requests, and the OpenAPI document is made of them."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+_LARGEST = 2**63 - 1  # that a database holds
+_PROJECT = re.compile(r"([1-9]\d{0,17})(\.\d+)?", re.ASCII)
+
+
+def _project_id(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("is no number")  # noqa: TRY004 - pydantic turns only this into an answer
+    if not isinstance(value, str):
+        return value
+    named = _PROJECT.fullmatch(value)
+    if not named:
+        raise ValueError("must be the id of a project, alone or followed by a point and the time it was made")
+    return int(named[1])
+
+
+ProjectId = Annotated[
+    int,
+    BeforeValidator(_project_id),
+    Field(ge=1, le=_LARGEST),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": _LARGEST},
+                {"type": "string", "pattern": r"^[1-9][0-9]{0,17}(\.[0-9]+)?$"},
+            ],
+            "description": "Label Studio writes `7.1795256176`: the id and the time when the project was made.",
+        }
+    ),
+]
+Entry = Annotated[list[Any], Field(max_length=0)]
+
+
+class _Body(BaseModel):
+    """What else Label Studio sends is not read."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Setup(_Body):
+    """A project that wants to know which version answers. Token and address in it are not used."""
+
+    project: ProjectId
+
+
+class Predict(_Body):
+    """Tasks to make suggestions for."""
+
+    project: ProjectId
+    tasks: list[Any] = Field(description="Each an object with `id` and `data`; anything else gets an empty entry.")
+    label_config: str = Field("", description="What the suggestions have to fit.")
+
+
+class WebhookProject(_Body):
+    """The project that something happened in."""
+
+    id: ProjectId
+    label_config: str = ""
+
+
+class Webhook(_Body):
+    """Something that happened."""
+
+    action: str
+    project: WebhookProject | None = None
+
+
+class VersionsOf(BaseModel):
+    """Which versions to list."""
+
+    project: ProjectId | None = Field(None, description="Those of one project.")
+
+
+class Problem(BaseModel):
+    """Why a request was refused."""
+
+    error: str
+
+
+class Health(BaseModel):
+    """Whether the backend is up and, unless credentials are asked for and missing, what answers."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: Literal["UP"]
+
+
+class Version(BaseModel):
+    """The version that answers for a project."""
+
+    model_version: str
+
+
+class Prediction(BaseModel):
+    """A suggestion, as Label Studio takes it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model_version: str
+    score: float = Field(ge=0, le=1)
+    result: list[dict[str, Any]]
+
+
+class Suggestions(BaseModel):
+    """As many entries as tasks, in their order; an empty list where there is nothing to suggest."""
+
+    results: list[Prediction | Entry]
+
+
+class Acknowledged(BaseModel):
+    """What the event leads to."""
+
+    status: Literal["training requested", "ignored"]
+
+
+class Versions(BaseModel):
+    """Trained versions, newest first: of all projects together, and of each."""
+
+    versions: list[str]
+    projects: dict[str, list[str]]

@@ -1,0 +1,35 @@
+"""What ``/metrics`` says of this moment, read from the files that all workers share."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from ml_backend.artifacts import Artifacts
+from ml_backend.training_requests import TrainingRequests
+
+
+@dataclass(frozen=True)
+class Present(Collector):
+    """The version that answers for each trained project, and the trainings that wait.
+
+    A project has one line, whatever it was trained to before: the page grows with the projects alone.
+    """
+
+    artifacts: Artifacts
+    requests: TrainingRequests
+
+    def collect(self) -> Iterator[Metric]:
+        """Read the files."""
+        model = GaugeMetricFamily(
+            "ml_backend_model_info", "The version that answers for a project", labels=["project", "version"]
+        )
+        for project_id in self.artifacts.projects():
+            version = self.artifacts.current_version(project_id)
+            if version is not None:
+                model.add_metric([str(project_id), version], 1)
+        yield model
+        waiting, running = self.requests.counts()
+        yield GaugeMetricFamily("ml_backend_trainings_waiting", "Projects that wait for a training", value=waiting)
+        yield GaugeMetricFamily("ml_backend_trainings_running", "Projects in training", value=running)

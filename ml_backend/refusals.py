@@ -1,0 +1,52 @@
+"""Whatever goes wrong becomes a short JSON answer: no traceback, and nothing of the request in it."""
+
+import structlog
+from flask import Flask, Response, jsonify, request
+from pydantic import ValidationError
+from werkzeug.exceptions import HTTPException
+
+log = structlog.get_logger()
+
+_SHOWN = 5  # faults of one body
+
+
+def install(app: Flask) -> None:
+    """Let an application refuse in JSON."""
+    app.register_error_handler(HTTPException, refused)
+    app.register_error_handler(Exception, failed)
+
+
+def invalid(error: ValidationError) -> Response:
+    """Say what does not fit, without the values."""
+    wrong = "; ".join(
+        f"{'.'.join(str(part) for part in one['loc']) or 'body'}: {one['msg']}"
+        for one in error.errors(include_input=False, include_url=False)[:_SHOWN]
+    )
+    response = jsonify(error=f"the request does not fit: {wrong}")
+    response.status_code = 400
+    return response
+
+
+def refused(error: HTTPException) -> Response:
+    """Say what werkzeug would say, with the headers that belong to it, such as ``Allow``."""
+    if isinstance(error.response, Response):
+        return error.response
+    response = jsonify(error=f"{error.name}: {error.description}")
+    response.status_code = error.code or 500
+    for name, value in error.get_headers():
+        if name.lower() != "content-type":
+            response.headers.add(name, value)
+    return response
+
+
+def failed(error: Exception) -> Response:
+    """Answer 500 for a fault of ours, and log its kind and place."""
+    where = error.__traceback__
+    while where and where.tb_next:
+        where = where.tb_next
+    place = f"{where.tb_frame.f_code.co_name}:{where.tb_lineno}" if where else "?"
+    route = request.url_rule.rule if request.url_rule else "other"
+    log.error("request_failed", route=route, error=type(error).__name__, place=place)
+    response = jsonify(error="internal error: see the backend's log")
+    response.status_code = 500
+    return response
