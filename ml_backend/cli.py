@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import typer
 
+from ml_backend.commands.connect import connect
 from ml_backend.commands.console import say
 from ml_backend.commands.predicting import predict
 from ml_backend.commands.serving import serve
@@ -19,7 +20,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (serve, train, predict):
+for _command in (serve, connect, train, predict):
     cli.command()(_command)
 
 

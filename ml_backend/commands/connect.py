@@ -1,0 +1,102 @@
+"""``ml-backend connect``."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ml_backend.commands.console import ProjectOption, say
+from ml_backend.errors import NotConfiguredError
+from ml_backend.settings import Settings, get_settings, read_settings
+
+if TYPE_CHECKING:
+    from ml_backend.connecting import Part
+
+
+class Sampling(StrEnum):
+    """The orders in which Label Studio serves tasks."""
+
+    UNCERTAINTY = "uncertainty"
+    SEQUENTIAL = "sequential"
+    UNIFORM = "uniform"
+
+    @property
+    def of_label_studio(self) -> str:
+        """Label Studio's name of it."""
+        return f"{self.value.capitalize()} sampling"
+
+
+def connect(
+    project: ProjectOption,
+    url: Annotated[
+        str, typer.Option(help="This backend's address as seen from Label Studio. [ML_BACKEND_PUBLIC_URL]")
+    ] = "",
+    sampling: Annotated[
+        Sampling | None, typer.Option(help="Which task an annotator gets next; left as it is if not given.")
+    ] = None,
+    title: Annotated[
+        str, typer.Option(help="Title of the connection until a first version is trained, which then names it.")
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be changed; change nothing.")
+    ] = False,
+) -> None:
+    """Connect a project to this backend, or set its connection right: login, webhook, title, version shown."""
+    settings = _settings(url)
+    parts = _connect(project, settings, sampling.of_label_studio if sampling else None, title, dry_run=dry_run)
+    _show(parts, dry_run=dry_run)
+    if any(part.problem for part in parts):
+        raise typer.Exit(1)
+
+
+def _settings(url: str) -> Settings:
+    settings = read_settings(public_url=url) if url else get_settings()
+    if not settings.public_url:
+        raise NotConfiguredError(
+            "ML_BACKEND_PUBLIC_URL not set: give the address at which Label Studio reaches this backend, or --url"
+        )
+    return settings
+
+
+def _connect(project: int, settings: Settings, sampling: str | None, title: str, *, dry_run: bool) -> "list[Part]":
+    from ml_backend.artifacts import Artifacts  # noqa: PLC0415 - --help needs none of it
+    from ml_backend.auth import webhook_headers  # noqa: PLC0415
+    from ml_backend.connecting import Connecting, Wanted  # noqa: PLC0415
+    from ml_backend.label_studio_admin import LabelStudioAdmin, Login  # noqa: PLC0415
+
+    admin = LabelStudioAdmin(settings)
+    password = settings.basic_password.get_secret_value()
+    wanted = Wanted(
+        project,
+        settings.public_url,
+        login=Login(settings.basic_user, password) if settings.basic_user else None,
+        headers=webhook_headers(settings),
+        title=title,
+        sampling=sampling,
+        own_versions=frozenset(Artifacts(settings.data_dir).versions(project)),
+    )
+    try:
+        return Connecting(admin, wanted, dry_run=dry_run).run()
+    finally:
+        admin.close()
+
+
+def _show(parts: "list[Part]", *, dry_run: bool) -> None:
+    table = Table("part", "found", "would become" if dry_run else "now")
+    for part in parts:
+        mark = "to do" if part.problem else part.now
+        table.add_row(part.name, Text(part.found), Text(mark, style="yellow" if part.problem else "green"))
+    Console().print(table)
+    for part in parts:
+        if part.problem:
+            say(f"To do ({part.name}): {part.problem}.")
+    changed = sum(bool(part.now) for part in parts)
+    if not changed:
+        say("Nothing was changed." if any(part.problem for part in parts) else "Nothing to change.")
+    elif dry_run:
+        say(f"{changed} to change; nothing was written (--dry-run).")
+    else:
+        say(f"{changed} changed.")
