@@ -66,20 +66,26 @@ class Backend:
         return LabelStudioClient(self.settings)
 
     @cached_property
+    def fetcher(self) -> Fetcher:
+        """What downloads images."""
+        settings = self.settings
+        local = settings.local_files_dir
+        return Fetcher(
+            base_url=settings.label_studio_url,
+            authorization=self._authorization,
+            max_bytes=settings.max_image_bytes,
+            timeout_s=settings.fetch_timeout_s,
+            hosts=settings.allowed_hosts,
+            local_files=LocalFiles(local, settings.max_image_bytes) if local else None,
+            connect=self.connect,
+        )
+
+    @cached_property
     def gatherer(self) -> Gatherer:
         """Images and their embeddings."""
         settings = self.settings
-        local = settings.local_files_dir
         return Gatherer(
-            fetcher=Fetcher(
-                base_url=settings.label_studio_url,
-                authorization=self._authorization,
-                max_bytes=settings.max_image_bytes,
-                timeout_s=settings.fetch_timeout_s,
-                hosts=settings.allowed_hosts,
-                local_files=LocalFiles(local, settings.max_image_bytes) if local else None,
-                connect=self.connect,
-            ),
+            fetcher=self.fetcher,
             cache=EmbeddingCache(settings.data_dir / "embeddings.sqlite"),
             limits=ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
             fetch_threads=settings.fetch_threads,
@@ -117,6 +123,6 @@ class Backend:
 
     def close(self) -> None:
         """Close what was opened."""
-        for part in ("gatherer", "client"):
+        for part in ("gatherer", "fetcher", "client"):
             if part in vars(self):  # a cached property that was used
                 getattr(self, part).close()
