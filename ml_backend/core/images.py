@@ -2,13 +2,16 @@
 
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 # Only raster formats that Pillow decodes by itself: no interpreters (EPS), no containers of other files.
 Image.init()  # registers all of them, once
 _STRIP = 256  # rows
+_START = 2048  # bytes in which a text shows what it is
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 
@@ -57,14 +60,15 @@ def decode(content: bytes, limits: ImageLimits = ImageLimits(), *, short_side: i
     Raises
     ------
     ImageRejectedError
-        With reason ``empty``, ``too_many_bytes``, ``too_many_pixels``, ``not_an_image`` or ``truncated``.
+        With reason ``empty``, ``too_many_bytes``, ``too_many_pixels``, ``svg``, ``html_page`` (often that of a
+        login), ``not_an_image`` or ``truncated``.
 
     Examples
     --------
     >>> decode(b"<html>")
     Traceback (most recent call last):
     ...
-    ml_backend.core.images.ImageRejectedError: not_an_image
+    ml_backend.core.images.ImageRejectedError: html_page
     """
     if not content:
         raise ImageRejectedError("empty")
@@ -75,7 +79,7 @@ def decode(content: bytes, limits: ImageLimits = ImageLimits(), *, short_side: i
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageRejectedError("too_many_pixels", str(error)) from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise ImageRejectedError("not_an_image") from error
+        raise ImageRejectedError(_kind_of_text(content)) from error
     if image.width * image.height > limits.max_pixels:
         raise ImageRejectedError("too_many_pixels", f"{image.width} x {image.height} > {limits.max_pixels}")
     try:
@@ -89,6 +93,14 @@ def decode(content: bytes, limits: ImageLimits = ImageLimits(), *, short_side: i
         raise ImageRejectedError("truncated", type(error).__name__) from error
 
 
+def _kind_of_text(content: bytes) -> str:
+    """Say what is so often found in place of an image that a person is helped by its name."""
+    start = content[:_START].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "html_page"
+    return "svg" if start.startswith(b"<") and b"<svg" in start else "not_an_image"
+
+
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith(("I", "F")):  # convert() would clip at 255
         return _eight_bits(image).convert("RGB")
@@ -100,12 +112,20 @@ def _rgb(image: Image.Image) -> Image.Image:
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Scale grey values by the range that they use: 0 to 1 if they are fractions, else the smallest whole of bits.
 
-    Cameras write 10 or 12 bits into files of 16, which would be almost black by the range of the file.
+    Cameras write 10 or 12 bits into files of 16, which would be almost black by the range of the file. Done in
+    strips for the sake of memory.
     """
-    values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0, neginf=0)
-    high = float(values.max())
+    grey, values = np.empty((image.height, image.width), dtype=np.uint8), np.asarray(image)
+    strips = [slice(top, top + _STRIP) for top in range(0, image.height, _STRIP)]
+    high = max(float(_finite(values[rows]).max()) for rows in strips)
     white = 1 if image.mode == "F" and high <= 1 else 2 ** max(int(high).bit_length(), 8) - 1
-    return Image.fromarray((values * (255 / white) + 0.5).clip(0, 255).astype(np.uint8))
+    for rows in strips:
+        grey[rows] = (_finite(values[rows]) * (255 / white) + 0.5).clip(0, 255)
+    return Image.fromarray(grey)
+
+
+def _finite(values: NDArray[Any]) -> NDArray[np.float32]:
+    return np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
 
 
 def _on_white(image: Image.Image) -> Image.Image:
