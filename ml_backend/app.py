@@ -1,5 +1,6 @@
 """The application: who may call, the routes, what is counted, and how it refuses."""
 
+import threading
 import time
 
 from flask import Flask, Response, current_app, g, request
@@ -14,7 +15,7 @@ from ml_backend.auth import Access
 from ml_backend.backend import Backend
 from ml_backend.document import BARE, openapi_document
 from ml_backend.messages import Problem
-from ml_backend.routes import routes
+from ml_backend.routes import SLOTS, routes
 from ml_backend.settings import get_settings
 from ml_backend.strict_json import StrictRequest
 
@@ -51,6 +52,7 @@ def create_app(backend: Backend | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = backend.settings.max_request_bytes
     app.url_map.merge_slashes = False  # else an unknown path is redirected, and not refused in JSON
     app.extensions["ml_backend"] = backend
+    app.extensions[SLOTS] = threading.BoundedSemaphore(max(1, backend.settings.threads * 3 // 4))
     app.register_api(routes)
     app.extensions["ml_backend_document"] = openapi_document(app, backend.settings)
     app.before_request(_admit)

@@ -26,7 +26,8 @@ def openapi_document(app: OpenAPI, settings: Settings) -> dict[str, Any]:
         (path, operation) for path, methods in document["paths"].items() for operation in methods.values()
     ]
     for _, operation in operations:
-        operation.pop("tags", None)
+        if not {"parameters", "requestBody"} & operation.keys():
+            del operation["responses"]["400"]  # nothing is read, so nothing can be wrong
     accepted: list[dict[str, list[str]]] = [{scheme: []} for scheme in auth.challenges(settings)]
     if accepted:
         document["components"]["securitySchemes"] = {name: _SCHEMES[name] for one in accepted for name in one}

@@ -20,20 +20,16 @@ def _project_id(value: object) -> object:
     return int(named[1])
 
 
-ProjectId = Annotated[
-    int,
-    BeforeValidator(_project_id),
-    Field(ge=1, le=_LARGEST),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 1, "maximum": _LARGEST},
-                {"type": "string", "pattern": r"^[1-9][0-9]{0,17}(\.[0-9]+)?$"},
-            ],
-            "description": "Label Studio writes `7.1795256176`: the id and the time when the project was made.",
-        }
-    ),
-]
+_PROJECT_SCHEMA = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "integer", "minimum": 1, "maximum": _LARGEST},
+            {"type": "string", "pattern": r"^[1-9][0-9]{0,17}(\.[0-9]+)?$"},
+        ],
+        "description": "Label Studio writes `7.1795256176`: the id and the time when the project was made.",
+    }
+)
+ProjectId = Annotated[int, BeforeValidator(_project_id), Field(ge=1, le=_LARGEST), _PROJECT_SCHEMA]
 Entry = Annotated[list[Any], Field(max_length=0)]
 
 
@@ -74,7 +70,7 @@ class Webhook(_Body):
 class VersionsOf(BaseModel):
     """Which versions to list."""
 
-    project: ProjectId | None = Field(None, description="Those of one project.")
+    project: Annotated[ProjectId | None, _PROJECT_SCHEMA] = None
 
 
 class Problem(BaseModel):

@@ -42,13 +42,13 @@ TRAINING_SECONDS = Histogram(
 _counted: set[str] = set()
 
 
-def count_failure(reason: str) -> None:
-    """Count a task without a suggestion; what is no short code, or one too many, counts as ``other``."""
+def count_failures(reason: str, tasks: int) -> None:
+    """Count tasks without a suggestion; what is no short code, or one too many, counts as ``other``."""
     reason = _STATUS.sub(r"http_\1xx", reason)
     if reason not in _counted and (len(_counted) >= _REASONS or not _REASON.fullmatch(reason)):
         reason = "other"
     _counted.add(reason)
-    FAILURES.labels(reason).inc()
+    FAILURES.labels(reason).inc(tasks)
 
 
 def exposition(*found_now: Collector) -> bytes:

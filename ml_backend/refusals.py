@@ -5,6 +5,8 @@ from flask import Flask, Response, jsonify, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
+from ml_backend.logs import fault
+
 log = structlog.get_logger()
 
 _SHOWN = 5  # faults of one body
@@ -41,12 +43,8 @@ def refused(error: HTTPException) -> Response:
 
 def failed(error: Exception) -> Response:
     """Answer 500 for a fault of ours, and log its kind and place."""
-    where = error.__traceback__
-    while where and where.tb_next:
-        where = where.tb_next
-    place = f"{where.tb_frame.f_code.co_name}:{where.tb_lineno}" if where else "?"
     route = request.url_rule.rule if request.url_rule else "other"
-    log.error("request_failed", route=route, error=type(error).__name__, place=place)
+    log.error("request_failed", route=route, **fault(error))
     response = jsonify(error="internal error: see the backend's log")
     response.status_code = 500
     return response

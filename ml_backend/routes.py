@@ -1,6 +1,7 @@
 """The routes that Label Studio calls: https://labelstud.io/guide/ml_create and the ML connector of its source."""
 
 import time
+from collections import Counter
 from typing import Any
 
 import structlog
@@ -12,11 +13,13 @@ from ml_backend.auth import Access
 from ml_backend.backend import Backend
 from ml_backend.core.versions import newest_first
 from ml_backend.label_studio import choices_controls
-from ml_backend.predicting import predict
+from ml_backend.predicting import Predictions, predict
 from ml_backend.present import Present
 from ml_backend.training import config_digest
 
 log = structlog.get_logger()
+SLOTS = "ml_backend_slots"  # the extension that says how many more /predict may begin
+BUSY = "busy"
 _REFUSED: dict[str | int, Any] = dict.fromkeys((400, 408, 413, 415), messages.Problem)
 routes = APIBlueprint("ml_backend", __name__, operation_id_callback=lambda *, name, **_: name)
 
@@ -62,31 +65,23 @@ def setup(body: messages.Setup) -> Response:
 @routes.post("/predict", responses={200: messages.Suggestions, **_REFUSED})
 def predict_tasks(body: messages.Predict) -> Response:
     """Suggest labels: as many entries as tasks, in their order."""
-    backend = _backend()
     began = time.monotonic()
-    artifact = backend.artifacts.current(body.project)
     with structlog.contextvars.bound_contextvars(project=body.project):
-        done = predict(
-            body.tasks,
-            artifact=artifact,
-            controls=choices_controls(body.label_config),
-            gatherer=backend.gatherer,
-            loader=backend.loader,
-            deadline_s=backend.settings.predict_deadline_s,
-            model_wait_s=backend.settings.model_wait_s,
-        )
+        done, version = _predict(body)
+        suggested, empty = len(done.entries) - len(done.reasons), len(done.reasons)
+        seconds = round(time.monotonic() - began, 3)
         log.info(
             "predicted",
             tasks=len(done.entries),
-            suggested=len(done.entries) - len(done.reasons),
-            empty=len(done.reasons),
-            seconds=round(time.monotonic() - began, 3),
-            version=artifact.model_version if artifact else None,
+            suggested=suggested,
+            empty=empty,
+            seconds=seconds,
+            version=version,
         )
-    metrics.TASKS.labels("suggested").inc(len(done.entries) - len(done.reasons))
-    metrics.TASKS.labels("empty").inc(len(done.reasons))
-    for reason in (*done.reasons.values(), *done.partial.values()):
-        metrics.count_failure(reason)
+    metrics.TASKS.labels("suggested").inc(suggested)
+    metrics.TASKS.labels("empty").inc(empty)
+    for reason, tasks in Counter([*done.reasons.values(), *done.partial.values()]).items():
+        metrics.count_failures(reason, tasks)
     metrics.EMBEDDINGS.labels("computed").inc(done.embedded)
     metrics.EMBEDDINGS.labels("cache").inc(done.cached)
     return jsonify(results=done.entries)
@@ -125,6 +120,29 @@ def show_metrics() -> Response:
 def openapi() -> Response:
     """Describe these routes."""
     return jsonify(current_app.extensions["ml_backend_document"])
+
+
+def _predict(body: messages.Predict) -> tuple[Predictions, str | None]:
+    """Predict while a thread is free for it; the others stay free for what Label Studio waits a second for."""
+    backend, slots = _backend(), current_app.extensions[SLOTS]
+    if not slots.acquire(blocking=False):
+        log.warning("too_many_requests", remedy="raise ML_BACKEND_THREADS, or ask for fewer at a time")
+        return Predictions([[] for _ in body.tasks], dict.fromkeys(range(len(body.tasks)), BUSY)), None
+    try:
+        artifact = backend.artifacts.current(body.project)
+        done = predict(
+            body.tasks,
+            artifact=artifact,
+            controls=choices_controls(body.label_config),
+            gatherer=backend.gatherer,
+            loader=backend.loader,
+            deadline_s=backend.settings.predict_deadline_s,
+            model_wait_s=backend.settings.model_wait_s,
+            project_id=body.project,
+        )
+    finally:
+        slots.release()
+    return done, artifact.model_version if artifact else None
 
 
 def _calls_for_training(action: str, project: messages.WebhookProject) -> bool:

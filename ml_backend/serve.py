@@ -1,17 +1,24 @@
 """gunicorn with the settings' workers and threads, from Python."""
 
+import ipaddress
 import os
 import shutil
 import tempfile
 from typing import Any
 
+import structlog
 from flask import Flask
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # ships no types
 
+from ml_backend.auth import asks_for_credentials
+from ml_backend.engines import may_need_torch
 from ml_backend.settings import Settings
+from ml_backend.worker import GRACE_S, Log, Worker
 
-_TIMEOUT_S = 120  # above any answer's
-_GRACE_S = 15
+log = structlog.get_logger()
+
+_TIMEOUT_S = 120  # for a worker that does not react at all; requests do not count
+_KEEPALIVE_S = 30  # longer than between two clicks; who waits so occupies no thread
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -28,13 +35,16 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
     def load_config(self) -> None:
         """Hand our settings to gunicorn."""
+        host = self._settings.host
         options: dict[str, Any] = {
-            "bind": f"{self._settings.host}:{self._settings.port}",
+            "bind": f"[{host}]:{self._settings.port}" if ":" in host else f"{host}:{self._settings.port}",
             "workers": self._settings.workers,
             "threads": self._settings.threads,
-            "worker_class": "gthread",
+            "worker_class": Worker,
+            "logger_class": Log,
             "timeout": _TIMEOUT_S,
-            "graceful_timeout": _GRACE_S,
+            "graceful_timeout": GRACE_S,
+            "keepalive": _KEEPALIVE_S,
             "accesslog": None,
             "control_socket_disable": True,
             "preload_app": True,  # the port opens when the imports are done
@@ -49,9 +59,12 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         """Make the application; its threads begin in the workers.
 
         Importing torch holds the interpreter for a second or two, more than Label Studio waits for ``/health``. So
-        it is imported before the port opens, and only imported: what it computes does not survive a fork.
+        what may compute is imported before the port opens, and only imported: a session does not survive a fork.
         """
-        import ml_backend.core.embedder  # noqa: F401, PLC0415
+        if may_need_torch(self._settings.engine):
+            import ml_backend.core.embedder  # noqa: F401, PLC0415
+        else:
+            import onnxruntime  # noqa: F401, PLC0415
         from ml_backend.app import create_app  # noqa: PLC0415
         from ml_backend.backend import Backend  # noqa: PLC0415
 
@@ -60,6 +73,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
 def serve(settings: Settings) -> None:
     """Serve until a signal ends it."""
+    _warn_of_access(settings)
     counts = tempfile.mkdtemp(prefix="ml-backend-metrics-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts  # before metrics are imported: they choose their store then
     master = os.getpid()
@@ -68,6 +82,29 @@ def serve(settings: Settings) -> None:
     finally:
         if os.getpid() == master:
             shutil.rmtree(counts, ignore_errors=True)
+
+
+def _warn_of_access(settings: Settings) -> None:
+    """Say what is probably not meant; a backend behind a proxy that asks for credentials may mean it."""
+    if not asks_for_credentials(settings):
+        if not _is_this_machine(settings.host):
+            log.warning(
+                "everybody_may_call",
+                host=settings.host,
+                remedy="set ML_BACKEND_BASIC_USER and ML_BACKEND_BASIC_PASSWORD, and the same in Settings > Model",
+            )
+    elif not settings.basic_user:
+        log.warning(
+            "label_studio_cannot_log_in",
+            remedy="it sends no bearer token: set ML_BACKEND_BASIC_USER and ML_BACKEND_BASIC_PASSWORD as well",
+        )
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _start(worker: Any) -> None:  # noqa: ANN401 - gunicorn's, untyped

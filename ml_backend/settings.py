@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 9090
     workers: Count = 2
-    threads: Count = 8
+    threads: Count = 32  # that answer, in each worker; three in four may predict at a time
     public_url: str = ""  # as Label Studio knows it; needed where a project has several backends
     max_request_bytes: Count = 200_000_000
     predict_deadline_s: Annotated[float, Field(gt=0, lt=100)] = 80
@@ -47,9 +47,11 @@ class Settings(BaseSettings):
     backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
     weights: str = "imagenet"  # imagenet, random, or a path to a state dict
     weights_timeout_s: Positive = 120
+    engine: Literal["auto", "onnx", "torch"] = "auto"  # auto: torch on a graphics processor, else ONNX Runtime
+    export_timeout_s: Positive = 300  # of a network to ONNX, once for each embedding key
     seed: int = 0
     batch_size: Count = 32
-    torch_threads: Annotated[int, Field(ge=0)] = 0  # while serving; 0: as many as torch takes by itself
+    torch_threads: Annotated[int, Field(ge=0)] = 0  # while serving, of torch or ONNX Runtime; 0: all
     training_torch_threads: Annotated[int, Field(ge=0)] = 0
 
     # Images

@@ -45,6 +45,8 @@ class StrictRequest(Request):
             raise
         except OSError:
             raise RequestTimeout("the body did not arrive in time") from None
+        except Exception:  # noqa: BLE001 - the server's own, for a body in broken chunks
+            raise BadRequest("the body cannot be read") from None
 
 
 class _AmbiguousError(ValueError):

@@ -2,7 +2,9 @@
 
 import hashlib
 import io
+import logging
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +24,7 @@ from ml_backend.connections import Answer, Header
 from ml_backend.core.controls import Control
 from ml_backend.core.model import Evidence, fit_model
 from ml_backend.fetch import Connect
+from ml_backend.logs import ToStructlog
 from ml_backend.settings import Settings
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -122,8 +125,12 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def plain_logs() -> Iterator[None]:
     """Take back what a command changed in the logs."""
+    hooks = sys.excepthook, threading.excepthook
     yield
     structlog.reset_defaults()
+    others = logging.getLogger()
+    others.handlers[:] = [handler for handler in others.handlers if not isinstance(handler, ToStructlog)]
+    sys.excepthook, threading.excepthook = hooks
 
 
 @pytest.fixture(scope="session")
@@ -153,6 +160,7 @@ def settings(tmp_path: Path) -> Settings:
             "label_studio_api_key": "secret-key",
             "data_dir": tmp_path / "backend",
             "weights": "random",
+            "engine": "torch",  # exporting takes seconds: the tests of engines do it once for all
         }
     )
 

@@ -33,7 +33,7 @@ def test_two_workers_answer_every_route(tmp_path: Path) -> None:
         assert client.post("/predict", json=predict).json() == {"results": [[], [], []]}
         assert client.post("/webhook", json={"action": "TASKS_CREATED"}).json() == {"status": "ignored"}
         assert client.get("/versions").json()["versions"] == []
-        assert client.post("/predict", content=b"{").status_code == 400
+        assert client.post("/predict", content=b"{").status_code == 415
         for _ in range(20):
             httpx.get(backend.url + "/health")
         assert 'ml_backend_requests_total{route="/setup",status="200"} 1.0' in client.get("/metrics").text

@@ -1,0 +1,103 @@
+"""gunicorn's threaded worker and its log with our manners: JSON refusals, no tracebacks, limited patience."""
+
+import contextlib
+import json
+import logging
+import socket
+import threading
+import time
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from gunicorn import util  # type: ignore[import-untyped]  # ships no types
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+from gunicorn.http import errors  # type: ignore[import-untyped]
+from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
+
+from ml_backend.logs import ToStructlog, fault
+
+log = structlog.get_logger()
+
+READ_S = 30.0  # for a request to arrive; the largest that Label Studio sends takes a second
+GRACE_S = 15  # for requests that are being answered when the backend is told to stop
+HURRY_S = 8.0  # of these, for answers to become complete
+_LOOK_S = 1.0
+
+_OURS = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName, errors.ConfigurationProblem)
+_STATUS = {
+    errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
+    errors.LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
+    errors.ForbiddenProxyRequest: HTTPStatus.FORBIDDEN,
+}
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """Answers with threads; a client that sends slowly keeps one for ``READ_S`` at most."""
+
+    def init_process(self) -> None:
+        """Begin to watch, and serve."""
+        self._reading: dict[Any, float] = {}
+        threading.Thread(target=self._watch, name="slow-clients", daemon=True).start()
+        super().init_process()
+
+    def handle(self, conn: Any) -> Any:  # noqa: ANN401
+        """Serve one request of a connection."""
+        self._reading[conn] = time.monotonic() + READ_S
+        try:
+            return super().handle(conn)
+        finally:
+            self._reading.pop(conn, None)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:  # noqa: ANN401, ARG002
+        """Refuse what is no HTTP, in JSON and without repeating it."""
+        wrong = isinstance(exc, errors.ParseException) and not isinstance(exc, _OURS)
+        status = _STATUS.get(type(exc), HTTPStatus.BAD_REQUEST if wrong else HTTPStatus.INTERNAL_SERVER_ERROR)
+        if wrong:
+            log.warning("request_refused", status=status.value, error=type(exc).__name__)
+        else:
+            log.error("request_failed", **fault(exc))
+        with contextlib.suppress(OSError):
+            util.write_nonblock(client, _answer(status))
+
+    def _watch(self) -> None:
+        told_to_end = 0.0
+        while told_to_end < HURRY_S:
+            time.sleep(_LOOK_S)
+            self._hear_no_more(time.monotonic())
+            told_to_end += 0 if self.alive else _LOOK_S
+        # Who still waits for images gets the suggestions that there are, before the master ends this worker.
+        self.wsgi.extensions["ml_backend"].gatherer.close()
+
+    def _hear_no_more(self, now: float) -> None:
+        """End the reading of requests that arrive too slowly. Answers can still be sent."""
+        for conn, ends_at in list(self._reading.items()):
+            if now >= ends_at:
+                self._reading.pop(conn, None)
+                with contextlib.suppress(OSError):
+                    conn.sock.shutdown(socket.SHUT_RD)
+
+
+class Log(Logger):  # type: ignore[misc]
+    """gunicorn's log as lines of ours."""
+
+    def setup(self, cfg: Any) -> None:  # noqa: ANN401
+        """Write through structlog, and no line for each request."""
+        self.cfg = cfg
+        self.error_log.setLevel(logging.INFO)
+        self.error_log.handlers[:] = [ToStructlog()]
+
+    @property
+    def access_log_enabled(self) -> bool:
+        """Whether requests have lines: they do not, since addresses may hold secrets."""
+        return False
+
+
+def _answer(status: HTTPStatus) -> bytes:
+    body = json.dumps({"error": f"{status.phrase}: this is no request that can be read"}).encode()
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode("latin-1") + body
