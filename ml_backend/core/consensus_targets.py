@@ -1,0 +1,214 @@
+"""Consensus labels become targets: what trust-weighted votes have settled teaches more than the votes alone.
+
+``consensus`` writes its reports into Label Studio as predictions of the versions ``consensus/<report>``: one for
+each classification, with one choice and, as score, the confidence that the classification is right, a lower bound.
+So the score of a label that was found to be wrong is low. A control that asks whether a given label is right shows
+the answer instead: there the choice under ``consensus/MisClassified`` is what the annotators chose, not what they
+denied.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.core.controls import Control
+from ml_backend.core.evidence import Annotation, targets
+
+Floats = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+PREFIX = "consensus/"
+UNDECIDED, DISPUTED = 0.5, 0.25
+"""How much votes count that consensus has not settled, and those that it found to contradict one another."""
+_RIGHT = ("AllConfirmed", "Discovered")
+_WRONG = "MisClassified"
+_MAJORITY = 0.5
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What consensus says of one classification.
+
+    Parameters
+    ----------
+    report : str
+        AllConfirmed, Discovered, MisClassified, Controversial or NoVotes.
+    control, choice : str
+        Empty where the report names none.
+    score : float
+        Confidence that the classification is right, in [0, 1].
+    """
+
+    report: str
+    control: str
+    choice: str
+    score: float
+
+    @classmethod
+    def of(cls, model_version: object, score: object, result: object) -> "Verdict | None":
+        """Read a prediction as Label Studio holds it; None if consensus did not write it.
+
+        Examples
+        --------
+        >>> region = {"from_name": "kind", "type": "choices", "value": {"choices": ["cat"]}}
+        >>> Verdict.of("consensus/Discovered", 0.9, [region])
+        Verdict(report='Discovered', control='kind', choice='cat', score=0.9)
+        >>> Verdict.of("resnet18-imagenet-untrained", 0.9, [region]) is None
+        True
+        """
+        if not isinstance(model_version, str) or not model_version.startswith(PREFIX):
+            return None
+        if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+            return None
+        control, choice = _region(result)
+        return cls(model_version.removeprefix(PREFIX), control, choice, float(score))
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What one control is to learn, task by task.
+
+    Parameters
+    ----------
+    shares : (n_tasks, n_labels) float32
+        In [0, 1]; rows of a single choice sum to 1 where known; 0 where nothing is known.
+    known : (n_tasks,) bool
+        Whether there is anything to learn.
+    weights : (n_tasks,) float32
+        How much each counts, in [0, 1].
+    settled : (n_tasks,) bool
+        Whether consensus has decided on a label of the task.
+    """
+
+    shares: Floats
+    known: Flags
+    weights: Floats
+    settled: Flags
+
+
+def consensus_targets(
+    control: Control, tasks: Sequence[Sequence[Annotation]], verdicts: Sequence[Sequence[Verdict]]
+) -> Targets:
+    """Join what consensus has settled with the votes on the rest.
+
+    A label that is confirmed or discovered is right with the weight of its confidence, a misclassified one is not
+    right. What is left is as the votes say, with a smaller weight. Ground truth counts fully, whatever consensus
+    says of the task; a task on which nobody has spoken any more teaches nothing. Where consensus says nothing of
+    the control the votes count fully.
+
+    Parameters
+    ----------
+    control : Control
+        Whose labels become the columns.
+    tasks : sequence of sequences of Annotation
+        The annotations of each task.
+    verdicts : sequence of sequences of Verdict
+        What consensus says of each task, in the same order; of any control.
+
+    Examples
+    --------
+    >>> control = Control("kind", "image", ("cat", "dog"), multiple=False, image_key="image")
+    >>> cat = Annotation(1, "2026-01-01", False, False, {"kind": ("cat",)})
+    >>> dog = Annotation(2, "2026-01-01", False, False, {"kind": ("dog",)})
+    >>> discovered = Verdict("Discovered", "kind", "dog", 0.875)
+    >>> found = consensus_targets(control, [[cat, dog], [cat, dog]], [[discovered], []])
+    >>> found.shares.tolist(), found.weights.tolist(), found.settled.tolist()
+    ([[0.0, 1.0], [0.5, 0.5]], [0.875, 0.5], [True, False])
+    """
+    shares, known = targets(control, tasks)
+    found = Targets(shares, known, known.astype(np.float32), np.zeros(len(tasks), dtype=np.bool_))
+    mine = [
+        [one for one in row if one.control == control.name and one.choice in control.labels] for row in verdicts
+    ]
+    if not any(mine):
+        return found
+    found.weights[known] = UNDECIDED
+    verifies = _verifies(control, mine, shares, known)
+    settle = _settle_each if control.multiple else _settle_one
+    for row, (annotations, spoken) in enumerate(zip(tasks, mine, strict=True)):
+        given = [one for one in annotations if not one.skipped]
+        if any(one.ground_truth for one in given):
+            found.weights[row] = float(known[row])
+        elif given and spoken:
+            settle(control, [_as_answer(one) if verifies else one for one in spoken], row, found)
+    return found
+
+
+def _settle_one(control: Control, spoken: Sequence[Verdict], row: int, found: Targets) -> None:
+    right = [one for one in spoken if one.report in _RIGHT]
+    wrong = [one for one in spoken if one.report == _WRONG]
+    possible = [label for label in control.labels if label not in {one.choice for one in wrong}]
+    if right:
+        best = max(right, key=lambda one: one.score)
+        _set(found, row, _one_hot(control, best.choice), best.score)
+    elif wrong and len(possible) == 1:
+        _set(found, row, _one_hot(control, possible[0]), 1 - max(one.score for one in wrong))
+    elif wrong:
+        left = found.shares[row] * [label in possible for label in control.labels]
+        found.known[row] = left.sum() > 0
+        _set(found, row, left / max(left.sum(), 1e-9), UNDECIDED * float(found.known[row]), settled=False)
+    elif spoken and found.known[row]:
+        found.weights[row] = DISPUTED
+
+
+def _settle_each(control: Control, spoken: Sequence[Verdict], row: int, found: Targets) -> None:
+    shares = found.shares[row].copy()
+    weights: dict[str, float] = {
+        label: UNDECIDED for label, share in zip(control.labels, shares, strict=True) if share > 0
+    }
+    settled = False
+    for one in spoken:
+        if one.report in _RIGHT or one.report == _WRONG:
+            right = one.report in _RIGHT
+            shares[control.labels.index(one.choice)] = float(right)
+            weights[one.choice] = one.score if right else 1 - one.score
+            settled = True
+        else:
+            weights[one.choice] = DISPUTED
+    if settled or found.known[row]:
+        _set(found, row, shares, float(np.mean(list(weights.values()))), settled=settled)
+
+
+def _set(found: Targets, row: int, shares: Any, weight: float, *, settled: bool = True) -> None:  # noqa: ANN401
+    found.shares[row], found.weights[row], found.settled[row] = shares, weight, settled
+    found.known[row] |= settled
+
+
+def _one_hot(control: Control, choice: str) -> list[float]:
+    return [float(label == choice) for label in control.labels]
+
+
+def _verifies(control: Control, verdicts: Sequence[Sequence[Verdict]], shares: Floats, known: Flags) -> bool:
+    """Tell a control that asks whether a given label is right: annotators chose what is under MisClassified.
+
+    There it is always the one answer that is never under AllConfirmed. Of a control that asks for the label itself
+    annotators have chosen something else, or it would not be misclassified.
+    """
+    right = {one.choice for spoken in verdicts for one in spoken if one.report in _RIGHT}
+    wrong = {one.choice for spoken in verdicts for one in spoken if one.report == _WRONG}
+    if len(wrong) != 1 or len(right) > 1 or right & wrong:
+        return False
+    no = control.labels.index(wrong.pop())
+    agreed = [
+        shares[row, no]
+        for row, spoken in enumerate(verdicts)
+        if known[row] and any(one.report == _WRONG for one in spoken)
+    ]
+    return bool(agreed) and float(np.mean(agreed)) > _MAJORITY
+
+
+def _as_answer(one: Verdict) -> Verdict:
+    """Say as a right choice that annotators answered no: what is unlikely to be right is likely to be a no."""
+    return Verdict(_RIGHT[0], one.control, one.choice, 1 - one.score) if one.report == _WRONG else one
+
+
+def _region(result: object) -> tuple[str, str]:
+    region = result[0] if isinstance(result, list) and result else None
+    value = region.get("value") if isinstance(region, dict) else None
+    choices = value.get("choices") if isinstance(value, dict) else None
+    if not isinstance(region, dict) or not isinstance(choices, list) or not choices:
+        return "", ""
+    return str(region.get("from_name") or ""), str(choices[0])

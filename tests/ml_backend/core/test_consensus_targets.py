@@ -1,0 +1,169 @@
+import numpy as np
+import pytest
+
+from ml_backend.core.consensus_targets import Targets, Verdict, consensus_targets
+from ml_backend.core.controls import Control
+from ml_backend.core.evidence import Annotation
+
+KIND = Control("kind", "image", ("cat", "dog", "owl"), multiple=False, image_key="image")
+TRAITS = Control("traits", "image", ("fur", "wings", "beak"), multiple=True, image_key="image")
+CHECKED = Control("kind", "image", ("yes", "no", "unsure"), multiple=False, image_key="image")
+
+
+def votes(*choices: str | tuple[str, ...] | None, control: str = "kind", truth: bool = False) -> list[Annotation]:
+    """An annotation of another annotator for each choice; None is a skipped one."""
+    return [
+        Annotation(
+            number,
+            "2026-01-01",
+            skipped=choice is None,
+            ground_truth=truth,
+            choices={control: (choice,) if isinstance(choice, str) else choice or ()},
+        )
+        for number, choice in enumerate(choices)
+    ]
+
+
+def one_task(control: Control, annotations: list[Annotation], *verdicts: Verdict) -> Targets:
+    """The targets of one task, beside another that makes consensus known to the control."""
+    return consensus_targets(
+        control,
+        [annotations, votes(control.labels[0], control=control.name)],
+        [list(verdicts), [Verdict("AllConfirmed", control.name, control.labels[0], 1.0)]],
+    )
+
+
+def row(found: Targets) -> tuple[list[float], float, bool, bool]:
+    """Shares, weight, known and settled of the first task."""
+    return found.shares[0].tolist(), float(found.weights[0]), bool(found.known[0]), bool(found.settled[0])
+
+
+@pytest.mark.parametrize("report", ["AllConfirmed", "Discovered"])
+def test_a_settled_label_outweighs_the_votes(report: str) -> None:
+    """Two of three annotators said dog, but consensus trusts the third: cat, with its confidence."""
+    found = one_task(KIND, votes("dog", "dog", "cat"), Verdict(report, "kind", "cat", 0.75))
+    assert row(found) == ([1, 0, 0], 0.75, True, True)
+
+
+def test_a_misclassified_label_is_taken_out() -> None:
+    """Of two votes for cat and one for dog only dog is left, as undecided as votes are."""
+    found = one_task(KIND, votes("cat", "cat", "dog"), Verdict("MisClassified", "kind", "cat", 0.125))
+    assert row(found) == ([0, 1, 0], 0.5, True, False)
+
+
+def test_a_misclassified_label_of_two_leaves_the_other() -> None:
+    """Where only one other label exists it is right, as surely as the first is wrong."""
+    pair = Control("kind", "image", ("cat", "dog"), multiple=False, image_key="image")
+    found = one_task(pair, votes("dog", "cat", "dog"), Verdict("MisClassified", "kind", "cat", 0.125))
+    assert row(found) == ([0, 1], 0.875, True, True)
+
+
+def test_not_this_label_alone_says_nothing() -> None:
+    """If nobody chose anything else, what is right remains unknown."""
+    found = one_task(KIND, votes("cat"), Verdict("MisClassified", "kind", "cat", 0.125))
+    assert found.known.tolist() == [False, True]
+    assert found.weights.tolist() == [0, 1]
+
+
+def test_what_is_discovered_beside_a_misclassified_label_is_right() -> None:
+    """A given label may be refuted and another found: the other is the target."""
+    verdicts = Verdict("MisClassified", "kind", "cat", 0.0625), Verdict("Discovered", "kind", "owl", 0.875)
+    assert row(one_task(KIND, votes("owl", "owl"), *verdicts)) == ([0, 0, 1], 0.875, True, True)
+
+
+@pytest.mark.parametrize("report", ["Controversial", "NoVotes"])
+def test_disputed_votes_count_least(report: str) -> None:
+    """A controversial classification leaves the votes, with a quarter of the weight of a sure one."""
+    found = one_task(KIND, votes("cat", "dog"), Verdict(report, "kind", "cat", 0.5))
+    assert row(found) == ([0.5, 0.5, 0], 0.25, True, False)
+
+
+def test_votes_without_a_verdict_count_half() -> None:
+    """A task with too few votes for consensus still teaches."""
+    assert row(one_task(KIND, votes("owl"))) == ([0, 0, 1], 0.5, True, False)
+
+
+def test_without_consensus_votes_count_fully() -> None:
+    """Where consensus never spoke of the control, its verdicts on others change nothing."""
+    found = consensus_targets(KIND, [votes("cat", "dog"), []], [[Verdict("Discovered", "traits", "fur", 0.9)], []])
+    assert found.shares.tolist() == [[0.5, 0.5, 0], [0, 0, 0]]
+    assert found.weights.tolist() == [1, 0]
+    assert found.settled.tolist() == [False, False]
+
+
+def test_ground_truth_goes_before_consensus() -> None:
+    """An expert's annotation counts fully, whatever the votes came to."""
+    found = one_task(KIND, votes("owl", truth=True), Verdict("Discovered", "kind", "cat", 0.9))
+    assert row(found) == ([0, 0, 1], 1, True, False)
+
+
+@pytest.mark.parametrize("annotations", [[], votes(None)])
+def test_a_task_that_lost_its_annotations_teaches_nothing(annotations: list[Annotation]) -> None:
+    """A report that is older than the deletion of what it was made from is no target; neither is one on skips."""
+    assert not one_task(KIND, annotations, Verdict("Discovered", "kind", "cat", 0.9)).known[0]
+
+
+def test_a_label_that_the_control_lost_is_ignored() -> None:
+    """A report from before a choice was renamed leaves the votes."""
+    assert row(one_task(KIND, votes("dog"), Verdict("Discovered", "kind", "cow", 0.9))) == (
+        [0, 1, 0],
+        0.5,
+        True,
+        False,
+    )
+
+
+def test_each_label_of_a_multiple_choice_is_settled_alone() -> None:
+    """Fur is confirmed, wings are refuted, and a beak is as the one vote in four says; weights are averaged."""
+    annotations = votes(("fur",), ("fur", "wings"), ("fur", "beak"), ("wings",), control="traits")
+    verdicts = Verdict("AllConfirmed", "traits", "fur", 0.875), Verdict("MisClassified", "traits", "wings", 0.125)
+    found = one_task(TRAITS, annotations, *verdicts)
+    assert row(found) == ([1, 0, 0.25], (0.875 + 0.875 + 0.5) / 3, True, True)
+
+
+def test_nothing_chosen_of_a_multiple_choice_is_a_target() -> None:
+    """An annotator who left all boxes empty said that none fits."""
+    assert row(one_task(TRAITS, votes((), control="traits"))) == ([0, 0, 0], 0.5, True, False)
+
+
+def test_a_refuted_given_label_is_the_answer_no() -> None:
+    """Where annotators answer whether a given label is right, a misclassified one shows their answer."""
+    no = Verdict("MisClassified", "kind", "no", 0.0625)
+    found = consensus_targets(
+        CHECKED,
+        [votes("no", "no"), votes("yes", "no", "no"), votes("yes", "yes")],
+        [[no], [no], [Verdict("AllConfirmed", "kind", "yes", 0.875)]],
+    )
+    assert found.shares.tolist() == [[0, 1, 0], [0, 1, 0], [1, 0, 0]]
+    assert found.weights.tolist() == [0.9375, 0.9375, 0.875]
+    assert found.settled.all()
+
+
+@pytest.mark.parametrize(
+    ("version", "score", "result"),
+    [
+        (None, 0.5, []),
+        ("consensusDiscovered", 0.5, []),
+        ("consensus/Discovered", None, []),
+        ("consensus/Discovered", float("nan"), []),
+        ("consensus/Discovered", 1.5, []),
+        ("consensus/Discovered", True, []),
+    ],
+)
+def test_what_consensus_did_not_write_is_no_verdict(version: object, score: object, result: object) -> None:
+    """Other versions, and scores that are no probability, are left alone."""
+    assert Verdict.of(version, score, result) is None
+
+
+@pytest.mark.parametrize("result", [None, [], {}, [{}], [3], [{"value": {"choices": []}}], [{"value": 3}]])
+def test_a_report_without_a_region_names_no_choice(result: object) -> None:
+    """NoVotes of a verification has no region; whatever else lies there breaks nothing."""
+    assert Verdict.of("consensus/NoVotes", 0.0, result) == Verdict("NoVotes", "", "", 0.0)
+
+
+def test_the_annotations_are_not_changed() -> None:
+    """Joining twice gives the same."""
+    annotations, verdicts = [votes("cat", "dog")], [[Verdict("Discovered", "kind", "dog", 0.9)]]
+    first, second = (consensus_targets(KIND, annotations, verdicts) for _ in range(2))
+    np.testing.assert_array_equal(first.shares, second.shares)
+    np.testing.assert_array_equal(first.weights, second.weights)
