@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -31,13 +31,8 @@ PAGE = 1000
 REFUSED = "refused_by_label_studio"
 
 Advance = Callable[[int], None]
-
-
-class Embed(Protocol):
-    """What turns images into embeddings: here, or on a cluster."""
-
-    def __call__(self, refs: list[ImageRef], artifact: Artifact, project_id: int, advance: Advance) -> Gathered:
-        """Embed the images with the embedder of the artifact; tell ``advance`` how many are done."""
+Embed = Callable[[list[ImageRef], Artifact, int, Advance], Gathered]
+"""What embeds the images of a project for an artifact, here or on a cluster, and tells how many are done."""
 
 
 def embed_here(gatherer: Gatherer, loader: EmbedderLoader, wait_s: float) -> Embed:

@@ -36,6 +36,7 @@ class Project:
     id: int
     label_config: str
     model_version: str | None
+    sampling: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,12 @@ class LabelStudioClient:
     def project(self, project_id: int) -> Project:
         """Read a project."""
         found = self._asked(lambda: self._client.projects.get(id=project_id))
-        return Project(project_id, str(found.label_config or ""), found.model_version or None)
+        return Project(
+            project_id,
+            str(found.label_config or ""),
+            found.model_version or None,
+            str(getattr(found.sampling, "value", found.sampling) or ""),
+        )
 
     def tasks(self, project_id: int) -> Iterator[Task]:
         """Read all tasks of a project with their annotations, page by page."""
@@ -183,6 +189,10 @@ class LabelStudioClient:
             )
         )
         return int(answer.created or 0)
+
+    def create_prediction(self, prediction: dict[str, Any]) -> None:
+        """Store one prediction (with its ``task``) in a request that is sent once; its ``cluster`` is kept."""
+        self._asked(lambda: self._client.predictions.create(**prediction, request_options={"max_retries": 0}))
 
     def versions(self, project_id: int) -> list[str]:
         """Name the model versions that the project's predictions have."""

@@ -1,12 +1,62 @@
 """A new model version becomes what annotators see: after its predictions its name, then the old ones go."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from typing import Any
+
 import structlog
 
 from ml_backend.core.versions import is_ours
-from ml_backend.label_studio import Connection, LabelStudioClient
+from ml_backend.label_studio import Connection, LabelStudioClient, Project
+from ml_backend.ordering import UNCERTAINTY, store_in_order
+from ml_backend.storing import import_missing, tasks_of_version
 
 log = structlog.get_logger()
+
+_ORDERING_S = 60.0
+
+
+def store_version(
+    client: LabelStudioClient,
+    project: Project,
+    predictions: Sequence[dict[str, Any]],
+    *,
+    annotated: AbstractSet[int],
+    cluster_of: Mapping[int, int],
+    made_at: datetime,
+    ordered: int,
+) -> int:
+    """Store a version's predictions, the first of the label stream with their clusters if the project wants that.
+
+    Parameters
+    ----------
+    client : LabelStudioClient
+    project : Project
+    predictions : sequence of dict
+        Each with its ``task``, all of one version.
+    annotated : set of int
+        Tasks that have annotations already.
+    cluster_of : mapping of int to int
+        Cluster by task.
+    made_at : datetime
+    ordered : int
+        How many tasks get a place in the stream.
+
+    Returns
+    -------
+    int
+        How many are stored now and were not before.
+    """
+    if not predictions:
+        return 0
+    version = predictions[0]["model_version"]
+    first: AbstractSet[int] = frozenset()
+    if project.sampling == UNCERTAINTY:
+        passed = annotated | tasks_of_version(client, project.id, version)
+        waiting = [prediction for prediction in predictions if prediction["task"] not in passed]
+        first = store_in_order(client, waiting, cluster_of, made_at=made_at, count=ordered, limit_s=_ORDERING_S)
+    return len(first) + import_missing(client, project.id, version, predictions)
 
 
 def show(client: LabelStudioClient, project_id: int, model_version: str, public_url: str) -> None:

@@ -18,10 +18,9 @@ from ml_backend.core.suggestions import suggestion
 from ml_backend.core.versions import RANDOM, trained_version
 from ml_backend.errors import MLBackendError, NothingToLearnError
 from ml_backend.gather import Gathered, Gatherer, ImageRef
-from ml_backend.label_studio import LabelStudioClient, Task, choices_controls
+from ml_backend.label_studio import LabelStudioClient, Project, Task, choices_controls
 from ml_backend.predicting import score
 from ml_backend.settings import Settings
-from ml_backend.storing import import_missing
 from ml_backend.weights import EmbedderLoader
 
 if TYPE_CHECKING:
@@ -116,7 +115,7 @@ class Trainer:
             calibration=embedder.calibration,
         )
         self.artifacts.save(project_id, artifact)
-        return Trained(artifact, gathered.failures, self._publish(project_id, artifact, gathered, progress))
+        return Trained(artifact, gathered.failures, self._publish(project, tasks, artifact, gathered, progress))
 
     def _embedder(self, project_id: int, refs: Sequence[ImageRef]) -> "tuple[ResNetEmbedder, int]":
         """Give the backbone; random weights with the project's calibration, made anew while that has few images.
@@ -154,13 +153,22 @@ class Trainer:
             log.warning("image_left_out", task=ref.task_id, reason=reason)
         return gathered
 
-    def _publish(self, project_id: int, artifact: Artifact, gathered: Gathered, progress: Progress) -> int:
-        version, settings = artifact.model_version, self.settings
+    def _publish(
+        self, project: Project, tasks: Sequence[Task], artifact: Artifact, gathered: Gathered, progress: Progress
+    ) -> int:
+        project_id, version, settings = project.id, artifact.model_version, self.settings
         stored = 0
         if settings.publish_predictions:
             progress("storing predictions", 0, 1)
-            predictions = predict_gathered(artifact, gathered)
-            stored = import_missing(self.client, project_id, version, predictions)
+            stored = publishing.store_version(
+                self.client,
+                project,
+                predict_gathered(artifact, gathered),
+                annotated={task.id for task in tasks if task.annotations},
+                cluster_of=clusters_of_tasks(artifact, gathered),
+                made_at=datetime.fromisoformat(artifact.created_at),
+                ordered=settings.ordered_tasks,
+            )
         self.artifacts.switch(project_id, version)
         publishing.show(self.client, project_id, version, settings.public_url)
         self._clean_up(project_id)
@@ -218,6 +226,15 @@ def predict_gathered(
         for task_id, pairs in by_task.items()
     )
     return [{"task": task_id, **prediction} for task_id, prediction in made if prediction]
+
+
+def clusters_of_tasks(artifact: Artifact, gathered: Gathered) -> dict[int, int]:
+    """Give the cluster of each embedded task, by its first image, in the first of the clusterings."""
+    if not gathered.vectors:
+        return {}
+    clusters = artifact.model.clusters.assign(np.stack(list(gathered.vectors.values())))[0]
+    pairs = zip((ref.task_id for ref in gathered.vectors), clusters.tolist(), strict=True)
+    return dict(reversed(list(pairs)))
 
 
 def _require_evidence(project_id: int, controls: Sequence[Control], tasks: Sequence[Task]) -> None:
