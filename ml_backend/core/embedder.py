@@ -1,34 +1,33 @@
-"""Images become embeddings: torchvision's ResNets without their last layer.
+"""Images become embeddings by torch: torchvision's ResNets without their last layer.
 
 He et al., Deep Residual Learning for Image Recognition, 2015, doi:10.1109/CVPR.2016.90
 """
 
 import copy
-import hashlib
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import nn
 from torchvision import models
 
+from ml_backend.core.identity import Calibration, Identity
+from ml_backend.core.preparing import PREPARATIONS
 from ml_backend.core.versions import RANDOM
 
-BACKBONES: dict[str, tuple[Any, Any]] = {
-    "resnet18": (models.resnet18, models.ResNet18_Weights.DEFAULT),
-    "resnet34": (models.resnet34, models.ResNet34_Weights.DEFAULT),
-    "resnet50": (models.resnet50, models.ResNet50_Weights.DEFAULT),
+BACKBONES: dict[str, Any] = {
+    "resnet18": models.resnet18,
+    "resnet34": models.resnet34,
+    "resnet50": models.resnet50,
 }
 _CALIBRATED = ("running_mean", "running_var")
 
-Calibration = Mapping[str, NDArray[np.float32]]
-
 
 class ResNetEmbedder:
-    """A backbone with its weights' own transforms.
+    """A backbone with its weights' own transforms. Threads may share it.
 
     Random weights tell images apart once their batch normalisation has seen the project's images: ``calibrate``.
 
@@ -44,6 +43,8 @@ class ResNetEmbedder:
         Of the random initialisation.
     batch_size : int
         Images a forward pass.
+    device : str
+        ``cpu`` or ``cuda``; a graphics processor computes in full single precision, as the processor does.
 
     Raises
     ------
@@ -59,40 +60,65 @@ class ResNetEmbedder:
         state: Mapping[str, torch.Tensor] | None = None,
         seed: int = 0,
         batch_size: int = 32,
+        device: str = "cpu",
     ) -> None:
-        build, weights = BACKBONES[backbone]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = build()
+            network = BACKBONES[backbone]()
         self.dimension = int(network.fc.in_features)
         network.fc = nn.Identity()
         if state is not None:
             _load(network, state, backbone)
-        self._network: nn.Module = network.eval()
-        self._transform = weights.transforms()
+        if device != "cpu":
+            torch.backends.cudnn.allow_tf32 = False  # 10 bits of a fraction would be other embeddings
+        self._network: nn.Module = network.eval().to(device)
+        self._device = torch.device(device)
         self._batch_size = batch_size
-        self._base = f"{backbone}:{weights_id}" + (f"-{seed}" if state is None else "")
-        self.backbone, self.weights_id = backbone, weights_id
-        self.calibration: Calibration = {}
+        self.prepare = PREPARATIONS[backbone]
+        self.identity = Identity(backbone, weights_id, seed)
 
     @property
     def key(self) -> str:
-        """Name of what the embeddings depend on besides the image: backbone, weights and calibration."""
-        if not self.calibration:
-            return self._base
-        digest = hashlib.sha256()
-        for name in sorted(self.calibration):
-            digest.update(name.encode() + self.calibration[name].tobytes())
-        return f"{self._base}:{digest.hexdigest()[:12]}"
+        """Name of what the embeddings depend on besides the image."""
+        return self.identity.key
 
-    def prepare(self, image: Image.Image) -> torch.Tensor:
-        """Transform an RGB image to the (3, height, width) float32 input of the network."""
-        with torch.inference_mode():
-            prepared: torch.Tensor = self._transform(image)
-            return prepared
+    @property
+    def backbone(self) -> str:
+        """A key of ``BACKBONES``."""
+        return self.identity.backbone
 
-    def embed(self, prepared: Sequence[torch.Tensor]) -> NDArray[np.float32]:
+    @property
+    def weights_id(self) -> str:
+        """How the weights are called."""
+        return self.identity.weights_id
+
+    @property
+    def calibration(self) -> Calibration:
+        """Mean and variance of the batch normalisation where they are a project's own; else empty."""
+        return self.identity.calibration
+
+    @property
+    def short_side(self) -> int:
+        """Pixels of an image's shorter side that are enough for ``prepare``."""
+        return self.prepare.resize
+
+    @property
+    def engine(self) -> str:
+        """What computes: ``torch-cpu`` or ``torch-cuda``."""
+        return f"torch-{self._device.type}"
+
+    @property
+    def network(self) -> nn.Module:
+        """What maps (n, 3, height, width) to (n, dimension), to be exported."""
+        return self._network
+
+    def embed(self, prepared: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Embed prepared images in batches.
+
+        Parameters
+        ----------
+        prepared : sequence of (3, height, width) float32
+            By ``prepare``.
 
         Returns
         -------
@@ -101,11 +127,11 @@ class ResNetEmbedder:
         parts = [np.zeros((0, self.dimension), dtype=np.float32)]
         with torch.inference_mode():
             for start in range(0, len(prepared), self._batch_size):
-                batch = torch.stack(list(prepared[start : start + self._batch_size]))
-                parts.append(self._network(batch).numpy())
+                batch = self._batch(prepared[start : start + self._batch_size])
+                parts.append(self._network(batch).cpu().numpy())
         return np.concatenate(parts)
 
-    def calibrate(self, prepared: Sequence[torch.Tensor]) -> "ResNetEmbedder":
+    def calibrate(self, prepared: Sequence[NDArray[np.float32]]) -> "ResNetEmbedder":
         """Take the batch normalisation's mean and variance from the given images, at least one.
 
         Returns
@@ -120,9 +146,9 @@ class ResNetEmbedder:
             norm.momentum = None  # the cumulative average
         network.train()
         with torch.inference_mode():
-            network(torch.stack(list(prepared)))
+            network(self._batch(prepared))
         calibration = {
-            name: tensor.numpy().astype(np.float32)
+            name: tensor.cpu().numpy().astype(np.float32)
             for name, tensor in network.named_buffers()
             if name.endswith(_CALIBRATED)
         }
@@ -138,8 +164,11 @@ class ResNetEmbedder:
         with torch.no_grad():
             for name, values in calibration.items():
                 buffers[name].copy_(torch.from_numpy(np.array(values)))
-        other.calibration = dict(calibration)
+        other.identity = dataclasses.replace(self.identity, calibration=dict(calibration))
         return other
+
+    def _batch(self, prepared: Sequence[NDArray[np.float32]]) -> torch.Tensor:
+        return torch.from_numpy(np.stack(list(prepared))).to(self._device)
 
     def _copy_of_buffers(self) -> nn.Module:
         shared = {id(parameter): parameter for parameter in self._network.parameters()}

@@ -8,7 +8,8 @@ import torch
 from structlog.testing import capture_logs
 from torchvision import models
 
-from ml_backend import weights
+from ml_backend import checkpoints
+from ml_backend.core.identity import Identity
 from ml_backend.errors import ModelLoadingError, WeightsError
 from ml_backend.settings import Settings
 from ml_backend.weights import EmbedderLoader
@@ -41,7 +42,7 @@ def test_imagenet_falls_back_to_random_loudly(
     def refuse(*_: object, **__: object) -> None:
         raise httpx.ConnectError("no network")
 
-    monkeypatch.setattr(weights.httpx, "stream", refuse)
+    monkeypatch.setattr(checkpoints.httpx, "stream", refuse)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     made = loader(settings, weights="imagenet")
     assert made.weights_id == "pending"
@@ -56,9 +57,9 @@ def test_a_download_with_a_wrong_checksum_is_not_kept(monkeypatch: pytest.Monkey
     """A page that is not the checkpoint is refused and leaves no file."""
     transport = httpx.MockTransport(lambda _: httpx.Response(200, content=b"<html>"))
     with httpx.Client(transport=transport) as client:
-        monkeypatch.setattr(weights.httpx, "stream", lambda *args, **_: client.stream(*args))
+        monkeypatch.setattr(checkpoints.httpx, "stream", lambda *args, **_: client.stream(*args))
         with pytest.raises(WeightsError, match="wrong checksum"):
-            weights._download("http://x.example/a-f37072fd.pth", tmp_path / "w" / "a-f37072fd.pth", 5)
+            checkpoints._download("http://x.example/a-f37072fd.pth", tmp_path / "w" / "a-f37072fd.pth", 5)
     assert list((tmp_path / "w").iterdir()) == []
 
 
@@ -103,7 +104,7 @@ def test_loading_other_weights_is_not_waited_for(settings: Settings, monkeypatch
     for _ in range(2):
         with pytest.raises(WeightsError, match="gone"):
             made.matching(weights_id="imagenet", embedding_key="resnet18:imagenet", **wanted | {"timeout_s": 20})
-    assert tried == [("resnet18", "imagenet", 0)]
+    assert tried == [(Identity("resnet18", "imagenet"),)]
 
 
 def test_a_model_of_other_weights_is_not_answered_wrongly(settings: Settings) -> None:

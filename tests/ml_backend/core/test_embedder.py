@@ -8,7 +8,7 @@ from ml_backend.core.embedder import ResNetEmbedder
 
 BLACK = Image.new("RGB", (32, 32), "black")
 # Prepared images; smaller than 224 pixels, which a ResNet does not mind and a test is quicker with.
-SMALL = list(torch.rand((3, 3, 64, 64), generator=torch.Generator().manual_seed(0)))
+SMALL = list(np.random.default_rng(0).random((3, 3, 64, 64), dtype=np.float32))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,145 @@
+"""Files of weights: found, or downloaded once; none of it needs torch but reading what is in them."""
+
+import hashlib
+import os
+import re
+import threading
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from ml_backend.core.versions import RANDOM
+from ml_backend.errors import WeightsError
+from ml_backend.settings import Settings
+
+if TYPE_CHECKING:
+    from ml_backend.core.identity import Identity
+
+IMAGENET = "imagenet"
+# As torchvision's weights name them; a test holds them against it.
+URLS = {
+    "resnet18": "https://download.pytorch.org/models/resnet18-f37072fd.pth",
+    "resnet34": "https://download.pytorch.org/models/resnet34-b627a593.pth",
+    "resnet50": "https://download.pytorch.org/models/resnet50-11ad3fa6.pth",
+}
+_ID_DIGITS = 8
+_STEP_S = 10.0
+
+
+def content_id(path: Path) -> str:
+    """Name a state dict's file by its content: the first 8 hexadecimal digits of its SHA-256.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such file.
+    """
+    try:
+        status = path.stat()
+        return _digest(path, status.st_size, status.st_mtime_ns)
+    except OSError:
+        raise WeightsError(
+            f"{str(path)!r} is no file that can be read: ML_BACKEND_WEIGHTS is imagenet, random or a path"
+        ) from None
+
+
+def state_file(identity: "Identity", settings: Settings) -> Path | None:
+    """Find the state dict of an identity; None for random weights.
+
+    A state dict is known by its content: it is the configured one, or ``<data_dir>/weights/<id>.pt``.
+
+    Raises
+    ------
+    WeightsError
+        If it is neither there nor to be had.
+    """
+    if identity.weights_id == RANDOM:
+        return None
+    if identity.weights_id == IMAGENET:
+        return _checkpoint(identity.backbone, settings)
+    kept = kept_weights(settings.data_dir, identity.weights_id)
+    configured = [Path(settings.weights)] if settings.weights not in (RANDOM, IMAGENET) else []
+    for path in (*configured, kept):
+        if path.is_file() and content_id(path) == identity.weights_id:
+            return path
+    raise WeightsError(
+        f"the weights {identity.weights_id} are neither configured nor {str(kept)!r}: train the project again"
+    )
+
+
+def kept_weights(data_dir: Path, weights_id: str) -> Path:
+    """Name the file under which a state dict is kept by the id of its content."""
+    return data_dir / "weights" / f"{weights_id}.pt"
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Read a state dict, by torch.
+
+    Raises
+    ------
+    WeightsError
+        If the file is none, or would run code.
+    """
+    import torch  # noqa: PLC0415 - takes seconds
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # torch raises pickle's, zip's and its own errors; none may run code, weights_only sees to that
+        raise WeightsError(f"{path.name} is not a state dict that loads without running code") from error
+    if not isinstance(state, dict) or not all(isinstance(one, torch.Tensor) for one in state.values()):
+        raise WeightsError(f"{path.name} holds no plain state dict (a dict of names to tensors)")
+    return state
+
+
+@lru_cache(maxsize=16)
+def _digest(path: Path, _size: int, _changed_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:_ID_DIGITS]
+
+
+def _checkpoint(backbone: str, settings: Settings) -> Path:
+    """Find torchvision's checkpoint in torch's cache or ours, or download it into ours."""
+    url = URLS[backbone]
+    name = url.rsplit("/", 1)[-1]
+    kept = settings.data_dir / "weights" / name
+    for path in (_torch_hub() / "checkpoints" / name, kept):
+        if path.is_file():
+            return path
+    return _download(url, kept, settings.weights_timeout_s)
+
+
+def _torch_hub() -> Path:
+    """Name torch's folder of downloads: https://docs.pytorch.org/docs/stable/hub.html#where-are-my-downloaded-models-saved."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get("TORCH_HOME") or f"{cache}/torch").expanduser() / "hub"
+
+
+def _download(url: str, path: Path, timeout_s: float) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}")
+    ends_at = time.monotonic() + timeout_s
+    digest = hashlib.sha256()
+    try:
+        with (
+            httpx.stream("GET", url, timeout=_STEP_S, follow_redirects=True) as response,
+            unfinished.open("wb") as file,
+        ):
+            response.raise_for_status()
+            for chunk in response.iter_bytes():
+                file.write(chunk)
+                digest.update(chunk)
+                if time.monotonic() > ends_at:
+                    raise WeightsError(f"downloading {path.name} took over {timeout_s:.0f} s")
+        expected = re.search(r"-([0-9a-f]{8})\.pth$", path.name)
+        if expected and not digest.hexdigest().startswith(expected[1]):
+            raise WeightsError(f"the download of {path.name} has a wrong checksum")
+        unfinished.replace(path)
+    except (httpx.HTTPError, OSError) as error:
+        raise WeightsError(f"{path.name} cannot be downloaded ({type(error).__name__})") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,237 @@
+"""What computes embeddings: ONNX Runtime on the processor, or torch on a graphics processor or the processor."""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ml_backend.core.identity import Calibration, Identity
+from ml_backend.core.preparing import PREPARATIONS
+from ml_backend.errors import MLBackendError
+
+Kind = Literal["onnx", "cuda", "cpu"]
+NAMES: dict[Kind, str] = {"onnx": "onnxruntime-cpu", "cuda": "torch-cuda", "cpu": "torch-cpu"}
+KEY_PROPERTY = "embedding_key"  # of an engine's file
+
+
+class EngineError(MLBackendError):
+    """A network cannot be exported to ONNX, or its file cannot be used."""
+
+
+class Embedder(Protocol):
+    """What maps images to embeddings, whatever computes it. Threads may share it."""
+
+    @property
+    def identity(self) -> Identity:
+        """What its embeddings depend on."""
+
+    @property
+    def key(self) -> str:
+        """Name of the identity."""
+
+    @property
+    def backbone(self) -> str:
+        """For example ``resnet18``."""
+
+    @property
+    def weights_id(self) -> str:
+        """How its weights are called."""
+
+    @property
+    def calibration(self) -> Calibration:
+        """Mean and variance of the batch normalisation where they are a project's own; else empty."""
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in an embedding."""
+
+    @property
+    def engine(self) -> str:
+        """What computes, a value of ``NAMES``."""
+
+    @property
+    def short_side(self) -> int:
+        """Pixels of an image's shorter side that are enough for ``prepare``: what ``decode`` may be asked for."""
+
+    @property
+    def prepare(self) -> Callable[[Image.Image], NDArray[np.float32]]:
+        """Map an RGB image to the (3, height, width) float32 input of the network."""
+
+    def embed(self, prepared: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Embed prepared images: (n_images, dimension) float32."""
+
+    def calibrate(self, prepared: Sequence[NDArray[np.float32]]) -> "Embedder":
+        """Give the embedder whose batch normalisation is that of the given images, at least one."""
+
+    def with_calibration(self, calibration: Calibration) -> "Embedder":
+        """Give the embedder with a calibration kept from before (none: unchanged)."""
+
+
+class Origin(Protocol):
+    """What makes the embedders that an engine, which cannot learn, is asked for."""
+
+    def embedder(self, identity: Identity) -> Embedder:
+        """Give the embedder of an identity."""
+
+    def calibrated(self, identity: Identity, prepared: Sequence[NDArray[np.float32]]) -> Embedder:
+        """Calibrate on prepared images."""
+
+
+class OnnxEmbedder:
+    """A network in ONNX Runtime on the processor.
+
+    Parameters
+    ----------
+    identity : Identity
+    session : callable
+        Opens the engine, when first needed: see ``open_session``.
+    origin : Origin
+    batch_size : int
+        Images a run.
+    """
+
+    engine = NAMES["onnx"]
+
+    def __init__(
+        self, identity: Identity, session: Callable[[], Any], *, origin: Origin, batch_size: int = 16
+    ) -> None:
+        self.identity = identity
+        self.prepare = PREPARATIONS[identity.backbone]
+        self._session, self._origin, self._batch_size = session, origin, batch_size
+
+    @property
+    def key(self) -> str:
+        """Name of what the embeddings depend on besides the image."""
+        return self.identity.key
+
+    @property
+    def backbone(self) -> str:
+        """For example ``resnet18``."""
+        return self.identity.backbone
+
+    @property
+    def weights_id(self) -> str:
+        """How the weights are called."""
+        return self.identity.weights_id
+
+    @property
+    def calibration(self) -> Calibration:
+        """Mean and variance of the batch normalisation where they are a project's own; else empty."""
+        return self.identity.calibration
+
+    @property
+    def short_side(self) -> int:
+        """Pixels of an image's shorter side that are enough for ``prepare``."""
+        return self.prepare.resize
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in an embedding."""
+        return int(self._session().get_outputs()[0].shape[1])
+
+    def embed(self, prepared: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Embed prepared images in batches.
+
+        Parameters
+        ----------
+        prepared : sequence of (3, height, width) float32
+            By ``prepare``.
+
+        Returns
+        -------
+        (n_images, dimension) float32
+        """
+        session = self._session()
+        parts = [np.zeros((0, self.dimension), dtype=np.float32)]
+        for start in range(0, len(prepared), self._batch_size):
+            batch = np.stack(list(prepared[start : start + self._batch_size]))
+            parts.append(session.run(None, {session.get_inputs()[0].name: batch})[0])
+        return np.concatenate(parts)
+
+    def calibrate(self, prepared: Sequence[NDArray[np.float32]]) -> Embedder:
+        """Give the embedder whose batch normalisation is that of the given images, at least one."""
+        return self._origin.calibrated(self.identity, prepared)
+
+    def with_calibration(self, calibration: Calibration) -> Embedder:
+        """Give the embedder with a calibration kept from before (none: unchanged)."""
+        if not calibration:
+            return self
+        return self._origin.embedder(
+            Identity(self.backbone, self.weights_id, self.identity.seed, dict(calibration))
+        )
+
+
+def open_session(path: Path, *, threads: int = 0, key: str | None = None) -> Any:  # noqa: ANN401 - no types shipped
+    """Open an engine's file.
+
+    Parameters
+    ----------
+    path : Path
+    threads : int
+        That compute one batch; 0 takes as many as this process may use.
+    key : str, optional
+        The embedding key that the file must be of.
+
+    Raises
+    ------
+    EngineError
+        If it is damaged or of another key.
+    """
+    import onnxruntime  # noqa: PLC0415 - the commands that embed nothing need not wait for it
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors
+    # A thread that spins while it waits takes the processor from those that decode.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has an error of its own for each fault, without a common base
+        raise EngineError(f"{path.name} cannot be opened ({type(error).__name__})") from error
+    found = session.get_modelmeta().custom_metadata_map.get(KEY_PROPERTY)
+    if key is not None and found != key:
+        raise EngineError(f"{path.name} is of {found}, not of {key}")
+    return session
+
+
+def engine_file(data_dir: Path, key: str) -> Path:
+    """Name the file of an engine.
+
+    Examples
+    --------
+    >>> engine_file(Path("backend"), "resnet18:random-0:0123456789ab").name
+    'resnet18_random-0_0123456789ab.onnx'
+    """
+    return data_dir / "engines" / (re.sub(r"[^0-9A-Za-z.-]", "_", key) + ".onnx")
+
+
+def may_need_torch(setting: str, devices: Path = Path("/dev")) -> bool:
+    """Tell, without importing torch, whether it may have to compute: asked for, or there is a graphics processor.
+
+    Parameters
+    ----------
+    setting : str
+        ``auto``, ``onnx`` or ``torch``.
+    devices : Path
+        Where drivers show their devices.
+    """
+    if setting == "auto":
+        return any(devices.glob("nvidia[0-9]*")) or (devices / "dxg").exists()
+    return setting == "torch"
+
+
+def choose(setting: str) -> Kind:
+    """Choose what computes. Imports torch only where it may have to."""
+    if not may_need_torch(setting):
+        return "onnx"
+    import torch  # noqa: PLC0415 - takes seconds
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "cpu" if setting == "torch" else "onnx"
