@@ -72,11 +72,13 @@ class CheckedConnections:
     ----------
     hosts : AllowedHosts
     resolver : Resolver
+    max_bytes : int
+        Of a whole answer, with its head and whatever it has besides its body.
     """
 
-    def __init__(self, hosts: AllowedHosts, resolver: Resolver) -> None:
+    def __init__(self, hosts: AllowedHosts, resolver: Resolver, max_bytes: int) -> None:
         self._hosts = hosts
-        self._network = _CheckedNetwork(hosts, resolver)
+        self._network = _CheckedNetwork(hosts, resolver, max_bytes)
         self._pool = httpcore.ConnectionPool(
             ssl_context=_tls(),
             max_connections=_AT_A_TIME,
@@ -101,7 +103,7 @@ class CheckedConnections:
         ------
         FetchError
             With reason ``host_not_allowed``, ``private_address``, ``unknown_host``, ``timeout``, ``unreachable``,
-            ``tls_failed`` or ``broken_answer``.
+            ``tls_failed``, ``too_many_bytes`` or ``broken_answer``.
         """
         host, port = host_and_port(url)
         if refusal := self._hosts.refusal_before_lookup(host, port):
@@ -139,8 +141,8 @@ class CheckedConnections:
 class _CheckedNetwork(httpcore.NetworkBackend):
     """Connects to addresses that may be asked. What httpcore calls a timeout is here the end of all steps."""
 
-    def __init__(self, hosts: AllowedHosts, resolver: Resolver) -> None:
-        self._hosts, self._resolver = hosts, resolver
+    def __init__(self, hosts: AllowedHosts, resolver: Resolver, max_bytes: int) -> None:
+        self._hosts, self._resolver, self._max_bytes = hosts, resolver, max_bytes
         self._sockets = httpcore.SyncBackend()
         self._avoided: dict[tuple[Address, int], float] = {}
 
@@ -166,7 +168,7 @@ class _CheckedNetwork(httpcore.NetworkBackend):
                 stream = self._sockets.connect_tcp(
                     str(address), port, _left(ends_at, _CONNECT_S), local_address, socket_options
                 )
-                return _EndingStream(stream)
+                return _EndingStream(stream, self._max_bytes)
             except httpcore.ConnectTimeout as error:
                 failed = error
                 self._avoid(address, port)
@@ -182,15 +184,24 @@ class _CheckedNetwork(httpcore.NetworkBackend):
 
 
 class _EndingStream(httpcore.NetworkStream):
-    """A connection whose steps are given the end of all steps as their timeout, so that a trickle ends too."""
+    """A connection on which everything ends: a trickle in time, a flood after so many bytes for each question.
 
-    def __init__(self, stream: httpcore.NetworkStream) -> None:
-        self._stream = stream
+    As a timeout, its steps are given the end of all steps.
+    """
+
+    def __init__(self, stream: httpcore.NetworkStream, max_bytes: int) -> None:
+        self._stream, self._max_bytes = stream, max_bytes
+        self._received = 0
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _left(timeout, _SILENT_S))
+        if self._received > self._max_bytes:
+            raise FetchError("too_many_bytes")
+        received = self._stream.read(max_bytes, _left(timeout, _SILENT_S))
+        self._received += len(received)
+        return received
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._received = 0
         self._stream.write(buffer, _left(timeout, _SILENT_S))
 
     def close(self) -> None:
@@ -200,7 +211,7 @@ class _EndingStream(httpcore.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         stream = self._stream.start_tls(ssl_context, server_hostname, _left(timeout, _CONNECT_S))
-        return _EndingStream(stream)
+        return _EndingStream(stream, self._max_bytes)
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - httpcore's
         return self._stream.get_extra_info(info)

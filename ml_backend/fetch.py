@@ -24,6 +24,7 @@ _CLOUD = ("s3", "gs", "azure-blob")
 _REDIRECTS = 5
 _REDIRECTING = (301, 302, 303, 307, 308)
 _LONGEST_URL = 16_384
+_HEADS_BYTES = 1_000_000  # that an answer may have besides a body and what chunks add to it
 _LAST_PORT = 65535
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
 _LABEL_STUDIOS_FILES = re.compile(r"/(data|storage-data)/.+|/tasks/\d+/(presign|resolve)/?")
@@ -127,7 +128,7 @@ class Fetcher:
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
         self._local_files = local_files
-        connect = connect or checked_network()
+        connect = connect or checked_network(2 * max_bytes + _HEADS_BYTES)
         self._listed, self._storages = connect(hosts), connect(hosts.with_any_public())
         self._own = connect(AllowedHosts.one(*host_and_port(self._base)) if base_url else _NOBODY)
 
@@ -197,10 +198,10 @@ class Fetcher:
         return parse_qs(url.query.decode(), keep_blank_values=True).get("d", [""])[-1]
 
 
-def checked_network() -> Connect:
+def checked_network(max_bytes: int) -> Connect:
     """Give a maker of connections to the real network, which share what they know about names."""
     resolver = Resolver()
-    return lambda hosts: CheckedConnections(hosts, resolver)
+    return lambda hosts: CheckedConnections(hosts, resolver, max_bytes)
 
 
 def parsed(url: str | httpx.URL) -> httpx.URL:
@@ -211,7 +212,7 @@ def parsed(url: str | httpx.URL) -> httpx.URL:
     FetchError
         With reason ``unsupported_url``, ``url_too_long`` or ``password_in_url``.
     """
-    if len(str(url)) > _LONGEST_URL:
+    if isinstance(url, str) and len(url) > _LONGEST_URL:
         raise FetchError("url_too_long")
     try:
         found = httpx.URL(url)
@@ -227,6 +228,8 @@ def parsed(url: str | httpx.URL) -> httpx.URL:
 
 
 def _redirected(url: httpx.URL, location: bytes) -> httpx.URL:
+    if len(location) > _LONGEST_URL:
+        raise FetchError("url_too_long")
     try:
         return parsed(url.join(location.decode("utf-8")))
     except (httpx.InvalidURL, UnicodeError):

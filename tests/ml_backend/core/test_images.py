@@ -79,7 +79,7 @@ def grown(body: bytes) -> int:
 
 
 def test_a_large_picture_of_16_bits_takes_little_memory() -> None:
-    """16 million pixels of 16 bits take the picture and its values, 32 MB each, its greys, 16 MB, and their copy."""
+    """16 million pixels of 16 bits take the picture and its values, 32 MB each, and its greys."""
     values = np.full((4000, 4000), 4095, dtype=np.uint16)
     assert grown(encoded(Image.fromarray(values), "PNG", compress_level=1)) < 130
 
