@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
@@ -13,6 +15,7 @@ from label_studio_sdk.label_interface import LabelInterface
 from label_studio_sdk.label_interface.control_tags import ChoicesTag
 from label_studio_sdk.label_interface.object_tags import ImageTag
 
+from ml_backend.core.consensus_targets import PREFIX, Verdict
 from ml_backend.core.controls import Control
 from ml_backend.core.evidence import Annotation
 from ml_backend.errors import LabelStudioError
@@ -22,9 +25,12 @@ _PAGE = 1000
 _KEPT_LENGTH = 100_000  # of a label config whose controls are remembered
 # Label Studio applies the list to the annotations inside the tasks as well.
 _LEAN = "id,data,annotations,completed_by,created_at,updated_at,was_cancelled,ground_truth,result"
+_WITH_VERDICTS = f"{_LEAN},predictions,model_version,score"
+_TASK_ONLY: Any = "task_only"  # without it Label Studio also looks up all that belongs to the tasks
 _TIMEOUT_S = 60.0
 _IMPORT_TIMEOUT_S = 900.0  # grows with the tasks of the project: 3 s for 3,000
 _DELETE_TIMEOUT_S = 900.0  # 2,000 predictions took 27 s
+_LISTED_PREDICTIONS = 100_000  # that one answer may hold; 10,000 took 2 s
 
 Answer = TypeVar("Answer")
 
@@ -37,15 +43,28 @@ class Project:
     label_config: str
     model_version: str | None
     sampling: str = ""
+    stamp: str = ""  # second of its creation; another project may get its id after a reset
+    counts: "Counts | None" = None
+    read_at: datetime | None = None  # by Label Studio's clock
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much a project holds; ``submitted`` and ``skipped`` are annotations."""
+
+    tasks: int
+    submitted: int
+    skipped: int
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task with the annotations that were submitted for it."""
+    """A task with the annotations that were submitted for it, and perhaps what consensus says of it."""
 
     id: int
     data: dict[str, Any]
     annotations: tuple[Annotation, ...]
+    verdicts: tuple[Verdict, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,23 +159,86 @@ class LabelStudioClient:
 
     def project(self, project_id: int) -> Project:
         """Read a project."""
-        found = self._asked(lambda: self._client.projects.get(id=project_id))
+        answer = self._asked(lambda: self._client.projects.with_raw_response.get(id=project_id))
+        found = answer.data
         return Project(
             project_id,
             str(found.label_config or ""),
             found.model_version or None,
             str(getattr(found.sampling, "value", found.sampling) or ""),
+            stamp=_stamp(found.created_at),
+            counts=_counts(found),
+            read_at=_moment(answer.headers.get("date")),
         )
 
-    def tasks(self, project_id: int) -> Iterator[Task]:
-        """Read all tasks of a project with their annotations, page by page."""
-        for task in self._listed(project=project_id, include=_LEAN):
-            yield Task(task["id"], task["data"] or {}, tuple(_annotations(task.get("annotations") or ())))
+    def tasks(
+        self, project_id: int, *, since: datetime | None = None, with_verdicts: bool = False
+    ) -> Iterator[Task]:
+        """Read the tasks of a project with their annotations, page by page.
+
+        Parameters
+        ----------
+        project_id : int
+        since : datetime, optional
+            Only those changed later; aware, by Label Studio's clock. What was deleted is not among them.
+        with_verdicts : bool
+            Read their predictions as well, which takes longer, and keep those of consensus.
+        """
+        asked = {"include": _WITH_VERDICTS if with_verdicts else _LEAN}
+        if since is not None:
+            # Label Studio fails on any other format.
+            value = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            asked["query"] = _filter("filter:tasks:updated_at", "greater", "Datetime", value)
+        for task in self._listed(project=project_id, **asked):
+            verdicts = (_verdict(one) for one in task.get("predictions") or ())
+            yield Task(
+                task["id"],
+                task["data"] or {},
+                tuple(_annotations(task.get("annotations") or ())),
+                tuple(one for one in verdicts if one is not None),
+            )
 
     def tasks_alone(self, project_id: int) -> Iterator[Task]:
         """Read all tasks of a project without their annotations, which is several times as fast."""
-        for task in self._listed(project=project_id, include="id,data"):
+        for task in self._listed(project=project_id, include="id,data", fields=_TASK_ONLY):
             yield Task(task["id"], task["data"] or {}, ())
+
+    def verdicts(self, project_id: int, n_predictions: int) -> Iterator[tuple[int, Verdict]]:
+        """Read all that consensus says, by task.
+
+        Parameters
+        ----------
+        project_id : int
+        n_predictions : int
+            Of all versions. Label Studio lists them in one answer, in a twentieth of the time that pages of tasks
+            take; where it would be too large, pages are read.
+        """
+        if n_predictions <= _LISTED_PREDICTIONS:
+            path = f"api/predictions/?project={project_id}"
+            listed = self._request_json(path, _IMPORT_TIMEOUT_S)
+            found = ((one["task"], one) for one in listed)
+        else:
+            query = _filter("filter:tasks:predictions_model_versions", "contains", "List", [PREFIX])
+            pages = self._listed(
+                project=project_id, include="id,predictions,result,model_version,score", query=query
+            )
+            found = ((task["id"], one) for task in pages for one in task.get("predictions") or ())
+        for task_id, one in found:
+            if (verdict := _verdict(one)) is not None:
+                yield task_id, verdict
+
+    def newest_change(self, project_id: int) -> str:
+        """Give the time at which a task with annotations was last changed; empty where no task has any."""
+        column = "filter:tasks:total_annotations"
+        annotated = {"filter": column, "operator": "greater", "type": "Number", "value": 0}
+        query = {"filters": {"conjunction": "and", "items": [annotated]}, "ordering": ["-tasks:updated_at"]}
+        page = self._asked(
+            lambda: self._client.tasks.list(
+                project=project_id, page=1, page_size=1, include="id,updated_at", query=json.dumps(query)
+            )
+        )
+        found = [task.model_dump() for task in page.items or []]
+        return str(found[0].get("updated_at") or "") if found else ""
 
     def task_number(self, project_id: int) -> int:
         """Count the tasks of a project."""
@@ -164,14 +246,9 @@ class LabelStudioClient:
 
     def tasks_with_version(self, project_id: int, model_version: str) -> set[int]:
         """Ids of the tasks that have a prediction of a version."""
-        filtered = {
-            "filter": "filter:tasks:predictions_model_versions",
-            "operator": "contains",
-            "type": "List",
-            "value": [model_version],
-        }
-        query = json.dumps({"filters": {"conjunction": "and", "items": [filtered]}})
-        return {task["id"] for task in self._listed(project=project_id, include="id", query=query)}
+        query = _filter("filter:tasks:predictions_model_versions", "contains", "List", [model_version])
+        listed = self._listed(project=project_id, include="id", query=query, fields=_TASK_ONLY)
+        return {task["id"] for task in listed}
 
     def import_predictions(self, project_id: int, predictions: Sequence[dict[str, Any]]) -> int:
         """Store predictions (each with its ``task``) in one request that is sent once.
@@ -196,14 +273,16 @@ class LabelStudioClient:
 
     def versions(self, project_id: int) -> list[str]:
         """Name the model versions that the project's predictions have."""
-        path = f"api/projects/{project_id}/model-versions/"
-        try:
-            answer = self._request(path, "GET").json()
-        except ValueError:
-            raise LabelStudioError(
-                f"what answers at {self._url} to GET {path} is not JSON: is LABEL_STUDIO_URL Label Studio's?"
-            ) from None
-        return [str(version) for version in answer]
+        return [str(version) for version in self._request_json(f"api/projects/{project_id}/model-versions/")]
+
+    def version_counts(self, project_id: int) -> dict[str, tuple[int, str]]:
+        """Count the predictions of each version, and tell when the latest one was made (ISO 8601)."""
+        answer = self._request_json(f"api/projects/{project_id}/model-versions/?extended=true")
+        listed = answer.get("static") if isinstance(answer, dict) else answer
+        return {
+            str(one.get("model_version")): (int(one.get("count") or 0), str(one.get("latest")))
+            for one in listed or ()
+        }
 
     def delete_version(self, project_id: int, model_version: str) -> None:
         """Delete all predictions of a version. It can clear the project's version: set that again afterwards."""
@@ -246,6 +325,14 @@ class LabelStudioClient:
                 return
             yield task.model_dump()
 
+    def _request_json(self, path: str, timeout_s: float = _TIMEOUT_S) -> Any:  # noqa: ANN401 - whatever it says
+        try:
+            return self._request(path, "GET", timeout_s=timeout_s).json()
+        except ValueError:
+            raise LabelStudioError(
+                f"what answers at {self._url} to GET {path} is not JSON: is LABEL_STUDIO_URL Label Studio's?"
+            ) from None
+
     def _request(
         self, path: str, method: str, body: dict[str, Any] | None = None, timeout_s: float = _TIMEOUT_S
     ) -> httpx.Response:
@@ -275,6 +362,38 @@ class LabelStudioClient:
 def _detail(body: Any) -> str:  # noqa: ANN401 - whatever was answered
     text = body.get("detail", body) if isinstance(body, dict) else body
     return " ".join(str(text).split())[:300]
+
+
+def _filter(column: str, operator: str, kind: str, value: object) -> str:
+    item = {"filter": column, "operator": operator, "type": kind, "value": value}
+    return json.dumps({"filters": {"conjunction": "and", "items": [item]}})
+
+
+def _stamp(created_at: Any) -> str:  # noqa: ANN401 - the SDK's, a datetime or text
+    """Name the moment of a project's creation as Label Studio does in what it sends to a backend."""
+    try:
+        made = datetime.fromisoformat(created_at) if isinstance(created_at, str) else created_at
+        return str(int(made.timestamp()))
+    except (AttributeError, ValueError):
+        return ""
+
+
+def _counts(project: Any) -> Counts | None:  # noqa: ANN401 - the SDK's
+    given = (project.task_number, project.total_annotations_number, project.skipped_annotations_number)
+    return Counts(*(int(one) for one in given)) if None not in given else None
+
+
+def _moment(header: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(header or "").astimezone(UTC)
+    except ValueError:
+        return None
+
+
+def _verdict(prediction: Any) -> Verdict | None:  # noqa: ANN401 - whatever was answered
+    if not isinstance(prediction, dict):
+        return None
+    return Verdict.of(prediction.get("model_version"), prediction.get("score"), prediction.get("result"))
 
 
 def _annotations(raw: Iterable[dict[str, Any]]) -> Iterator[Annotation]:
