@@ -24,7 +24,7 @@ from servers import Server, ServerError, free_port
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 FIRST_START_SECONDS = 600.0
 START_SECONDS = 240.0
@@ -65,7 +65,7 @@ class LabelStudio:
         self.server.stop()
 
 
-def start(folder: Path, port: int | None = None) -> LabelStudio:
+def start(folder: Path, port: int | None = None, extra: Mapping[str, str] | None = None) -> LabelStudio:
     """Start a fresh Label Studio in a folder that does not exist yet.
 
     Parameters
@@ -74,6 +74,8 @@ def start(folder: Path, port: int | None = None) -> LabelStudio:
         Gets the database, the uploaded files and the log.
     port
         A port of 127.0.0.1 that is free, or None for any.
+    extra
+        More settings, by the names of their environment variables; they go before ours.
 
     Raises
     ------
@@ -81,7 +83,7 @@ def start(folder: Path, port: int | None = None) -> LabelStudio:
         Where it does not answer in time; the message holds the end of its log.
     """
     shutil.copytree(prepare_template() / "base", folder)
-    return _launch(folder, administrator(), port=port, seconds=START_SECONDS)
+    return _launch(folder, administrator(), port=port, seconds=START_SECONDS, extra=extra)
 
 
 def administrator() -> Account:
@@ -129,13 +131,14 @@ def _launch(
     port: int | None,
     seconds: float,
     cancelled: threading.Event | None = None,
+    extra: Mapping[str, str] | None = None,
 ) -> LabelStudio:
     program = label_studio().program("label-studio")
     if not program.exists():
         raise ServerError(f"{program} is missing: run `python3 scripts/environments.py` first.")
     command = [str(program), "start", "--no-browser"]
     command += ["--internal-host", "127.0.0.1", "--port", str(port or free_port())]
-    server = Server("Label Studio", command, settings(folder, account), folder / "log")
+    server = Server("Label Studio", command, settings(folder, account) | dict(extra or {}), folder / "log")
     with contextlib.ExitStack() as undo:
         undo.callback(server.stop)
         # It moves to the next port by itself where its own is taken: what it says is where it is.
