@@ -8,6 +8,7 @@ import typer
 
 from ml_backend.commands.connect import connect
 from ml_backend.commands.console import say
+from ml_backend.commands.doctor import doctor
 from ml_backend.commands.predicting import predict
 from ml_backend.commands.serving import serve
 from ml_backend.commands.training import train
@@ -20,7 +21,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (serve, connect, train, predict):
+for _command in (serve, connect, doctor, train, predict):
     cli.command()(_command)
 
 

@@ -4,7 +4,7 @@ What Label Studio does with a connection: https://labelstud.io/guide/ml and the 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from ml_backend.backend_address import same_address, webhook_address, without_password
@@ -140,12 +140,15 @@ class Connecting:
         account = f"as {row.basic_account}" if row.basic_account else "none"
         if login and row.basic_account != login.name:
             parts.append(Part("login", account, f"as {login.name}"))
-        elif login and row.unauthorized:
-            parts.append(Part("login", f"{account}, refused by the backend", f"{account}, with its password"))
+        elif login and not row.works:  # perhaps with another password, which nobody can read
+            parts.append(Part("login", f"{account}, does not get in", f"{account}, with its password"))
         else:
             parts.append(Part("login", account))
         if any(part.now for part in parts) and not self._dry_run:
-            self._repair(row, url, row.title)
+            try:
+                self._repair(row, url, row.title)
+            except RefusedError as error:
+                parts = [replace(part, now="", problem=part.now and str(error)) for part in parts]
         self._parts += parts
 
     def _add(self) -> None:
@@ -174,8 +177,8 @@ class Connecting:
         if row is None:  # a dry run, before there is one at this address
             return None
         if not row.works:
-            waits = self._dry_run and any(part.now for part in self._parts)
-            self._part("health", "Label Studio cannot use it", problem="" if waits else unhealthy(row))
+            explained_already = any(part.problem or (self._dry_run and part.now) for part in self._parts)
+            self._part("health", "Label Studio cannot use it", "" if explained_already else unhealthy(row))
             return row
         self._part("health", f"Label Studio reaches it, {row.answers_with} answers")
         title = row.answers_with if is_ours(row.answers_with) else self._wanted.title or row.title

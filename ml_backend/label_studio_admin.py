@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import httpx
 from label_studio_sdk.core.api_error import ApiError
 
 from ml_backend.errors import LabelStudioError, RefusedError
@@ -120,6 +121,16 @@ class Storage:
 
 class LabelStudioAdmin(LabelStudioClient):
     """The calls that connect a backend. Writes are sent once; each can be repeated without harm."""
+
+    def authorize(self) -> None:
+        """Ask who the key belongs to.
+
+        Raises
+        ------
+        RefusedError
+            If Label Studio does not let it in.
+        """
+        self._json("api/current-user/whoami")
 
     def connection_rows(self, project_id: int) -> list[ConnectionRow]:
         """List a project's connections. Label Studio asks each one's ``/health`` and ``/setup`` meanwhile."""
@@ -247,10 +258,11 @@ class LabelStudioAdmin(LabelStudioClient):
         wrapper = self._client._client_wrapper  # noqa: SLF001 - the SDK lacks this, or reads it into too strict types
         answer = self._asked(lambda: wrapper.httpx_client.request(path, method="GET", request_options=options))
         if answer.is_error:
+            said = _said(_body(answer))
             raise RefusedError(
-                f"Label Studio answered {answer.status_code} to GET {path.partition('?')[0]}",
+                f"Label Studio answered {answer.status_code} to GET {path.partition('?')[0]}: {said}",
                 answer.status_code,
-                "",
+                said,
             )
         try:
             return answer.json()
@@ -317,6 +329,13 @@ def _hook(actions: frozenset[str], headers: Mapping[str, str]) -> dict[str, Any]
         "actions": sorted(actions),
         "headers": dict(headers),
     }
+
+
+def _body(answer: httpx.Response) -> Any:  # noqa: ANN401 - whatever was answered
+    try:
+        return answer.json()
+    except ValueError:
+        return ""
 
 
 def _said(body: Any) -> str:  # noqa: ANN401 - whatever was answered

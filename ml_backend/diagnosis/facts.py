@@ -1,0 +1,186 @@
+"""What the checks look at, as it was read: of Label Studio, of the backend, and of one project."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ml_backend.label_studio_admin import ConnectionRow, ProjectSettings, Storage, Webhook
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What an address answered.
+
+    Parameters
+    ----------
+    url : str
+        After redirects.
+    status : int
+        0 where there was no answer; ``error`` then says why.
+    body : dict or None
+        The answer's JSON object; None for a page or anything else.
+    ahead_s : float or None
+        By how many seconds the other clock is ahead of ours.
+    """
+
+    url: str
+    status: int = 0
+    body: Mapping[str, Any] | None = None
+    error: str = ""
+    ahead_s: float | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether anything answered."""
+        return self.status != 0
+
+
+@dataclass(frozen=True)
+class Key:
+    """What can be told of Label Studio's access token without showing it.
+
+    Parameters
+    ----------
+    kind : str
+        ``legacy``, ``refresh`` (a personal access token), ``access`` (what that is exchanged for) or empty.
+    expires_at : datetime or None
+    """
+
+    kind: str = ""
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class LabelStudioFacts:
+    """Label Studio as this program reaches it.
+
+    Parameters
+    ----------
+    url : str
+    missing : tuple of str
+        Environment variables that are not set.
+    version : Reply
+        Of ``/api/version``.
+    key : Key
+    refused : str
+        What Label Studio says about the key; empty where it lets it in.
+    refused_with : int
+        Status of that answer.
+    """
+
+    url: str
+    missing: tuple[str, ...]
+    version: Reply
+    key: Key
+    refused: str = ""
+    refused_with: int = 0
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The data folder as this program sees it."""
+
+    path: Path
+    exists: bool
+    writable: bool
+    free_bytes: int
+
+
+@dataclass(frozen=True)
+class BackendFacts:
+    """The running backend as this program reaches it, and its settings as this program reads them.
+
+    Parameters
+    ----------
+    url : str
+        As Label Studio knows it; may be empty.
+    health, versions, versions_without_login : Reply
+        Of ``/health`` and ``/versions`` with what the settings let in, and of ``/versions`` with nothing.
+    weights : str
+        As configured.
+    headers : mapping of str to str
+        What a webhook must send.
+    account : str or None
+        Name for HTTP basic authentication.
+    folder : Folder
+    waiting : tuple of int
+        Projects whose training has long been due.
+    """
+
+    url: str
+    health: Reply
+    versions: Reply
+    versions_without_login: Reply
+    weights: str
+    headers: Mapping[str, str] = field(repr=False)
+    account: str | None
+    folder: Folder
+    waiting: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ImageTry:
+    """One image that was fetched as the backend does it; ``reason`` is empty where that worked."""
+
+    task_id: int
+    key: str
+    url: str
+    reason: str = ""
+    is_page: bool = False
+
+
+@dataclass(frozen=True)
+class ProjectFacts:
+    """One project.
+
+    Parameters
+    ----------
+    project : ProjectSettings
+    rows : sequence of ConnectionRow
+        All its connections.
+    ours : sequence of ConnectionRow
+        Those that lead to this backend.
+    webhooks : sequence of Webhook
+        Its own and those for all projects.
+    events : frozenset of str
+        What a webhook of ours should send.
+    backend : BackendFacts
+    trained : sequence of str
+        Versions in the data folder, newest first.
+    current : str or None
+        The one of them that answers.
+    with_version : int
+        Tasks that have a prediction of the version that answers.
+    tasks : sequence of dict
+        A sample.
+    annotated : sequence of dict
+        A sample of annotated tasks with their annotations.
+    images : sequence of ImageTry
+    storages : sequence of Storage
+    """
+
+    project: ProjectSettings
+    rows: Sequence[ConnectionRow]
+    ours: Sequence[ConnectionRow]
+    webhooks: Sequence[Webhook]
+    events: frozenset[str]
+    backend: BackendFacts
+    trained: Sequence[str] = ()
+    current: str | None = None
+    with_version: int = 0
+    tasks: Sequence[Mapping[str, Any]] = ()
+    annotated: Sequence[Mapping[str, Any]] = ()
+    images: Sequence[ImageTry] = ()
+    storages: Sequence[Storage] = ()
+
+    @property
+    def connect(self) -> str:
+        """The command that sets a connection right."""
+        return f"ml-backend connect --project {self.project.id}"
+
+    @property
+    def row(self) -> ConnectionRow | None:
+        """Our connection; the one that works where there are several."""
+        return next((row for row in self.ours if row.works), None) or next(iter(self.ours), None)

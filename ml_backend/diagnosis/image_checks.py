@@ -1,0 +1,125 @@
+"""Checks of a project's images: a few are fetched as the backend does it."""
+
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from operator import attrgetter
+from urllib.parse import urlsplit
+
+from ml_backend.backend_address import host_of, without_password
+from ml_backend.diagnosis.facts import ImageTry, ProjectFacts
+from ml_backend.diagnosis.findings import Finding, fine, problem, warning
+
+_CLOUD = ("s3", "gs", "azure-blob")
+_LONGEST = 100  # characters of an address
+
+
+def images(facts: ProjectFacts) -> Iterator[Finding]:
+    """Look whether images can be fetched and read, and say for each reason what helps."""
+    tried = sorted(facts.images, key=attrgetter("reason"))
+    for reason, group in groupby(tried, key=attrgetter("reason")):
+        failed = list(group)
+        if reason:
+            yield problem(
+                f"{len(failed)} of {len(tried)} images that were tried: {reason} (task {failed[0].task_id}: "
+                f"{_short(failed[0].url)})",
+                "their tasks get no suggestion",
+                remedy(failed[0]),
+            )
+        elif failed:
+            yield fine(f"{len(failed)} of {len(tried)} that were tried can be read")
+
+
+def storages(facts: ProjectFacts) -> Iterator[Finding]:
+    """Look whether the storages that tasks come from work."""
+    for one in facts.storages:
+        if one.status == "failed":
+            yield warning(
+                f"the last synchronisation of {one.kind} storage {one.title or one.id} failed",
+                "new files become no tasks, and what hinders it may hinder reading images too",
+                "see Settings > Cloud Storage > Sync for Label Studio's reason",
+            )
+
+
+CHECKS: dict[str, Callable[[ProjectFacts], Iterator[Finding]]] = {"images": images, "storages": storages}
+
+
+def remedy(failed: ImageTry) -> str:
+    """Say what helps against a reason for which an image could not be read."""
+    if failed.is_page:
+        return (
+            "what comes is a web page, perhaps a login: give addresses that need none, or upload the images to "
+            "Label Studio, or connect their storage to it"
+        )
+    if failed.reason in ("missing", "http_403", "http_424") and (found := _of_label_studio(failed)):
+        return found
+    return _REMEDIES.get(failed.reason, _other)(failed)
+
+
+def _of_label_studio(failed: ImageTry) -> str:
+    """Say what helps where Label Studio itself cannot give a file."""
+    scheme, path = urlsplit(failed.url).scheme, urlsplit(failed.url).path
+    if scheme in _CLOUD:
+        bucket = urlsplit(failed.url).netloc
+        return (
+            f"Label Studio has no source storage of this project for {scheme}://{bucket}, or its credentials do "
+            "not open that file: add it under Settings > Cloud Storage, with pre-signed URLs on, and sync it"
+        )
+    if "/data/local-files" in path and failed.reason == "http_403":
+        return (
+            "Label Studio serves no local files: start it with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and "
+            "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT, and add a local storage to the project"
+        )
+    if "/data/local-files" in path:
+        return (
+            "add a local storage with this folder to the project (Settings > Cloud Storage), or look for the file "
+            "below LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"
+        )
+    if path.startswith("/data/"):
+        return "the uploaded file is gone from Label Studio's data folder: upload it again"
+    return ""
+
+
+def _not_allowed(failed: ImageTry) -> str:
+    host = host_of(failed.url)
+    port = urlsplit(failed.url).port
+    allowed = f"{host}:{port}" if port else host
+    return f"let the backend fetch from there: ML_BACKEND_IMAGE_HOSTS={allowed} (with commas for several)"
+
+
+def _host_gone(failed: ImageTry) -> str:
+    return f"see whether {host_of(failed.url) or 'the host'} can be reached from the backend's machine"
+
+
+def _other(failed: ImageTry) -> str:
+    return f"see {_short(failed.url)} in a browser on the backend's machine"
+
+
+_REMEDIES: dict[str, Callable[[ImageTry], str]] = {
+    "host_not_allowed": _not_allowed,
+    "private_address": _not_allowed,
+    "missing": lambda _: "the file is not there any more: put it back, or delete the task",
+    "http_401": lambda _: (
+        "the host wants a login: upload the images to Label Studio, or connect their storage to it"
+    ),
+    "http_403": lambda _: "the host refuses: upload the images to Label Studio, or connect their storage to it",
+    "timeout": _host_gone,
+    "unreachable": _host_gone,
+    "unknown_host": _host_gone,
+    "tls_failed": lambda failed: f"the certificate of {host_of(failed.url)} is not valid: renew it, or use http",
+    "unsupported_url": lambda _: "addresses must be paths of Label Studio, http(s), s3://, gs:// or azure-blob://",
+    "no_url": lambda _: "give each task an address under that key",
+    "not_configured": lambda _: "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY for the backend",
+    "password_in_url": lambda _: "addresses with a name and a password are refused: use a storage of Label Studio",
+    "not_an_image": lambda _: "the file is no BMP, GIF, JPEG, PNG, PPM, TIFF or WEBP: convert it",
+    "truncated": lambda _: "the file is cut off: upload it again",
+    "too_many_bytes": lambda _: "raise ML_BACKEND_MAX_IMAGE_BYTES, or make the image smaller",
+    "too_many_pixels": lambda _: "raise ML_BACKEND_MAX_IMAGE_PIXELS, or make the image smaller",
+    "path_not_allowed": lambda _: "the path leads out of ML_BACKEND_LOCAL_FILES_DIR: put the file below it",
+    "unreadable": lambda _: "let the backend's account read the files below ML_BACKEND_LOCAL_FILES_DIR",
+}
+
+
+def _short(url: str) -> str:
+    """Give an address as it may be shown: without a password, and without a query, which may hold a signature."""
+    shown = without_password(url).partition("?")[0] if "local-files" not in url else url
+    return shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "…"

@@ -1,0 +1,227 @@
+"""Checks of what a project's suggestions are made from, and whether annotators and the score column see them."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ml_backend.core.versions import is_ours
+from ml_backend.diagnosis.facts import ProjectFacts
+from ml_backend.diagnosis.findings import Finding, fine, problem, warning
+from ml_backend.diagnosis.label_configs import left_alone
+from ml_backend.label_studio import choices_controls
+
+_NAMED = 5  # of a long list
+
+
+def label_config(facts: ProjectFacts) -> Iterator[Finding]:
+    """Look for Choices that are bound to one image."""
+    served = choices_controls(facts.project.label_config)
+    others = "; ".join(f"{name} {why}" for name, why in left_alone(facts.project.label_config).items())
+    if served:
+        names = ", ".join(control.name for control in served)
+        yield fine(f"suggestions are made for {names}" + (f" ({others})" if others else ""))
+    else:
+        yield problem(
+            "no <Choices> is bound to one <Image>" + (f": {others}" if others else ""),
+            "there is nothing that this backend could suggest",
+            'use <Image name="image" value="$image"/> and <Choices toName="image">; other controls stay by hand',
+        )
+
+
+def image_keys(facts: ProjectFacts) -> Iterator[Finding]:
+    """Look whether tasks hold an address under the key that the label config names."""
+    for key in sorted({control.image_key for control in choices_controls(facts.project.label_config)}):
+        held = [(task.get("data") or {}).get(key) for task in facts.tasks]
+        lacking = sum(value is None for value in held)
+        odd = Counter(type(value).__name__ for value in held if value is not None and not isinstance(value, str))
+        if lacking:
+            yield problem(
+                f"{lacking} of {len(held)} tasks that were looked at have no {key!r}",
+                "their image cannot be found: they get no suggestion",
+                _rename(facts, key),
+            )
+        for kind, count in odd.items():
+            yield problem(
+                f"{count} of {len(held)} tasks that were looked at hold a {kind} under {key!r}, not an address",
+                "only one image per task is read: they get no suggestion",
+                "import them with one image each",
+            )
+
+
+def annotations(facts: ProjectFacts) -> Iterator[Finding]:
+    """Look whether there is something to learn from, and whether it is more than what was imported."""
+    project = facts.project
+    if not project.annotations:
+        yield fine(f"none yet, {project.tasks} tasks: suggestions begin after the first ones")
+    elif project.ground_truths >= project.annotations:
+        yield warning(
+            f"all {project.annotations} annotations are ground truth",
+            "annotations that are imported with their tasks are marked so, and where a task has ground truth "
+            "nothing else counts: what annotators say about these tasks is not learned",
+            "if they are not the truth, PATCH /api/annotations/ID/ with ground_truth false; import others with "
+            '"ground_truth": false',
+        )
+    else:
+        yield fine(f"{project.annotations} on {project.tasks} tasks")
+
+
+def labels(facts: ProjectFacts) -> Iterator[Finding]:
+    """Look for labels in annotations that the label config does not have."""
+    known = {one.name: set(one.labels) for one in choices_controls(facts.project.label_config)}
+    unknown = Counter(
+        f"{label!r} ({name})"
+        for task in facts.annotated
+        for name, label in _chosen(task)
+        if name in known and label not in known[name]
+    )
+    if unknown:
+        found = ", ".join(f"{label} {count} times" for label, count in unknown.most_common(_NAMED))
+        yield warning(
+            f"annotations hold labels that the label config lacks: {found}",
+            "they are not learned, and Label Studio drops predictions with such labels",
+            "add the labels to the label config, or change those annotations",
+        )
+
+
+def trained(facts: ProjectFacts) -> Iterator[Finding]:
+    """Look whether a version answers, and whether it is the newest."""
+    row = facts.row
+    if row is None or not row.works:
+        return
+    if not is_ours(row.answers_with):
+        if not facts.project.annotations:
+            yield fine("no version yet: it needs annotations")
+        else:
+            yield problem(
+                f"no version yet, with {facts.project.annotations} annotations",
+                "nothing is suggested",
+                f"ml-backend train --project {facts.project.id}; it says what is missing",
+            )
+    elif facts.trained and facts.current and facts.trained[0] != facts.current:
+        yield warning(
+            f"{facts.current} answers, {facts.trained[0]} is newer",
+            "the newer one was no better on held-out annotations, or someone went back",
+            f"ml-backend versions --project {facts.project.id} shows both; ml-backend promote chooses",
+        )
+    else:
+        yield fine(row.answers_with)
+
+
+def model_version(facts: ProjectFacts) -> Iterator[Finding]:
+    """Look whether the project shows the version that answers."""
+    row, shown = facts.row, facts.project.model_version
+    if row is None or not row.works or not is_ours(row.answers_with):
+        return
+    version = row.answers_with
+    if not shown:
+        yield problem(
+            "the project shows no version",
+            "annotators see no suggestion, and the score column is empty (deleting predictions can clear it)",
+            facts.connect,
+        )
+    elif shown != version:
+        yield problem(
+            f"the project shows {shown}, {version} answers",
+            "annotators see other suggestions or none, and the score column is that version's or empty",
+            facts.connect,
+        )
+    elif row.title != version:
+        yield problem(
+            f"the connection is called {row.title}, {version} answers",
+            "a task without a suggestion gets none when it is opened: Label Studio looks for that name",
+            facts.connect,
+        )
+    else:
+        yield fine(shown)
+
+
+def suggestions_shown(facts: ProjectFacts) -> Iterator[Finding]:
+    """Look whether annotators see predictions at all."""
+    if facts.row is None:
+        return
+    if facts.project.shows_predictions:
+        yield fine("annotators see them")
+    else:
+        yield problem(
+            "Use predictions to prelabel tasks (Settings > Annotation) is off",
+            "annotators see no suggestion, whatever the backend answers",
+            facts.connect,
+        )
+
+
+def predictions(facts: ProjectFacts) -> Iterator[Finding]:
+    """Look whether the tasks have predictions of the version that answers."""
+    row, total = facts.row, facts.project.tasks
+    if row is None or not row.works or not is_ours(row.answers_with) or not total:
+        return
+    lacking = total - facts.with_version
+    remedy = f"ml-backend predict --project {facts.project.id}; it lists what cannot be read, and why"
+    if lacking <= 0:
+        yield fine(f"each of {total} tasks has one of {row.answers_with}")
+    elif not facts.with_version:
+        yield problem(
+            f"no task has one of {row.answers_with}",
+            "the score column is empty, and each suggestion is made only when its task is opened",
+            remedy,
+        )
+    else:
+        yield warning(
+            f"{lacking} of {total} tasks lack one of {row.answers_with}",
+            "their score is empty; some may have an image that cannot be read, or nothing alike that is annotated",
+            remedy,
+        )
+
+
+def sampling(facts: ProjectFacts) -> Iterator[Finding]:
+    """Say in which order annotators get tasks."""
+    if facts.project.sampling:
+        yield fine(facts.project.sampling.lower())
+
+
+def overlap(facts: ProjectFacts) -> Iterator[Finding]:
+    """Look for tasks that are closed although more annotators are wanted."""
+    closed = [
+        task for task in facts.tasks if task.get("is_labeled") and _wanted(task, facts.project.counts_skips) > 0
+    ]
+    if closed:
+        ids = ", ".join(str(task["id"]) for task in closed[:_NAMED]) + (", …" if len(closed) > _NAMED else "")
+        yield problem(
+            f"{len(closed)} of {len(facts.tasks)} tasks that were looked at are closed too early: {ids}",
+            "raising a task's overlap does not open it again: no further annotator is asked",
+            'PATCH /api/tasks/ID/ with {"is_labeled": false} for each',
+        )
+
+
+CHECKS: dict[str, Callable[[ProjectFacts], Iterator[Finding]]] = {
+    "label config": label_config,
+    "image keys": image_keys,
+    "annotations": annotations,
+    "labels": labels,
+    "version": trained,
+    "version shown": model_version,
+    "suggestions": suggestions_shown,
+    "predictions": predictions,
+    "sampling": sampling,
+    "overlap": overlap,
+}
+
+
+def _rename(facts: ProjectFacts, key: str) -> str:
+    keys = Counter(name for task in facts.tasks for name in (task.get("data") or {}))
+    there = ", ".join(f"${name}" for name, _ in keys.most_common(_NAMED))
+    return f'the label config says value="${key}"' + (f"; tasks have {there}" if there else "")
+
+
+def _chosen(task: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for annotation in task.get("annotations") or ():
+        for region in annotation.get("result") or ():
+            if isinstance(region, dict) and region.get("type") == "choices":
+                for label in (region.get("value") or {}).get("choices") or ():
+                    yield str(region.get("from_name")), str(label)
+
+
+def _wanted(task: Mapping[str, Any], counts_skips: bool) -> int:  # noqa: FBT001 - one of a project's settings
+    """Give how many annotators a task still waits for."""
+    done = int(task.get("total_annotations") or 0)
+    done += int(task.get("cancelled_annotations") or 0) if counts_skips else 0
+    return int(task.get("overlap") or 1) - done

@@ -1,0 +1,201 @@
+"""Reading the facts: nothing is written, neither in Label Studio nor on disk."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from ml_backend.auth import webhook_headers
+from ml_backend.backend import Backend
+from ml_backend.backend_address import same_address, webhook_address
+from ml_backend.connection_faults import EVENTS
+from ml_backend.core.images import ImageLimits, ImageRejectedError, decode
+from ml_backend.core.versions import is_ours
+from ml_backend.diagnosis.facts import BackendFacts, Folder, ImageTry, LabelStudioFacts, ProjectFacts, Reply
+from ml_backend.diagnosis.replies import ask, read_key
+from ml_backend.errors import FetchError, LabelStudioError, RefusedError
+from ml_backend.label_studio import choices_controls
+from ml_backend.label_studio_admin import ConnectionRow, LabelStudioAdmin, ProjectSettings
+from ml_backend.settings import Settings
+
+TASKS = 500  # that are looked at
+ANNOTATED = 200
+_TASK_FIELDS = "id,data,is_labeled,overlap,total_annotations,cancelled_annotations"
+_ANNOTATED_FIELDS = "id,annotations,result"
+_OVERDUE_S = 600.0
+_PAGE_STARTS = (b"<!doctype html", b"<html")
+
+
+def read_label_studio(settings: Settings, connections: httpx.Client) -> LabelStudioFacts:
+    """Ask Label Studio which release it is, and whether it lets us in."""
+    url, missing = settings.label_studio_url, tuple(settings.missing)
+    key = read_key(settings.label_studio_api_key.get_secret_value())
+    version = ask(connections, f"{url}/api/version") if url else Reply("")
+    facts = LabelStudioFacts(url, missing, version, key)
+    if missing or version.body is None:
+        return facts
+    try:
+        with closing(LabelStudioAdmin(settings)) as admin:
+            admin.authorize()
+    except RefusedError as error:
+        return replace(facts, refused=error.reason or str(error), refused_with=error.status)
+    except LabelStudioError as error:
+        return replace(facts, refused=str(error))
+    return facts
+
+
+def read_backend(settings: Settings, connections: httpx.Client) -> BackendFacts:
+    """Ask the running backend for what it says of itself, and look at its folder from here."""
+    url, headers = settings.public_url, webhook_headers(settings)
+    health = ask(connections, f"{url}/health", headers) if url else Reply("")
+    versions = ask(connections, f"{url}/versions", headers) if health.answered else Reply("")
+    bare = ask(connections, f"{url}/versions") if health.answered and headers else Reply("")
+    return BackendFacts(
+        url=url,
+        health=health,
+        versions=versions,
+        versions_without_login=bare,
+        weights=settings.weights,
+        headers=headers,
+        account=settings.basic_user or None,
+        folder=_folder(settings.data_dir),
+        waiting=tuple(Backend(settings).requests.due(time.time() - _OVERDUE_S)),
+    )
+
+
+class ProjectReader:
+    """Reads projects one by one.
+
+    Parameters
+    ----------
+    admin : LabelStudioAdmin
+    backend : Backend
+    facts : BackendFacts
+    images : int
+        How many of a project's images are tried.
+    """
+
+    def __init__(self, admin: LabelStudioAdmin, backend: Backend, facts: BackendFacts, images: int) -> None:
+        self._admin, self._backend, self._facts, self._images = admin, backend, facts, images
+        self._events = EVENTS & admin.known_actions()
+        self._webhooks = admin.webhooks()
+
+    def connected(self, advance: Callable[[int, int], None] = lambda *_: None) -> list[int]:
+        """List the projects that have a connection or a webhook to this backend, or that it has trained."""
+        ids = self._admin.project_ids()
+        found = set(self._backend.artifacts.projects()).intersection(ids)
+        address = webhook_address(self._facts.url)
+        found |= {
+            hook.project_id for hook in self._webhooks if hook.project_id and same_address(hook.url, address)
+        }
+        for number, project_id in enumerate(ids):
+            advance(number, len(ids))
+            if project_id not in found and self._ours(project_id, self._admin.connection_rows(project_id)):
+                found.add(project_id)
+        return sorted(found)
+
+    def read(self, project_id: int) -> ProjectFacts:
+        """Read a project.
+
+        Raises
+        ------
+        LabelStudioError
+            If it is not there, or Label Studio cannot be asked.
+        """
+        project = self._admin.project_settings(project_id)
+        rows = self._admin.connection_rows(project_id)
+        ours = self._ours(project_id, rows)
+        tasks = (
+            self._admin.task_page(project_id, page=1, size=TASKS, include=_TASK_FIELDS) if project.tasks else []
+        )
+        return ProjectFacts(
+            project=project,
+            rows=rows,
+            ours=ours,
+            webhooks=[hook for hook in self._webhooks if hook.project_id in (project_id, None)],
+            events=self._events,
+            backend=self._facts,
+            trained=self._backend.artifacts.versions(project_id),
+            current=self._backend.artifacts.current_version(project_id),
+            with_version=self._with_version(project_id, ours),
+            tasks=tasks,
+            annotated=self._annotated(project),
+            images=list(self._tried(project, tasks)),
+            storages=list(self._admin.storages(project_id)),
+        )
+
+    def _ours(self, project_id: int, rows: Sequence[ConnectionRow]) -> list[ConnectionRow]:
+        """Find our connections: by our address, or where that is not known, by their version."""
+        if self._facts.url:
+            return [row for row in rows if same_address(row.url, self._facts.url)]
+        trained = self._backend.artifacts.versions(project_id)
+        return [row for row in rows if is_ours(row.answers_with) or row.title in trained]
+
+    def _with_version(self, project_id: int, ours: Sequence[ConnectionRow]) -> int:
+        version = next((row.answers_with for row in ours if row.works), "")
+        if not is_ours(version):
+            return 0
+        return self._admin.count_tasks(
+            project_id,
+            filter="filter:tasks:predictions_model_versions",
+            operator="contains",
+            type="List",
+            value=[version],
+        )
+
+    def _annotated(self, project: ProjectSettings) -> list[dict[str, Any]]:
+        if not project.annotations:
+            return []
+        return self._admin.task_page(
+            project.id,
+            page=1,
+            size=ANNOTATED,
+            include=_ANNOTATED_FIELDS,
+            filter="filter:tasks:total_annotations",
+            operator="greater",
+            type="Number",
+            value=0,
+        )
+
+    def _tried(self, project: ProjectSettings, tasks: Sequence[dict[str, Any]]) -> Iterator[ImageTry]:
+        """Fetch images of tasks that lie as far apart as possible."""
+        keys = sorted({control.image_key for control in choices_controls(project.label_config)})
+        if not keys or not tasks or not self._images:
+            return
+        count = min(self._images, project.tasks)
+        for number in range(count):
+            place = number * project.tasks // count
+            task = tasks[place] if place < len(tasks) else self._task_at(project.id, place)
+            for key in keys:
+                url = (task.get("data") or {}).get(key)
+                if isinstance(url, str):  # what is no text is a matter of another check
+                    yield self._try(task["id"], key, url.strip())
+
+    def _task_at(self, project_id: int, place: int) -> dict[str, Any]:
+        found = self._admin.task_page(project_id, page=place + 1, size=1, include=_TASK_FIELDS)
+        return found[0] if found else {"id": 0}
+
+    def _try(self, task_id: int, key: str, url: str) -> ImageTry:
+        settings = self._backend.settings
+        body = b""
+        try:
+            body = self._backend.fetcher.fetch(url, task_id)
+            decode(body, ImageLimits(settings.max_image_bytes, settings.max_image_pixels))
+        except (FetchError, ImageRejectedError) as error:
+            is_page = body.lstrip()[:20].lower().startswith(_PAGE_STARTS)
+            return ImageTry(task_id, key, url, error.reason, is_page)
+        return ImageTry(task_id, key, url)
+
+
+def _folder(path: Path) -> Folder:
+    if not path.is_dir():
+        return Folder(path, exists=False, writable=False, free_bytes=0)
+    return Folder(
+        path, exists=True, writable=os.access(path, os.W_OK | os.X_OK), free_bytes=shutil.disk_usage(path).free
+    )

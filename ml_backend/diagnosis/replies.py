@@ -1,0 +1,93 @@
+"""Asking an address once, for whatever it answers; and reading what a token says of itself."""
+
+import base64
+import json
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from ml_backend.diagnosis.facts import Key, Reply
+
+_TIMEOUT_S = 10.0
+_JWT_PARTS = 3
+
+
+def client() -> httpx.Client:
+    """Give connections for a few questions."""
+    return httpx.Client(timeout=_TIMEOUT_S, follow_redirects=True)
+
+
+def ask(
+    connections: httpx.Client,
+    url: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    now: Callable[[], float] = time.time,
+) -> Reply:
+    """Ask an address; what goes wrong is part of the reply.
+
+    Parameters
+    ----------
+    connections : httpx.Client
+    url : str
+    headers : mapping of str to str, optional
+    now : callable
+        Seconds since the epoch.
+    """
+    try:
+        answer = connections.get(url, headers=dict(headers or {}))
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return Reply(url, error=_reason(error))
+    return Reply(str(answer.url), answer.status_code, _object(answer), ahead_s=_ahead(answer, now()))
+
+
+def read_key(token: str) -> Key:
+    """Tell the kind of a token of Label Studio, and how long it lives.
+
+    Examples
+    --------
+    >>> read_key("0123456789abcdef0123456789abcdef01234567").kind
+    'legacy'
+    """
+    if not token:
+        return Key()
+    parts = token.split(".")
+    if len(parts) != _JWT_PARTS:
+        return Key("legacy")
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        expires = claims.get("exp")
+        return Key(
+            "access" if claims.get("token_type") == "access" else "refresh",
+            datetime.fromtimestamp(expires, UTC) if expires is not None else None,
+        )
+    except (ValueError, AttributeError, TypeError, OverflowError, OSError):
+        return Key("legacy")
+
+
+def _reason(error: Exception) -> str:
+    """Name the cause in words; what httpx says may be empty."""
+    if isinstance(error, httpx.ConnectTimeout | httpx.ReadTimeout):
+        return f"no answer within {_TIMEOUT_S:.0f} s"
+    return str(error) or type(error).__name__
+
+
+def _object(answer: httpx.Response) -> dict[str, Any] | None:
+    try:
+        found = answer.json()
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _ahead(answer: httpx.Response, now: float) -> float | None:
+    """Compare clocks by the Date header, whose seconds are whole and whose way here took some time."""
+    try:
+        theirs = parsedate_to_datetime(answer.headers["date"]).timestamp()
+    except (KeyError, ValueError, TypeError):
+        return None
+    return theirs + 0.5 - (now - answer.elapsed.total_seconds() / 2)

@@ -1,0 +1,123 @@
+"""Find what goes wrong between Label Studio and this backend, and what helps; nothing is changed."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from ml_backend.backend import Backend
+from ml_backend.diagnosis import (
+    backend_checks,
+    connection_checks,
+    image_checks,
+    label_studio_checks,
+    prediction_checks,
+)
+from ml_backend.diagnosis.findings import Finding, Level, problem, warning
+from ml_backend.diagnosis.reading import ProjectReader, read_backend, read_label_studio
+from ml_backend.diagnosis.replies import client
+from ml_backend.errors import LabelStudioError, RefusedError
+from ml_backend.label_studio_admin import LabelStudioAdmin
+from ml_backend.settings import Settings
+
+PROJECT_CHECKS = connection_checks.CHECKS | prediction_checks.CHECKS | image_checks.CHECKS
+
+_NOT_FOUND = 404
+_NO_PROJECT = warning(
+    "no project is connected to this backend",
+    "annotators get no suggestions from it, and it learns nothing",
+    "ml-backend connect --project ID",
+)
+
+Facts = TypeVar("Facts")
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What one check found.
+
+    Parameters
+    ----------
+    about : str
+        ``Label Studio``, ``this backend`` or a project with its title.
+    project_id : int or None
+    check : str
+    finding : Finding
+    """
+
+    about: str
+    project_id: int | None
+    check: str
+    finding: Finding
+
+
+def examine(
+    settings: Settings,
+    project_ids: Sequence[int] = (),
+    *,
+    images: int = 5,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+) -> Iterator[Diagnosis]:
+    """Go through all checks, and give what each found as soon as it is known.
+
+    Parameters
+    ----------
+    settings : Settings
+    project_ids : sequence of int
+        Empty for all that are connected to this backend.
+    images : int
+        How many images of each project are fetched.
+    progress : callable
+        Told the step, how much of it is done, and how much there is.
+    """
+    with ExitStack() as opened:
+        connections = opened.enter_context(client())
+        progress("asking Label Studio", 0, 1)
+        found = list(_run(label_studio_checks.CHECKS, read_label_studio(settings, connections), datetime.now(UTC)))
+        yield from (Diagnosis("Label Studio", None, name, finding) for name, finding in found)
+        progress("asking the backend", 0, 1)
+        facts = read_backend(settings, connections)
+        about = "this backend"
+        for name, check in backend_checks.CHECKS.items():
+            yield from (Diagnosis(about, None, name, finding) for finding in check(facts))
+        if any(finding.level is Level.PROBLEM for _, finding in found):
+            return
+        admin = LabelStudioAdmin(settings)
+        opened.callback(admin.close)
+        backend = Backend(settings)
+        opened.callback(backend.close)
+        reader = ProjectReader(admin, backend, facts, images)
+        asked = project_ids or reader.connected(lambda done, total: progress("looking for projects", done, total))
+        if not asked:
+            yield Diagnosis("projects", None, "projects", _NO_PROJECT)
+        for number, project_id in enumerate(asked):
+            progress(f"project {project_id}", number, len(asked))
+            yield from _of_project(reader, project_id)
+
+
+def _of_project(reader: ProjectReader, project_id: int) -> Iterator[Diagnosis]:
+    about = f"project {project_id}"
+    try:
+        facts = reader.read(project_id)
+    except LabelStudioError as error:
+        missing = isinstance(error, RefusedError) and error.status == _NOT_FOUND
+        seen = "there is no such project, or the key may not see it" if missing else str(error)
+        yield Diagnosis(
+            about,
+            project_id,
+            "project",
+            problem(seen, "nothing of it can be checked", "give the id that its address in Label Studio shows"),
+        )
+        return
+    for name, check in PROJECT_CHECKS.items():
+        for finding in check(facts):
+            yield Diagnosis(f"{about}, {facts.project.title}", project_id, name, finding)
+
+
+def _run(
+    checks: Mapping[str, Callable[[Facts, datetime], Iterable[Finding]]], facts: Facts, now: datetime
+) -> Iterator[tuple[str, Finding]]:
+    for name, check in checks.items():
+        for finding in check(facts, now):
+            yield name, finding
