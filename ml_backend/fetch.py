@@ -222,7 +222,8 @@ def parsed(url: str | httpx.URL) -> httpx.URL:
     if found.userinfo:
         raise FetchError("password_in_url")
     a_host = _HOST.fullmatch(host) or ("%" not in host and ip_literal(host))
-    if found.scheme not in ("http", "https") or not a_host or not 1 <= (found.port or 1) <= _LAST_PORT:
+    a_port = found.port is None or 1 <= found.port <= _LAST_PORT
+    if found.scheme not in ("http", "https") or not a_host or not a_port:
         raise FetchError("unsupported_url")
     return found
 

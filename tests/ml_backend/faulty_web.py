@@ -158,7 +158,7 @@ def faulty_web() -> Iterator[FaultyWeb]:
     with Server(("127.0.0.1", 0), Answers) as server:
         port = server.server_address[1]
         web = FaultyWeb(f"http://127.0.0.1:{port}", port, {path: fault for path, (fault, _) in FAULTS.items()})
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         try:
             yield web
         finally:
