@@ -69,6 +69,7 @@ class Settings(BaseSettings):
     quiet_s: Annotated[float, Field(ge=0)] = 5  # without events before a training starts
     max_wait_s: Annotated[float, Field(ge=0)] = 60  # after the first event, come what may
     training_timeout_s: Positive = 3600
+    reconcile_s: Annotated[float, Field(ge=0)] = 300  # between looks for changes whose event was lost; 0: never
     keep_versions: Count = 3
     publish_predictions: bool = True
     ordered_tasks: Annotated[int, Field(ge=0)] = 100  # that uncertainty sampling serves first, by cluster
