@@ -52,7 +52,7 @@ class Backend:
     @cached_property
     def background(self) -> BackgroundTraining:
         """What trains when asked."""
-        return BackgroundTraining(self.settings, self.requests)
+        return BackgroundTraining(self.settings, self.requests, client=lambda: self.client)
 
     @cached_property
     def client(self) -> LabelStudioClient:

@@ -9,11 +9,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import structlog
 
+from ml_backend.errors import MLBackendError, NotConfiguredError
+from ml_backend.label_studio import LabelStudioClient
 from ml_backend.locks import held
 from ml_backend.metrics import TRAINING_SECONDS, TRAININGS
+from ml_backend.reconciling import Reconciliation, Standing, standing_of
 from ml_backend.settings import Settings
 from ml_backend.training_requests import TrainingRequests
 
@@ -24,6 +28,7 @@ _RETRY_S = 30.0
 _RETRIES = 3
 _GRACE_S = 10.0
 _NICENESS = 5
+_FIRST_LOOK_S = 10.0  # after the start: Label Studio may be starting as well
 
 
 class BackgroundTraining:
@@ -35,6 +40,8 @@ class BackgroundTraining:
     requests : TrainingRequests
     command : sequence of str
         What trains; the project's id is added.
+    client : callable, optional
+        Gives Label Studio, which is asked from time to time for changes whose event was lost.
     """
 
     def __init__(
@@ -42,8 +49,12 @@ class BackgroundTraining:
         settings: Settings,
         requests: TrainingRequests,
         command: tuple[str, ...] = (sys.executable, "-m", "ml_backend", "train", "--project"),
+        client: Callable[[], LabelStudioClient] | None = None,
     ) -> None:
         self._settings, self._requests, self._command = settings, requests, command
+        self._client = client
+        self._reconciliation = Reconciliation(settings.data_dir, requests)
+        self._reconcile_at = time.monotonic() + _FIRST_LOOK_S
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._child: subprocess.Popen[bytes] | None = None
@@ -79,11 +90,29 @@ class BackgroundTraining:
                 if time.monotonic() >= self._failed.get(project_id, (0, 0.0))[1]:
                     self._train(project_id)
                     break
+            self._reconcile()
+
+    def _reconcile(self) -> None:
+        every = self._settings.reconcile_s
+        if self._client is None or not every or time.monotonic() < self._reconcile_at:
+            return
+        self._reconcile_at = time.monotonic() + every
+        with contextlib.suppress(NotConfiguredError):
+            self._reconciliation.ask(self._client(), time.time())
+
+    def _standing(self, project_id: int) -> Standing | None:
+        if self._client is None or not self._settings.reconcile_s:
+            return None
+        try:
+            return standing_of(self._client(), project_id)
+        except MLBackendError:  # the training will say what is wrong
+            return None
 
     def _train(self, project_id: int) -> None:
         self._requests.begin(project_id)
         log.info("training_started", project=project_id)
         began = time.monotonic()
+        standing = self._standing(project_id)
         code = self._call(project_id)
         seconds = time.monotonic() - began
         TRAINING_SECONDS.observe(seconds)
@@ -91,8 +120,9 @@ class BackgroundTraining:
             self._requests.add(project_id, time.time())
         elif code == 0:
             self._failed.pop(project_id, None)
-        else:
-            self._retry_later(project_id)
+            self._reconciliation.trained(project_id, standing)
+        elif not self._retry_later(project_id):
+            self._reconciliation.trained(project_id, standing)  # the same again would fail again
         TRAININGS.labels("ok" if code == 0 else "failed").inc()
         self._requests.end(project_id)
         log.info("training_ended", project=project_id, exit_code=code, seconds=round(seconds, 1))
@@ -108,11 +138,13 @@ class BackgroundTraining:
             self._child.kill()
             return self._child.wait()
 
-    def _retry_later(self, project_id: int) -> None:
+    def _retry_later(self, project_id: int) -> bool:
+        """Ask once more, and tell whether that was not once too often."""
         attempts = self._failed.get(project_id, (0, 0.0))[0] + 1
         if attempts > _RETRIES:
             self._failed.pop(project_id, None)
             log.error("training_given_up", project=project_id, attempts=attempts)
-            return
+            return False
         self._failed[project_id] = (attempts, time.monotonic() + _RETRY_S * attempts)
         self._requests.add(project_id, time.time())
+        return True

@@ -59,6 +59,7 @@ def health() -> Response:
 @routes.post("/setup", responses={200: messages.Version, **_REFUSED})
 def setup(body: messages.Setup) -> Response:
     """Name the version that answers for a project. The token and address in the request are not used."""
+    _backend().requests.know(body.project)
     return jsonify(model_version=_backend().version(body.project))
 
 

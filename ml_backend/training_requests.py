@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 _REQUESTED, _TRAINING = "requested", "training"
+_MOST_KNOWN = 10_000  # anybody who may ask can name projects
 
 
 class TrainingRequests:
@@ -45,6 +46,18 @@ class TrainingRequests:
             FileNotFoundError
         ):  # taken this moment: the training sees this event's annotation
             os.utime(path, (now, now))
+
+    def know(self, project_id: int) -> None:
+        """Remember that a project has met this backend, so that lost events are looked for."""
+        folder = self._path(project_id, _REQUESTED).parent
+        if not folder.is_dir() and len(self.known()) < _MOST_KNOWN:
+            with contextlib.suppress(OSError):  # a full disk costs the reconciliation, not the answer
+                folder.mkdir(parents=True, exist_ok=True)
+
+    def known(self) -> list[int]:
+        """Ids of the projects that were ever connected or trained."""
+        names = (path.name for path in self._projects.glob("[0-9]*"))
+        return sorted(int(name) for name in names if name.isdecimal())
 
     def due(self, now: float) -> list[int]:
         """Ids of the projects whose training should start, longest waiting first."""
