@@ -99,18 +99,21 @@ def once(path: Path, make: Callable[[], None], *, wait_s: float) -> None:
     Raises
     ------
     EngineError
-        If another process is still at work when the wait ends.
+        If another process is still at work when the wait ends, or the disk takes no file.
     """
     ends_at = time.monotonic() + wait_s
-    while not path.is_file():
-        with held(path.parent / ".lock", wait=False) as mine:
-            if mine:
-                if not path.is_file():
-                    make()
-                return
-        if time.monotonic() >= ends_at:
-            raise EngineError(f"{path.name} was still being exported after {wait_s:.0f} s")
-        time.sleep(_POLL_S)
+    try:
+        while not path.is_file():
+            with held(path.parent / ".lock", wait=False) as mine:
+                if mine:
+                    if not path.is_file():
+                        make()
+                    return
+            if time.monotonic() >= ends_at:
+                raise EngineError(f"{path.name} was still being exported after {wait_s:.0f} s")
+            time.sleep(_POLL_S)
+    except OSError as error:
+        raise EngineError(f"{path.name} cannot be written ({type(error).__name__})") from error
 
 
 def prune_engines(data_dir: Path, keys: Iterable[str], now: float) -> list[str]:
