@@ -118,9 +118,8 @@ class CheckedConnections:
                 yield answer
         except httpcore.TimeoutException:
             raise FetchError("timeout") from None
-        except httpcore.NetworkError as error:
-            of_tls = isinstance(error.__cause__, ssl.SSLError)
-            raise FetchError("tls_failed" if of_tls else "unreachable") from None
+        except httpcore.NetworkError:
+            raise FetchError("unreachable") from None
         except httpcore.ProtocolError:
             raise FetchError("broken_answer") from None
 
@@ -210,7 +209,10 @@ class _EndingStream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        stream = self._stream.start_tls(ssl_context, server_hostname, _left(timeout, _CONNECT_S))
+        try:
+            stream = self._stream.start_tls(ssl_context, server_hostname, _left(timeout, _CONNECT_S))
+        except httpcore.ConnectError:  # above all a certificate that nobody vouches for, or for another name
+            raise FetchError("tls_failed") from None
         return _EndingStream(stream, self._max_bytes)
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - httpcore's

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from ml_backend.addresses import AllowedHosts
 from ml_backend.errors import NotConfiguredError
 from ml_backend.settings import Settings, get_settings, read_settings
 
@@ -24,6 +25,33 @@ def test_a_given_value_goes_before_the_environment(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("ML_BACKEND_WORKERS", "3")
     settings = read_settings(port=9292)
     assert (settings.port, settings.workers) == (9292, 3)
+
+
+def test_the_hosts_of_images_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list of hosts is read from its variable; without it no host is allowed."""
+    monkeypatch.setenv("ML_BACKEND_IMAGE_HOSTS", "images.example, 10.0.0.5:8080")
+    assert read_settings().allowed_hosts.names == {("images.example", None)}
+    monkeypatch.setenv("ML_BACKEND_IMAGE_HOSTS", "")
+    assert read_settings().allowed_hosts == AllowedHosts()
+
+
+def test_a_wrong_host_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the setting and the entry that is wrong."""
+    monkeypatch.setenv("ML_BACKEND_IMAGE_HOSTS", "images.example, https://b.example")
+    with pytest.raises(NotConfiguredError, match=r"IMAGE_HOSTS: .*'https://b\.example'"):
+        read_settings()
+
+
+def test_the_folder_of_local_files_is_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing, or an absolute path of a folder that is there and is not the whole disk."""
+    monkeypatch.setenv("ML_BACKEND_LOCAL_FILES_DIR", "")
+    assert read_settings().local_files_dir is None
+    monkeypatch.setenv("ML_BACKEND_LOCAL_FILES_DIR", str(tmp_path))
+    assert read_settings().local_files_dir == tmp_path
+    for wrong in ("/", ".", "files", str(tmp_path / "gone")):
+        monkeypatch.setenv("ML_BACKEND_LOCAL_FILES_DIR", wrong)
+        with pytest.raises(NotConfiguredError, match="LOCAL_FILES_DIR"):
+            read_settings()
 
 
 def test_no_settings_of_the_repository_are_read() -> None:
