@@ -1,0 +1,374 @@
+"""Annotators at work while the backend trains and a whole project is predicted, on a real Label Studio.
+
+Simulated annotators open tasks of one project as the label stream serves them, ask the backend for the task's
+suggestion as Label Studio does, and submit a label: first alone, then while another project is predicted in bulk
+and the first is trained again and again. Times of Label Studio's own answers are shown beside ours: they are the peer.
+"""
+
+import argparse
+import io
+import itertools
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import label_studio_server  # noqa: E402 - scripts/ is no package
+from demonstration.studio import Studio  # noqa: E402
+from servers import Server, free_port  # noqa: E402
+
+BAR_MS = 300
+LABELS = ("left", "right")
+CONFIG = f"""<View><Image name="image" value="$image"/><Choices name="side" toName="image">
+{"".join(f'<Choice value="{label}"/>' for label in LABELS)}</Choices></View>"""
+FIRST = 60
+"""Annotations before the backend is connected."""
+LIMIT_S = 900
+QUIET_S = 20.0
+
+
+def main() -> int:
+    """Run the benchmark; the exit status is 1 where a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=5, help="of the loaded part (default: 5)")
+    parser.add_argument("--alone", type=float, default=1, help="minutes without load before it (default: 1)")
+    parser.add_argument("--annotators", type=int, default=8)
+    parser.add_argument("--think", type=float, default=3, help="seconds an annotator looks at a task, on average")
+    parser.add_argument("--tasks", type=int, default=300, help="of the annotated project")
+    parser.add_argument("--bulk", type=int, default=400, help="new tasks of the other project, each time")
+    options = parser.parse_args()
+    with ExitStack() as ending:
+        stage = Stage.build(ending, options)
+        alone = stage.work(options.alone * 60, options.think)
+        stage.say("with a bulk prediction and trainings")
+        with Load(stage, options.bulk) as load:
+            loaded = stage.work(options.minutes * 60, options.think)
+        stage.say("waiting for the last training")
+        lost = stage.lost()
+    return report(options, alone, loaded, load, lost)
+
+
+@dataclass
+class Times:
+    """Seconds of each kind of request, and what went wrong."""
+
+    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    faults: Counter[str] = field(default_factory=Counter)
+    empty: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, kind: str, ask: Callable[[], httpx.Response]) -> httpx.Response | None:
+        """Time a request; a fault is counted."""
+        began = time.perf_counter()
+        try:
+            answer = ask()
+            fault = "" if answer.is_success else str(answer.status_code)
+        except httpx.HTTPError as error:
+            answer, fault = None, type(error).__name__
+        with self.lock:
+            self.seconds[kind].append(time.perf_counter() - began)
+            if fault:
+                self.faults[f"{kind} {fault}"] += 1
+        return None if fault else answer
+
+    def percentile(self, kind: str, share: float) -> float:
+        """Milliseconds below which this share of the requests was answered; NaN without any."""
+        found = self.seconds.get(kind)
+        return float(np.percentile(found, share) * 1000) if found else float("nan")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A Label Studio with two projects, a backend, and accounts."""
+
+    studio: Studio
+    backend: str
+    environment: dict[str, str]
+    folder: Path
+    tokens: tuple[str, ...]
+    annotated: int
+    bulk: int
+    truth: dict[int, str]
+    names: Iterator[int]
+    console: Console
+
+    @classmethod
+    def build(cls, ending: ExitStack, options: argparse.Namespace) -> "Stage":
+        """Start everything and annotate what the first training needs."""
+        console = Console(stderr=True)
+        folder = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="load-")))
+        console.print("starting Label Studio")
+        running = label_studio_server.start(folder / "label-studio")
+        ending.callback(running.stop)
+        studio = ending.enter_context(Studio(running.url, running.account.token))
+        port = free_port()
+        own = {
+            "LABEL_STUDIO_URL": running.url,
+            "LABEL_STUDIO_API_KEY": running.account.token,
+            "ML_BACKEND_DATA_DIR": str(folder / "backend"),
+            "ML_BACKEND_WEIGHTS": "random",
+            "ML_BACKEND_PUBLIC_URL": f"http://127.0.0.1:{port}",
+            "ML_BACKEND_QUIET_S": "2",
+            "ML_BACKEND_MAX_WAIT_S": "30",
+        }
+        kept = {
+            key: value for key, value in os.environ.items() if not key.startswith(("LABEL_STUDIO", "ML_BACKEND"))
+        }
+        environment = kept | own
+        command = [sys.executable, "-m", "ml_backend", "serve", "--port", str(port)]
+        server = Server("The ML backend", command, environment, folder / "ml-backend.log")
+        ending.callback(server.stop)
+        server.wait_for_answer(f"{own['ML_BACKEND_PUBLIC_URL']}/health", LIMIT_S)
+        emails = [f"annotator{number}@example.com" for number in range(options.annotators)]
+        tokens = tuple(studio.sign_up(emails).values())
+        names = itertools.count()
+        annotated = make_project(studio, "Annotated", options.annotators)
+        bulk = make_project(studio, "Predicted in bulk", 1)
+        console.print("uploading images")
+        truth = upload(studio, annotated, options.tasks, names)
+        more = upload(studio, bulk, FIRST, names)
+        stage = cls(
+            studio,
+            own["ML_BACKEND_PUBLIC_URL"],
+            environment,
+            folder,
+            tokens,
+            annotated,
+            bulk,
+            truth,
+            names,
+            console,
+        )
+        console.print("annotating and training")
+        for project, tasks in ((annotated, list(truth.items())[:FIRST]), (bulk, list(more.items()))):
+            for task, label in tasks:
+                studio.sdk.annotations.create(id=task, result=regions(label))
+            stage.command("train", "--project", str(project))
+            studio.sdk.ml.create(url=stage.backend, project=project, title=stage.version(project))
+        return stage
+
+    def say(self, sentence: str) -> None:
+        """Tell how far it is."""
+        self.console.print(sentence)
+
+    def command(self, *arguments: str) -> None:
+        """Run a command of the backend."""
+        log = self.folder / f"command-{threading.get_ident()}.log"
+        with log.open("ab") as output:
+            subprocess.run(  # noqa: S603 - our own command
+                [sys.executable, "-m", "ml_backend", *arguments],
+                env=self.environment,
+                cwd=self.folder,
+                stdout=output,
+                stderr=output,
+                check=True,
+                timeout=LIMIT_S,
+            )
+
+    def version(self, project: int) -> str:
+        """The version that answers for a project."""
+        url = f"{self.backend}/setup"
+        answer = httpx.post(url, json={"project": str(project), "schema": CONFIG}, timeout=30)
+        return str(answer.json()["model_version"])
+
+    def work(self, seconds: float, think: float) -> Times:
+        """Let all annotators work for a while."""
+        times, ends_at = Times(), time.monotonic() + seconds
+        threads = [
+            threading.Thread(target=self._annotate, args=(token, ends_at, think, times)) for token in self.tokens
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return times
+
+    def lost(self) -> int:
+        """Count the tasks without a prediction of the version that answers, once all trainings have ended."""
+        self.settle()
+        self.command("predict", "--project", str(self.bulk))
+        missing = 0
+        for project in (self.annotated, self.bulk):
+            version = self.version(project)
+            for task in self.studio.tasks(project):
+                missing += version not in {one["model_version"] for one in task["predictions"]}
+        return missing
+
+    def settle(self) -> None:
+        """Wait until the version has stayed the same for a while."""
+        ends_at = time.monotonic() + LIMIT_S
+        seen, since = "", time.monotonic()
+        while time.monotonic() < ends_at and time.monotonic() - since < QUIET_S * 2:
+            now = self.version(self.annotated)
+            if now != seen:
+                seen, since = now, time.monotonic()
+            time.sleep(1)
+
+    def _annotate(self, token: str, ends_at: float, think: float, times: Times) -> None:
+        rng = random.Random(token)  # noqa: S311 - pauses
+        with (
+            httpx.Client(headers={"Authorization": f"Token {token}"}, timeout=100) as http,
+            httpx.Client(timeout=100) as backend,
+        ):
+            time.sleep(rng.uniform(0, think))
+            while time.monotonic() < ends_at:
+                url = f"{self.studio.url}/api/projects/{self.annotated}/next"
+                served = times.take("Label Studio: open the next task", lambda url=url: http.get(url))
+                if served is None:
+                    time.sleep(1)
+                    continue
+                task = served.json()
+                body = {
+                    "project": str(self.annotated),
+                    "label_config": CONFIG,
+                    "tasks": [{"id": task["id"], "data": task["data"]}],
+                }
+                answer = times.take(
+                    "ours: the suggestion of a task",
+                    lambda body=body: backend.post(f"{self.backend}/predict", json=body),
+                )
+                if answer is None or not answer.json()["results"][0]:
+                    times.empty += 1
+                time.sleep(rng.uniform(0.5, 1.5) * think)
+                label = self.truth.get(task["id"], LABELS[0])
+                done = {"result": regions(label), "lead_time": think}
+                url = f"{self.studio.url}/api/tasks/{task['id']}/annotations/"
+                times.take("Label Studio: submit", lambda url=url, done=done: http.post(url, json=done))
+
+
+class Load:
+    """Predicts new tasks of one project in bulk, and counts the trainings of the other."""
+
+    def __init__(self, stage: Stage, size: int) -> None:
+        self._stage, self._size = stage, size
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._predict)
+        self.predicted, self.faults = 0, 0
+        self.versions: set[str] = set()
+
+    def __enter__(self) -> Self:
+        self._watch = threading.Thread(target=self._count)
+        self._thread.start()
+        self._watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._thread.join()
+        self._watch.join()
+
+    def _predict(self) -> None:
+        while not self._ending.is_set():
+            try:
+                upload(self._stage.studio, self._stage.bulk, self._size, self._stage.names)
+                self._stage.command("predict", "--project", str(self._stage.bulk))
+                self.predicted += self._size
+            except (subprocess.SubprocessError, httpx.HTTPError) as error:
+                self.faults += 1
+                self._stage.say(f"bulk: {type(error).__name__}")
+
+    def _count(self) -> None:
+        while not self._ending.wait(2):
+            self.versions.add(self._stage.version(self._stage.annotated))
+
+
+def make_project(studio: Studio, title: str, overlap: int) -> int:
+    """Make a project of which every task may be annotated so many times."""
+    return int(studio.sdk.projects.create(title=title, label_config=CONFIG, maximum_annotations=overlap).id)
+
+
+def upload(studio: Studio, project: int, count: int, names: Iterator[int]) -> dict[int, str]:
+    """Add tasks with new images, and give the label of each."""
+    label_of: dict[str, str] = {}
+    for start in range(0, count, 100):
+        files = []
+        for _ in range(min(100, count - start)):
+            number = next(names)
+            name, label = f"{number:07d}.jpg", LABELS[number % 2]
+            label_of[name] = label
+            files.append(("files", (name, drawing(number, label), "image/jpeg")))
+        studio.ask("POST", f"/api/projects/{project}/import", files=files)
+    found = {}
+    for task in studio.ask(
+        "GET", "/api/tasks", params={"project": project, "page_size": 100_000, "include": "id,data"}
+    )["tasks"]:
+        label = label_of.get(task["data"]["image"].rsplit("-", 1)[-1])
+        if label:
+            found[task["id"]] = label
+    return found
+
+
+def drawing(number: int, label: str) -> bytes:
+    """A made photograph of 256 by 256: noise with a bright side."""
+    rng = np.random.default_rng(number)
+    pixels = rng.integers(0, 120, (32, 32, 3), dtype=np.uint8)
+    half = slice(0, 16) if label == "left" else slice(16, 32)
+    pixels[:, half] += 120
+    file = io.BytesIO()
+    Image.fromarray(pixels).resize((256, 256)).save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def regions(label: str) -> list[dict[str, Any]]:
+    """What an annotator submits."""
+    return [{"id": "a", "from_name": "side", "to_name": "image", "type": "choices", "value": {"choices": [label]}}]
+
+
+def report(options: argparse.Namespace, alone: Times, loaded: Times, load: Load, lost: int) -> int:
+    """Print the table, the bars and the figures."""
+    table = Table("request", "alone p50 ms", "p99 ms", "loaded p50 ms", "p99 ms", "requests")
+    for kind in sorted(loaded.seconds):
+        cells = [f"{times.percentile(kind, share):.0f}" for times in (alone, loaded) for share in (50, 99)]
+        table.add_row(kind, *cells, str(len(loaded.seconds[kind])))
+    console = Console()
+    console.print(table)
+    faults = loaded.faults + alone.faults
+    ours = loaded.percentile("ours: the suggestion of a task", 99)
+    figures = {
+        "minutes": options.minutes,
+        "annotators": options.annotators,
+        "suggestion_p99_ms": round(ours, 1),
+        "suggestion_p99_ms_alone": round(alone.percentile("ours: the suggestion of a task", 99), 1),
+        "next_p99_ms": round(loaded.percentile("Label Studio: open the next task", 99), 1),
+        "next_p99_ms_alone": round(alone.percentile("Label Studio: open the next task", 99), 1),
+        "requests": sum(map(len, loaded.seconds.values())),
+        "faults": dict(faults),
+        "without_suggestion": loaded.empty,
+        "bulk_predicted": load.predicted,
+        "bulk_faults": load.faults,
+        "trainings": max(len(load.versions) - 1, 0),
+        "lost_predictions": lost,
+    }
+    bars = {
+        f"p99 of our answers under {BAR_MS} ms": ours < BAR_MS,
+        "no fault": not faults and not load.faults,
+        "every task opened had its suggestion": not loaded.empty,
+        "no lost prediction": lost == 0,
+    }
+    for bar, met in bars.items():
+        console.print(f"{'met   ' if met else 'MISSED'} {bar}")
+    print(json.dumps(figures))
+    return 0 if all(bars.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
