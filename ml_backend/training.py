@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import structlog
@@ -16,15 +16,13 @@ from ml_backend.core.evidence import targets
 from ml_backend.core.model import Evidence, fit_model
 from ml_backend.core.suggestions import suggestion
 from ml_backend.core.versions import RANDOM, trained_version
+from ml_backend.engines import Embedder
 from ml_backend.errors import MLBackendError, NothingToLearnError
 from ml_backend.gather import Gathered, Gatherer, ImageRef
 from ml_backend.label_studio import LabelStudioClient, Project, Task, choices_controls
 from ml_backend.predicting import score
 from ml_backend.settings import Settings
 from ml_backend.weights import EmbedderLoader
-
-if TYPE_CHECKING:
-    from ml_backend.core.embedder import ResNetEmbedder
 
 log = structlog.get_logger()
 
@@ -117,7 +115,7 @@ class Trainer:
         self.artifacts.save(project_id, artifact)
         return Trained(artifact, gathered.failures, self._publish(project, tasks, artifact, gathered, progress))
 
-    def _embedder(self, project_id: int, refs: Sequence[ImageRef]) -> "tuple[ResNetEmbedder, int]":
+    def _embedder(self, project_id: int, refs: Sequence[ImageRef]) -> tuple[Embedder, int]:
         """Give the backbone; random weights with the project's calibration, made anew while that has few images.
 
         Every calibration has embeddings of its own, so the one of the current version is kept unless the project
@@ -138,7 +136,7 @@ class Trainer:
             raise NothingToLearnError(f"no image of project {project_id} can be read: {dict(reasons)}")
         return base.calibrate(prepared), len(prepared)
 
-    def _gather(self, refs: Sequence[ImageRef], embedder: "ResNetEmbedder", progress: Progress) -> Gathered:
+    def _gather(self, refs: Sequence[ImageRef], embedder: Embedder, progress: Progress) -> Gathered:
         done = 0
 
         def advance(count: int) -> None:
