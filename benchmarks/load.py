@@ -2,7 +2,7 @@
 
 Simulated annotators open tasks of one project as the label stream serves them, ask the backend for the task's
 suggestion as Label Studio does, and submit a label: first alone, then while another project is predicted in bulk
-and the first is trained again and again. Times of Label Studio's own answers are shown beside ours: they are the peer.
+and the first is trained again and again. Times of Label Studio's own answers stand beside ours: they are the peer.
 """
 
 import argparse
