@@ -305,7 +305,7 @@ def upload(studio: Studio, project: int, count: int, names: Iterator[int]) -> di
             number = next(names)
             name, label = f"{number:07d}.jpg", LABELS[number % 2]
             label_of[name] = label
-            files.append(("files", (name, drawing(number, label), "image/jpeg")))
+            files.append((name, (name, drawing(number, label), "image/jpeg")))
         studio.ask("POST", f"/api/projects/{project}/import", files=files)
     found = {}
     for task in studio.ask(

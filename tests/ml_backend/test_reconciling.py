@@ -139,7 +139,7 @@ def test_annotations_whose_webhook_was_lost_are_trained_on(
     sdk = label_studio.client()
     headers = {"Authorization": f"Token {label_studio.api_key}"}
     project = sdk.projects.create(title="Lost webhooks", label_config=samples.config)
-    files = [("files", (f"{colour}.png", samples.png(colour), "image/png")) for colour in ("black", "white")]
+    files = [(colour, (f"{colour}.png", samples.png(colour), "image/png")) for colour in ("black", "white")]
     httpx.post(
         f"{label_studio.url}/api/projects/{project.id}/import", headers=headers, files=files, timeout=60
     ).raise_for_status()
