@@ -1,7 +1,7 @@
 """Label Studio's connections, webhooks and project settings through its SDK: read them, and set them right."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -13,7 +13,6 @@ from ml_backend.label_studio import LabelStudioClient
 
 BASIC = "BASIC_AUTH"
 CONNECTED = "CO"
-STORAGES = ("s3", "gcs", "azure", "redis", "localfiles")
 
 # Whatever is sent twice must not be there twice; the SDK would repeat it.
 _ONCE: Any = {"max_retries": 0}
@@ -224,9 +223,9 @@ class LabelStudioAdmin(LabelStudioClient):
         """Read one page of tasks with the fields that are named."""
         return list(self._page(project_id, page, size, include, filtered).get("tasks") or ())
 
-    def storages(self, project_id: int) -> Iterator[Storage]:
-        """List the storages that a project's tasks come from."""
-        for kind in STORAGES:
+    def storages(self, project_id: int, kinds: Iterable[str]) -> Iterator[Storage]:
+        """List a project's source storages of the kinds ``s3``, ``gcs``, ``azure`` and ``localfiles``."""
+        for kind in kinds:
             for one in self._json(f"api/storages/{kind}/?project={project_id}"):
                 yield Storage(
                     id=int(one["id"]),

@@ -14,6 +14,8 @@ _NOT_FOUND = 404
 _SKEW_S = 30
 _SOON = timedelta(days=14)
 _PERSONAL = "Account & Settings > Personal Access Token"
+_RENEW = f"make a new personal access token ({_PERSONAL}) and set LABEL_STUDIO_API_KEY to it"
+_WHY = "neither training nor predictions can reach Label Studio"
 _LEGACY_IS_OFF = "legacy token authentication has been disabled"
 
 
@@ -35,7 +37,7 @@ def address(facts: LabelStudioFacts, _now: datetime) -> Iterator[Finding]:
     if not reply.answered:
         yield problem(
             f"nothing answers at {shown}: {reply.error}",
-            "neither training nor predictions can reach Label Studio",
+            _WHY,
             "start Label Studio, or set LABEL_STUDIO_URL to its address as seen from here",
         )
     elif reply.body is None or "release" not in reply.body:
@@ -83,7 +85,7 @@ def key(facts: LabelStudioFacts, now: datetime) -> Iterator[Finding]:
         yield warning(
             f"the personal access token expires on {_day(expires_at)}",
             "from then on nothing is trained and no prediction is stored",
-            f"make a new one ({_PERSONAL}) and set LABEL_STUDIO_API_KEY to it",
+            _RENEW,
         )
     else:
         yield fine("the personal access token lets us in" + (f" until {_day(expires_at)}" if expires_at else ""))
@@ -114,41 +116,45 @@ CHECKS: dict[str, Callable[[LabelStudioFacts, datetime], Iterator[Finding]]] = {
 
 
 def _refused(facts: LabelStudioFacts, now: datetime) -> Finding:
-    why = "neither training nor predictions can reach Label Studio"
-    expires_at = facts.key.expires_at
-    renew = f"make a new personal access token ({_PERSONAL}) and set LABEL_STUDIO_API_KEY to it"
-    if facts.key.kind == "access":
-        return problem(
-            "LABEL_STUDIO_API_KEY is an access token, which lives for 300 s", why, f"give the token of {_PERSONAL}"
-        )
-    if facts.key.kind == "refresh" and expires_at and expires_at <= now:
-        return problem(f"the personal access token expired on {_day(expires_at)}", why, renew)
-    if facts.key.kind == "refresh" and urlsplit(facts.url).path.strip("/"):
-        return problem(
-            f"the personal access token does not let us in ({facts.refused})",
-            "it is exchanged below Label Studio's host, without the path that LABEL_STUDIO_URL has",
-            "use a legacy token, or serve Label Studio at the root of a host of its own",
-        )
-    if facts.key.kind == "refresh":
-        return problem(f"the personal access token does not let us in: {facts.refused}", why, renew)
+    if facts.key.kind != "legacy":
+        return _token_refused(facts, now)
     if _LEGACY_IS_OFF in facts.refused:
         return problem(
             "LABEL_STUDIO_API_KEY is a legacy token, and those are switched off",
-            why,
-            f"{renew}; or switch legacy tokens on: Organization > Access Token Settings, or "
+            _WHY,
+            f"{_RENEW}; or switch legacy tokens on: Organization > Access Token Settings, or "
             "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN=true at Label Studio's first start",
         )
     if facts.refused_with == _NOT_FOUND:
         return problem(
             f"{without_password(facts.url)} has a path that is not Label Studio's",
-            why,
+            _WHY,
             "set LABEL_STUDIO_URL to its address without that path",
         )
     return problem(
         f"Label Studio refuses the key ({facts.refused_with}: {facts.refused})",
-        why,
+        _WHY,
         "set LABEL_STUDIO_API_KEY to the token of an account that may edit the projects (Account & Settings)",
     )
+
+
+def _token_refused(facts: LabelStudioFacts, now: datetime) -> Finding:
+    expires_at = facts.key.expires_at
+    if facts.key.kind == "access":
+        return problem(
+            "LABEL_STUDIO_API_KEY is an access token, which lives for 300 s",
+            _WHY,
+            f"give the token of {_PERSONAL}",
+        )
+    if expires_at and expires_at <= now:
+        return problem(f"the personal access token expired on {_day(expires_at)}", _WHY, _RENEW)
+    if urlsplit(facts.url).path.strip("/"):
+        return problem(
+            f"the personal access token does not let us in ({facts.refused})",
+            "it is exchanged below Label Studio's host, without the path that LABEL_STUDIO_URL has",
+            "use a legacy token, or serve Label Studio at the root of a host of its own",
+        )
+    return problem(f"the personal access token does not let us in: {facts.refused}", _WHY, _RENEW)
 
 
 def _origin(url: str) -> str:

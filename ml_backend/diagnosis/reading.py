@@ -29,6 +29,7 @@ ANNOTATED = 200
 _TASK_FIELDS = "id,data,is_labeled,overlap,total_annotations,cancelled_annotations"
 _ANNOTATED_FIELDS = "id,annotations,result"
 _OVERDUE_S = 600.0
+_STORAGES = {"s3": "s3://", "gcs": "gs://", "azure": "azure-blob://", "localfiles": "/data/local-files/"}
 _PAGE_STARTS = (b"<!doctype html", b"<html")
 
 
@@ -127,7 +128,7 @@ class ProjectReader:
             tasks=tasks,
             annotated=self._annotated(project),
             images=list(self._tried(project, tasks)),
-            storages=list(self._admin.storages(project_id)),
+            storages=list(self._admin.storages(project_id, _kinds_of_storage(tasks))),
         )
 
     def _ours(self, project_id: int, rows: Sequence[ConnectionRow]) -> list[ConnectionRow]:
@@ -191,6 +192,11 @@ class ProjectReader:
             is_page = body.lstrip()[:20].lower().startswith(_PAGE_STARTS)
             return ImageTry(task_id, key, url, error.reason, is_page)
         return ImageTry(task_id, key, url)
+
+
+def _kinds_of_storage(tasks: Sequence[dict[str, Any]]) -> list[str]:
+    values = [value for task in tasks for value in (task.get("data") or {}).values() if isinstance(value, str)]
+    return [kind for kind, sign in _STORAGES.items() if any(sign in value for value in values)]
 
 
 def _folder(path: Path) -> Folder:

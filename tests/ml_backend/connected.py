@@ -1,0 +1,226 @@
+"""Projects of a real Label Studio that are connected to a real backend in this process."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from werkzeug.serving import make_server
+
+from ml_backend.app import create_app
+from ml_backend.artifacts import Artifact
+from ml_backend.auth import webhook_headers
+from ml_backend.backend import Backend
+from ml_backend.connecting import Connecting, Part, Wanted
+from ml_backend.diagnosis.findings import Finding, Level
+from ml_backend.diagnosis.reading import ProjectReader, read_backend
+from ml_backend.doctor import PROJECT_CHECKS
+from ml_backend.label_studio_admin import LabelStudioAdmin, Login
+from ml_backend.settings import Settings
+
+if TYPE_CHECKING:
+    from conftest import RunningLabelStudio
+
+NAME, PASSWORD = "label-studio", "a password"
+LOGIN = {"basic_user": NAME, "basic_password": PASSWORD}
+
+
+@contextmanager
+def answering(settings: Settings) -> Iterator[str]:
+    """The backend's application, on the port of its public address if that is set; yields where it is.
+
+    It loads no weights and trains nothing.
+    """
+    known = httpx.URL(settings.public_url).port if settings.public_url else 0
+    backend = Backend(settings)
+    server = make_server("127.0.0.1", known or 0, create_app(backend), threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        backend.close()
+
+
+@dataclass
+class Studio:
+    """A Label Studio as its administrator sees it, without our own code."""
+
+    running: "RunningLabelStudio"
+    _open: ExitStack = field(default_factory=ExitStack)
+    _admins: dict[str, LabelStudioAdmin] = field(default_factory=dict)
+
+    @cached_property
+    def http(self) -> httpx.Client:
+        """Connections with the administrator's key."""
+        headers = {"Authorization": f"Token {self.running.api_key}"}
+        return self._open.enter_context(httpx.Client(base_url=self.running.url, headers=headers, timeout=60))
+
+    @cached_property
+    def others(self) -> httpx.Client:
+        """Connections without a key, to anything else."""
+        return self._open.enter_context(httpx.Client(timeout=10))
+
+    def admin(self, settings: Settings) -> LabelStudioAdmin:
+        """Our own client for a key: one for all tests."""
+        key = settings.label_studio_api_key.get_secret_value()
+        if key not in self._admins:
+            self._admins[key] = LabelStudioAdmin(settings)
+            self._open.callback(self._admins[key].close)
+        return self._admins[key]
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._open.close()
+
+    def ask(self, method: str, path: str, **how: Any) -> Any:  # noqa: ANN401 - any JSON
+        """Call a route, and give its JSON."""
+        answer = self.http.request(method, path, **how)
+        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text[:300]}"
+        return answer.json() if answer.content else None
+
+    def project(self, label_config: str, **settings: object) -> int:
+        """Make a project."""
+        return int(
+            self.ask("POST", "/api/projects/", json={"title": "made", "label_config": label_config, **settings})[
+                "id"
+            ]
+        )
+
+    def tasks(self, project: int, data: list[dict[str, Any]]) -> list[int]:
+        """Import tasks, and give the ids of all of them."""
+        self.ask("POST", f"/api/projects/{project}/import", json=[{"data": one} for one in data])
+        return [one["id"] for one in self.ask("GET", f"/api/tasks/?project={project}")["tasks"]]
+
+    def upload(self, project: int, name: str, body: bytes) -> str:
+        """Upload a file without making a task of it, and give its address."""
+        files = [(name, (name, body, "image/png"))]
+        self.ask("POST", f"/api/projects/{project}/import", params={"commit_to_project": "false"}, files=files)
+        return (
+            "/data/" + self.ask("GET", f"/api/projects/{project}/file-uploads", params={"all": "true"})[-1]["file"]
+        )
+
+    def annotate(self, task: int, label: str, **more: object) -> None:
+        """Submit a choice."""
+        region = {"from_name": "kind", "to_name": "image", "type": "choices", "value": {"choices": [label]}}
+        self.ask("POST", f"/api/tasks/{task}/annotations/", json={"result": [region], **more})
+
+    def connections(self, project: int) -> list[dict[str, Any]]:
+        """Its connections."""
+        found: list[dict[str, Any]] = self.ask("GET", f"/api/ml?project={project}")
+        return found
+
+    def webhooks(self, project: int) -> list[dict[str, Any]]:
+        """Its webhooks."""
+        found: list[dict[str, Any]] = self.ask("GET", f"/api/webhooks/?project={project}")
+        return found
+
+    def change_webhook(self, project: int, **changed: object) -> None:
+        """Change its only webhook; Label Studio clears the events where they are left out."""
+        [hook] = self.webhooks(project)
+        self.ask("PATCH", f"/api/webhooks/{hook['id']}/", json={"actions": hook["actions"], **changed})
+
+    def change_connection(self, project: int, **changed: object) -> None:
+        """Change its first connection, with the login that it has."""
+        row = self.connections(project)[0]
+        login = {"auth_method": "BASIC_AUTH", "basic_auth_user": row["basic_auth_user"], "basic_auth_pass": ""}
+        said = {"url": row["url"], "project": project} | (login if row["basic_auth_user"] else {})
+        self.ask("PATCH", f"/api/ml/{row['id']}", json=said | changed)
+
+
+@dataclass
+class Connected:
+    """A project and the backend that it should be connected to."""
+
+    studio: Studio
+    settings: Settings
+    project: int
+    version: str = ""
+
+    def train(self, artifact: Artifact) -> None:
+        """Let a version answer."""
+        backend = Backend(self.settings)
+        backend.artifacts.save(self.project, artifact)
+        backend.artifacts.switch(self.project, artifact.model_version)
+        self.version = artifact.model_version
+
+    def predict(self, tasks: list[int]) -> None:
+        """Store a prediction of the version for each task."""
+        region = {"from_name": "kind", "to_name": "image", "type": "choices", "value": {"choices": ["dark"]}}
+        made = [{"task": task, "result": [region], "score": 0.9, "model_version": self.version} for task in tasks]
+        self.studio.ask("POST", f"/api/projects/{self.project}/import/predictions", json=made)
+
+    def connect(self, *, dry_run: bool = False, sampling: str | None = None, url: str = "") -> list[Part]:
+        """What ``ml-backend connect`` does."""
+        admin = self.studio.admin(self.settings)
+        return Connecting(admin, self.wanted(sampling, url), dry_run=dry_run).run()
+
+    def examine(self, images: int = 0) -> dict[str, list[Finding]]:
+        """What ``ml-backend doctor`` says about the project, by check."""
+        backend = Backend(self.settings)
+        about = read_backend(self.settings, self.studio.others)
+        facts = ProjectReader(self.studio.admin(self.settings), backend, about, images).read(self.project)
+        backend.close()
+        return {name: list(check(facts)) for name, check in PROJECT_CHECKS.items()}
+
+    def to_do(self) -> dict[str, list[Finding]]:
+        """The problems and warnings of each check that has some."""
+        found = {
+            name: [one for one in findings if one.level is not Level.FINE]
+            for name, findings in self.examine().items()
+        }
+        return {name: findings for name, findings in found.items() if findings}
+
+    def state(self) -> dict[str, Any]:
+        """All of it in Label Studio that a repair could touch; when it was tried last is left out."""
+        project = self.studio.ask("GET", f"/api/projects/{self.project}/")
+        return {
+            "connections": [
+                {key: value for key, value in row.items() if key != "updated_at"}
+                for row in self.studio.connections(self.project)
+            ],
+            "webhooks": self.studio.webhooks(self.project),
+            "project": {
+                key: project[key]
+                for key in (
+                    "model_version",
+                    "show_collab_predictions",
+                    "sampling",
+                    "min_annotations_to_start_training",
+                )
+            },
+        }
+
+    def wanted(self, sampling: str | None = None, url: str = "") -> Wanted:
+        """What it asks for."""
+        settings = self.settings
+        return Wanted(
+            self.project,
+            url or settings.public_url,
+            login=Login(settings.basic_user, settings.basic_password.get_secret_value())
+            if settings.basic_user
+            else None,
+            headers=webhook_headers(settings),
+            sampling=sampling,
+            own_versions=frozenset(Backend(settings).artifacts.versions(self.project)),
+        )
+
+
+def settings_for(studio: Studio, folder: Path, **given: object) -> Settings:
+    """Settings of a backend that keeps to its folder."""
+    return Settings.model_validate(
+        {
+            "label_studio_url": studio.running.url,
+            "label_studio_api_key": studio.running.api_key,
+            "data_dir": folder,
+            "weights": "random",
+            **given,
+        }
+    )
