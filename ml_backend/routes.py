@@ -50,6 +50,7 @@ def health() -> Response:
         model_class="ResNetKMeans",
         backbone=settings.backbone,
         weights=loader.weights_id,
+        engine=loader.engine,
         model_loaded=loader.loaded,
         error=loader.error,
         label_studio="not configured: " + ", ".join(settings.missing) if settings.missing else "configured",
