@@ -1,14 +1,18 @@
-"""Embeddings on disk, so that no image is embedded twice.
+"""Embeddings on disk, so that no image is embedded twice, nor fetched again while its address is known.
 
-An entry belongs to the content of an image (SHA-256) and to the key of the embedder. SQLite in its write-ahead
+An embedding belongs to the content of an image (SHA-256) and to the key of the embedder. What lies at an address
+is kept by project: one that may not read a file learns nothing from another that may. SQLite in its write-ahead
 mode lets several workers and a training read and write at once.
 """
 
+import json
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import structlog
@@ -16,15 +20,64 @@ from numpy.typing import NDArray
 
 log = structlog.get_logger()
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS embedding (
-    content TEXT NOT NULL, embedder TEXT NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (content, embedder)
+_VERSION = 2
+_SCHEMA = f"""
+BEGIN IMMEDIATE;
+DROP TABLE IF EXISTS embedding;
+DROP TABLE IF EXISTS upload;
+CREATE TABLE IF NOT EXISTS image (
+    id INTEGER PRIMARY KEY, embedder TEXT NOT NULL, content TEXT NOT NULL, used INTEGER NOT NULL,
+    UNIQUE (embedder, content)
+);
+CREATE INDEX IF NOT EXISTS image_used ON image (used);
+CREATE TABLE IF NOT EXISTS vector (id INTEGER PRIMARY KEY, vector BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS address (
+    project INTEGER NOT NULL, url TEXT NOT NULL, content TEXT NOT NULL, until REAL NOT NULL,
+    PRIMARY KEY (project, url)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS upload (url TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID;
+PRAGMA user_version = {_VERSION};
+COMMIT;
+"""
+# The order of the joins is given: without statistics SQLite might walk through all vectors.
+_KNOWN = """
+SELECT asked.key, image.id, image.used, vector.vector FROM json_each(?) AS asked
+CROSS JOIN address ON address.project = ? AND address.url = asked.value AND address.until > ?
+CROSS JOIN image ON image.embedder = ? AND image.content = address.content
+CROSS JOIN vector ON vector.id = image.id
+"""
+_OF_CONTENT = """
+SELECT image.id, image.used, vector.vector FROM image CROSS JOIN vector ON vector.id = image.id
+WHERE image.embedder = ? AND image.content = ?
 """
 _BUSY_S = 5.0
+_DAY_S = 86_400
+_WAL_BYTES = 16_000_000
+_STEP = 500  # rows that are deleted at a time, so that nobody waits long for the file
+_LEFT = 0.9  # of the allowed size, after what was used least has been deleted
+_UNUSED_DAYS = 2  # a training writes vectors before there is a version that needs them
 
 Answer = TypeVar("Answer")
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Address:
+    """What lies at an address, as one project saw it.
+
+    Parameters
+    ----------
+    project_id : int
+    url : str
+    content : str
+        SHA-256 of the file.
+    until : float
+        Seconds since 1970; after that it has to be fetched again. ``inf`` if it never changes.
+    """
+
+    project_id: int
+    url: str
+    content: str
+    until: float
 
 
 class EmbeddingCache:
@@ -37,48 +90,99 @@ class EmbeddingCache:
     ----------
     path : Path
         Made with its folder if it does not exist.
+    clock : callable
+        Seconds since 1970.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
+        self._path, self._clock = path, clock
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
         self._faults: set[str] = set()
+        self._found_lock = threading.Lock()
+        self._found: set[int] = set()  # rows that were last used on an earlier day
         self._tried(lambda _: None, None)
 
-    def get(self, content: str, embedder: str) -> NDArray[np.float32] | None:
-        """Give the embedding of an image, or None.
+    def known(self, project_id: int, urls: Sequence[str], embedder: str) -> dict[str, Vector]:
+        """Give the embeddings of the images at those addresses that a project has seen and may still trust.
 
         Parameters
         ----------
-        content : str
-            SHA-256 of the file.
+        project_id : int
+        urls : sequence of str
+            Any number: they are looked up at once.
         embedder : str
-            ``ResNetEmbedder.key``.
+            Key of the embedder.
 
         Returns
         -------
-        (n_dimensions,) float32 or None
+        dict of str to (n_dimensions,) float32
         """
-        row = self._row("SELECT vector FROM embedding WHERE content = ? AND embedder = ?", content, embedder)
-        return None if row is None else np.frombuffer(row[0], dtype="<f4").astype(np.float32)
+        asked = (json.dumps(list(urls)), project_id, self._clock(), embedder)
+        none: list[tuple[int, int, int, bytes]] = []
+        rows = self._tried(lambda database: database.execute(_KNOWN, asked).fetchall(), none)
+        self._note_use((row, used) for _, row, used, _ in rows)
+        found = ((urls[place], _decoded(vector)) for place, _, _, vector in rows)
+        return {url: vector for url, vector in found if vector is not None}
 
-    def put(self, embedder: str, vectors: Mapping[str, NDArray[np.float32]]) -> None:
+    def get(self, content: str, embedder: str) -> Vector | None:
+        """Give the embedding of an image by its SHA-256, (n_dimensions,) float32, or None."""
+        row = self._tried(lambda database: database.execute(_OF_CONTENT, (embedder, content)).fetchone(), None)
+        if row is None:
+            return None
+        self._note_use([row[:2]])
+        return _decoded(row[2])
+
+    def put(self, embedder: str, vectors: Mapping[str, Vector]) -> None:
         """Keep embeddings by content, in one transaction. What is there already stays."""
-        rows = [
-            (content, embedder, np.asarray(vector, dtype="<f4").tobytes()) for content, vector in vectors.items()
-        ]
-        self._write("INSERT OR IGNORE INTO embedding VALUES (?, ?, ?)", rows)
+        self.write([(embedder, content, vector) for content, vector in vectors.items()], ())
 
-    def content_of_upload(self, url: str) -> str | None:
-        """Give the SHA-256 of a file uploaded to Label Studio, if it was seen before."""
-        row = self._row("SELECT content FROM upload WHERE url = ?", url)
-        return None if row is None else str(row[0])
+    def remember(self, addresses: Iterable[Address]) -> None:
+        """Keep what lies at addresses."""
+        self.write((), addresses)
 
-    def remember_upload(self, url: str, content: str) -> None:
-        """Keep the SHA-256 of an uploaded file, whose address never gets another content."""
-        self._write("INSERT OR IGNORE INTO upload VALUES (?, ?)", [(url, content)])
+    def write(self, vectors: Iterable[tuple[str, str, Vector]], addresses: Iterable[Address]) -> None:
+        """Keep (embedder, content, vector), addresses, and the day of what was used, in one transaction."""
+        today = self._today()
+        with self._found_lock:
+            used, self._found = self._found, set()
+        kept = [(one, content, np.asarray(vector, dtype="<f4").tobytes()) for one, content, vector in vectors]
+        seen = [(one.project_id, one.url, one.content, one.until) for one in addresses]
+
+        def write(database: sqlite3.Connection) -> None:
+            with database:
+                database.executemany(
+                    "INSERT OR IGNORE INTO image (embedder, content, used) VALUES (?, ?, ?)",
+                    [(embedder, content, today) for embedder, content, _ in kept],
+                )
+                database.executemany(
+                    "INSERT OR IGNORE INTO vector SELECT id, ? FROM image WHERE embedder = ? AND content = ?",
+                    [(vector, embedder, content) for embedder, content, vector in kept],
+                )
+                database.executemany("INSERT OR REPLACE INTO address VALUES (?, ?, ?, ?)", seen)
+                database.executemany("UPDATE image SET used = ? WHERE id = ?", [(today, row) for row in used])
+
+        self._tried(write, None)
+
+    def tidy(self, max_bytes: int, in_use: Collection[str] | None = None) -> int:
+        """Delete what is not needed any more, and what was used longest ago where the file is too large.
+
+        Takes a while and does it in short steps; not for a thread that somebody waits for.
+
+        Parameters
+        ----------
+        max_bytes : int
+            Of the file.
+        in_use : collection of str, optional
+            Keys of embedders. Embeddings of all others go, unless they were used today or yesterday.
+
+        Returns
+        -------
+        int
+            Number of deleted embeddings.
+        """
+        return self._tried(lambda database: self._tidied(database, max_bytes, in_use), 0)
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -86,15 +190,40 @@ class EmbeddingCache:
             self._opened.pop().close()
         self._local = threading.local()
 
-    def _row(self, query: str, *values: str) -> Any:  # noqa: ANN401 - a row, or None
-        return self._tried(lambda database: database.execute(query, values).fetchone(), None)
+    def _tidied(self, database: sqlite3.Connection, max_bytes: int, in_use: Collection[str] | None) -> int:
+        deleted = 0
+        if in_use is not None:
+            keys = [key for (key,) in database.execute("SELECT DISTINCT embedder FROM image")]
+            for key in set(keys) - set(in_use):
+                query = "SELECT id FROM image WHERE embedder = ? AND used <= ? LIMIT ?"
+                deleted += sum(_deleted(database, query, key, self._today() - _UNUSED_DAYS, _STEP))
+        if _size(database) > max_bytes:
+            for some in _deleted(database, "SELECT id FROM image ORDER BY used, id LIMIT ?", _STEP):
+                deleted += some
+                if _size(database) <= _LEFT * max_bytes:
+                    break
+        with database:
+            database.execute("DELETE FROM address WHERE until <= ?", (self._clock(),))
+            if deleted:
+                database.execute("DELETE FROM address WHERE content NOT IN (SELECT content FROM image)")
+        _shrink(database)
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return deleted
 
-    def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        def write(database: sqlite3.Connection) -> None:
-            with database:
-                database.executemany(statement, rows)
+    def _note_use(self, rows: Iterable[tuple[int, int]]) -> None:
+        today = self._today()
+        old = [row for row, used in rows if used < today]
+        if old:
+            with self._found_lock:
+                self._found.update(old)
 
-        self._tried(write, None)
+    @property
+    def noted(self) -> bool:
+        """Whether a use was noted that the next ``write`` will keep."""
+        return bool(self._found)
+
+    def _today(self) -> int:
+        return int(self._clock() // _DAY_S)
 
     def _tried(self, do: Callable[[sqlite3.Connection], Answer], otherwise: Answer) -> Answer:
         try:
@@ -110,12 +239,50 @@ class EmbeddingCache:
         if connection is None:
             connection = sqlite3.connect(self._path, timeout=_BUSY_S, check_same_thread=False)
             try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = NORMAL")
-                connection.executescript(_SCHEMA)
+                _prepare(connection)
             except sqlite3.Error:
                 connection.close()
                 raise
             self._local.connection = connection
             self._opened.append(connection)
         return connection
+
+
+def _prepare(database: sqlite3.Connection) -> None:
+    if not database.execute("PRAGMA page_count").fetchone()[0]:
+        database.execute("PRAGMA auto_vacuum = INCREMENTAL")  # decides about a file that is still empty
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = NORMAL")
+    database.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+    if database.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+        database.executescript(_SCHEMA)
+
+
+def _deleted(database: sqlite3.Connection, query: str, *values: object) -> Iterator[int]:
+    """Delete the images that a query finds, some at a time; yield how many."""
+    while rows := database.execute(query, values).fetchall():
+        with database:
+            database.executemany("DELETE FROM vector WHERE id = ?", rows)
+            database.executemany("DELETE FROM image WHERE id = ?", rows)
+        yield len(rows)
+
+
+def _shrink(database: sqlite3.Connection) -> None:
+    """Give free pages back to the disk; a file from before that was possible keeps them for what comes."""
+    free = database.execute("PRAGMA freelist_count").fetchone()[0]
+    if database.execute("PRAGMA auto_vacuum").fetchone()[0]:
+        for _ in range(0, free, _STEP):
+            database.executescript(f"PRAGMA incremental_vacuum({_STEP})")  # execute() would stop at one page
+
+
+def _size(database: sqlite3.Connection) -> int:
+    """Bytes of the file that are in use."""
+    pages, free, size = (
+        int(database.execute(f"PRAGMA {name}").fetchone()[0])
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * size
+
+
+def _decoded(blob: bytes) -> Vector | None:
+    return np.frombuffer(blob, dtype="<f4").astype(np.float32) if len(blob) % 4 == 0 else None

@@ -1,31 +1,30 @@
 """Tasks become embeddings: fetched, decoded and embedded, or taken from the cache; faults stay with their task."""
 
-import hashlib
-import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any
 
 import numpy as np
-import structlog
 from numpy.typing import NDArray
 
-from ml_backend.core.images import ImageLimits, ImageRejectedError, decode
+from ml_backend.core.images import ImageLimits
 from ml_backend.embeddings import EmbeddingCache
-from ml_backend.errors import FetchError, MLBackendError, ModelLoadingError
-from ml_backend.fetch import Fetcher, is_upload
+from ml_backend.engines import Embedder
+from ml_backend.fetch import Fetcher
+from ml_backend.keeping import Keeper
+from ml_backend.lanes import Lane
+from ml_backend.pipeline import Found, Image, Pipeline
+from ml_backend.reasons import DEADLINE, NO_URL, OVERLOADED, fault_of, reason_of
 
-if TYPE_CHECKING:
-    import torch
+Vector = NDArray[np.float32]
 
-    from ml_backend.core.embedder import ResNetEmbedder
-
-log = structlog.get_logger()
-
-_SLICE = 16  # images that are embedded before the clock is read again
+_WINDOW = 256  # images of one request that are on their way at a time
+_CACHE_BYTES = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -50,35 +49,42 @@ class Gathered:
     Parameters
     ----------
     vectors : dict of ImageRef to (n_dimensions,) float32
+        In the order in which the images were asked for.
     failures : dict of ImageRef to str
         A short reason each. Every image is in one of the two.
     embedded : int
-        How many were not in the cache.
+        How many of the vectors were not in the cache.
     """
 
-    vectors: dict[ImageRef, NDArray[np.float32]] = field(default_factory=dict)
+    vectors: dict[ImageRef, Vector] = field(default_factory=dict)
     failures: dict[ImageRef, str] = field(default_factory=dict)
     embedded: int = 0
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    content: str
-    image: "torch.Tensor"
-
-
 class Gatherer:
-    """Finds the embeddings of images, with a small pool of threads for the slow parts.
+    """Finds the embeddings of images: looks them up, and sends those that are not known through its threads.
+
+    An address that is asked for twice is fetched once, and a file that lies at two is embedded once. The threads
+    serve the requests in turn. What a request could not wait for is finished when nothing else is to be done, so
+    that it is known when it is asked for again.
 
     Parameters
     ----------
     fetcher : Fetcher
     cache : EmbeddingCache
     limits : ImageLimits
+    keeper : Keeper, optional
+        What writes to the cache.
     fetch_threads, decode_threads : int
         Downloads at a time, and decoded images in memory at a time.
-    chunk : int
-        Images that are fetched before they are embedded.
+    batch_size : int
+        Images a forward pass; twice as many may be prepared and wait for theirs.
+    recheck_s : float
+        How long what was seen at an address is trusted. A file uploaded to Label Studio never changes.
+    backlog : int
+        Images that may wait although nobody waits for them.
+    observe_batch : callable
+        Told the size of each batch.
     """
 
     def __init__(
@@ -87,23 +93,37 @@ class Gatherer:
         fetcher: Fetcher,
         cache: EmbeddingCache,
         limits: ImageLimits,
+        keeper: Keeper | None = None,
         fetch_threads: int = 8,
         decode_threads: int = 2,
-        chunk: int = 64,
+        batch_size: int = 32,
+        recheck_s: float = 3600,
+        backlog: int = 10_000,
+        observe_batch: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._fetcher, self._cache, self._limits, self._chunk = fetcher, cache, limits, chunk
-        self._pool = ThreadPoolExecutor(fetch_threads, thread_name_prefix="image")
-        self._decoding = threading.Semaphore(decode_threads)
-        self._embedding = threading.Lock()
+        self._fetcher, self._cache, self._backlog = fetcher, cache, backlog
+        self._keeper = keeper or Keeper(cache, _CACHE_BYTES)
+        self._pipeline = Pipeline(
+            fetcher=fetcher,
+            cache=cache,
+            limits=limits,
+            keeper=self._keeper,
+            fetch_threads=fetch_threads,
+            decode_threads=decode_threads,
+            batch_size=batch_size,
+            recheck_s=recheck_s,
+            observe_batch=observe_batch,
+        )
 
     def gather(
         self,
         refs: Sequence[ImageRef],
         *,
         embedding_key: str,
-        embedder: "Callable[[], ResNetEmbedder]",
+        embedder: Callable[[], Embedder],
         ends_at: float = float("inf"),
         advance: Callable[[int], None] = lambda _: None,
+        project_id: int = 0,
     ) -> Gathered:
         """Embed images.
 
@@ -113,136 +133,127 @@ class Gatherer:
         embedding_key : str
             Of the wanted embeddings.
         embedder : callable
-            Gives the embedder with that key; called only for images that are not in the cache.
+            Gives the embedder with that key; called only if some image is not known.
         ends_at : float
-            On the monotonic clock; what is not done then fails with reason ``deadline``.
+            On the monotonic clock. What is not done then fails with reason ``deadline`` and is finished in the
+            background; where too much waits for that already, with reason ``overloaded``, and is not.
         advance : callable
-            Told after each chunk how many images it had.
+            Told how many more images are done, again and again.
+        project_id : int
+            One project learns nothing from what another has seen at an address.
         """
-        done = Gathered()
-        for start in range(0, len(refs), self._chunk):
-            chunk = refs[start : start + self._chunk]
-            if time.monotonic() >= ends_at:
-                done.failures |= dict.fromkeys(chunk, "deadline")
-                continue
-            self._gather_chunk(chunk, embedding_key, embedder, ends_at, done)
-            advance(len(chunk))
-        return done
+        outcome: dict[ImageRef, Found | str] = {}
+        refs_of: dict[str, list[ImageRef]] = {}
+        for ref in refs:
+            fault = fault_of(ref.url)
+            if fault is None and ref.url is not None:
+                refs_of.setdefault(ref.url.strip(), []).append(ref)
+            else:
+                outcome[ref] = fault or NO_URL
+        known = self._cache.known(project_id, list(refs_of), embedding_key)
+        self._keeper.note_use()
+        for url, vector in known.items():
+            outcome |= dict.fromkeys(refs_of[url], Found(vector, computed=False))
+        advance(len(outcome))
+        missing = {url: waiting[0].task_id for url, waiting in refs_of.items() if url not in known}
+        if missing:
+            model = _tried(embedder)
+            images = [Image(project_id, url, task_id, embedding_key, model) for url, task_id in missing.items()]
+            for url, found in self._wait_for(images, ends_at, lambda url: advance(len(refs_of[url]))).items():
+                outcome |= dict.fromkeys(refs_of[url], found)
+        return _in_order(refs, outcome)
 
     def prepare(
-        self, refs: Iterable[ImageRef], embedder: "ResNetEmbedder"
-    ) -> "tuple[list[torch.Tensor], Counter[str]]":
+        self, refs: Iterable[ImageRef], embedder: Embedder
+    ) -> tuple[list[NDArray[np.float32]], Counter[str]]:
         """Fetch and decode images without the cache, as calibration needs them; count why some cannot be."""
-        futures = [self._pool.submit(self._one, ref, None, lambda: embedder) for ref in refs]
-        results = [_result(future) for future in futures]
-        prepared = [result.image for result in results if isinstance(result, _Prepared)]
-        return prepared, Counter(result for result in results if isinstance(result, str))
+        lane, faults, futures = Lane(), Counter[str](), []
+        for ref in refs:
+            fault = fault_of(ref.url)
+            if fault is None and ref.url is not None:
+                futures.append(self._pipeline.prepared(ref.url.strip(), ref.task_id, embedder, lane))
+            else:
+                faults[fault or NO_URL] += 1
+        errors = [future.exception() for future in futures]
+        faults.update(reason_of(error) for error in errors if error is not None)
+        return [future.result() for future, error in zip(futures, errors, strict=True) if error is None], faults
 
     def close(self) -> None:
-        """Stop the threads and close the connections; what was not begun is dropped."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Stop the threads and close the connections; who still waits is told."""
+        self._pipeline.close()
         self._fetcher.close()
         self._cache.close()
 
-    def _gather_chunk(
-        self,
-        chunk: Sequence[ImageRef],
-        embedding_key: str,
-        embedder: "Callable[[], ResNetEmbedder]",
-        ends_at: float,
-        done: Gathered,
-    ) -> None:
-        futures = {ref: self._pool.submit(self._one, ref, embedding_key, embedder) for ref in chunk}
-        left = _seconds_until(ends_at)
-        _, late = wait(futures.values(), timeout=None if left < 0 else left)
-        prepared: dict[ImageRef, _Prepared] = {}
-        for ref, future in futures.items():
-            if future in late:
-                future.cancel()
-                done.failures[ref] = "deadline"
-                continue
-            match _result(future):
-                case str() as reason:
-                    done.failures[ref] = reason
-                case _Prepared() as one:
-                    prepared[ref] = one
-                case vector:
-                    done.vectors[ref] = vector
-        if prepared:
-            self._embed(prepared, embedding_key, embedder, ends_at, done)
+    def _wait_for(
+        self, images: Sequence[Image], ends_at: float, done: Callable[[str], None]
+    ) -> dict[str, Found | str]:
+        """Send images on their way, some at a time, and wait for them."""
+        outcome: dict[str, Found | str] = {}
+        finished: SimpleQueue[tuple[str, bool, Future[Found]]] = SimpleQueue()
+        lane, left, on_the_way = Lane(images[0].project_id), deque(images), 0
+        while left or on_the_way:
+            while left and on_the_way < _WINDOW:
+                image = left.popleft()
+                future = self._pipeline.begin(image, lane)
+                future.add_done_callback(partial(_tell, finished, image.url, future.done()))
+                on_the_way += 1
+            try:
+                url, was_there, future = finished.get(timeout=_seconds_until(ends_at))
+            except Empty:
+                break
+            on_the_way -= 1
+            outcome[url] = _outcome(future, was_there=was_there)
+            done(url)
+        self._pipeline.put_off(lane)
+        outcome |= dict.fromkeys(self._finish_later(left, lane), OVERLOADED)
+        return {image.url: outcome.get(image.url, DEADLINE) for image in images}
 
-    def _embed(
-        self,
-        prepared: dict[ImageRef, _Prepared],
-        embedding_key: str,
-        embedder: "Callable[[], ResNetEmbedder]",
-        ends_at: float,
-        done: Gathered,
-    ) -> None:
-        distinct = {one.content: one.image for one in prepared.values()}
-        vectors: dict[str, NDArray[np.float32]] = {}
-        reason = "deadline"
-        try:
-            model = embedder()
-            for contents in _slices(list(distinct), _SLICE):
-                if not self._embedding.acquire(timeout=_seconds_until(ends_at)):
-                    break
-                try:
-                    embedded = model.embed([distinct[content] for content in contents])
-                finally:
-                    self._embedding.release()
-                vectors |= zip(contents, embedded, strict=True)
-        except Exception as error:  # noqa: BLE001 - what was embedded before stays
-            reason = "embedding_failed"
-            log.error(reason, error=type(error).__name__, images=len(distinct) - len(vectors))
-        self._cache.put(embedding_key, vectors)
-        done.embedded += len(vectors)
-        for ref, one in prepared.items():
-            if one.content in vectors:
-                done.vectors[ref] = vectors[one.content]
-            else:
-                done.failures[ref] = reason
+    def _finish_later(self, images: Iterable[Image], lane: Lane) -> list[str]:
+        """Queue images for which nobody waits, and give the addresses of those that are too many."""
+        refused = []
+        for image in images:
+            if not self._pipeline.has_room(image, self._backlog):
+                refused.append(image.url)
+            elif not isinstance(image.model, Exception):  # else it could only fail
+                self._pipeline.begin(image, lane)
+        return refused
 
-    def _one(
-        self, ref: ImageRef, embedding_key: str | None, embedder: "Callable[[], ResNetEmbedder]"
-    ) -> "NDArray[np.float32] | _Prepared":
-        if not ref.url or not ref.url.strip():
-            raise FetchError("no_url")
-        url = ref.url.strip()
-        content = self._cache.content_of_upload(url) if is_upload(url) and embedding_key else None
-        if content and embedding_key and (known := self._cache.get(content, embedding_key)) is not None:
-            return known
-        body = self._fetcher.fetch(url, ref.task_id)
-        content = hashlib.sha256(body).hexdigest()
-        if embedding_key and (known := self._cache.get(content, embedding_key)) is not None:
-            found: NDArray[np.float32] | _Prepared = known
+
+def _tell(
+    finished: SimpleQueue[tuple[str, bool, Future[Found]]],
+    url: str,
+    was_there: bool,  # noqa: FBT001
+    future: Future[Found],
+) -> None:
+    finished.put((url, was_there, future))
+
+
+def _outcome(future: Future[Found], *, was_there: bool) -> Found | str:
+    """Give what was found, or the reason why nothing was."""
+    if (error := future.exception()) is not None:
+        return reason_of(error)
+    found = future.result()
+    return Found(found.vector, found.computed and not was_there)
+
+
+def _in_order(refs: Iterable[ImageRef], outcome: Mapping[ImageRef, Found | str]) -> Gathered:
+    done = Gathered()
+    for ref in dict.fromkeys(refs):
+        found = outcome[ref]
+        if isinstance(found, str):
+            done.failures[ref] = found
         else:
-            model = embedder()  # may wait: not while others wait to decode
-            with self._decoding:
-                found = _Prepared(content, model.prepare(decode(body, self._limits)))
-        if is_upload(url):
-            self._cache.remember_upload(url, content)
-        return found
+            done.vectors[ref] = found.vector
+            done.embedded += found.computed
+    return done
 
 
-def _seconds_until(ends_at: float) -> float:
-    """Give the time that is left, at least 0; -1, which locks take for no limit, where the end is infinite."""
-    return -1 if ends_at == float("inf") else max(ends_at - time.monotonic(), 0)
+def _seconds_until(ends_at: float) -> float | None:
+    return None if ends_at == float("inf") else max(ends_at - time.monotonic(), 0)
 
 
-def _slices(contents: list[str], size: int) -> list[list[str]]:
-    return [contents[start : start + size] for start in range(0, len(contents), size)]
-
-
-def _result(future: "Future[NDArray[np.float32] | _Prepared]") -> "NDArray[np.float32] | _Prepared | str":
-    """Give what a thread found, or the reason why it found nothing."""
+def _tried(embedder: Callable[[], Embedder]) -> Embedder | Exception:
     try:
-        return future.result()
-    except (FetchError, ImageRejectedError) as error:
-        return error.reason
-    except ModelLoadingError:
-        return "model_loading"
-    except MLBackendError:
-        return "model_unavailable"
-    except Exception as error:  # noqa: BLE001 - one task's fault, whatever it is, must not cost the others theirs
-        return f"unexpected_{type(error).__name__}"
+        return embedder()
+    except Exception as error:  # noqa: BLE001 - each image that needs it says why there is none
+        return error

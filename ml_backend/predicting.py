@@ -13,11 +13,15 @@ from ml_backend.artifacts import Artifact
 from ml_backend.core.controls import Control
 from ml_backend.core.suggestions import suggestion
 from ml_backend.gather import Gathered, Gatherer, ImageRef
+from ml_backend.reasons import reason_of
 from ml_backend.weights import EmbedderLoader
 
 log = structlog.get_logger()
 
 NO_MODEL, NO_CONTROL, NO_EVIDENCE, BAD_TASK = "no_model_yet", "no_control", "no_evidence", "bad_task"
+SCORING_FAILED = "scoring_failed"
+
+Scored = dict[ImageRef, list[tuple[Control, Any]]]
 
 
 @dataclass
@@ -52,8 +56,9 @@ def predict(
     loader: EmbedderLoader,
     deadline_s: float,
     model_wait_s: float,
+    project_id: int = 0,
 ) -> Predictions:
-    """Predict a request's tasks.
+    """Predict a request's tasks. Whatever one of them holds costs the others nothing.
 
     Parameters
     ----------
@@ -66,7 +71,10 @@ def predict(
     gatherer : Gatherer
     loader : EmbedderLoader
     deadline_s, model_wait_s : float
-        What is not embedded after ``deadline_s`` is left empty; a backbone that is being loaded is waited for.
+        What is not embedded after ``deadline_s`` is left empty, and embedded for the next time; a backbone that is
+        being loaded is waited for.
+    project_id : int
+        Whose images these are.
     """
     if artifact is None:
         return _all_empty(tasks, NO_MODEL)
@@ -75,14 +83,11 @@ def predict(
     if not served:
         return _all_empty(tasks, NO_CONTROL)
     keys = sorted({control.image_key for control in served.values()})
-    refs = {
-        (position, key): ImageRef.of(task["id"], key, task["data"])
-        for position, task in enumerate(tasks)
-        if _is_task(task)
-        for key in keys
-    }
+    refs_of = [
+        [ImageRef.of(task["id"], key, task["data"]) for key in keys] if _is_task(task) else [] for task in tasks
+    ]
     gathered = gatherer.gather(
-        list(dict.fromkeys(refs.values())),
+        list(dict.fromkeys(ref for refs in refs_of for ref in refs)),
         embedding_key=artifact.embedding_key,
         embedder=lambda: loader.matching(
             backbone=artifact.backbone,
@@ -93,29 +98,45 @@ def predict(
             timeout_s=min(model_wait_s, max(ends_at - time.monotonic(), 0)),
         ),
         ends_at=ends_at,
+        project_id=project_id,
     )
-    scored = score(artifact, served, gathered)
+    scored, silence = _scored(artifact, served, gathered)
     done = Predictions([], embedded=gathered.embedded, cached=len(gathered.vectors) - gathered.embedded)
-    for position, task in enumerate(tasks):
-        mine = [refs[position, key] for key in keys if (position, key) in refs]
-        made = suggestion(
-            [pair for ref in mine for pair in scored.get(ref, ())],
-            task_id=task["id"] if mine else 0,
-            model_version=artifact.model_version,
-        )
-        done.entries.append(made or [])
-        failed = [gathered.failures[ref] for ref in mine if ref in gathered.failures]
-        if made is not None and failed:
-            done.partial[position] = failed[0]
-        if made is None:
-            done.reasons[position] = failed[0] if failed else NO_EVIDENCE if mine else BAD_TASK
+    for position, refs in enumerate(refs_of):
+        failed = [gathered.failures[ref] for ref in refs if ref in gathered.failures]
+        made = _made(refs, scored, artifact.model_version)
+        if isinstance(made, dict):
+            done.entries.append(made)
+            if failed:
+                done.partial[position] = failed[0]
+        else:
+            done.entries.append([])
+            done.reasons[position] = failed[0] if failed else (made or silence) if refs else BAD_TASK
     _log_reasons(tasks, done)
     return done
 
 
-def score(
-    artifact: Artifact, served: dict[str, Control], gathered: Gathered
-) -> dict[ImageRef, list[tuple[Control, Any]]]:
+def _scored(artifact: Artifact, served: dict[str, Control], gathered: Gathered) -> tuple[Scored, str]:
+    """Score the images; with it, the reason of those that get no score."""
+    try:
+        return score(artifact, served, gathered), NO_EVIDENCE
+    except Exception as error:  # noqa: BLE001 - an entry a task is owed, whatever is wrong with the model
+        log.error(SCORING_FAILED, version=artifact.model_version, error=type(error).__name__)
+        return {}, SCORING_FAILED
+
+
+def _made(refs: Sequence[ImageRef], scored: Scored, model_version: str) -> dict[str, Any] | str | None:
+    """Make the prediction of a task; None where there is nothing to suggest, a reason where that fails."""
+    pairs = [pair for ref in refs for pair in scored.get(ref, ())]
+    if not pairs:
+        return None
+    try:
+        return suggestion(pairs, task_id=refs[0].task_id, model_version=model_version)
+    except Exception as error:  # noqa: BLE001 - one task's fault must not cost the others theirs
+        return reason_of(error)
+
+
+def score(artifact: Artifact, served: dict[str, Control], gathered: Gathered) -> Scored:
     """Give each embedded image the controls that have something to suggest, with their probabilities."""
     refs = list(gathered.vectors)
     if not refs:

@@ -1,0 +1,46 @@
+"""Short codes that say why an image has no embedding: they go to logs and metrics, and name no address."""
+
+from ml_backend.core.images import ImageRejectedError
+from ml_backend.errors import EmbeddingError, FetchError, MLBackendError, ModelLoadingError, StoppingError
+
+DEADLINE, OVERLOADED, NO_URL = "deadline", "overloaded", "no_url"
+
+_REASONS = {
+    ModelLoadingError: "model_loading",
+    EmbeddingError: "embedding_failed",
+    StoppingError: "stopping",
+    MLBackendError: "model_unavailable",
+}
+_LONGEST_URL = 16_384  # characters
+
+
+def reason_of(error: BaseException) -> str:
+    """Give the reason for an error.
+
+    Examples
+    --------
+    >>> reason_of(FetchError("missing")), reason_of(ZeroDivisionError())
+    ('missing', 'unexpected_ZeroDivisionError')
+    """
+    if isinstance(error, FetchError | ImageRejectedError):
+        return error.reason
+    known = (reason for kind, reason in _REASONS.items() if isinstance(error, kind))
+    return next(known, f"unexpected_{type(error).__name__}")
+
+
+def fault_of(url: str | None) -> str | None:
+    """Give the reason why a text cannot be an address; None if one has to look closer.
+
+    Examples
+    --------
+    >>> fault_of(" "), fault_of("http://x/a.png")
+    ('no_url', None)
+    """
+    if not url or not url.strip():
+        return NO_URL
+    if len(url) > _LONGEST_URL:  # perhaps the picture itself: neither looked up nor fetched
+        return "url_too_long"
+    try:
+        return "unsupported_url" if b"\0" in url.encode() else None
+    except UnicodeEncodeError:  # half of a character, which JSON can hold
+        return "unsupported_url"
