@@ -11,8 +11,10 @@ from ml_backend.core.versions import untrained_version
 from ml_backend.embeddings import EmbeddingCache
 from ml_backend.fetch import Connect, Fetcher
 from ml_backend.gather import Gatherer
+from ml_backend.keeping import Keeper
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.local_files import LocalFiles
+from ml_backend.metrics import BATCH_IMAGES
 from ml_backend.settings import Settings
 from ml_backend.training import Trainer
 from ml_backend.training_requests import TrainingRequests
@@ -84,12 +86,18 @@ class Backend:
     def gatherer(self) -> Gatherer:
         """Images and their embeddings."""
         settings = self.settings
+        cache = EmbeddingCache(settings.data_dir / "embeddings.sqlite")
         return Gatherer(
             fetcher=self.fetcher,
-            cache=EmbeddingCache(settings.data_dir / "embeddings.sqlite"),
+            cache=cache,
             limits=ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
+            keeper=Keeper(cache, settings.cache_bytes, self._embedding_keys),
             fetch_threads=settings.fetch_threads,
             decode_threads=settings.decode_threads,
+            batch_size=settings.batch_size,
+            recheck_s=settings.recheck_s,
+            backlog=settings.backlog,
+            observe_batch=BATCH_IMAGES.observe,
         )
 
     @cached_property
@@ -101,6 +109,12 @@ class Backend:
         with self._connecting:  # many threads fetch at once, and the first one makes the client
             client = self.client
         return client.authorization()
+
+    def _embedding_keys(self) -> set[str] | None:
+        """Give the keys of the embedders that some version needs; None if one cannot be read."""
+        records = [one for project in self.artifacts.projects() for one in self.artifacts.records(project)]
+        keys = {one.described.get("embedding_key") for one in records}
+        return None if None in keys else keys
 
     def version(self, project_id: int) -> str:
         """Name the version that answers for a project."""

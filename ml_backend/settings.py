@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     fetch_timeout_s: Positive = 20
     max_image_bytes: Count = 30_000_000
     max_image_pixels: Count = 50_000_000
+    recheck_s: Annotated[float, Field(ge=0)] = 3600  # an image is not fetched again; uploads never are
+    cache_bytes: Count = 2_000_000_000  # of the file of embeddings; what was used longest ago goes
+    backlog: Count = 10_000  # images of requests that are over, embedded for the next ones; of each worker
 
     # Training
     quiet_s: Annotated[float, Field(ge=0)] = 5  # without events before a training starts
