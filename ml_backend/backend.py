@@ -113,8 +113,8 @@ class Backend:
     def _embedding_keys(self) -> set[str] | None:
         """Give the keys of the embedders that some version needs; None if one cannot be read."""
         records = [one for project in self.artifacts.projects() for one in self.artifacts.records(project)]
-        keys = {one.described.get("embedding_key") for one in records}
-        return None if None in keys else keys
+        keys = {str(one.described.get("embedding_key", "")) for one in records}
+        return None if "" in keys else keys
 
     def version(self, project_id: int) -> str:
         """Name the version that answers for a project."""

@@ -38,7 +38,7 @@ Embed = Callable[[list[ImageRef], Artifact, int, Advance], Gathered]
 def embed_here(gatherer: Gatherer, loader: EmbedderLoader, wait_s: float) -> Embed:
     """Embed in this program, with the cache that the served suggestions use."""
 
-    def embed(refs: list[ImageRef], artifact: Artifact, _project_id: int, advance: Advance) -> Gathered:
+    def embed(refs: list[ImageRef], artifact: Artifact, project_id: int, advance: Advance) -> Gathered:
         return gatherer.gather(
             refs,
             embedding_key=artifact.embedding_key,
@@ -51,6 +51,7 @@ def embed_here(gatherer: Gatherer, loader: EmbedderLoader, wait_s: float) -> Emb
                 timeout_s=wait_s,
             ),
             advance=advance,
+            project_id=project_id,
         )
 
     return embed
