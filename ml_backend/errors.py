@@ -43,6 +43,10 @@ class NothingToPredictError(MLBackendError):
     """No model version answers for the project, or none of its controls is in the project's config."""
 
 
+class VersionError(MLBackendError):
+    """A model version is not there, is damaged, or does not fit the project."""
+
+
 class ModelLoadingError(MLBackendError):
     """The backbone is still being loaded."""
 

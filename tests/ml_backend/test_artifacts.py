@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ml_backend.artifacts import Artifacts
+from ml_backend.errors import VersionError
 
 if TYPE_CHECKING:
     from conftest import Samples
@@ -163,3 +164,101 @@ def test_pruning_keeps_the_newest_and_the_current(artifacts: Artifacts, samples:
     artifacts.switch(7, versions[1])
     artifacts.prune(7, keep=1)
     assert artifacts.versions(7) == [versions[3], versions[1]]
+
+
+def test_what_took_over_is_kept_beside_what_was_held_back(artifacts: Artifacts, samples: "Samples") -> None:
+    """Versions that never answered push out none that did; the newest stays, whatever it is."""
+    model = samples.trained()
+    versions = [f"resnet18-random-2026013{day}T120000-00aa" for day in range(6)]
+    for day, version in enumerate(versions):
+        artifacts.save(7, replace(model, model_version=version, held_back="worse" if day >= 3 else ""))
+    artifacts.switch(7, versions[0])
+    assert artifacts.retained(7, keep=2) == [versions[day] for day in (5, 2, 1, 0)]
+    artifacts.prune(7, keep=2)
+    assert artifacts.versions(7) == [versions[day] for day in (5, 2, 1, 0)]
+
+
+def test_the_model_of_another_project_is_none(artifacts: Artifacts, samples: "Samples") -> None:
+    """After a reset of Label Studio the id is that of another project: it counts as untrained."""
+    artifacts.save(7, replace(samples.trained(OLD), stamp="1795256176"))
+    artifacts.switch(7, OLD)
+    assert artifacts.current(7, "1795256176").model_version == OLD
+    assert artifacts.current_version(7, "1795256176") == OLD
+    assert artifacts.current(7, "1795256177") is None
+    assert artifacts.current_version(7, "1795256177") is None
+    assert artifacts.current(7).model_version == OLD
+
+
+def test_a_model_from_before_stamps_answers_for_any_project(artifacts: Artifacts, samples: "Samples") -> None:
+    """An update of the backend does not make its projects untrained."""
+    artifacts.save(7, samples.trained(OLD))
+    artifacts.switch(7, OLD)
+    assert artifacts.current(7, "1795256176").model_version == OLD
+
+
+def test_a_choice_lasts_until_the_next_switch(artifacts: Artifacts, samples: "Samples") -> None:
+    """A version that a person chose is known as such, in another process too, until another one takes over."""
+    model = samples.trained()
+    for version in (OLD, NEW):
+        artifacts.save(7, replace(model, model_version=version))
+    artifacts.switch(7, NEW)
+    assert artifacts.chosen_version(7) is None
+    artifacts.switch(7, OLD, chosen=True)
+    assert (artifacts.current_version(7), artifacts.chosen_version(7)) == (OLD, OLD)
+    artifacts.switch(7, NEW)
+    artifacts.switch(7, OLD)
+    assert (artifacts.current_version(7), artifacts.chosen_version(7)) == (OLD, None)
+
+
+def test_a_choice_that_was_cut_off_is_none(
+    artifacts: Artifacts, samples: "Samples", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the program dies between the two files, the version of before answers and nobody chose it."""
+    model = samples.trained()
+    for version in (OLD, NEW):
+        artifacts.save(7, replace(model, model_version=version))
+    artifacts.switch(7, NEW)
+    write = Path.replace
+
+    def die(path: Path, target: Path) -> Path:
+        if target.name == "current":
+            raise KeyboardInterrupt
+        return write(path, target)
+
+    monkeypatch.setattr(Path, "replace", die)
+    with pytest.raises(KeyboardInterrupt):
+        artifacts.switch(7, OLD, chosen=True)
+    assert (artifacts.current_version(7), artifacts.chosen_version(7)) == (NEW, None)
+
+
+def test_a_missing_version_is_told_with_those_that_exist(artifacts: Artifacts, samples: "Samples") -> None:
+    """A misspelt or deleted version, or a path, is refused; the message names what there is."""
+    artifacts.save(7, samples.trained(OLD))
+    for name in (NEW, f"../versions/{OLD}", ""):
+        with pytest.raises(VersionError, match=OLD):
+            artifacts.load(7, name)
+    with pytest.raises(VersionError, match="none"):
+        artifacts.load(8, OLD)
+    assert artifacts.load(7, OLD).model_version == OLD
+
+
+def test_a_damaged_version_can_be_listed_but_not_loaded(
+    artifacts: Artifacts, samples: "Samples", tmp_path: Path
+) -> None:
+    """It says nothing of itself, and another one is asked for."""
+    artifacts.save(7, samples.trained(OLD))
+    (tmp_path / "projects" / "7" / "versions" / OLD / "model.json").write_text("[")
+    [record] = artifacts.records(7)
+    assert (record.model_version, record.held_back, record.checks) == (OLD, "", {})
+    with pytest.raises(VersionError, match="cannot be read"):
+        artifacts.load(7, OLD)
+
+
+def test_records_hold_the_checks(artifacts: Artifacts, samples: "Samples") -> None:
+    """The figures of each control are read without the arrays, newest version first."""
+    model = samples.trained()
+    for version in (OLD, NEW):
+        artifacts.save(7, replace(model, model_version=version, held_back="worse" if version == NEW else ""))
+    newer, older = artifacts.records(7)
+    assert (newer.model_version, newer.held_back, older.held_back) == (NEW, "worse", "")
+    assert older.checks == {"kind": model.model.controls[0].check}
