@@ -61,6 +61,11 @@ class Server:
             )
 
     @property
+    def pid(self) -> int:
+        """Of the program itself; what it started has others."""
+        return self._child.pid
+
+    @property
     def is_running(self) -> bool:
         """Whether the program has not ended yet."""
         return self._child.poll() is None
