@@ -1,5 +1,6 @@
 """``ml-backend predict``."""
 
+import enum
 from collections import defaultdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,16 +22,28 @@ from ml_backend.commands.console import ProjectOption, to_person
 from ml_backend.settings import get_settings
 
 if TYPE_CHECKING:
-    from ml_backend.bulk import BulkReport
+    from ml_backend.backend import Backend
+    from ml_backend.bulk import BulkReport, Embed
 
 LEFT_OUT = 3
 """Exit status where suggestions were made, but some tasks had to be left out."""
 _NAMED = 10  # tasks in a line of the table
 
 
+class Engine(enum.StrEnum):
+    """Where images are embedded."""
+
+    here = "here"
+    ray = "ray"
+
+
 def predict(
     project: ProjectOption,
     failed: Annotated[bool, typer.Option("--failed", help="Only the tasks that failed last time.")] = False,
+    engine: Annotated[
+        Engine,
+        typer.Option(help="Embed in this program, or on a Ray cluster (extra \\[ray]; RAY_ADDRESS names it)."),
+    ] = Engine.here,
 ) -> None:
     """Store suggestions for every task of a project that has none of the version that answers.
 
@@ -38,7 +51,7 @@ def predict(
     where tasks had to be left out; they are listed at the end with their reasons, and --failed tries them again.
     """
     from ml_backend.backend import Backend  # noqa: PLC0415 - --help needs none of it
-    from ml_backend.bulk import Bulk, embed_here  # noqa: PLC0415
+    from ml_backend.bulk import Bulk  # noqa: PLC0415
 
     backend = Backend(get_settings())
     errors = to_person()
@@ -48,8 +61,7 @@ def predict(
     try:
         with Progress(*columns, console=errors, disable=not errors.is_terminal) as shown:
             step = shown.add_task("predicting", total=None)
-            embed = embed_here(backend.gatherer, backend.loader, backend.settings.model_wait_s)
-            bulk = Bulk(backend.client, backend.artifacts, embed, backend.settings.data_dir)
+            bulk = Bulk(backend.client, backend.artifacts, _embed(backend, engine), backend.settings.data_dir)
             report = bulk.predict(
                 project,
                 failed_only=failed,
@@ -61,6 +73,16 @@ def predict(
     _show(report, project)
     if report.failures:
         raise typer.Exit(LEFT_OUT)
+
+
+def _embed(backend: "Backend", engine: Engine) -> "Embed":
+    if engine == Engine.ray:
+        from ml_backend.ray_embedding import embed_on_ray  # noqa: PLC0415 - an extra
+
+        return embed_on_ray(backend)
+    from ml_backend.bulk import embed_here  # noqa: PLC0415
+
+    return embed_here(backend.gatherer, backend.loader, backend.settings.model_wait_s)
 
 
 class _Rate(ProgressColumn):
