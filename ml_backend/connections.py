@@ -24,7 +24,7 @@ _TRIED = 4  # addresses of one host
 _AVOIDED_S = 5.0  # an address that did not answer to a connection
 _AVOIDED = 1000  # addresses
 _KEPT_S = 15.0
-_KEPT = 32  # idle connections
+_KEPT = 16  # idle connections; each question looks at all of them
 _AT_A_TIME = 100
 _REST_BYTES = 65_536
 
