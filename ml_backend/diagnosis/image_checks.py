@@ -1,8 +1,6 @@
 """Checks of a project's images: a few are fetched as the backend does it."""
 
 from collections.abc import Callable, Iterator
-from itertools import groupby
-from operator import attrgetter
 from urllib.parse import urlsplit
 
 from ml_backend.backend_address import host_of, without_password
@@ -10,23 +8,26 @@ from ml_backend.diagnosis.facts import ImageTry, ProjectFacts
 from ml_backend.diagnosis.findings import Finding, fine, problem, warning
 
 _CLOUD = ("s3", "gs", "azure-blob")
+_BY_LABEL_STUDIO = ("missing", "http_403", "http_424", "http_500")  # an upload that was deleted is a 500
 _LONGEST = 100  # characters of an address
 
 
 def images(facts: ProjectFacts) -> Iterator[Finding]:
     """Look whether images can be fetched and read, and say for each reason what helps."""
-    tried = sorted(facts.images, key=attrgetter("reason"))
-    for reason, group in groupby(tried, key=attrgetter("reason")):
-        failed = list(group)
+    groups: dict[tuple[str, str], list[ImageTry]] = {}
+    for one in facts.images:
+        groups.setdefault((one.reason, remedy(one) if one.reason else ""), []).append(one)
+    for (reason, helps), group in sorted(groups.items()):
+        first = group[0]
         if reason:
             yield problem(
-                f"{len(failed)} of {len(tried)} images that were tried: {reason} (task {failed[0].task_id}: "
-                f"{_short(failed[0].url)})",
+                f"{len(group)} of {len(facts.images)} images that were tried: {reason} (task {first.task_id}: "
+                f"{_short(first.url)})",
                 "their tasks get no suggestion",
-                remedy(failed[0]),
+                helps,
             )
-        elif failed:
-            yield fine(f"{len(failed)} of {len(tried)} that were tried can be read")
+        else:
+            yield fine(f"{len(group)} of {len(facts.images)} that were tried can be read")
 
 
 def storages(facts: ProjectFacts) -> Iterator[Finding]:
@@ -50,7 +51,7 @@ def remedy(failed: ImageTry) -> str:
             "what comes is a web page, perhaps a login: give addresses that need none, or upload the images to "
             "Label Studio, or connect their storage to it"
         )
-    if failed.reason in ("missing", "http_403", "http_424") and (found := _of_label_studio(failed)):
+    if failed.reason in _BY_LABEL_STUDIO and (found := _of_label_studio(failed)):
         return found
     return _REMEDIES.get(failed.reason, _other)(failed)
 

@@ -68,6 +68,16 @@ class Studio:
         """Connections without a key, to anything else."""
         return self._open.enter_context(httpx.Client(timeout=10))
 
+    @contextmanager
+    def browser(self) -> Iterator[httpx.Client]:
+        """Connections that are logged in as a browser is, without a token."""
+        with httpx.Client(base_url=self.running.url, timeout=60, headers={"Referer": self.running.url}) as made:
+            made.get("/user/login/")
+            form = {"email": self.running.email, "password": self.running.password}
+            made.post("/user/login/", data=form | {"csrfmiddlewaretoken": made.cookies["csrftoken"]})
+            made.headers["X-CSRFToken"] = made.cookies["csrftoken"]
+            yield made
+
     def admin(self, settings: Settings) -> LabelStudioAdmin:
         """Our own client for a key: one for all tests."""
         key = settings.label_studio_api_key.get_secret_value()
