@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ml_backend.commands.console import ProjectOption, say
+from ml_backend.commands.console import ProjectOption
 from ml_backend.errors import NotConfiguredError
 from ml_backend.settings import Settings, get_settings, read_settings
 
@@ -89,14 +89,15 @@ def _show(parts: "list[Part]", *, dry_run: bool) -> None:
     for part in parts:
         mark = "to do" if part.problem else part.now
         table.add_row(part.name, Text(part.found), Text(mark, style="yellow" if part.problem else "green"))
-    Console().print(table)
-    for part in parts:
-        if part.problem:
-            say(f"To do ({part.name}): {part.problem}.")
+    console = Console(highlight=False)
+    console.print(table)
+    problems = [part for part in parts if part.problem]
+    for part in problems:
+        console.print(Text(f"To do ({part.name}): {part.problem}.", style="yellow"), soft_wrap=True)
     changed = sum(bool(part.now) for part in parts)
-    if not changed:
-        say("Nothing was changed." if any(part.problem for part in parts) else "Nothing to change.")
-    elif dry_run:
-        say(f"{changed} to change; nothing was written (--dry-run).")
+    if dry_run and changed:
+        console.print(f"{changed} to change; nothing was written (--dry-run).")
+    elif changed:
+        console.print(f"{changed} changed.")
     else:
-        say(f"{changed} changed.")
+        console.print("Nothing was changed." if problems else "Nothing to change.")

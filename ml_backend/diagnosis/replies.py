@@ -38,11 +38,12 @@ def ask(
     now : callable
         Seconds since the epoch.
     """
+    began = now()
     try:
         answer = connections.get(url, headers=dict(headers or {}))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return Reply(url, error=_reason(error))
-    return Reply(str(answer.url), answer.status_code, _object(answer), ahead_s=_ahead(answer, now()))
+    return Reply(str(answer.url), answer.status_code, _object(answer), ahead_s=_ahead(answer, (began + now()) / 2))
 
 
 def read_key(token: str) -> Key:
@@ -85,9 +86,9 @@ def _object(answer: httpx.Response) -> dict[str, Any] | None:
 
 
 def _ahead(answer: httpx.Response, now: float) -> float | None:
-    """Compare clocks by the Date header, whose seconds are whole and whose way here took some time."""
+    """Compare clocks by the Date header, whose seconds are whole."""
     try:
         theirs = parsedate_to_datetime(answer.headers["date"]).timestamp()
     except (KeyError, ValueError, TypeError):
         return None
-    return theirs + 0.5 - (now - answer.elapsed.total_seconds() / 2)
+    return theirs + 0.5 - now

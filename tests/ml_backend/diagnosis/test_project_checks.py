@@ -1,0 +1,131 @@
+from dataclasses import replace
+from pathlib import Path
+
+from ml_backend.diagnosis.connection_checks import CHECKS as OF_CONNECTION
+from ml_backend.diagnosis.facts import BackendFacts, Folder, ImageTry, ProjectFacts, Reply
+from ml_backend.diagnosis.findings import Finding, Level
+from ml_backend.diagnosis.image_checks import CHECKS as OF_IMAGES
+from ml_backend.diagnosis.prediction_checks import CHECKS as OF_PREDICTIONS
+from ml_backend.label_studio_admin import ConnectionRow, ProjectSettings, Storage, Webhook
+
+URL = "http://ml-backend.internal:9090"
+OLD, NEW = "resnet18-random-20260131T120000-00aa", "resnet18-random-20260201T120000-00bb"
+CONFIG = """<View><Image name="image" value="$image"/>
+<Choices name="kind" toName="image"><Choice value="dark"/></Choices></View>"""
+EVENTS = frozenset({"ANNOTATION_CREATED"})
+BACKEND = BackendFacts(
+    url=URL,
+    health=Reply(URL, 200, {"status": "UP"}),
+    versions=Reply(URL, 200),
+    versions_without_login=Reply(""),
+    weights="random",
+    headers={},
+    account=None,
+    folder=Folder(Path("/data"), exists=True, writable=True, free_bytes=10**12),
+)
+ROW = ConnectionRow(1, URL, OLD, "CO", "", OLD, None)
+HOOK = Webhook(
+    1, URL + "/webhook", 7, active=True, with_payload=True, all_actions=False, actions=EVENTS, headers={}
+)
+FINE = ProjectFacts(
+    project=ProjectSettings(
+        7,
+        "Made",
+        CONFIG,
+        OLD,
+        shows_predictions=True,
+        sampling="Sequential sampling",
+        training_every=0,
+        counts_skips=False,
+        tasks=3,
+        annotations=2,
+        ground_truths=1,
+    ),
+    rows=[ROW],
+    ours=[ROW],
+    webhooks=[HOOK],
+    events=EVENTS,
+    backend=BACKEND,
+    trained=[OLD],
+    current=OLD,
+    with_version=3,
+)
+CHECKS = OF_CONNECTION | OF_PREDICTIONS | OF_IMAGES
+
+
+def found(facts: ProjectFacts) -> dict[str, list[Finding]]:
+    """What is not fine."""
+    said = {name: [one for one in check(facts) if one.level is not Level.FINE] for name, check in CHECKS.items()}
+    return {name: findings for name, findings in said.items() if findings}
+
+
+def test_a_project_in_order_needs_nothing() -> None:
+    """All checks are silent or fine."""
+    assert found(FINE) == {}
+
+
+def test_a_newer_version_that_does_not_answer_is_named() -> None:
+    """It was held back, or someone went back."""
+    [finding] = found(replace(FINE, trained=[NEW, OLD]))["version"]
+    assert (finding.level, finding.seen) == (Level.WARNING, f"{OLD} answers, {NEW} is newer")
+
+
+def test_a_webhook_for_all_projects_is_one_too_many() -> None:
+    """Label Studio's interface makes none, an import of its database may hold one."""
+    [finding] = found(replace(FINE, webhooks=[HOOK, replace(HOOK, id=2, project_id=None)]))["webhook"]
+    assert "one of them for all projects" in finding.seen
+    assert finding.remedy == "remove the one for all projects"
+
+
+def test_a_webhook_that_sends_more_than_needed_is_named() -> None:
+    """Each event makes the annotator wait."""
+    more = replace(HOOK, actions=EVENTS | {"LABEL_LINK_CREATED"})
+    [finding] = found(replace(FINE, webhooks=[more]))["webhook"]
+    assert finding.seen == "the webhook sends LABEL_LINK_CREATED too"
+
+
+def test_a_webhook_without_a_connection_is_named() -> None:
+    """It is left of an old connection; one of another program, at another path, is not ours to judge."""
+    other = replace(HOOK, id=2, url="http://old.internal:9090/webhook")
+    program = replace(HOOK, id=3, url="http://chat.example.org/events")
+    [finding] = found(replace(FINE, webhooks=[HOOK, other, program]))["stray webhooks"]
+    assert finding.seen == "a webhook sends to http://old.internal:9090/webhook, which no connection has"
+
+
+def test_an_address_that_label_studio_cannot_reach_is_explained() -> None:
+    """For a name, both remedies; for a public address, no talk of private ones."""
+    down = replace(ROW, state="DI")
+    [finding] = found(replace(FINE, rows=[down], ours=[down]))["connection"]
+    assert "SSRF_PROTECTION_ENABLED=false" in finding.remedy
+    public = replace(down, url="http://1.1.1.1:9090")
+    [finding] = found(replace(FINE, rows=[public], ours=[public], webhooks=[]))["connection"]
+    assert "SSRF_PROTECTION_ENABLED" not in finding.remedy
+
+
+def test_a_failed_synchronisation_is_named() -> None:
+    """Label Studio shows its reason."""
+    failed = Storage(4, "s3", "plankton", "bucket", "failed", presign=True)
+    [finding] = found(replace(FINE, storages=[failed]))["storages"]
+    assert finding.seen == "the last synchronisation of s3 storage plankton failed"
+
+
+def test_reasons_of_images_are_counted() -> None:
+    """Images with one reason and one remedy are one finding; a query, which may be signed, is not shown."""
+    tries = [
+        ImageTry(1, "image", "http://a.example/1.png?sig=secret", "host_not_allowed"),
+        ImageTry(2, "image", "http://a.example/2.png?sig=secret", "host_not_allowed"),
+        ImageTry(3, "image", "http://b.example/3.png", "missing"),
+        ImageTry(4, "image", "http://b.example/4.png"),
+    ]
+    first, second = found(replace(FINE, images=tries))["images"]
+    assert first.seen == "2 of 4 images that were tried: host_not_allowed (task 1: http://a.example/1.png)"
+    assert first.remedy.startswith("let the backend fetch from there: ML_BACKEND_IMAGE_HOSTS=a.example")
+    assert second.remedy == "the file is not there any more: put it back, or delete the task"
+
+
+def test_skipped_tasks_count_where_the_project_says_so() -> None:
+    """A task that was skipped once and is wanted once is done in such a project, and open in others."""
+    task = {"id": 5, "is_labeled": True, "overlap": 1, "total_annotations": 0, "cancelled_annotations": 1}
+    counting = replace(FINE, tasks=[task], project=replace(FINE.project, counts_skips=True))
+    assert "overlap" not in found(counting)
+    assert "overlap" in found(replace(counting, project=FINE.project))
