@@ -1,4 +1,5 @@
 import base64
+import contextlib
 import gzip
 import socket
 import sys
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ml_backend.addresses import AllowedHosts
@@ -336,6 +337,37 @@ def test_nobody_else_can_lead_to_a_local_file(make: Make, faulty: FaultyWeb, tmp
             f"127.0.0.1:{elsewhere.port}", base_url=faulty.url, local_files=LocalFiles(tmp_path, MAX_BYTES)
         )
         assert reason(fetcher, elsewhere.url + "/a.png") == "missing"
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"HTTP/1.1 200 OK\r\n",
+                b"HTTP/1.1 302 Found\r\n",
+                b"HTTP/1.1 100 Continue\r\n\r\n",
+                b"Location: ",
+                b"http://\xff",
+                b"/a.png\r\n",
+                b"Content-Length: 5\r\n",
+                b"Transfer-Encoding: chunked\r\n",
+                b"Content-Encoding: gzip\r\n",
+                b"\r\n",
+                b"5\r\nhello\r\n",
+                b"0\r\n\r\n",
+                PACKED,
+            ]
+        )
+        | st.binary(max_size=8),
+        max_size=8,
+    )
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_server_sends_is_a_body_or_a_reason(make: Make, faulty: FaultyWeb, parts: list[bytes]) -> None:
+    """No answer, however wrong, raises anything but a FetchError."""
+    faulty.pages["/a.png"] = closing(b"".join(parts))
+    with contextlib.suppress(FetchError):
+        assert len(make("127.0.0.1").fetch(faulty.url + "/a.png", task_id=1)) < MAX_BYTES
 
 
 def test_many_threads_share_a_fetcher(make: Make, faulty: FaultyWeb) -> None:
