@@ -1,0 +1,175 @@
+"""Suggestions for a whole project: `ml-backend predict` beside Label Studio's own "Retrieve Predictions".
+
+Both on a real Label Studio, with the same model and with embeddings that are in the cache already: these are
+simulated (random vectors), so that no image is fetched or embedded. Times are those that a person waits.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from ml_backend.artifacts import Artifact, Artifacts
+from ml_backend.core.controls import Control
+from ml_backend.core.model import Evidence, fit_model
+from ml_backend.embeddings import Address, EmbeddingCache
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import label_studio_server  # noqa: E402 - scripts/ is no package
+from demonstration.studio import Studio  # noqa: E402
+from servers import Server, free_port  # noqa: E402
+
+BAR = 50
+VERSION, KEY = "resnet18-random-20260131T120000-00aa", "resnet18:random-0:simulated"
+LABELS = ("left", "right")
+CONFIG = f"""<View><Image name="image" value="$image"/><Choices name="side" toName="image">
+{"".join(f'<Choice value="{label}"/>' for label in LABELS)}</Choices></View>"""
+LIMIT_S = 3600
+DIMENSION = 512
+
+
+def main() -> int:
+    """Run the benchmark; the exit status is 1 where the bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", type=int, default=3000)
+    parser.add_argument(
+        "--retrieved", type=int, default=300, help="tasks that Label Studio retrieves itself (default: 300)"
+    )
+    options = parser.parse_args()
+    with ExitStack() as ending:
+        folder = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="bulk-")))
+        running = label_studio_server.start(folder / "label-studio")
+        ending.callback(running.stop)
+        studio = ending.enter_context(Studio(running.url, running.account.token))
+        port = free_port()
+        own = {
+            "LABEL_STUDIO_URL": running.url,
+            "LABEL_STUDIO_API_KEY": running.account.token,
+            "ML_BACKEND_DATA_DIR": str(folder / "backend"),
+            "ML_BACKEND_WEIGHTS": "random",
+            "ML_BACKEND_PUBLIC_URL": f"http://127.0.0.1:{port}",
+        }
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("ML_BACKEND")
+        } | own
+        peer, ours = (project(studio, folder, options.tasks) for _ in range(2))
+        bulk_s = predicted(environment, folder, ours)
+        again_s = predicted(environment, folder, ours)
+        stored = studio.ask("GET", f"/api/projects/{ours}/model-versions/").get(VERSION, 0)
+
+        command = [sys.executable, "-m", "ml_backend", "serve", "--port", str(port)]
+        server = Server("The ML backend", command, environment, folder / "ml-backend.log")
+        ending.callback(server.stop)
+        server.wait_for_answer(f"{own['ML_BACKEND_PUBLIC_URL']}/health", LIMIT_S)
+        studio.sdk.ml.create(url=own["ML_BACKEND_PUBLIC_URL"], project=peer, title=VERSION)
+        retrieved, peer_s = retrieve(studio, running.account.token, peer, options.retrieved)
+    return report(options, (stored, bulk_s, again_s), (retrieved, peer_s))
+
+
+def project(studio: Studio, folder: Path, n_tasks: int) -> int:
+    """Make a project with tasks, a model and embeddings that nobody has to compute."""
+    made = int(studio.sdk.projects.create(title="Bulk", label_config=CONFIG).id)
+    urls = [f"/data/upload/{made}/{number:06d}.jpg" for number in range(n_tasks)]
+    for start in range(0, n_tasks, 1000):
+        studio.ask(
+            "POST", f"/api/projects/{made}/import", json=[{"image": url} for url in urls[start : start + 1000]]
+        )
+    rng = np.random.default_rng(made)
+    vectors = rng.normal(size=(n_tasks, DIMENSION)).astype(np.float32)
+    vectors[: n_tasks // 2, 0] += 8
+    contents = [f"{made}-{number}" for number in range(n_tasks)]
+    cache = EmbeddingCache(folder / "backend" / "embeddings.sqlite")
+    cache.write(
+        [(KEY, content, vector) for content, vector in zip(contents, vectors, strict=True)],
+        [Address(made, url, content, float("inf")) for url, content in zip(urls, contents, strict=True)],
+    )
+    cache.close()
+    control = Control("side", "image", LABELS, multiple=False, image_key="image")
+    rows = np.arange(0, n_tasks, 10)
+    shares = np.array([[1, 0] if row < n_tasks // 2 else [0, 1] for row in rows], dtype=np.float32)
+    artifact = Artifact(
+        model_version=VERSION,
+        created_at=datetime(2026, 1, 31, 12, tzinfo=UTC).isoformat(),
+        backbone="resnet18",
+        weights_id="random",
+        seed=0,
+        embedding_key=KEY,
+        label_config="",
+        n_images=n_tasks,
+        n_calibrated=0,
+        model=fit_model(vectors, [Evidence(control, rows, shares)]),
+        calibration={},
+    )
+    artifacts = Artifacts(folder / "backend")
+    artifacts.save(made, artifact)
+    artifacts.switch(made, VERSION)
+    return made
+
+
+def predicted(environment: dict[str, str], folder: Path, number: int) -> float:
+    """Seconds that the command takes, its start included."""
+    began = time.perf_counter()
+    subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-m", "ml_backend", "predict", "--project", str(number)],
+        env=environment,
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        check=True,
+        timeout=LIMIT_S,
+    )
+    return time.perf_counter() - began
+
+
+def retrieve(studio: Studio, token: str, number: int, count: int) -> tuple[int, float]:
+    """Let Label Studio retrieve predictions of some tasks; how many it stored, and the seconds."""
+    page = studio.ask("GET", "/api/tasks", params={"project": number, "page_size": count, "include": "id"})
+    chosen = {"selectedItems": {"all": False, "included": [task["id"] for task in page["tasks"]]}}
+    began = time.perf_counter()
+    answer = httpx.post(
+        f"{studio.url}/api/dm/actions/",
+        params={"id": "retrieve_tasks_predictions", "project": number},
+        json=chosen,
+        headers={"Authorization": f"Token {token}"},
+        timeout=LIMIT_S,
+    )
+    answer.raise_for_status()
+    seconds = time.perf_counter() - began
+    return studio.ask("GET", f"/api/projects/{number}/model-versions/").get(VERSION, 0), seconds
+
+
+def report(options: argparse.Namespace, ours: tuple[int, float, float], peer: tuple[int, float]) -> int:
+    """Print the table, the bar and the figures."""
+    stored, bulk_s, again_s = ours
+    retrieved, peer_s = peer
+    ratio = (stored / bulk_s) / (retrieved / peer_s)
+    table = Table("way", "tasks", "stored", "seconds", "a second")
+    table.add_row("Label Studio: Retrieve Predictions", str(options.retrieved), str(retrieved), f"{peer_s:.1f}",
+                  f"{retrieved / peer_s:.1f}")  # fmt: skip
+    table.add_row("ml-backend predict", str(options.tasks), str(stored), f"{bulk_s:.1f}", f"{stored / bulk_s:.0f}")
+    table.add_row("the same again", str(options.tasks), "0", f"{again_s:.1f}", "-")
+    console = Console()
+    console.print(table)
+    met = ratio >= BAR and stored == options.tasks and retrieved == options.retrieved
+    console.print(f"{'met   ' if met else 'MISSED'} {ratio:.0f} times as fast (bar: {BAR}), nothing left out")
+    print(json.dumps({
+        "tasks": options.tasks, "stored": stored, "bulk_s": round(bulk_s, 2), "again_s": round(again_s, 2),
+        "retrieved": retrieved, "retrieve_s": round(peer_s, 2), "ratio": round(ratio, 1),
+    }))  # fmt: skip
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
