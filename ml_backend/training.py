@@ -1,34 +1,43 @@
-"""Training on one screen: pull, embed, cluster, check, save, publish."""
+"""Training on one screen: pull, embed, learn, compare, save, publish."""
 
-import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 
-from ml_backend import publishing
 from ml_backend.artifacts import Artifact, Artifacts
-from ml_backend.core.controls import Control
-from ml_backend.core.evidence import targets
-from ml_backend.core.model import Evidence, fit_model
-from ml_backend.core.suggestions import suggestion
-from ml_backend.core.versions import RANDOM, trained_version
+from ml_backend.core.model import Evidence, ProjectModel, fit_model
+from ml_backend.core.promotion import Comparison
+from ml_backend.core.succession import succeeds
+from ml_backend.core.versions import trained_version
 from ml_backend.engines import Embedder
-from ml_backend.errors import MLBackendError, NothingToLearnError
+from ml_backend.errors import NothingToLearnError
 from ml_backend.gather import Gathered, Gatherer, ImageRef
 from ml_backend.label_studio import LabelStudioClient, Project, Task, choices_controls
-from ml_backend.predicting import score
+from ml_backend.learning import (
+    config_digest,
+    evidence_digest,
+    find_evidence,
+    image_refs,
+    predict_gathered,
+    require_evidence,
+)
+from ml_backend.locks import held
+from ml_backend.project_embeddings import ProjectEmbeddings
+from ml_backend.pulling import Pulled, Puller
 from ml_backend.settings import Settings
+from ml_backend.steps import Progress, Steps, silent
+from ml_backend.takeover import Takeover
 from ml_backend.weights import EmbedderLoader
 
+__all__ = ["Trained", "Trainer", "config_digest", "find_evidence", "image_refs", "predict_gathered"]
+
 log = structlog.get_logger()
-
-_CALIBRATED_ON = 64  # images
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -38,20 +47,33 @@ class Trained:
     Parameters
     ----------
     artifact : Artifact
+        The new version; ``artifact.held_back`` says why it does not answer, if so.
+    serving : str
+        The version that answers now.
+    why : str
+        Why that one.
     failures : dict of ImageRef to str
         Images that were left out, with a short reason each.
     predictions : int
-        Stored in Label Studio.
+        Stored in Label Studio, of the version that answers.
+    read : int
+        Tasks that Label Studio was asked for; the others had not changed.
+    seconds : dict of str to float
+        By step.
     """
 
     artifact: Artifact
+    serving: str
+    why: str
     failures: dict[ImageRef, str]
     predictions: int
+    read: int
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Trainer:
-    """The parts that a training uses."""
+    """The parts that a training uses. Of each project, one training or promotion runs at a time."""
 
     settings: Settings
     client: LabelStudioClient
@@ -59,11 +81,12 @@ class Trainer:
     loader: EmbedderLoader
     artifacts: Artifacts
 
-    def train(self, project_id: int, now: datetime, progress: Progress = lambda *_: None) -> Trained:
+    def train(self, project_id: int, now: datetime, progress: Progress = silent) -> Trained:
         """Learn from all annotations of a project and publish the result as a new model version.
 
         The order matters: predictions are stored before the version answers, so that nobody meets a version
-        without suggestions, and a training that dies leaves the last version in place.
+        without suggestions, and a training that dies leaves the last version in place. A version that does worse
+        on held-out annotations than the one that answers is kept, but does not answer.
 
         Parameters
         ----------
@@ -80,167 +103,154 @@ class Trainer:
         MLBackendError
             If Label Studio or the weights fail.
         """
-        project = self.client.project(project_id)
-        controls = choices_controls(project.label_config)
-        progress("reading tasks", 0, 1)
-        tasks = list(self.client.tasks(project_id))
-        _require_evidence(project_id, controls, tasks)
+        with self.alone(project_id):
+            steps = Steps()
+            project = self.client.project(project_id)
+            controls = choices_controls(project.label_config)
+            with steps.timed("pull"):
+                pulled = self.pull(project, now, progress)
+                require_evidence(project_id, controls, pulled.tasks)
+            current = self.artifacts.current(project_id, project.stamp)
+            refs = image_refs(pulled.tasks, controls)
+            with steps.timed("backbone"):
+                embedder, n_calibrated = self.embeddings.backbone(project_id, refs, current)
+            with steps.timed("gather"):
+                gathered = self.embeddings.gather(project_id, refs, embedder.key, lambda: embedder, progress)
+            with steps.timed("fit"):
+                progress("learning", 0, 1)
+                learned = self._learn(project, pulled.tasks, gathered)
+            with steps.timed("compare"):
+                found = self._compare(project_id, current, learned, embedder.key)
+            artifact = _artifact(project, embedder, n_calibrated, learned, found, now)
+            with steps.timed("save"):
+                self.artifacts.save(project_id, artifact)
+            with steps.timed("publish"):
+                serving, stored = self._publish(project, pulled.tasks, artifact, current, gathered, progress)
+            _log_outcome(project_id, artifact, serving, found, steps)
+            return Trained(artifact, serving, found.why, gathered.failures, stored, pulled.read, steps.seconds)
 
-        refs = image_refs(tasks, controls)
-        embedder, n_calibrated = self._embedder(project_id, refs)
-        gathered = self._gather(refs, embedder, progress)
+    @cached_property
+    def embeddings(self) -> ProjectEmbeddings:
+        """What embeds the images of projects."""
+        return ProjectEmbeddings(self.settings, self.gatherer, self.loader)
 
-        progress("learning", 0, 1)
-        evidence = find_evidence(controls, tasks, gathered)
+    @cached_property
+    def takeover(self) -> Takeover:
+        """What lets versions answer."""
+        return Takeover(self.settings, self.client, self.artifacts)
+
+    @contextmanager
+    def alone(self, project_id: int) -> Iterator[None]:
+        """Wait until nothing else trains or promotes in a project, and keep others from it."""
+        with held(self.settings.data_dir / "projects" / str(int(project_id)) / "training.lock", wait=True):
+            yield
+
+    def pull(self, project: Project, now: datetime, progress: Progress) -> Pulled:
+        """Read what the project holds now."""
+        expected = project.counts.tasks if project.counts else 0
+        progress("reading tasks", 0, max(expected, 1))
+        puller = Puller(self.client, self.settings.data_dir)
+        return puller.pull(
+            project,
+            config_digest(project.label_config),
+            now,
+            lambda done: progress("reading tasks", done, max(done, expected)),
+        )
+
+    def _learn(self, project: Project, tasks: Sequence[Task], gathered: Gathered) -> "_Learned":
+        evidence, settled = find_evidence(choices_controls(project.label_config), tasks, gathered)
         if not evidence:
-            raise NothingToLearnError(f"no image of project {project_id} with an annotation can be read")
+            raise NothingToLearnError(f"no image of project {project.id} with an annotation can be read")
         embeddings = np.stack(list(gathered.vectors.values()))
-        model = fit_model(embeddings, evidence, self.settings.seed)
-        digest = hashlib.sha256(embeddings.tobytes())
-        for one in evidence:
-            digest.update(one.shares.tobytes())
-        artifact = Artifact(
-            model_version=trained_version(embedder.backbone, embedder.weights_id, now, digest.hexdigest()),
-            created_at=now.astimezone(UTC).isoformat(),
-            backbone=embedder.backbone,
-            weights_id=embedder.weights_id,
-            seed=self.settings.seed,
-            embedding_key=embedder.key,
-            label_config=config_digest(project.label_config),
-            n_images=len(embeddings),
-            n_calibrated=n_calibrated,
-            model=model,
-            calibration=embedder.calibration,
-        )
-        self.artifacts.save(project_id, artifact)
-        return Trained(artifact, gathered.failures, self._publish(project, tasks, artifact, gathered, progress))
+        return _Learned(evidence, settled, embeddings, fit_model(embeddings, evidence, self.settings.seed))
 
-    def _embedder(self, project_id: int, refs: Sequence[ImageRef]) -> tuple[Embedder, int]:
-        """Give the backbone; random weights with the project's calibration, made anew while that has few images.
-
-        Every calibration has embeddings of its own, so the one of the current version is kept unless the project
-        has since at least doubled and that was on less than a full sample.
-        """
-        base = self.loader.preferred()
-        if base.weights_id != RANDOM:
-            return base, 0
-        wanted = min(len(refs), _CALIBRATED_ON)
-        last = self.artifacts.current(project_id)
-        wanted_of = (base.backbone, RANDOM, self.settings.seed)
-        fits = last is not None and (last.backbone, last.weights_id, last.seed) == wanted_of
-        if last and fits and (last.n_calibrated >= _CALIBRATED_ON or wanted < 2 * last.n_calibrated):
-            return base.with_calibration(last.calibration), last.n_calibrated
-        sample = np.random.default_rng(self.settings.seed).choice(len(refs), wanted, replace=False)
-        prepared, reasons = self.gatherer.prepare([refs[row] for row in sorted(sample)], base)
-        if not prepared:
-            raise NothingToLearnError(f"no image of project {project_id} can be read: {dict(reasons)}")
-        return base.calibrate(prepared), len(prepared)
-
-    def _gather(self, refs: Sequence[ImageRef], embedder: Embedder, progress: Progress) -> Gathered:
-        done = 0
-
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            progress("embedding images", done, len(refs))
-
-        gathered = self.gatherer.gather(
-            refs, embedding_key=embedder.key, embedder=lambda: embedder, advance=advance
-        )
-        for ref, reason in gathered.failures.items():
-            log.warning("image_left_out", task=ref.task_id, reason=reason)
-        return gathered
+    def _compare(
+        self, project_id: int, current: Artifact | None, learned: "_Learned", embedding_key: str
+    ) -> Comparison:
+        """Decide whether a new model takes over; it does where new images cannot be embedded for the last one."""
+        if current is None:
+            return succeeds(None, learned.model, learned.evidence, None, chosen=False)
+        same = current.embedding_key == embedding_key
+        chosen = self.artifacts.chosen_version(project_id) is not None
+        embeddings = learned.embeddings if same else None
+        found = succeeds(current.model, learned.model, learned.evidence, embeddings, chosen=chosen)
+        if found.promoted or same or not (why := self.embeddings.why_unusable(current)):
+            return found
+        return replace(found, promoted=True, why=f"The last version cannot embed new images: {why}. {found.why}")
 
     def _publish(
-        self, project: Project, tasks: Sequence[Task], artifact: Artifact, gathered: Gathered, progress: Progress
-    ) -> int:
-        project_id, version, settings = project.id, artifact.model_version, self.settings
-        stored = 0
-        if settings.publish_predictions:
-            progress("storing predictions", 0, 1)
-            stored = publishing.store_version(
-                self.client,
-                project,
-                predict_gathered(artifact, gathered),
-                annotated={task.id for task in tasks if task.annotations},
-                cluster_of=clusters_of_tasks(artifact, gathered),
-                made_at=datetime.fromisoformat(artifact.created_at),
-                ordered=settings.ordered_tasks,
-            )
-        self.artifacts.switch(project_id, version)
-        publishing.show(self.client, project_id, version, settings.public_url)
-        self._clean_up(project_id)
-        return stored
-
-    def _clean_up(self, project_id: int) -> None:
-        """Delete old versions. What cannot be deleted now is left for the next training."""
-        keep = self.settings.keep_versions
-        try:
-            publishing.delete_old(self.client, project_id, self.artifacts.versions(project_id), keep)
-            self.artifacts.prune(project_id, keep)
-        except (MLBackendError, OSError) as error:
-            log.warning("old_versions_not_deleted", project=project_id, error=str(error))
+        self,
+        project: Project,
+        tasks: Sequence[Task],
+        artifact: Artifact,
+        current: Artifact | None,
+        gathered: Gathered,
+        progress: Progress,
+    ) -> tuple[str, int]:
+        """Let the new version answer, or give the one that stays what it lacks: predictions of new tasks."""
+        if current is None or not artifact.held_back:
+            stored = self.takeover.store(project, tasks, artifact, gathered, progress)
+            self.takeover.answer(project.id, artifact.model_version)
+            return artifact.model_version, stored
+        log.warning(
+            "version_held_back",
+            project=project.id,
+            version=artifact.model_version,
+            serving=current.model_version,
+            why=artifact.held_back,
+        )
+        if current.embedding_key != artifact.embedding_key:
+            gathered = self.embeddings.gather_for(current, project.id, list(gathered.vectors), progress)
+        stored = self.takeover.store(project, tasks, current, gathered, progress)
+        self.takeover.show(project.id, current.model_version)
+        return current.model_version, stored
 
 
-def config_digest(label_config: str) -> str:
-    """Give a label config's SHA-256, by which a change of it is noticed."""
-    return hashlib.sha256(label_config.encode()).hexdigest()
+@dataclass(frozen=True)
+class _Learned:
+    evidence: Sequence[Evidence]
+    settled: set[int]
+    embeddings: NDArray[np.float32]
+    model: ProjectModel
 
 
-def image_refs(tasks: Sequence[Task], controls: Sequence[Control]) -> list[ImageRef]:
-    """List the images of tasks that the controls are about."""
-    keys = sorted({control.image_key for control in controls})
-    return [ImageRef.of(task.id, key, task.data) for task in tasks for key in keys]
-
-
-def find_evidence(controls: Sequence[Control], tasks: Sequence[Task], gathered: Gathered) -> list[Evidence]:
-    """Give each control's targets for the images that were embedded, in the order of ``gathered.vectors``."""
-    row_of = {(ref.task_id, ref.key): row for row, ref in enumerate(gathered.vectors)}
-    found = []
-    for control in controls:
-        shares, known = targets(control, [task.annotations for task in tasks])
-        pairs = [
-            (number, row_of[task.id, control.image_key])
-            for number, task in enumerate(tasks)
-            if known[number] and (task.id, control.image_key) in row_of
-        ]
-        if pairs:
-            numbers, rows = np.array(pairs, dtype=np.int64).T
-            found.append(Evidence(control, rows, shares[numbers]))
-    return found
-
-
-def predict_gathered(
-    artifact: Artifact, gathered: Gathered, controls: Sequence[Control] | None = None
-) -> list[dict[str, Any]]:
-    """Make the predictions of all embedded tasks, each with its ``task``; for the trained controls by default."""
-    asked = [scores.control for scores in artifact.model.controls] if controls is None else controls
-    served = {control.name: control for control in asked}
-    by_task: dict[int, list[tuple[Control, Any]]] = {}
-    for ref, pairs in score(artifact, served, gathered).items():
-        by_task.setdefault(ref.task_id, []).extend(pairs)
-    made = (
-        (task_id, suggestion(pairs, task_id=task_id, model_version=artifact.model_version))
-        for task_id, pairs in by_task.items()
+def _artifact(
+    project: Project,
+    embedder: Embedder,
+    n_calibrated: int,
+    learned: _Learned,
+    found: Comparison,
+    now: datetime,
+) -> Artifact:
+    digest = evidence_digest(learned.embeddings, learned.evidence)
+    return Artifact(
+        model_version=trained_version(embedder.backbone, embedder.weights_id, now, digest),
+        created_at=now.astimezone(UTC).isoformat(),
+        backbone=embedder.backbone,
+        weights_id=embedder.weights_id,
+        seed=embedder.identity.seed,
+        embedding_key=embedder.key,
+        label_config=config_digest(project.label_config),
+        n_images=len(learned.embeddings),
+        n_calibrated=n_calibrated,
+        model=learned.model,
+        calibration=embedder.calibration,
+        stamp=project.stamp,
+        n_annotated=len({int(task) for one in learned.evidence if one.tasks is not None for task in one.tasks}),
+        n_settled=len(learned.settled),
+        held_back="" if found.promoted else found.why,
+        comparison=found.as_dict(),
     )
-    return [{"task": task_id, **prediction} for task_id, prediction in made if prediction]
 
 
-def clusters_of_tasks(artifact: Artifact, gathered: Gathered) -> dict[int, int]:
-    """Give the cluster of each embedded task, by its first image, in the first of the clusterings."""
-    if not gathered.vectors:
-        return {}
-    clusters = artifact.model.clusters.assign(np.stack(list(gathered.vectors.values())))[0]
-    pairs = zip((ref.task_id for ref in gathered.vectors), clusters.tolist(), strict=True)
-    return dict(reversed(list(pairs)))
-
-
-def _require_evidence(project_id: int, controls: Sequence[Control], tasks: Sequence[Task]) -> None:
-    if not controls:
-        raise NothingToLearnError(
-            f"project {project_id} has no <Choices> bound to an <Image>: there is nothing to suggest"
-        )
-    if not any(targets(control, [task.annotations for task in tasks])[1].any() for control in controls):
-        raise NothingToLearnError(
-            f"project {project_id} has no annotation to learn from yet ({len(tasks)} tasks): annotate some"
-        )
+def _log_outcome(project_id: int, artifact: Artifact, serving: str, found: Comparison, steps: Steps) -> None:
+    log.info(
+        "trained",
+        project=project_id,
+        version=artifact.model_version,
+        serving=serving,
+        why=found.why,
+        annotated=artifact.n_annotated,
+        by_consensus=artifact.n_settled,
+        seconds={step: round(seconds, 2) for step, seconds in steps.seconds.items()},
+    )
