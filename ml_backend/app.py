@@ -50,7 +50,7 @@ def create_app(backend: Backend | None = None) -> Flask:
         validation_error_callback=refusals.invalid,
     )
     app.config["MAX_CONTENT_LENGTH"] = backend.settings.max_request_bytes
-    app.url_map.merge_slashes = False  # else an unknown path is redirected, and not refused in JSON
+    app.url_map.merge_slashes = app.url_map.strict_slashes = False  # nobody is redirected to another spelling
     app.extensions["ml_backend"] = backend
     app.extensions[SLOTS] = threading.BoundedSemaphore(max(1, backend.settings.threads * 3 // 4))
     app.register_api(routes)

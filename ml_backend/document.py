@@ -29,8 +29,8 @@ def openapi_document(app: OpenAPI, settings: Settings) -> dict[str, Any]:
         if not {"parameters", "requestBody"} & operation.keys():
             del operation["responses"]["400"]  # nothing is read, so nothing can be wrong
     accepted: list[dict[str, list[str]]] = [{scheme: []} for scheme in auth.challenges(settings)]
+    document["components"]["securitySchemes"] = {name: _SCHEMES[name] for one in accepted for name in one}
     if accepted:
-        document["components"]["securitySchemes"] = {name: _SCHEMES[name] for one in accepted for name in one}
         refusal = {"$ref": "#/components/schemas/Problem"}
         for path, operation in operations:
             operation["security"] = [*([{}] if path in BARE else []), *accepted]

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-_LARGEST = 2**63 - 1  # that a database holds
+_LARGEST = 10**18 - 1  # as a number and, of 18 digits, as a text
 _PROJECT = re.compile(r"([1-9]\d{0,17})(\.\d+)?", re.ASCII)
 
 

@@ -26,6 +26,7 @@ from ml_backend.core.model import Evidence, fit_model
 from ml_backend.fetch import Connect
 from ml_backend.logs import ToStructlog
 from ml_backend.settings import Settings
+from ml_backend.training import config_digest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from serving import RunningBackend, running
@@ -177,3 +178,16 @@ def backend(settings: Settings, connections: Connect) -> Iterator[Backend]:
 def serve_backend(tmp_path: Path) -> Callable[..., AbstractContextManager[RunningBackend]]:
     """Starts ``ml-backend serve`` in the test's folder; takes what ``serving.running`` takes."""
     return partial(running, tmp_path)
+
+
+@pytest.fixture
+def trained_project(backend: Backend, samples: Samples, web: Web) -> int:
+    """A trained project, whose pictures of black and white are embedded already."""
+    artifact = samples.trained(label_config=config_digest(samples.config))
+    backend.artifacts.save(7, artifact)
+    backend.artifacts.switch(7, artifact.model_version)
+    for colour, vector in (("black", samples.dark), ("white", samples.light)):
+        body = samples.png(colour)
+        web.pages[f"/{colour}.png"] = body
+        backend.gatherer._cache.put(samples.embedding_key, {samples.content(body): vector})
+    return 7

@@ -15,29 +15,21 @@ from ml_backend.backend import Backend
 from ml_backend.predicting import predict
 from ml_backend.routes import TRAINING_ACTIONS
 from ml_backend.settings import Settings
-from ml_backend.training import config_digest
 
 if TYPE_CHECKING:
     from conftest import Samples, Web
 
 
 @pytest.fixture
-def client(backend: Backend) -> FlaskClient:
-    """Someone who calls the routes."""
-    return create_app(backend).test_client()
+def settings(settings: Settings) -> Settings:
+    """Settings that wait for no model: none is loaded here."""
+    return settings.model_copy(update={"model_wait_s": 0.01})
 
 
 @pytest.fixture
-def project(backend: Backend, samples: "Samples", web: "Web") -> int:
-    """A trained project, whose pictures of black and white are embedded already."""
-    artifact = samples.trained(label_config=config_digest(samples.config))
-    backend.artifacts.save(7, artifact)
-    backend.artifacts.switch(7, artifact.model_version)
-    for colour, vector in (("black", samples.dark), ("white", samples.light)):
-        body = samples.png(colour)
-        web.pages[f"/{colour}.png"] = body
-        backend.gatherer._cache.put(samples.embedding_key, {samples.content(body): vector})
-    return 7
+def client(backend: Backend) -> FlaskClient:
+    """Someone who calls the routes."""
+    return create_app(backend).test_client()
 
 
 def task(number: int, url: object) -> dict[str, Any]:
@@ -70,9 +62,10 @@ def test_health_says_what_is_not_configured(tmp_path: Path) -> None:
     assert client.get("/health").json["label_studio"] == ("not configured: LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY")
 
 
-def test_setup_names_the_version_that_predict_uses(client: FlaskClient, project: int, samples: "Samples") -> None:
+@pytest.mark.usefixtures("trained_project")
+def test_setup_names_the_version_that_predict_uses(client: FlaskClient, samples: "Samples") -> None:
     """Both routes agree, else Label Studio would ask for the same tasks for ever."""
-    named = client.post("/setup", json={"project": f"{project}.1795256176", "schema": "<View/>"}).json
+    named = client.post("/setup", json={"project": "7.1795256176", "schema": "<View/>"}).json
     [made] = ask(client, samples.config, task(1, "http://x.example/black.png"))
     assert named == {"model_version": samples.version} == {"model_version": made["model_version"]}
 
@@ -91,7 +84,7 @@ def test_the_token_of_setup_is_not_used(client: FlaskClient, backend: Backend, w
     assert web.seen == []
 
 
-@pytest.mark.usefixtures("project")
+@pytest.mark.usefixtures("trained_project")
 def test_every_task_has_an_entry_in_order(client: FlaskClient, samples: "Samples") -> None:
     """Faulty tasks among good ones get an empty entry each, in their place."""
     results = ask(
@@ -116,13 +109,13 @@ def test_without_a_model_nothing_is_guessed(client: FlaskClient, samples: "Sampl
     assert ask(client, samples.config, task(1, "http://x.example/a.png"), task(2, None)) == [[], []]
 
 
-@pytest.mark.usefixtures("project")
+@pytest.mark.usefixtures("trained_project")
 def test_no_tasks_have_no_results(client: FlaskClient, samples: "Samples") -> None:
     """An empty request is answered emptily."""
     assert ask(client, samples.config) == []
 
 
-@pytest.mark.usefixtures("project")
+@pytest.mark.usefixtures("trained_project")
 def test_a_drawing_annotator_gets_the_same_suggestion(client: FlaskClient, samples: "Samples") -> None:
     """An interactive context is not used, and disturbs nothing."""
     one = task(1, "http://x.example/black.png")
@@ -130,7 +123,7 @@ def test_a_drawing_annotator_gets_the_same_suggestion(client: FlaskClient, sampl
     assert ask(client, samples.config, one, context=context) == ask(client, samples.config, one)
 
 
-@pytest.mark.usefixtures("project")
+@pytest.mark.usefixtures("trained_project")
 def test_a_label_that_was_removed_is_not_suggested(client: FlaskClient, samples: "Samples") -> None:
     """After the config lost the label dark, no prediction names it."""
     config = samples.config.replace('<Choice value="dark"/>', "")
@@ -155,7 +148,7 @@ def test_other_events_are_ignored(client: FlaskClient, backend: Backend, action:
     assert backend.requests.due(1e12) == []
 
 
-@pytest.mark.usefixtures("project")
+@pytest.mark.usefixtures("trained_project")
 def test_only_another_config_makes_an_update_train(
     client: FlaskClient, backend: Backend, samples: "Samples"
 ) -> None:
@@ -165,7 +158,7 @@ def test_only_another_config_makes_an_update_train(
         assert backend.requests.due(1e12) == expected
 
 
-@pytest.mark.usefixtures("project")
+@pytest.mark.usefixtures("trained_project")
 def test_versions_are_listed(client: FlaskClient, backend: Backend, samples: "Samples") -> None:
     """Label Studio asks without naming a project; a person may name one."""
     newer = "resnet18-random-20260201T120000-00aa"
@@ -221,7 +214,7 @@ def test_an_internal_error_shows_no_traceback(
     assert "Traceback" not in printed
 
 
-@pytest.mark.usefixtures("project")
+@pytest.mark.usefixtures("trained_project")
 def test_failures_are_counted_by_reason(client: FlaskClient, samples: "Samples") -> None:
     """The metrics page shows how many tasks were left out and why, and how often each route answered."""
 
@@ -236,7 +229,7 @@ def test_failures_are_counted_by_reason(client: FlaskClient, samples: "Samples")
     assert (count(missing), count(answered)) == (before[0] + 2, before[1] + 1)
 
 
-@pytest.mark.usefixtures("project")
+@pytest.mark.usefixtures("trained_project")
 def test_a_missing_one_of_two_images_is_said(backend: Backend, samples: "Samples") -> None:
     """A task with a second, broken image has its suggestion, and the reason for the other one is kept."""
     artifact = backend.artifacts.current(7)
@@ -279,7 +272,7 @@ plain = st.recursive(
         },
     ),
 )
-@pytest.mark.usefixtures("project")
+@pytest.mark.usefixtures("trained_project")
 def test_no_body_breaks_a_route(client: FlaskClient, route: str, body: dict[str, Any]) -> None:
     """Whatever JSON is posted, the answer is 200 or a 400 with an error; as many results as tasks."""
     answer = client.post(route, data=json.dumps(body), content_type="application/json")
@@ -290,7 +283,7 @@ def test_no_body_breaks_a_route(client: FlaskClient, route: str, body: dict[str,
 
 @examples(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 @given(st.lists(plain, max_size=3))
-@pytest.mark.usefixtures("project")
+@pytest.mark.usefixtures("trained_project")
 def test_whatever_a_task_holds_costs_nobody_else(client: FlaskClient, samples: "Samples", held: list[Any]) -> None:
     """Tasks whose data holds anything where the image should be leave the good task its suggestion."""
     good = task(1, "http://x.example/black.png")
