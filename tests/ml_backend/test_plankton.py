@@ -1,0 +1,138 @@
+"""The example of docs/plankton.md on a real Label Studio, with drawn images and a state dict of one's own."""
+
+import io
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from PIL import Image, ImageDraw
+
+from ml_backend.label_studio import choices_controls
+
+if TYPE_CHECKING:
+    from conftest import RunningLabelStudio
+    from serving import RunningBackend
+
+CONFIG = (Path(__file__).resolve().parents[2] / "docs" / "plankton.xml").read_text(encoding="utf-8")
+KINDS: dict[str, dict[str, tuple[str, ...]]] = {
+    "colony": {
+        "organism_type": ("Plankton",), "morphology": ("Mucilage", "Aerotopes"), "life_form": ("Colony",),
+        "shape": ("Round",),
+    },
+    "filament": {
+        "organism_type": ("Plankton",), "morphology": ("Akinetes", "Heterocytes"), "life_form": ("Filament",),
+        "shape": ("Rod-like",),
+    },
+    "debris": {"organism_type": ("Debris",)},
+}  # fmt: skip
+EACH, ANNOTATED = 10, 7
+
+
+def test_the_config_has_four_controls_that_suggestions_fill() -> None:
+    """Three single choices and a multiple one on one image; the text area is left to people."""
+    controls = choices_controls(CONFIG)
+    assert [(one.name, one.multiple, len(one.labels), one.image_key) for one in controls] == [
+        ("organism_type", False, 3, "image"),
+        ("morphology", True, 9, "image"),
+        ("life_form", False, 3, "image"),
+        ("shape", False, 3, "image"),
+    ]
+
+
+def drawing(kind: str, number: int) -> bytes:
+    """A simulated photograph: a ball of cells, a chain of cells, or a dark scrap, each a little different."""
+    rng = random.Random(f"{kind}-{number}")
+    image = Image.new("RGB", (96, 96), (225, 230, 215))
+    draw = ImageDraw.Draw(image)
+    x, y = rng.randint(34, 62), rng.randint(34, 62)
+    if kind == "colony":
+        for _ in range(40):
+            left, top = x + rng.gauss(0, 8), y + rng.gauss(0, 8)
+            draw.ellipse((left, top, left + 6, top + 6), fill=(70, 140, 80), outline=(20, 60, 30))
+    elif kind == "filament":
+        for cell in range(18):
+            left, top = 4 + cell * 5, y + rng.gauss(0, 1)
+            draw.rectangle((left, top, left + 4, top + 6), fill=(60, 120, 160), outline=(10, 40, 70))
+    else:
+        corners = [(x + rng.randint(-30, 30), y + rng.randint(-30, 30)) for _ in range(6)]
+        draw.polygon(corners, fill=(70, 50, 30))
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def regions(kind: str) -> list[dict[str, Any]]:
+    """What an annotator submits for a kind."""
+    return [
+        {"id": name, "from_name": name, "to_name": "image", "type": "choices", "value": {"choices": list(chosen)}}
+        for name, chosen in KINDS[kind].items()
+    ]
+
+
+@pytest.mark.server
+def test_all_four_controls_get_suggestions(
+    label_studio: "RunningLabelStudio",
+    serve_backend: Callable[..., AbstractContextManager["RunningBackend"]],
+    tmp_path: Path,
+) -> None:
+    """Weights of one's own, 21 annotated drawings: the nine others get the right choices in all four controls."""
+    import torch  # noqa: PLC0415 - seconds
+    from torchvision import models  # noqa: PLC0415
+
+    torch.manual_seed(1)
+    own = tmp_path / "own.pt"
+    torch.save(models.resnet18(weights=None).state_dict(), own)
+    client = label_studio.client()
+    project = client.projects.create(title="Plankton", label_config=CONFIG)
+    kinds = {f"{kind}-{number}.jpg": kind for number in range(EACH) for kind in KINDS}
+    files = [
+        (name, (name, drawing(kind, int(name.split("-")[1][:-4])), "image/jpeg")) for name, kind in kinds.items()
+    ]
+    headers = {"Authorization": f"Token {label_studio.api_key}"}
+    httpx.post(
+        f"{label_studio.url}/api/projects/{project.id}/import", headers=headers, files=files, timeout=60
+    ).raise_for_status()
+    kind_of = {
+        task.id: next(kind for kind in KINDS if f"-{kind}-" in task.data["image"])
+        for task in client.tasks.list(project=project.id)
+    }
+    annotated = [
+        task for task in kind_of if sum(kind_of[one] == kind_of[task] for one in kind_of if one < task) < ANNOTATED
+    ]
+    for task in annotated:
+        client.annotations.create(id=task, result=regions(kind_of[task]))
+    environment = {
+        "LABEL_STUDIO_URL": label_studio.url,
+        "LABEL_STUDIO_API_KEY": label_studio.api_key,
+        "ML_BACKEND_WEIGHTS": str(own),
+        "ML_BACKEND_DATA_DIR": str(tmp_path / "backend"),
+    }
+    subprocess.run(
+        [sys.executable, "-m", "ml_backend", "train", "--project", str(project.id)],
+        env=os.environ | environment,
+        cwd=tmp_path,
+        check=True,
+        timeout=240,
+    )
+    with serve_backend(**environment) as backend:
+        client.ml.create(url=backend.url, project=project.id, title="suggestions")
+        others = [task for task in kind_of if task not in annotated]
+        tasks = [{"id": task, "data": client.tasks.get(id=str(task)).data} for task in others]
+        body = {"project": str(project.id), "label_config": CONFIG, "tasks": tasks, "params": {"context": None}}
+        answer = httpx.post(f"{backend.url}/predict", json=body, timeout=100).json()
+    assert len(others) == len(KINDS) * (EACH - ANNOTATED)
+    right = 0
+    for task, entry in zip(others, answer["results"], strict=True):
+        made = entry["result"] if entry else []
+        chosen = {region["from_name"]: set(region["value"]["choices"]) for region in made}
+        assert set(chosen) <= set(KINDS["colony"])
+        right += sum(chosen.get(name) == set(wanted) for name, wanted in KINDS[kind_of[task]].items())
+    possible = sum(len(KINDS[kind_of[task]]) for task in others)
+    assert right / possible > 0.8
