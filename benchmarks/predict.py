@@ -1,0 +1,437 @@
+"""The speed of `/predict` beside a bare ONNX Runtime loop and beside a plain torch loop, in one run.
+
+    python benchmarks/predict.py [--data DIR] [--images 1000] [--requests 10000]
+
+`ml-backend serve` runs as a child, with settings that are not named here at their defaults, and is asked as Label
+Studio asks it. The pictures come from a small HTTP server, a child too, that stands for Label Studio: they are the
+LabelMe photographs of --data (see benchmarks/README.md), or made up. The weights are random, which costs no time.
+
+Cold: the pictures are taken in parts; of each part the bare loop, `/predict` and the plain loop take their turns,
+so that a machine that becomes slower in between decides nothing. The bare loop has the same number of threads and
+the same batch size, and its tensors lie ready in memory. Warm: the same pictures again. Prints a table and, as its
+last line, one JSON object; the exit status is 1 where a bar is missed.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from picture_server import UPLOADS
+from PIL import Image
+from predict_peers import BACKBONE, Peer, bare_loop, torch_loop
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path += [str(ROOT / "scripts"), str(ROOT)]
+
+from servers import Server, free_port  # noqa: E402  # scripts/ is no package
+
+from ml_backend.artifacts import Artifact, Artifacts  # noqa: E402
+from ml_backend.checkpoints import content_id  # noqa: E402
+from ml_backend.core.controls import Control  # noqa: E402
+from ml_backend.core.identity import Identity  # noqa: E402
+from ml_backend.core.model import Evidence, fit_model  # noqa: E402
+from ml_backend.engines import engine_file  # noqa: E402
+from ml_backend.settings import Settings  # noqa: E402
+
+OF_BARE, OF_PLAIN, WARM, P99_MS, GROWTH = 0.9, 4.0, 2000.0, 100.0, 0.05
+"""The bars: shares of the two peers' speed, tasks a second, milliseconds, and how much memory may grow."""
+PART = 200
+"""Pictures that the three take turns at."""
+PLAIN = 50
+"""Of those, how many the plain loop gets: it is slow, and steady."""
+CLIENTS = 8
+PROJECT = 1
+VERSION = f"{BACKBONE}-benchmark-20260131T120000-0000"
+KIND = Control("kind", "image", ("dark", "light"), multiple=False, image_key="image")
+CONFIG = """<View><Image name="image" value="$image"/>
+<Choices name="kind" toName="image"><Choice value="dark"/><Choice value="light"/></Choices></View>"""
+LIMIT_S = 300
+BATCH = Settings.model_fields["batch_size"].default
+
+
+def main() -> int:
+    """Run the benchmark; the exit status is 1 where a bar is missed."""
+    options = parser().parse_args()
+    with ExitStack() as ending:
+        stage = Stage.build(ending, options)
+        figures: dict[str, float] = {}
+        figures |= cold(stage)
+        figures |= warm(stage, options.repeat)
+        figures |= one_by_one(stage, options.requests)
+    return report(figures)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the options."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = made.add_argument
+    add("--data", type=Path, help="folder with labelme/images; without it pictures are made up")
+    add("--images", type=int, default=1000)
+    add("--requests", type=int, default=10_000, help="with one task each, from 8 clients")
+    add("--repeat", type=int, default=5, help="of all pictures from a warm cache, once for each way of asking")
+    add("--workers", type=int, default=Settings.model_fields["workers"].default)
+    add("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of ONNX Runtime, in both")
+    return made
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What runs, and the pictures.
+
+    Parameters
+    ----------
+    names : list of str
+        Of the pictures' files.
+    folder : Path
+        Where they lie.
+    pictures, port : int
+        Of the server of pictures, and of the backend.
+    server : Server
+        The backend.
+    bare, plain : Peer
+    """
+
+    names: list[str]
+    folder: Path
+    pictures: int
+    port: int
+    server: Server
+    bare: Peer
+    plain: Peer
+
+    @classmethod
+    def build(cls, ending: ExitStack, options: argparse.Namespace) -> "Stage":
+        """Start everything and train a model."""
+        folder = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="predict-")))
+        names = lay_out(options.data, options.images, folder / "pictures")
+        pictures, port, state = free_port(), free_port(), folder / "state.pth"
+        plain = ending.enter_context(Peer(torch_loop, state))
+        words = [sys.executable, str(ROOT / "benchmarks" / "picture_server.py"), str(folder / "pictures")]
+        web = Server("the server of pictures", [*words, str(pictures)], os.environ, folder / "pictures.log")
+        ending.callback(web.stop)
+        web.wait_for_answer(f"http://127.0.0.1:{pictures}/", LIMIT_S)
+        plain([])  # writes the weights
+        settings = {
+            "LABEL_STUDIO_URL": f"http://127.0.0.1:{pictures}",
+            "LABEL_STUDIO_API_KEY": "key",
+            "ML_BACKEND_WEIGHTS": str(state),
+            "ML_BACKEND_BACKBONE": BACKBONE,
+            "ML_BACKEND_DATA_DIR": str(folder / "data"),
+            "ML_BACKEND_ENGINE": "onnx",
+            "ML_BACKEND_TORCH_THREADS": str(options.threads),
+            "ML_BACKEND_RECONCILE_S": "0",
+        }
+        words = [
+            sys.executable,
+            "-m",
+            "ml_backend",
+            "serve",
+            "--port",
+            str(port),
+            "--workers",
+            str(options.workers),
+        ]
+        server = Server("the backend", words, clean_environment() | settings, folder / "backend.log")
+        ending.callback(server.stop)
+        key = Identity(BACKBONE, content_id(state)).key
+        engine = engine_file(folder / "data", key)
+        wait_for_model(server, port)
+        bare = ending.enter_context(Peer(bare_loop, engine, options.threads, BATCH))
+        stage = cls(names, folder / "pictures", pictures, port, server, bare, plain)
+        train(folder / "data", key, stage)
+        return stage
+
+    def task(self, number: int, name: str) -> dict[str, object]:
+        """A task as Label Studio sends it."""
+        return {"id": number, "data": {"image": UPLOADS + name}, "annotations": [], "predictions": []}
+
+    def body(self, tasks: Sequence[object]) -> bytes:
+        """The body of a request."""
+        request = {"tasks": tasks, "project": f"{PROJECT}.1795256176", "label_config": CONFIG, "params": {}}
+        return json.dumps(request).encode()
+
+    def bodies(self, names: Sequence[str], size: int) -> list[bytes]:
+        """Requests for pictures, some at a time."""
+        tasks = [self.task(number, name) for number, name in enumerate(names, 1)]
+        return [self.body(tasks[start : start + size]) for start in range(0, len(tasks), size)]
+
+    @property
+    def memory(self) -> float:
+        """Resident megabytes of the backend's processes."""
+        pids = [self.server.pid, *children(self.server.pid)]
+        pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids]
+        return sum(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+class Client:
+    """A connection that is kept, as Label Studio keeps its own.
+
+    Parameters
+    ----------
+    port : int
+    """
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)
+
+    def ask(self, body: bytes) -> tuple[float, list[object]]:
+        """Ask for predictions; give the seconds and the entries."""
+        began = time.perf_counter()
+        self._connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
+        answer = self._connection.getresponse()
+        found = answer.read()
+        seconds = time.perf_counter() - began
+        if answer.status != http.client.OK:
+            sys.exit(f"/predict answered {answer.status}: {found[:300]!r}")
+        return seconds, json.loads(found)["results"]
+
+    def ask_all(self, body: bytes) -> float:
+        """Ask for predictions, of which none may be missing; give the seconds."""
+        seconds, entries = self.ask(body)
+        if not all(entries):
+            sys.exit(f"{entries.count([])} of {len(entries)} tasks got no suggestion")
+        return seconds
+
+    def close(self) -> None:
+        """Close it."""
+        self._connection.close()
+
+
+def cold(stage: Stage) -> dict[str, float]:
+    """Measure the three on pictures that the backend does not know."""
+    seconds = {"bare": 0.0, "predict": 0.0, "plain": 0.0}
+    images = dict.fromkeys(seconds, 0)
+    parts = [stage.names[start : start + PART] for start in range(0, len(stage.names), PART)]
+    for turn, names in enumerate(parts):
+        urls = [f"http://127.0.0.1:{stage.pictures}{UPLOADS}{name}" for name in names[:PLAIN]]
+        files = [stage.folder / name for name in names]
+        [body] = stage.bodies(names, PART)
+        asks = {
+            "bare": lambda files=files: stage.bare(files)[0],
+            "predict": lambda body=body: once(stage.port, body),
+            "plain": lambda urls=urls: stage.plain(urls),
+        }
+        for name in (*list(asks)[turn % 3 :], *list(asks)[: turn % 3]):
+            took = asks[name]()
+            asked = len(urls) if name == "plain" else len(names)
+            say(f"part {turn + 1} of {len(parts)}, {name}: {asked / took:.1f} images/s")
+            seconds[name] += took
+            images[name] += asked
+    return {f"{name}_images_per_s": images[name] / seconds[name] for name in seconds}
+
+
+def warm(stage: Stage, repeat: int) -> dict[str, float]:
+    """Measure requests for pictures whose embeddings are known: all at once, and fifty at a time."""
+    client, figures = Client(stage.port), {}
+    for name, size in (("all", len(stage.names)), ("50", 50)):
+        bodies = stage.bodies(stage.names, size)
+        client.ask_all(bodies[0])
+        took = sum(client.ask_all(body) for _ in range(repeat) for body in bodies)
+        figures[f"warm_{name}_tasks_per_s"] = repeat * len(stage.names) / took
+        say(f"warm, {name} at a time: {figures[f'warm_{name}_tasks_per_s']:.0f} tasks/s")
+    client.close()
+    return figures
+
+
+def one_by_one(stage: Stage, requests: int) -> dict[str, float]:
+    """Measure requests for one task: how long they take, and what so many of them leave in memory.
+
+    The former are all for known pictures. Of the latter one in ten is for a known picture at a new address, one in
+    twenty for one that is missing and one in twenty for a file that is no picture.
+    """
+    known = stage.bodies(stage.names, 1)
+    say(f"{CLIENTS} clients, one task each")
+    times = by_clients(stage.port, [known[number % len(known)] for number in range(min(requests, 2000))])
+    figures = {f"p{share}_ms": 1000 * float(np.percentile(times, share)) for share in (50, 95, 99)}
+    mixed = [
+        stage.body([stage.task(1, f"{stage.names[number % len(stage.names)]}?{number}")])
+        if number % 10 == 0
+        else stage.body([stage.task(1, f"missing-{number}.jpg" if number % 20 == 1 else "broken.jpg?{number}")])
+        if number % 10 == 1
+        else known[number % len(known)]
+        for number in range(requests)
+    ]
+    first = max(requests // 10, 1)
+    by_clients(stage.port, mixed[:first])
+    before = stage.memory
+    by_clients(stage.port, mixed)
+    return figures | {"memory_mb": before, "memory_after_mb": stage.memory}
+
+
+def by_clients(port: int, bodies: Sequence[bytes]) -> list[float]:
+    """Ask from several clients at once; give the seconds of each request."""
+    seconds: list[float] = []
+
+    def work(number: int) -> None:
+        client = Client(port)
+        seconds.extend([client.ask(body)[0] for body in bodies[number::CLIENTS]])
+        client.close()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if len(seconds) != len(bodies):
+        sys.exit(f"{len(bodies) - len(seconds)} of {len(bodies)} requests were not answered")
+    return seconds
+
+
+def once(port: int, body: bytes) -> float:
+    """Ask for predictions on a connection of its own; give the seconds."""
+    client = Client(port)
+    seconds = client.ask_all(body)
+    client.close()
+    return seconds
+
+
+def lay_out(data: Path | None, count: int, folder: Path) -> list[str]:
+    """Put the pictures and a file that is none into a folder; give the pictures' names, in a random order."""
+    folder.mkdir()
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    rng = np.random.default_rng(0)
+    if data is None:
+        for number in range(count):
+            made_up(rng).save(folder / f"{number}.jpg", quality=90)
+        return [f"{number}.jpg" for number in range(count)]
+    files = sorted((data / "labelme" / "images").glob("*.jpg"))
+    if len(files) < count:
+        sys.exit(f"{data / 'labelme' / 'images'} holds {len(files)} pictures: give --images {len(files)} or fewer")
+    chosen = [files[number] for number in rng.permutation(len(files))[:count]]
+    for file in chosen:
+        (folder / file.name).symlink_to(file.resolve())
+    return [file.name for file in chosen]
+
+
+def made_up(rng: np.random.Generator) -> Image.Image:
+    """Draw a picture of 256 by 256 with large and small structures."""
+    large = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    picture = np.asarray(Image.fromarray(large).resize((256, 256), Image.Resampling.BICUBIC), dtype=np.int16)
+    return Image.fromarray((picture + rng.normal(0, 12, picture.shape)).clip(0, 255).astype(np.uint8))
+
+
+def train(data_dir: Path, key: str, stage: Stage) -> None:
+    """Let a model answer: whether a picture is dark or light, learned from the first hundred."""
+    files = [stage.folder / name for name in stage.names[:100]]
+    _, embeddings = stage.bare(files)
+    brightness = np.array([np.asarray(Image.open(file).convert("L")).mean() for file in files])
+    light = (brightness > np.median(brightness)).astype(np.float32)
+    evidence = Evidence(KIND, np.arange(len(files)), np.column_stack([1 - light, light]))
+    artifact = Artifact(
+        model_version=VERSION,
+        created_at=datetime(2026, 1, 31, tzinfo=UTC).isoformat(),
+        backbone=BACKBONE,
+        weights_id=key.split(":")[1],
+        seed=0,
+        embedding_key=key,
+        label_config="",
+        n_images=len(files),
+        n_calibrated=0,
+        model=fit_model(embeddings, [evidence]),
+        calibration={},
+    )
+    Artifacts(data_dir).save(PROJECT, artifact)
+    Artifacts(data_dir).switch(PROJECT, VERSION)
+
+
+def wait_for_model(server: Server, port: int) -> None:
+    """Wait until the backend can embed."""
+    url, ends_at = f"http://127.0.0.1:{port}/health", time.monotonic() + LIMIT_S
+    server.wait_for_answer(url, LIMIT_S)
+    while time.monotonic() < ends_at:
+        with urllib.request.urlopen(url, timeout=5) as page:
+            found = json.load(page)
+        if found["model_loaded"]:
+            return
+        time.sleep(0.2)
+    sys.exit(f"the backbone was not loaded in {LIMIT_S} s: {found}")
+
+
+def children(pid: int) -> Iterator[int]:
+    """Give the processes that a process has started."""
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        yield from (int(child) for child in listed.read_text().split())
+
+
+def clean_environment() -> dict[str, str]:
+    """Our environment without settings of a backend."""
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(("LABEL_STUDIO", "ML_BACKEND"))
+    }
+
+
+def say(text: str) -> None:
+    """Tell how far it is."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A figure and what it has to be.
+
+    Parameters
+    ----------
+    what : str
+    measured, bar : float
+    above : bool
+        Whether the bar must be reached, else not exceeded.
+    """
+
+    what: str
+    measured: float
+    bar: float
+    above: bool = True
+
+    @property
+    def reached(self) -> bool:
+        """Whether it is as it has to be."""
+        return self.measured >= self.bar if self.above else self.measured <= self.bar
+
+    @property
+    def line(self) -> str:
+        """A line of the table."""
+        word, met = "at least" if self.above else "at most", "yes" if self.reached else "NO"
+        return f"| {self.what} | {self.measured:,.4g} | {word} {self.bar:,.4g} | {met} |"
+
+
+def bars_of(figures: Mapping[str, float]) -> list[Bar]:
+    """Compare the figures with the bars."""
+    ours = figures["predict_images_per_s"]
+    growth = figures["memory_after_mb"] / figures["memory_mb"] - 1
+    return [
+        Bar("cold: images/s, of the bare loop's", ours / figures["bare_images_per_s"], OF_BARE),
+        Bar("cold: images/s, times the plain loop's", ours / figures["plain_images_per_s"], OF_PLAIN),
+        Bar("warm, all tasks in a request: tasks/s", figures["warm_all_tasks_per_s"], WARM),
+        Bar("warm, 50 tasks in a request: tasks/s", figures["warm_50_tasks_per_s"], WARM),
+        Bar(f"warm, one task, {CLIENTS} clients: p99 in ms", figures["p99_ms"], P99_MS, above=False),
+        Bar("memory: growth after the first requests", growth, GROWTH, above=False),
+    ]
+
+
+def report(figures: Mapping[str, float]) -> int:
+    """Print the table and the JSON object, and give the exit status."""
+    bars = bars_of(figures)
+    print("| what | measured | bar | reached |\n| --- | ---: | ---: | ---: |")
+    for bar in bars:
+        print(bar.line)
+    reached = all(bar.reached for bar in bars)
+    shown: dict[str, object] = {name: round(value, 4) for name, value in figures.items()}
+    shown |= {"bars": {bar.what: [round(bar.measured, 4), bar.reached] for bar in bars}, "reached": reached}
+    print(json.dumps(shown))
+    return 0 if reached else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
