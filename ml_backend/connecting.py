@@ -11,7 +11,8 @@ from ml_backend.backend_address import same_address, webhook_address, without_pa
 from ml_backend.connection_faults import EVENTS, explained, merged_headers, no_webhook, unhealthy, webhook_faults
 from ml_backend.core.versions import is_ours
 from ml_backend.errors import NotConfiguredError, RefusedError
-from ml_backend.label_studio_admin import ConnectionRow, LabelStudioAdmin, Login, ProjectSettings
+from ml_backend.label_studio_admin import LabelStudioAdmin
+from ml_backend.label_studio_rows import ConnectionRow, Login, ProjectSettings
 
 NEW_TITLE = "suggestions"
 

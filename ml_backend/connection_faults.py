@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 
 from ml_backend.backend_address import host_of, is_private, same_address, webhook_refusal, without_password
 from ml_backend.errors import RefusedError
-from ml_backend.label_studio_admin import ConnectionRow, Webhook
+from ml_backend.label_studio_rows import ConnectionRow, Webhook
 
+LATE = "annotations are learned late, only when the backend looks for lost events (every ML_BACKEND_RECONCILE_S)"
 BOTH_VARIABLES = "ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false"
 DOTTED_ALIAS = (
     "give the backend a name with a dot, such as ml-backend.internal (in docker compose: networks: default: "
@@ -75,9 +76,7 @@ def merged_headers(found: Mapping[str, str], wanted: Mapping[str, str]) -> dict[
 def no_webhook(address: str) -> str:
     """Say why there is likely no webhook for an address that Label Studio has a connection for, and what to do."""
     if why := webhook_refusal(address):
-        return (
-            f"Label Studio makes no webhook for this address: {why}. Nothing is trained by itself: {DOTTED_ALIAS}"
-        )
+        return f"Label Studio makes no webhook for this address: {why}. Without it {LATE}: {DOTTED_ALIAS}"
     return ""
 
 

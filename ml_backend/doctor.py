@@ -12,7 +12,8 @@ from ml_backend.diagnosis import (
     connection_checks,
     image_checks,
     label_studio_checks,
-    prediction_checks,
+    task_checks,
+    version_checks,
 )
 from ml_backend.diagnosis.findings import Finding, Level, problem, warning
 from ml_backend.diagnosis.reading import ProjectReader, read_backend, read_label_studio
@@ -21,7 +22,7 @@ from ml_backend.errors import LabelStudioError, RefusedError
 from ml_backend.label_studio_admin import LabelStudioAdmin
 from ml_backend.settings import Settings
 
-PROJECT_CHECKS = connection_checks.CHECKS | prediction_checks.CHECKS | image_checks.CHECKS
+PROJECT_CHECKS = connection_checks.CHECKS | version_checks.CHECKS | task_checks.CHECKS | image_checks.CHECKS
 
 _NOT_FOUND = 404
 _NO_PROJECT = warning(

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import httpx
@@ -10,112 +9,12 @@ from label_studio_sdk.core.api_error import ApiError
 
 from ml_backend.errors import LabelStudioError, RefusedError
 from ml_backend.label_studio import LabelStudioClient
-
-BASIC = "BASIC_AUTH"
-CONNECTED = "CO"
+from ml_backend.label_studio_rows import BASIC, ConnectionRow, Login, ProjectSettings, Storage, Webhook
 
 # Whatever is sent twice must not be there twice; the SDK would repeat it.
 _ONCE: Any = {"max_retries": 0}
 
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True)
-class Login:
-    """Name and password of HTTP basic authentication."""
-
-    name: str
-    password: str = field(repr=False)
-
-    @property
-    def in_latin_1(self) -> bool:
-        """Whether Label Studio can send it: it encodes both so."""
-        try:
-            (self.name + self.password).encode("latin-1")
-        except UnicodeEncodeError:
-            return False
-        return True
-
-
-@dataclass(frozen=True)
-class ConnectionRow:
-    """A project's connection to an ML backend (Settings > Model), as Label Studio has just tried it.
-
-    Parameters
-    ----------
-    id : int
-    url, title : str
-    state : str
-        ``CO`` where ``/health`` and ``/setup`` answered, ``ER`` where only ``/health`` did, ``DI`` where none did.
-    reason : str
-        What Label Studio says about a state other than ``CO``.
-    answers_with : str
-        The version that ``/setup`` named.
-    basic_account : str or None
-        Name that is sent with each request; None without basic authentication.
-    """
-
-    id: int
-    url: str
-    title: str
-    state: str
-    reason: str
-    answers_with: str
-    basic_account: str | None
-    follows_version: bool = True
-
-    @property
-    def works(self) -> bool:
-        """Whether Label Studio can use it."""
-        return self.state == CONNECTED
-
-    @property
-    def unauthorized(self) -> bool:
-        """Whether the backend refused what Label Studio sends as its login."""
-        return not self.works and self.reason.startswith("401")
-
-
-@dataclass(frozen=True)
-class Webhook:
-    """Where Label Studio reports events of a project, or of all projects where ``project_id`` is None."""
-
-    id: int
-    url: str
-    project_id: int | None
-    active: bool
-    with_payload: bool
-    all_actions: bool
-    actions: frozenset[str]
-    headers: Mapping[str, str] = field(repr=False)
-
-
-@dataclass(frozen=True)
-class ProjectSettings:
-    """What of a project's settings bears on suggestions."""
-
-    id: int
-    title: str
-    label_config: str
-    model_version: str | None
-    shows_predictions: bool
-    sampling: str
-    training_every: int
-    counts_skips: bool
-    tasks: int
-    annotations: int
-    ground_truths: int
-
-
-@dataclass(frozen=True)
-class Storage:
-    """A source storage of a project."""
-
-    id: int
-    kind: str
-    title: str
-    bucket: str
-    status: str
-    presign: bool | None
 
 
 class LabelStudioAdmin(LabelStudioClient):
@@ -134,7 +33,7 @@ class LabelStudioAdmin(LabelStudioClient):
     def connection_rows(self, project_id: int) -> list[ConnectionRow]:
         """List a project's connections. Label Studio asks each one's ``/health`` and ``/setup`` meanwhile."""
         found = self._asked(lambda: self._client.ml.list(project=project_id))
-        return sorted((_connection(one) for one in found), key=lambda row: row.id)
+        return sorted((ConnectionRow.of(one) for one in found), key=lambda row: row.id)
 
     def add_connection(self, project_id: int, url: str, title: str, login: Login | None) -> None:
         """Add a connection; Label Studio tries it first, and makes its webhook."""
@@ -156,7 +55,7 @@ class LabelStudioAdmin(LabelStudioClient):
 
     def webhooks(self) -> list[Webhook]:
         """List the webhooks of all projects, and those for all of them."""
-        return sorted((_webhook(one) for one in self._asked(self._client.webhooks.list)), key=lambda one: one.id)
+        return sorted((Webhook.of(one) for one in self._asked(self._client.webhooks.list)), key=lambda one: one.id)
 
     def known_actions(self) -> frozenset[str]:
         """Name the events that a project's webhook can be made for."""
@@ -188,20 +87,7 @@ class LabelStudioAdmin(LabelStudioClient):
 
     def project_settings(self, project_id: int) -> ProjectSettings:
         """Read a project's settings and counts."""
-        found = self._json(f"api/projects/{project_id}/")
-        return ProjectSettings(
-            id=project_id,
-            title=str(found.get("title") or ""),
-            label_config=str(found.get("label_config") or ""),
-            model_version=found.get("model_version") or None,
-            shows_predictions=bool(found.get("show_collab_predictions")),
-            sampling=str(found.get("sampling") or ""),
-            training_every=int(found.get("min_annotations_to_start_training") or 0),
-            counts_skips=found.get("skip_queue") == "IGNORE_SKIPPED",
-            tasks=int(found.get("task_number") or 0),
-            annotations=int(found.get("total_annotations_number") or 0),
-            ground_truths=int(found.get("ground_truth_number") or 0),
-        )
+        return ProjectSettings.of(self._json(f"api/projects/{project_id}/"))
 
     def change_project(self, project_id: int, changed: Mapping[str, Any]) -> None:
         """Set some of a project's settings, by Label Studio's names."""
@@ -218,28 +104,30 @@ class LabelStudioAdmin(LabelStudioClient):
         page: int,
         size: int,
         include: str,
+        ordering: str = "tasks:id",
         **filtered: Any,  # noqa: ANN401 - as above
     ) -> list[dict[str, Any]]:
         """Read one page of tasks with the fields that are named."""
-        return list(self._page(project_id, page, size, include, filtered).get("tasks") or ())
+        return list(self._page(project_id, page, size, include, filtered, ordering).get("tasks") or ())
 
     def storages(self, project_id: int, kinds: Iterable[str]) -> Iterator[Storage]:
         """List a project's source storages of the kinds ``s3``, ``gcs``, ``azure`` and ``localfiles``."""
         for kind in kinds:
             for one in self._json(f"api/storages/{kind}/?project={project_id}"):
-                yield Storage(
-                    id=int(one["id"]),
-                    kind=kind,
-                    title=str(one.get("title") or ""),
-                    bucket=str(one.get("bucket") or one.get("container") or one.get("path") or ""),
-                    status=str(one.get("status") or ""),
-                    presign=one.get("presign"),
-                )
+                yield Storage.of(kind, one)
 
     def _page(
-        self, project_id: int, page: int, size: int, include: str, filtered: Mapping[str, Any]
+        self,
+        project_id: int,
+        page: int,
+        size: int,
+        include: str,
+        filtered: Mapping[str, Any],
+        ordering: str = "tasks:id",
     ) -> dict[str, Any]:
-        query = {"filters": {"conjunction": "and", "items": [filtered]}} if filtered else {}
+        query: dict[str, Any] = {"ordering": [ordering]}
+        if filtered:
+            query["filters"] = {"conjunction": "and", "items": [filtered]}
         options: Any = {
             "additional_query_parameters": {
                 "project": project_id,
@@ -286,32 +174,6 @@ class LabelStudioAdmin(LabelStudioClient):
             if not refused:
                 raise
             raise RefusedError(str(error), refused[0].status_code or 0, _said(refused[0].body)) from None
-
-
-def _connection(one: Any) -> ConnectionRow:  # noqa: ANN401 - the SDK's own
-    return ConnectionRow(
-        id=int(one.id),
-        url=one.url,
-        title=one.title or "",
-        state=str(one.state or ""),
-        reason=one.error_message or "",
-        answers_with=one.model_version or "",
-        basic_account=(one.basic_auth_user or None) if one.auth_method == BASIC else None,
-        follows_version=one.auto_update is not False,
-    )
-
-
-def _webhook(one: Any) -> Webhook:  # noqa: ANN401 - the SDK's own
-    return Webhook(
-        id=int(one.id),
-        url=one.url,
-        project_id=one.project,
-        active=bool(one.is_active),
-        with_payload=bool(one.send_payload),
-        all_actions=bool(one.send_for_all_actions),
-        actions=frozenset(map(str, one.actions or ())),
-        headers={str(name): str(value) for name, value in (one.headers or {}).items()},
-    )
 
 
 def _auth(login: Login | None) -> dict[str, Any]:

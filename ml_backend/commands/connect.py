@@ -65,7 +65,8 @@ def _connect(project: int, settings: Settings, sampling: str | None, title: str,
     from ml_backend.artifacts import Artifacts  # noqa: PLC0415 - --help needs none of it
     from ml_backend.auth import webhook_headers  # noqa: PLC0415
     from ml_backend.connecting import Connecting, Wanted  # noqa: PLC0415
-    from ml_backend.label_studio_admin import LabelStudioAdmin, Login  # noqa: PLC0415
+    from ml_backend.label_studio_admin import LabelStudioAdmin  # noqa: PLC0415
+    from ml_backend.label_studio_rows import Login  # noqa: PLC0415
 
     admin = LabelStudioAdmin(settings)
     password = settings.basic_password.get_secret_value()

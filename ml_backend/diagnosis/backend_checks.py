@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from ml_backend.backend_address import is_private, webhook_refusal, without_password
-from ml_backend.connection_faults import BOTH_VARIABLES, DOTTED_ALIAS
+from ml_backend.connection_faults import BOTH_VARIABLES, DOTTED_ALIAS, LATE
 from ml_backend.core.versions import RANDOM
 from ml_backend.diagnosis.facts import BackendFacts
 from ml_backend.diagnosis.findings import Finding, fine, problem, warning
@@ -23,7 +23,7 @@ def address(facts: BackendFacts) -> Iterator[Finding]:
     elif why := webhook_refusal(facts.url):
         yield problem(
             f"{without_password(facts.url)}: {why}",
-            "Label Studio connects it but silently makes no webhook, so that nothing is trained by itself",
+            f"Label Studio connects it but silently makes no webhook: {LATE}",
             DOTTED_ALIAS,
         )
     elif is_private(facts.url):

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 
 from ml_backend.backend_address import is_private, same_address, webhook_address, without_password
-from ml_backend.connection_faults import BOTH_VARIABLES, no_webhook, unhealthy, webhook_faults
+from ml_backend.connection_faults import BOTH_VARIABLES, LATE, no_webhook, unhealthy, webhook_faults
 from ml_backend.diagnosis.facts import ProjectFacts
 from ml_backend.diagnosis.findings import Finding, fine, problem, warning
-from ml_backend.label_studio_admin import Webhook
+from ml_backend.label_studio_rows import Webhook
 
 
 def connection(facts: ProjectFacts) -> Iterator[Finding]:
@@ -132,7 +132,7 @@ def _missing(facts: ProjectFacts, address: str) -> Finding:
         )
     return problem(
         "there is no webhook to this backend",
-        "suggestions are shown but nothing is trained by itself",
+        f"suggestions are shown, but {LATE}",
         remedy,
     )
 
@@ -140,10 +140,10 @@ def _missing(facts: ProjectFacts, address: str) -> Finding:
 def _why(faults: list[str]) -> str:
     said = " ".join(faults)
     if "login" in said:
-        return "the backend answers 401 to each event: nothing is trained by itself"
+        return f"the backend answers 401 to each event: {LATE}"
     if "all events" in said or " too" in said:
         return "an annotator's submit waits for each request, also for those that the backend ignores"
-    return "the backend does not hear of annotations: nothing is trained by itself, or not with all of them"
+    return f"the backend does not hear of all annotations: {LATE}"
 
 
 def _is_stray(one: Webhook, known: list[str]) -> bool:

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ml_backend.label_studio_admin import ConnectionRow, ProjectSettings, Storage, Webhook
+from ml_backend.label_studio_rows import ConnectionRow, ProjectSettings, Storage, Webhook
+
+_LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,28 @@ class BackendFacts:
 
 
 @dataclass(frozen=True)
+class Versions:
+    """A project's versions in the data folder as this program sees it.
+
+    Parameters
+    ----------
+    newest, current : str or None
+        The last one that was trained, and the one that answers.
+    held_back : str
+        Why the newest did not take over; empty if it did.
+    chosen : bool
+        Whether a person chose the one that answers.
+    newest_at : datetime or None
+    """
+
+    newest: str | None = None
+    current: str | None = None
+    held_back: str = ""
+    chosen: bool = False
+    newest_at: datetime | None = None
+
+
+@dataclass(frozen=True)
 class ImageTry:
     """One image that was fetched as the backend does it; ``reason`` is empty where that worked."""
 
@@ -147,10 +171,7 @@ class ProjectFacts:
     events : frozenset of str
         What a webhook of ours should send.
     backend : BackendFacts
-    trained : sequence of str
-        Versions in the data folder, newest first.
-    current : str or None
-        The one of them that answers.
+    versions : Versions
     with_version : int
         Tasks that have a prediction of the version that answers.
     tasks : sequence of dict
@@ -159,6 +180,7 @@ class ProjectFacts:
         A sample of annotated tasks with their annotations.
     images : sequence of ImageTry
     storages : sequence of Storage
+    read_at : datetime
     """
 
     project: ProjectSettings
@@ -167,13 +189,13 @@ class ProjectFacts:
     webhooks: Sequence[Webhook]
     events: frozenset[str]
     backend: BackendFacts
-    trained: Sequence[str] = ()
-    current: str | None = None
+    versions: Versions = Versions()
     with_version: int = 0
     tasks: Sequence[Mapping[str, Any]] = ()
     annotated: Sequence[Mapping[str, Any]] = ()
     images: Sequence[ImageTry] = ()
     storages: Sequence[Storage] = ()
+    read_at: datetime = _LONG_AGO
 
     @property
     def connect(self) -> str:

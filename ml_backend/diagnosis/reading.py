@@ -6,28 +6,39 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from ml_backend.artifacts import Artifacts
 from ml_backend.auth import webhook_headers
 from ml_backend.backend import Backend
 from ml_backend.backend_address import same_address, webhook_address
 from ml_backend.connection_faults import EVENTS
 from ml_backend.core.images import ImageLimits, ImageRejectedError, decode
 from ml_backend.core.versions import is_ours
-from ml_backend.diagnosis.facts import BackendFacts, Folder, ImageTry, LabelStudioFacts, ProjectFacts, Reply
-from ml_backend.diagnosis.replies import ask, read_key
+from ml_backend.diagnosis.facts import (
+    BackendFacts,
+    Folder,
+    ImageTry,
+    LabelStudioFacts,
+    ProjectFacts,
+    Reply,
+    Versions,
+)
+from ml_backend.diagnosis.replies import ask, moment, read_key
 from ml_backend.errors import FetchError, LabelStudioError, RefusedError
 from ml_backend.label_studio import choices_controls
-from ml_backend.label_studio_admin import ConnectionRow, LabelStudioAdmin, ProjectSettings
+from ml_backend.label_studio_admin import LabelStudioAdmin
+from ml_backend.label_studio_rows import ConnectionRow, ProjectSettings
 from ml_backend.settings import Settings
 
 TASKS = 500  # that are looked at
 ANNOTATED = 200
 _TASK_FIELDS = "id,data,is_labeled,overlap,total_annotations,cancelled_annotations"
-_ANNOTATED_FIELDS = "id,annotations,result"
+_ANNOTATED_FIELDS = "id,annotations,result,updated_at"
 _OVERDUE_S = 600.0
 _STORAGES = {"s3": "s3://", "gcs": "gs://", "azure": "azure-blob://", "localfiles": "/data/local-files/"}
 _PAGE_STARTS = (b"<!doctype html", b"<html")
@@ -122,13 +133,13 @@ class ProjectReader:
             webhooks=[hook for hook in self._webhooks if hook.project_id in (project_id, None)],
             events=self._events,
             backend=self._facts,
-            trained=self._backend.artifacts.versions(project_id),
-            current=self._backend.artifacts.current_version(project_id),
+            versions=_versions(self._backend.artifacts, project_id),
             with_version=self._with_version(project_id, ours),
             tasks=tasks,
             annotated=self._annotated(project),
             images=list(self._tried(project, tasks)),
             storages=list(self._admin.storages(project_id, _kinds_of_storage(tasks))),
+            read_at=datetime.now(UTC),
         )
 
     def _ours(self, project_id: int, rows: Sequence[ConnectionRow]) -> list[ConnectionRow]:
@@ -158,6 +169,7 @@ class ProjectReader:
             page=1,
             size=ANNOTATED,
             include=_ANNOTATED_FIELDS,
+            ordering="-tasks:updated_at",
             filter="filter:tasks:total_annotations",
             operator="greater",
             type="Number",
@@ -192,6 +204,18 @@ class ProjectReader:
             is_page = body.lstrip()[:20].lower().startswith(_PAGE_STARTS)
             return ImageTry(task_id, key, url, error.reason, is_page)
         return ImageTry(task_id, key, url)
+
+
+def _versions(artifacts: Artifacts, project_id: int) -> Versions:
+    records, chosen = artifacts.records(project_id), artifacts.chosen_version(project_id)
+    newest = records[0] if records else None
+    return Versions(
+        newest=newest.model_version if newest else None,
+        current=artifacts.current_version(project_id),
+        held_back=newest.held_back if newest else "",
+        chosen=chosen is not None,
+        newest_at=moment(newest.described.get("created_at")) if newest else None,
+    )
 
 
 def _kinds_of_storage(tasks: Sequence[dict[str, Any]]) -> list[str]:

@@ -70,6 +70,23 @@ def read_key(token: str) -> Key:
         return Key("legacy")
 
 
+def moment(written: object) -> datetime | None:
+    """Read a time in ISO 8601; None for anything else.
+
+    Examples
+    --------
+    >>> moment("2026-01-31T12:00:00.5Z"), moment("soon"), moment(None)
+    (datetime.datetime(2026, 1, 31, 12, 0, 0, 500000, tzinfo=datetime.timezone.utc), None, None)
+    """
+    if isinstance(written, datetime):
+        return written
+    try:
+        found = datetime.fromisoformat(str(written))
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
 def _reason(error: Exception) -> str:
     """Name the cause in words; what httpx says may be empty."""
     if isinstance(error, httpx.ConnectTimeout | httpx.ReadTimeout):

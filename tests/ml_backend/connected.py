@@ -19,7 +19,8 @@ from ml_backend.connecting import Connecting, Part, Wanted
 from ml_backend.diagnosis.findings import Finding, Level
 from ml_backend.diagnosis.reading import ProjectReader, read_backend
 from ml_backend.doctor import PROJECT_CHECKS
-from ml_backend.label_studio_admin import LabelStudioAdmin, Login
+from ml_backend.label_studio_admin import LabelStudioAdmin
+from ml_backend.label_studio_rows import Login
 from ml_backend.settings import Settings
 
 if TYPE_CHECKING:

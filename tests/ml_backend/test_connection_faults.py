@@ -4,7 +4,7 @@ from ml_backend.backend_address import same_address
 from ml_backend.connecting import NEW_TITLE, Wanted
 from ml_backend.connection_faults import EVENTS, explained
 from ml_backend.errors import NotConfiguredError, RefusedError
-from ml_backend.label_studio_admin import Login
+from ml_backend.label_studio_rows import Login
 from ml_backend.routes import TRAINING_ACTIONS
 
 URL = "http://me:secret@ml-backend.internal:9090"

@@ -1,12 +1,14 @@
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ml_backend.diagnosis.connection_checks import CHECKS as OF_CONNECTION
-from ml_backend.diagnosis.facts import BackendFacts, Folder, ImageTry, ProjectFacts, Reply
+from ml_backend.diagnosis.facts import BackendFacts, Folder, ImageTry, ProjectFacts, Reply, Versions
 from ml_backend.diagnosis.findings import Finding, Level
 from ml_backend.diagnosis.image_checks import CHECKS as OF_IMAGES
-from ml_backend.diagnosis.prediction_checks import CHECKS as OF_PREDICTIONS
-from ml_backend.label_studio_admin import ConnectionRow, ProjectSettings, Storage, Webhook
+from ml_backend.diagnosis.task_checks import CHECKS as OF_TASKS
+from ml_backend.diagnosis.version_checks import CHECKS as OF_VERSIONS
+from ml_backend.label_studio_rows import ConnectionRow, ProjectSettings, Storage, Webhook
 
 URL = "http://ml-backend.internal:9090"
 OLD, NEW = "resnet18-random-20260131T120000-00aa", "resnet18-random-20260201T120000-00bb"
@@ -46,11 +48,11 @@ FINE = ProjectFacts(
     webhooks=[HOOK],
     events=EVENTS,
     backend=BACKEND,
-    trained=[OLD],
-    current=OLD,
+    versions=Versions(OLD, OLD, newest_at=datetime(2026, 1, 31, 12, tzinfo=UTC)),
+    read_at=datetime(2026, 1, 31, 15, tzinfo=UTC),
     with_version=3,
 )
-CHECKS = OF_CONNECTION | OF_PREDICTIONS | OF_IMAGES
+CHECKS = OF_CONNECTION | OF_VERSIONS | OF_TASKS | OF_IMAGES
 
 
 def found(facts: ProjectFacts) -> dict[str, list[Finding]]:
@@ -65,9 +67,24 @@ def test_a_project_in_order_needs_nothing() -> None:
 
 
 def test_a_newer_version_that_does_not_answer_is_named() -> None:
-    """It was held back, or someone went back."""
-    [finding] = found(replace(FINE, trained=[NEW, OLD]))["version"]
-    assert (finding.level, finding.seen) == (Level.WARNING, f"{OLD} answers, {NEW} is newer")
+    """It was held back, with the reason, or a person went back."""
+    held_back = Versions(NEW, OLD, held_back="accuracy 0.7 < 0.8")
+    [finding] = found(replace(FINE, versions=held_back))["version"]
+    assert (finding.level, finding.why) == (Level.WARNING, "accuracy 0.7 < 0.8")
+    [finding] = found(replace(FINE, versions=replace(held_back, chosen=True)))["version"]
+    assert finding.seen == f"{OLD} answers, because it was chosen"
+
+
+def test_annotations_that_are_in_no_version_are_named() -> None:
+    """Only where a training should long have ended: 15 minutes after the last version, and 15 minutes ago."""
+
+    def annotated(at: str) -> ProjectFacts:
+        return replace(FINE, annotated=[{"id": 1, "annotations": [{"updated_at": at}]}])
+
+    [finding] = found(annotated("2026-01-31T13:30:00Z"))["learning"]
+    assert finding.seen == "annotations of 2026-01-31 13:30 UTC, the newest version is of 2026-01-31 12:00"
+    for time in ("2026-01-31T11:00:00Z", "2026-01-31T12:10:00Z", "2026-01-31T14:50:00Z"):
+        assert found(annotated(time)) == {}
 
 
 def test_a_webhook_for_all_projects_is_one_too_many() -> None:

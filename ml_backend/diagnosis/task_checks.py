@@ -1,10 +1,9 @@
-"""Checks of what a project's suggestions are made from, and whether annotators and the score column see them."""
+"""Checks of a project's label config, tasks and annotations: what its suggestions are made from."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ml_backend.core.versions import is_ours
 from ml_backend.diagnosis.facts import ProjectFacts
 from ml_backend.diagnosis.findings import Finding, fine, problem, warning
 from ml_backend.diagnosis.label_configs import left_alone
@@ -83,95 +82,6 @@ def labels(facts: ProjectFacts) -> Iterator[Finding]:
         )
 
 
-def trained(facts: ProjectFacts) -> Iterator[Finding]:
-    """Look whether a version answers, and whether it is the newest."""
-    row = facts.row
-    if row is None or not row.works:
-        return
-    if not is_ours(row.answers_with):
-        if not facts.project.annotations:
-            yield fine("no version yet: it needs annotations")
-        else:
-            yield problem(
-                f"no version yet, with {facts.project.annotations} annotations",
-                "nothing is suggested",
-                f"ml-backend train --project {facts.project.id}; it says what is missing",
-            )
-    elif facts.trained and facts.current and facts.trained[0] != facts.current:
-        yield warning(
-            f"{facts.current} answers, {facts.trained[0]} is newer",
-            "the newer one was no better on held-out annotations, or someone went back",
-            f"ml-backend versions --project {facts.project.id} shows both; ml-backend promote chooses",
-        )
-    else:
-        yield fine(row.answers_with)
-
-
-def model_version(facts: ProjectFacts) -> Iterator[Finding]:
-    """Look whether the project shows the version that answers."""
-    row, shown = facts.row, facts.project.model_version
-    if row is None or not row.works or not is_ours(row.answers_with):
-        return
-    version = row.answers_with
-    if not shown:
-        yield problem(
-            "the project shows no version",
-            "annotators see no suggestion, and the score column is empty (deleting predictions can clear it)",
-            facts.connect,
-        )
-    elif shown != version:
-        yield problem(
-            f"the project shows {shown}, {version} answers",
-            "annotators see other suggestions or none, and the score column is that version's or empty",
-            facts.connect,
-        )
-    elif row.title != version:
-        yield problem(
-            f"the connection is called {row.title}, {version} answers",
-            "a task without a suggestion gets none when it is opened: Label Studio looks for that name",
-            facts.connect,
-        )
-    else:
-        yield fine(shown)
-
-
-def suggestions_shown(facts: ProjectFacts) -> Iterator[Finding]:
-    """Look whether annotators see predictions at all."""
-    if facts.row is None:
-        return
-    if facts.project.shows_predictions:
-        yield fine("annotators see them")
-    else:
-        yield problem(
-            "Use predictions to prelabel tasks (Settings > Annotation) is off",
-            "annotators see no suggestion, whatever the backend answers",
-            facts.connect,
-        )
-
-
-def predictions(facts: ProjectFacts) -> Iterator[Finding]:
-    """Look whether the tasks have predictions of the version that answers."""
-    row, total = facts.row, facts.project.tasks
-    if row is None or not row.works or not is_ours(row.answers_with) or not total:
-        return
-    lacking = total - facts.with_version
-    remedy = f"ml-backend predict --project {facts.project.id}; it lists what cannot be read, and why"
-    if lacking <= 0:
-        yield fine(f"each of {total} tasks has one of {row.answers_with}")
-    elif not facts.with_version:
-        yield problem(
-            f"no task has one of {row.answers_with}",
-            "the score column is empty, and each suggestion is made only when its task is opened",
-            remedy,
-        )
-    else:
-        yield warning(
-            f"{lacking} of {total} tasks lack one of {row.answers_with}",
-            "their score is empty; some may have an image that cannot be read, or nothing alike that is annotated",
-            remedy,
-        )
-
-
 def sampling(facts: ProjectFacts) -> Iterator[Finding]:
     """Say in which order annotators get tasks."""
     if facts.project.sampling:
@@ -197,10 +107,6 @@ CHECKS: dict[str, Callable[[ProjectFacts], Iterator[Finding]]] = {
     "image keys": image_keys,
     "annotations": annotations,
     "labels": labels,
-    "version": trained,
-    "version shown": model_version,
-    "suggestions": suggestions_shown,
-    "predictions": predictions,
     "sampling": sampling,
     "overlap": overlap,
 }

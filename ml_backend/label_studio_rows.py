@@ -1,0 +1,163 @@
+"""Connections, webhooks, settings and storages of a project, as Label Studio has them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+BASIC = "BASIC_AUTH"
+CONNECTED = "CO"
+
+
+@dataclass(frozen=True)
+class Login:
+    """Name and password of HTTP basic authentication."""
+
+    name: str
+    password: str = field(repr=False)
+
+    @property
+    def in_latin_1(self) -> bool:
+        """Whether Label Studio can send it: it encodes both so."""
+        try:
+            (self.name + self.password).encode("latin-1")
+        except UnicodeEncodeError:
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class ConnectionRow:
+    """A project's connection to an ML backend (Settings > Model), as Label Studio has just tried it.
+
+    Parameters
+    ----------
+    id : int
+    url, title : str
+    state : str
+        ``CO`` where ``/health`` and ``/setup`` answered, ``ER`` where only ``/health`` did, ``DI`` where none did.
+    reason : str
+        What Label Studio says about a state other than ``CO``.
+    answers_with : str
+        The version that ``/setup`` named.
+    basic_account : str or None
+        Name that is sent with each request; None without basic authentication.
+    """
+
+    id: int
+    url: str
+    title: str
+    state: str
+    reason: str
+    answers_with: str
+    basic_account: str | None
+    follows_version: bool = True
+
+    @classmethod
+    def of(cls, one: Any) -> Self:  # noqa: ANN401 - the SDK's own
+        """Read the SDK's."""
+        return cls(
+            id=int(one.id),
+            url=one.url,
+            title=one.title or "",
+            state=str(one.state or ""),
+            reason=one.error_message or "",
+            answers_with=one.model_version or "",
+            basic_account=(one.basic_auth_user or None) if one.auth_method == BASIC else None,
+            follows_version=one.auto_update is not False,
+        )
+
+    @property
+    def works(self) -> bool:
+        """Whether Label Studio can use it."""
+        return self.state == CONNECTED
+
+    @property
+    def unauthorized(self) -> bool:
+        """Whether the backend refused what Label Studio sends as its login."""
+        return not self.works and self.reason.startswith("401")
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """Where Label Studio reports events of a project, or of all projects where ``project_id`` is None."""
+
+    id: int
+    url: str
+    project_id: int | None
+    active: bool
+    with_payload: bool
+    all_actions: bool
+    actions: frozenset[str]
+    headers: Mapping[str, str] = field(repr=False)
+
+    @classmethod
+    def of(cls, one: Any) -> Self:  # noqa: ANN401 - the SDK's own
+        """Read the SDK's."""
+        return cls(
+            id=int(one.id),
+            url=one.url,
+            project_id=one.project,
+            active=bool(one.is_active),
+            with_payload=bool(one.send_payload),
+            all_actions=bool(one.send_for_all_actions),
+            actions=frozenset(map(str, one.actions or ())),
+            headers={str(name): str(value) for name, value in (one.headers or {}).items()},
+        )
+
+
+@dataclass(frozen=True)
+class ProjectSettings:
+    """What of a project's settings bears on suggestions."""
+
+    id: int
+    title: str
+    label_config: str
+    model_version: str | None
+    shows_predictions: bool
+    sampling: str
+    training_every: int
+    counts_skips: bool
+    tasks: int
+    annotations: int
+    ground_truths: int
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Self:
+        """Read Label Studio's JSON."""
+        return cls(
+            id=int(found["id"]),
+            title=str(found.get("title") or ""),
+            label_config=str(found.get("label_config") or ""),
+            model_version=found.get("model_version") or None,
+            shows_predictions=bool(found.get("show_collab_predictions")),
+            sampling=str(found.get("sampling") or ""),
+            training_every=int(found.get("min_annotations_to_start_training") or 0),
+            counts_skips=found.get("skip_queue") == "IGNORE_SKIPPED",
+            tasks=int(found.get("task_number") or 0),
+            annotations=int(found.get("total_annotations_number") or 0),
+            ground_truths=int(found.get("ground_truth_number") or 0),
+        )
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A source storage of a project."""
+
+    id: int
+    kind: str
+    title: str
+    bucket: str
+    status: str
+    presign: bool | None
+
+    @classmethod
+    def of(cls, kind: str, one: Mapping[str, Any]) -> Self:
+        """Read Label Studio's JSON."""
+        return cls(
+            id=int(one["id"]),
+            kind=kind,
+            title=str(one.get("title") or ""),
+            bucket=str(one.get("bucket") or one.get("container") or one.get("path") or ""),
+            status=str(one.get("status") or ""),
+            presign=one.get("presign"),
+        )
