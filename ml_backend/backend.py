@@ -116,9 +116,9 @@ class Backend:
         keys = {str(one.described.get("embedding_key", "")) for one in records}
         return None if "" in keys else keys
 
-    def version(self, project_id: int) -> str:
-        """Name the version that answers for a project."""
-        trained = self.artifacts.current_version(project_id)
+    def version(self, project_id: int, stamp: str = "") -> str:
+        """Name the version that answers for a project, with the stamp of its creation if that is known."""
+        trained = self.artifacts.current_version(project_id, stamp)
         return trained or untrained_version(self.settings.backbone, self.loader.weights_id)
 
     def start(self) -> None:

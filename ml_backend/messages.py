@@ -1,23 +1,39 @@
 """What the routes take and answer, as models: they check requests, and the OpenAPI document is made of them."""
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 _LARGEST = 10**18 - 1  # as a number and, of 18 digits, as a text
-_PROJECT = re.compile(r"([1-9]\d{0,17})(\.\d+)?", re.ASCII)
+_PROJECT = re.compile(r"([1-9]\d{0,17})(?:\.(\d+))?", re.ASCII)
 
 
-def _project_id(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("is no number")  # noqa: TRY004 - pydantic turns only this into an answer
-    if not isinstance(value, str):
-        return value
-    named = _PROJECT.fullmatch(value)
-    if not named:
+@dataclass(frozen=True)
+class ProjectName:
+    """A project as Label Studio names it.
+
+    Parameters
+    ----------
+    id : int
+    stamp : str
+        The second when it was made: another project may get its id after a reset. Empty where that is not said.
+    """
+
+    id: int
+    stamp: str = ""
+
+
+def _named(value: object) -> ProjectName:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _LARGEST:
+        return ProjectName(value)
+    found = _PROJECT.fullmatch(value) if isinstance(value, str) else None
+    if not found:
         raise ValueError("must be the id of a project, alone or followed by a point and the time it was made")
-    return int(named[1])
+    return ProjectName(int(found[1]), found[2] or "")
 
 
 _PROJECT_SCHEMA = WithJsonSchema(
@@ -26,10 +42,11 @@ _PROJECT_SCHEMA = WithJsonSchema(
             {"type": "integer", "minimum": 1, "maximum": _LARGEST},
             {"type": "string", "pattern": r"^[1-9][0-9]{0,17}(\.[0-9]+)?$"},
         ],
-        "description": "Label Studio writes `7.1795256176`: the id and the time when the project was made.",
+        "description": "Label Studio writes `7.1795256176`: the id and the second when the project was made.",
     }
 )
-ProjectId = Annotated[int, BeforeValidator(_project_id), Field(ge=1, le=_LARGEST), _PROJECT_SCHEMA]
+Project = Annotated[ProjectName, BeforeValidator(_named), _PROJECT_SCHEMA]
+ProjectId = Annotated[int, BeforeValidator(lambda value: _named(value).id), _PROJECT_SCHEMA]
 Entry = Annotated[list[Any], Field(max_length=0)]
 
 
@@ -42,13 +59,13 @@ class _Body(BaseModel):
 class Setup(_Body):
     """A project that wants to know which version answers. Token and address in it are not used."""
 
-    project: ProjectId
+    project: Project
 
 
 class Predict(_Body):
     """Tasks to make suggestions for."""
 
-    project: ProjectId
+    project: Project
     tasks: list[Any] = Field(description="Each an object with `id` and `data`; anything else gets an empty entry.")
     label_config: str = Field("", description="What the suggestions have to fit.")
 

@@ -60,15 +60,15 @@ def health() -> Response:
 @routes.post("/setup", responses={200: messages.Version, **_REFUSED})
 def setup(body: messages.Setup) -> Response:
     """Name the version that answers for a project. The token and address in the request are not used."""
-    _backend().requests.know(body.project)
-    return jsonify(model_version=_backend().version(body.project))
+    _backend().requests.know(body.project.id)
+    return jsonify(model_version=_backend().version(body.project.id, body.project.stamp))
 
 
 @routes.post("/predict", responses={200: messages.Suggestions, **_REFUSED})
 def predict_tasks(body: messages.Predict) -> Response:
     """Suggest labels: as many entries as tasks, in their order."""
     began = time.monotonic()
-    with structlog.contextvars.bound_contextvars(project=body.project):
+    with structlog.contextvars.bound_contextvars(project=body.project.id):
         done, version = _predict(body)
         suggested, empty = len(done.entries) - len(done.reasons), len(done.reasons)
         seconds = round(time.monotonic() - began, 3)
@@ -131,7 +131,7 @@ def _predict(body: messages.Predict) -> tuple[Predictions, str | None]:
         log.warning("too_many_requests", remedy="raise ML_BACKEND_THREADS, or ask for fewer at a time")
         return Predictions([[] for _ in body.tasks], dict.fromkeys(range(len(body.tasks)), BUSY)), None
     try:
-        artifact = backend.artifacts.current(body.project)
+        artifact = backend.artifacts.current(body.project.id, body.project.stamp)
         done = predict(
             body.tasks,
             artifact=artifact,
@@ -140,7 +140,7 @@ def _predict(body: messages.Predict) -> tuple[Predictions, str | None]:
             loader=backend.loader,
             deadline_s=backend.settings.predict_deadline_s,
             model_wait_s=backend.settings.model_wait_s,
-            project_id=body.project,
+            project_id=body.project.id,
         )
     finally:
         slots.release()

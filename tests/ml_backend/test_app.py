@@ -70,6 +70,20 @@ def test_setup_names_the_version_that_predict_uses(client: FlaskClient, samples:
     assert named == {"model_version": samples.version} == {"model_version": made["model_version"]}
 
 
+def test_a_new_project_with_an_old_id_starts_anew(
+    client: FlaskClient, backend: Backend, samples: "Samples", web: "Web"
+) -> None:
+    """After Label Studio was reset, the model of the project that had the id before does not answer."""
+    web.pages["/black.png"] = samples.png("black")
+    backend.artifacts.save(7, replace(samples.trained(), stamp="1795256176"))
+    backend.artifacts.switch(7, samples.version)
+    for stamp, version in (("1795256176", samples.version), ("1795256177", "resnet18-random-untrained")):
+        assert client.post("/setup", json={"project": f"7.{stamp}"}).json == {"model_version": version}
+    body = {"tasks": [task(1, "http://x.example/black.png")], "project": "7.1795256177"}
+    assert client.post("/predict", json=body | {"label_config": samples.config}).json == {"results": [[]]}
+    assert web.seen == []
+
+
 def test_setup_names_an_untrained_version_first(client: FlaskClient) -> None:
     """A project that was never trained has a version too."""
     answer = client.post("/setup", json={"project": "8.1795256176"})
@@ -202,7 +216,7 @@ def test_an_internal_error_shows_no_traceback(
 ) -> None:
     """A fault of ours is a 500 that tells the caller nothing and the log no secret."""
 
-    def broken(_: int) -> None:
+    def broken(*_: object) -> None:
         raise RuntimeError("secret-key in a message")
 
     monkeypatch.setattr(backend.artifacts, "current_version", broken)
