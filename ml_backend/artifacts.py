@@ -113,6 +113,12 @@ class Record:
         found = {one["control"]["name"]: one["check"] for one in self.described.get("controls", ())}
         return {name: HeldOutCheck.from_dict(check) for name, check in found.items()}
 
+    @property
+    def labels(self) -> dict[str, list[str]]:
+        """The labels of each control."""
+        controls = (one["control"] for one in self.described.get("controls", ()))
+        return {control["name"]: list(control["labels"]) for control in controls}
+
 
 class Artifacts:
     """The models of all projects under one folder."""
@@ -255,10 +261,11 @@ class Artifacts:
 
 def _described(folder: Path) -> Mapping[str, Any]:
     try:
-        found = json.loads((folder / _DESCRIPTION).read_text("utf-8"))
-    except (OSError, ValueError):
+        found = Record("", json.loads((folder / _DESCRIPTION).read_text("utf-8")))
+        _ = found.held_back, found.checks, found.labels
+    except _DAMAGE:
         return {}
-    return found if isinstance(found, dict) else {}
+    return found.described
 
 
 @lru_cache(maxsize=16)

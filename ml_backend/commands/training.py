@@ -1,7 +1,10 @@
 """``ml-backend train``."""
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -11,9 +14,17 @@ from ml_backend.commands.console import ProjectOption, number, say, to_person
 from ml_backend.errors import NothingToLearnError
 from ml_backend.settings import Settings, get_settings
 
+if TYPE_CHECKING:
+    from ml_backend import steps
+    from ml_backend.backend import Backend
+
 
 def train(project: ProjectOption) -> None:
-    """Learn from all annotations of a project and publish the result as a new model version."""
+    """Learn from all annotations of a project and publish the result as a new model version.
+
+    A version that does worse on held-out annotations than the one that answers is kept, but does not answer:
+    `ml-backend versions` shows why, `ml-backend promote` lets it answer all the same.
+    """
     settings = get_settings()
     try:
         _train(project, settings)
@@ -21,37 +32,53 @@ def train(project: ProjectOption) -> None:
         say(f"Nothing to learn: {error}. No new version was made.")
 
 
-def _train(project: int, settings: Settings) -> None:
+@contextmanager
+def at_work(settings: Settings) -> Iterator[tuple["Backend", "steps.Progress"]]:
+    """Show the progress of a backend that does nothing else, while no other training runs on this machine."""
     from ml_backend.backend import Backend  # noqa: PLC0415 - --help needs none of it
     from ml_backend.locks import held  # noqa: PLC0415
 
     backend = Backend(settings.model_copy(update={"torch_threads": settings.training_torch_threads}))
     errors = to_person()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with (
-        Progress(*columns, console=errors, disable=not errors.is_terminal) as shown,
-        held(settings.data_dir / "training.lock", wait=True),
-    ):
-        step = shown.add_task("starting", total=None)
-        trained = backend.trainer.train(
-            project,
-            datetime.now(UTC),
-            lambda name, done, total: shown.update(step, description=name, completed=done, total=total),
-        )
-    backend.close()
-    console = Console()
-    console.print(
-        f"[bold]{trained.artifact.model_version}[/bold]: {trained.artifact.n_images} images, "
-        f"{trained.predictions} predictions stored"
-    )
-    table = Table("control", "annotated and checked", "accuracy", "mean score", "calibration error")
-    for scores in trained.artifact.model.controls:
-        check = scores.check
-        table.add_row(
-            scores.control.name,
-            str(check.tasks),
-            *map(number, (check.accuracy, check.mean_score, check.calibration_error)),
-        )
-    console.print(table)
-    for reason, count in Counter(trained.failures.values()).items():
+    try:
+        with Progress(*columns, console=errors, disable=not errors.is_terminal) as shown:
+            step = shown.add_task("waiting for another training", total=None)
+            with held(settings.data_dir / "training.lock", wait=True):
+                shown.update(step, description="starting")
+                yield (
+                    backend,
+                    lambda name, done, total: shown.update(step, description=name, completed=done, total=total),
+                )
+    finally:
+        backend.close()
+
+
+def show_failures(console: Console, reasons: Iterable[str]) -> None:
+    """Count the images that were left out, by reason."""
+    for reason, count in Counter(reasons).items():
         console.print(f"{count} images left out: {reason}")
+
+
+def _train(project: int, settings: Settings) -> None:
+    with at_work(settings) as (backend, progress):
+        trained = backend.trainer.train(project, datetime.now(UTC), progress)
+    console, artifact = Console(), trained.artifact
+    console.print(
+        f"[bold]{artifact.model_version}[/bold]: {artifact.n_images} images, {artifact.n_annotated} annotated "
+        f"({artifact.n_settled} by consensus), {trained.predictions} predictions stored"
+    )
+    table = Table("control", "checked", "accuracy", "macro F1", "mean score", "calibration error")
+    for scores in artifact.model.controls:
+        check = scores.check
+        figures = (check.accuracy, check.macro_f1, check.mean_score, check.calibration_error)
+        table.add_row(scores.control.name, str(check.tasks), *map(number, figures))
+    console.print(table)
+    if artifact.held_back:
+        console.print(
+            f"It does not answer; {trained.serving} does. {artifact.held_back}\n"
+            f"To let it answer: ml-backend promote {artifact.model_version} --project {project}",
+            soft_wrap=True,
+            highlight=False,
+        )
+    show_failures(console, trained.failures.values())

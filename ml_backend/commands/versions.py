@@ -1,0 +1,170 @@
+"""``ml-backend versions`` and ``ml-backend promote``."""
+
+import json
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ml_backend.commands.console import ProjectOption, number, say
+from ml_backend.commands.training import at_work, show_failures
+from ml_backend.errors import VersionError
+from ml_backend.settings import get_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ml_backend.artifacts import Artifacts, Record
+    from ml_backend.core.held_out import HeldOutCheck
+
+_PIPED_WIDTH = 200
+
+
+def versions(
+    project: ProjectOption,
+    control: Annotated[
+        str | None, typer.Option(help="Show what this control confuses, and its precision by label and score.")
+    ] = None,
+    of: Annotated[str | None, typer.Option(help="Of this version; of the one that answers if left out.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+) -> None:
+    """List a project's model versions with their figures on held-out annotations, newest first."""
+    from ml_backend.artifacts import Artifacts  # noqa: PLC0415 - --help needs none of it
+
+    artifacts = Artifacts(get_settings().data_dir)
+    records = artifacts.records(project)
+    if as_json:
+        print(json.dumps([_facts(artifacts, project, record) for record in records], indent=2))  # noqa: T201
+    elif not records:
+        say(f"Project {project} has no model version yet: annotate, then run ml-backend train --project {project}")
+    elif control is None:
+        _list(artifacts, project, records)
+    else:
+        _show_control(_record(artifacts, project, records, of), control)
+
+
+def promote(
+    version: Annotated[str, typer.Argument(help="The version's name, as ml-backend versions shows it.")],
+    project: ProjectOption,
+) -> None:
+    """Let a version answer: an older one again, or one that was held back.
+
+    Its predictions are stored and shown in Label Studio. Where a newer version
+    exists, trainings leave this one in place until they make a better one.
+    """
+    from ml_backend.promoting import promote as let_answer  # noqa: PLC0415 - --help needs none of it
+
+    with at_work(get_settings()) as (backend, progress):
+        done = let_answer(backend.trainer, project, version, datetime.now(UTC), progress)
+    console = _console()
+    console.print(
+        f"[bold]{escape(done.model_version)}[/bold] answers now (before: {done.before or 'none'}); "
+        f"{done.predictions} predictions stored"
+    )
+    if done.chosen:
+        console.print("There is a newer version: trainings leave this one in place until they make a better one.")
+    show_failures(console, done.failures.values())
+
+
+def _facts(artifacts: "Artifacts", project: int, record: "Record") -> dict[str, Any]:
+    """Lay a version out for programs."""
+    described = {key: value for key, value in record.described.items() if key != "controls"}
+    return described | {
+        "model_version": record.model_version,
+        "damaged": not record.described,
+        "answers": record.model_version == artifacts.current_version(project),
+        "chosen": record.model_version == artifacts.chosen_version(project),
+        "controls": {name: check.as_dict() for name, check in record.checks.items()},
+    }
+
+
+def _list(artifacts: "Artifacts", project: int, records: "Sequence[Record]") -> None:
+    current, chosen = artifacts.current_version(project), artifacts.chosen_version(project)
+    table = Table("version", "trained", "", "annotated", "control", "checked", *_FIGURES)
+    for record in records:
+        mark = "answers" if record.model_version == current else "held back" if record.held_back else ""
+        mark += " (chosen)" if record.model_version == chosen else ""
+        described = record.described
+        began = [
+            escape(record.model_version),
+            str(described.get("created_at", ""))[:16].replace("T", " "),
+            mark if described else "damaged",
+            _annotated(described.get("n_annotated", 0), described.get("n_settled", 0)),
+        ]
+        for name, check in record.checks.items() or [("", None)]:
+            table.add_row(*began, escape(name), *_figures(check))
+            began = [""] * len(began)
+    console = _console()
+    console.print(table)
+    for record in records:
+        if record.held_back:
+            console.print(
+                f"{record.model_version} was held back. {record.held_back}", markup=False, soft_wrap=True
+            )
+
+
+_FIGURES = ("accuracy", "macro F1", "calibration error", "log loss")
+
+
+def _figures(check: "HeldOutCheck | None") -> list[str]:
+    if check is None:
+        return ["-"] * (1 + len(_FIGURES))
+    shown = (check.accuracy, check.macro_f1, check.calibration_error, check.log_loss)
+    return [str(check.tasks), *map(number, shown)]
+
+
+def _annotated(count: int, settled: int) -> str:
+    return f"{count} ({settled} by consensus)" if settled else str(count)
+
+
+def _record(artifacts: "Artifacts", project: int, records: "Sequence[Record]", wanted: str | None) -> "Record":
+    name = wanted or artifacts.current_version(project) or records[0].model_version
+    found = next((record for record in records if record.model_version == name), None)
+    if found is None:
+        raise VersionError(
+            f"project {project} has no version {name!r}; it has: "
+            + ", ".join(record.model_version for record in records)
+        )
+    return found
+
+
+def _show_control(record: "Record", control: str) -> None:
+    check, labels = record.checks.get(control), record.labels.get(control, [])
+    if check is None:
+        known = ", ".join(record.checks) or "none"
+        raise VersionError(f"{record.model_version} has no control {control!r}; it has: {known}")
+    console = _console()
+    console.print(f"[bold]{escape(control)}[/bold] of {record.model_version}: {check.tasks} tasks held out")
+    if check.tasks == 0:
+        return
+    multiple = bool(check.confusion and isinstance(check.confusion[0][0], tuple))
+    console.print((_confusion_each if multiple else _confusion)(labels, check.confusion))
+    thresholds = sorted({threshold for found in check.precision_at.values() for threshold in found}, key=float)
+    table = Table("precision at a score of", *(f"{threshold} or more" for threshold in thresholds))
+    for label in labels:
+        found = check.precision_at.get(label, {})
+        cells = (f"{found[one][0]:.3f} of {found[one][1]}" if one in found else "-" for one in thresholds)
+        table.add_row(escape(label), *cells)
+    console.print(table)
+
+
+def _confusion(labels: "Sequence[str]", confusion: "Sequence[Sequence[float]]") -> Table:
+    table = Table("right \\ suggested", *(escape(label) for label in labels))
+    for label, row in zip(labels, confusion, strict=True):
+        table.add_row(escape(label), *(f"{count:g}" for count in row))
+    return table
+
+
+def _confusion_each(labels: "Sequence[str]", confusion: "Sequence[Sequence[Sequence[float]]]") -> Table:
+    table = Table("label", "rightly suggested", "wrongly suggested", "missed", "rightly left out")
+    for label, ((out, wrong), (missed, right)) in zip(labels, confusion, strict=True):
+        table.add_row(escape(label), *(f"{count:g}" for count in (right, wrong, missed, out)))
+    return table
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
