@@ -15,6 +15,7 @@ from ml_backend.core.versions import newest_first
 from ml_backend.label_studio import choices_controls
 from ml_backend.predicting import Predictions, predict
 from ml_backend.present import Present
+from ml_backend.pulling import doubt
 from ml_backend.training import config_digest
 
 log = structlog.get_logger()
@@ -35,6 +36,7 @@ TRAINING_ACTIONS = frozenset(
         "TASKS_DELETED",
     }
 )
+DELETING_ACTIONS = frozenset(action for action in TRAINING_ACTIONS if action.endswith("DELETED"))
 
 
 @routes.get("/", responses={200: messages.Health}, operation_id="root")
@@ -94,6 +96,8 @@ def webhook(body: messages.Webhook) -> Response:
     """Take note that a project changed, and answer at once."""
     wanted = body.project is not None and _calls_for_training(body.action, body.project)
     if wanted and body.project is not None:
+        if body.action in DELETING_ACTIONS:
+            doubt(_backend().settings.data_dir, body.project.id)
         _backend().requests.add(body.project.id, time.time())
     return jsonify(status="training requested" if wanted else "ignored")
 

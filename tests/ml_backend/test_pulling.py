@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ml_backend.app import create_app
+from ml_backend.backend import Backend
 from ml_backend.core.consensus_targets import Verdict
 from ml_backend.core.evidence import Annotation
 from ml_backend.errors import LabelStudioError
@@ -122,6 +124,17 @@ def test_a_deletion_that_the_counts_hide_is_found_by_its_event(studio: Studio, t
     assert studio.asked == ["all"]
     pull(studio, tmp_path)
     assert studio.asked == ["changes"]
+
+
+@pytest.mark.parametrize("action", ["ANNOTATION_DELETED", "ANNOTATIONS_DELETED", "TASKS_DELETED"])
+def test_a_webhook_tells_of_deletions(studio: Studio, backend: Backend, action: str) -> None:
+    """After the event of a deletion all is read, and after other events only changes are."""
+    folder, client = backend.settings.data_dir, create_app(backend).test_client()
+    pull(studio, folder)
+    client.post("/webhook", json={"action": "ANNOTATION_CREATED", "project": {"id": 7}})
+    assert pull(studio, folder).why_all == ""
+    client.post("/webhook", json={"action": action, "project": {"id": 7}})
+    assert pull(studio, folder).why_all == "something was deleted"
 
 
 def test_a_failed_reading_forgets_no_deletion(studio: Studio, tmp_path: Path) -> None:
