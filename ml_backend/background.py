@@ -5,14 +5,16 @@ Serving never shares its interpreter with a training, and a training that crashe
 
 import contextlib
 import os
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
+from typing import IO, Any
 
 import structlog
 
+from ml_backend.artifacts import Artifacts
 from ml_backend.errors import MLBackendError, NotConfiguredError
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.locks import held
@@ -53,11 +55,12 @@ class BackgroundTraining:
     ) -> None:
         self._settings, self._requests, self._command = settings, requests, command
         self._client = client
+        self._artifacts = Artifacts(settings.data_dir)
         self._reconciliation = Reconciliation(settings.data_dir, requests)
         self._reconcile_at = time.monotonic() + _FIRST_LOOK_S
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: Popen[bytes] | None = None
         self._failed: dict[int, tuple[int, float]] = {}  # attempts, and not again before
 
     def start(self) -> None:
@@ -112,7 +115,7 @@ class BackgroundTraining:
         self._requests.begin(project_id)
         log.info("training_started", project=project_id)
         began = time.monotonic()
-        standing = self._standing(project_id)
+        standing, last = self._standing(project_id), self._artifacts.versions(project_id)[:1]
         code = self._call(project_id)
         seconds = time.monotonic() - began
         TRAINING_SECONDS.observe(seconds)
@@ -123,18 +126,27 @@ class BackgroundTraining:
             self._reconciliation.trained(project_id, standing)
         elif not self._retry_later(project_id):
             self._reconciliation.trained(project_id, standing)  # the same again would fail again
-        TRAININGS.labels("ok" if code == 0 else "failed").inc()
         self._requests.end(project_id)
-        log.info("training_ended", project=project_id, exit_code=code, seconds=round(seconds, 1))
+        made = [one for one in self._artifacts.records(project_id)[:1] if [one.model_version] != last]
+        result = (
+            "failed" if code else "nothing_new" if not made else "held_back" if made[0].held_back else "promoted"
+        )
+        TRAININGS.labels(result).inc()
+        version = made[0].model_version if made else None
+        log.info("training_ended", project=project_id, result=result, version=version, seconds=round(seconds, 1))
 
     def _call(self, project_id: int) -> int:
         environment = {key: value for key, value in os.environ.items() if key != "PROMETHEUS_MULTIPROC_DIR"}
-        self._child = subprocess.Popen([*self._command, str(project_id)], env=environment)  # noqa: S603 - our own
+        # On a terminal a person sees its progress; a log gets a line for each of its lines.
+        piped: dict[str, Any] = {} if sys.stderr.isatty() else {"stdout": DEVNULL, "stderr": PIPE}
+        self._child = Popen([*self._command, str(project_id)], env=environment, **piped)  # noqa: S603 - our own
+        if self._child.stderr is not None:
+            threading.Thread(target=_relay, args=(self._child.stderr, project_id), daemon=True).start()
         with contextlib.suppress(OSError):  # it may have ended already
             os.setpriority(os.PRIO_PROCESS, self._child.pid, _NICENESS)  # annotators' requests go first
         try:
             return self._child.wait(self._settings.training_timeout_s)
-        except subprocess.TimeoutExpired:
+        except TimeoutExpired:
             self._child.kill()
             return self._child.wait()
 
@@ -148,3 +160,14 @@ class BackgroundTraining:
         self._failed[project_id] = (attempts, time.monotonic() + _RETRY_S * attempts)
         self._requests.add(project_id, time.time())
         return True
+
+
+def _relay(lines: IO[bytes], project_id: int) -> None:
+    """Pass on the lines of a training's log, and make one of each sentence that it says."""
+    with lines:
+        for line in lines:
+            text = line.decode(errors="replace").strip()
+            if text.startswith("{"):
+                sys.stderr.write(text + "\n")
+            elif text:
+                log.info("training_said", project=project_id, text=text)

@@ -25,11 +25,20 @@ class Present(Collector):
         model = GaugeMetricFamily(
             "ml_backend_model_info", "The version that answers for a project", labels=["project", "version"]
         )
+        versions = GaugeMetricFamily(
+            "ml_backend_versions",
+            "Versions of a project that are kept, by whether they took over or were held back",
+            labels=["project", "result"],
+        )
         for project_id in self.artifacts.projects():
-            version = self.artifacts.current_version(project_id)
+            project, version = str(project_id), self.artifacts.current_version(project_id)
             if version is not None:
-                model.add_metric([str(project_id), version], 1)
+                model.add_metric([project, version], 1)
+            held_back = [bool(one.held_back) for one in self.artifacts.records(project_id)]
+            versions.add_metric([project, "promoted"], held_back.count(False))
+            versions.add_metric([project, "held_back"], held_back.count(True))
         yield model
+        yield versions
         waiting, running = self.requests.counts()
         yield GaugeMetricFamily("ml_backend_trainings_waiting", "Projects that wait for a training", value=waiting)
         yield GaugeMetricFamily("ml_backend_trainings_running", "Projects in training", value=running)
