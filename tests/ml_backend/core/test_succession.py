@@ -1,0 +1,82 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ml_backend.core.controls import Control
+from ml_backend.core.model import Evidence, ProjectModel, fit_model
+from ml_backend.core.succession import succeeds
+
+KIND = Control("kind", "image", ("dark", "light"), multiple=False, image_key="image")
+ROWS = np.arange(20)
+SHARES = np.eye(2, dtype=np.float32)[ROWS % 2]
+
+
+def model(*, sees: bool, control: Control = KIND) -> tuple[ProjectModel, list[Evidence]]:
+    """A model of twenty images, every other one light, by embeddings that show it or that show nothing."""
+    noise = np.random.default_rng(0).normal(scale=0.01, size=(20, 4)).astype(np.float32)
+    noise[:, 0] += np.where(ROWS % 2, 1, -1) * float(sees)
+    evidence = [Evidence(control, ROWS, SHARES, tasks=ROWS)]
+    return fit_model(noise, evidence), evidence
+
+
+@pytest.fixture(scope="module")
+def seeing() -> tuple[ProjectModel, list[Evidence]]:
+    """A model that is right."""
+    return model(sees=True)
+
+
+@pytest.fixture(scope="module")
+def blind() -> tuple[ProjectModel, list[Evidence]]:
+    """A model that guesses."""
+    return model(sees=False)
+
+
+def test_without_a_current_version_any_takes_over(blind: tuple[ProjectModel, list[Evidence]]) -> None:
+    """There is nothing to be worse than."""
+    assert succeeds(None, *blind, None, chosen=False).promoted
+
+
+def test_a_worse_one_does_not_take_over(
+    seeing: tuple[ProjectModel, list[Evidence]], blind: tuple[ProjectModel, list[Evidence]]
+) -> None:
+    """Guessing is worse than knowing, whoever chose the version that knows."""
+    for chosen in (False, True):
+        assert not succeeds(seeing[0], *blind, None, chosen=chosen).promoted
+
+
+def test_an_equal_one_takes_over_only_where_nobody_has_chosen(seeing: tuple[ProjectModel, list[Evidence]]) -> None:
+    """The same model again is no worse, and no better."""
+    assert succeeds(seeing[0], *seeing, None, chosen=False).promoted
+    found = succeeds(seeing[0], *seeing, None, chosen=True)
+    assert not found.promoted
+    assert found.tasks == 20
+
+
+def test_a_better_one_takes_over_from_a_chosen_one(
+    seeing: tuple[ProjectModel, list[Evidence]], blind: tuple[ProjectModel, list[Evidence]]
+) -> None:
+    """Knowing is better than guessing by far more than the standard error."""
+    found = succeeds(blind[0], *seeing, None, chosen=True)
+    assert found.promoted
+    assert found.why.startswith("It is better than the version that a person chose.")
+
+
+def test_what_cannot_be_compared_leaves_a_chosen_version(seeing: tuple[ProjectModel, list[Evidence]]) -> None:
+    """With other labels no task tells which is better: a person's choice stays, any other version goes."""
+    other, evidence = model(sees=True, control=replace(KIND, labels=("black", "white")))
+    assert succeeds(seeing[0], other, evidence, None, chosen=False).promoted
+    assert not succeeds(seeing[0], other, evidence, None, chosen=True).promoted
+
+
+def test_a_control_that_the_current_version_does_not_know_decides(
+    seeing: tuple[ProjectModel, list[Evidence]],
+) -> None:
+    """A worse model takes over where the other one would leave a control empty."""
+    rows = np.random.default_rng(0).normal(scale=0.01, size=(20, 4)).astype(np.float32)
+    mood = replace(KIND, name="mood")
+    evidence = [Evidence(one, ROWS, SHARES, tasks=ROWS) for one in (KIND, mood)]
+    found = succeeds(seeing[0], fit_model(rows, evidence), evidence, None, chosen=False)
+    assert found.promoted
+    assert found.why.startswith("The current version does not know 'mood' as it is now.")
+    assert found.log_loss_after > found.log_loss_before
