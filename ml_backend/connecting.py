@@ -125,7 +125,8 @@ class Connecting:
         kept = next((row for row in here if row.works), None) or next(iter([*here, *there]), None)
         if kept is None:
             found = ", ".join(["none", *(f"another at {without_password(row.url)}" for row in rows)])
-            self._change("connection", found, without_password(wanted.url), self._add)
+            login = f", login as {wanted.login.name}" if wanted.login else ""
+            self._change("connection", found, without_password(wanted.url) + login, self._add)
         else:
             self._keep(kept, wanted.url if kept in there else kept.url)
         for extra in (row for row in [*here, *there] if row is not kept):
@@ -181,8 +182,10 @@ class Connecting:
             explained_already = any(part.problem or (self._dry_run and part.now) for part in self._parts)
             self._part("health", "Label Studio cannot use it", "" if explained_already else unhealthy(row))
             return row
-        self._part("health", f"Label Studio reaches it, {row.answers_with} answers")
-        title = row.answers_with if is_ours(row.answers_with) else self._wanted.title or row.title
+        trained = is_ours(row.answers_with)
+        nothing = f"nothing is trained yet (ml-backend train --project {self._wanted.project_id}, or annotate)"
+        self._part("health", f"Label Studio reaches it, {row.answers_with + ' answers' if trained else nothing}")
+        title = row.answers_with if trained else self._wanted.title or row.title
         if title == row.title:
             self._part("title", title)
         else:

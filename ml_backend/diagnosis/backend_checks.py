@@ -77,7 +77,8 @@ def weights(facts: BackendFacts) -> Iterator[Finding]:
             f"ML_BACKEND_WEIGHTS is {facts.weights}, and random ones answer: the download failed",
             "random weights see little in an image: suggestions are far worse",
             "let the backend reach download.pytorch.org once, or put the checkpoint into the folder weights of "
-            "its data folder, or give the path of a state dict; then start it again and train",
+            "its data folder, or give the path of a state dict; then start it again and train. If random weights "
+            "are meant, say so: ML_BACKEND_WEIGHTS=random",
         )
     elif not told.get("model_loaded"):
         yield warning(

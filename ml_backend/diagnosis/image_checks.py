@@ -63,7 +63,7 @@ def _of_label_studio(failed: ImageTry) -> str:
         bucket = urlsplit(failed.url).netloc
         return (
             f"Label Studio has no source storage of this project for {scheme}://{bucket}, or its credentials do "
-            "not open that file: add it under Settings > Cloud Storage, with pre-signed URLs on, and sync it"
+            "not open that file: add it under Settings > Cloud Storage > Add Source Storage, and sync it"
         )
     if "/data/local-files" in path and failed.reason == "http_403":
         return (

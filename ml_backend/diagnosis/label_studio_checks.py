@@ -122,7 +122,7 @@ def _refused(facts: LabelStudioFacts, now: datetime) -> Finding:
         return problem(
             "LABEL_STUDIO_API_KEY is a legacy token, and those are switched off",
             _WHY,
-            f"{_RENEW}; or switch legacy tokens on: Organization > Access Token Settings, or "
+            f"{_RENEW}; or switch legacy tokens on: Organization > API Tokens Settings, or "
             "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN=true at Label Studio's first start",
         )
     if facts.refused_with == _NOT_FOUND:

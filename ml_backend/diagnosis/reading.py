@@ -29,6 +29,7 @@ from ml_backend.diagnosis.facts import (
     Versions,
 )
 from ml_backend.diagnosis.replies import ask, moment, read_key
+from ml_backend.diagnosis.spreading import spread
 from ml_backend.errors import FetchError, LabelStudioError, RefusedError
 from ml_backend.label_studio import choices_controls
 from ml_backend.label_studio_admin import LabelStudioAdmin
@@ -177,22 +178,23 @@ class ProjectReader:
         )
 
     def _tried(self, project: ProjectSettings, tasks: Sequence[dict[str, Any]]) -> Iterator[ImageTry]:
-        """Fetch images of tasks that lie as far apart as possible."""
+        """Fetch images from as many places as possible, and of the newest tasks as well as of the oldest."""
         keys = sorted({control.image_key for control in choices_controls(project.label_config)})
-        if not keys or not tasks or not self._images:
+        if not keys or not self._images:
             return
-        count = min(self._images, project.tasks)
-        for number in range(count):
-            place = number * project.tasks // count
-            task = tasks[place] if place < len(tasks) else self._task_at(project.id, place)
-            for key in keys:
-                url = (task.get("data") or {}).get(key)
-                if isinstance(url, str):  # what is no text is a matter of another check
-                    yield self._try(task["id"], key, url.strip())
-
-    def _task_at(self, project_id: int, place: int) -> dict[str, Any]:
-        found = self._admin.task_page(project_id, page=place + 1, size=1, include=_TASK_FIELDS)
-        return found[0] if found else {"id": 0}
+        newest: list[dict[str, Any]] = []
+        if project.tasks > len(tasks):
+            newest = self._admin.task_page(
+                project.id, page=1, size=TASKS, include=_TASK_FIELDS, ordering="-tasks:id"
+            )
+        addresses = [
+            (task["id"], key, url.strip())
+            for task in [*newest, *tasks]
+            for key in keys
+            if isinstance(url := (task.get("data") or {}).get(key), str)  # no text is a matter of another check
+        ]
+        for task_id, key, url in spread(addresses, self._images):
+            yield self._try(task_id, key, url)
 
     def _try(self, task_id: int, key: str, url: str) -> ImageTry:
         settings = self._backend.settings

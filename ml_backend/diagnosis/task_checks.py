@@ -36,7 +36,7 @@ def image_keys(facts: ProjectFacts) -> Iterator[Finding]:
         if lacking:
             yield problem(
                 f"{lacking} of {len(held)} tasks that were looked at have no {key!r}",
-                "their image cannot be found: they get no suggestion",
+                "their image cannot be found: they get no suggestion (changing a task's data replaces all of it)",
                 _rename(facts, key),
             )
         for kind, count in odd.items():

@@ -1,0 +1,43 @@
+"""Choosing a few images of many so that they differ as much as possible."""
+
+from collections.abc import Sequence
+from itertools import zip_longest
+
+
+def spread(addresses: Sequence[tuple[int, str, str]], count: int) -> list[tuple[int, str, str]]:
+    """Choose images from all places in turn, and of each place from its first to its last.
+
+    Parameters
+    ----------
+    addresses : sequence of (int, str, str)
+        Task, key and address.
+    count : int
+        At most so many are chosen.
+
+    Examples
+    --------
+    >>> uploaded = [(task, "image", f"/data/upload/1/{task}.png") for task in range(9)]
+    >>> [task for task, _, _ in spread([*uploaded, (9, "image", "s3://plankton/9.png")], 3)]
+    [0, 9, 8]
+    """
+    places: dict[str, list[tuple[int, str, str]]] = {}
+    for one in addresses:
+        places.setdefault(_place(one[2]), []).append(one)
+    turns = [_ends_first(those) for those in places.values()]
+    found = [one for those in zip_longest(*turns) for one in those if one is not None]
+    return found[:count]
+
+
+def _ends_first(those: Sequence[tuple[int, str, str]]) -> list[tuple[int, str, str]]:
+    """Order so that each next one is far from those before: the ends, the middle, the middles between them."""
+    order, step = [0, len(those) - 1], len(those)
+    while step > 1:
+        step = (step + 1) // 2
+        order += range(0, len(those), step)
+    return [those[place] for place in dict.fromkeys(order)]
+
+
+def _place(url: str) -> str:
+    """Name where an address leads: a host, a bucket, or a kind of Label Studio's own files."""
+    scheme, found, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}" if found else "/".join(url.split("/")[:3])
