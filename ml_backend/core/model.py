@@ -1,19 +1,25 @@
 """What one training learned about one project."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend.core.cluster_evidence import ClusterEvidence
 from ml_backend.core.clusters import Clusters, fit_clusters
 from ml_backend.core.controls import Control
-from ml_backend.core.held_out import HeldOutCheck
-from ml_backend.core.scores import ControlScores, fit_scores
+from ml_backend.core.held_out import HeldOutCheck, OutOfFold
+from ml_backend.core.learning import Known, fit_scores
+from ml_backend.core.linear import Components, LinearClassifier, fit_components
+from ml_backend.core.pooling import Pool
+from ml_backend.core.scores import ControlScores
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
+
+_Part = TypeVar("_Part", ClusterEvidence, LinearClassifier, OutOfFold)
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ class ProjectModel:
     """Clusters of a project's images and what its annotations say about them, control by control."""
 
     clusters: Clusters
+    components: Components
     controls: tuple[ControlScores, ...]
 
     def scores(
@@ -70,13 +77,13 @@ class ProjectModel:
         dict of str to (scores, supported)
             ``scores`` (n_images, n_labels of today) float32 in [0, 1]; ``supported`` (n_images,) bool.
         """
-        assigned = self.clusters.assign(embeddings)
+        assigned, points = self.clusters.assign(embeddings), self.components.project(embeddings)
         answers: dict[str, tuple[Floats, NDArray[np.bool_]]] = {}
         for trained in self.controls:
             control = served.get(trained.control.name)
             if control is None or control.multiple != trained.control.multiple:
                 continue
-            then, supported = trained.probabilities(assigned)
+            then, supported = trained.probabilities(assigned, points)
             known = {label: column for column, label in enumerate(trained.control.labels)}
             now = np.zeros((len(embeddings), len(control.labels)), dtype=np.float32)
             for column, label in enumerate(control.labels):
@@ -97,14 +104,36 @@ def fit_model(embeddings: Floats, evidence: Sequence[Evidence], seed: int = 0) -
     seed : int
     """
     clusters = fit_clusters(embeddings, max(len(one.control.labels) for one in evidence), seed)
-    assigned = clusters.assign(embeddings)
-    scores = []
-    for one in evidence:
-        shares = np.zeros((len(embeddings), len(one.control.labels)), dtype=np.float32)
-        known = np.zeros(len(embeddings), dtype=np.bool_)
-        shares[one.rows], known[one.rows] = one.shares, True
-        scores.append(fit_scores(one.control, assigned, shares, known, clusters.centroids.shape[1], seed))
-    return ProjectModel(clusters, tuple(scores))
+    components = fit_components(embeddings, seed)
+    controls = tuple(
+        fit_scores(
+            one.control,
+            _known(one, embeddings[one.rows], clusters, components),
+            clusters.centroids.shape[1],
+            one.tasks,
+            seed,
+        )
+        for one in evidence
+    )
+    return ProjectModel(clusters, components, controls)
+
+
+def _known(one: Evidence, embeddings: Floats, clusters: Clusters, components: Components) -> Known:
+    n_known = len(embeddings)
+    return Known(
+        clusters.assign(embeddings).T,
+        components.project(embeddings),
+        one.shares,
+        np.ones(n_known, dtype=np.float32) if one.weights is None else one.weights,
+        np.ones(n_known, dtype=np.bool_) if one.clean is None else one.clean,
+        _pictures(embeddings),
+    )
+
+
+def _pictures(embeddings: Floats) -> Rows:
+    """Number the images so that those with the same embedding share a number."""
+    packed = np.ascontiguousarray(embeddings).view(np.dtype((np.void, embeddings[0].nbytes))).ravel()
+    return np.asarray(np.unique(packed, return_inverse=True)[1], dtype=np.int64)
 
 
 def to_parts(model: ProjectModel) -> tuple[dict[str, NDArray[Any]], list[dict[str, Any]]]:
@@ -113,17 +142,23 @@ def to_parts(model: ProjectModel) -> tuple[dict[str, NDArray[Any]], list[dict[st
         "mean": model.clusters.mean,
         "projection": model.clusters.projection,
         "centroids": model.clusters.centroids,
+        "components_mean": model.components.mean,
+        "components": model.components.projection,
     }
     described = []
     for number, scores in enumerate(model.controls):
-        arrays[f"evidence_{number}"] = scores.evidence
-        arrays[f"annotated_{number}"] = scores.annotated
-        arrays[f"prior_{number}"] = scores.prior
+        parts = [("", scores.clusters), ("linear_", scores.linear), ("held_out_", scores.out_of_fold)]
+        arrays |= {
+            f"{prefix}{name}_{number}": array
+            for prefix, part in parts
+            if part is not None
+            for name, array in vars(part).items()
+        }
         described.append(
             {
                 "control": asdict(scores.control),
                 "smoothing": scores.smoothing,
-                "sharpness": scores.sharpness,
+                "pool": asdict(scores.pool),
                 "check": scores.check.as_dict(),
             }
         )
@@ -141,13 +176,20 @@ def from_parts(arrays: Mapping[str, NDArray[Any]], described: Sequence[Mapping[s
     controls = tuple(
         ControlScores(
             control=Control(**{**one["control"], "labels": tuple(one["control"]["labels"])}),
-            evidence=arrays[f"evidence_{number}"],
-            annotated=arrays[f"annotated_{number}"],
-            prior=arrays[f"prior_{number}"],
+            clusters=_part(ClusterEvidence, arrays, "", number),
             smoothing=one["smoothing"],
-            sharpness=one["sharpness"],
+            linear=_part(LinearClassifier, arrays, "linear_", number) if one["pool"]["share"] else None,
+            pool=Pool(**one["pool"]),
             check=HeldOutCheck.from_dict(one["check"]),
+            out_of_fold=_part(OutOfFold, arrays, "held_out_", number)
+            if f"held_out_tasks_{number}" in arrays
+            else None,
         )
         for number, one in enumerate(described)
     )
-    return ProjectModel(Clusters(arrays["mean"], arrays["projection"], arrays["centroids"]), controls)
+    clusters = Clusters(arrays["mean"], arrays["projection"], arrays["centroids"])
+    return ProjectModel(clusters, Components(arrays["components_mean"], arrays["components"]), controls)
+
+
+def _part(kind: type[_Part], arrays: Mapping[str, NDArray[Any]], prefix: str, number: int) -> _Part:
+    return kind(**{one.name: arrays[f"{prefix}{one.name}_{number}"] for one in fields(kind)})

@@ -1,0 +1,187 @@
+"""Learning to score one control: fit, hold out, compete, check."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.core.cluster_evidence import count_evidence
+from ml_backend.core.competition import Contest
+from ml_backend.core.controls import Control
+from ml_backend.core.held_out import OutOfFold, check
+from ml_backend.core.linear import LinearClassifier, fit_linear
+from ml_backend.core.pooling import Pool
+from ml_backend.core.scores import ControlScores
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+SMOOTHINGS = (0.25, 0.5, 1.0, 2.0, 4.0)
+STRENGTHS = (4.0, 1.0, 0.25, 0.06, 0.015)
+_FOLDS = 5
+_ENOUGH_TO_SHARPEN = 30  # judged tasks; fewer may only make the scores more careful
+_UNCHECKED = Pool(sharpness=0.5)
+_HALF = 0.5
+_EVERYWHERE = -1  # the fold of what is learned from in all folds
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of one control's annotated images.
+
+    Parameters
+    ----------
+    assigned : (n_known, n_clusterings) int64
+        Their clusters: the transpose of ``Clusters.assign``.
+    points : (n_known, n_components) float32
+        Their coordinates, from ``Components.project``.
+    shares : (n_known, n_labels) float32
+        Targets, in [0, 1]; rows of a single choice sum to 1.
+    weights : (n_known,) float32
+        How much each target counts, at least 0.
+    clean : (n_known,) bool
+        Which of them may judge.
+    pictures : (n_known,) int64
+        Equal for equal pictures, which are held out together.
+    """
+
+    assigned: Rows
+    points: Floats
+    shares: Floats
+    weights: Floats
+    clean: Flags
+    pictures: Rows
+
+    def __len__(self) -> int:
+        return len(self.shares)
+
+    def only(self, chosen: Flags) -> "Known":
+        """Keep some images."""
+        return Known(*(getattr(self, one.name)[chosen] for one in fields(self)))
+
+
+@dataclass(frozen=True)
+class Opinions:
+    """What clusters and linear classifiers say of images that they were not learned from.
+
+    Parameters
+    ----------
+    clusters, linear : mapping of float to (n_images, n_labels) float32
+        Probabilities by smoothing, and by strength of the regularisation.
+    supported : (n_images,) bool
+        Whether their clusters hold annotated images.
+    """
+
+    clusters: Mapping[float, Floats]
+    linear: Mapping[float, Floats]
+    supported: Flags
+
+
+def fit_scores(
+    control: Control, known: Known, n_clusters: int, tasks: Rows | None = None, seed: int = 0
+) -> ControlScores:
+    """Learn to score a control by what predicts held-out annotations best.
+
+    Parameters
+    ----------
+    control : Control
+    known : Known
+        At least one image.
+    n_clusters : int
+        Of each clustering.
+    tasks : (n_known,) int64, optional
+        Ids of the images' tasks, with which the held-out probabilities are kept.
+    seed : int
+        Of the folds.
+
+    Returns
+    -------
+    ControlScores
+        Its ``check`` is of probabilities that neither the task itself nor a choice made with it has influenced.
+    """
+    multiple = control.multiple
+    clusters = count_evidence(known.assigned.T, known.shares, known.weights, n_clusters, multiple=multiple)
+    folds = _folds(known, seed)
+    judged = folds != _EVERYWHERE
+    if judged.sum() < _FOLDS:
+        nothing = _out_of_fold(tasks, np.zeros_like(judged), known.shares)
+        return ControlScores(control, clusters, 1.0, None, _UNCHECKED, out_of_fold=nothing)
+    opinions = _hold_out(known, folds, n_clusters, multiple=multiple)
+    shares, weights = known.shares[judged], known.weights[judged]
+    winner, said = Contest(
+        opinions.clusters,
+        opinions.linear,
+        shares,
+        weights,
+        folds[judged],
+        multiple=multiple,
+        careful=bool(opinions.supported.sum() < _ENOUGH_TO_SHARPEN),
+    ).run()
+    told = opinions.supported
+    return ControlScores(
+        control,
+        clusters,
+        winner.smoothing,
+        None if winner.strength is None else _linear(known, winner.strength, multiple=multiple),
+        winner.pool,
+        check(said[told], shares[told], control, weights[told], unanswered=int((~told).sum())),
+        _out_of_fold(tasks, judged, said),
+    )
+
+
+def _folds(known: Known, seed: int) -> Rows:
+    """Deal the pictures that may judge into folds, those with the same answer one after the other."""
+    judging = known.clean & (known.weights > 0)
+    # Of a picture that also taught the embeddings no copy may judge.
+    judging &= ~np.isin(known.pictures, known.pictures[~known.clean])
+    pictures, first, place = np.unique(known.pictures[judging], return_index=True, return_inverse=True)
+    answers = np.unique(known.shares[judging][first] > _HALF, axis=0, return_inverse=True)[1].ravel()
+    shuffled = np.random.default_rng(seed).permutation(len(pictures))
+    dealt = np.empty(len(pictures), dtype=np.int64)
+    dealt[shuffled[np.argsort(answers[shuffled], kind="stable")]] = np.arange(len(pictures)) % _FOLDS
+    folds = np.full(len(known), _EVERYWHERE, dtype=np.int64)
+    folds[judging] = dealt[place]
+    return folds
+
+
+def _hold_out(known: Known, folds: Rows, n_clusters: int, *, multiple: bool) -> Opinions:
+    judged = folds != _EVERYWHERE
+    place = np.cumsum(judged) - 1
+    shape = int(judged.sum()), known.shares.shape[1]
+    strengths = STRENGTHS if _differ(known) else ()
+    clusters = {key: np.zeros(shape, dtype=np.float32) for key in SMOOTHINGS}
+    linear = {key: np.zeros(shape, dtype=np.float32) for key in strengths}
+    supported = np.zeros(len(place[judged]), dtype=np.bool_)
+    for fold in range(_FOLDS):
+        out = folds == fold
+        taught, rows = known.only(~out), place[out]
+        counted = count_evidence(taught.assigned.T, taught.shares, taught.weights, n_clusters, multiple=multiple)
+        assigned = known.assigned[out].T
+        supported[rows] = counted.supported(assigned)
+        for smoothing in SMOOTHINGS:
+            clusters[smoothing][rows] = counted.probabilities(assigned, smoothing)
+        fitted = fit_linear(taught.points, taught.shares, taught.weights, strengths, multiple=multiple)
+        for strength, model in zip(strengths, fitted, strict=True):
+            linear[strength][rows] = model.probabilities(known.points[out], multiple=multiple)
+    return Opinions(clusters, linear, supported)
+
+
+def _differ(known: Known) -> bool:
+    """Tell whether there is anything to tell apart."""
+    shares = known.shares[known.weights > 0]
+    return bool((np.ptp(shares, axis=0) > 0).any())
+
+
+def _linear(known: Known, strength: float, *, multiple: bool) -> LinearClassifier:
+    path = [one for one in STRENGTHS if one >= strength]
+    *_, last = fit_linear(known.points, known.shares, known.weights, path, multiple=multiple)
+    return last
+
+
+def _out_of_fold(tasks: Rows | None, judged: Flags, said: Floats) -> OutOfFold | None:
+    if tasks is None:
+        return None
+    order = np.argsort(tasks[judged])
+    return OutOfFold(tasks[judged][order], said[order], np.sort(tasks[~judged]))
