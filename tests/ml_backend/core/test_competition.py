@@ -78,7 +78,7 @@ def test_a_fold_has_no_say_in_what_is_chosen_for_it() -> None:
 
 
 def test_tasks_count_by_their_weight() -> None:
-    """Where only the tasks on which the clusters are right weigh, they are sharpened as if they were always right."""
+    """Where only tasks on which the clusters are right weigh, these are sharpened as if always right."""
     said = right_with(0.75, 1)
     right = (said[np.arange(N), LABEL] > 0.5).astype(np.float32)
     assert replace(contest(said), weights=right).run()[0].pool.sharpness == 4

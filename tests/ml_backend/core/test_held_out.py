@@ -44,7 +44,7 @@ def test_figures_of_a_single_choice() -> None:
 
 
 def test_precision_above_a_threshold() -> None:
-    """Label a reaches 0.5 on three tasks, of which two have it, and 0.9 on two, of which one has it; 0.95 never."""
+    """Label a reaches 0.5 on three tasks, of which two have it, and 0.9 on two, of which one has it."""
     assert checked(SINGLE, FOUR).precision_at == {
         "a": {"0.5": (2 / 3, 3), "0.7": (1 / 2, 2), "0.8": (1 / 2, 2), "0.9": (1 / 2, 2)},
         "b": {"0.5": (1, 1), "0.7": (1, 1)},
@@ -73,7 +73,7 @@ def test_tied_labels_are_half_right_each() -> None:
 
 
 def test_figures_of_a_multiple_choice() -> None:
-    """Two labels on two tasks: a is found once and missed once, b is wrongly suggested once and rightly left once."""
+    """Two labels on two tasks: a is found once and missed once, b is wrongly suggested once."""
     found = checked(MULTIPLE, [([0.9, 0.8], [1, 0], 1), ([0.2, 0.1], [1, 0], 1)])
     assert found.tasks == 2
     assert found.accuracy == 2 / 4

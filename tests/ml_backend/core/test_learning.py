@@ -76,7 +76,7 @@ def test_few_annotations_never_sharpen() -> None:
 
 
 def test_too_few_annotations_are_not_checked() -> None:
-    """Three annotated images cannot be held out in five folds: clusters alone answer and no accuracy is claimed."""
+    """Three annotated images cannot be held out in five folds: clusters alone answer, unchecked."""
     made = fit_scores(SINGLE, clustered(3, wrong=0), n_clusters=2, tasks=np.array([5, 6, 7]))
     assert made.check == HeldOutCheck()
     assert made.linear is None
