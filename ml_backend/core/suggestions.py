@@ -12,13 +12,24 @@ from numpy.typing import NDArray
 
 from ml_backend.core.controls import Control
 
+TOP_K = 3
 _LIKELY = 0.5
+_DIGITS = 6
 
 
 def suggestion(
-    scored: Iterable[tuple[Control, NDArray[np.float32]]], *, task_id: int, model_version: str
+    scored: Iterable[tuple[Control, NDArray[np.float32]]],
+    *,
+    task_id: int,
+    model_version: str,
+    top_k: int = TOP_K,
 ) -> dict[str, Any] | None:
     """Make the prediction of one task.
+
+    A single choice suggests its likeliest label, a multiple choice every label above 0.5, the likeliest first. A
+    region's score is that of its least likely label and the prediction's that of its least likely region; the
+    surest region comes first. What else is likely stands in the region's ``meta``: as ``text``, where Label Studio
+    keeps notes on a region, and as ``alternatives`` for programs.
 
     Parameters
     ----------
@@ -28,13 +39,13 @@ def suggestion(
         Makes the region ids its own.
     model_version : str
         What ``/setup`` names.
+    top_k : int
+        How many of a control's likeliest labels are told, those that are suggested among them; 0 tells none.
 
     Returns
     -------
     dict or None
-        A single choice suggests its likeliest label, a multiple choice every label above 0.5. A region's score is
-        that of its least likely label and the prediction's that of its least likely region. None if no control
-        suggests anything.
+        None if no control suggests anything.
 
     Examples
     --------
@@ -42,30 +53,43 @@ def suggestion(
     >>> made = suggestion([(control, np.array([0.25, 0.75]))], task_id=1, model_version="v1")
     >>> made["score"], made["result"][0]["value"]
     (0.75, {'choices': ['dog']})
+    >>> made["result"][0]["meta"]
+    {'text': ['dog 0.75, cat 0.25'], 'alternatives': [{'choices': ['cat'], 'score': 0.25}]}
     """
     regions = [
-        _region(control, chosen, task_id=task_id, model_version=model_version)
+        _region(control, chosen, others, task_id=task_id, model_version=model_version, told=top_k > 0)
         for control, probabilities in scored
-        if (chosen := _chosen(control, probabilities))
+        for chosen, others in [_ranked(control, probabilities, top_k)]
+        if chosen
     ]
     if not regions:
         return None
-    return {
-        "model_version": model_version,
-        "score": min(region["score"] for region in regions),
-        "result": regions,
-    }
+    regions.sort(key=lambda region: -region["score"])
+    return {"model_version": model_version, "score": regions[-1]["score"], "result": regions}
 
 
-def _chosen(control: Control, probabilities: NDArray[np.float32]) -> dict[str, float]:
-    top = np.array([probabilities.argmax()])
-    likely = np.flatnonzero(probabilities > _LIKELY) if control.multiple else top
-    return {control.labels[label]: round(float(probabilities[label]), 6) for label in likely}
+def _ranked(
+    control: Control, probabilities: NDArray[np.float32], top_k: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Give what is suggested and what else is likely, each in descending probability, ties as in the config."""
+    n_chosen = int((probabilities > _LIKELY).sum()) if control.multiple else 1
+    likeliest = np.argsort(-probabilities, kind="stable")[: max(n_chosen, top_k)]
+    ranked = [(control.labels[column], round(float(probabilities[column]), _DIGITS)) for column in likeliest]
+    others = {label: score for label, score in ranked[n_chosen:] if score > 0}
+    return dict(ranked[:n_chosen]), others
 
 
-def _region(control: Control, chosen: dict[str, float], *, task_id: int, model_version: str) -> dict[str, Any]:
+def _region(
+    control: Control,
+    chosen: dict[str, float],
+    others: dict[str, float],
+    *,
+    task_id: int,
+    model_version: str,
+    told: bool,
+) -> dict[str, Any]:
     identity = f"{model_version}/{task_id}/{control.name}".encode()
-    return {
+    region = {
         "id": hashlib.sha256(identity).hexdigest()[:10],
         "from_name": control.name,
         "to_name": control.to_name,
@@ -73,3 +97,9 @@ def _region(control: Control, chosen: dict[str, float], *, task_id: int, model_v
         "score": min(chosen.values()),
         "value": {"choices": list(chosen)},
     }
+    if told:
+        region["meta"] = {
+            "text": [", ".join(f"{label} {score:.2f}" for label, score in (chosen | others).items())],
+            "alternatives": [{"choices": [label], "score": score} for label, score in others.items()],
+        }
+    return region

@@ -1,8 +1,10 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from label_studio_sdk.label_interface import LabelInterface
 
 from ml_backend.core.controls import Control
 from ml_backend.core.suggestions import suggestion
@@ -13,7 +15,7 @@ MULTIPLE = replace(SINGLE, name="traits", multiple=True)
 
 def test_a_prediction_has_label_studios_shape() -> None:
     """Every key that Label Studio reads is there, and no other."""
-    made = suggestion([(SINGLE, np.array([0.25, 0.5, 0.25]))], task_id=3, model_version="v1")
+    made = suggestion([(SINGLE, np.array([0.125, 0.5, 0.375]))], task_id=3, model_version="v1")
     region_id = made["result"][0].pop("id")
     assert made == {
         "model_version": "v1",
@@ -25,6 +27,13 @@ def test_a_prediction_has_label_studios_shape() -> None:
                 "type": "choices",
                 "score": 0.5,
                 "value": {"choices": ["dog"]},
+                "meta": {
+                    "text": ["dog 0.50, owl 0.38, cat 0.12"],
+                    "alternatives": [
+                        {"choices": ["owl"], "score": 0.375},
+                        {"choices": ["cat"], "score": 0.125},
+                    ],
+                },
             }
         ],
     }
@@ -32,18 +41,51 @@ def test_a_prediction_has_label_studios_shape() -> None:
 
 
 def test_multiple_suggests_every_likely_label() -> None:
-    """Labels above a half are suggested, exactly a half is not, and the region is as sure as its weakest label."""
-    made = suggestion([(MULTIPLE, np.array([0.75, 0.5, 0.625]))], task_id=3, model_version="v1")
-    assert made["result"][0]["value"] == {"choices": ["cat", "owl"]}
+    """Labels above a half are suggested, the likeliest first; exactly a half is an alternative."""
+    made = suggestion([(MULTIPLE, np.array([0.625, 0.5, 0.75]))], task_id=3, model_version="v1")
+    assert made["result"][0]["value"] == {"choices": ["owl", "cat"]}
     assert made["result"][0]["score"] == 0.625
+    assert made["result"][0]["meta"]["alternatives"] == [{"choices": ["dog"], "score": 0.5}]
+
+
+@pytest.mark.parametrize(("top_k", "told"), [(1, []), (2, ["owl"]), (3, ["owl"]), (9, ["owl"])])
+def test_as_many_labels_are_told_as_wanted(top_k: int, told: list[str]) -> None:
+    """The suggested label is one of the k, and what is impossible is no alternative."""
+    made = suggestion([(SINGLE, np.array([0, 0.75, 0.25]))], task_id=3, model_version="v1", top_k=top_k)
+    assert [one["choices"] for one in made["result"][0]["meta"]["alternatives"]] == [[label] for label in told]
+
+
+def test_alternatives_can_be_left_out() -> None:
+    """With k = 0 a region has nothing beside what Label Studio needs."""
+    made = suggestion([(SINGLE, np.array([0, 0.75, 0.25]))], task_id=3, model_version="v1", top_k=0)
+    assert "meta" not in made["result"][0]
+
+
+def test_likeliness_ties_keep_the_order_of_the_config() -> None:
+    """Of labels that are equally likely the first one is suggested."""
+    made = suggestion([(SINGLE, np.array([0.25, 0.375, 0.375]))], task_id=3, model_version="v1")
+    assert made["result"][0]["meta"]["text"] == ["dog 0.38, owl 0.38, cat 0.25"]
+
+
+@pytest.mark.parametrize("control", [SINGLE, MULTIPLE])
+def test_the_sdk_finds_nothing_wrong_with_it(control: Control) -> None:
+    """The checks that Label Studio runs on imported predictions accept a suggestion as it is."""
+    choice = "multiple" if control.multiple else "single"
+    labels = "".join(f'<Choice value="{label}"/>' for label in control.labels)
+    config = LabelInterface(
+        f'<View><Image name="image" value="$image"/>'
+        f'<Choices name="{control.name}" toName="image" choice="{choice}">{labels}</Choices></View>'
+    )
+    made = suggestion([(control, np.array([0.625, 0.5, 0.75]))], task_id=3, model_version="v1")
+    assert config.validate_prediction(made, return_errors=True) == []
 
 
 def test_a_prediction_is_as_sure_as_its_least_sure_region() -> None:
-    """Regions with 0.5 and 0.75 make a prediction with 0.5."""
+    """Regions with 0.5 and 0.75 make a prediction with 0.5, the surest region first."""
     pairs = [(SINGLE, np.array([0.5, 0.25, 0.25])), (MULTIPLE, np.array([0.75, 0, 0]))]
     made = suggestion(pairs, task_id=3, model_version="v1")
     assert made["score"] == 0.5
-    assert [region["from_name"] for region in made["result"]] == ["kind", "traits"]
+    assert [region["from_name"] for region in made["result"]] == ["traits", "kind"]
 
 
 def test_nothing_likely_is_no_prediction() -> None:
