@@ -121,7 +121,7 @@ class Connecting:
         wanted = self._wanted
         rows = self._admin.connection_rows(wanted.project_id)
         here = [row for row in rows if same_address(row.url, wanted.url)]
-        there = [row for row in rows if row not in here and row.title in wanted.own_versions]
+        there = [row for row in rows if row not in here and row.bears(wanted.own_versions)]
         kept = next((row for row in here if row.works), None) or next(iter([*here, *there]), None)
         if kept is None:
             found = ", ".join(["none", *(f"another at {without_password(row.url)}" for row in rows)])

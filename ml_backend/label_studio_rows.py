@@ -1,6 +1,6 @@
 """Connections, webhooks, settings and storages of a project, as Label Studio has them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -70,6 +70,10 @@ class ConnectionRow:
     def works(self) -> bool:
         """Whether Label Studio can use it."""
         return self.state == CONNECTED
+
+    def bears(self, versions: Collection[str]) -> bool:
+        """Tell whether it answers with one of these versions, or is named after one."""
+        return self.answers_with in versions or self.title in versions
 
     @property
     def unauthorized(self) -> bool:

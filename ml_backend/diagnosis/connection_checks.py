@@ -13,15 +13,22 @@ def connection(facts: ProjectFacts) -> Iterator[Finding]:
     """Look whether there is one connection to this backend, and whether Label Studio can use it."""
     row = facts.row
     if row is None:
-        others = ", ".join(without_password(one.url) for one in facts.rows)
+        others = ", ".join(without_password(one.url) for one in facts.moved or facts.rows)
         remedy = facts.connect
         if is_private(facts.backend.url) is not False:
             remedy += f" (Label Studio accepts private addresses only if started with both {BOTH_VARIABLES})"
-        yield problem(
-            f"not connected to this backend{f', only to {others}' if others else ''}",
-            "annotators get no suggestions from it, and it learns nothing",
-            remedy,
-        )
+        if facts.moved:
+            yield problem(
+                f"connected to this backend at {others}, not at {without_password(facts.backend.url)}",
+                "a new version cannot be shown: it is not known which connection is its own",
+                f"{remedy}, or set ML_BACKEND_PUBLIC_URL to the address that is connected",
+            )
+        else:
+            yield problem(
+                f"not connected to this backend{f', only to {others}' if others else ''}",
+                "annotators get no suggestions from it, and it learns nothing",
+                remedy,
+            )
         return
     if len(facts.ours) > 1:
         addresses = ", ".join(without_password(one.url) for one in facts.ours)

@@ -166,6 +166,8 @@ class ProjectFacts:
         All its connections.
     ours : sequence of ConnectionRow
         Those that lead to this backend.
+    moved : sequence of ConnectionRow
+        Those that bear a version of this backend and lead elsewhere.
     webhooks : sequence of Webhook
         Its own and those for all projects.
     events : frozenset of str
@@ -195,6 +197,7 @@ class ProjectFacts:
     annotated: Sequence[Mapping[str, Any]] = ()
     images: Sequence[ImageTry] = ()
     storages: Sequence[Storage] = ()
+    moved: Sequence[ConnectionRow] = ()
     read_at: datetime = _LONG_AGO
 
     @property

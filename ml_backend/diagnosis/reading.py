@@ -109,7 +109,7 @@ class ProjectReader:
         }
         for number, project_id in enumerate(ids):
             advance(number, len(ids))
-            if project_id not in found and self._ours(project_id, self._admin.connection_rows(project_id)):
+            if project_id not in found and self._ours(self._admin.connection_rows(project_id), ()):
                 found.add(project_id)
         return sorted(found)
 
@@ -123,7 +123,8 @@ class ProjectReader:
         """
         project = self._admin.project_settings(project_id)
         rows = self._admin.connection_rows(project_id)
-        ours = self._ours(project_id, rows)
+        own = self._backend.artifacts.versions(project_id)
+        ours = self._ours(rows, own)
         tasks = (
             self._admin.task_page(project_id, page=1, size=TASKS, include=_TASK_FIELDS) if project.tasks else []
         )
@@ -131,6 +132,7 @@ class ProjectReader:
             project=project,
             rows=rows,
             ours=ours,
+            moved=[row for row in rows if row not in ours and row.bears(own)],
             webhooks=[hook for hook in self._webhooks if hook.project_id in (project_id, None)],
             events=self._events,
             backend=self._facts,
@@ -143,12 +145,11 @@ class ProjectReader:
             read_at=datetime.now(UTC),
         )
 
-    def _ours(self, project_id: int, rows: Sequence[ConnectionRow]) -> list[ConnectionRow]:
+    def _ours(self, rows: Sequence[ConnectionRow], own: Sequence[str]) -> list[ConnectionRow]:
         """Find our connections: by our address, or where that is not known, by their version."""
         if self._facts.url:
             return [row for row in rows if same_address(row.url, self._facts.url)]
-        trained = self._backend.artifacts.versions(project_id)
-        return [row for row in rows if is_ours(row.answers_with) or row.title in trained]
+        return [row for row in rows if is_ours(row.answers_with) or row.bears(own)]
 
     def _with_version(self, project_id: int, ours: Sequence[ConnectionRow]) -> int:
         version = next((row.answers_with for row in ours if row.works), "")

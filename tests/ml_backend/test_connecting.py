@@ -273,7 +273,7 @@ def test_the_backend_has_moved(connected: Connected, studio: Studio) -> None:
         url = running.enter_context(answering(before.model_copy(update={"public_url": ""})))
         connected.settings = before.model_copy(update={"public_url": url})
         try:
-            assert "not connected to this backend" in connected.to_do()["connection"][0].seen
+            assert f"not at {url}" in connected.to_do()["connection"][0].seen
             assert changes(connected.connect())["connection"] == url
             assert [row["url"] for row in studio.connections(connected.project)] == [url]
             assert [hook["url"] for hook in studio.webhooks(connected.project)] == [url + "/webhook"]
