@@ -1,5 +1,7 @@
 """What computes embeddings: ONNX Runtime on the processor, or torch on a graphics processor or the processor."""
 
+import contextlib
+import ctypes
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -194,10 +196,17 @@ def open_session(path: Path, *, threads: int = 0, key: str | None = None) -> Any
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has an error of its own for each fault, without a common base
         raise EngineError(f"{path.name} cannot be opened ({type(error).__name__})") from error
+    _give_back_memory()
     found = session.get_modelmeta().custom_metadata_map.get(KEY_PROPERTY)
     if key is not None and found != key:
         raise EngineError(f"{path.name} is of {found}, not of {key}")
     return session
+
+
+def _give_back_memory() -> None:
+    """Return to the system what opening has left: of a ResNet-18, 74 MB in each worker. Only glibc can."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def engine_file(data_dir: Path, key: str) -> Path:
