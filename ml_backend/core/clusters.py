@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA
 
 N_CLUSTERINGS = 8
 _FEW, _MANY = 2, 24  # components
@@ -80,6 +78,8 @@ def fit_clusters(embeddings: NDArray[np.float32], n_labels: int, seed: int = 0) 
     ValueError
         If there is no image.
     """
+    from sklearn.cluster import KMeans  # noqa: PLC0415 - takes seconds, and suggesting needs none of it
+
     n_images = len(embeddings)
     if n_images == 0:
         raise ValueError("there are no embeddings to cluster")
@@ -103,6 +103,8 @@ def _n_clusters(n_images: int, n_labels: int) -> int:
 
 
 def _whitening(embeddings: NDArray[np.float32], seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    from sklearn.decomposition import PCA  # noqa: PLC0415 - as above
+
     # With as many components as images, whitening would put all images equally far apart.
     wanted = min(max(len(embeddings) // _IMAGES_PER_COMPONENT, _FEW), _MANY, *embeddings.shape)
     if np.ptp(embeddings, axis=0).max() == 0:  # one image, or all the same

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import expit, logsumexp
-from sklearn.decomposition import PCA
 
 Floats = NDArray[np.float32]
 
@@ -94,6 +92,8 @@ def fit_components(embeddings: Floats, seed: int = 0) -> Components:
     seed : int
         Of the sample of a large project's images.
     """
+    from sklearn.decomposition import PCA  # noqa: PLC0415 - takes seconds, and suggesting needs none of it
+
     fitted = embeddings
     if len(embeddings) > _MAX_FITTED:
         chosen = np.random.default_rng(seed).choice(len(embeddings), _MAX_FITTED, replace=False)
@@ -131,6 +131,8 @@ def fit_linear(
     ------
     LinearClassifier
     """
+    from scipy.optimize import minimize  # noqa: PLC0415 - as above
+
     n_labels = shares.shape[1]
     imagined = np.full((1, n_labels), 0.5 if multiple else 1 / n_labels, dtype=np.float32)
     points = np.concatenate([points, np.zeros((1, points.shape[1]), dtype=np.float32)])
