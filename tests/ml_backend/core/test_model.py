@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -13,8 +14,8 @@ ROWS = np.arange(12)
 MODEL = fit_model(
     EMBEDDINGS,
     [
-        Evidence(KIND, ROWS, np.repeat(np.eye(2, dtype=np.float32), 6, axis=0)),
-        Evidence(TRAITS, ROWS, np.repeat([[1, 1], [0, 0]], 6, axis=0).astype(np.float32)),
+        Evidence(KIND, ROWS, np.repeat(np.eye(2, dtype=np.float32), 6, axis=0), tasks=ROWS + 7),
+        Evidence(TRAITS, ROWS, np.repeat([[1, 1], [0, 0]], 6, axis=0).astype(np.float32), tasks=ROWS + 7),
     ],
 )
 
@@ -48,8 +49,56 @@ def test_a_control_with_none_of_its_labels_left_suggests_nothing() -> None:
 
 
 def test_parts_make_the_same_model() -> None:
-    """What was split for the disk scores as before."""
-    again = from_parts(*to_parts(MODEL))
-    before, after = (model.scores(EMBEDDINGS, {"kind": KIND})["kind"][0] for model in (MODEL, again))
-    np.testing.assert_array_equal(before, after)
-    assert again.controls[1].control == TRAITS
+    """What was split for the disk, its description as JSON, scores and compares as before."""
+    arrays, described = to_parts(MODEL)
+    again = from_parts(arrays, json.loads(json.dumps(described)))
+    served = {"kind": KIND, "traits": TRAITS}
+    before, after = (model.scores(EMBEDDINGS, served) for model in (MODEL, again))
+    for name in served:
+        np.testing.assert_array_equal(before[name][0], after[name][0])
+    assert [one.control for one in again.controls] == [KIND, TRAITS]
+    for old, new in zip(MODEL.controls, again.controls, strict=True):
+        assert (old.check, old.pool, old.smoothing) == (new.check, new.pool, new.smoothing)
+        assert (old.linear is None) == (new.linear is None)
+        np.testing.assert_array_equal(old.out_of_fold.tasks, new.out_of_fold.tasks)
+        np.testing.assert_array_equal(old.out_of_fold.probabilities, new.out_of_fold.probabilities)
+        np.testing.assert_array_equal(old.out_of_fold.unjudged, new.out_of_fold.unjudged)
+
+
+def test_a_model_without_ids_or_line_is_kept_too() -> None:
+    """Where a single label was seen there is no linear classifier, and without ids nothing is kept to compare."""
+    made = fit_model(EMBEDDINGS, [Evidence(KIND, ROWS, np.tile(np.array([1, 0], dtype=np.float32), (12, 1)))])
+    arrays, described = to_parts(made)
+    again = from_parts(arrays, described)
+    assert again.controls[0].linear is None
+    assert again.controls[0].out_of_fold is None
+    np.testing.assert_array_equal(
+        made.scores(EMBEDDINGS, {"kind": KIND})["kind"][0], again.scores(EMBEDDINGS, {"kind": KIND})["kind"][0]
+    )
+
+
+def test_weights_and_clean_targets_reach_the_controls() -> None:
+    """Half of the targets weigh 2, and half of them may judge."""
+    shares = np.repeat(np.eye(2, dtype=np.float32), 6, axis=0)
+    weights, clean = np.tile(np.array([2, 1], dtype=np.float32), 6), np.arange(12) % 2 == 0
+    (made,) = fit_model(EMBEDDINGS, [Evidence(KIND, ROWS, shares, weights, clean, ROWS + 50)]).controls
+    assert (made.clusters.annotated.sum(axis=1) == 18).all()
+    assert made.out_of_fold.tasks.tolist() == [50, 52, 54, 56, 58, 60]
+    assert made.check.tasks + made.check.unanswered == 6
+
+
+def test_copies_of_a_picture_do_not_judge_one_another() -> None:
+    """Each image of chance labels is there twice: whoever has seen its copy would be right."""
+    rng = np.random.default_rng(0)
+    embeddings = np.repeat(rng.normal(size=(60, 4)).astype(np.float32), 2, axis=0)
+    shares = np.repeat(np.eye(2, dtype=np.float32)[rng.integers(0, 2, 60)], 2, axis=0)
+    (made,) = fit_model(embeddings, [Evidence(KIND, np.arange(120), shares)]).controls
+    assert made.check.mean_score < 0.65
+
+
+def test_the_same_seed_gives_the_same_model() -> None:
+    """A training can be repeated."""
+    evidence = [Evidence(KIND, ROWS, np.repeat(np.eye(2, dtype=np.float32), 6, axis=0), tasks=ROWS)]
+    one, two = (to_parts(fit_model(EMBEDDINGS, evidence, seed=3))[0] for _ in range(2))
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, two[name])

@@ -1,0 +1,158 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+
+from ml_backend.core.cluster_evidence import ClusterEvidence
+from ml_backend.core.clusters import Clusters
+from ml_backend.core.controls import Control
+from ml_backend.core.held_out import OutOfFold
+from ml_backend.core.linear import Components
+from ml_backend.core.model import Evidence, ProjectModel
+from ml_backend.core.pooling import Pool
+from ml_backend.core.promotion import compare
+from ml_backend.core.scores import ControlScores
+
+KIND = Control("kind", "image", ("a", "b"), multiple=False, image_key="image")
+OTHER = replace(KIND, name="other")
+N = 40
+IDS = np.arange(N) + 100
+ALL_A = np.tile(np.array([1, 0], dtype=np.float32), (N, 1))
+IMAGES = np.zeros((N, 1), dtype=np.float32)
+
+
+def model(
+    right: float | np.ndarray,
+    control: Control = KIND,
+    tasks: np.ndarray = IDS,
+    unjudged: tuple[int, ...] = (),
+    new_images: float = 0.5,
+) -> ProjectModel:
+    """A model that gave label a the probability ``right`` on held-out tasks, and gives it ``new_images`` else."""
+    chances = np.broadcast_to(np.asarray(right, dtype=np.float32), (len(tasks),))
+    evidence = np.array([[[100 * new_images, 100 * (1 - new_images)]]], dtype=np.float32)
+    scores = ControlScores(
+        control,
+        ClusterEvidence(evidence, np.array([[100]], dtype=np.float32), np.array([0.5, 0.5], dtype=np.float32)),
+        1.0,
+        None,
+        Pool(),
+        out_of_fold=OutOfFold(tasks, np.stack([chances, 1 - chances], axis=1), np.array(unjudged, dtype=np.int64)),
+    )
+    point = np.zeros((1, 1), dtype=np.float32)
+    return ProjectModel(Clusters(point[0], point, point[None]), Components(point[0], point), (scores,))
+
+
+def said(
+    shares: np.ndarray = ALL_A, control: Control = KIND, weights: np.ndarray | None = None, ids: np.ndarray = IDS
+) -> Evidence:
+    """Targets of all tasks."""
+    return Evidence(control, np.arange(len(ids)), shares[: len(ids)], weights=weights, tasks=ids)
+
+
+def test_a_better_model_is_promoted() -> None:
+    """Log loss falls from -ln 0.6 to -ln 0.8 on 40 tasks; the figures and the reason say so."""
+    found = compare(model(0.6), model(0.8), [said()])
+    assert found.promoted
+    assert (found.tasks, found.controls) == (40, ("kind",))
+    np.testing.assert_allclose([found.log_loss_before, found.log_loss_after], -np.log([0.6, 0.8]), rtol=1e-5)
+    assert (found.accuracy_before, found.accuracy_after) == (1, 1)
+    assert "log loss 0.511 -> 0.223" in found.why
+    assert json.loads(json.dumps(found.as_dict()))["controls"] == ["kind"]
+
+
+def test_a_worse_log_loss_is_not_promoted() -> None:
+    """All tasks are as right as before but less surely."""
+    found = compare(model(0.8), model(0.6), [said()])
+    assert not found.promoted
+    assert "Its log loss on held-out tasks is worse" in found.why
+
+
+def test_a_worse_accuracy_is_not_promoted() -> None:
+    """A tenth of the tasks turn wrong, by so little that the log loss is better: it is still no promotion."""
+    before, after = np.full(N, 0.51), np.full(N, 0.9)
+    after[:4] = 0.49
+    found = compare(model(before), model(after), [said()])
+    assert found.log_loss_after < found.log_loss_before
+    assert (found.accuracy_before, found.accuracy_after) == (1, 0.9)
+    assert not found.promoted
+    assert "Its accuracy on held-out tasks is worse" in found.why
+
+
+def test_a_difference_within_its_standard_error_is_no_difference() -> None:
+    """One task of 40 is much worse, which can be chance: mean and standard error are equal."""
+    before, after = np.full(N, 0.8), np.full(N, 0.8)
+    after[0] = 0.6
+    found = compare(model(before), model(after), [said()])
+    np.testing.assert_allclose(found.log_loss_error, np.log(0.8 / 0.6) / N, rtol=1e-5)
+    np.testing.assert_allclose(found.log_loss_after - found.log_loss_before, np.log(0.8 / 0.6) / N, rtol=1e-5)
+    after[1] = 0.6
+    assert not compare(model(before), model(after), [said()]).promoted
+
+
+def test_the_same_model_is_promoted() -> None:
+    """A training without anything new is no worse."""
+    assert compare(model(0.7), model(0.7), [said()]).promoted
+
+
+def test_a_task_counts_by_its_weight() -> None:
+    """The tasks that became worse weigh nothing."""
+    after = np.where(np.arange(N) < 20, 0.9, 0.1)
+    weights = (np.arange(N) < 20).astype(np.float32)
+    assert not compare(model(0.7), model(after), [said()]).promoted
+    found = compare(model(0.7), model(after), [said(weights=weights)])
+    assert found.promoted
+    assert found.tasks == 20
+
+
+def test_targets_are_those_of_today() -> None:
+    """What annotators have changed their minds about since is judged by what they say now."""
+    assert not compare(model(0.9), model(0.1), [said()]).promoted
+    assert compare(model(0.9), model(0.1), [said(1 - ALL_A)]).promoted
+
+
+def test_a_new_task_is_scored_by_the_current_model() -> None:
+    """The current model learned from 20 of 40 tasks; of the others counts what it says of their images."""
+    current = model(0.6, tasks=IDS[:20], new_images=0.9)
+    assert compare(current, model(0.7), [said()]).tasks == 20
+    found = compare(current, model(0.7), [said()], IMAGES)
+    assert found.tasks == 40
+    expected = (-np.log(0.6) - np.log(90.5 / 101)) / 2
+    np.testing.assert_allclose(found.log_loss_before, expected, rtol=1e-4)
+
+
+def test_what_taught_the_embeddings_does_not_judge() -> None:
+    """Neither a task that the current model learned without judging nor one of the new model's is compared."""
+    current = model(0.6, tasks=IDS[:20], unjudged=tuple(IDS[20:30]))
+    new = model(0.7, tasks=IDS[10:], unjudged=tuple(IDS[:10]))
+    assert compare(current, new, [said()], IMAGES).tasks == 20
+
+
+def test_nothing_to_compare_is_promoted() -> None:
+    """No current version, other labels, another kind or control, no common task, no ids, or too few tasks."""
+    new = model(0.1)
+    found = [
+        compare(None, new, [said()]),
+        compare(model(0.9, replace(KIND, labels=("a", "c"))), new, [said()]),
+        compare(model(0.9, replace(KIND, multiple=True)), new, [said()]),
+        compare(model(0.9, OTHER), new, [said()]),
+        compare(model(0.9, tasks=IDS + N), new, [said()]),
+        compare(model(0.9), new, [replace(said(), tasks=None)]),
+        compare(model(0.9, tasks=IDS[:4]), new, [said()]),
+    ]
+    assert [one.promoted for one in found] == [True] * 7
+    assert found[-1].why == "Only 4 tasks are held out for both versions: too few to compare."
+    assert found[0].log_loss_before is None
+
+
+def test_controls_of_a_task_are_no_separate_witnesses() -> None:
+    """A task's two controls count by their mean: twice the same evidence is no surer."""
+    before, after = (
+        replace(made, controls=(*made.controls, replace(made.controls[0], control=OTHER)))
+        for made in (model(np.linspace(0.5, 0.9, N)), model(np.linspace(0.9, 0.6, N)))
+    )
+    one, two = compare(before, after, [said()]), compare(before, after, [said(), said(control=OTHER)])
+    assert two.tasks == one.tasks == 40
+    assert two.controls == ("kind", "other")
+    assert two.log_loss_error == one.log_loss_error
+    assert two.log_loss_after == one.log_loss_after
