@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import structlog
@@ -33,6 +33,7 @@ from ml_backend.pulling import Pulled, Puller
 from ml_backend.settings import Settings
 from ml_backend.steps import Progress, Steps, silent
 from ml_backend.takeover import Takeover
+from ml_backend.tuned import TunedWeights
 from ml_backend.weights import EmbedderLoader
 
 __all__ = ["Trained", "Trainer", "config_digest", "find_evidence", "image_refs", "predict_gathered"]
@@ -126,7 +127,7 @@ class Trainer:
                 self.artifacts.save(project_id, artifact)
             with steps.timed("publish"):
                 serving, stored = self._publish(project, pulled.tasks, artifact, current, gathered, progress)
-            _log_outcome(project_id, artifact, serving, found, steps)
+            _log_outcome(project_id, artifact, serving, found, pulled.read, steps)
             return Trained(artifact, serving, found.why, gathered.failures, stored, pulled.read, steps.seconds)
 
     @cached_property
@@ -158,7 +159,9 @@ class Trainer:
         )
 
     def _learn(self, project: Project, tasks: Sequence[Task], gathered: Gathered) -> "_Learned":
-        evidence, settled = find_evidence(choices_controls(project.label_config), tasks, gathered)
+        tuned = TunedWeights(self.settings.data_dir).of_project(project.id)
+        clean = partial(tuned.clean, project.id) if tuned else None
+        evidence, settled = find_evidence(choices_controls(project.label_config), tasks, gathered, clean)
         if not evidence:
             raise NothingToLearnError(f"no image of project {project.id} with an annotation can be read")
         embeddings = np.stack(list(gathered.vectors.values()))
@@ -243,7 +246,9 @@ def _artifact(
     )
 
 
-def _log_outcome(project_id: int, artifact: Artifact, serving: str, found: Comparison, steps: Steps) -> None:
+def _log_outcome(
+    project_id: int, artifact: Artifact, serving: str, found: Comparison, read: int, steps: Steps
+) -> None:
     log.info(
         "trained",
         project=project_id,
@@ -252,5 +257,6 @@ def _log_outcome(project_id: int, artifact: Artifact, serving: str, found: Compa
         why=found.why,
         annotated=artifact.n_annotated,
         by_consensus=artifact.n_settled,
+        read=read,
         seconds={step: round(seconds, 2) for step, seconds in steps.seconds.items()},
     )
