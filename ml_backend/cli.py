@@ -12,6 +12,7 @@ from ml_backend.commands.doctor import doctor
 from ml_backend.commands.predicting import predict
 from ml_backend.commands.serving import serve
 from ml_backend.commands.training import train
+from ml_backend.commands.tuning import finetune, pretrain
 from ml_backend.commands.versions import promote, versions
 from ml_backend.errors import MLBackendError
 from ml_backend.logs import configure_logs
@@ -22,7 +23,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (serve, connect, doctor, train, versions, promote, predict):
+for _command in (serve, connect, doctor, train, versions, promote, predict, finetune, pretrain):
     cli.command()(_command)
 
 

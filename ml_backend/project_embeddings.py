@@ -7,12 +7,14 @@ import numpy as np
 import structlog
 
 from ml_backend.artifacts import Artifact
+from ml_backend.core.identity import Identity
 from ml_backend.core.versions import RANDOM
 from ml_backend.engines import Embedder
 from ml_backend.errors import MLBackendError, NothingToLearnError
 from ml_backend.gather import Gathered, Gatherer, ImageRef
 from ml_backend.settings import Settings
 from ml_backend.steps import Progress
+from ml_backend.tuned import TunedWeights
 from ml_backend.weights import EmbedderLoader
 
 log = structlog.get_logger()
@@ -31,6 +33,8 @@ class ProjectEmbeddings:
     def backbone(self, project_id: int, refs: Sequence[ImageRef], last: Artifact | None) -> tuple[Embedder, int]:
         """Give the backbone; random weights with the project's calibration, made anew while that has few images.
 
+        Weights that the project has of its own go before the configured ones.
+
         Every calibration has embeddings of its own, so that of the last version is kept unless the project has
         since at least doubled and it was on less than a full sample.
 
@@ -41,6 +45,9 @@ class ProjectEmbeddings:
         MLBackendError
             If the weights cannot be had.
         """
+        tuned = TunedWeights(self.settings.data_dir).of_project(project_id)
+        if tuned is not None:
+            return self._embedder_with(tuned.identity), 0
         base = self.loader.preferred()
         if base.weights_id != RANDOM:
             return base, 0
@@ -93,11 +100,16 @@ class ProjectEmbeddings:
         return ""
 
     def _embedder_of(self, artifact: Artifact) -> Embedder:
+        return self._embedder_with(
+            Identity(artifact.backbone, artifact.weights_id, artifact.seed, artifact.calibration)
+        )
+
+    def _embedder_with(self, identity: Identity) -> Embedder:
         return self.loader.matching(
-            backbone=artifact.backbone,
-            weights_id=artifact.weights_id,
-            seed=artifact.seed,
-            calibration=artifact.calibration,
-            embedding_key=artifact.embedding_key,
+            backbone=identity.backbone,
+            weights_id=identity.weights_id,
+            seed=identity.seed,
+            calibration=identity.calibration,
+            embedding_key=identity.key,
             timeout_s=self.settings.weights_timeout_s,
         )

@@ -1,0 +1,199 @@
+"""``ml-backend finetune`` and ``ml-backend pretrain``."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from ml_backend.commands.console import ProjectOption, number, say, to_person
+from ml_backend.errors import NothingToLearnError
+from ml_backend.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from ml_backend.core.tuning.loop import Step
+    from ml_backend.tuning.tuner import Outcome
+    from ml_backend.tuning.wanted import Wanted
+
+Epochs = Annotated[int | None, typer.Option(min=1, help="Times that every image is learned from.")]
+ImageSize = Annotated[
+    int | None, typer.Option(min=32, max=1024, help="Pixels of the views. [224 on a graphics processor, else 128]")
+]
+BatchSize = Annotated[int | None, typer.Option(min=2, help="Images a step.")]
+LearningRate = Annotated[float | None, typer.Option(min=1e-8, max=1.0, help="Of AdamW, at its highest.")]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="imagenet, random, a state dict, or the id of weights made here. [what the project uses]",
+    ),
+]
+MaxImages = Annotated[int | None, typer.Option(min=8, help="Images at most; each takes 0.2 MB of disk. [20000]")]
+AnyWayUp = Annotated[
+    bool | None, typer.Option("--any-way-up", help="Images have no upper side: turn them, too (microscopes).")
+]
+Resume = Annotated[
+    bool | None,
+    typer.Option("--resume/--restart", help="Go on with what has not ended, or begin anew. [if options agree]"),
+]
+
+
+def finetune(
+    project: ProjectOption,
+    epochs: Epochs = None,
+    image_size: ImageSize = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    layer_decay: Annotated[
+        float | None, typer.Option(min=0.01, max=1.0, help="Learning rate of a stage by that of the next.")
+    ] = None,
+    frozen: Annotated[int | None, typer.Option(min=0, max=4, help="Stages that learn nothing. [0]")] = None,
+    base: From = None,
+    max_images: MaxImages = None,
+    any_way_up: AnyWayUp = None,
+    resume: Resume = None,
+    undo: Annotated[bool, typer.Option("--undo", help="Go back to the configured weights, and end.")] = False,
+    use: Annotated[str | None, typer.Option(help="Take weights made here, by their id, and end.")] = None,
+) -> None:
+    """Let the backbone learn a project's labels; a fifth of the tasks is held out and judges the result."""
+    if undo or use:
+        _point(project, get_settings(), use)
+        return
+    _tune(
+        "finetune",
+        project,
+        base,
+        resume=resume,
+        epochs=epochs,
+        image_size=image_size,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        layer_decay=layer_decay,
+        frozen=frozen,
+        max_images=max_images,
+        upright=False if any_way_up else None,
+    )
+
+
+def pretrain(
+    project: ProjectOption,
+    epochs: Epochs = None,
+    image_size: ImageSize = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    base: From = None,
+    max_images: MaxImages = None,
+    any_way_up: AnyWayUp = None,
+    resume: Resume = None,
+) -> None:
+    """Let the backbone learn from a project's images without labels, for images unlike ImageNet's (VICReg)."""
+    _tune(
+        "pretrain",
+        project,
+        base,
+        resume=resume,
+        epochs=epochs,
+        image_size=image_size,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        max_images=max_images,
+        upright=False if any_way_up else None,
+    )
+
+
+def _tune(  # a keyword for each option that was given
+    how: str, project: int, base: str | None, *, resume: bool | None, **options: float | None
+) -> None:
+    from ml_backend.tuning.wanted import Wanted  # noqa: PLC0415 - --help needs none of it
+
+    wanted = Wanted(how, {name: value for name, value in options.items() if value is not None}, base)
+    settings = get_settings()
+    try:
+        _run(
+            project, wanted, resume, settings.model_copy(update={"torch_threads": settings.training_torch_threads})
+        )
+    except NothingToLearnError as error:
+        say(f"Nothing to learn: {error}. Nothing was changed.")
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        say(f"Stopped. ml-backend {how} --project {project} --resume goes on from the last checkpoint.")
+        raise typer.Exit(130) from None
+
+
+def _run(project: int, wanted: "Wanted", resume: bool | None, settings: Settings) -> None:  # noqa: FBT001
+    from ml_backend.backend import Backend  # noqa: PLC0415 - --help needs none of it
+    from ml_backend.tuning.tuner import Tuner  # noqa: PLC0415
+
+    backend = Backend(settings)
+    errors = to_person()
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    bar = Progress(TextColumn("{task.description}"), *columns, console=errors, disable=not errors.is_terminal)
+    try:
+        with bar:
+            bar_task = bar.add_task("starting", total=None)
+
+            def progress(name: str, done: int, total: int) -> None:
+                bar.update(bar_task, description=name, completed=done, total=total)
+
+            def shown(step: "Step") -> None:
+                progress(_sentence(step), step.number, step.steps)
+                if step.ends_epoch and not errors.is_terminal:
+                    say(_sentence(step))
+
+            outcome = Tuner(backend, progress, shown).tune(project, wanted, resume=resume, now=datetime.now(UTC))
+    finally:
+        backend.close()
+    _report(project, outcome)
+
+
+def _sentence(step: "Step") -> str:
+    validation = "" if step.validation is None else f", validation {step.validation:.3f} (best: epoch {step.best})"
+    return f"epoch {step.epoch} ({step.number} of {step.steps} steps): loss {step.loss:.3f}{validation}"
+
+
+def _report(project: int, outcome: "Outcome") -> None:
+    console, tuned, judgement = Console(), outcome.tuned, outcome.judgement
+    console.print(f"weights [bold]{tuned.weights_id}[/bold] of {tuned.backbone}, from {tuned.base}")
+    if judgement.figures:
+        table = Table("control", "held-out tasks", "right before", "right after")
+        for one in judgement.figures:
+            table.add_row(one.control, str(one.tasks), number(one.before), number(one.after))
+        console.print(table)
+    for reason, count in outcome.failures.items():
+        console.print(f"{count} images left out: {reason}")
+    if not outcome.used:
+        say(
+            "They are no better on held-out tasks and are not used; "
+            f"ml-backend finetune --project {project} --use {tuned.weights_id} uses them all the same."
+        )
+        return
+    left = max(outcome.n_images - judgement.embedded, 0)
+    pace = judgement.seconds_an_image
+    duration = "" if pace is None else f", which takes about {left * pace / 60:.0f} minutes"
+    say(
+        f"Project {project} uses them from its next training on (ml-backend train --project {project}). "
+        f"{left} of its {outcome.n_images} images will be embedded anew{duration}."
+    )
+
+
+def _point(project: int, settings: Settings, weights_id: str | None) -> None:
+    """Let a project use weights that were made here, or the configured ones."""
+    from ml_backend.tuned import TunedWeights  # noqa: PLC0415 - --help needs none of it
+
+    weights = TunedWeights(settings.data_dir)
+    if weights_id is not None:
+        weights.use(project, weights.found(weights_id))
+        say(f"Project {project} uses the weights {weights_id} from its next training on.")
+    elif weights.undo(project):
+        say(f"Project {project} uses the configured weights again from its next training on.")
+    else:
+        say(f"Project {project} uses the configured weights already.")

@@ -1,0 +1,51 @@
+"""Which weights a tuning starts from."""
+
+import re
+import shutil
+from pathlib import Path
+
+from ml_backend.backend import Backend
+from ml_backend.checkpoints import IMAGENET, content_id, kept_weights, state_file
+from ml_backend.core.identity import Identity
+from ml_backend.core.versions import RANDOM
+from ml_backend.settings import Settings
+from ml_backend.tuned import TunedWeights, written_whole
+
+_WEIGHTS_ID = re.compile(r"[0-9a-f]{8}")
+
+
+def base_identity(backend: Backend, project_id: int, given: str | None) -> Identity:
+    """Tell which weights a tuning starts from.
+
+    Raises
+    ------
+    WeightsError
+        If they cannot be had.
+    """
+    settings = backend.settings
+    if given is None:
+        tuned = TunedWeights(settings.data_dir).of_project(project_id)
+        return tuned.identity if tuned else Identity(*_preferred(backend))
+    if given == RANDOM:
+        return Identity(settings.backbone, RANDOM, settings.seed)
+    if _WEIGHTS_ID.fullmatch(given) or given == IMAGENET:
+        made = TunedWeights(settings.data_dir).made(given)
+        identity = made.identity if made else Identity(settings.backbone, given)
+        state_file(identity, settings)
+        return identity
+    return Identity(settings.backbone, _kept(Path(given), settings))
+
+
+def _preferred(backend: Backend) -> tuple[str, str, int]:
+    embedder = backend.loader.preferred()
+    return embedder.backbone, embedder.weights_id, backend.settings.seed
+
+
+def _kept(path: Path, settings: Settings) -> str:
+    """Copy a state dict to where it is found by its id."""
+    weights_id = content_id(path)
+    place = kept_weights(settings.data_dir, weights_id)
+    if not place.is_file():
+        with path.open("rb") as given, written_whole(place) as file:
+            shutil.copyfileobj(given, file)
+    return weights_id

@@ -1,0 +1,197 @@
+"""A tuning on one screen: plan, learn, judge, put to use."""
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ml_backend.backend import Backend
+from ml_backend.checkpoints import content_id, kept_weights
+from ml_backend.core.identity import Identity
+from ml_backend.engines import Embedder
+from ml_backend.gather import ImageRef
+from ml_backend.locks import held
+from ml_backend.steps import Progress, silent
+from ml_backend.tuned import Tuned, TunedWeights, written_whole
+from ml_backend.tuning.files import Plan, TuningError, TuningFolder
+from ml_backend.tuning.judging import Judgement, judge
+from ml_backend.tuning.planning import plan_tuning, split_of
+from ml_backend.tuning.wanted import FINETUNE, Wanted
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ml_backend.core.tuning.loop import Step
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a tuning made.
+
+    Parameters
+    ----------
+    tuned : Tuned
+    judgement : Judgement
+    used : bool
+        Whether the project takes the weights from its next training on.
+    n_images : int
+        Of the whole project when the tuning began.
+    failures : mapping of str to int
+        Images that could not be learned from, by reason.
+    """
+
+    tuned: Tuned
+    judgement: Judgement
+    used: bool
+    n_images: int
+    failures: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Tuner:
+    """What tunes a project's backbone.
+
+    Parameters
+    ----------
+    backend : Backend
+    progress : callable
+        Told the step, how much of it is done, and how much there is.
+    shown : callable
+        Told of each step of the learning.
+    """
+
+    backend: Backend
+    progress: Progress = silent
+    shown: "Callable[[Step], None]" = lambda _: None
+
+    def tune(self, project_id: int, wanted: Wanted, *, resume: bool | None, now: datetime) -> Outcome:
+        """Tune, from where a tuning that did not end has stopped or from the beginning.
+
+        Parameters
+        ----------
+        project_id : int
+        wanted : Wanted
+        resume : bool, optional
+            Go on with what was begun, whatever options are wanted now; or begin anew. Left out, it goes on if it
+            was begun with the same options.
+        now : datetime
+            Aware.
+
+        Raises
+        ------
+        TuningError
+            If another tuning is running, or one with other options has not ended.
+        MLBackendError, OSError
+            If it stops before its end; the last checkpoint stays.
+        """
+        settings = self.backend.settings
+        folder = TuningFolder.of_project(settings.data_dir, project_id)
+        with held(settings.data_dir / "tuning.lock", wait=False) as alone:
+            if not alone:
+                raise TuningError(
+                    "another fine-tuning or pre-training is running on this machine: wait for its end"
+                )
+            plan = self._begun(folder, project_id, wanted, resume=resume)
+            if plan is None:
+                plan = plan_tuning(self.backend, project_id, wanted, folder, now, self.progress)
+            from ml_backend.tuning.learning import Learner  # noqa: PLC0415 - imports torch
+
+            state = Learner(settings, folder, plan, self.shown).learn()
+            tuned = self._kept(project_id, folder, plan, state, now)
+            outcome = self._judged(project_id, folder, plan, tuned)
+            folder.clear()
+        return outcome
+
+    def _begun(self, folder: TuningFolder, project_id: int, wanted: Wanted, *, resume: bool | None) -> Plan | None:
+        """Give the plan to go on with, if any."""
+        if resume is False:
+            return None
+        plan = folder.plan()
+        if plan is None:
+            if resume:
+                raise TuningError(f"project {project_id} has no fine-tuning or pre-training that could go on")
+            return None
+        differences = [
+            f"{name} {plan.options.get(name):g}, not {value:g}"
+            for name, value in wanted.options.items()
+            if plan.options.get(name) != value
+        ]
+        if plan.how != wanted.how:
+            differences = [f"a {plan.how}, not a {wanted.how}"]
+        if plan.how != wanted.how or (differences and not resume):
+            raise TuningError(
+                f"a {plan.how} of project {project_id} that began at {plan.began_at} has not ended "
+                f"({'; '.join(differences)}): ml-backend {plan.how} --resume goes on with it, --restart begins "
+                "anew"
+            )
+        return plan
+
+    def _kept(
+        self, project_id: int, folder: TuningFolder, plan: Plan, state: "dict[str, Tensor]", now: datetime
+    ) -> Tuned:
+        """Write the weights under the id of their content, and how they were made."""
+        import torch  # noqa: PLC0415 - takes seconds
+
+        kept = io.BytesIO()  # into a file torch writes the file's name as well, and the id would depend on it
+        torch.save(state, kept)
+        unnamed = self._weights_folder / f".made-for-{project_id}"
+        with written_whole(unnamed) as file:
+            file.write(kept.getbuffer())
+        weights_id = content_id(unnamed)
+        unnamed.replace(kept_weights(self.backend.settings.data_dir, weights_id))
+        inputs = folder.inputs(plan)
+        parts = split_of(inputs)
+        seen = sorted({int(inputs.tasks[row]) for rows in (parts.learned, parts.validated) for row in rows})
+        weights = TunedWeights(self.backend.settings.data_dir)
+        tuned = Tuned(
+            backbone=plan.backbone,
+            weights_id=weights_id,
+            how=plan.how,
+            base=Identity(plan.backbone, plan.weights_id, plan.seed).key,
+            created_at=now.astimezone(UTC).isoformat(timespec="seconds"),
+            tuned_on={str(project_id): seen} if plan.how == FINETUNE else {},
+        ).after(weights.made(plan.weights_id))
+        weights.keep(tuned)
+        return tuned
+
+    def _judged(self, project_id: int, folder: TuningFolder, plan: Plan, tuned: Tuned) -> Outcome:
+        """Compare with what the project has, and use what is better; without annotations, what is new."""
+        backend, inputs = self.backend, folder.inputs(plan)
+        after = self._embedder(tuned.identity)
+        judgement = judge(
+            backend.gatherer,
+            project_id,
+            inputs,
+            split_of(inputs),
+            before=lambda refs: self._before(project_id, refs),
+            after=after,
+            progress=self.progress,
+        )
+        used = judgement.better is not False
+        if used:
+            TunedWeights(backend.settings.data_dir).use(project_id, tuned)
+        return Outcome(tuned, judgement, used, plan.n_project, plan.failures)
+
+    def _before(self, project_id: int, refs: Sequence[ImageRef]) -> Embedder:
+        trainer = self.backend.trainer
+        return trainer.embeddings.backbone(project_id, refs, trainer.artifacts.current(project_id))[0]
+
+    def _embedder(self, identity: Identity) -> Embedder:
+        return self.backend.loader.matching(
+            backbone=identity.backbone,
+            weights_id=identity.weights_id,
+            seed=identity.seed,
+            calibration=identity.calibration,
+            embedding_key=identity.key,
+            timeout_s=self.backend.settings.export_timeout_s,
+        )
+
+    @property
+    def _weights_folder(self) -> Path:
+        return self.backend.settings.data_dir / "weights"
