@@ -9,6 +9,7 @@ from ml_backend.background import BackgroundTraining
 from ml_backend.core.images import ImageLimits
 from ml_backend.core.versions import untrained_version
 from ml_backend.embeddings import EmbeddingCache
+from ml_backend.exporting import prune_engines
 from ml_backend.fetch import Connect, Fetcher
 from ml_backend.gather import Gatherer
 from ml_backend.keeping import Keeper
@@ -115,6 +116,13 @@ class Backend:
         records = [one for project in self.artifacts.projects() for one in self.artifacts.records(project)]
         keys = {str(one.described.get("embedding_key", "")) for one in records}
         return None if "" in keys else keys
+
+    def prune_engines(self, now: float) -> None:
+        """Delete the engines that no version needs; ``now`` in seconds since the epoch."""
+        keys = self._embedding_keys()
+        if keys is not None:
+            wanted = {self.loader.preferred().key} if self.loader.loaded else set()
+            prune_engines(self.settings.data_dir, keys | wanted, now)
 
     def version(self, project_id: int, stamp: str = "") -> str:
         """Name the version that answers for a project, with the stamp of its creation if that is known."""

@@ -1,5 +1,6 @@
 """``ml-backend train``."""
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -63,6 +64,7 @@ def show_failures(console: Console, reasons: Iterable[str]) -> None:
 def _train(project: int, settings: Settings) -> None:
     with at_work(settings) as (backend, progress):
         trained = backend.trainer.train(project, datetime.now(UTC), progress)
+        backend.prune_engines(time.time())
     console, artifact = Console(), trained.artifact
     console.print(
         f"[bold]{artifact.model_version}[/bold]: {artifact.n_images} images, {artifact.n_annotated} annotated "

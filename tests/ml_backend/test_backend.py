@@ -1,10 +1,16 @@
+import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ml_backend import backend as module
 from ml_backend.backend import Backend
+from ml_backend.engines import engine_file
 from ml_backend.label_studio import LabelStudioClient
+
+if TYPE_CHECKING:
+    from conftest import Samples
 
 
 def test_threads_share_one_client(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,3 +35,17 @@ def test_the_parts_are_there_before_the_first_request(backend: Backend, monkeypa
         monkeypatch.setattr(part, "start", lambda: None)
     backend.start()
     assert {"artifacts", "gatherer", "loader", "requests", "background"} <= set(vars(backend))
+
+
+def test_engines_that_no_version_needs_are_deleted(backend: Backend, samples: "Samples") -> None:
+    """Of two old engines the one of the trained version stays."""
+    backend.artifacts.save(7, samples.trained())
+    backend.artifacts.switch(7, samples.version)
+    needed, other = (
+        engine_file(backend.settings.data_dir, key) for key in (samples.embedding_key, "resnet18:random-0:old")
+    )
+    needed.parent.mkdir()
+    for path in (needed, other):
+        path.touch()
+    backend.prune_engines(time.time() + 86_400)
+    assert list(needed.parent.iterdir()) == [needed]
