@@ -1,12 +1,13 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta, timezone
 
 import httpx
 import pytest
 
 from ml_backend.errors import LabelStudioError, NotConfiguredError
-from ml_backend.label_studio import LabelStudioClient, choices_controls
+from ml_backend.label_studio import Counts, LabelStudioClient, choices_controls
 from ml_backend.settings import Settings
 
 PLANKTON = """<View><Image name="image" value="$image"/>
@@ -138,3 +139,48 @@ def test_predictions_are_sent_once(settings: Settings) -> None:
         client.import_predictions(7, [{"task": 1, "result": [], "score": 0.5, "model_version": "v"}])
     [only] = seen
     assert json.loads(only.content) == [{"task": 1, "result": [], "score": 0.5, "model_version": "v"}]
+
+
+def test_changes_are_asked_for_in_the_only_format_that_works(settings: Settings) -> None:
+    """Label Studio fails on a time without a fraction, without a Z or with an offset."""
+    seen: list[httpx.Request] = []
+    page = httpx.Response(200, json={"tasks": [], "total": 0, "total_annotations": 0, "total_predictions": 0})
+    since = datetime(2026, 1, 31, 14, 0, 5, tzinfo=timezone(timedelta(hours=2)))
+    with answering(settings, lambda request: seen.append(request) or page) as client:
+        assert list(client.tasks(7, since=since)) == []
+    [item] = json.loads(seen[0].url.params["query"])["filters"]["items"]
+    assert item == {
+        "filter": "filter:tasks:updated_at",
+        "operator": "greater",
+        "type": "Datetime",
+        "value": "2026-01-31T12:00:05.000000Z",
+    }
+
+
+@pytest.mark.parametrize(
+    ("answered", "date", "stamp", "counts", "read_at"),
+    [
+        (
+            {"created_at": "2026-11-21T19:42:45.999Z", "task_number": 5, "total_annotations_number": 4,
+             "skipped_annotations_number": 1},
+            "Sat, 21 Nov 2026 19:51:32 GMT", "1795290165", Counts(5, 4, 1),
+            datetime(2026, 11, 21, 19, 51, 32, tzinfo=UTC),
+        ),
+        ({"created_at": "yesterday", "task_number": 5}, "soon", "", None, None),
+        ({}, None, "", None, None),
+    ],
+)  # fmt: skip
+def test_what_a_project_tells_of_itself(
+    settings: Settings,
+    answered: dict[str, object],
+    date: str | None,
+    stamp: str,
+    counts: Counts | None,
+    read_at: datetime | None,
+) -> None:
+    """When it was made, what it holds and when that was, where Label Studio says so."""
+    headers = {"date": date} if date else {}
+    answer = httpx.Response(200, json={"id": 7, "label_config": "<View/>", **answered}, headers=headers)
+    with answering(settings, lambda _: answer) as client:
+        project = client.project(7)
+    assert (project.stamp, project.counts, project.read_at) == (stamp, counts, read_at)
