@@ -1,8 +1,10 @@
 """gunicorn with the settings' workers and threads, from Python."""
 
 import ipaddress
+import logging
 import os
 import shutil
+import sys
 import tempfile
 from typing import Any
 
@@ -113,8 +115,14 @@ def _start(worker: Any) -> None:  # noqa: ANN401 - gunicorn's, untyped
 
 def _stop(_server: Any, worker: Any) -> None:  # noqa: ANN401
     app = getattr(worker, "wsgi", None)
-    if app is not None:
-        app.extensions["ml_backend"].stop()
+    if app is None:
+        return
+    app.extensions["ml_backend"].stop()
+    ending = sys.exception()
+    if isinstance(ending, SystemExit) and not ending.code:
+        # At the interpreter's end, threads that are inside ONNX Runtime or torch would abort the process.
+        logging.shutdown()
+        os._exit(0)
 
 
 def _forget(_server: Any, worker: Any) -> None:  # noqa: ANN401

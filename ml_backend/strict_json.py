@@ -4,7 +4,13 @@ import json
 from typing import Any
 
 from flask import Request
-from werkzeug.exceptions import BadRequest, HTTPException, RequestTimeout, UnsupportedMediaType
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    RequestEntityTooLarge,
+    RequestTimeout,
+    UnsupportedMediaType,
+)
 
 
 class StrictRequest(Request):
@@ -40,13 +46,16 @@ class StrictRequest(Request):
 
     def _body(self) -> bytes:
         try:
-            return self.get_data(cache=False)
+            body = self.get_data(cache=False)
         except HTTPException:
             raise
         except OSError:
             raise RequestTimeout("the body did not arrive in time") from None
         except Exception:  # noqa: BLE001 - the server's own, for a body in broken chunks
             raise BadRequest("the body cannot be read") from None
+        if self.content_length is None and len(body) >= (self.max_content_length or len(body) + 1):
+            raise RequestEntityTooLarge  # what comes in chunks is cut off there
+        return body
 
 
 class _AmbiguousError(ValueError):

@@ -13,13 +13,15 @@ import structlog
 from gunicorn import util  # type: ignore[import-untyped]  # ships no types
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from gunicorn.http import errors  # type: ignore[import-untyped]
-from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
+from gunicorn.workers.gthread import _DEFER, ThreadWorker  # type: ignore[import-untyped]
 
 from ml_backend.logs import ToStructlog, fault
 
 log = structlog.get_logger()
 
-READ_S = 30.0  # for a request to arrive; the largest that Label Studio sends takes a second
+FIRST_S = 0.1  # for which a connection's first byte keeps a thread waiting
+HEAD_S = 5.0  # for the head of a request to arrive
+READ_S = 30.0  # for the whole of it; the largest that Label Studio sends takes a second
 GRACE_S = 15  # for requests that are being answered when the backend is told to stop
 HURRY_S = 8.0  # of these, for answers to become complete
 _LOOK_S = 1.0
@@ -34,7 +36,7 @@ _STATUS = {
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """Answers with threads; a client that sends slowly keeps one for ``READ_S`` at most."""
+    """Answers with threads, and takes them back from clients that send slowly or nothing."""
 
     def init_process(self) -> None:
         """Begin to watch, and serve."""
@@ -44,11 +46,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def handle(self, conn: Any) -> Any:  # noqa: ANN401
         """Serve one request of a connection."""
-        self._reading[conn] = time.monotonic() + READ_S
+        if not conn.initialized and not conn.wait_for_data(FIRST_S):
+            return _DEFER  # the main thread waits for it
+        self._reading[conn] = time.monotonic() + HEAD_S
         try:
             return super().handle(conn)
         finally:
             self._reading.pop(conn, None)
+
+    def handle_request(self, req: Any, conn: Any) -> Any:  # noqa: ANN401
+        """Answer a request whose head has arrived."""
+        self._reading[conn] = time.monotonic() + READ_S
+        return super().handle_request(req, conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:  # noqa: ANN401, ARG002
         """Refuse what is no HTTP, in JSON and without repeating it."""

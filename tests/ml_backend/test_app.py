@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from ml_backend.app import create_app
 from ml_backend.backend import Backend
 from ml_backend.predicting import predict
-from ml_backend.routes import TRAINING_ACTIONS
+from ml_backend.routes import SLOTS, TRAINING_ACTIONS
 from ml_backend.settings import Settings
 
 if TYPE_CHECKING:
@@ -121,6 +121,21 @@ def test_every_task_has_an_entry_in_order(client: FlaskClient, samples: "Samples
 def test_without_a_model_nothing_is_guessed(client: FlaskClient, samples: "Samples") -> None:
     """A project that was never trained gets an empty entry a task."""
     assert ask(client, samples.config, task(1, "http://x.example/a.png"), task(2, None)) == [[], []]
+
+
+@pytest.mark.usefixtures("trained_project")
+def test_threads_stay_free_for_short_answers(backend: Backend, samples: "Samples") -> None:
+    """A prediction too many gets an empty entry a task at once, so that short questions still have an answer."""
+    app = create_app(Backend(backend.settings.model_copy(update={"threads": 4}), backend.connect))
+    client, slots = app.test_client(), app.extensions[SLOTS]
+    good = task(1, "http://x.example/black.png")
+    for _ in range(3):
+        assert slots.acquire(blocking=False)
+    assert ask(client, samples.config, good, good) == [[], []]
+    assert client.post("/setup", json={"project": "7.1"}).json == {"model_version": samples.version}
+    slots.release()
+    for _ in range(2):
+        assert [bool(entry) for entry in ask(client, samples.config, good)] == [True]
 
 
 @pytest.mark.usefixtures("trained_project")

@@ -1,0 +1,39 @@
+"""The command ``ml-backend`` with a network that takes seconds a batch, and with little patience for clients."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ml_backend import cli, worker
+from ml_backend.weights import EmbedderLoader
+
+SECONDS = 2.0
+
+
+class SlowEmbedder:
+    """Takes its time for a batch, whatever is on the images."""
+
+    key, dimension, short_side = "slow", 4, None
+
+    def prepare(self, _image: Image.Image) -> NDArray[np.float32]:
+        """Nothing of an image."""
+        return np.zeros((3, 1, 1), dtype=np.float32)
+
+    def embed(self, prepared: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """A dark embedding for each."""
+        time.sleep(SECONDS)
+        return np.tile(np.array([-1, 0, 0, 0], dtype=np.float32), (len(prepared), 1))
+
+
+def _matching(_loader: EmbedderLoader, **_asked: Any) -> Any:  # noqa: ANN401
+    return SlowEmbedder()
+
+
+if __name__ == "__main__":
+    EmbedderLoader.matching = _matching  # type: ignore[method-assign]
+    worker.HEAD_S, worker.READ_S, worker.HURRY_S = 1.0, 3.0, 2.0
+    cli.main()
