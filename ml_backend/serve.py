@@ -75,7 +75,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
 def serve(settings: Settings) -> None:
     """Serve until a signal ends it."""
-    _warn_of_access(settings)
+    warn_of_access(settings)
     counts = tempfile.mkdtemp(prefix="ml-backend-metrics-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts  # before metrics are imported: they choose their store then
     master = os.getpid()
@@ -86,7 +86,7 @@ def serve(settings: Settings) -> None:
             shutil.rmtree(counts, ignore_errors=True)
 
 
-def _warn_of_access(settings: Settings) -> None:
+def warn_of_access(settings: Settings) -> None:
     """Say what is probably not meant; a backend behind a proxy that asks for credentials may mean it."""
     if not asks_for_credentials(settings):
         if not _is_this_machine(settings.host):

@@ -2,11 +2,13 @@ import base64
 
 import pytest
 from flask.testing import FlaskClient
+from structlog.testing import capture_logs
 
 from ml_backend.app import create_app
 from ml_backend.auth import webhook_headers
 from ml_backend.backend import Backend
 from ml_backend.errors import NotConfiguredError
+from ml_backend.serve import warn_of_access
 from ml_backend.settings import Settings, read_settings
 
 ROUTES = [
@@ -184,3 +186,25 @@ def test_credentials_are_not_shown(settings: Settings) -> None:
     made = Settings.model_validate(settings.model_dump() | given)
     assert "secret-" not in repr(made)
     assert made.token.get_secret_value() == "secret-two"
+
+
+@pytest.mark.parametrize(
+    ("given", "events"),
+    [
+        ({"host": "127.0.0.1"}, []),
+        ({"host": "::1"}, []),
+        ({"host": "localhost"}, []),
+        ({"host": "0.0.0.0"}, ["everybody_may_call"]),
+        ({"host": "ml-backend.internal"}, ["everybody_may_call"]),
+        ({"host": "0.0.0.0", "basic_user": "ls", "basic_password": "secret-one"}, []),
+        ({"host": "0.0.0.0", "token": "secret-two"}, ["label_studio_cannot_log_in"]),
+    ],
+)
+def test_what_is_probably_not_meant_is_said_once(
+    settings: Settings, given: dict[str, str], events: list[str]
+) -> None:
+    """Serving to others without credentials, or with a token alone, which Label Studio cannot send, warns."""
+    with capture_logs() as lines:
+        warn_of_access(Settings.model_validate(settings.model_dump() | given))
+    assert [line["event"] for line in lines] == events
+    assert "secret-" not in str(lines)

@@ -1,18 +1,25 @@
 """The backend as a program: gunicorn with two workers, alone and connected to a real Label Studio."""
 
 import io
+import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from PIL import Image, ImageDraw
-from serving import answers, eventually, running
+from serving import RunningBackend, answers, eventually, running
+
+from ml_backend.artifacts import Artifacts
 
 if TYPE_CHECKING:
     from conftest import RunningLabelStudio, Samples
+    from label_studio_sdk import LabelStudio
 
 pytestmark = pytest.mark.server
 
@@ -22,9 +29,16 @@ CONFIG = """<View><Image name="image" value="$image"/>
 <TextArea name="note" toName="image"/></View>"""
 
 
-def test_two_workers_answer_every_route(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBackend]:
+    """Two workers that train nothing, for all tests that leave them as they were."""
+    with running(tmp_path_factory.mktemp("pair"), ML_BACKEND_QUIET_S="3600") as backend:
+        yield backend
+
+
+def test_two_workers_answer_every_route(pair: RunningBackend) -> None:
     """All routes answer from the first moment on, both workers count into one page, and the log holds no token."""
-    with running(tmp_path) as backend, httpx.Client(base_url=backend.url, timeout=30) as client:
+    with httpx.Client(base_url=pair.url, timeout=30) as client:
         assert client.get("/").json()["status"] == "UP"
         setup = {"project": "7.1", "schema": "<View/>", "access_token": "stolen-token"}
         assert client.post("/setup", json=setup).json() == {"model_version": "resnet18-random-untrained"}
@@ -35,12 +49,28 @@ def test_two_workers_answer_every_route(tmp_path: Path) -> None:
         assert client.get("/versions").json()["versions"] == []
         assert client.post("/predict", content=b"{").status_code == 415
         for _ in range(20):
-            httpx.get(backend.url + "/health")
+            httpx.get(pair.url + "/health")
         assert 'ml_backend_requests_total{route="/setup",status="200"} 1.0' in client.get("/metrics").text
         assert eventually(lambda: client.get("/health").json()["model_loaded"], 60)
-    log = backend.log
-    assert "stolen-token" not in log
-    assert "Traceback" not in log
+    assert "stolen-token" not in pair.log
+    assert "Traceback" not in pair.log
+    assert all(json.loads(line)["event"] for line in pair.log.splitlines())
+
+
+def test_all_workers_name_a_new_version_at_once(pair: RunningBackend, samples: "Samples") -> None:
+    """After a training, and after going back, no worker names the version before, on whatever connection."""
+    artifacts = Artifacts(pair.log_file.parent / "backend")
+    newer = "resnet18-random-20260201T120000-00aa"
+    for version in (samples.version, newer):
+        artifacts.save(8, replace(samples.trained(), model_version=version))
+    with httpx.Client(timeout=30) as kept:
+        for version in (samples.version, newer, samples.version):
+            artifacts.switch(8, version)
+            named = [
+                client.post(pair.url + "/setup", json={"project": "8.1"}).json()["model_version"]
+                for client in [kept] * 5 + [httpx] * 15
+            ]
+            assert set(named) == {version}
 
 
 def test_a_training_without_a_key_fails_and_serving_goes_on(tmp_path: Path) -> None:
@@ -80,15 +110,8 @@ def test_annotations_become_suggestions(
     }
     project = client.projects.create(title="Dark and light", label_config=CONFIG)
     with pictures(samples) as made, running(tmp_path, **environment) as backend:
-        files = [(name, (name, body, "image/png")) for name, body, _ in made]
-        imported = httpx.post(
-            f"{label_studio.url}/api/projects/{project.id}/import", headers=headers, files=files, timeout=60
-        )
-        imported.raise_for_status()
-        kinds = {name: kind for name, _, kind in made}
-        tasks = list(client.tasks.list(project=project.id))
-        kind_of = {task.id: kinds[task.data["image"].rsplit("-", 1)[1]] for task in tasks}
-        assert len(tasks) == 13
+        kind_of = upload(label_studio, project.id, made)
+        assert len(kind_of) == 13
 
         connection = client.ml.create(url=backend.url, project=project.id, title="suggestions")
         assert client.projects.get(id=project.id).model_version == "suggestions"
@@ -102,7 +125,7 @@ def test_annotations_become_suggestions(
         assert eventually(lambda: version().startswith("resnet18-random-2"), 240), backend.log
         shown = version()
         assert client.ml.get(id=connection.id).title == shown
-        setup = {"project": f"{project.id}.1", "schema": CONFIG}
+        setup = {"project": str(project.id), "schema": CONFIG}
         assert httpx.post(backend.url + "/setup", json=setup, timeout=30).json() == {"model_version": shown}
 
         found = {task.id: task.model_dump() for task in client.tasks.list(project=project.id, fields="all")}
@@ -131,9 +154,47 @@ def test_annotations_become_suggestions(
             f"{label_studio.url}/api/ml/{connection.id}/versions", headers=headers, timeout=30
         ).json()["versions"]
         assert listed[0] == shown
+
+        unseen = next(task for task, kind in kind_of.items() if kind and task not in annotated)
+        before = submit_s(client, unseen)
+        httpx.post(f"{label_studio.url}/api/ml/{connection.id}/train", headers=headers, timeout=30)
+        assert eventually(lambda: trains(backend.url), 60)
+        assert submit_s(client, unseen) < before + 1
+        assert trains(backend.url)
     log = backend.log
     assert label_studio.api_key not in log
     assert "Traceback" not in log
+
+
+def upload(
+    label_studio: "RunningLabelStudio", project_id: int, made: list[tuple[str, bytes, str | None]]
+) -> dict[int, str | None]:
+    """Import pictures, a task each, and give their kinds by task."""
+    answer = httpx.post(
+        f"{label_studio.url}/api/projects/{project_id}/import",
+        headers={"Authorization": f"Token {label_studio.api_key}"},
+        files=[(name, (name, body, "image/png")) for name, body, _ in made],
+        timeout=60,
+    )
+    answer.raise_for_status()
+    kinds = {name: kind for name, _, kind in made}
+    tasks = label_studio.client().tasks.list(project=project_id)
+    return {task.id: kinds[task.data["image"].rsplit("-", 1)[1]] for task in tasks}
+
+
+def submit_s(client: "LabelStudio", task: int) -> float:
+    """How long an annotator's submit takes, of three the one in the middle."""
+    took = []
+    for _ in range(3):
+        began = time.monotonic()
+        client.annotations.create(id=task, result=annotation("dark"))
+        took.append(time.monotonic() - began)
+    return median(took)
+
+
+def trains(url: str) -> bool:
+    """Whether a training runs at this moment."""
+    return "ml_backend_trainings_running 1.0" in httpx.get(url + "/metrics", timeout=30).text
 
 
 def annotation(kind: str | None) -> list[dict[str, Any]]:
@@ -147,6 +208,6 @@ def annotation(kind: str | None) -> list[dict[str, Any]]:
 
 def ask(backend: str, project_id: int, tasks: list[dict[str, Any]]) -> list[Any]:
     """The backend's own answer."""
-    body = {"tasks": tasks, "project": f"{project_id}.1", "label_config": CONFIG, "params": {"context": None}}
+    body = {"tasks": tasks, "project": project_id, "label_config": CONFIG, "params": {"context": None}}
     results: list[Any] = httpx.post(backend + "/predict", json=body, timeout=100).json()["results"]
     return results
