@@ -1,0 +1,145 @@
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from training_parts import BLIND, Images, Loader
+
+from ml_backend.checkpoints import content_id, kept_weights, read_state
+from ml_backend.core.tuning.held_tasks import held_out
+from ml_backend.locks import held
+from ml_backend.tuned import TunedWeights
+from ml_backend.tuning.files import TuningError, TuningFolder
+from ml_backend.tuning.learning import Learner
+from ml_backend.tuning.tuner import Tuner
+from ml_backend.tuning.wanted import PRETRAIN
+
+if TYPE_CHECKING:
+    from conftest import TinyProject
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+HELD_OUT = [number for number in range(1, 37) if held_out([number])[0]]
+
+
+def test_a_project_is_finetuned_and_trained_with_its_own_weights(project: "TinyProject") -> None:
+    """The next version is named after the new weights and is judged by tasks that those never saw."""
+    backend = project.backend
+    steps: list[str] = []
+    tuner = Tuner(backend, lambda name, *_: steps.append(name))
+    outcome = tuner.tune(project.id, project.wanted(), resume=None, now=NOW)
+    tuned, weights = outcome.tuned, TunedWeights(backend.settings.data_dir)
+    path = kept_weights(backend.settings.data_dir, tuned.weights_id)
+    assert content_id(path) == tuned.weights_id
+    assert read_state(path).keys() >= {"conv1.weight", "layer4.1.bn2.running_var"}
+    assert tuned.tuned_on == {"7": [number for number in range(1, 37) if number not in HELD_OUT]}
+    assert weights.made(tuned.weights_id) == tuned
+    [figure] = outcome.judgement.figures
+    assert (figure.control, figure.tasks) == ("kind", len(HELD_OUT))
+    assert outcome.n_images == 40
+    assert not TuningFolder.of_project(backend.settings.data_dir, project.id).path.exists()
+    assert list(dict.fromkeys(steps)) == [
+        "reading tasks",
+        "preparing images",
+        "embedding as before",
+        "embedding anew",
+    ]
+
+    weights.use(project.id, tuned)
+    trained = backend.trainer.train(project.id, NOW)
+    assert trained.serving.startswith(f"resnet18-{tuned.weights_id}-20260131T120000-")
+    [scores] = trained.artifact.model.controls
+    assert scores.check.tasks == len(HELD_OUT)
+    assert trained.artifact.calibration == {}
+
+    weights.undo(project.id)
+    again = backend.trainer.train(project.id, NOW)
+    assert again.artifact.weights_id == "random"
+
+
+class Lost(Exception):  # noqa: N818 - a child of a test
+    """What a person's machine may do at any time."""
+
+
+def quick(monkeypatch: pytest.MonkeyPatch, project: "TinyProject", weights_id: str) -> None:
+    """Let the learning take no time, and the new weights be blind or not."""
+    monkeypatch.setattr(Learner, "learn", lambda _: {"a": torch.ones(1)})
+    parts = vars(project.backend)
+    parts["loader"], parts["gatherer"] = Loader(weights_id), Images()
+
+
+def test_weights_that_are_no_better_are_kept_and_not_used(
+    project: "TinyProject", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Old weights that tell all pictures apart stay in use; the new ones can be used by their id."""
+    quick(monkeypatch, project, "5ee15ee1")
+    wanted = type(project.wanted())("finetune", project.options, "random")
+    outcome = Tuner(project.backend).tune(project.id, wanted, resume=None, now=NOW)
+    weights = TunedWeights(project.backend.settings.data_dir)
+    assert outcome.used is False
+    assert weights.of_project(project.id) is None
+    assert weights.found(outcome.tuned.weights_id) == outcome.tuned
+
+
+def test_better_weights_are_used(project: "TinyProject", monkeypatch: pytest.MonkeyPatch) -> None:
+    """Old weights that are blind go."""
+    quick(monkeypatch, project, BLIND)
+    wanted = type(project.wanted())("pretrain", project.options, "random")
+    outcome = Tuner(project.backend).tune(project.id, wanted, resume=None, now=NOW)
+    assert outcome.used is True
+    assert TunedWeights(project.backend.settings.data_dir).of_project(project.id) == outcome.tuned
+    assert outcome.tuned.tuned_on == {}
+
+
+def test_a_project_without_annotations_uses_what_was_pretrained(
+    project: "TinyProject", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing tells whether they are better, and the person asked for them."""
+    quick(monkeypatch, project, "random")
+    project.studio.found = [type(one)(one.id, one.data, ()) for one in project.studio.found]
+    outcome = Tuner(project.backend).tune(project.id, project.wanted(PRETRAIN), resume=None, now=NOW)
+    assert outcome.used is True
+    assert outcome.judgement.figures == ()
+
+
+def test_what_was_begun_goes_on_or_says_why_not(project: "TinyProject", monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same options go on by themselves, others have to be meant, and another kind is never mixed up."""
+
+    def lose(_: Learner) -> None:
+        raise Lost
+
+    monkeypatch.setattr(Learner, "learn", lose)
+    tuner = Tuner(project.backend)
+    folder = TuningFolder.of_project(project.backend.settings.data_dir, project.id)
+    with pytest.raises(TuningError, match="project 7 has no fine-tuning or pre-training that could go on"):
+        tuner.tune(project.id, project.wanted(), resume=True, now=NOW)
+    with pytest.raises(Lost):
+        tuner.tune(project.id, project.wanted(), resume=None, now=NOW)
+    begun = folder.plan()
+    assert begun is not None
+    later = datetime(2026, 2, 1, tzinfo=UTC)
+    for resume in (None, True):
+        with pytest.raises(Lost):
+            tuner.tune(project.id, project.wanted(), resume=resume, now=later)
+        assert folder.plan() == begun
+    with pytest.raises(TuningError, match=r"has not ended \(epochs 1, not 9\).*--resume goes on with it"):
+        tuner.tune(project.id, project.wanted(epochs=9), resume=None, now=later)
+    with pytest.raises(TuningError, match="a finetune, not a pretrain"):
+        tuner.tune(project.id, project.wanted(PRETRAIN), resume=True, now=later)
+    with pytest.raises(Lost):
+        tuner.tune(project.id, project.wanted(epochs=9), resume=True, now=later)
+    assert folder.plan() == begun
+    with pytest.raises(Lost):
+        tuner.tune(project.id, project.wanted(epochs=9), resume=False, now=later)
+    assert (folder.plan() or begun).options["epochs"] == 9
+
+
+def test_two_tunings_do_not_run_at_once(project: "TinyProject", tmp_path: Path) -> None:
+    """The second one ends at once with a sentence."""
+    lock: Any = project.backend.settings.data_dir / "tuning.lock"
+    with (
+        held(lock, wait=False),
+        pytest.raises(TuningError, match="another fine-tuning or pre-training is running"),
+    ):
+        Tuner(project.backend).tune(project.id, project.wanted(), resume=None, now=NOW)
+    assert not list(tmp_path.glob("projects"))
