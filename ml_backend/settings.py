@@ -56,8 +56,8 @@ class Settings(BaseSettings):
 
     # Images
     image_hosts: str = ""  # that may be asked besides Label Studio and its storages, as AllowedHosts.parse reads
-    # Label Studio's LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT, to read its local files without it. Whoever can write a
-    # task's address then reaches every image below: Label Studio's check of the project's storages is left out.
+    # Label Studio's LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT, to read its local files without it. Whoever can write
+    # a task's address then reaches every image below: Label Studio's check of the project's storages is left out.
     local_files_dir: Path | None = None
     fetch_threads: Count = 8
     decode_threads: Count = 2

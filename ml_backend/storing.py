@@ -12,8 +12,8 @@ from ml_backend.label_studio import LabelStudioClient
 log = structlog.get_logger()
 
 CHUNK = 10_000
-"""Predictions a request. Each costs Label Studio time for every task of the project, however few it carries: 3,000 in
-one request took 3.6 s, in sixty 95 s."""
+"""Predictions a request. Each costs Label Studio time for every task of the project, however few it carries: 3,000
+in one request took 3.6 s, in sixty 95 s."""
 _ATTEMPTS = 3
 _NAMED = 20  # tasks in one line of the log
 
@@ -60,7 +60,7 @@ def import_new(
     Returns
     -------
     list of int
-        The tasks whose predictions Label Studio left out because they do not fit its label config; also in the log.
+        The tasks whose predictions Label Studio left out, as they do not fit its label config; also in the log.
 
     Raises
     ------
