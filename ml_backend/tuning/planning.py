@@ -53,7 +53,6 @@ def plan_tuning(
     MLBackendError
         If Label Studio or the weights fail.
     """
-    settings = backend.settings
     base = base_identity(backend, project_id, wanted.base)
     options = defaults(wanted.how, learned=base.weights_id != RANDOM, graphics=may_need_torch("auto"))
     options |= wanted.options
@@ -67,23 +66,20 @@ def plan_tuning(
     folder.clear()
     preparation = PREPARATIONS[base.backbone]
     side = max(preparation.resize, round(options["image_size"] * preparation.resize / preparation.crop))
-    squares = ImageSquares(
-        backend.fetcher.fetch,
-        ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
-        side,
-        fetch_threads=settings.fetch_threads,
-        decode_threads=settings.decode_threads,
-    )
-    prepared = squares.write(
+    prepared = _squares(backend, side).write(
         refs, folder.path / IMAGES, lambda done: progress("preparing images", done, len(refs))
     )
     inputs = _inputs(prepared, controls, tasks)
-    _require_enough(project_id, wanted.how, inputs, prepared)
+    try:
+        _require_enough(project_id, wanted.how, inputs, prepared)
+    except NothingToLearnError:
+        folder.clear()
+        raise
     plan = Plan(
         how=wanted.how,
         backbone=base.backbone,
         weights_id=base.weights_id,
-        seed=settings.seed,
+        seed=backend.settings.seed,
         options=options,
         began_at=now.astimezone(UTC).isoformat(timespec="seconds"),
         n_project=len(of_project),
@@ -102,6 +98,17 @@ def split_of(inputs: Inputs) -> Split:
     for targets in inputs.targets.values():
         known |= targets.weights > 0
     return split(inputs.tasks, inputs.contents, known)
+
+
+def _squares(backend: Backend, side: int) -> ImageSquares:
+    settings = backend.settings
+    return ImageSquares(
+        backend.fetcher.fetch,
+        ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
+        side,
+        fetch_threads=settings.fetch_threads,
+        decode_threads=settings.decode_threads,
+    )
 
 
 def _annotated(controls: Sequence[Control], tasks: Sequence[Task]) -> set[int]:

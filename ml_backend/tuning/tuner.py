@@ -1,6 +1,7 @@
 """A tuning on one screen: plan, learn, judge, put to use."""
 
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from ml_backend.tuned import Tuned, TunedWeights, written_whole
 from ml_backend.tuning.files import Plan, TuningError, TuningFolder
 from ml_backend.tuning.judging import Judgement, judge
 from ml_backend.tuning.planning import plan_tuning, split_of
+from ml_backend.tuning.starting import base_identity
 from ml_backend.tuning.wanted import FINETUNE, Wanted
 
 if TYPE_CHECKING:
@@ -117,13 +119,7 @@ class Tuner:
             if resume:
                 raise TuningError(f"project {project_id} has no fine-tuning or pre-training that could go on")
             return None
-        differences = [
-            f"{name} {plan.options.get(name):g}, not {value:g}"
-            for name, value in wanted.options.items()
-            if plan.options.get(name) != value
-        ]
-        if plan.how != wanted.how:
-            differences = [f"a {plan.how}, not a {wanted.how}"]
+        differences = self._differences(plan, project_id, wanted)
         if plan.how != wanted.how or (differences and not resume):
             raise TuningError(
                 f"a {plan.how} of project {project_id} that began at {plan.began_at} has not ended "
@@ -131,6 +127,21 @@ class Tuner:
                 "anew"
             )
         return plan
+
+    def _differences(self, plan: Plan, project_id: int, wanted: Wanted) -> list[str]:
+        """Tell what is wanted otherwise than it was begun."""
+        if plan.how != wanted.how:
+            return [f"a {plan.how}, not a {wanted.how}"]
+        found = [
+            f"{name} {plan.options.get(name, math.nan):g}, not {value:g}"
+            for name, value in wanted.options.items()
+            if plan.options.get(name) != value
+        ]
+        if wanted.base is not None:
+            base = base_identity(self.backend, project_id, wanted.base)
+            if (base.backbone, base.weights_id) != (plan.backbone, plan.weights_id):
+                found.append(f"from {plan.backbone}:{plan.weights_id}, not {base.backbone}:{base.weights_id}")
+        return found
 
     def _kept(
         self, project_id: int, folder: TuningFolder, plan: Plan, state: "dict[str, Tensor]", now: datetime

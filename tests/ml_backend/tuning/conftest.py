@@ -43,6 +43,9 @@ class TinyProject:
     id: int = PROJECT
     options: Mapping[str, float] = field(default_factory=lambda: TINY)
 
+    kind_of = staticmethod(kind_of)
+    picture = staticmethod(picture)
+
     def wanted(self, how: str = FINETUNE, **others: float) -> Wanted:
         """A tuning of one epoch."""
         return Wanted(how, {**self.options, **others})

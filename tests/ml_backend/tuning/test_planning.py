@@ -75,7 +75,7 @@ def test_what_consensus_says_weighs(project: "TinyProject") -> None:
 
 
 def test_too_few_annotations_are_counted(project: "TinyProject") -> None:
-    """With nine annotated tasks the message says what there is and what it takes."""
+    """With six annotated tasks the message says what there is and what it takes."""
     project.studio.found = project.studio.found[:6]
     with pytest.raises(
         NothingToLearnError, match=r"5 annotated images to learn from and 1 to judge by .* takes 8"
@@ -83,6 +83,7 @@ def test_too_few_annotations_are_counted(project: "TinyProject") -> None:
         planned(project, project.wanted())
     with pytest.raises(NothingToLearnError, match="6 images to learn from, and it takes 8"):
         planned(project, project.wanted(PRETRAIN))
+    assert not TuningFolder.of_project(project.backend.settings.data_dir, project.id).path.exists()
     project.studio.config = "<View/>"
     with pytest.raises(NothingToLearnError, match="no <Choices> bound to an <Image>"):
         planned(project, project.wanted())

@@ -102,7 +102,9 @@ def test_a_project_without_annotations_uses_what_was_pretrained(
     assert outcome.judgement.figures == ()
 
 
-def test_what_was_begun_goes_on_or_says_why_not(project: "TinyProject", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_begun_goes_on_or_says_why_not(
+    project: "TinyProject", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """The same options go on by themselves, others have to be meant, and another kind is never mixed up."""
 
     def lose(_: Learner) -> None:
@@ -124,6 +126,10 @@ def test_what_was_begun_goes_on_or_says_why_not(project: "TinyProject", monkeypa
         assert folder.plan() == begun
     with pytest.raises(TuningError, match=r"has not ended \(epochs 1, not 9\).*--resume goes on with it"):
         tuner.tune(project.id, project.wanted(epochs=9), resume=None, now=later)
+    torch.save({"a": torch.zeros(1)}, tmp_path / "own.pt")
+    other = type(project.wanted())("finetune", project.options, str(tmp_path / "own.pt"))
+    with pytest.raises(TuningError, match="from resnet18:random, not resnet18:"):
+        tuner.tune(project.id, other, resume=None, now=later)
     with pytest.raises(TuningError, match="a finetune, not a pretrain"):
         tuner.tune(project.id, project.wanted(PRETRAIN), resume=True, now=later)
     with pytest.raises(Lost):

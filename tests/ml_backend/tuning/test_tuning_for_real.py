@@ -1,0 +1,106 @@
+"""Fine-tuning on a real Label Studio, by the command line, and what is served afterwards."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from serving import eventually, running
+
+from ml_backend.tuned import TunedWeights
+
+if TYPE_CHECKING:
+    from conftest import RunningLabelStudio, TinyProject
+
+pytestmark = pytest.mark.server
+
+CONFIG = """<View><Image name="image" value="$image"/>
+<Choices name="kind" toName="image"><Choice value="dark"/><Choice value="light"/></Choices></View>"""
+LIMIT_S = 400
+PICTURES, ANNOTATED = 36, 32
+
+
+def command(folder: Path, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run ``ml-backend`` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "ml_backend", *arguments],
+        env={key: value for key, value in os.environ.items() if not key.startswith("ML_BACKEND")} | environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+
+
+@pytest.fixture
+def uploaded(label_studio: "RunningLabelStudio", project: "TinyProject") -> tuple[int, dict[int, str]]:
+    """A project of dark and light pictures, most of them annotated; the kinds by task."""
+    headers = {"Authorization": f"Token {label_studio.api_key}"}
+    with httpx.Client(base_url=label_studio.url, headers=headers, timeout=60) as client:
+        made = client.post("/api/projects", json={"title": "To be tuned", "label_config": CONFIG}).json()["id"]
+        files = [
+            (f"{number}.png", (f"{number}.png", project.picture(number), "image/png"))
+            for number in range(1, PICTURES + 1)
+        ]
+        client.post(f"/api/projects/{made}/import", files=files).raise_for_status()
+        listed = client.get("/api/tasks", params={"project": made, "fields": "all", "page_size": 100}).json()
+        numbers = {
+            task["id"]: int(task["data"]["image"].rsplit("-", 1)[1].removesuffix(".png"))
+            for task in listed["tasks"]
+        }
+        kinds = {task: project.kind_of(number) for task, number in numbers.items()}
+        for task in sorted(kinds)[:ANNOTATED]:
+            value = {"choices": [kinds[task]]}
+            region = {"from_name": "kind", "to_name": "image", "type": "choices", "value": value}
+            client.post(f"/api/tasks/{task}/annotations/", json={"result": [region]}).raise_for_status()
+    return made, kinds
+
+
+def test_finetuned_weights_make_a_version_that_is_served(
+    label_studio: "RunningLabelStudio", uploaded: tuple[int, dict[int, str]], tmp_path: Path
+) -> None:
+    """Fine-tuned, used, trained: Label Studio shows the version, and serving computes it without torch."""
+    number, kinds = uploaded
+    environment = {
+        "LABEL_STUDIO_URL": label_studio.url,
+        "LABEL_STUDIO_API_KEY": label_studio.api_key,
+        "ML_BACKEND_WEIGHTS": "random",
+        "ML_BACKEND_DATA_DIR": str(tmp_path / "backend"),
+    }
+    project = f"--project={number}"
+    tuned = command(tmp_path, environment, "finetune", project, "--epochs=2", "--batch-size=8", "--image-size=32")
+    assert tuned.returncode == 0, tuned.stderr
+    [weights_id] = re.findall(r"weights ([0-9a-f]{8}) of resnet18, from resnet18:random-0", tuned.stdout)
+    assert re.search(r"epoch 2 \(\d+ of \d+ steps\): loss \d\.\d+", tuned.stderr)
+    made = TunedWeights(tmp_path / "backend").found(weights_id)
+    assert set(made.tuned_on[str(number)]) < set(kinds)
+
+    used = command(tmp_path, environment, "finetune", project, f"--use={weights_id}")
+    assert used.returncode == 0, used.stderr
+    trained = command(tmp_path, environment, "train", project)
+    assert trained.returncode == 0, trained.stderr
+    client = label_studio.client()
+    version = client.projects.get(id=number).model_version or ""
+    assert version.startswith(f"resnet18-{weights_id}-")
+    for task in client.tasks.list(project=number, fields="all"):
+        [prediction] = task.model_dump()["predictions"]
+        assert prediction["model_version"] == version
+
+    unseen = sorted(kinds)[ANNOTATED:]
+    asked = [{"id": task, "data": client.tasks.get(id=task).data} for task in unseen]
+    with running(tmp_path, **environment) as backend:
+        assert eventually(lambda: httpx.get(backend.url + "/health").json()["status"] == "UP", 60)
+        body = {"tasks": asked, "project": f"{number}.1", "label_config": CONFIG}
+        entries = httpx.post(backend.url + "/predict", json=body, timeout=100).json()["results"]
+        assert httpx.get(backend.url + "/health").json()["engine"] == "onnxruntime-cpu"
+    assert [entry["model_version"] for entry in entries] == [version] * len(unseen)
+    assert label_studio.api_key not in tuned.stdout + tuned.stderr + trained.stdout + trained.stderr
+
+    undone = command(tmp_path, environment, "finetune", project, "--undo")
+    assert "uses the configured weights again" in undone.stderr
+    assert TunedWeights(tmp_path / "backend").of_project(number) is None
