@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-_HALF = 0.5
-
 
 @dataclass(frozen=True)
 class ClusterEvidence:
@@ -46,10 +44,10 @@ class ClusterEvidence:
         by_cluster = (self.evidence + smoothing * self.prior) / (self.annotated[..., None] + smoothing)
         return np.asarray(by_cluster[_runs(assigned), assigned].mean(axis=0), dtype=np.float32)
 
-    def supported(self, assigned: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """(n_images,): whether at least half of an image's clusters hold an annotated image."""
+    def support(self, assigned: NDArray[np.int64]) -> Floats:
+        """(n_images,) float32: which share of an image's clusters hold an annotated image."""
         held = self.annotated[_runs(assigned), assigned] > 0
-        return np.asarray(held.mean(axis=0) >= _HALF)
+        return np.asarray(held.mean(axis=0), dtype=np.float32)
 
 
 def count_evidence(

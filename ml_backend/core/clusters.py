@@ -15,7 +15,8 @@ _IMAGES_PER_COMPONENT = 12
 _NOISE = 0.01  # of the first component's variance; below it whitening would only amplify noise
 _IMAGES_PER_CLUSTER = 4
 _ASSIGNED = 4096  # images at a time: the distances of many to all clusters would take gigabytes
-_MAX_FITTED = 20_000  # images that the centroids are found on; all are assigned
+_ROUNDS = 20
+_MAX_FITTED = 10_000  # images that the centroids are found on; all are assigned
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,11 @@ def fit_clusters(embeddings: NDArray[np.float32], n_labels: int, seed: int = 0) 
     mean, projection = _whitening(fitted, seed)
     points = _project(fitted, mean, projection)
     n_clusters = min(_n_clusters(n_images, n_labels), len(np.unique(points, axis=0)))
+    # On their average a better start or more rounds have no influence, and they take most of the time.
     centroids = [
-        KMeans(n_clusters, n_init=1, random_state=seed + run).fit(points).cluster_centers_
+        KMeans(n_clusters, init="random", n_init=1, max_iter=_ROUNDS, random_state=seed + run)
+        .fit(points)
+        .cluster_centers_
         for run in range(N_CLUSTERINGS)
     ]
     return Clusters(mean, projection, np.asarray(centroids, dtype=np.float32))

@@ -12,7 +12,7 @@ from ml_backend.core.controls import Control
 from ml_backend.core.held_out import OutOfFold, check
 from ml_backend.core.linear import LinearClassifier, fit_linear
 from ml_backend.core.pooling import Pool
-from ml_backend.core.scores import ControlScores
+from ml_backend.core.scores import ControlScores, least_support
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -70,13 +70,13 @@ class Opinions:
     ----------
     clusters, linear : mapping of float to (n_images, n_labels) float32
         Probabilities by smoothing, and by strength of the regularisation.
-    supported : (n_images,) bool
-        Whether their clusters hold annotated images.
+    support : (n_images,) float32
+        Which share of their clusters hold an annotated image.
     """
 
     clusters: Mapping[float, Floats]
     linear: Mapping[float, Floats]
-    supported: Flags
+    support: Floats
 
 
 def fit_scores(
@@ -117,9 +117,9 @@ def fit_scores(
         weights,
         folds[judged],
         multiple=multiple,
-        careful=bool(opinions.supported.sum() < _ENOUGH_TO_SHARPEN),
+        careful=len(shares) < _ENOUGH_TO_SHARPEN,
     ).run()
-    told = opinions.supported
+    told = opinions.support >= least_support(winner.pool)
     return ControlScores(
         control,
         clusters,
@@ -153,19 +153,19 @@ def _hold_out(known: Known, folds: Rows, n_clusters: int, *, multiple: bool) -> 
     strengths = STRENGTHS if _differ(known) else ()
     clusters = {key: np.zeros(shape, dtype=np.float32) for key in SMOOTHINGS}
     linear = {key: np.zeros(shape, dtype=np.float32) for key in strengths}
-    supported = np.zeros(len(place[judged]), dtype=np.bool_)
+    support = np.zeros(shape[0], dtype=np.float32)
     for fold in range(_FOLDS):
         out = folds == fold
         taught, rows = known.only(~out), place[out]
         counted = count_evidence(taught.assigned.T, taught.shares, taught.weights, n_clusters, multiple=multiple)
         assigned = known.assigned[out].T
-        supported[rows] = counted.supported(assigned)
+        support[rows] = counted.support(assigned)
         for smoothing in SMOOTHINGS:
             clusters[smoothing][rows] = counted.probabilities(assigned, smoothing)
         fitted = fit_linear(taught.points, taught.shares, taught.weights, strengths, multiple=multiple)
         for strength, model in zip(strengths, fitted, strict=True):
             linear[strength][rows] = model.probabilities(known.points[out], multiple=multiple)
-    return Opinions(clusters, linear, supported)
+    return Opinions(clusters, linear, support)
 
 
 def _differ(known: Known) -> bool:

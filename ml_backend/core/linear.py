@@ -6,11 +6,13 @@ labels only, hence the loss here; scipy minimises it.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logsumexp
+from threadpoolctl import threadpool_limits
 
 Floats = NDArray[np.float32]
 
@@ -80,6 +82,18 @@ class LinearClassifier:
         scores = points @ self.coefficients + self.intercepts
         chances = expit(scores) if multiple else np.exp(scores - logsumexp(scores, axis=1, keepdims=True))
         return np.asarray(chances, dtype=np.float32)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep linear algebra on one thread: of many small products, several spend their time waiting for one another.
+
+    It leaves the other processors to those who wait for a suggestion, too.
+    """
+    import scipy.optimize  # noqa: F401, PLC0415 - brings linear algebra of its own, which has to be there to be told
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
 
 
 def fit_components(embeddings: Floats, seed: int = 0) -> Components:

@@ -12,7 +12,7 @@ from ml_backend.core.clusters import Clusters, fit_clusters
 from ml_backend.core.controls import Control
 from ml_backend.core.held_out import HeldOutCheck, OutOfFold
 from ml_backend.core.learning import Known, fit_scores
-from ml_backend.core.linear import Components, LinearClassifier, fit_components
+from ml_backend.core.linear import Components, LinearClassifier, fit_components, one_thread
 from ml_backend.core.pooling import Pool
 from ml_backend.core.scores import ControlScores
 
@@ -103,18 +103,19 @@ def fit_model(embeddings: Floats, evidence: Sequence[Evidence], seed: int = 0) -
         At least one, each with at least one row.
     seed : int
     """
-    clusters = fit_clusters(embeddings, max(len(one.control.labels) for one in evidence), seed)
-    components = fit_components(embeddings, seed)
-    controls = tuple(
-        fit_scores(
-            one.control,
-            _known(one, embeddings[one.rows], clusters, components),
-            clusters.centroids.shape[1],
-            one.tasks,
-            seed,
+    with one_thread():
+        clusters = fit_clusters(embeddings, max(len(one.control.labels) for one in evidence), seed)
+        components = fit_components(embeddings, seed)
+        controls = tuple(
+            fit_scores(
+                one.control,
+                _known(one, embeddings[one.rows], clusters, components),
+                clusters.centroids.shape[1],
+                one.tasks,
+                seed,
+            )
+            for one in evidence
         )
-        for one in evidence
-    )
     return ProjectModel(clusters, components, controls)
 
 

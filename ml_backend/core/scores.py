@@ -13,6 +13,9 @@ from ml_backend.core.pooling import Pool
 
 Floats = NDArray[np.float32]
 
+_HALF = 0.5
+_ANY = 1e-6
+
 
 @dataclass(frozen=True)
 class ControlScores:
@@ -56,9 +59,22 @@ class ControlScores:
         scores : (n_images, n_labels) float32
             In [0, 1]; rows sum to 1 for a single choice.
         supported : (n_images,) bool
-            Whether at least half of the image's clusters hold an annotated image. Where not, suggest nothing.
+            Whether enough of the image's clusters hold an annotated image, see ``least_support``. Where not,
+            suggest nothing.
         """
         multiple = self.control.multiple
         clusters = self.clusters.probabilities(assigned, self.smoothing)
         linear = clusters if self.linear is None else self.linear.probabilities(points, multiple=multiple)
-        return self.pool.join(clusters, linear, multiple=multiple), self.clusters.supported(assigned)
+        return self.pool.join(clusters, linear, multiple=multiple), self._supported(assigned)
+
+    def _supported(self, assigned: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return np.asarray(self.clusters.support(assigned) >= least_support(self.pool))
+
+
+def least_support(pool: Pool) -> float:
+    """Give which share of an image's clusters must hold an annotated image for a suggestion.
+
+    Half of them where the clusters answer alone. A linear classifier has learned from all annotations; with it any
+    one is enough, and where there is none the image resembles nothing that it has seen.
+    """
+    return _ANY if pool.share > 0 else _HALF

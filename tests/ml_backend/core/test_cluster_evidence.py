@@ -29,8 +29,11 @@ def test_clusterings_are_averaged() -> None:
 
 
 def test_a_cluster_without_annotations_is_no_support() -> None:
-    """Of two clusters only the annotated one supports a suggestion."""
-    assert one_clustering([[2, 0], [0, 0]], [2, 0]).supported(np.array([[0, 1]])).tolist() == [True, False]
+    """Of two clusters only the annotated one supports its images; a second clustering makes it half of them."""
+    one = one_clustering([[2, 0], [0, 0]], [2, 0])
+    assert one.support(np.array([[0, 1]])).tolist() == [1, 0]
+    both = ClusterEvidence(np.tile(one.evidence, (2, 1, 1)), np.array([[2, 0], [2, 0]]), one.prior)
+    assert both.support(np.array([[0], [1]])).tolist() == [1 / 2]
 
 
 def test_labels_of_a_multiple_choice_are_questions_of_their_own() -> None:
