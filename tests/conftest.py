@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
-# As in production: threads that wait by spinning make k-means six times as slow beside anything else. Read once, at
-# the first import of scikit-learn or torch.
+# As in production: threads that wait by spinning make k-means six times as slow beside anything else. Read when
+# scikit-learn or torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
