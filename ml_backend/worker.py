@@ -77,7 +77,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             self._hear_no_more(time.monotonic())
             told_to_end += 0 if self.alive else _LOOK_S
         # Who still waits for images gets the suggestions that there are, before the master ends this worker.
-        self.wsgi.extensions["ml_backend"].gatherer.close()
+        if self.booted:
+            self.wsgi.extensions["ml_backend"].gatherer.close()
 
     def _hear_no_more(self, now: float) -> None:
         """End the reading of requests that arrive too slowly. Answers can still be sent."""

@@ -206,7 +206,9 @@ def test_a_wrong_body_is_answered_in_json(client: FlaskClient, route: str, body:
     assert set(answer.json) == {"error"}
 
 
-@pytest.mark.parametrize("number", [0, -7, 10**300, 2**63, "9" * 300])
+@pytest.mark.parametrize(
+    "number", [0, -7, 10**300, 2**63, "9" * 300, True, -7.5, "007", "7 ", "+7", "7.x", "", None, [7]]
+)
 def test_a_project_that_cannot_be_is_refused(client: FlaskClient, number: object) -> None:
     """No folder is named after a number that is no project's id."""
     event = {"action": "START_TRAINING", "project": {"id": number}}
