@@ -12,6 +12,8 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
+from ml_backend.arrivals import arrived
+
 
 class StrictRequest(Request):
     """A request whose JSON body is an object of which only one reading is possible.
@@ -53,6 +55,7 @@ class StrictRequest(Request):
             raise RequestTimeout("the body did not arrive in time") from None
         except Exception:  # noqa: BLE001 - the server's own, for a body in broken chunks
             raise BadRequest("the body cannot be read") from None
+        arrived(self.environ.get("gunicorn.socket"))
         if self.content_length is None and len(body) >= (self.max_content_length or len(body) + 1):
             raise RequestEntityTooLarge  # what comes in chunks is cut off there
         return body

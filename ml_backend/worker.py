@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import socket
+import struct
 import threading
 import time
 from http import HTTPStatus
@@ -15,6 +16,7 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from gunicorn.http import errors  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import _DEFER, ThreadWorker  # type: ignore[import-untyped]
 
+from ml_backend import arrivals
 from ml_backend.logs import ToStructlog, fault
 
 log = structlog.get_logger()
@@ -22,6 +24,7 @@ log = structlog.get_logger()
 FIRST_S = 0.1  # for which a connection's first byte keeps a thread waiting
 HEAD_S = 5.0  # for the head of a request to arrive
 READ_S = 30.0  # for the whole of it; the largest that Label Studio sends takes a second
+SEND_S = 30  # for the client to take a part of its answer
 GRACE_S = 15  # for requests that are being answered when the backend is told to stop
 HURRY_S = 8.0  # of these, for answers to become complete
 _LOOK_S = 1.0
@@ -40,7 +43,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def init_process(self) -> None:
         """Begin to watch, and serve."""
-        self._reading: dict[Any, float] = {}
         threading.Thread(target=self._watch, name="slow-clients", daemon=True).start()
         super().init_process()
 
@@ -48,15 +50,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         """Serve one request of a connection."""
         if not conn.initialized and not conn.wait_for_data(FIRST_S):
             return _DEFER  # the main thread waits for it
-        self._reading[conn] = time.monotonic() + HEAD_S
+        arrivals.expect(conn.sock, time.monotonic() + HEAD_S)
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_S, 0))
         try:
             return super().handle(conn)
         finally:
-            self._reading.pop(conn, None)
+            arrivals.arrived(conn.sock)
 
     def handle_request(self, req: Any, conn: Any) -> Any:  # noqa: ANN401
         """Answer a request whose head has arrived."""
-        self._reading[conn] = time.monotonic() + READ_S
+        arrivals.expect(conn.sock, time.monotonic() + READ_S)
         return super().handle_request(req, conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:  # noqa: ANN401, ARG002
@@ -71,22 +74,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             util.write_nonblock(client, _answer(status))
 
     def _watch(self) -> None:
+        """End the reading of requests that arrive too slowly, and in the end the waiting for images."""
         told_to_end = 0.0
         while told_to_end < HURRY_S:
             time.sleep(_LOOK_S)
-            self._hear_no_more(time.monotonic())
+            for connection in arrivals.overdue(time.monotonic()):
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RD)  # an answer can still be sent
             told_to_end += 0 if self.alive else _LOOK_S
         # Who still waits for images gets the suggestions that there are, before the master ends this worker.
         if self.booted:
             self.wsgi.extensions["ml_backend"].gatherer.close()
-
-    def _hear_no_more(self, now: float) -> None:
-        """End the reading of requests that arrive too slowly. Answers can still be sent."""
-        for conn, ends_at in list(self._reading.items()):
-            if now >= ends_at:
-                self._reading.pop(conn, None)
-                with contextlib.suppress(OSError):
-                    conn.sock.shutdown(socket.SHUT_RD)
 
 
 class Log(Logger):  # type: ignore[misc]

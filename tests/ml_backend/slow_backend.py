@@ -35,5 +35,5 @@ def _matching(_loader: EmbedderLoader, **_asked: Any) -> Any:  # noqa: ANN401
 
 if __name__ == "__main__":
     EmbedderLoader.matching = _matching  # type: ignore[method-assign]
-    worker.HEAD_S, worker.READ_S, worker.HURRY_S = 1.0, 3.0, 2.0
+    worker.HEAD_S, worker.READ_S, worker.SEND_S, worker.HURRY_S = 1.0, 3.0, 1, 2.0
     cli.main()

@@ -121,6 +121,26 @@ def test_slow_clients_block_nobody_and_are_ended(slow: RunningBackend) -> None:
         one.close()
 
 
+def test_clients_that_take_no_answer_are_left(slow: RunningBackend) -> None:
+    """More clients than threads ask again and again without reading: soon the others are answered again."""
+    deaf = [connect(slow.url) for _ in range(40)]
+    for one in deaf:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
+    assert eventually(lambda: answers_in_time(slow.url), 20)
+    assert all(answers_in_time(slow.url) for _ in range(10))
+    for one in deaf:
+        one.close()
+
+
+def answers_in_time(url: str) -> bool:
+    """Whether the health page answers while Label Studio would wait."""
+    try:
+        return httpx.get(url + "/health", timeout=HEALTH_S).status_code == 200
+    except httpx.TimeoutException:
+        return False
+
+
 def chunked(*chunks: bytes) -> bytes:
     """A request to /setup whose body comes in chunks, as they are given."""
     head = (
