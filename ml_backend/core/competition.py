@@ -20,6 +20,7 @@ Floats = NDArray[np.floating[Any]]
 
 SHARPNESSES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_DOUBT = 3  # tasks; what is chosen by n of them is believed n / (n + _DOUBT) and made less sharp by it
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class _Rounds:
 
     def __init__(self, contest: Contest) -> None:
         self._contest = contest
+        self._caution = len(contest.shares) / (len(contest.shares) + _DOUBT)
         self._sharpnesses = [one for one in SHARPNESSES if one <= 1 or not contest.careful]
         self._clusters = {key: scale(each, multiple=contest.multiple) for key, each in contest.clusters.items()}
         self._linear = {key: scale(each, multiple=contest.multiple) for key, each in contest.linear.items()}
@@ -109,10 +111,10 @@ class _Rounds:
         clusters, linear = self._alone
         smoothing, sharpness = self._best(clusters, left_out)
         if not linear:
-            return Winner(smoothing, None, Pool(0.0, sharpness))
+            return Winner(smoothing, None, Pool(0.0, self._caution * sharpness))
         strength, _ = self._best(linear, left_out)
         share, sharpness = self._best(self._pools(smoothing, strength), left_out)
-        return Winner(smoothing, strength if share else None, Pool(share, sharpness))
+        return Winner(smoothing, strength if share else None, Pool(share, self._caution * sharpness))
 
     def _pools(self, smoothing: float, strength: float) -> dict[float, Floats]:
         key = smoothing, strength

@@ -42,6 +42,8 @@ class HeldOutCheck:
         Mean of the scores; near ``agreement`` when they are honest.
     calibration_error : float or None
         Expected calibration error over ten bins, in [0, 1] (Naeini et al. 2015, doi:10.1609/aaai.v29i1.9602).
+    calibration_chance : float or None
+        About what perfectly honest scores would show as their error on so few tasks.
     log_loss : float or None
         Mean of -log of the probability of what annotators chose, in nats; for multiple a label.
     macro_f1 : float or None
@@ -60,6 +62,7 @@ class HeldOutCheck:
     agreement: float | None = None
     mean_score: float | None = None
     calibration_error: float | None = None
+    calibration_chance: float | None = None
     log_loss: float | None = None
     macro_f1: float | None = None
     confusion: tuple[Any, ...] = ()
@@ -145,6 +148,7 @@ def check(
         agreement=float(np.average(true, weights=each)),
         mean_score=float(np.average(stated, weights=each)),
         calibration_error=calibration_error(stated, true, each),
+        calibration_chance=calibration_chance(stated, true, each),
         log_loss=float(np.average(log_losses(scores, shares, multiple=control.multiple), weights=counts)),
         macro_f1=_macro_f1(weighed, multiple=control.multiple),
         confusion=_tuples(confused.tolist()),
@@ -191,9 +195,24 @@ def calibration_error(stated: Floats, true: Floats, weights: Floats) -> float:
     >>> calibration_error(np.array([0.75, 0.75]), np.array([1, 0]), np.array([1, 1]))
     0.25
     """
-    bins = np.minimum((stated * _BINS).astype(int), _BINS - 1)
-    gaps = np.bincount(bins, weights * (stated - true), _BINS)
+    gaps = np.bincount(_bins(stated), weights * (stated - true), _BINS)
     return float(abs(gaps).sum() / weights.sum())
+
+
+def calibration_chance(stated: Floats, true: Floats, weights: Floats) -> float:
+    """Give about the error that honest scores would show: the mean size of each bin's sum of differences.
+
+    Examples
+    --------
+    >>> calibration_chance(np.full(200, 0.5), np.arange(200) % 2, np.ones(200)).__round__(3)
+    0.028
+    """
+    spreads = np.sqrt(np.bincount(_bins(stated), (weights * (stated - true)) ** 2, _BINS))
+    return float(np.sqrt(2 / np.pi) * spreads.sum() / weights.sum())
+
+
+def _bins(stated: Floats) -> Rows:
+    return np.minimum((stated * _BINS).astype(np.int64), _BINS - 1)
 
 
 def _confusion(right: Floats, suggested: Floats, weights: Floats, *, multiple: bool) -> Floats:

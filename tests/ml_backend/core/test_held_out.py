@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import f1_score
 
 from ml_backend.core.controls import Control
-from ml_backend.core.held_out import HeldOutCheck, check, hits
+from ml_backend.core.held_out import HeldOutCheck, calibration_chance, calibration_error, check, hits
 
 SINGLE = Control("kind", "image", ("a", "b"), multiple=False, image_key="image")
 MULTIPLE = replace(SINGLE, multiple=True)
@@ -111,6 +111,16 @@ def test_macro_f1_is_scikit_learns(scores: np.ndarray, said: np.ndarray, weights
     right, suggested = said.argmax(axis=1), scores.argmax(axis=1)
     expected = f1_score(right, suggested, average="macro", sample_weight=weights, zero_division=0)
     assert np.isclose(check(scores, said, control, weights).macro_f1, expected)
+
+
+def test_the_error_of_honest_scores_is_chance() -> None:
+    """Labels that are drawn with the stated probabilities err by about as much, over 200 draws."""
+    rng = np.random.default_rng(0)
+    stated = rng.random(300)
+    drawn = [(rng.random(300) < stated).astype(np.float64) for _ in range(200)]
+    errors = [calibration_error(stated, true, np.ones(300)) for true in drawn]
+    chances = [calibration_chance(stated, true, np.ones(300)) for true in drawn]
+    assert abs(np.mean(errors) / np.mean(chances) - 1) < 0.05
 
 
 def test_hits_by_task() -> None:
