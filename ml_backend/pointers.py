@@ -14,14 +14,14 @@ def read_name(path: Path) -> str | None:
 
 
 def write_name(path: Path, name: str) -> None:
-    """Let a pointer name something else, on the disk when this returns.
+    """Let a pointer name something else, on the disk when this returns. One program at a time may do so.
 
     Raises
     ------
     OSError
         If it cannot be written; it names then what it named before.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished = path.with_name(f".{path.name}")  # one that a killed program has left is overwritten
     try:
         unfinished.write_text(name, "utf-8")
         to_disk(unfinished)
