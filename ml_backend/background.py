@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import structlog
 
-from ml_backend.artifacts import Artifacts
+from ml_backend.artifacts import Artifacts, Record
 from ml_backend.errors import MLBackendError, NotConfiguredError
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.locks import held
@@ -97,7 +97,8 @@ class BackgroundTraining:
 
     def _reconcile(self) -> None:
         every = self._settings.reconcile_s
-        if self._client is None or not every or time.monotonic() < self._reconcile_at:
+        early = self._stopping.is_set() or time.monotonic() < self._reconcile_at
+        if self._client is None or not every or early:
             return
         self._reconcile_at = time.monotonic() + every
         with contextlib.suppress(NotConfiguredError):
@@ -128,12 +129,17 @@ class BackgroundTraining:
             self._reconciliation.trained(project_id, standing)  # the same again would fail again
         self._requests.end(project_id)
         made = [one for one in self._artifacts.records(project_id)[:1] if [one.model_version] != last]
-        result = (
-            "failed" if code else "nothing_new" if not made else "held_back" if made[0].held_back else "promoted"
-        )
+        result = self._result(code, made[0] if made else None)
         TRAININGS.labels(result).inc()
         version = made[0].model_version if made else None
         log.info("training_ended", project=project_id, result=result, version=version, seconds=round(seconds, 1))
+
+    def _result(self, code: int, made: Record | None) -> str:
+        if code:
+            return "stopped" if self._stopping.is_set() else "failed"
+        if made is None:
+            return "nothing_new"
+        return "held_back" if made.held_back else "promoted"
 
     def _call(self, project_id: int) -> int:
         environment = {key: value for key, value in os.environ.items() if key != "PROMETHEUS_MULTIPROC_DIR"}
