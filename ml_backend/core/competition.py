@@ -6,7 +6,7 @@ https://jmlr.org/papers/v11/cawley10a.html). It costs little more than one choic
 are the same for all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,8 @@ from ml_backend.core.pooling import Pool, scale
 
 Floats = NDArray[np.floating[Any]]
 
-SHARPNESSES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
+SHARPNESSES = tuple(2.0 ** (step / 2) for step in range(-4, 5))
+_FINE = tuple(2.0 ** (step / 8) for step in range(-16, 17))
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _DOUBT = 3  # tasks; what is chosen by n of them is believed n / (n + _DOUBT) and made less sharp by it
 
@@ -97,49 +98,62 @@ class _Rounds:
     def __init__(self, contest: Contest) -> None:
         self._contest = contest
         self._caution = len(contest.shares) / (len(contest.shares) + _DOUBT)
-        self._sharpnesses = [one for one in SHARPNESSES if one <= 1 or not contest.careful]
         self._clusters = {key: scale(each, multiple=contest.multiple) for key, each in contest.clusters.items()}
         self._linear = {key: scale(each, multiple=contest.multiple) for key, each in contest.linear.items()}
-        self._alone = [
-            {key: self._losses(opinion) for key, opinion in opinions.items()}
-            for opinions in (self._clusters, self._linear)
-        ]
-        self._pooled: dict[tuple[float, float], dict[float, Floats]] = {}
+        self._of_clusters = {key: self._losses(opinion) for key, opinion in self._clusters.items()}
+        self._of_linear = {key: self._losses(opinion) for key, opinion in self._linear.items()}
+        self._of_pools: dict[tuple[float, float], dict[float, Floats]] = {}
+        self._of_sharp: dict[tuple[float, float | None, float], Floats] = {}
 
     def winner(self, left_out: int | None) -> Winner:
         """Choose without the losses of one fold."""
-        clusters, linear = self._alone
-        smoothing, sharpness = self._best(clusters, left_out)
-        if not linear:
-            return Winner(smoothing, None, Pool(0.0, self._caution * sharpness))
-        strength, _ = self._best(linear, left_out)
-        share, sharpness = self._best(self._pools(smoothing, strength), left_out)
-        return Winner(smoothing, strength if share else None, Pool(share, self._caution * sharpness))
+        smoothing = _best(self._of_clusters, left_out)
+        strength, share = None, 0.0
+        if self._linear:
+            strength = _best(self._of_linear, left_out)
+            share = _best(self._pools(smoothing, strength), left_out)
+        strength = strength if share else None
+        sharpness = self._caution * self._sharpest(smoothing, strength, share, left_out)
+        return Winner(smoothing, strength, Pool(share, sharpness))
 
     def _pools(self, smoothing: float, strength: float) -> dict[float, Floats]:
+        """Give the losses by share."""
         key = smoothing, strength
-        if key not in self._pooled:
-            one, other = self._clusters[smoothing], self._linear[strength]
-            between = {share: self._losses((1 - share) * one + share * other) for share in SHARES if 0 < share < 1}
-            clusters, linear = self._alone
-            self._pooled[key] = {0.0: clusters[smoothing]} | between | {1.0: linear[strength]}
-        return self._pooled[key]
+        if key not in self._of_pools:
+            self._of_pools[key] = {share: self._losses(self._pool(smoothing, strength, share)) for share in SHARES}
+        return self._of_pools[key]
 
-    def _best(self, losses: Mapping[float, Floats], left_out: int | None) -> tuple[float, float]:
-        """Give the key and the sharpness with the least loss."""
-        sums = np.stack(
-            [each.sum(axis=1) - (0 if left_out is None else each[:, left_out]) for each in losses.values()]
-        )
-        key, sharpness = np.unravel_index(sums.argmin(), sums.shape)
-        return list(losses)[key], self._sharpnesses[sharpness]
+    def _sharpest(self, smoothing: float, strength: float | None, share: float, left_out: int | None) -> float:
+        key = smoothing, strength, share
+        if key not in self._of_sharp:
+            self._of_sharp[key] = self._losses(self._pool(*key), _FINE)
+        tried = self._tried(_FINE)
+        return tried[int(_sums(self._of_sharp[key], left_out).argmin())]
 
-    def _losses(self, opinion: Floats) -> Floats:
+    def _pool(self, smoothing: float, strength: float | None, share: float) -> Floats:
+        clusters = self._clusters[smoothing]
+        return clusters if strength is None else (1 - share) * clusters + share * self._linear[strength]
+
+    def _losses(self, opinion: Floats, sharpnesses: Sequence[float] = SHARPNESSES) -> Floats:
         """(n_sharpnesses, n_folds): weighted sums of the log loss."""
-        contest, shares = self._contest, self._contest.shares
-        said = (shares * opinion).sum(axis=1)
-        found = []
-        for sharpness in self._sharpnesses:
+        contest, found = self._contest, []
+        said = (contest.shares * opinion).sum(axis=1)
+        for sharpness in self._tried(sharpnesses):
             sharp = sharpness * opinion
             most = np.logaddexp(0, sharp).sum(axis=1) if contest.multiple else logsumexp(sharp, axis=1)
             found.append(np.bincount(contest.folds, contest.weights * (most - sharpness * said)))
         return np.stack(found)
+
+    def _tried(self, sharpnesses: Sequence[float]) -> list[float]:
+        return [one for one in sharpnesses if one <= 1 or not self._contest.careful]
+
+
+def _best(losses: Mapping[float, Floats], left_out: int | None) -> float:
+    """Give the key with the least loss at its best sharpness."""
+    return min(losses, key=lambda key: float(_sums(losses[key], left_out).min()))
+
+
+def _sums(losses: Floats, left_out: int | None) -> Floats:
+    """(n_sharpnesses,): the losses of all folds but one."""
+    kept = losses if left_out is None else np.delete(losses, left_out, axis=1)
+    return np.asarray(kept.sum(axis=1))

@@ -19,7 +19,7 @@ Rows = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 SMOOTHINGS = (0.25, 0.5, 1.0, 2.0, 4.0)
-STRENGTHS = (4.0, 1.0, 0.25, 0.06, 0.015)
+STRENGTHS = (16.0, 4.0, 1.0, 0.25, 0.06, 0.015)
 _FOLDS = 5
 _ENOUGH_TO_SHARPEN = 30  # judged tasks; fewer may only make the scores more careful
 _UNCHECKED = Pool(sharpness=0.5)

@@ -62,7 +62,7 @@ class Pool:
         return np.asarray(chances, dtype=np.float32)
 
 
-def scale(probabilities: Floats, *, multiple: bool) -> NDArray[np.float64]:
+def scale(probabilities: Floats, *, multiple: bool) -> NDArray[np.float32]:
     """Give the scale on which opinions are averaged: log odds of a multiple choice, logarithms of a single one."""
-    safe = np.clip(probabilities, TINY, 1 - TINY).astype(np.float64)
+    safe = np.clip(probabilities, TINY, 1 - TINY).astype(np.float32)
     return np.log(safe) - np.log1p(-safe) if multiple else np.log(safe)
