@@ -19,9 +19,10 @@ from ml_backend.artifacts import Artifact, Artifacts
 from ml_backend.core.controls import Control
 from ml_backend.errors import NothingToPredictError
 from ml_backend.gather import Gathered, Gatherer, ImageRef
-from ml_backend.label_studio import LabelStudioClient, Task, choices_controls
+from ml_backend.label_configs import choices_controls
+from ml_backend.label_studio import LabelStudioClient, Task
+from ml_backend.learning import image_refs, predict_gathered
 from ml_backend.storing import CHUNK, import_new, tasks_of_version
-from ml_backend.training import image_refs, predict_gathered
 from ml_backend.weights import EmbedderLoader
 
 log = structlog.get_logger()

@@ -5,24 +5,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import httpx
 from label_studio_sdk import LabelStudio
 from label_studio_sdk.core.api_error import ApiError
-from label_studio_sdk.label_interface import LabelInterface
-from label_studio_sdk.label_interface.control_tags import ChoicesTag
-from label_studio_sdk.label_interface.object_tags import ImageTag
 
 from ml_backend.core.consensus_targets import PREFIX, Verdict
-from ml_backend.core.controls import Control
 from ml_backend.core.evidence import Annotation
 from ml_backend.errors import LabelStudioError
 from ml_backend.settings import Settings
 
 _PAGE = 1000
-_KEPT_LENGTH = 100_000  # of a label config whose controls are remembered
 # Label Studio applies the list to the annotations inside the tasks as well.
 _LEAN = "id,data,annotations,completed_by,created_at,updated_at,was_cancelled,ground_truth,result"
 _WITH_VERDICTS = f"{_LEAN},predictions,model_version,score"
@@ -76,51 +70,6 @@ class Connection:
     title: str
     auth_method: str | None = None
     auth_account: str | None = None
-
-
-def choices_controls(label_config: str) -> tuple[Control, ...]:
-    """Find the Choices controls that are bound to exactly one image.
-
-    Controls of a region (``perRegion``), with choices taken from the task, or bound to anything but one
-    ``<Image>`` with a plain ``$key`` are left alone. A config that cannot be read has no controls.
-
-    Examples
-    --------
-    >>> config = '''<View><Image name="image" value="$photo"/><TextArea name="note" toName="image"/>
-    ...     <Choices name="kind" toName="image"><Choice value="cat"/><Choice value="dog"/></Choices></View>'''
-    >>> choices_controls(config)
-    (Control(name='kind', to_name='image', labels=('cat', 'dog'), multiple=False, image_key='photo'),)
-    """
-    return (_kept_controls if len(label_config) <= _KEPT_LENGTH else _controls)(label_config)
-
-
-def _controls(label_config: str) -> tuple[Control, ...]:
-    try:
-        found = list(LabelInterface(label_config).controls)
-    except Exception:  # noqa: BLE001 - the parser raises its own, lxml's and plain KeyErrors
-        return ()
-    return tuple(control for tag in found if (control := _control(tag)) is not None)
-
-
-_kept_controls = lru_cache(maxsize=256)(_controls)
-
-
-def _control(tag: Any) -> Control | None:  # noqa: ANN401 - the SDK's tags are untyped
-    if not isinstance(tag, ChoicesTag) or not tag.labels or len(tag.objects or ()) != 1:
-        return None
-    per_region = {key.lower(): value for key, value in tag.attr.items()}.get("perregion", "false")
-    image = tag.objects[0]
-    if per_region.lower() == "true" or not isinstance(image, ImageTag) or image.is_image_list:
-        return None
-    if not image.value_is_variable:
-        return None
-    return Control(
-        name=tag.name,
-        to_name=image.name,
-        labels=tuple(dict.fromkeys(tag.labels)),
-        multiple=bool(tag.is_multiple_choice),
-        image_key=image.value_name,
-    )
 
 
 class LabelStudioClient:

@@ -22,11 +22,6 @@ Clean = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
 """Tells which tasks, by id, the backbone has not learned the labels of."""
 
 
-def config_digest(label_config: str) -> str:
-    """Give a label config's SHA-256, by which a change of it is noticed."""
-    return hashlib.sha256(label_config.encode()).hexdigest()
-
-
 def evidence_digest(embeddings: NDArray[np.float32], evidence: Sequence[Evidence]) -> str:
     """Give the SHA-256 of what is learned, by which two versions of one second differ."""
     digest = hashlib.sha256(embeddings.tobytes())

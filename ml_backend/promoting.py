@@ -8,7 +8,8 @@ import structlog
 from ml_backend.artifacts import Artifact
 from ml_backend.errors import VersionError
 from ml_backend.gather import ImageRef
-from ml_backend.label_studio import Project, choices_controls
+from ml_backend.label_configs import choices_controls
+from ml_backend.label_studio import Project
 from ml_backend.learning import image_refs
 from ml_backend.steps import Progress, silent
 from ml_backend.training import Trainer

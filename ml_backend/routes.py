@@ -12,11 +12,10 @@ from ml_backend import messages, metrics
 from ml_backend.auth import Access
 from ml_backend.backend import Backend
 from ml_backend.core.versions import newest_first
-from ml_backend.label_studio import choices_controls
+from ml_backend.label_configs import choices_controls, config_digest
 from ml_backend.predicting import Predictions, predict
 from ml_backend.present import Present
 from ml_backend.pulling import doubt
-from ml_backend.training import config_digest
 
 log = structlog.get_logger()
 SLOTS = "ml_backend_slots"  # the extension that says how many more /predict may begin

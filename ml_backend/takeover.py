@@ -10,7 +10,8 @@ from ml_backend import publishing
 from ml_backend.artifacts import Artifact, Artifacts
 from ml_backend.errors import MLBackendError
 from ml_backend.gather import Gathered
-from ml_backend.label_studio import LabelStudioClient, Project, Task, choices_controls
+from ml_backend.label_configs import choices_controls
+from ml_backend.label_studio import LabelStudioClient, Project, Task
 from ml_backend.learning import clusters_of_tasks, predict_gathered
 from ml_backend.settings import Settings
 from ml_backend.steps import Progress

@@ -18,15 +18,9 @@ from ml_backend.core.versions import trained_version
 from ml_backend.engines import Embedder
 from ml_backend.errors import NothingToLearnError
 from ml_backend.gather import Gathered, Gatherer, ImageRef
-from ml_backend.label_studio import LabelStudioClient, Project, Task, choices_controls
-from ml_backend.learning import (
-    config_digest,
-    evidence_digest,
-    find_evidence,
-    image_refs,
-    predict_gathered,
-    require_evidence,
-)
+from ml_backend.label_configs import choices_controls, config_digest
+from ml_backend.label_studio import LabelStudioClient, Project, Task
+from ml_backend.learning import evidence_digest, find_evidence, image_refs, require_evidence
 from ml_backend.locks import held
 from ml_backend.project_embeddings import ProjectEmbeddings
 from ml_backend.pulling import Pulled, Puller
@@ -35,8 +29,6 @@ from ml_backend.steps import Progress, Steps, silent
 from ml_backend.takeover import Takeover
 from ml_backend.tuned import TunedWeights
 from ml_backend.weights import EmbedderLoader
-
-__all__ = ["Trained", "Trainer", "config_digest", "find_evidence", "image_refs", "predict_gathered"]
 
 log = structlog.get_logger()
 

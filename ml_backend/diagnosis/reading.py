@@ -31,7 +31,7 @@ from ml_backend.diagnosis.facts import (
 from ml_backend.diagnosis.replies import ask, moment, read_key
 from ml_backend.diagnosis.spreading import spread
 from ml_backend.errors import FetchError, LabelStudioError, RefusedError
-from ml_backend.label_studio import choices_controls
+from ml_backend.label_configs import choices_controls
 from ml_backend.label_studio_admin import LabelStudioAdmin
 from ml_backend.label_studio_rows import ConnectionRow, ProjectSettings
 from ml_backend.settings import Settings

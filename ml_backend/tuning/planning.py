@@ -16,7 +16,8 @@ from ml_backend.core.versions import RANDOM
 from ml_backend.engines import may_need_torch
 from ml_backend.errors import NothingToLearnError
 from ml_backend.gather import ImageRef
-from ml_backend.label_studio import Task, choices_controls
+from ml_backend.label_configs import choices_controls
+from ml_backend.label_studio import Task
 from ml_backend.learning import image_refs
 from ml_backend.steps import Progress
 from ml_backend.tuning.files import IMAGES, Inputs, Plan, TuningFolder

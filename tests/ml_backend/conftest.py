@@ -24,9 +24,9 @@ from ml_backend.connections import Answer, Header
 from ml_backend.core.controls import Control
 from ml_backend.core.model import Evidence, fit_model
 from ml_backend.fetch import Connect
+from ml_backend.label_configs import config_digest
 from ml_backend.logs import ToStructlog
 from ml_backend.settings import Settings
-from ml_backend.training import config_digest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from serving import RunningBackend, running

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from PIL import Image, ImageDraw
 
-from ml_backend.label_studio import choices_controls
+from ml_backend.label_configs import choices_controls
 
 if TYPE_CHECKING:
     from conftest import RunningLabelStudio
