@@ -239,6 +239,11 @@ class Artifacts:
         stay = {*took_over[:keep], *self.versions(project_id)[:1], self.current_version(project_id)}
         return [one.model_version for one in records if one.model_version in stay]
 
+    def discard(self, project_id: int, model_version: str) -> None:
+        """Delete a version that was saved and could not be published, unless it answers."""
+        if self.current_version(project_id) != model_version:
+            shutil.rmtree(self._folder(project_id, model_version), ignore_errors=True)
+
     def prune(self, project_id: int, keep: int) -> None:
         """Delete all versions but the retained ones."""
         stay = self.retained(project_id, keep)

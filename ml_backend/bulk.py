@@ -167,8 +167,8 @@ class Bulk:
         return report
 
     def _model(self, project_id: int) -> tuple[Artifact, tuple[Control, ...]]:
-        config = self.client.project(project_id).label_config
-        artifact = self.artifacts.current(project_id)
+        project = self.client.project(project_id)
+        config, artifact = project.label_config, self.artifacts.current(project_id, project.stamp)
         if artifact is None:
             raise NothingToPredictError(
                 f"project {project_id} has no model version yet: annotate some tasks, then run "
@@ -216,11 +216,21 @@ class Bulk:
         return predictions
 
     def _store(self, project_id: int, predictions: list[dict[str, Any]], report: BulkReport) -> None:
+        """Store predictions, of the version that still answers, for tasks that nobody has opened meanwhile."""
         if not predictions:
             return
-        left_out = import_new(self.client, project_id, report.model_version, predictions)
+        now = self.artifacts.current_version(project_id)
+        if now != report.model_version:
+            raise NothingToPredictError(
+                f"{report.model_version} does not answer for project {project_id} any more, {now} does: run "
+                f"`ml-backend predict --project {project_id}` again"
+            )
+        stored = tasks_of_version(self.client, project_id, report.model_version)
+        missing = [prediction for prediction in predictions if prediction["task"] not in stored]
+        left_out = import_new(self.client, project_id, report.model_version, missing)
+        report.already += len(predictions) - len(missing)
         report.failures |= dict.fromkeys(left_out, REFUSED)
-        report.stored += len(predictions) - len(left_out)
+        report.stored += len(missing) - len(left_out)
 
 
 def _pages(tasks: Iterable[Task]) -> Iterator[list[Task]]:

@@ -351,7 +351,7 @@ def _annotations(raw: Iterable[dict[str, Any]]) -> Iterator[Annotation]:
         if isinstance(annotator, dict):
             annotator = annotator.get("id")
         yield Annotation(
-            annotator=int(annotator or 0),
+            annotator=annotator if isinstance(annotator, int) else 0,
             updated_at=str(one.get("updated_at") or one.get("created_at") or ""),
             skipped=bool(one.get("was_cancelled")),
             ground_truth=bool(one.get("ground_truth")),
@@ -360,8 +360,13 @@ def _annotations(raw: Iterable[dict[str, Any]]) -> Iterator[Annotation]:
 
 
 def _choices(result: Iterable[Any]) -> dict[str, tuple[str, ...]]:
-    return {
-        str(region["from_name"]): tuple(str(choice) for choice in region["value"]["choices"])
-        for region in result
-        if isinstance(region, dict) and region.get("type") == "choices" and "choices" in region.get("value", {})
-    }
+    """Give the choices by control; imported annotations may hold regions of any form, which are passed over."""
+    found: dict[str, tuple[str, ...]] = {}
+    for region in result:
+        if not isinstance(region, dict) or region.get("type") != "choices":
+            continue
+        name, value = region.get("from_name"), region.get("value")
+        chosen = value.get("choices") if isinstance(value, dict) else None
+        if isinstance(name, str) and isinstance(chosen, list):
+            found[name] = tuple(str(choice) for choice in chosen)
+    return found

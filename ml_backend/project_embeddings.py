@@ -10,7 +10,7 @@ from ml_backend.artifacts import Artifact
 from ml_backend.core.identity import Identity
 from ml_backend.core.versions import RANDOM
 from ml_backend.engines import Embedder
-from ml_backend.errors import MLBackendError, NothingToLearnError
+from ml_backend.errors import MLBackendError, ModelLoadingError, NothingToLearnError
 from ml_backend.gather import Gathered, Gatherer, ImageRef
 from ml_backend.settings import Settings
 from ml_backend.steps import Progress
@@ -95,6 +95,8 @@ class ProjectEmbeddings:
         """Tell why new images cannot be embedded for a version; empty if they can."""
         try:
             self._embedder_of(artifact)
+        except ModelLoadingError:  # which passes
+            return ""
         except MLBackendError as error:
             return str(error)
         return ""

@@ -40,6 +40,7 @@ PART = 64
 AHEAD = 2
 """Parts of a worker that are asked for before the first of them is taken."""
 LOST = "worker_lost"
+_PART_S = 900.0
 
 Row = Embedded | Address
 
@@ -164,8 +165,8 @@ def _parts(ray: Any, workers: Sequence[Any], refs: Sequence[ImageRef], project_i
 
 def _taken(ray: Any, answer: Any, refs: list[ImageRef]) -> Part:  # noqa: ANN401
     try:
-        part: Part = ray.get(answer)
-    except ray.exceptions.RayError as error:
+        part: Part = ray.get(answer, timeout=_PART_S)
+    except ray.exceptions.RayError as error:  # also one that took too long
         log.error("part_lost", images=len(refs), error=type(error).__name__)
         return Part(Gathered(failures=dict.fromkeys(refs, LOST)), [])
     return part
@@ -185,7 +186,7 @@ def _started(ray: Any, backend: Backend, artifact: Artifact) -> list[Any]:  # no
     if not path.is_file():
         raise MLBackendError(f"--engine ray needs an ONNX engine of {embedder.key}: set ML_BACKEND_ENGINE=onnx")
     engine = ray.put(path.read_bytes())
-    count = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    count = max(1, int(ray.available_resources().get("CPU", 1)))
     actor = ray.remote(num_cpus=1)(Worker)
     return [actor.remote(settings, embedder.identity, engine) for _ in range(count)]
 

@@ -87,15 +87,22 @@ def tasks_of_version(client: LabelStudioClient, project_id: int, model_version: 
 def _import_chunk(
     client: LabelStudioClient, project_id: int, model_version: str, chunk: Sequence[dict[str, Any]]
 ) -> bool:
-    """Send a chunk and tell whether all of it was stored; where an answer was lost, look first at what arrived."""
+    """Send a chunk and tell whether all of it was stored; where an answer was lost, look first at what arrived.
+
+    One task that was deleted meanwhile makes Label Studio refuse the whole request: it is taken out.
+    """
+    whole = True
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            return client.import_predictions(project_id, chunk) >= len(chunk)
+            return client.import_predictions(project_id, chunk) >= len(chunk) and whole
         except LabelStudioError:
             if attempt == _ATTEMPTS:
                 raise
             stored = client.tasks_with_version(project_id, model_version)
             chunk = [prediction for prediction in chunk if prediction["task"] not in stored]
+            there = {task.id for task in client.tasks_alone(project_id)}
+            whole = whole and all(prediction["task"] in there for prediction in chunk)
+            chunk = [prediction for prediction in chunk if prediction["task"] in there]
             if not chunk:
-                return True
+                return whole
     return False

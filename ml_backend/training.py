@@ -111,14 +111,19 @@ class Trainer:
                 gathered = self.embeddings.gather(project_id, refs, embedder.key, lambda: embedder, progress)
             with steps.timed("fit"):
                 progress("learning", 0, 1)
-                learned = self._learn(project, pulled.tasks, gathered)
+                learned = self._learn(project, pulled.tasks, gathered, embedder.weights_id)
             with steps.timed("compare"):
                 found = self._compare(project_id, current, learned, embedder.key)
             artifact = _artifact(project, embedder, n_calibrated, learned, found, now)
             with steps.timed("save"):
                 self.artifacts.save(project_id, artifact)
             with steps.timed("publish"):
-                serving, stored = self._publish(project, pulled.tasks, artifact, current, gathered, progress)
+                try:
+                    serving, stored = self._publish(project, pulled.tasks, artifact, current, gathered, progress)
+                except Exception:
+                    # It would count as a version that has answered, and push out one to go back to.
+                    self.artifacts.discard(project_id, artifact.model_version)
+                    raise
             _log_outcome(project_id, artifact, serving, found, pulled.read, steps)
             return Trained(artifact, serving, found.why, gathered.failures, stored, pulled.read, steps.seconds)
 
@@ -150,8 +155,8 @@ class Trainer:
             lambda done: progress("reading tasks", done, max(done, expected)),
         )
 
-    def _learn(self, project: Project, tasks: Sequence[Task], gathered: Gathered) -> "_Learned":
-        tuned = TunedWeights(self.settings.data_dir).of_project(project.id)
+    def _learn(self, project: Project, tasks: Sequence[Task], gathered: Gathered, weights_id: str) -> "_Learned":
+        tuned = TunedWeights(self.settings.data_dir).made(weights_id)
         clean = partial(tuned.clean, project.id) if tuned else None
         evidence, settled = find_evidence(choices_controls(project.label_config), tasks, gathered, clean)
         if not evidence:

@@ -21,8 +21,8 @@ def succeeds(
     """Decide whether a new model answers from now on.
 
     It does where it is no worse than the current one on held-out tasks. A version that a person chose stays until
-    one is better, by more than the standard error in log loss or accuracy. A model that nobody chose and that does
-    not know a control as it is today goes in any case: annotators would get nothing there.
+    one is better, by more than the standard error in log loss or accuracy. A model that does not know a control as
+    it is today goes in any case, unless a person chose it and it can be compared: it would suggest nothing there.
 
     Parameters
     ----------
@@ -38,14 +38,14 @@ def succeeds(
     found = compare(current, new, evidence, embeddings)
     if current is None:
         return found
-    if chosen:
+    unknown = _unknown(current, new)
+    if chosen and not (unknown and found.log_loss_before is None):
         if found.promoted and _is_better(found):
             return replace(found, why=f"It is better than the version that a person chose. {found.why}")
         return replace(
             found, promoted=False, why=f"It is not better than the version that a person chose. {found.why}"
         )
-    unknown = _unknown(current, new)
-    if unknown and not found.promoted:
+    if unknown and (chosen or not found.promoted):
         why = f"The current version does not know {', '.join(map(repr, unknown))} as it is now. {found.why}"
         return replace(found, promoted=True, why=why)
     return found

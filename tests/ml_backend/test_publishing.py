@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ml_backend.errors import LabelStudioError
-from ml_backend.label_studio import Connection, Project
+from ml_backend.label_studio import Connection, Project, Task
 from ml_backend.publishing import delete_old, show
 from ml_backend.storing import import_missing
 
@@ -21,6 +21,7 @@ class Memory:
         self.lose_answers = 0
         self.clears_version = self.fails_to_delete = False
         self.unfit: set[int] = set()
+        self.deleted: set[int] = set()
 
     def tasks_with_version(self, _: int, version: str) -> set[int]:
         """Ids of the tasks with a version."""
@@ -28,6 +29,8 @@ class Memory:
 
     def import_predictions(self, _: int, predictions: list[dict[str, Any]]) -> int:
         """Store half of a request and lose the answer, or store all that fit."""
+        if self.deleted & {one["task"] for one in predictions}:
+            raise LabelStudioError("answered 400: task not found")
         rows = [(one["task"], one["model_version"]) for one in predictions if one["task"] not in self.unfit]
         if self.lose_answers:
             self.lose_answers -= 1
@@ -35,6 +38,10 @@ class Memory:
             raise LabelStudioError("answered 502")
         self.stored += rows
         return len(rows)
+
+    def tasks_alone(self, _: int) -> list[Task]:
+        """The tasks that there are."""
+        return [Task(number, {}, ()) for number in range(700) if number not in self.deleted]
 
     def connections(self, _: int) -> list[Connection]:
         """The ML backends of the project."""
@@ -94,6 +101,13 @@ def test_a_lost_answer_makes_no_duplicates(memory: Memory) -> None:
     memory.lose_answers = 2
     import_missing(memory, 7, V1, predictions(700))
     assert sorted(memory.stored) == [(task, V1) for task in range(700)]
+
+
+def test_a_task_that_was_deleted_costs_the_others_nothing(memory: Memory) -> None:
+    """Label Studio refuses the whole request because of task 5: the other seven are stored, and five is named."""
+    memory.deleted = {5}
+    assert import_missing(memory, 7, V1, predictions(8)) == 7
+    assert sorted(task for task, _ in memory.stored) == [0, 1, 2, 3, 4, 6, 7]
 
 
 def test_a_label_studio_that_keeps_failing_is_an_error(memory: Memory) -> None:

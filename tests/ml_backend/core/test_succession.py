@@ -62,11 +62,11 @@ def test_a_better_one_takes_over_from_a_chosen_one(
     assert found.why.startswith("It is better than the version that a person chose.")
 
 
-def test_what_cannot_be_compared_leaves_a_chosen_version(seeing: tuple[ProjectModel, list[Evidence]]) -> None:
-    """With other labels no task tells which is better: a person's choice stays, any other version goes."""
+def test_other_labels_end_a_person_s_choice(seeing: tuple[ProjectModel, list[Evidence]]) -> None:
+    """With other labels no task tells which is better, and the chosen version could suggest none of them."""
     other, evidence = model(sees=True, control=replace(KIND, labels=("black", "white")))
     assert succeeds(seeing[0], other, evidence, None, chosen=False).promoted
-    assert not succeeds(seeing[0], other, evidence, None, chosen=True).promoted
+    assert succeeds(seeing[0], other, evidence, None, chosen=True).promoted
 
 
 def test_a_control_that_the_current_version_does_not_know_decides(
