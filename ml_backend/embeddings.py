@@ -197,14 +197,15 @@ class EmbeddingCache:
             for key in set(keys) - set(in_use):
                 query = "SELECT id FROM image WHERE embedder = ? AND used <= ? LIMIT ?"
                 deleted += sum(_deleted(database, query, key, self._today() - _UNUSED_DAYS, _STEP))
+        with database:
+            database.execute("DELETE FROM address WHERE until <= ?", (self._clock(),))
         if _size(database) > max_bytes:
             for some in _deleted(database, "SELECT id FROM image ORDER BY used, id LIMIT ?", _STEP):
                 deleted += some
                 if _size(database) <= _LEFT * max_bytes:
                     break
-        with database:
-            database.execute("DELETE FROM address WHERE until <= ?", (self._clock(),))
-            if deleted:
+        if deleted:
+            with database:
                 database.execute("DELETE FROM address WHERE content NOT IN (SELECT content FROM image)")
         _shrink(database)
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

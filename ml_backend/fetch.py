@@ -199,9 +199,11 @@ class Fetcher:
 
 
 def checked_network(max_bytes: int) -> Connect:
-    """Give a maker of connections to the real network, which share what they know about names."""
-    resolver = Resolver()
-    return lambda hosts: CheckedConnections(hosts, resolver, max_bytes)
+    """Give a maker of connections to the real network.
+
+    Each has a resolver of its own: names whose servers are silent must not keep Label Studio's from being found.
+    """
+    return lambda hosts: CheckedConnections(hosts, Resolver(), max_bytes)
 
 
 def parsed(url: str | httpx.URL) -> httpx.URL:

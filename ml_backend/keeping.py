@@ -16,6 +16,7 @@ log = structlog.get_logger()
 _ROWS = 256  # a transaction
 _WAITING = 20_000  # where the disk is that slow, some are not kept, which costs time later
 _TIDIES = 20  # in the time that it takes to fill the allowed size
+_ADDRESS_BYTES = 120  # of a row beside its address
 
 
 @dataclass(frozen=True)
@@ -119,5 +120,7 @@ class Keeper:
             if deleted:
                 log.info("embeddings_deleted", embeddings=deleted)
         vectors = [(row.embedder, row.content, row.vector) for row in rows if isinstance(row, Embedded)]
-        self._cache.write(vectors, [row for row in rows if isinstance(row, Address)])
+        addresses = [row for row in rows if isinstance(row, Address)]
+        self._cache.write(vectors, addresses)
         self._added += sum(vector.nbytes for _, _, vector in vectors)
+        self._added += sum(len(row.url) + _ADDRESS_BYTES for row in addresses)

@@ -51,7 +51,7 @@ class Lanes:
         self._stopped = False
 
     def add(self, lane: Lane, job: Job) -> bool:
-        """Put a job at the end of a lane; one that waits in a lane that was put off moves from there.
+        """Put a job at the end of a lane; one that waits where it would have to wait longer moves from there.
 
         Returns
         -------
@@ -62,7 +62,7 @@ class Lanes:
             if self._stopped:
                 return False
             old = self._lane_of.get(job)
-            if old is None or (old.put_off and not lane.put_off):
+            if old is None or (not lane.put_off and (old.put_off or len(lane.jobs) < len(old.jobs))):
                 if old is not None:
                     self._take(old, job)
                 self._enter(lane, job)

@@ -118,7 +118,10 @@ class Pipeline:
         Its future ends with what was found, or the error because of which nothing was.
         """
         with self._lock:
+            model = image.model
             image, job = self._images.setdefault(image.key, (image, partial(self._run, image)))
+            if isinstance(image.model, Exception):  # the first who asked had none; perhaps there is one now
+                image.model = model
             waits = not image.begun
         if waits:
             self._add(lane, job)

@@ -176,4 +176,5 @@ def _log_reasons(tasks: Sequence[Any], done: Predictions) -> None:
         for position, reason in reasons.items():
             if reason not in silent:
                 task = tasks[position]
-                log.warning(event, task=task.get("id") if isinstance(task, dict) else None, reason=reason)
+                number = task.get("id") if isinstance(task, dict) else None
+                log.warning(event, task=number if isinstance(number, int) else None, reason=reason)

@@ -93,7 +93,11 @@ def predict_tasks(body: messages.Predict) -> Response:
 @routes.post("/webhook", responses={200: messages.Acknowledged, **_REFUSED})
 def webhook(body: messages.Webhook) -> Response:
     """Take note that a project changed, and answer at once."""
-    wanted = body.project is not None and _calls_for_training(body.action, body.project)
+    wanted = (
+        body.project is not None
+        and _backend().requests.know(body.project.id)
+        and _calls_for_training(body.action, body.project)
+    )
     if wanted and body.project is not None:
         if body.action in DELETING_ACTIONS:
             doubt(_backend().settings.data_dir, body.project.id)

@@ -47,12 +47,21 @@ class TrainingRequests:
         ):  # taken this moment: the training sees this event's annotation
             os.utime(path, (now, now))
 
-    def know(self, project_id: int) -> None:
-        """Remember that a project has met this backend, so that lost events are looked for."""
+    def know(self, project_id: int) -> bool:
+        """Remember that a project has met this backend, so that lost events are looked for.
+
+        Returns
+        -------
+        bool
+            False if there are too many already: whoever may ask can name any number.
+        """
         folder = self._path(project_id, _REQUESTED).parent
-        if not folder.is_dir() and len(self.known()) < _MOST_KNOWN:
+        if not folder.is_dir():
+            if len(self.known()) >= _MOST_KNOWN:
+                return False
             with contextlib.suppress(OSError):  # a full disk costs the reconciliation, not the answer
                 folder.mkdir(parents=True, exist_ok=True)
+        return True
 
     def known(self) -> list[int]:
         """Ids of the projects that were ever connected or trained."""

@@ -28,6 +28,8 @@ SEND_S = 30  # for the client to take a part of its answer
 GRACE_S = 15  # for requests that are being answered when the backend is told to stop
 HURRY_S = 8.0  # of these, for answers to become complete
 _LOOK_S = 1.0
+_LINGER_S = 0.3  # for a client to close its side
+_DRAINED = 65_536  # bytes at a time
 
 _OURS = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName, errors.ConfigurationProblem)
 _STATUS = {
@@ -53,9 +55,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         arrivals.expect(conn.sock, time.monotonic() + HEAD_S)
         conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_S, 0))
         try:
-            return super().handle(conn)
+            kept = super().handle(conn)
         finally:
             arrivals.arrived(conn.sock)
+        if kept is False:
+            _finish(conn.sock)
+        return kept
 
     def handle_request(self, req: Any, conn: Any) -> Any:  # noqa: ANN401
         """Answer a request whose head has arrived."""
@@ -78,6 +83,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         told_to_end = 0.0
         while told_to_end < HURRY_S:
             time.sleep(_LOOK_S)
+            if not self.alive and not told_to_end:
+                self._stop_waiting()
             for connection in arrivals.overdue(time.monotonic()):
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RD)  # an answer can still be sent
@@ -85,6 +92,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         # Who still waits for images gets the suggestions that there are, before the master ends this worker.
         if self.booted:
             self.wsgi.extensions["ml_backend"].gatherer.close()
+
+    def _stop_waiting(self) -> None:
+        """End what would keep a stop waiting: connections that have sent nothing, and a training."""
+        for conn in list(self.pending_conns):
+            with contextlib.suppress(OSError):
+                conn.sock.shutdown(socket.SHUT_RDWR)
+        if self.booted:
+            background = self.wsgi.extensions["ml_backend"].background
+            threading.Thread(target=background.stop, name="stop-training", daemon=True).start()
 
 
 class Log(Logger):  # type: ignore[misc]
@@ -100,6 +116,19 @@ class Log(Logger):  # type: ignore[misc]
     def access_log_enabled(self) -> bool:
         """Whether requests have lines: they do not, since addresses may hold secrets."""
         return False
+
+
+def _finish(connection: socket.socket) -> None:
+    """Let a client take the last answer, in this thread: gunicorn would wait for that in the one that accepts."""
+    ends_at = time.monotonic() + _LINGER_S
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_WR)
+        while (left := ends_at - time.monotonic()) > 0:
+            connection.settimeout(left)
+            if not connection.recv(_DRAINED):
+                break
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _answer(status: HTTPStatus) -> bytes:
