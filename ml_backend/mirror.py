@@ -117,7 +117,7 @@ class Mirror:
         """Keep tasks in place of what was known of them; give how many."""
         count = 0
         for task in tasks:
-            annotations = [asdict(one) for one in task.annotations]
+            annotations = [vars(one) for one in task.annotations]
             skipped = sum(one.skipped for one in task.annotations)
             self._database.execute(
                 "REPLACE INTO task VALUES (?, ?, ?, ?, ?)",
@@ -163,7 +163,7 @@ class Mirror:
         if not verdicts:
             self._database.execute("DELETE FROM verdict WHERE task = ?", (task_id,))
             return
-        described = json.dumps([asdict(one) for one in verdicts])
+        described = json.dumps([vars(one) for one in verdicts])
         self._database.execute("REPLACE INTO verdict VALUES (?, ?)", (task_id, described))
 
 
