@@ -1,0 +1,148 @@
+"""What is read of a real Label Studio, step by step as its tasks change."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from ml_backend import pulling
+from ml_backend.core.consensus_targets import Verdict
+from ml_backend.label_studio import Counts, LabelStudioClient
+from ml_backend.pulling import Pulled, Puller
+from ml_backend.settings import Settings
+
+if TYPE_CHECKING:
+    from conftest import RunningLabelStudio
+
+pytestmark = pytest.mark.server
+
+CONFIG = """<View><Image name="image" value="$image"/>
+<Choices name="kind" toName="image"><Choice value="dark"/><Choice value="light"/></Choices></View>"""
+
+
+@pytest.fixture
+def ls(label_studio: "RunningLabelStudio") -> Iterator[httpx.Client]:
+    """Label Studio without our code."""
+    headers = {"Authorization": f"Token {label_studio.api_key}"}
+    with httpx.Client(base_url=label_studio.url, headers=headers, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture
+def reader(label_studio: "RunningLabelStudio", tmp_path: Path) -> Iterator[LabelStudioClient]:
+    """Label Studio as a training reads it."""
+    settings = Settings.model_validate(
+        {"label_studio_url": label_studio.url, "label_studio_api_key": label_studio.api_key, "data_dir": tmp_path}
+    )
+    client = LabelStudioClient(settings)
+    yield client
+    client.close()
+
+
+def region(kind: str) -> dict[str, Any]:
+    """What says that an image is of a kind."""
+    return {"id": "a", "from_name": "kind", "to_name": "image", "type": "choices", "value": {"choices": [kind]}}
+
+
+def said(pulled: Pulled) -> list[tuple[str, ...]]:
+    """The label of each annotation, task by task; a skipped one says nothing."""
+    return [
+        tuple("".join(one.choices.get("kind", ("skipped",))) for one in task.annotations) for task in pulled.tasks
+    ]
+
+
+def test_changes_of_a_real_project_are_read(
+    ls: httpx.Client, reader: LabelStudioClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Annotations, skips, changes, deletions and what consensus writes arrive, with as few tasks as can be."""
+    monkeypatch.setattr(pulling, "_OVERLAP", timedelta(0))  # half a minute would have to pass between the steps
+    number = ls.post("/api/projects/", json={"title": "Pulling", "label_config": CONFIG}).json()["id"]
+    body = [
+        {"data": {"image": f"/{n}.png"}, "annotations": [{"result": [region("dark")], "ground_truth": n == 0}]}
+        for n in range(3)
+    ]
+    ls.post(f"/api/projects/{number}/import", json=[*body, {"image": "/3.png"}]).raise_for_status()
+
+    def pull() -> Pulled:
+        time.sleep(1.1)  # Label Studio tells the time in whole seconds
+        found = Puller(reader, tmp_path).pull(reader.project(number), "digest", datetime.now(UTC))
+        time.sleep(1.1)
+        return found
+
+    project = reader.project(number)
+    assert project.counts == Counts(tasks=4, submitted=3, skipped=0)
+    made = ls.get(f"/api/projects/{number}/").json()["created_at"]
+    assert project.stamp == str(int(datetime.fromisoformat(made).timestamp()))
+    first = pull()
+    assert (first.read, first.why_all) == (4, "the first reading")
+    assert said(first) == [("dark",), ("dark",), ("dark",), ()]
+    assert [one.ground_truth for task in first.tasks for one in task.annotations] == [True, False, False]
+    assert pull() == Pulled(first.tasks, 0)
+
+    ids = [task.id for task in first.tasks]
+    annotated = ls.post(f"/api/tasks/{ids[3]}/annotations/", json={"result": [region("light")]}).json()["id"]
+    ls.post(f"/api/tasks/{ids[2]}/annotations/", json={"result": [], "was_cancelled": True}).raise_for_status()
+    pulled = pull()
+    assert (pulled.read, said(pulled)) == (2, [("dark",), ("dark",), ("dark", "skipped"), ("light",)])
+
+    ls.patch(f"/api/annotations/{annotated}/", json={"result": [region("dark")]}).raise_for_status()
+    pulled = pull()
+    assert (pulled.read, said(pulled)[3]) == (1, ("dark",))
+
+    ls.delete(f"/api/annotations/{annotated}/").raise_for_status()
+    pulled = pull()
+    assert said(pulled)[3] == ()
+
+    ls.delete(f"/api/tasks/{ids[1]}/").raise_for_status()
+    pulled = pull()
+    assert pulled.why_all == "the counts of tasks or annotations do not fit"
+    assert [task.id for task in pulled.tasks] == [ids[0], ids[2], ids[3]]
+
+    discovered = {"model_version": "consensus/Discovered", "score": 0.9, "result": [region("light")]}
+    other = {"model_version": "resnet18-random-20260131T120000-00aa", "score": 0.5, "result": [region("dark")]}
+    ls.post(
+        f"/api/projects/{number}/import/predictions",
+        json=[{"task": task, **one} for task in (ids[0], ids[2]) for one in (discovered, other)],
+    ).raise_for_status()
+    verdict = Verdict("Discovered", "kind", "light", 0.9)
+    pulled = pull()
+    assert (pulled.read, [task.verdicts for task in pulled.tasks]) == (0, [(verdict,), (verdict,), ()])
+
+    [listed] = ls.get("/api/predictions/", params={"task": ids[2]}).json()[:1]
+    ls.patch(f"/api/predictions/{listed['id']}/", json={"score": 0.8}).raise_for_status()
+    pulled = pull()
+    assert pulled.read == 1
+    assert [one.score for task in pulled.tasks for one in task.verdicts] == [0.9, 0.8]
+
+    ls.request(
+        "DELETE", f"/api/projects/{number}/model-versions/", json={"model_version": "consensus/Discovered"}
+    ).raise_for_status()
+    assert not any(task.verdicts for task in pull().tasks)
+
+
+def test_verdicts_can_be_read_page_by_page(
+    ls: httpx.Client, reader: LabelStudioClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A project with too many predictions for one answer gives the same ones."""
+    number = ls.post("/api/projects/", json={"title": "Pages", "label_config": CONFIG}).json()["id"]
+    ls.post(f"/api/projects/{number}/import", json=[{"image": f"/{n}.png"} for n in range(3)]).raise_for_status()
+    ids = sorted(task.id for task in reader.tasks_alone(number))
+    ls.post(
+        f"/api/projects/{number}/import/predictions",
+        json=[
+            {"task": task, "model_version": version, "score": 0.5, "result": [region("dark")]}
+            for task in ids[:2]
+            for version in ("consensus/NoVotes", "other")
+        ],
+    ).raise_for_status()
+    assert {version: count for version, (count, _) in reader.version_counts(number).items()} == {
+        "consensus/NoVotes": 2,
+        "other": 2,
+    }
+    monkeypatch.setattr("ml_backend.label_studio._LISTED_PREDICTIONS", 3)
+    both = [sorted(reader.verdicts(number, count), key=lambda one: one[0]) for count in (3, 4)]
+    assert both[0] == both[1] == [(task, Verdict("NoVotes", "kind", "dark", 0.5)) for task in ids[:2]]
