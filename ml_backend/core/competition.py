@@ -62,6 +62,8 @@ class Contest:
         Whether each label is a question of its own.
     careful : bool
         Whether to leave out sharpness above 1.
+    pools : sequence of float
+        The shares of the linear classifier that compete.
     """
 
     clusters: Mapping[float, Floats]
@@ -71,6 +73,7 @@ class Contest:
     folds: NDArray[np.int64]
     multiple: bool
     careful: bool
+    pools: Sequence[float] = SHARES
 
     def run(self) -> tuple[Winner, NDArray[np.float32]]:
         """Choose by all tasks, and say what choices by the other folds make of each task.
@@ -120,7 +123,9 @@ class _Rounds:
         """Give the losses by share."""
         key = smoothing, strength
         if key not in self._of_pools:
-            self._of_pools[key] = {share: self._losses(self._pool(smoothing, strength, share)) for share in SHARES}
+            self._of_pools[key] = {
+                share: self._losses(self._pool(smoothing, strength, share)) for share in self._contest.pools
+            }
         return self._of_pools[key]
 
     def _sharpest(self, smoothing: float, strength: float | None, share: float, left_out: int | None) -> float:

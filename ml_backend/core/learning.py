@@ -1,13 +1,13 @@
 """Learning to score one control: fit, hold out, compete, check."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.core.cluster_evidence import count_evidence
-from ml_backend.core.competition import Contest
+from ml_backend.core.competition import SHARES, Contest
 from ml_backend.core.controls import Control
 from ml_backend.core.held_out import OutOfFold, check
 from ml_backend.core.linear import LinearClassifier, fit_linear
@@ -80,7 +80,12 @@ class Opinions:
 
 
 def fit_scores(
-    control: Control, known: Known, n_clusters: int, tasks: Rows | None = None, seed: int = 0
+    control: Control,
+    known: Known,
+    n_clusters: int,
+    tasks: Rows | None = None,
+    seed: int = 0,
+    pools: Sequence[float] = SHARES,
 ) -> ControlScores:
     """Learn to score a control by what predicts held-out annotations best.
 
@@ -95,6 +100,8 @@ def fit_scores(
         Ids of the images' tasks, with which the held-out probabilities are kept.
     seed : int
         Of the folds.
+    pools : sequence of float
+        The shares of the linear classifier that compete: 0 alone leaves it out, 1 alone leaves the clusters out.
 
     Returns
     -------
@@ -108,7 +115,7 @@ def fit_scores(
     if judged.sum() < _FOLDS:
         nothing = _out_of_fold(tasks, np.zeros_like(judged), known.shares)
         return ControlScores(control, clusters, 1.0, None, _UNCHECKED, out_of_fold=nothing)
-    opinions = _hold_out(known, folds, n_clusters, multiple=multiple)
+    opinions = _hold_out(known, folds, n_clusters, STRENGTHS if any(pools) else (), multiple=multiple)
     shares, weights = known.shares[judged], known.weights[judged]
     winner, said = Contest(
         opinions.clusters,
@@ -118,6 +125,7 @@ def fit_scores(
         folds[judged],
         multiple=multiple,
         careful=len(shares) < _ENOUGH_TO_SHARPEN,
+        pools=pools,
     ).run()
     told = opinions.support >= least_support(winner.pool)
     return ControlScores(
@@ -146,11 +154,13 @@ def _folds(known: Known, seed: int) -> Rows:
     return folds
 
 
-def _hold_out(known: Known, folds: Rows, n_clusters: int, *, multiple: bool) -> Opinions:
+def _hold_out(
+    known: Known, folds: Rows, n_clusters: int, strengths: Sequence[float], *, multiple: bool
+) -> Opinions:
     judged = folds != _EVERYWHERE
     place = np.cumsum(judged) - 1
     shape = int(judged.sum()), known.shares.shape[1]
-    strengths = STRENGTHS if _differ(known) else ()
+    strengths = strengths if _differ(known) else ()
     clusters = {key: np.zeros(shape, dtype=np.float32) for key in SMOOTHINGS}
     linear = {key: np.zeros(shape, dtype=np.float32) for key in strengths}
     support = np.zeros(shape[0], dtype=np.float32)

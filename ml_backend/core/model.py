@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ml_backend.core.cluster_evidence import ClusterEvidence
 from ml_backend.core.clusters import Clusters, fit_clusters
+from ml_backend.core.competition import SHARES
 from ml_backend.core.controls import Control
 from ml_backend.core.held_out import HeldOutCheck, OutOfFold
 from ml_backend.core.learning import Known, fit_scores
@@ -93,7 +94,9 @@ class ProjectModel:
         return answers
 
 
-def fit_model(embeddings: Floats, evidence: Sequence[Evidence], seed: int = 0) -> ProjectModel:
+def fit_model(
+    embeddings: Floats, evidence: Sequence[Evidence], seed: int = 0, pools: Sequence[float] = SHARES
+) -> ProjectModel:
     """Cluster all images and map the clusters to labels.
 
     Parameters
@@ -102,6 +105,8 @@ def fit_model(embeddings: Floats, evidence: Sequence[Evidence], seed: int = 0) -
     evidence : sequence of Evidence
         At least one, each with at least one row.
     seed : int
+    pools : sequence of float
+        The shares of the linear classifier that compete with one another: 0 is the clusters alone.
     """
     with one_thread():
         clusters = fit_clusters(embeddings, max(len(one.control.labels) for one in evidence), seed)
@@ -113,6 +118,7 @@ def fit_model(embeddings: Floats, evidence: Sequence[Evidence], seed: int = 0) -
                 clusters.centroids.shape[1],
                 one.tasks,
                 seed,
+                pools,
             )
             for one in evidence
         )

@@ -54,6 +54,15 @@ def test_what_clusters_mix_the_linear_classifier_tells_apart() -> None:
     assert scored(made, images).max(axis=1).min() > 0.9
 
 
+def test_either_can_be_left_out() -> None:
+    """Only shares that compete are chosen, whatever the other could do."""
+    images = replace(
+        clustered(100, wrong=0), points=np.random.default_rng(1).normal(size=(100, 2)).astype(np.float32)
+    )
+    alone = [fit_scores(SINGLE, images, n_clusters=2, pools=[share]).pool.share for share in (0, 1)]
+    assert alone == [0, 1]
+
+
 def test_labels_by_chance_are_not_believed() -> None:
     """Where labels have nothing to do with the images, no score is far from a half, and none is claimed to be."""
     rng = np.random.default_rng(0)
