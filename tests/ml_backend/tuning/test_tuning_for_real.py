@@ -95,9 +95,10 @@ def test_finetuned_weights_make_a_version_that_is_served(
     asked = [{"id": task, "data": client.tasks.get(id=task).data} for task in unseen]
     with running(tmp_path, **environment) as backend:
         assert eventually(lambda: httpx.get(backend.url + "/health").json()["status"] == "UP", 60)
-        body = {"tasks": asked, "project": f"{number}.1", "label_config": CONFIG}
+        body = {"tasks": asked, "project": str(number), "label_config": CONFIG}
         entries = httpx.post(backend.url + "/predict", json=body, timeout=100).json()["results"]
         assert httpx.get(backend.url + "/health").json()["engine"] == "onnxruntime-cpu"
+    assert all(entries), backend.log
     assert [entry["model_version"] for entry in entries] == [version] * len(unseen)
     assert label_studio.api_key not in tuned.stdout + tuned.stderr + trained.stdout + trained.stderr
 
