@@ -1,4 +1,5 @@
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -91,6 +92,10 @@ def test_one_project_leaves_threads_to_the_others() -> None:
         lanes.add(slow, lambda: go.wait(LIMIT_S) and None)
     lanes.add(Lane("other"), done.set)
     assert done.wait(LIMIT_S)
+    ends_at = time.monotonic() + LIMIT_S
+    while lanes.waiting > 1 and time.monotonic() < ends_at:  # until the third thread has taken its job
+        time.sleep(0.01)
+    time.sleep(0.05)  # in which a fourth would
     assert lanes.waiting == 1
     go.set()
     lanes.stop()

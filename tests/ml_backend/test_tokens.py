@@ -44,6 +44,8 @@ def test_uploaded_images_are_read_with_either_token(
 class Sizes:
     """An embedder that only looks at an image's size."""
 
+    short_side = 8
+
     def prepare(self, image: "object") -> object:
         """The size."""
         return image.size
