@@ -68,7 +68,7 @@ def test_all_workers_name_a_new_version_at_once(pair: RunningBackend, samples: "
             artifacts.switch(8, version)
             named = [
                 client.post(pair.url + "/setup", json={"project": "8.1"}).json()["model_version"]
-                for client in [kept] * 5 + [httpx] * 15
+                for client in [kept] * 3 + [httpx] * 8
             ]
             assert set(named) == {version}
 
