@@ -25,6 +25,7 @@ from ml_backend.engines import (
     engine_file,
     may_need_torch,
     open_session,
+    streams_and_threads,
 )
 from ml_backend.errors import WeightsError
 from ml_backend.settings import Settings
@@ -151,7 +152,8 @@ class Backbones:
                     opened.append(self._open(identity))
                 return opened[0]
 
-        return OnnxEmbedder(identity, session, origin=self, batch_size=self._settings.batch_size)
+        streams, _ = streams_and_threads(self._settings.torch_threads)
+        return OnnxEmbedder(identity, session, origin=self, batch_size=self._settings.batch_size, streams=streams)
 
     def _open(self, identity: Identity) -> Any:  # noqa: ANN401 - ONNX Runtime's, untyped
         settings = self._settings
@@ -161,7 +163,8 @@ class Backbones:
             exporting.export_apart(identity, state_file(identity, settings), path, timeout_s=limit_s)
 
         exporting.once(path, make, wait_s=limit_s)
-        return open_session(path, threads=settings.torch_threads, key=identity.key)
+        _, threads = streams_and_threads(settings.torch_threads)
+        return open_session(path, threads=threads, key=identity.key)
 
     def _is_exported(self, identity: Identity) -> bool:
         return self._kind == "onnx" and engine_file(self._settings.data_dir, identity.key).is_file()

@@ -38,7 +38,7 @@ class _Line:
 
 
 class Batcher:
-    """One thread that embeds what other threads have prepared.
+    """Threads that embed what other threads have prepared, as many as the embedders want.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Batcher:
         self._batch_size, self._room, self._linger_s, self._observe = batch_size, waiting, linger_s, observe
         self._changed = threading.Condition()
         self._lines: dict[str, _Line] = {}  # in the order of their turns; each holds an image
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
         self._closed = False
 
     def add(self, embedder: Embedder, image: Prepared, vector: Future[Vector]) -> None:
@@ -80,7 +80,7 @@ class Batcher:
         Raises
         ------
         StoppingError
-            If the thread has been told to end.
+            If the threads have been told to end.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._room > 0)
@@ -90,12 +90,13 @@ class Batcher:
             line = self._lines.setdefault(embedder.key, _Line(embedder))
             line.images.append(_Waiting(image, time.monotonic(), vector))
             self._changed.notify_all()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="embedding", daemon=True)
-                self._thread.start()
+            while len(self._threads) < embedder.streams:
+                self._threads.append(threading.Thread(target=self._run, name="embedding", daemon=True))
+                self._threads[-1].start()
 
     def close(self, timeout_s: float) -> None:
-        """End the thread after the batch that it is at; what waits gets StoppingError."""
+        """End the threads after the batches that they are at; what waits gets StoppingError."""
+        ends_at = time.monotonic() + timeout_s
         with self._changed:
             self._closed = True
             left = [one for line in self._lines.values() for one in line.images]
@@ -103,8 +104,8 @@ class Batcher:
             self._changed.notify_all()
         for one in left:
             one.vector.set_exception(StoppingError("the backend is being stopped"))
-        if self._thread is not None:
-            self._thread.join(timeout_s)
+        for thread in self._threads:
+            thread.join(max(ends_at - time.monotonic(), 0))
 
     def _run(self) -> None:
         while self._embed_next():

@@ -19,6 +19,7 @@ from ml_backend.errors import MLBackendError
 Kind = Literal["onnx", "cuda", "cpu"]
 NAMES: dict[Kind, str] = {"onnx": "onnxruntime-cpu", "cuda": "torch-cuda", "cpu": "torch-cpu"}
 KEY_PROPERTY = "embedding_key"  # of an engine's file
+_STREAMS = 4  # at most
 
 
 class EngineError(MLBackendError):
@@ -61,6 +62,10 @@ class Embedder(Protocol):
         """Pixels of an image's shorter side that are enough for ``prepare``: what ``decode`` may be asked for."""
 
     @property
+    def streams(self) -> int:
+        """Batches that are best computed at the same time, each asked for by a thread of its own."""
+
+    @property
     def prepare(self) -> Callable[[Image.Image], NDArray[np.float32]]:
         """Map an RGB image to the (3, height, width) float32 input of the network."""
 
@@ -95,14 +100,22 @@ class OnnxEmbedder:
     origin : Origin
     batch_size : int
         Images a run.
+    streams : int
+        Runs at the same time.
     """
 
     engine = NAMES["onnx"]
 
     def __init__(
-        self, identity: Identity, session: Callable[[], Any], *, origin: Origin, batch_size: int = 16
+        self,
+        identity: Identity,
+        session: Callable[[], Any],
+        *,
+        origin: Origin,
+        batch_size: int = 16,
+        streams: int = 1,
     ) -> None:
-        self.identity = identity
+        self.identity, self.streams = identity, streams
         self.prepare = PREPARATIONS[identity.backbone]
         self._session, self._origin, self._batch_size = session, origin, batch_size
 
@@ -166,6 +179,27 @@ class OnnxEmbedder:
         return self._origin.embedder(
             Identity(self.backbone, self.weights_id, self.identity.seed, dict(calibration))
         )
+
+
+def streams_and_threads(threads: int) -> tuple[int, int]:
+    """Divide threads into runs at the same time and threads of each.
+
+    Threads of one run wait for one another after each layer, and all of them for the one that shares its processor
+    with a decoder. So they are as few as possible; but each run at the same time takes memory of its own.
+
+    Parameters
+    ----------
+    threads : int
+        In all; 0 stands for as many as this process may use.
+
+    Examples
+    --------
+    >>> streams_and_threads(1), streams_and_threads(2), streams_and_threads(16)
+    ((1, 1), (2, 1), (4, 4))
+    """
+    threads = threads or len(os.sched_getaffinity(0))
+    streams = min(threads, _STREAMS)
+    return streams, threads // streams
 
 
 def open_session(path: Path, *, threads: int = 0, key: str | None = None) -> Any:  # noqa: ANN401 - no types shipped

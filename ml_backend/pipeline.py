@@ -1,4 +1,4 @@
-"""Images on their way: fetched and decoded by a few threads, embedded in batches by one, kept by another."""
+"""Images on their way: fetched and decoded by a few threads, embedded in batches by others, kept by one."""
 
 import hashlib
 import threading

@@ -74,6 +74,7 @@ class ResNetEmbedder:
         self._network: nn.Module = network.eval().to(device)
         self._device = torch.device(device)
         self._batch_size = batch_size
+        self.streams = 1  # torch divides a batch among its threads, and a graphics processor has one queue
         self.prepare = PREPARATIONS[backbone]
         self.identity = Identity(backbone, weights_id, seed)
 

@@ -17,7 +17,7 @@ SECONDS = 2.0
 class SlowEmbedder:
     """Takes its time for a batch, whatever is on the images."""
 
-    key, dimension, short_side = "slow", 4, None
+    key, dimension, short_side, streams = "slow", 4, None, 1
 
     def prepare(self, _image: Image.Image) -> NDArray[np.float32]:
         """Nothing of an image."""

@@ -16,7 +16,7 @@ class Doubling:
     """An embedder that doubles one number. Keeps its batches, waits for ``go``, and fails where it is told to."""
 
     def __init__(self, key: str = "doubling", seen: list[tuple[str, list[float]]] | None = None) -> None:
-        self.key = key
+        self.key, self.streams = key, 1
         self.seen = [] if seen is None else seen
         self.entered, self.go = threading.Event(), threading.Event()
         self.go.set()
@@ -99,6 +99,15 @@ def test_embedders_take_turns(batcher: Batcher) -> None:
     for future in futures:
         future.result(LIMIT_S)
     assert seen == [("many", [1]), ("many", [2, 3, 4, 5]), ("few", [7]), ("many", [6])]
+
+
+def test_batches_are_embedded_at_the_same_time(batcher: Batcher) -> None:
+    """An embedder that computes two batches at once gets the second one while it is at the first."""
+    embedder, met = Doubling(), threading.Barrier(2)
+    embedder.streams = 2
+    embedder.fails = lambda _: met.wait(LIMIT_S) < 0
+    futures = add(batcher, embedder, *range(8))
+    assert [future.result(LIMIT_S).tolist() for future in futures] == [[2 * value] for value in range(8)]
 
 
 def test_who_adds_too_much_waits(batcher: Batcher) -> None:

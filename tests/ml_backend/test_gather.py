@@ -26,7 +26,7 @@ LIMIT_S = 10
 class MeanColour:
     """An embedder whose embedding is the mean colour, quick and checkable by hand. Counts what it embeds."""
 
-    key, short_side = KEY, 8
+    key, short_side, streams = KEY, 8, 1
 
     def __init__(self) -> None:
         self.embedded = 0

@@ -44,7 +44,7 @@ def test_uploaded_images_are_read_with_either_token(
 class Sizes:
     """An embedder that only looks at an image's size."""
 
-    short_side = 8
+    short_side, streams = 8, 1
 
     def prepare(self, image: "object") -> object:
         """The size."""
