@@ -34,7 +34,7 @@ Serve = Callable[..., AbstractContextManager[RunningBackend]]
 
 pytestmark = pytest.mark.server
 
-GROWTH_MB = 40  # that two more rounds of the same faults may add: less than one of its floods, if it were kept
+GROWTH_MB = 20  # that two more rounds of the same faults may add to the worker; 5 were seen
 GROWTH_THREADS = 2
 
 
@@ -177,7 +177,6 @@ def test_label_studio_stores_all_that_can_be_suggested(
     client, headers = label_studio.client(), {"Authorization": f"Token {label_studio.api_key}"}
     project = client.projects.create(title="Broken images", label_config=samples.config).id
     uploads = {f"{number}.png": file(picture(number), "PNG") for number in range(12)}
-    uploads |= {path[1:]: body for path, body in unusual().items()}
     wrong = {path[1:]: body for path, (body, _) in broken().items()}
     wrong |= {"login.png": b"<!DOCTYPE html><title>Log in</title>", "drawing.svg": b"<svg xmlns='http://x'/>"}
     outside = ["http://127.0.0.1:9/a.png", "http://169.254.169.254/latest/meta-data/", "/data/upload/1/gone.png"]
@@ -222,12 +221,11 @@ def test_label_studio_stores_all_that_can_be_suggested(
         call(f"/api/dm/actions/?id=retrieve_tasks_predictions&project={project}", json=everything)
         failed = counted(httpx.get(backend.url + "/metrics", timeout=30).text)
     stored = {
-        named[task.id]: [one["result"][0]["value"]["choices"][0] for one in task.predictions]
+        named[task.id]: [one["result"][0]["value"]["choices"][0] for one in task.model_dump()["predictions"]]
         for task in client.tasks.list(project=project, fields="all")
     }
     numbered = {f"{number}.png": ["light" if number % 2 else "dark"] for number in range(12)}
-    rare = {path[1:]: ["light"] for path in unusual()}
-    assert stored == numbered | rare | {name: [] for name in (*wrong, *outside)}
+    assert stored == numbered | {name: [] for name in (*wrong, *outside)}
     assert failed == {
         "truncated": 2,
         "too_many_pixels": 1,
