@@ -15,7 +15,7 @@ _IMAGES_PER_COMPONENT = 12
 _NOISE = 0.01  # of the first component's variance; below it whitening would only amplify noise
 _IMAGES_PER_CLUSTER = 4
 _ASSIGNED = 4096  # images at a time: the distances of many to all clusters would take gigabytes
-_ROUNDS = 20
+_ROUNDS = 12
 _MAX_FITTED = 10_000  # images that the centroids are found on; all are assigned
 
 
