@@ -2,9 +2,12 @@ import json
 from dataclasses import replace
 
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ml_backend.core.controls import Control
 from ml_backend.core.model import Evidence, fit_model, from_parts, to_parts
+from ml_backend.core.promotion import compare
 
 KIND = Control("kind", "image", ("dark", "light"), multiple=False, image_key="image")
 TRAITS = Control("traits", "image", ("old", "new"), multiple=True, image_key="image")
@@ -102,3 +105,26 @@ def test_the_same_seed_gives_the_same_model() -> None:
     one, two = (to_parts(fit_model(EMBEDDINGS, evidence, seed=3))[0] for _ in range(2))
     for name, array in one.items():
         np.testing.assert_array_equal(array, two[name])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_any_evidence_makes_a_model_that_is_kept(data: st.DataObject) -> None:
+    """Few images, copies, one label, no weight, nothing clean: scores are probabilities still."""
+    n_images, n_labels = data.draw(st.integers(1, 14)), data.draw(st.integers(1, 3))
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    embeddings = rng.normal(size=(n_images, 3)).astype(np.float32)[rng.integers(0, n_images, n_images)]
+    control = replace(KIND, labels=tuple("abc"[:n_labels]), multiple=data.draw(st.booleans()))
+    shares = rng.random((n_images, n_labels)) if control.multiple else rng.dirichlet(np.ones(n_labels), n_images)
+    weights = (rng.random(n_images) * data.draw(st.sampled_from([0, 1]))).astype(np.float32)
+    clean = rng.random(n_images) < data.draw(st.sampled_from([0, 0.5, 1]))
+    rows = np.arange(n_images)
+    evidence = Evidence(control, rows, shares.astype(np.float32), weights, clean, rows)
+    arrays, described = to_parts(fit_model(embeddings, [evidence]))
+    model = from_parts(arrays, json.loads(json.dumps(described, allow_nan=False)))
+    scores, _ = model.scores(embeddings, {"kind": control})["kind"]
+    assert scores.min() >= 0
+    assert scores.max() <= 1
+    if not control.multiple:
+        np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-4)
+    assert compare(model, model, [evidence], embeddings).promoted
