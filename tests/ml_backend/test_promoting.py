@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -101,6 +102,24 @@ def test_a_version_that_does_not_fit_is_refused(
     studio.stamp, studio.config = stamp or studio.stamp, config
     with pytest.raises(VersionError, match=why):
         promote(trainer(settings, studio, loader=Loader(lost=lost)), 7, version, LATER)
+
+
+def test_a_control_that_is_gone_gets_no_suggestion(settings: Settings, studio: Studio) -> None:
+    """An older version that knows one more control suggests only what the config of today has."""
+    with_mood = '<Choices name="mood" toName="image"><Choice value="a"/><Choice value="b"/></Choices><TextArea'
+    studio.config = CONFIG.replace("<TextArea", with_mood)
+    for number in range(10):
+        [given] = studio.found[number].annotations
+        choices = {**given.choices, "mood": ("a" if number % 2 else "b",)}
+        studio.found[number] = replace(studio.found[number], annotations=(replace(given, choices=choices),))
+    parts = trainer(settings, studio)
+    first = parts.train(7, NOW).serving
+    studio.config = CONFIG
+    second = parts.train(7, LATER).serving
+    studio.stored.clear()
+    promote(parts, 7, first, LATEST)
+    assert second != first == parts.artifacts.current_version(7)
+    assert {region["from_name"] for one in studio.stored for region in one["result"]} == {"kind"}
 
 
 def test_without_its_predictions_it_does_not_answer(settings: Settings, studio: Studio) -> None:
