@@ -1,3 +1,4 @@
+import io
 import json
 import logging
 import sys
@@ -206,3 +207,27 @@ def test_what_a_training_says_is_a_line(settings: Settings, capsys: Captured) ->
     said = {"project": 7, "text": "Error: Label Studio at http://h/?… cannot be reached"}
     assert said.items() <= by_event["training_said"].items()
     assert {"project": 7, "result": "failed", "version": None}.items() <= by_event["training_ended"].items()
+
+
+class Writes(io.StringIO):
+    """A file that remembers what each write brought."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[str] = []
+
+    def write(self, text: str, /) -> int:
+        """Remember it."""
+        self.parts.append(text)
+        return super().write(text)
+
+
+def test_an_event_is_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers share a file, unbuffered in the container: a line in two writes would run into another's."""
+    file = Writes()
+    monkeypatch.setattr(sys, "stderr", file)
+    configure_logs()
+    structlog.get_logger().info("one")
+    logging.getLogger("gunicorn.error").warning("two")
+    assert [json.loads(part)["event"] for part in file.parts] == ["one", "two"]
+    assert all(part.endswith("}\n") for part in file.parts)
