@@ -70,7 +70,7 @@ def bare_loop(engine: Path, threads: int, batch_size: int) -> Callable[..., Any]
     """
     from ml_backend.core.images import decode  # noqa: PLC0415  # not in the other processes
     from ml_backend.core.preparing import PREPARATIONS  # noqa: PLC0415
-    from ml_backend.engines import open_session  # noqa: PLC0415
+    from ml_backend.embedding.engines import open_session  # noqa: PLC0415
 
     session, prepare = open_session(engine, threads=threads), PREPARATIONS[BACKBONE]
     name = session.get_inputs()[0].name

@@ -4,22 +4,22 @@ import threading
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ml_backend.artifacts import Artifacts
-from ml_backend.background import BackgroundTraining
 from ml_backend.core.images import ImageLimits
 from ml_backend.core.versions import untrained_version
-from ml_backend.embeddings import EmbeddingCache
-from ml_backend.exporting import prune_engines
-from ml_backend.fetch import Connect, Fetcher
-from ml_backend.gather import Gatherer
-from ml_backend.keeping import Keeper
-from ml_backend.label_studio import LabelStudioClient
-from ml_backend.local_files import LocalFiles
+from ml_backend.embedding.embeddings import EmbeddingCache
+from ml_backend.embedding.exporting import prune_engines
+from ml_backend.embedding.gather import Gatherer
+from ml_backend.embedding.keeping import Keeper
+from ml_backend.embedding.weights import EmbedderLoader
+from ml_backend.fetching.fetch import Connect, Fetcher
+from ml_backend.fetching.local_files import LocalFiles
+from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.metrics import BATCH_IMAGES
 from ml_backend.settings import Settings
-from ml_backend.training import Trainer
-from ml_backend.training_requests import TrainingRequests
-from ml_backend.weights import EmbedderLoader
+from ml_backend.training.artifacts import Artifacts
+from ml_backend.training.background import BackgroundTraining
+from ml_backend.training.train import Trainer
+from ml_backend.training.training_requests import TrainingRequests
 
 
 @dataclass(frozen=True)

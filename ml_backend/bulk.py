@@ -15,15 +15,15 @@ from typing import Any
 
 import structlog
 
-from ml_backend.artifacts import Artifact, Artifacts
 from ml_backend.core.controls import Control
+from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
+from ml_backend.embedding.weights import EmbedderLoader
 from ml_backend.errors import NothingToPredictError
-from ml_backend.gather import Gathered, Gatherer, ImageRef
-from ml_backend.label_configs import choices_controls
-from ml_backend.label_studio import LabelStudioClient, Task
-from ml_backend.learning import image_refs, predict_gathered
-from ml_backend.storing import CHUNK, import_new, tasks_of_version
-from ml_backend.weights import EmbedderLoader
+from ml_backend.label_studio.client import LabelStudioClient, Task
+from ml_backend.label_studio.label_configs import choices_controls
+from ml_backend.label_studio.storing import CHUNK, import_new, tasks_of_version
+from ml_backend.training.artifacts import Artifact, Artifacts
+from ml_backend.training.learning import image_refs, predict_gathered
 
 log = structlog.get_logger()
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import structlog
 
-from ml_backend.artifacts import Artifact
 from ml_backend.core.controls import Control
 from ml_backend.core.suggestions import suggestion
-from ml_backend.gather import Gathered, Gatherer, ImageRef
-from ml_backend.reasons import reason_of
-from ml_backend.weights import EmbedderLoader
+from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
+from ml_backend.embedding.reasons import reason_of
+from ml_backend.embedding.weights import EmbedderLoader
+from ml_backend.training.artifacts import Artifact
 
 log = structlog.get_logger()
 

@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from ml_backend.artifacts import Artifact
-from ml_backend.backbones import Backbones
 from ml_backend.backend import Backend
 from ml_backend.core.identity import Identity
 from ml_backend.core.images import ImageLimits
-from ml_backend.embeddings import Address, EmbeddingCache
-from ml_backend.engines import OnnxEmbedder, engine_file, open_session
+from ml_backend.embedding.backbones import Backbones
+from ml_backend.embedding.embeddings import Address, EmbeddingCache
+from ml_backend.embedding.engines import OnnxEmbedder, engine_file, open_session
+from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
+from ml_backend.embedding.keeping import Embedded, Keeper
 from ml_backend.errors import MLBackendError
-from ml_backend.gather import Gathered, Gatherer, ImageRef
-from ml_backend.keeping import Embedded, Keeper
 from ml_backend.settings import Settings
+from ml_backend.training.artifacts import Artifact
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ml_backend.addresses import AllowedHosts
 from ml_backend.errors import NotConfiguredError
+from ml_backend.fetching.addresses import AllowedHosts
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]

@@ -13,7 +13,7 @@ from ml_backend.errors import NotConfiguredError
 from ml_backend.settings import Settings, get_settings, read_settings
 
 if TYPE_CHECKING:
-    from ml_backend.connecting import Part
+    from ml_backend.label_studio.connecting import Part
 
 
 class Sampling(StrEnum):
@@ -62,11 +62,11 @@ def _settings(url: str) -> Settings:
 
 
 def _connect(project: int, settings: Settings, sampling: str | None, title: str, *, dry_run: bool) -> "list[Part]":
-    from ml_backend.artifacts import Artifacts  # noqa: PLC0415 - --help needs none of it
-    from ml_backend.auth import webhook_headers  # noqa: PLC0415
-    from ml_backend.connecting import Connecting, Wanted  # noqa: PLC0415
-    from ml_backend.label_studio_admin import LabelStudioAdmin  # noqa: PLC0415
-    from ml_backend.label_studio_rows import Login  # noqa: PLC0415
+    from ml_backend.label_studio.admin import LabelStudioAdmin  # noqa: PLC0415
+    from ml_backend.label_studio.connecting import Connecting, Wanted  # noqa: PLC0415
+    from ml_backend.label_studio.rows import Login  # noqa: PLC0415
+    from ml_backend.serving.auth import webhook_headers  # noqa: PLC0415
+    from ml_backend.training.artifacts import Artifacts  # noqa: PLC0415 - --help needs none of it
 
     admin = LabelStudioAdmin(settings)
     password = settings.basic_password.get_secret_value()

@@ -13,7 +13,7 @@ def serve(
     workers: Annotated[int | None, typer.Option(help="Processes that answer. [ML_BACKEND_WORKERS]")] = None,
 ) -> None:
     """Serve the routes that Label Studio calls, and train when it reports annotations."""
-    from ml_backend.serve import serve as run  # noqa: PLC0415 - the other commands need no server
+    from ml_backend.serving.serve import serve as run  # noqa: PLC0415 - the other commands need no server
 
     given = {"host": host, "port": port, "workers": workers}
     run(read_settings(**{key: value for key, value in given.items() if value is not None}))

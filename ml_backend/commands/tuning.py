@@ -187,7 +187,7 @@ def _report(project: int, outcome: "Outcome") -> None:
 
 def _point(project: int, settings: Settings, weights_id: str | None) -> None:
     """Let a project use weights that were made here, or the configured ones."""
-    from ml_backend.tuned import TunedWeights  # noqa: PLC0415 - --help needs none of it
+    from ml_backend.embedding.tuned import TunedWeights  # noqa: PLC0415 - --help needs none of it
 
     weights = TunedWeights(settings.data_dir)
     if weights_id is not None:

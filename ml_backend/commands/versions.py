@@ -18,8 +18,8 @@ from ml_backend.settings import get_settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ml_backend.artifacts import Artifacts, Record
     from ml_backend.core.held_out import HeldOutCheck
+    from ml_backend.training.artifacts import Artifacts, Record
 
 _PIPED_WIDTH = 200
 
@@ -33,7 +33,7 @@ def versions(
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
     """List a project's model versions with their figures on held-out annotations, newest first."""
-    from ml_backend.artifacts import Artifacts  # noqa: PLC0415 - --help needs none of it
+    from ml_backend.training.artifacts import Artifacts  # noqa: PLC0415 - --help needs none of it
 
     artifacts = Artifacts(get_settings().data_dir)
     records = artifacts.records(project)
@@ -56,7 +56,7 @@ def promote(
     Its predictions are stored and shown in Label Studio. Where a newer version
     exists, trainings leave this one in place until they make a better one.
     """
-    from ml_backend.promoting import promote as let_answer  # noqa: PLC0415 - --help needs none of it
+    from ml_backend.training.promoting import promote as let_answer  # noqa: PLC0415 - --help needs none of it
 
     with at_work(get_settings()) as (backend, progress):
         done = let_answer(backend.trainer, project, version, datetime.now(UTC), progress)

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 
-from ml_backend.backend_address import is_private, webhook_refusal, without_password
-from ml_backend.connection_faults import BOTH_VARIABLES, DOTTED_ALIAS, LATE
 from ml_backend.core.versions import RANDOM
 from ml_backend.diagnosis.facts import BackendFacts
 from ml_backend.diagnosis.findings import Finding, fine, problem, warning
+from ml_backend.label_studio.backend_address import is_private, webhook_refusal, without_password
+from ml_backend.label_studio.connection_faults import BOTH_VARIABLES, DOTTED_ALIAS, LATE
 
 _SCARCE, _FULL = 1_000_000_000, 100_000_000  # bytes
 _OK, _UNAUTHORIZED = 200, 401

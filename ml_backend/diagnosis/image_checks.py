@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
-from ml_backend.backend_address import host_of, without_password
 from ml_backend.diagnosis.facts import ImageTry, ProjectFacts
 from ml_backend.diagnosis.findings import Finding, fine, problem, warning
+from ml_backend.label_studio.backend_address import host_of, without_password
 
 _CLOUD = ("s3", "gs", "azure-blob")
 _BY_LABEL_STUDIO = ("missing", "http_403", "http_424", "http_500")  # an upload that was deleted is a 500

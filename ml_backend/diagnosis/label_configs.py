@@ -6,7 +6,7 @@ from label_studio_sdk.label_interface import LabelInterface
 from label_studio_sdk.label_interface.control_tags import ChoicesTag
 from label_studio_sdk.label_interface.object_tags import ImageTag
 
-from ml_backend.label_configs import choices_controls
+from ml_backend.label_studio.label_configs import choices_controls
 
 
 def left_alone(label_config: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 from ml_backend.diagnosis.facts import ProjectFacts
 from ml_backend.diagnosis.findings import Finding, fine, problem, warning
 from ml_backend.diagnosis.label_configs import left_alone
-from ml_backend.label_configs import choices_controls
+from ml_backend.label_studio.label_configs import choices_controls
 
 _NAMED = 5  # of a long list
 

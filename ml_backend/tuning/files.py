@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.core.tuning.targets import ControlTargets
+from ml_backend.embedding.tuned import written_whole
 from ml_backend.errors import MLBackendError
-from ml_backend.tuned import written_whole
 
 IMAGES = "images.u8"
 _COLUMNS = ("tasks", "keys", "urls", "contents")

@@ -14,9 +14,9 @@ import structlog
 from PIL import Image, ImageOps
 
 from ml_backend.core.images import ImageLimits, decode
+from ml_backend.embedding.gather import ImageRef
+from ml_backend.embedding.reasons import NO_URL, fault_of, reason_of
 from ml_backend.errors import FetchError
-from ml_backend.gather import ImageRef
-from ml_backend.reasons import NO_URL, fault_of, reason_of
 from ml_backend.tuning.files import TuningError
 
 log = structlog.get_logger()

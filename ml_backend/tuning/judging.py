@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ml_backend.core.tuning.held_tasks import Split
 from ml_backend.core.tuning.probe import probe
 from ml_backend.core.tuning.targets import ControlTargets
-from ml_backend.engines import Embedder
-from ml_backend.gather import Gatherer, ImageRef
+from ml_backend.embedding.engines import Embedder
+from ml_backend.embedding.gather import Gatherer, ImageRef
 from ml_backend.steps import Progress
 from ml_backend.tuning.files import Inputs
 

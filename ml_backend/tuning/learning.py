@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ml_backend.checkpoints import read_state, state_file
 from ml_backend.core.embedder import ResNetEmbedder
 from ml_backend.core.identity import Identity
 from ml_backend.core.preparing import PREPARATIONS, Preparation
@@ -18,6 +17,7 @@ from ml_backend.core.tuning import finetuning, pretraining
 from ml_backend.core.tuning.bodies import recalibrate
 from ml_backend.core.tuning.loop import Options, Step, Tuning
 from ml_backend.core.tuning.views import central_views, standardised
+from ml_backend.embedding.checkpoints import read_state, state_file
 from ml_backend.errors import WeightsError
 from ml_backend.locks import held
 from ml_backend.settings import Settings

@@ -13,13 +13,13 @@ from ml_backend.core.preparing import PREPARATIONS
 from ml_backend.core.tuning.held_tasks import Split, split
 from ml_backend.core.tuning.targets import ControlTargets
 from ml_backend.core.versions import RANDOM
-from ml_backend.engines import may_need_torch
+from ml_backend.embedding.engines import may_need_torch
+from ml_backend.embedding.gather import ImageRef
 from ml_backend.errors import NothingToLearnError
-from ml_backend.gather import ImageRef
-from ml_backend.label_configs import choices_controls
-from ml_backend.label_studio import Task
-from ml_backend.learning import image_refs
+from ml_backend.label_studio.client import Task
+from ml_backend.label_studio.label_configs import choices_controls
 from ml_backend.steps import Progress
+from ml_backend.training.learning import image_refs
 from ml_backend.tuning.files import IMAGES, Inputs, Plan, TuningFolder
 from ml_backend.tuning.images import ImageSquares, Prepared
 from ml_backend.tuning.starting import base_identity

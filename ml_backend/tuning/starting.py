@@ -5,11 +5,11 @@ import shutil
 from pathlib import Path
 
 from ml_backend.backend import Backend
-from ml_backend.checkpoints import IMAGENET, content_id, kept_weights, state_file
 from ml_backend.core.identity import Identity
 from ml_backend.core.versions import RANDOM
+from ml_backend.embedding.checkpoints import IMAGENET, content_id, kept_weights, state_file
+from ml_backend.embedding.tuned import TunedWeights, written_whole
 from ml_backend.settings import Settings
-from ml_backend.tuned import TunedWeights, written_whole
 
 _WEIGHTS_ID = re.compile(r"[0-9a-f]{8}")
 

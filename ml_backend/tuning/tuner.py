@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ml_backend.backend import Backend
-from ml_backend.checkpoints import content_id, kept_weights
 from ml_backend.core.identity import Identity
-from ml_backend.engines import Embedder
-from ml_backend.gather import ImageRef
+from ml_backend.embedding.checkpoints import content_id, kept_weights
+from ml_backend.embedding.engines import Embedder
+from ml_backend.embedding.gather import ImageRef
+from ml_backend.embedding.tuned import Tuned, TunedWeights, written_whole
 from ml_backend.locks import held
 from ml_backend.steps import Progress, silent
-from ml_backend.tuned import Tuned, TunedWeights, written_whole
 from ml_backend.tuning.files import Plan, TuningError, TuningFolder
 from ml_backend.tuning.judging import Judgement, judge
 from ml_backend.tuning.planning import plan_tuning, split_of

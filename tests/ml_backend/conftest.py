@@ -18,18 +18,18 @@ import pytest
 import structlog
 from PIL import Image
 
-from ml_backend.artifacts import Artifact
 from ml_backend.backend import Backend
-from ml_backend.connections import Answer, Header
 from ml_backend.core.controls import Control
 from ml_backend.core.model import Evidence, fit_model
-from ml_backend.fetch import Connect
-from ml_backend.label_configs import config_digest
+from ml_backend.fetching.connections import Answer, Header
+from ml_backend.fetching.fetch import Connect
+from ml_backend.label_studio.label_configs import config_digest
 from ml_backend.logs import ToStructlog
 from ml_backend.settings import Settings
+from ml_backend.training.artifacts import Artifact
 
 sys.path.insert(0, str(Path(__file__).parent))
-from serving import RunningBackend, running
+from running_backend import RunningBackend, running
 
 VERSION = "resnet18-random-20260131T120000-00aa"
 CONFIG = """<View><Image name="image" value="$image"/>

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from werkzeug.serving import make_server
 
-from ml_backend.app import create_app
-from ml_backend.artifacts import Artifact
-from ml_backend.auth import webhook_headers
 from ml_backend.backend import Backend
-from ml_backend.connecting import Connecting, Part, Wanted
 from ml_backend.diagnosis.findings import Finding, Level
 from ml_backend.diagnosis.reading import ProjectReader, read_backend
 from ml_backend.doctor import PROJECT_CHECKS
-from ml_backend.label_studio_admin import LabelStudioAdmin
-from ml_backend.label_studio_rows import Login
+from ml_backend.label_studio.admin import LabelStudioAdmin
+from ml_backend.label_studio.connecting import Connecting, Part, Wanted
+from ml_backend.label_studio.rows import Login
+from ml_backend.serving.app import create_app
+from ml_backend.serving.auth import webhook_headers
 from ml_backend.settings import Settings
+from ml_backend.training.artifacts import Artifact
 
 if TYPE_CHECKING:
     from conftest import RunningLabelStudio

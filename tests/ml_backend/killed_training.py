@@ -15,8 +15,9 @@ import sklearn.cluster
 import sklearn.decomposition
 import training_parts as parts
 
-from ml_backend import artifacts, mirror, publishing, pulling, takeover, training
+from ml_backend.label_studio import mirror, pulling
 from ml_backend.settings import Settings
+from ml_backend.training import artifacts, publishing, takeover, train
 
 IMPORTED = (scipy.optimize, sklearn.cluster, sklearn.decomposition)
 """What learning imports, so that the process that the children are forked from has it."""
@@ -70,7 +71,7 @@ STEPS: dict[str, Callable[[], None]] = {
     "mirroring": instead(mirror.Mirror, "note"),
     "after reading": after(pulling.Puller, "pull"),
     "embedding": instead(parts.Images, "gather"),
-    "learning": instead(training, "fit_model"),
+    "learning": instead(train, "fit_model"),
     "before writing": instead(np, "savez_compressed"),
     "while writing": after(np, "savez_compressed"),
     "before its name": on_rename,

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ml_backend import cli, worker
-from ml_backend.weights import EmbedderLoader
+from ml_backend import cli
+from ml_backend.embedding.weights import EmbedderLoader
+from ml_backend.serving import worker
 
 SECONDS = 2.0
 

@@ -6,8 +6,8 @@ import pytest
 
 from ml_backend import backend as module
 from ml_backend.backend import Backend
-from ml_backend.engines import engine_file
-from ml_backend.label_studio import LabelStudioClient
+from ml_backend.embedding.engines import engine_file
+from ml_backend.label_studio.client import LabelStudioClient
 
 if TYPE_CHECKING:
     from conftest import Samples

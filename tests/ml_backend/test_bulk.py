@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ml_backend.artifacts import Artifact, Artifacts
 from ml_backend.bulk import REFUSED, Bulk, FailedTasks
+from ml_backend.embedding.gather import Gathered, ImageRef
 from ml_backend.errors import LabelStudioError, NothingToPredictError
-from ml_backend.gather import Gathered, ImageRef
-from ml_backend.label_studio import Project, Task
+from ml_backend.label_studio.client import Project, Task
+from ml_backend.training.artifacts import Artifact, Artifacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -83,7 +83,7 @@ def test_an_option_that_does_not_fit_is_one_sentence(
 ) -> None:
     """A port or a number of workers that cannot be is refused before anything is started."""
     monkeypatch.setattr("sys.argv", ["ml-backend", "serve", option, value])
-    monkeypatch.setattr("ml_backend.serve.serve", lambda settings: pytest.fail(f"started with {settings}"))
+    monkeypatch.setattr("ml_backend.serving.serve.serve", lambda settings: pytest.fail(f"started with {settings}"))
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 1

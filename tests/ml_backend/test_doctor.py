@@ -12,7 +12,7 @@ import httpx
 import label_studio_server
 import pytest
 from connected import LOGIN, Connected, Studio, answering, settings_for
-from serving import RunningBackend, eventually
+from running_backend import RunningBackend, eventually
 
 from ml_backend.diagnosis.findings import Finding, Level
 from ml_backend.doctor import Diagnosis, examine

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from serving import RunningBackend, eventually, running
+from running_backend import RunningBackend, eventually, running
 
-from ml_backend.artifacts import Artifacts
+from ml_backend.training.artifacts import Artifacts
 
 if TYPE_CHECKING:
     from conftest import Samples

@@ -15,17 +15,15 @@ from typing import TYPE_CHECKING
 import httpx
 import numpy as np
 import pytest
+from faulty_web import FAULTS, FaultyWeb, faulty_web, gzipped, page
 from PIL import Image
+from running_backend import RunningBackend
 
-from ml_backend.artifacts import Artifacts
 from ml_backend.core.images import decode
 from ml_backend.core.model import Evidence, fit_model
+from ml_backend.embedding.weights import EmbedderLoader
 from ml_backend.settings import Settings
-from ml_backend.weights import EmbedderLoader
-
-sys.path.insert(0, str(Path(__file__).parent))
-from faulty_web import FAULTS, FaultyWeb, faulty_web, gzipped, page
-from serving import RunningBackend
+from ml_backend.training.artifacts import Artifacts
 
 if TYPE_CHECKING:
     from conftest import RunningLabelStudio, Samples

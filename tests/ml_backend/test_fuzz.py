@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 from schemathesis.core.result import Ok
 from werkzeug.test import TestResponse
 
-from ml_backend.app import create_app
 from ml_backend.backend import Backend
+from ml_backend.serving.app import create_app
 from ml_backend.settings import Settings
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from conftest import Samples
-    from serving import RunningBackend
+    from running_backend import RunningBackend
 
 ROUTES = ("/setup", "/predict", "/webhook")
 NESTED: list[Any] = json.loads("[" * 90 + "]" * 90)

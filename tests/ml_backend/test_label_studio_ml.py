@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ml_backend.backend import Backend
-from ml_backend.embeddings import Address, EmbeddingCache
+from ml_backend.embedding.embeddings import Address, EmbeddingCache
 from ml_backend.settings import Settings
 
 pytest.importorskip(

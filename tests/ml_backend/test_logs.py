@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
-from ml_backend.app import create_app
 from ml_backend.backend import Backend
-from ml_backend.background import BackgroundTraining
 from ml_backend.logs import ToStructlog, configure_logs, without_secrets
+from ml_backend.serving.app import create_app
 from ml_backend.settings import Settings
-from ml_backend.training_requests import TrainingRequests
+from ml_backend.training.background import BackgroundTraining
+from ml_backend.training.training_requests import TrainingRequests
 
 if TYPE_CHECKING:
     from conftest import Samples

@@ -8,8 +8,8 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from ml_backend import metrics
-from ml_backend.app import create_app
 from ml_backend.backend import Backend
+from ml_backend.serving.app import create_app
 from ml_backend.settings import Settings
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from ml_backend.app import create_app
 from ml_backend.backend import Backend
+from ml_backend.serving.app import create_app
 from ml_backend.settings import Settings
 
 CREDENTIALS = {"basic_user": "ls", "basic_password": "secret-one", "token": "secret-two"}

@@ -14,11 +14,11 @@ import httpx
 import pytest
 from PIL import Image, ImageDraw
 
-from ml_backend.label_configs import choices_controls
+from ml_backend.label_studio.label_configs import choices_controls
 
 if TYPE_CHECKING:
     from conftest import RunningLabelStudio
-    from serving import RunningBackend
+    from running_backend import RunningBackend
 
 CONFIG = (Path(__file__).resolve().parents[2] / "docs" / "plankton.xml").read_text(encoding="utf-8")
 KINDS: dict[str, dict[str, tuple[str, ...]]] = {

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ml_backend import predicting
-from ml_backend.gather import Gathered, ImageRef
+from ml_backend.embedding.gather import Gathered, ImageRef
 from ml_backend.predicting import Predictions, predict
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from ml_backend import pulling
 from ml_backend.core.consensus_targets import Verdict
-from ml_backend.label_studio import Counts, LabelStudioClient
-from ml_backend.pulling import Pulled, Puller
+from ml_backend.label_studio import pulling
+from ml_backend.label_studio.client import Counts, LabelStudioClient
+from ml_backend.label_studio.pulling import Pulled, Puller
 from ml_backend.settings import Settings
 
 if TYPE_CHECKING:
@@ -143,6 +143,6 @@ def test_verdicts_can_be_read_page_by_page(
         "consensus/NoVotes": 2,
         "other": 2,
     }
-    monkeypatch.setattr("ml_backend.label_studio._LISTED_PREDICTIONS", 3)
+    monkeypatch.setattr("ml_backend.label_studio.client._LISTED_PREDICTIONS", 3)
     both = [sorted(reader.verdicts(number, count), key=lambda one: one[0]) for count in (3, 4)]
     assert both[0] == both[1] == [(task, Verdict("NoVotes", "kind", "dark", 0.5)) for task in ids[:2]]

@@ -13,7 +13,7 @@ import pytest
 
 from ml_backend.backend import Backend
 from ml_backend.bulk import embed_here
-from ml_backend.gather import ImageRef
+from ml_backend.embedding.gather import ImageRef
 from ml_backend.ray_embedding import PART, embed_on_ray
 from ml_backend.settings import Settings
 

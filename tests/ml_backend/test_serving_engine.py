@@ -14,11 +14,11 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from serving import eventually, running
+from running_backend import eventually, running
 
-from ml_backend.artifacts import Artifact, Artifacts
 from ml_backend.core.embedder import ResNetEmbedder
 from ml_backend.core.model import Evidence, fit_model
+from ml_backend.training.artifacts import Artifact, Artifacts
 
 if TYPE_CHECKING:
     from conftest import Samples

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from ml_backend.addresses import AllowedHosts
 from ml_backend.errors import NotConfiguredError
+from ml_backend.fetching.addresses import AllowedHosts
 from ml_backend.settings import Settings, get_settings, read_settings
 
 

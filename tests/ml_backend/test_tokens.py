@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from ml_backend.backend import Backend
-from ml_backend.gather import ImageRef
+from ml_backend.embedding.gather import ImageRef
 from ml_backend.settings import Settings
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from connected import LOGIN, NAME, PASSWORD, Studio, answering
 
-from ml_backend.auth import webhook_headers
+from ml_backend.serving.auth import webhook_headers
 from ml_backend.settings import Settings
-from ml_backend.training_requests import TrainingRequests
+from ml_backend.training.training_requests import TrainingRequests
 
 if TYPE_CHECKING:
     from conftest import RunningLabelStudio, Samples

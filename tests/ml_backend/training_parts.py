@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ml_backend.artifacts import Artifacts
 from ml_backend.core.consensus_targets import Verdict
 from ml_backend.core.evidence import Annotation
 from ml_backend.core.identity import Identity
+from ml_backend.embedding.gather import Gathered, ImageRef
 from ml_backend.errors import LabelStudioError, WeightsError
-from ml_backend.gather import Gathered, ImageRef
-from ml_backend.label_studio import Project, Task
+from ml_backend.label_studio.client import Project, Task
 from ml_backend.settings import Settings
-from ml_backend.training import Trainer
+from ml_backend.training.artifacts import Artifacts
+from ml_backend.training.train import Trainer
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 STAMP = "1795256176"

@@ -3,7 +3,7 @@ from typer.testing import CliRunner
 
 from ml_backend import cli
 from ml_backend.commands import connect
-from ml_backend.connecting import Part
+from ml_backend.label_studio.connecting import Part
 from ml_backend.settings import get_settings
 
 RIGHT = Part("connection", "http://ml.internal:9090")

@@ -7,9 +7,9 @@ from typer.testing import CliRunner
 
 from ml_backend import cli
 from ml_backend.commands import tuning
+from ml_backend.embedding.tuned import Tuned, TunedWeights
 from ml_backend.errors import NothingToLearnError
 from ml_backend.settings import get_settings
-from ml_backend.tuned import Tuned, TunedWeights
 from ml_backend.tuning.judging import Figure, Judgement
 from ml_backend.tuning.tuner import Outcome
 from ml_backend.tuning.wanted import Wanted

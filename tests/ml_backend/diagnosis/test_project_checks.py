@@ -8,7 +8,7 @@ from ml_backend.diagnosis.findings import Finding, Level
 from ml_backend.diagnosis.image_checks import CHECKS as OF_IMAGES
 from ml_backend.diagnosis.task_checks import CHECKS as OF_TASKS
 from ml_backend.diagnosis.version_checks import CHECKS as OF_VERSIONS
-from ml_backend.label_studio_rows import ConnectionRow, ProjectSettings, Storage, Webhook
+from ml_backend.label_studio.rows import ConnectionRow, ProjectSettings, Storage, Webhook
 
 URL = "http://ml-backend.internal:9090"
 OLD, NEW = "resnet18-random-20260131T120000-00aa", "resnet18-random-20260201T120000-00bb"

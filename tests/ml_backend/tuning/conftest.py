@@ -12,7 +12,7 @@ from PIL import Image
 from training_parts import Images, Studio, kind_of, task
 
 from ml_backend.backend import Backend
-from ml_backend.fetch import Connect
+from ml_backend.fetching.fetch import Connect
 from ml_backend.settings import Settings
 from ml_backend.tuning.wanted import FINETUNE, Wanted
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from ml_backend.core.images import ImageLimits
+from ml_backend.embedding.gather import ImageRef
 from ml_backend.errors import FetchError
-from ml_backend.gather import ImageRef
 from ml_backend.tuning.files import TuningError
 from ml_backend.tuning.images import ImageSquares
 

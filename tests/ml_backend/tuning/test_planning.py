@@ -8,9 +8,9 @@ import torch
 
 from ml_backend.core.consensus_targets import Verdict
 from ml_backend.core.tuning.held_tasks import held_out
+from ml_backend.embedding.tuned import Tuned, TunedWeights
 from ml_backend.errors import NothingToLearnError, WeightsError
 from ml_backend.steps import silent
-from ml_backend.tuned import Tuned, TunedWeights
 from ml_backend.tuning.files import Inputs, Plan, TuningFolder
 from ml_backend.tuning.planning import plan_tuning, split_of
 from ml_backend.tuning.starting import base_identity

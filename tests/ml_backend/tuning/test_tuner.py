@@ -6,10 +6,10 @@ import pytest
 import torch
 from training_parts import BLIND, Images, Loader
 
-from ml_backend.checkpoints import content_id, kept_weights, read_state
 from ml_backend.core.tuning.held_tasks import held_out
+from ml_backend.embedding.checkpoints import content_id, kept_weights, read_state
+from ml_backend.embedding.tuned import TunedWeights
 from ml_backend.locks import held
-from ml_backend.tuned import TunedWeights
 from ml_backend.tuning.files import TuningError, TuningFolder
 from ml_backend.tuning.learning import Learner
 from ml_backend.tuning.tuner import Tuner

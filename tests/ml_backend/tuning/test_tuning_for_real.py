@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from serving import eventually, running
+from running_backend import eventually, running
 
-from ml_backend.tuned import TunedWeights
+from ml_backend.embedding.tuned import TunedWeights
 
 if TYPE_CHECKING:
     from conftest import RunningLabelStudio, TinyProject

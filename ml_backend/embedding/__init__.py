@@ -1,0 +1,1 @@
+"""From images to embeddings: the engines, their weights, full batches, and the cache."""

@@ -1,0 +1,219 @@
+"""Networks become engines: torch's ResNet as an ONNX file, checked against torch before it may answer.
+
+Run as ``python -m ml_backend.embedding.exporting`` it does so in a process of its own: serving never imports
+torch.
+"""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import structlog
+
+from ml_backend.core.identity import Identity
+from ml_backend.core.preparing import PREPARATIONS
+from ml_backend.embedding.checkpoints import read_state
+from ml_backend.embedding.engines import KEY_PROPERTY, EngineError, engine_file, open_session
+from ml_backend.errors import MLBackendError, WeightsError
+from ml_backend.locks import held
+
+if TYPE_CHECKING:
+    from ml_backend.core.embedder import ResNetEmbedder
+
+TOLERANCE = 1e-4  # largest difference from torch of any number of an embedding
+_CHECKED = 3  # images
+_POLL_S = 0.2
+_NICENESS = 5
+_YOUNG_S = 3600.0
+
+log = structlog.get_logger()
+
+
+def export(embedder: "ResNetEmbedder", path: Path) -> None:
+    """Write a network's engine, in one step. It must be on the processor.
+
+    Raises
+    ------
+    EngineError
+        If torch cannot export it, or ONNX Runtime's embeddings differ from torch's by more than ``TOLERANCE``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        _write(embedder, unfinished)
+        _check(embedder, unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def export_apart(identity: Identity, state: Path | None, path: Path, *, timeout_s: float) -> None:
+    """Write an engine in a process of its own.
+
+    Raises
+    ------
+    WeightsError
+        If the state dict cannot be used.
+    EngineError
+        If it takes longer than the timeout, or as ``export``.
+    """
+    wanted = {
+        "path": str(path.absolute()),
+        "backbone": identity.backbone,
+        "weights_id": identity.weights_id,
+        "seed": identity.seed,
+        "state": str(state.absolute()) if state else None,
+    }
+    calibration = io.BytesIO()
+    np.savez(calibration, allow_pickle=False, **identity.calibration)
+    environment = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}
+    try:
+        done = subprocess.run(  # noqa: S603 - our own
+            [sys.executable, "-m", "ml_backend.embedding.exporting", json.dumps(wanted)],
+            input=calibration.getvalue(),
+            capture_output=True,
+            timeout=timeout_s,
+            env=environment,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise EngineError(f"the export of {identity.key} took over {timeout_s:.0f} s") from None
+    if done.returncode == 0:
+        return
+    why = done.stdout.decode(errors="replace").strip().splitlines()
+    kind, _, reason = why[-1].partition(": ") if why else ("", "", f"it ended with {done.returncode}")
+    raise (WeightsError if kind == "weights" else EngineError)(reason)
+
+
+def once(path: Path, make: Callable[[], None], *, wait_s: float) -> None:
+    """Make a file unless it is there, while no other process on this folder makes one.
+
+    Raises
+    ------
+    EngineError
+        If another process is still at work when the wait ends, or the disk takes no file.
+    """
+    ends_at = time.monotonic() + wait_s
+    try:
+        while not path.is_file():
+            with held(path.parent / ".lock", wait=False) as mine:
+                if mine:
+                    if not path.is_file():
+                        make()
+                    return
+            if time.monotonic() >= ends_at:
+                raise EngineError(f"{path.name} was still being exported after {wait_s:.0f} s")
+            time.sleep(_POLL_S)
+    except OSError as error:
+        raise EngineError(f"{path.name} cannot be written ({type(error).__name__})") from error
+
+
+def prune_engines(data_dir: Path, keys: Iterable[str], now: float) -> list[str]:
+    """Delete the engines of embedding keys that nobody uses any more.
+
+    Parameters
+    ----------
+    data_dir : Path
+    keys : iterable of str
+        Embedding keys in use, those of all versions and of the configured weights.
+    now : float
+        Seconds since the epoch. What is younger than an hour may be of a training that is not saved yet.
+
+    Returns
+    -------
+    list of str
+        Names of the deleted files.
+    """
+    used = {engine_file(data_dir, key).name for key in keys}
+    deleted = []
+    for path in sorted((data_dir / "engines").glob("*.onnx*")):
+        if path.name not in used and now - path.stat().st_mtime > _YOUNG_S:
+            path.unlink(missing_ok=True)
+            deleted.append(path.name)
+    return deleted
+
+
+def _write(embedder: "ResNetEmbedder", path: Path) -> None:
+    import torch  # noqa: PLC0415 - takes seconds
+
+    side = PREPARATIONS[embedder.backbone].crop
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the exporter about itself
+            program = torch.onnx.export(
+                embedder.network,
+                (torch.zeros(2, 3, side, side),),
+                dynamo=True,
+                verbose=False,
+                input_names=["images"],
+                output_names=["embeddings"],
+                dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
+            )
+        program.model.metadata_props[KEY_PROPERTY] = embedder.key  # type: ignore[union-attr]  # dynamo gives one
+        program.save(str(path), external_data=False)  # type: ignore[union-attr]
+    except OSError:
+        raise
+    except Exception as error:  # the exporter raises errors of its many parts
+        raise EngineError(f"torch cannot export {embedder.backbone} ({type(error).__name__})") from error
+
+
+def _check(embedder: "ResNetEmbedder", path: Path) -> None:
+    side = PREPARATIONS[embedder.backbone].crop
+    images = np.random.default_rng(0).normal(size=(_CHECKED, 3, side, side)).astype(np.float32)
+    session = open_session(path, key=embedder.key)
+    [found] = session.run(None, {session.get_inputs()[0].name: images})
+    difference = float(np.abs(found - embedder.embed(list(images))).max())
+    if not difference <= TOLERANCE:  # nor if it is no number
+        raise EngineError(
+            f"the engine of {embedder.key} differs from torch by {difference:.2g}, more than {TOLERANCE:.0e}"
+        )
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_POLL_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def main() -> int:
+    """Export what the one argument, JSON, describes; the calibration comes as npz on standard input."""
+    _end_with_parent()
+    os.nice(_NICENESS)  # annotators' requests go first
+    wanted = json.loads(sys.argv[1])
+    with np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False) as stored:
+        calibration = {name: stored[name] for name in stored.files}
+    try:
+        from ml_backend.core.embedder import ResNetEmbedder  # noqa: PLC0415 - imports torch
+
+        state = read_state(Path(wanted["state"])) if wanted["state"] else None
+        base = ResNetEmbedder(
+            wanted["backbone"], weights_id=wanted["weights_id"], state=state, seed=wanted["seed"]
+        )
+        export(base.with_calibration(calibration), Path(wanted["path"]))
+    except (WeightsError, ValueError) as error:
+        print(f"weights: {error}")  # noqa: T201 - to the process that asked
+        return 1
+    except Exception as error:  # noqa: BLE001 - whatever it is, the process that asked goes on without the engine
+        said = str(error) if isinstance(error, MLBackendError) else type(error).__name__
+        print(f"engine: {said}")  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

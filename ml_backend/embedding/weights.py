@@ -1,0 +1,184 @@
+"""Loading backbones in the background, once for all who wait, and keeping them."""
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from ml_backend.core.identity import Identity
+from ml_backend.core.versions import RANDOM
+from ml_backend.embedding.backbones import Backbones
+from ml_backend.embedding.engines import Embedder
+from ml_backend.errors import MLBackendError, ModelLoadingError, WeightsError
+from ml_backend.settings import Settings
+
+PENDING = "pending"
+_KEPT = 4  # embedders besides the preferred one: an engine of resnet18 takes some 60 MB
+_RETRY_S = 60.0  # a failed load is not tried again before
+
+log = structlog.get_logger()
+
+
+@dataclass
+class _Loading:
+    """A load in a thread: it ends with an embedder or an error."""
+
+    ended: threading.Event = field(default_factory=threading.Event)
+    embedder: Embedder | None = None
+    error: str = ""
+    retry_at: float = float("inf")  # on the monotonic clock
+
+
+class EmbedderLoader:
+    """Loads embedders once, in the background if asked to, and keeps them.
+
+    Parameters
+    ----------
+    settings : Settings
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._backbones = Backbones(settings)
+        self._ready = threading.Event()
+        self._lock = threading.Lock()
+        self._error: str | None = None
+        self._preferred: Embedder | None = None
+        self._loads_lock = threading.Lock()  # never held while something is loaded
+        self._loads: dict[str, _Loading] = {}
+        self._kept: dict[str, Embedder] = {}
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the backbone of the settings can embed."""
+        return self._preferred is not None
+
+    @property
+    def error(self) -> str | None:
+        """Why loading failed, or why torch on the processor has to answer, if so."""
+        return self._error or self._backbones.fallback
+
+    @property
+    def engine(self) -> str:
+        """What computes: ``onnxruntime-cpu``, ``torch-cuda`` or ``torch-cpu``; ``pending`` while it is chosen."""
+        return self._backbones.engine
+
+    @property
+    def weights_id(self) -> str:
+        """How the weights that answer are called; ``pending`` while that is not known."""
+        if self._preferred is not None:
+            return self._preferred.weights_id
+        return RANDOM if self._settings.weights == RANDOM else PENDING
+
+    def start(self) -> None:
+        """Load the backbone of the settings in a thread."""
+        threading.Thread(target=self._load_preferred, name="load-backbone", daemon=True).start()
+
+    def preferred(self, timeout_s: float | None = None) -> Embedder:
+        """Give the backbone of the settings; wait for it if it is being loaded.
+
+        Raises
+        ------
+        ModelLoadingError
+            If it takes longer than the timeout.
+        WeightsError
+            If it cannot be loaded.
+        """
+        if timeout_s is None:
+            self._load_preferred()
+        elif not self._ready.wait(timeout_s):
+            raise ModelLoadingError("the backbone is still being loaded: ask again in a moment")
+        if self._preferred is None:
+            raise WeightsError(self._error or "the backbone could not be loaded")
+        return self._preferred
+
+    def matching(
+        self,
+        *,
+        backbone: str,
+        weights_id: str,
+        seed: int,
+        calibration: Mapping[str, NDArray[np.float32]],
+        embedding_key: str,
+        timeout_s: float,
+    ) -> Embedder:
+        """Give the embedder that a trained model belongs to; one that is not there yet is loaded once for all.
+
+        Raises
+        ------
+        ModelLoadingError
+            If it takes longer than the timeout.
+        WeightsError
+            If those weights cannot be had any more.
+        """
+        preferred = self._preferred
+        if preferred is not None and preferred.key == embedding_key:
+            return preferred
+        if (known := self._kept.get(embedding_key)) is not None:
+            return known
+        identity = Identity(backbone, weights_id, seed, calibration)
+        if identity.key != embedding_key:
+            raise WeightsError(f"{identity.key} is not {embedding_key}: train the project again")
+        loading = self._begin(identity)
+        if not loading.ended.wait(timeout_s):
+            raise ModelLoadingError(f"{backbone} with the weights {weights_id} is still being loaded")
+        if loading.embedder is None:
+            raise WeightsError(loading.error)
+        return loading.embedder
+
+    def _begin(self, identity: Identity) -> _Loading:
+        with self._loads_lock:
+            if (known := self._kept.get(identity.key)) is not None:
+                done = _Loading(embedder=known)
+                done.ended.set()
+                return done
+            loading = self._loads.get(identity.key)
+            if loading is None or time.monotonic() >= loading.retry_at:
+                loading = self._loads[identity.key] = _Loading()
+                threading.Thread(
+                    target=self._load_for, args=(loading, identity), name="load-weights", daemon=True
+                ).start()
+            return loading
+
+    def _load_for(self, loading: _Loading, identity: Identity) -> None:
+        try:
+            loading.embedder = self._load(identity)
+            self._keep(loading.embedder)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the weights, those who wait must hear it
+            loading.error = _said(error)
+            loading.retry_at = time.monotonic() + _RETRY_S
+            log.error("weights_not_loaded", weights=identity.weights_id, error=loading.error)
+        loading.ended.set()
+
+    def _keep(self, embedder: Embedder) -> None:
+        with self._loads_lock:
+            while len(self._kept) >= _KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[embedder.key] = embedder
+            self._loads.pop(embedder.key, None)
+
+    def _load_preferred(self) -> None:
+        with self._lock:
+            if self._preferred is not None:
+                return
+            try:
+                loading = self._begin(self._backbones.preferred())
+                loading.ended.wait()  # what it does has limits of its own
+                self._preferred, self._error = loading.embedder, loading.error or None
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with the weights, /health must say it
+                self._error = _said(error)
+                log.error("backbone_not_loaded", error=self._error)
+            self._ready.set()
+
+    def _load(self, identity: Identity) -> Embedder:
+        if identity.weights_id == RANDOM and not identity.calibration:
+            return self._backbones.uncalibrated(identity)
+        return self._backbones.embedder(identity)
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, MLBackendError) else type(error).__name__

@@ -1,0 +1,285 @@
+"""Connect a project to this backend, or set its connection right; where all is right, nothing is written.
+
+What Label Studio does with a connection: https://labelstud.io/guide/ml and the ML connector of its source.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from ml_backend.core.versions import is_ours
+from ml_backend.errors import NotConfiguredError, RefusedError
+from ml_backend.label_studio.admin import LabelStudioAdmin
+from ml_backend.label_studio.backend_address import same_address, webhook_address, without_password
+from ml_backend.label_studio.connection_faults import (
+    EVENTS,
+    explained,
+    merged_headers,
+    no_webhook,
+    unhealthy,
+    webhook_faults,
+)
+from ml_backend.label_studio.rows import ConnectionRow, Login, ProjectSettings
+
+NEW_TITLE = "suggestions"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How a project should be connected.
+
+    Parameters
+    ----------
+    project_id : int
+    url : str
+        The backend's address as Label Studio knows it.
+    login : Login or None
+        What Label Studio must send with each request.
+    headers : dict of str to str
+        What its webhook must send.
+    title : str
+        Of the connection until something is trained; empty for any.
+    sampling : str or None
+        Label Studio's name of the order of the label stream; None leaves it.
+    own_versions : frozenset of str
+        The versions of the project that this backend trained.
+    """
+
+    project_id: int
+    url: str
+    login: Login | None = None
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    title: str = ""
+    sampling: str | None = None
+    own_versions: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Refuse what Label Studio could not send.
+
+        Raises
+        ------
+        NotConfiguredError
+        """
+        if self.headers and self.login is None:
+            raise NotConfiguredError(
+                "the backend asks for a token (ML_BACKEND_TOKEN), which Label Studio cannot send to /predict: its "
+                "connections know only HTTP basic. Set ML_BACKEND_BASIC_USER and ML_BACKEND_BASIC_PASSWORD as "
+                "well, for the backend and for this command; the token goes on working for other programs"
+            )
+        if self.login is not None and not self.login.in_latin_1:
+            raise NotConfiguredError(
+                "ML_BACKEND_BASIC_USER or ML_BACKEND_BASIC_PASSWORD has a letter outside of Latin-1, which Label "
+                "Studio cannot send: choose another one"
+            )
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a connection.
+
+    Parameters
+    ----------
+    name, found : str
+    now : str
+        What it was changed to; empty where it was not changed.
+    problem : str
+        What is left for a person to do; empty where that is nothing.
+    """
+
+    name: str
+    found: str
+    now: str = ""
+    problem: str = ""
+
+
+class Connecting:
+    """One look at a project's connection that sets right what is wrong.
+
+    Parameters
+    ----------
+    admin : LabelStudioAdmin
+    wanted : Wanted
+    dry_run : bool
+        Only tell what would be changed.
+    """
+
+    def __init__(self, admin: LabelStudioAdmin, wanted: Wanted, *, dry_run: bool = False) -> None:
+        self._admin, self._wanted, self._dry_run = admin, wanted, dry_run
+        self._parts: list[Part] = []
+
+    def run(self) -> list[Part]:
+        """Go through all parts, and tell what each was and is.
+
+        Raises
+        ------
+        RefusedError
+            If Label Studio refuses the connection, with the remedy where there is one.
+        LabelStudioError
+            If Label Studio cannot be reached.
+        """
+        self._parts = []
+        row, left = self._connection()
+        self._webhooks(row.url if row else self._wanted.url, left)
+        self._project(row)
+        return self._parts
+
+    def _connection(self) -> tuple[ConnectionRow | None, list[str]]:
+        """Make one connection that is ours; give it, and the addresses where ours were before."""
+        wanted = self._wanted
+        rows = self._admin.connection_rows(wanted.project_id)
+        here = [row for row in rows if same_address(row.url, wanted.url)]
+        there = [row for row in rows if row not in here and row.bears(wanted.own_versions)]
+        kept = next((row for row in here if row.works), None) or next(iter([*here, *there]), None)
+        if kept is None:
+            found = ", ".join(["none", *(f"another at {without_password(row.url)}" for row in rows)])
+            login = f", login as {wanted.login.name}" if wanted.login else ""
+            self._change("connection", found, without_password(wanted.url) + login, self._add)
+        else:
+            self._keep(kept, wanted.url if kept in there else kept.url)
+        for extra in (row for row in [*here, *there] if row is not kept):
+            found = f"{without_password(extra.url)} with the title {extra.title}"
+            self._change("second connection", found, "removed", partial(self._admin.delete_connection, extra))
+        return self._tried(), [row.url for row in there]
+
+    def _keep(self, row: ConnectionRow, url: str) -> None:
+        shown, login = without_password(row.url), self._wanted.login
+        parts = [Part("connection", shown, "" if url == row.url else without_password(url))]
+        if not row.follows_version:
+            parts.append(Part("version", "kept by Label Studio", "asked for"))
+        account = f"as {row.basic_account}" if row.basic_account else "none"
+        if login and row.basic_account != login.name:
+            parts.append(Part("login", account, f"as {login.name}"))
+        elif login and not row.works:  # perhaps with another password, which nobody can read
+            parts.append(Part("login", f"{account}, does not get in", f"{account}, with its password"))
+        else:
+            parts.append(Part("login", account))
+        if any(part.now for part in parts) and not self._dry_run:
+            try:
+                self._repair(row, url, row.title)
+            except RefusedError as error:
+                parts = [replace(part, now="", problem=part.now and str(error)) for part in parts]
+        self._parts += parts
+
+    def _add(self) -> None:
+        wanted = self._wanted
+        try:
+            self._admin.add_connection(wanted.project_id, wanted.url, wanted.title or NEW_TITLE, wanted.login)
+        except RefusedError as error:
+            half_made = self._ours(self._admin.connection_rows(wanted.project_id))
+            if half_made:  # it would suggest, but nothing would ever train it
+                self._admin.delete_connection(half_made)
+            raise explained(error, wanted.url) from None
+
+    def _repair(self, row: ConnectionRow, url: str, title: str) -> None:
+        wanted = self._wanted
+        try:
+            self._admin.change_connection(wanted.project_id, row, url=url, title=title, login=wanted.login)
+        except RefusedError as error:
+            raise explained(error, url) from None
+
+    def _tried(self) -> ConnectionRow | None:
+        """Look at our connection again, as Label Studio sees it now, and name it after its version.
+
+        The project's version follows the title, and only predictions of that version are shown and give the score.
+        """
+        row = self._ours(self._admin.connection_rows(self._wanted.project_id))
+        if row is None:  # a dry run, before there is one at this address
+            return None
+        if not row.works:
+            explained_already = any(part.problem or (self._dry_run and part.now) for part in self._parts)
+            self._part("health", "Label Studio cannot use it", "" if explained_already else unhealthy(row))
+            return row
+        trained = is_ours(row.answers_with)
+        nothing = f"nothing is trained yet (ml-backend train --project {self._wanted.project_id}, or annotate)"
+        self._part("health", f"Label Studio reaches it, {row.answers_with + ' answers' if trained else nothing}")
+        title = row.answers_with if trained else self._wanted.title or row.title
+        if title == row.title:
+            self._part("title", title)
+        else:
+            self._change("title", row.title, title, partial(self._repair, row, row.url, title))
+        return row
+
+    def _ours(self, rows: Iterable[ConnectionRow]) -> ConnectionRow | None:
+        return next((row for row in rows if same_address(row.url, self._wanted.url)), None)
+
+    def _webhooks(self, url: str, left: Sequence[str]) -> None:
+        """Keep one webhook that sends what is needed and nothing else, with the login that lets it in."""
+        wanted, address = self._wanted, webhook_address(url)
+        hooks = [one for one in self._admin.webhooks() if one.project_id == wanted.project_id]
+        here = [one for one in hooks if same_address(one.url, address)]
+        before = [webhook_address(old) for old in left]
+        there = [one for one in hooks if any(same_address(one.url, old) for old in before)]
+        events = EVENTS & self._admin.known_actions()
+        sending = f"{len(events)} events to {without_password(address)}"
+        kept = next(iter([*here, *there]), None)
+        if kept is None:
+            self._new_webhook(address, events, sending)
+        elif wrong := "; ".join(webhook_faults(kept, address, events, wanted.headers)):
+            headers = merged_headers(kept.headers, wanted.headers)
+            change = partial(self._admin.change_webhook, kept, address, events, headers)
+            self._change("webhook", wrong, sending, change)
+        else:
+            self._part("webhook", sending)
+        for extra in (one for one in [*here, *there] if one is not kept):
+            delete = partial(self._admin.delete_webhook, extra)
+            self._change("second webhook", without_password(extra.url), "removed", delete)
+
+    def _new_webhook(self, address: str, events: frozenset[str], sending: str) -> None:
+        add = partial(self._admin.add_webhook, self._wanted.project_id, address, events, self._wanted.headers)
+        if why := no_webhook(address):
+            self._part("webhook", "none", problem=why)
+            return
+        try:
+            self._change("webhook", "none", sending, add)
+        except RefusedError as error:
+            self._part("webhook", "none", problem=str(explained(error, address)))
+
+    def _project(self, row: ConnectionRow | None) -> None:
+        """Let annotators see the suggestions of the version that answers."""
+        project = self._admin.project_settings(self._wanted.project_id)
+        changed: dict[str, object] = {}
+        for name, key, found, wanted in (
+            ("model version", "model_version", project.model_version or "none", self._version(row, project)),
+            ("suggestions shown", "show_collab_predictions", project.shows_predictions, True),
+            ("training requests", "min_annotations_to_start_training", project.training_every, 0),
+            ("sampling", "sampling", project.sampling, self._wanted.sampling),
+        ):
+            words = _WORDS.get(key, str)
+            if wanted is None or wanted == found:
+                self._part(name, words(found))
+            else:
+                changed[key] = wanted
+                self._parts.append(Part(name, words(found), words(wanted)))
+        if changed and not self._dry_run:
+            self._admin.change_project(project.id, changed)
+
+    def _version(self, row: ConnectionRow | None, project: ProjectSettings) -> str | None:
+        """Choose what the project should show; None to leave it.
+
+        Before the first training there is nothing of ours to show, so only what leads nowhere is set.
+        """
+        if row is None or not row.works:
+            return None
+        if is_ours(row.answers_with):
+            return row.answers_with
+        shown = project.model_version
+        rows = self._admin.connection_rows(project.id)
+        if shown and (any(one.title == shown for one in rows) or shown in self._admin.versions(project.id)):
+            return None
+        return next(one.title for one in rows if one.id == row.id)
+
+    def _change(self, name: str, found: str, now: str, write: Callable[[], None]) -> None:
+        if not self._dry_run:
+            write()
+        self._parts.append(Part(name, found, now))
+
+    def _part(self, name: str, found: str, problem: str = "") -> None:
+        self._parts.append(Part(name, found, problem=problem))
+
+
+_WORDS: dict[str, Callable[[object], str]] = {
+    "show_collab_predictions": lambda shown: "yes" if shown else "no",
+    "min_annotations_to_start_training": lambda every: (
+        f"also every {every} annotations" if every else "by webhook"
+    ),
+}

@@ -1,0 +1,133 @@
+"""What can be wrong with a project's connection and its webhook, in words and with the remedy."""
+
+from collections.abc import Iterator, Mapping
+
+from ml_backend.errors import RefusedError
+from ml_backend.label_studio.backend_address import (
+    host_of,
+    is_private,
+    same_address,
+    webhook_refusal,
+    without_password,
+)
+from ml_backend.label_studio.rows import ConnectionRow, Webhook
+
+LATE = "annotations are learned late, only when the backend looks for lost events (every ML_BACKEND_RECONCILE_S)"
+BOTH_VARIABLES = "ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false"
+DOTTED_ALIAS = (
+    "give the backend a name with a dot, such as ml-backend.internal (in docker compose: networks: default: "
+    "aliases:), set ML_BACKEND_PUBLIC_URL to it, and connect again"
+)
+# Annotations that are imported with their tasks come as TASKS_CREATED; each deletion as ANNOTATIONS_DELETED.
+EVENTS = frozenset(
+    {
+        "ANNOTATION_CREATED",
+        "ANNOTATION_UPDATED",
+        "ANNOTATIONS_CREATED",
+        "ANNOTATIONS_DELETED",
+        "PROJECT_UPDATED",
+        "TASKS_CREATED",
+        "TASKS_DELETED",
+    }
+)
+
+_FORBIDDEN, _INVALID, _FAILED = 403, 400, 500
+_AUTHORIZATION = "authorization"
+
+
+def webhook_faults(
+    webhook: Webhook, address: str, events: frozenset[str], headers: Mapping[str, str]
+) -> Iterator[str]:
+    """Name what keeps a webhook from sending just what training needs.
+
+    Parameters
+    ----------
+    webhook : Webhook
+    address : str
+        Where it should send.
+    events : frozenset of str
+        What it should send.
+    headers : mapping of str to str
+        With which the backend lets it in.
+    """
+    if not same_address(webhook.url, address):
+        yield f"sends to {without_password(webhook.url)}"
+    if not webhook.active:
+        yield "switched off"
+    if not webhook.with_payload:
+        yield "does not say which project changed"
+    if webhook.all_actions:
+        yield "sends all events"
+    elif missing := events - webhook.actions:
+        yield f"does not send {', '.join(sorted(missing))}"
+    elif more := webhook.actions - events:
+        yield f"sends {', '.join(sorted(more))} too"
+    sent = {name.lower(): value for name, value in webhook.headers.items()}
+    if any(sent.get(name.lower()) != value for name, value in headers.items()):
+        yield "has an outdated login" if _AUTHORIZATION in sent else "has no login"
+
+
+def merged_headers(found: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+    """Set headers and leave others, which a proxy may need.
+
+    Examples
+    --------
+    >>> merged_headers({"X-Proxy": "1", "authorization": "old"}, {"Authorization": "new"})
+    {'X-Proxy': '1', 'Authorization': 'new'}
+    """
+    replaced = {name.lower() for name in wanted}
+    return {name: value for name, value in found.items() if name.lower() not in replaced} | dict(wanted)
+
+
+def no_webhook(address: str) -> str:
+    """Say why there is likely no webhook for an address that Label Studio has a connection for, and what to do."""
+    if why := webhook_refusal(address):
+        return f"Label Studio makes no webhook for this address: {why}. Without it {LATE}: {DOTTED_ALIAS}"
+    return ""
+
+
+def unhealthy(row: ConnectionRow) -> str:
+    """Say why Label Studio cannot use a connection, and what to do."""
+    if row.unauthorized:
+        return (
+            "the backend refuses Label Studio's login (401): run `ml-backend connect` with the same "
+            "ML_BACKEND_BASIC_USER and ML_BACKEND_BASIC_PASSWORD as the backend"
+        )
+    if row.reason:
+        return f"Label Studio got no version from it: {row.reason}"
+    return unreachable(row.url)
+
+
+def unreachable(url: str) -> str:
+    """Say what to do about an address that Label Studio cannot reach."""
+    said = f"Label Studio gets no answer from {without_password(url)}: is the backend running, and is this its "
+    said += "address as seen from Label Studio?"
+    if host_of(url) in ("localhost", "127.0.0.1", "::1"):
+        said += " In a container, localhost is the container itself."
+    if is_private(url) is not False:
+        said += f" Label Studio reaches private addresses only if it was started with both {BOTH_VARIABLES}."
+    return said
+
+
+def explained(error: RefusedError, url: str) -> RefusedError:
+    """Give a refusal of a connection or a webhook with its remedy."""
+    shown = without_password(url)
+    if error.status == _FORBIDDEN:
+        said = (
+            f"Label Studio refuses {shown}: private and loopback addresses are allowed only if it was started "
+            f"with both {BOTH_VARIABLES}. Start it so and run this command again"
+        )
+    elif error.status == _INVALID and "health check failed" in error.reason:
+        said = unreachable(url)
+    elif error.status == _INVALID and "401" in error.reason:
+        said = (
+            f"the backend at {shown} asks for a login that this command does not know: run it with the same "
+            "ML_BACKEND_BASIC_USER and ML_BACKEND_BASIC_PASSWORD as the backend"
+        )
+    elif error.status == _INVALID and "valid URL" in error.reason:
+        said = no_webhook(url) or f"Label Studio takes {shown} for no address: {DOTTED_ALIAS}"
+    elif error.status == _FAILED and "resolve" in error.reason:
+        said = f"Label Studio does not know the host {host_of(url)!r}: give an address that it can reach (--url)"
+    else:
+        said = f"Label Studio refused {shown} with {error.status}: {error.reason or error}"
+    return RefusedError(said, error.status, error.reason)

@@ -1,0 +1,1 @@
+"""The routes that Label Studio calls, who may call them, and the workers that answer."""

@@ -1,0 +1,44 @@
+"""What ``/metrics`` says of this moment, read from the files that all workers share."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from ml_backend.training.artifacts import Artifacts
+from ml_backend.training.training_requests import TrainingRequests
+
+
+@dataclass(frozen=True)
+class Present(Collector):
+    """The version that answers for each trained project, and the trainings that wait.
+
+    A project has one line, whatever it was trained to before: the page grows with the projects alone.
+    """
+
+    artifacts: Artifacts
+    requests: TrainingRequests
+
+    def collect(self) -> Iterator[Metric]:
+        """Read the files."""
+        model = GaugeMetricFamily(
+            "ml_backend_model_info", "The version that answers for a project", labels=["project", "version"]
+        )
+        versions = GaugeMetricFamily(
+            "ml_backend_versions",
+            "Versions of a project that are kept, by whether they took over or were held back",
+            labels=["project", "result"],
+        )
+        for project_id in self.artifacts.projects():
+            project, version = str(project_id), self.artifacts.current_version(project_id)
+            if version is not None:
+                model.add_metric([project, version], 1)
+            held_back = [bool(one.held_back) for one in self.artifacts.records(project_id)]
+            versions.add_metric([project, "promoted"], held_back.count(False))
+            versions.add_metric([project, "held_back"], held_back.count(True))
+        yield model
+        yield versions
+        waiting, running = self.requests.counts()
+        yield GaugeMetricFamily("ml_backend_trainings_waiting", "Projects that wait for a training", value=waiting)
+        yield GaugeMetricFamily("ml_backend_trainings_running", "Projects in training", value=running)

@@ -1,0 +1,170 @@
+"""The routes that Label Studio calls: https://labelstud.io/guide/ml_create and the ML connector of its source."""
+
+import time
+from collections import Counter
+from typing import Any
+
+import structlog
+from flask import Response, current_app, g, jsonify
+from flask_openapi3.blueprint import APIBlueprint
+
+from ml_backend import metrics
+from ml_backend.backend import Backend
+from ml_backend.core.versions import newest_first
+from ml_backend.label_studio.label_configs import choices_controls, config_digest
+from ml_backend.label_studio.pulling import doubt
+from ml_backend.predicting import Predictions, predict
+from ml_backend.serving import messages
+from ml_backend.serving.auth import Access
+from ml_backend.serving.present import Present
+
+log = structlog.get_logger()
+SLOTS = "ml_backend_slots"  # the extension that says how many more /predict may begin
+BUSY = "busy"
+_REFUSED: dict[str | int, Any] = dict.fromkeys((400, 408, 413, 415), messages.Problem)
+routes = APIBlueprint("ml_backend", __name__, operation_id_callback=lambda *, name, **_: name)
+
+TRAINING_ACTIONS = frozenset(
+    {
+        "START_TRAINING",
+        "ANNOTATION_CREATED",
+        "ANNOTATION_UPDATED",
+        "ANNOTATION_DELETED",
+        "ANNOTATIONS_CREATED",
+        "ANNOTATIONS_DELETED",
+        "TASKS_CREATED",  # annotations that are imported with their tasks have no event of their own
+        "TASKS_DELETED",
+    }
+)
+DELETING_ACTIONS = frozenset(action for action in TRAINING_ACTIONS if action.endswith("DELETED"))
+
+
+@routes.get("/", responses={200: messages.Health}, operation_id="root")
+@routes.get("/health", responses={200: messages.Health})
+def health() -> Response:
+    """Say that the backend is up, and what answers. Touches neither the model nor Label Studio."""
+    if g.access is Access.MISSING:
+        return jsonify(status="UP")
+    backend = _backend()
+    settings, loader = backend.settings, backend.loader
+    return jsonify(
+        status="UP",
+        model_class="ResNetKMeans",
+        backbone=settings.backbone,
+        weights=loader.weights_id,
+        engine=loader.engine,
+        model_loaded=loader.loaded,
+        error=loader.error,
+        label_studio="not configured: " + ", ".join(settings.missing) if settings.missing else "configured",
+    )
+
+
+@routes.post("/setup", responses={200: messages.Version, **_REFUSED})
+def setup(body: messages.Setup) -> Response:
+    """Name the version that answers for a project. The token and address in the request are not used."""
+    _backend().requests.know(body.project.id)
+    return jsonify(model_version=_backend().version(body.project.id, body.project.stamp))
+
+
+@routes.post("/predict", responses={200: messages.Suggestions, **_REFUSED})
+def predict_tasks(body: messages.Predict) -> Response:
+    """Suggest labels: as many entries as tasks, in their order."""
+    began = time.monotonic()
+    with structlog.contextvars.bound_contextvars(project=body.project.id):
+        done, version = _predict(body)
+        suggested, empty = len(done.entries) - len(done.reasons), len(done.reasons)
+        seconds = round(time.monotonic() - began, 3)
+        log.info(
+            "predicted",
+            tasks=len(done.entries),
+            suggested=suggested,
+            empty=empty,
+            seconds=seconds,
+            version=version,
+        )
+    metrics.TASKS.labels("suggested").inc(suggested)
+    metrics.TASKS.labels("empty").inc(empty)
+    for reason, tasks in Counter([*done.reasons.values(), *done.partial.values()]).items():
+        metrics.count_failures(reason, tasks)
+    metrics.EMBEDDINGS.labels("computed").inc(done.embedded)
+    metrics.EMBEDDINGS.labels("cache").inc(done.cached)
+    return jsonify(results=done.entries)
+
+
+@routes.post("/webhook", responses={200: messages.Acknowledged, **_REFUSED})
+def webhook(body: messages.Webhook) -> Response:
+    """Take note that a project changed, and answer at once."""
+    wanted = (
+        body.project is not None
+        and _backend().requests.know(body.project.id)
+        and _calls_for_training(body.action, body.project)
+    )
+    if wanted and body.project is not None:
+        if body.action in DELETING_ACTIONS:
+            doubt(_backend().settings.data_dir, body.project.id)
+        _backend().requests.add(body.project.id, time.time())
+    return jsonify(status="training requested" if wanted else "ignored")
+
+
+@routes.get("/versions", responses={200: messages.Versions, 400: messages.Problem})
+def versions(query: messages.VersionsOf) -> Response:
+    """List the trained versions, newest first; of one project with ``?project=``."""
+    artifacts = _backend().artifacts
+    of_project = {
+        str(project_id): artifacts.versions(project_id)
+        for project_id in ([query.project] if query.project is not None else artifacts.projects())
+    }
+    names = [name for found in of_project.values() for name in found]
+    return jsonify(versions=newest_first(names), projects=of_project)
+
+
+@routes.get("/metrics", responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
+def show_metrics() -> Response:
+    """Show the counts in Prometheus' format."""
+    backend = _backend()
+    shown = metrics.exposition(Present(backend.artifacts, backend.requests))
+    return Response(shown, content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@routes.get("/openapi.json", responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}})
+def openapi() -> Response:
+    """Describe these routes."""
+    return jsonify(current_app.extensions["ml_backend_document"])
+
+
+def _predict(body: messages.Predict) -> tuple[Predictions, str | None]:
+    """Predict while a thread is free for it; the others stay free for what Label Studio waits a second for."""
+    backend, slots = _backend(), current_app.extensions[SLOTS]
+    if not slots.acquire(blocking=False):
+        log.warning("too_many_requests", remedy="raise ML_BACKEND_THREADS, or ask for fewer at a time")
+        return Predictions([[] for _ in body.tasks], dict.fromkeys(range(len(body.tasks)), BUSY)), None
+    try:
+        artifact = backend.artifacts.current(body.project.id, body.project.stamp)
+        done = predict(
+            body.tasks,
+            artifact=artifact,
+            controls=choices_controls(body.label_config),
+            gatherer=backend.gatherer,
+            loader=backend.loader,
+            deadline_s=backend.settings.predict_deadline_s,
+            model_wait_s=backend.settings.model_wait_s,
+            project_id=body.project.id,
+        )
+    finally:
+        slots.release()
+    return done, artifact.model_version if artifact else None
+
+
+def _calls_for_training(action: str, project: messages.WebhookProject) -> bool:
+    if action in TRAINING_ACTIONS:
+        return True
+    if action != "PROJECT_UPDATED":
+        return False
+    # Our own change of the project's version is an update too, and must not train again.
+    trained = _backend().artifacts.current(project.id)
+    return trained is not None and trained.label_config != config_digest(project.label_config)
+
+
+def _backend() -> Backend:
+    backend: Backend = current_app.extensions["ml_backend"]
+    return backend

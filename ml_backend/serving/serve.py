@@ -1,0 +1,131 @@
+"""gunicorn with the settings' workers and threads, from Python."""
+
+import ipaddress
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from typing import Any
+
+import structlog
+from flask import Flask
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # ships no types
+
+from ml_backend.embedding.engines import may_need_torch
+from ml_backend.serving.auth import asks_for_credentials
+from ml_backend.serving.worker import GRACE_S, Log, Worker
+from ml_backend.settings import Settings
+
+log = structlog.get_logger()
+
+_TIMEOUT_S = 120  # for a worker that does not react at all; requests do not count
+_KEEPALIVE_S = 30  # longer than between two clicks; who waits so occupies no thread
+
+
+class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    """The backend behind gunicorn.
+
+    Parameters
+    ----------
+    settings : Settings
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Hand our settings to gunicorn."""
+        host = self._settings.host
+        options: dict[str, Any] = {
+            "bind": f"[{host}]:{self._settings.port}" if ":" in host else f"{host}:{self._settings.port}",
+            "workers": self._settings.workers,
+            "threads": self._settings.threads,
+            "worker_class": Worker,
+            "logger_class": Log,
+            "timeout": _TIMEOUT_S,
+            "graceful_timeout": GRACE_S,
+            "keepalive": _KEEPALIVE_S,
+            "accesslog": None,
+            "control_socket_disable": True,
+            "preload_app": True,  # the port opens when the imports are done
+            "post_worker_init": _start,
+            "worker_exit": _stop,
+            "child_exit": _forget,
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Make the application; its threads begin in the workers.
+
+        Importing torch holds the interpreter for a second or two, more than Label Studio waits for ``/health``. So
+        what may compute is imported before the port opens, and only imported: a session does not survive a fork.
+        """
+        if may_need_torch(self._settings.engine):
+            import ml_backend.core.embedder  # noqa: F401, PLC0415
+        else:
+            import onnxruntime  # noqa: F401, PLC0415
+        from ml_backend.backend import Backend  # noqa: PLC0415
+        from ml_backend.serving.app import create_app  # noqa: PLC0415
+
+        return create_app(Backend(self._settings))
+
+
+def serve(settings: Settings) -> None:
+    """Serve until a signal ends it."""
+    warn_of_access(settings)
+    counts = tempfile.mkdtemp(prefix="ml-backend-metrics-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts  # before metrics are imported: they choose their store then
+    master = os.getpid()
+    try:
+        Server(settings).run()
+    finally:
+        if os.getpid() == master:
+            shutil.rmtree(counts, ignore_errors=True)
+
+
+def warn_of_access(settings: Settings) -> None:
+    """Say what is probably not meant; a backend behind a proxy that asks for credentials may mean it."""
+    if not asks_for_credentials(settings):
+        if not _is_this_machine(settings.host):
+            log.warning(
+                "everybody_may_call",
+                host=settings.host,
+                remedy="set ML_BACKEND_BASIC_USER and ML_BACKEND_BASIC_PASSWORD, and the same in Settings > Model",
+            )
+    elif not settings.basic_user:
+        log.warning(
+            "label_studio_cannot_log_in",
+            remedy="it sends no bearer token: set ML_BACKEND_BASIC_USER and ML_BACKEND_BASIC_PASSWORD as well",
+        )
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _start(worker: Any) -> None:  # noqa: ANN401 - gunicorn's, untyped
+    worker.wsgi.extensions["ml_backend"].start()
+
+
+def _stop(_server: Any, worker: Any) -> None:  # noqa: ANN401
+    app = getattr(worker, "wsgi", None)
+    if app is None:
+        return
+    app.extensions["ml_backend"].stop()
+    ending = sys.exception()
+    if isinstance(ending, SystemExit) and not ending.code:
+        # At the interpreter's end, threads that are inside ONNX Runtime or torch would abort the process.
+        logging.shutdown()
+        os._exit(0)
+
+
+def _forget(_server: Any, worker: Any) -> None:  # noqa: ANN401
+    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 - after the variable is set
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

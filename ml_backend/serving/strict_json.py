@@ -1,0 +1,76 @@
+"""The body of a request as JSON, or a refusal that says what is wrong with it."""
+
+import json
+from typing import Any
+
+from flask import Request
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    RequestEntityTooLarge,
+    RequestTimeout,
+    UnsupportedMediaType,
+)
+
+from ml_backend.serving.arrivals import arrived
+
+
+class StrictRequest(Request):
+    """A request whose JSON body is an object of which only one reading is possible.
+
+    That it must be declared as JSON keeps web pages out, whose scripts may send anything else to any address.
+    """
+
+    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:  # noqa: FBT001, FBT002, ANN401, ARG002 - as Flask's
+        """Read the body, whatever the arguments.
+
+        Raises
+        ------
+        HTTPException
+            UnsupportedMediaType, RequestEntityTooLarge, RequestTimeout, or BadRequest with the reason.
+        """
+        if not self.is_json:
+            raise UnsupportedMediaType("send JSON, and the header Content-Type: application/json")
+        body = self._body()
+        try:
+            found = json.loads(body, object_pairs_hook=_members, parse_constant=_no_number)
+        except RecursionError:
+            raise BadRequest("the body is nested too deeply") from None
+        except UnicodeDecodeError:
+            raise BadRequest("the body is not UTF-8") from None
+        except _AmbiguousError as error:
+            raise BadRequest(str(error)) from None
+        except ValueError:  # its message may quote the body
+            raise BadRequest("the body is not JSON") from None
+        if not isinstance(found, dict):
+            raise BadRequest("the body is not a JSON object")
+        return found
+
+    def _body(self) -> bytes:
+        try:
+            body = self.get_data(cache=False)
+        except HTTPException:
+            raise
+        except OSError:
+            raise RequestTimeout("the body did not arrive in time") from None
+        except Exception:  # noqa: BLE001 - the server's own, for a body in broken chunks
+            raise BadRequest("the body cannot be read") from None
+        arrived(self.environ.get("gunicorn.socket"))
+        if self.content_length is None and len(body) >= (self.max_content_length or len(body) + 1):
+            raise RequestEntityTooLarge  # what comes in chunks is cut off there
+        return body
+
+
+class _AmbiguousError(ValueError):
+    pass
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _AmbiguousError("an object in the body has two members of one name")
+    return found
+
+
+def _no_number(_: str) -> Any:  # noqa: ANN401 - never returns
+    raise _AmbiguousError("NaN and Infinity are not JSON")

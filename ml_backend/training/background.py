@@ -1,0 +1,179 @@
+"""Trainings in the background: one worker leads, and each training is a process of its own.
+
+Serving never shares its interpreter with a training, and a training that crashes takes nothing with it.
+"""
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
+from typing import IO, Any
+
+import structlog
+
+from ml_backend.errors import MLBackendError, NotConfiguredError
+from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.locks import held
+from ml_backend.metrics import TRAINING_SECONDS, TRAININGS
+from ml_backend.settings import Settings
+from ml_backend.training.artifacts import Artifacts, Record
+from ml_backend.training.reconciling import Reconciliation, Standing, standing_of
+from ml_backend.training.training_requests import TrainingRequests
+
+log = structlog.get_logger()
+
+_POLL_S = 0.5
+_RETRY_S = 30.0
+_RETRIES = 3
+_GRACE_S = 10.0
+_NICENESS = 5
+_FIRST_LOOK_S = 10.0  # after the start: Label Studio may be starting as well
+
+
+class BackgroundTraining:
+    """Starts the trainings that are due, one at a time over all workers.
+
+    Parameters
+    ----------
+    settings : Settings
+    requests : TrainingRequests
+    command : sequence of str
+        What trains; the project's id is added.
+    client : callable, optional
+        Gives Label Studio, which is asked from time to time for changes whose event was lost.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        requests: TrainingRequests,
+        command: tuple[str, ...] = (sys.executable, "-m", "ml_backend", "train", "--project"),
+        client: Callable[[], LabelStudioClient] | None = None,
+    ) -> None:
+        self._settings, self._requests, self._command = settings, requests, command
+        self._client = client
+        self._artifacts = Artifacts(settings.data_dir)
+        self._reconciliation = Reconciliation(settings.data_dir, requests)
+        self._reconcile_at = time.monotonic() + _FIRST_LOOK_S
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._child: Popen[bytes] | None = None
+        self._failed: dict[int, tuple[int, float]] = {}  # attempts, and not again before
+
+    def start(self) -> None:
+        """Lead as soon as no other worker does."""
+        self._thread = threading.Thread(target=self._run, name="training", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop leading; a training in progress is ended and asked for again."""
+        self._stopping.set()
+        if self._child is not None and self._child.poll() is None:
+            self._child.terminate()
+        if self._thread is not None:
+            self._thread.join(_GRACE_S)
+
+    def _run(self) -> None:
+        lock = self._settings.data_dir / "leader.lock"
+        while not self._stopping.wait(_POLL_S):
+            try:
+                with held(lock, wait=False) as leading:
+                    if leading:
+                        self._lead()
+            except Exception as error:  # noqa: BLE001 - a full or vanished disk, or a fault of ours: serving goes on
+                log.error("training_interrupted", error=f"{type(error).__name__}: {error}")
+
+    def _lead(self) -> None:
+        self._requests.recover(time.time())
+        while not self._stopping.wait(_POLL_S):
+            for project_id in self._requests.due(time.time()):
+                if time.monotonic() >= self._failed.get(project_id, (0, 0.0))[1]:
+                    self._train(project_id)
+                    break
+            self._reconcile()
+
+    def _reconcile(self) -> None:
+        every = self._settings.reconcile_s
+        early = self._stopping.is_set() or time.monotonic() < self._reconcile_at
+        if self._client is None or not every or early:
+            return
+        self._reconcile_at = time.monotonic() + every
+        with contextlib.suppress(NotConfiguredError):
+            self._reconciliation.ask(self._client(), time.time())
+
+    def _standing(self, project_id: int) -> Standing | None:
+        if self._client is None or not self._settings.reconcile_s:
+            return None
+        try:
+            return standing_of(self._client(), project_id)
+        except MLBackendError:  # the training will say what is wrong
+            return None
+
+    def _train(self, project_id: int) -> None:
+        self._requests.begin(project_id)
+        log.info("training_started", project=project_id)
+        began = time.monotonic()
+        standing, last = self._standing(project_id), self._artifacts.versions(project_id)[:1]
+        code = self._call(project_id)
+        seconds = time.monotonic() - began
+        TRAINING_SECONDS.observe(seconds)
+        if self._stopping.is_set() and code != 0:
+            self._requests.add(project_id, time.time())
+        elif code == 0:
+            self._failed.pop(project_id, None)
+            self._reconciliation.trained(project_id, standing)
+        elif not self._retry_later(project_id):
+            self._reconciliation.trained(project_id, standing)  # the same again would fail again
+        self._requests.end(project_id)
+        made = [one for one in self._artifacts.records(project_id)[:1] if [one.model_version] != last]
+        result = self._result(code, made[0] if made else None)
+        TRAININGS.labels(result).inc()
+        version = made[0].model_version if made else None
+        log.info("training_ended", project=project_id, result=result, version=version, seconds=round(seconds, 1))
+
+    def _result(self, code: int, made: Record | None) -> str:
+        if code:
+            return "stopped" if self._stopping.is_set() else "failed"
+        if made is None:
+            return "nothing_new"
+        return "held_back" if made.held_back else "promoted"
+
+    def _call(self, project_id: int) -> int:
+        environment = {key: value for key, value in os.environ.items() if key != "PROMETHEUS_MULTIPROC_DIR"}
+        # On a terminal a person sees its progress; a log gets a line for each of its lines.
+        piped: dict[str, Any] = {} if sys.stderr.isatty() else {"stdout": DEVNULL, "stderr": PIPE}
+        self._child = Popen([*self._command, str(project_id)], env=environment, **piped)  # noqa: S603 - our own
+        if self._child.stderr is not None:
+            threading.Thread(target=_relay, args=(self._child.stderr, project_id), daemon=True).start()
+        with contextlib.suppress(OSError):  # it may have ended already
+            os.setpriority(os.PRIO_PROCESS, self._child.pid, _NICENESS)  # annotators' requests go first
+        try:
+            return self._child.wait(self._settings.training_timeout_s)
+        except TimeoutExpired:
+            self._child.kill()
+            return self._child.wait()
+
+    def _retry_later(self, project_id: int) -> bool:
+        """Ask once more, and tell whether that was not once too often."""
+        attempts = self._failed.get(project_id, (0, 0.0))[0] + 1
+        if attempts > _RETRIES:
+            self._failed.pop(project_id, None)
+            log.error("training_given_up", project=project_id, attempts=attempts)
+            return False
+        self._failed[project_id] = (attempts, time.monotonic() + _RETRY_S * attempts)
+        self._requests.add(project_id, time.time())
+        return True
+
+
+def _relay(lines: IO[bytes], project_id: int) -> None:
+    """Pass on the lines of a training's log, and make one of each sentence that it says."""
+    with lines:
+        for line in lines:
+            text = line.decode(errors="replace").strip()
+            if text.startswith("{"):
+                sys.stderr.write(text + "\n")
+            elif text:
+                log.info("training_said", project=project_id, text=text)

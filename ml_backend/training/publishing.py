@@ -1,0 +1,123 @@
+"""A new model version becomes what annotators see: after its predictions its name, then the old ones go."""
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from ml_backend.core.versions import is_ours
+from ml_backend.label_studio.client import Connection, LabelStudioClient, Project
+from ml_backend.label_studio.ordering import UNCERTAINTY, store_in_order
+from ml_backend.label_studio.storing import import_missing, tasks_of_version
+
+log = structlog.get_logger()
+
+_ORDERING_S = 60.0
+
+
+def store_version(
+    client: LabelStudioClient,
+    project: Project,
+    predictions: Sequence[dict[str, Any]],
+    *,
+    annotated: AbstractSet[int],
+    cluster_of: Mapping[int, int],
+    made_at: datetime,
+    ordered: int,
+) -> int:
+    """Store a version's predictions, the first of the label stream with their clusters if the project wants that.
+
+    Parameters
+    ----------
+    client : LabelStudioClient
+    project : Project
+    predictions : sequence of dict
+        Each with its ``task``, all of one version.
+    annotated : set of int
+        Tasks that have annotations already.
+    cluster_of : mapping of int to int
+        Cluster by task.
+    made_at : datetime
+    ordered : int
+        How many tasks get a place in the stream.
+
+    Returns
+    -------
+    int
+        How many are stored now and were not before.
+    """
+    if not predictions:
+        return 0
+    version = predictions[0]["model_version"]
+    first: AbstractSet[int] = frozenset()
+    if project.sampling == UNCERTAINTY:
+        passed = annotated | tasks_of_version(client, project.id, version)
+        waiting = [prediction for prediction in predictions if prediction["task"] not in passed]
+        first = store_in_order(client, waiting, cluster_of, made_at=made_at, count=ordered, limit_s=_ORDERING_S)
+    return len(first) + import_missing(client, project.id, version, predictions)
+
+
+def show(client: LabelStudioClient, project_id: int, model_version: str, public_url: str) -> None:
+    """Name the version on our connection, and on the project if it showed the version before.
+
+    The score column and the label stream take the predictions whose version the project names; the project follows
+    its connection's title. A version that an admin chose by hand and that is not ours is left in place.
+    """
+    connections = client.connections(project_id)
+    mine = _ours(connections, client.project(project_id).model_version, public_url)
+    if len(mine) == 1:
+        client.rename_connection(project_id, mine[0], model_version)
+    elif connections:
+        log.warning(
+            "connection_not_found",
+            project=project_id,
+            remedy="set ML_BACKEND_PUBLIC_URL to this backend's address as in Settings > Model",
+        )
+    shown = client.project(project_id).model_version
+    titles = {one.title for one in mine}
+    replaced = shown != model_version and (not shown or shown in titles or is_ours(shown))
+    # Label Studio refuses a version that neither a connection nor a prediction has.
+    if replaced and (len(mine) == 1 or model_version in client.versions(project_id)):
+        client.show_version(project_id, model_version)
+
+
+def _ours(connections: Sequence[Connection], shown: str | None, public_url: str) -> list[Connection]:
+    """Find our connection: by our address, or else the only one if it is in use or bears a version of ours."""
+    if public_url:
+        return [one for one in connections if one.url.rstrip("/") == public_url]
+    if len(connections) != 1:
+        return []
+    return [one for one in connections if not shown or one.title == shown or is_ours(one.title)]
+
+
+def delete_old(client: LabelStudioClient, project_id: int, trained: Sequence[str], keep: int) -> list[str]:
+    """Delete the predictions of our versions but the newest, and let the project show what it showed.
+
+    Parameters
+    ----------
+    client : LabelStudioClient
+    project_id : int
+    trained : sequence of str
+        The versions that this backend made, newest first; another backend's are not ours to delete.
+    keep : int
+        How many of them stay.
+
+    Returns
+    -------
+    list of str
+        The deleted versions.
+    """
+    stored = set(client.versions(project_id))
+    shown = client.project(project_id).model_version
+    old = [version for version in trained[keep:] if version in stored and version != shown]
+    if not old:
+        return []
+    try:
+        for version in old:
+            client.delete_version(project_id, version)
+    finally:
+        if shown and client.project(project_id).model_version != shown:
+            client.show_version(project_id, shown)
+    return old

@@ -1,0 +1,259 @@
+"""Training on one screen: pull, embed, learn, compare, save, publish."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property, partial
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from ml_backend.core.model import Evidence, ProjectModel, fit_model
+from ml_backend.core.promotion import Comparison
+from ml_backend.core.succession import succeeds
+from ml_backend.core.versions import trained_version
+from ml_backend.embedding.engines import Embedder
+from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
+from ml_backend.embedding.tuned import TunedWeights
+from ml_backend.embedding.weights import EmbedderLoader
+from ml_backend.errors import NothingToLearnError
+from ml_backend.label_studio.client import LabelStudioClient, Project, Task
+from ml_backend.label_studio.label_configs import choices_controls, config_digest
+from ml_backend.label_studio.pulling import Pulled, Puller
+from ml_backend.locks import held
+from ml_backend.settings import Settings
+from ml_backend.steps import Progress, Steps, silent
+from ml_backend.training.artifacts import Artifact, Artifacts
+from ml_backend.training.learning import evidence_digest, find_evidence, image_refs, require_evidence
+from ml_backend.training.project_embeddings import ProjectEmbeddings
+from ml_backend.training.takeover import Takeover
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training made.
+
+    Parameters
+    ----------
+    artifact : Artifact
+        The new version; ``artifact.held_back`` says why it does not answer, if so.
+    serving : str
+        The version that answers now.
+    why : str
+        Why that one.
+    failures : dict of ImageRef to str
+        Images that were left out, with a short reason each.
+    predictions : int
+        Stored in Label Studio, of the version that answers.
+    read : int
+        Tasks that Label Studio was asked for; the others had not changed.
+    seconds : dict of str to float
+        By step.
+    """
+
+    artifact: Artifact
+    serving: str
+    why: str
+    failures: dict[ImageRef, str]
+    predictions: int
+    read: int
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """The parts that a training uses. Of each project, one training or promotion runs at a time."""
+
+    settings: Settings
+    client: LabelStudioClient
+    gatherer: Gatherer
+    loader: EmbedderLoader
+    artifacts: Artifacts
+
+    def train(self, project_id: int, now: datetime, progress: Progress = silent) -> Trained:
+        """Learn from all annotations of a project and publish the result as a new model version.
+
+        The order matters: predictions are stored before the version answers, so that nobody meets a version
+        without suggestions, and a training that dies leaves the last version in place. A version that does worse
+        on held-out annotations than the one that answers is kept, but does not answer.
+
+        Parameters
+        ----------
+        project_id : int
+        now : datetime
+            Aware; part of the version's name.
+        progress : callable
+            Told the step, how much of it is done, and how much there is.
+
+        Raises
+        ------
+        NothingToLearnError
+            If no annotation can be used; the last version goes on answering.
+        MLBackendError
+            If Label Studio or the weights fail.
+        """
+        with self.alone(project_id):
+            steps = Steps()
+            project = self.client.project(project_id)
+            controls = choices_controls(project.label_config)
+            with steps.timed("pull"):
+                pulled = self.pull(project, now, progress)
+                require_evidence(project_id, controls, pulled.tasks)
+            current = self.artifacts.current(project_id, project.stamp)
+            refs = image_refs(pulled.tasks, controls)
+            with steps.timed("backbone"):
+                embedder, n_calibrated = self.embeddings.backbone(project_id, refs, current)
+            with steps.timed("gather"):
+                gathered = self.embeddings.gather(project_id, refs, embedder.key, lambda: embedder, progress)
+            with steps.timed("fit"):
+                progress("learning", 0, 1)
+                learned = self._learn(project, pulled.tasks, gathered, embedder.weights_id)
+            with steps.timed("compare"):
+                found = self._compare(project_id, current, learned, embedder.key)
+            artifact = _artifact(project, embedder, n_calibrated, learned, found, now)
+            with steps.timed("save"):
+                self.artifacts.save(project_id, artifact)
+            with steps.timed("publish"):
+                try:
+                    serving, stored = self._publish(project, pulled.tasks, artifact, current, gathered, progress)
+                except Exception:
+                    # It would count as a version that has answered, and push out one to go back to.
+                    self.artifacts.discard(project_id, artifact.model_version)
+                    raise
+            _log_outcome(project_id, artifact, serving, found, pulled.read, steps)
+            return Trained(artifact, serving, found.why, gathered.failures, stored, pulled.read, steps.seconds)
+
+    @cached_property
+    def embeddings(self) -> ProjectEmbeddings:
+        """What embeds the images of projects."""
+        return ProjectEmbeddings(self.settings, self.gatherer, self.loader)
+
+    @cached_property
+    def takeover(self) -> Takeover:
+        """What lets versions answer."""
+        return Takeover(self.settings, self.client, self.artifacts)
+
+    @contextmanager
+    def alone(self, project_id: int) -> Iterator[None]:
+        """Wait until nothing else trains or promotes in a project, and keep others from it."""
+        with held(self.settings.data_dir / "projects" / str(int(project_id)) / "training.lock", wait=True):
+            yield
+
+    def pull(self, project: Project, now: datetime, progress: Progress) -> Pulled:
+        """Read what the project holds now."""
+        expected = project.counts.tasks if project.counts else 0
+        progress("reading tasks", 0, max(expected, 1))
+        puller = Puller(self.client, self.settings.data_dir)
+        return puller.pull(
+            project,
+            config_digest(project.label_config),
+            now,
+            lambda done: progress("reading tasks", done, max(done, expected)),
+        )
+
+    def _learn(self, project: Project, tasks: Sequence[Task], gathered: Gathered, weights_id: str) -> "_Learned":
+        tuned = TunedWeights(self.settings.data_dir).made(weights_id)
+        clean = partial(tuned.clean, project.id) if tuned else None
+        evidence, settled = find_evidence(choices_controls(project.label_config), tasks, gathered, clean)
+        if not evidence:
+            raise NothingToLearnError(f"no image of project {project.id} with an annotation can be read")
+        embeddings = np.stack(list(gathered.vectors.values()))
+        return _Learned(evidence, settled, embeddings, fit_model(embeddings, evidence, self.settings.seed))
+
+    def _compare(
+        self, project_id: int, current: Artifact | None, learned: "_Learned", embedding_key: str
+    ) -> Comparison:
+        """Decide whether a new model takes over; it does where new images cannot be embedded for the last one."""
+        if current is None:
+            return succeeds(None, learned.model, learned.evidence, None, chosen=False)
+        same = current.embedding_key == embedding_key
+        chosen = self.artifacts.chosen_version(project_id) is not None
+        embeddings = learned.embeddings if same else None
+        found = succeeds(current.model, learned.model, learned.evidence, embeddings, chosen=chosen)
+        if found.promoted or same or not (why := self.embeddings.why_unusable(current)):
+            return found
+        return replace(found, promoted=True, why=f"The last version cannot embed new images: {why}. {found.why}")
+
+    def _publish(
+        self,
+        project: Project,
+        tasks: Sequence[Task],
+        artifact: Artifact,
+        current: Artifact | None,
+        gathered: Gathered,
+        progress: Progress,
+    ) -> tuple[str, int]:
+        """Let the new version answer, or give the one that stays what it lacks: predictions of new tasks."""
+        if current is None or not artifact.held_back:
+            stored = self.takeover.store(project, tasks, artifact, gathered, progress)
+            self.takeover.answer(project.id, artifact.model_version)
+            return artifact.model_version, stored
+        log.warning(
+            "version_held_back",
+            project=project.id,
+            version=artifact.model_version,
+            serving=current.model_version,
+            why=artifact.held_back,
+        )
+        if current.embedding_key != artifact.embedding_key:
+            gathered = self.embeddings.gather_for(current, project.id, list(gathered.vectors), progress)
+        stored = self.takeover.store(project, tasks, current, gathered, progress)
+        self.takeover.show(project.id, current.model_version)
+        return current.model_version, stored
+
+
+@dataclass(frozen=True)
+class _Learned:
+    evidence: Sequence[Evidence]
+    settled: set[int]
+    embeddings: NDArray[np.float32]
+    model: ProjectModel
+
+
+def _artifact(
+    project: Project,
+    embedder: Embedder,
+    n_calibrated: int,
+    learned: _Learned,
+    found: Comparison,
+    now: datetime,
+) -> Artifact:
+    digest = evidence_digest(learned.embeddings, learned.evidence)
+    return Artifact(
+        model_version=trained_version(embedder.backbone, embedder.weights_id, now, digest),
+        created_at=now.astimezone(UTC).isoformat(),
+        backbone=embedder.backbone,
+        weights_id=embedder.weights_id,
+        seed=embedder.identity.seed,
+        embedding_key=embedder.key,
+        label_config=config_digest(project.label_config),
+        n_images=len(learned.embeddings),
+        n_calibrated=n_calibrated,
+        model=learned.model,
+        calibration=embedder.calibration,
+        stamp=project.stamp,
+        n_annotated=len({int(task) for one in learned.evidence if one.tasks is not None for task in one.tasks}),
+        n_settled=len(learned.settled),
+        held_back="" if found.promoted else found.why,
+        comparison=found.as_dict(),
+    )
+
+
+def _log_outcome(
+    project_id: int, artifact: Artifact, serving: str, found: Comparison, read: int, steps: Steps
+) -> None:
+    log.info(
+        "trained",
+        project=project_id,
+        version=artifact.model_version,
+        serving=serving,
+        why=found.why,
+        annotated=artifact.n_annotated,
+        by_consensus=artifact.n_settled,
+        read=read,
+        seconds={step: round(seconds, 2) for step, seconds in steps.seconds.items()},
+    )

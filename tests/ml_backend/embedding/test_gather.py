@@ -1,0 +1,372 @@
+import contextlib
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml_backend.core.images import ImageLimits
+from ml_backend.embedding.embeddings import EmbeddingCache
+from ml_backend.embedding.gather import Gatherer, ImageRef
+from ml_backend.errors import ModelLoadingError, WeightsError
+from ml_backend.fetching.fetch import Connect, Fetcher
+
+if TYPE_CHECKING:
+    from conftest import Samples, Web
+
+KEY = "mean-colour"
+LIMIT_S = 10
+
+
+class MeanColour:
+    """An embedder whose embedding is the mean colour, quick and checkable by hand. Counts what it embeds."""
+
+    key, short_side, streams = KEY, 8, 1
+
+    def __init__(self) -> None:
+        self.embedded = 0
+        self.entered, self.go = threading.Event(), threading.Event()
+        self.go.set()
+
+    def prepare(self, image: Image.Image) -> np.ndarray:
+        """The mean colour of an image, (3,)."""
+        return np.asarray(image).mean(axis=(0, 1)).astype(np.float32)
+
+    def embed(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
+        """The means as they are."""
+        self.entered.set()
+        assert self.go.wait(LIMIT_S)
+        self.embedded += len(prepared)
+        return np.stack(prepared)
+
+    def hold(self) -> None:
+        """Embed nothing before ``go``."""
+        self.entered.clear()
+        self.go.clear()
+
+
+@pytest.fixture
+def make(connections: Connect, tmp_path: Path) -> Iterator[Callable[..., Gatherer]]:
+    """Makes gatherers with one cache."""
+    made: list[Gatherer] = []
+
+    def make(**options: float) -> Gatherer:
+        cache = EmbeddingCache(tmp_path / "embeddings.sqlite")
+        fetcher = Fetcher(
+            base_url="http://ls.example", authorization=str, max_bytes=10_000, timeout_s=5, connect=connections
+        )
+        made.append(
+            Gatherer(fetcher=fetcher, cache=cache, limits=ImageLimits(max_pixels=1000), batch_size=4, **options)
+        )
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def gatherer(make: Callable[..., Gatherer]) -> Gatherer:
+    """A gatherer with an empty cache."""
+    return make()
+
+
+def gather(gatherer: Gatherer, urls: Sequence[object], embedder: object, **options: float) -> tuple[list, dict]:
+    """The red of each image, and the reasons of those without one, by position."""
+    refs = [ImageRef(number, "image", url) for number, url in enumerate(urls)]
+    found = gatherer.gather(refs, embedding_key=KEY, embedder=lambda: embedder, **options)
+    assert set(found.vectors) | set(found.failures) == set(refs)
+    assert list(found.vectors) == [ref for ref in refs if ref in found.vectors]
+    red = [float(found.vectors[ref][0]) if ref in found.vectors else None for ref in refs]
+    return red, {ref.task_id: reason for ref, reason in found.failures.items()}
+
+
+def eventually(condition: Callable[[], object]) -> bool:
+    """Whether a condition comes true in time."""
+    ends_at = time.monotonic() + LIMIT_S
+    while not condition():
+        if time.monotonic() > ends_at:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def pictures(web: "Web", samples: "Samples", count: int) -> list[str]:
+    """The addresses of different red pictures."""
+    web.pages |= {f"/{number}.png": samples.png("red", (8 + number, 8)) for number in range(count)}
+    return [f"http://x.example/{number}.png" for number in range(count)]
+
+
+def test_faults_stay_with_their_task(gatherer: Gatherer, web: "Web", samples: "Samples") -> None:
+    """Of eight images six are faulty, each in its way, and the other two are embedded."""
+    web.pages |= {
+        "/red.png": samples.png("red"),
+        "/text.png": b"hello",
+        "/half.png": samples.png("red")[:50],
+        "/huge.png": samples.png("red", (40, 40)),
+        "/black.png": samples.png("black"),
+    }
+    paths = ["/red.png", "/text.png", "/half.png", "/huge.png", "/gone.png"]
+    urls = [*(f"http://x.example{path}" for path in paths), None, "http://x.example/black.png", " "]
+    red, reasons = gather(gatherer, urls, MeanColour())
+    assert red == [255, None, None, None, None, None, 0, None]
+    assert reasons == {
+        1: "not_an_image",
+        2: "truncated",
+        3: "too_many_pixels",
+        4: "missing",
+        5: "no_url",
+        7: "no_url",
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://x.example/\ud800.png", "unsupported_url"),
+        ("http://x.example/\0.png", "unsupported_url"),
+        ("data:image/png;base64," + "A" * 20_000, "url_too_long"),
+    ],
+)
+def test_no_text_spoils_the_look_up_of_the_others(
+    gatherer: Gatherer, web: "Web", samples: "Samples", url: str, reason: str
+) -> None:
+    """Texts that no database and no server would take cost their own task alone."""
+    web.pages["/a.png"] = samples.png("red")
+    assert gather(gatherer, [url, "http://x.example/a.png"], MeanColour()) == ([None, 255], {0: reason})
+
+
+def test_no_image_is_embedded_twice(gatherer: Gatherer, web: "Web", samples: "Samples") -> None:
+    """The same picture at two addresses, and asked for again, is embedded once."""
+    web.pages |= {"/a.png": samples.png("red"), "/b.png": samples.png("red")}
+    embedder, urls = MeanColour(), ["http://x.example/a.png", "http://x.example/b.png"]
+    assert gather(gatherer, urls, embedder) == gather(gatherer, urls, embedder) == ([255, 255], {})
+    assert embedder.embedded == 1
+
+
+def test_a_picture_that_is_asked_for_twice_at_once_is_fetched_once(
+    gatherer: Gatherer, web: "Web", samples: "Samples"
+) -> None:
+    """A request that is repeated while the first one waits joins it."""
+    web.pages["/a.png"] = samples.png("red")
+    embedder, found = MeanColour(), []
+    embedder.hold()
+    threads = [
+        threading.Thread(target=lambda: found.append(gather(gatherer, ["http://x.example/a.png"], embedder)))
+        for _ in range(2)
+    ]
+    threads[0].start()
+    assert embedder.entered.wait(LIMIT_S)
+    threads[1].start()
+    time.sleep(0.05)
+    embedder.go.set()
+    for thread in threads:
+        thread.join(LIMIT_S)
+    assert found == [([255], {})] * 2
+    assert (embedder.embedded, len(web.seen)) == (1, 1)
+
+
+def test_a_known_address_is_not_fetched_again_for_a_time(
+    make: Callable[..., Gatherer], web: "Web", samples: "Samples"
+) -> None:
+    """What lies at an address may change: it is trusted for as long as is set, and after a restart too."""
+    url = ["http://x.example/a.png"]
+    for recheck_s, colour, red, fetched in ((60, "red", 255, 1), (60, "black", 255, 1)):
+        web.pages["/a.png"] = samples.png(colour)
+        gatherer = make(recheck_s=recheck_s)
+        assert gather(gatherer, url, MeanColour())[0] == [red]
+        gatherer.close()
+        assert len(web.seen) == fetched
+
+
+def test_a_changed_picture_is_embedded_anew(make: Callable[..., Gatherer], web: "Web", samples: "Samples") -> None:
+    """An address that is not trusted any more is fetched, and what lies there now counts."""
+    embedder = MeanColour()
+    for colour, red in (("red", 255), ("black", 0), ("black", 0)):
+        web.pages["/a.png"] = samples.png(colour)
+        gatherer = make(recheck_s=0)
+        assert gather(gatherer, ["http://x.example/a.png"], embedder)[0] == [red]
+        gatherer.close()
+    assert (embedder.embedded, len(web.seen)) == (2, 3)
+
+
+def test_an_upload_is_fetched_once(make: Callable[..., Gatherer], web: "Web", samples: "Samples") -> None:
+    """Label Studio never changes an uploaded file, so that its embedding needs no second download."""
+    web.pages["/data/upload/1/a.png"] = samples.png("red")
+    for _ in range(2):
+        gatherer = make(recheck_s=0)
+        assert gather(gatherer, ["/data/upload/1/a.png"], MeanColour())[0] == [255]
+        gatherer.close()
+    assert len(web.seen) == 1
+
+
+def test_projects_learn_nothing_from_one_another(gatherer: Gatherer, web: "Web", samples: "Samples") -> None:
+    """What one project may read tells another nothing: it fetches the image itself, and fails where it may not."""
+    web.pages["/data/upload/1/a.png"] = samples.png("red")
+    assert gather(gatherer, ["/data/upload/1/a.png"], MeanColour(), project_id=1)[0] == [255]
+    web.pages["/data/upload/1/a.png"] = 403
+    assert gather(gatherer, ["/data/upload/1/a.png"], MeanColour(), project_id=2)[1] == {0: "http_403"}
+    assert gather(gatherer, ["/data/upload/1/a.png"], MeanColour(), project_id=1)[0] == [255]
+
+
+def test_known_images_need_no_model(make: Callable[..., Gatherer], web: "Web", samples: "Samples") -> None:
+    """While there is no backbone, known addresses and known files are answered, and the others say why not."""
+    web.pages |= {"/a.png": samples.png("red"), "/again.png": samples.png("red"), "/b.png": samples.png("black")}
+    gatherer = make()
+    gather(gatherer, ["http://x.example/a.png"], MeanColour())
+    refs = [ImageRef(n, "image", f"http://x.example/{name}.png") for n, name in enumerate(("a", "again", "b"))]
+    for error, reason in ((ModelLoadingError(), "model_loading"), (WeightsError(), "model_unavailable")):
+
+        def fails(error: Exception = error) -> None:
+            raise error
+
+        found = gatherer.gather(refs, embedding_key=KEY, embedder=fails)
+        assert [float(found.vectors[ref][0]) for ref in refs[:2]] == [255, 255]
+        assert found.failures == {refs[2]: reason}
+        assert found.embedded == 0
+
+
+def test_known_images_ask_for_no_model(make: Callable[..., Gatherer], web: "Web", samples: "Samples") -> None:
+    """Where all is known, nobody waits for a backbone."""
+    web.pages["/a.png"] = samples.png("red")
+    ref, asked = ImageRef(1, "image", "http://x.example/a.png"), []
+    first = make()
+    gather(first, [ref.url], MeanColour())
+    first.close()
+    found = make().gather([ref], embedding_key=KEY, embedder=lambda: asked.append(1))
+    assert (list(found.vectors), asked) == ([ref], [])
+
+
+def test_what_is_late_is_there_the_next_time(gatherer: Gatherer, web: "Web", samples: "Samples") -> None:
+    """At the deadline the images that are not done are left; they are finished, once, for the next request."""
+    urls, embedder = pictures(web, samples, 20), MeanColour()
+    embedder.hold()
+    began = time.monotonic()
+    red, reasons = gather(gatherer, urls, embedder, ends_at=began + 0.2)
+    assert time.monotonic() - began < 2
+    assert (red, set(reasons.values())) == ([None] * 20, {"deadline"})
+    embedder.go.set()
+    assert eventually(lambda: embedder.embedded == 20)
+    assert gather(gatherer, urls, embedder) == ([255] * 20, {})
+    assert (embedder.embedded, len(web.seen)) == (20, 20)
+
+
+def test_repeated_requests_queue_nothing_twice(gatherer: Gatherer, web: "Web", samples: "Samples") -> None:
+    """Requests that come again and again while nothing moves wait for the same images."""
+    urls, embedder = pictures(web, samples, 40), MeanColour()
+    embedder.hold()
+    waiting = []
+    for _ in range(3):
+        assert gather(gatherer, urls, embedder, ends_at=time.monotonic() + 0.1)[0] == [None] * 40
+        waiting.append(gatherer._pipeline._lanes.waiting)
+    assert waiting[1] == waiting[2] <= 40
+    embedder.go.set()
+    assert gather(gatherer, urls, embedder) == ([255] * 40, {})
+    assert (embedder.embedded, len(web.seen)) == (40, 40)
+
+
+def test_too_much_is_refused(make: Callable[..., Gatherer], web: "Web", samples: "Samples") -> None:
+    """What is left at the deadline beyond the backlog is not kept in mind, and says so."""
+    gatherer, embedder = make(backlog=5), MeanColour()
+    embedder.hold()
+    web.pages |= {f"/{number}.png": samples.png("red") for number in range(400)}
+    urls = [f"http://x.example/{number}.png?{number}" for number in range(400)]
+    _, reasons = gather(gatherer, urls, embedder, ends_at=time.monotonic() + 0.1)
+    assert len(reasons) == 400
+    assert set(reasons.values()) == {"deadline", "overloaded"}
+    assert gatherer._pipeline._lanes.waiting <= 256
+    embedder.go.set()
+
+
+def test_a_small_request_does_not_wait_for_a_large_one(gatherer: Gatherer, web: "Web", samples: "Samples") -> None:
+    """While a thousand images are on their way, another request's image comes after a few of them."""
+    web.pages |= {
+        f"/{number}.png": samples.png("red", (1 + number % 100, 1 + number // 100)) for number in range(1000)
+    }
+    web.pages["/one.png"] = samples.png("black")
+    large = threading.Thread(
+        target=gather, args=(gatherer, [f"http://x.example/{number}.png" for number in range(1000)], MeanColour())
+    )
+    large.start()
+    assert eventually(lambda: len(web.seen) > 10)
+    assert gather(gatherer, ["http://x.example/one.png"], MeanColour()) == ([0], {})
+    assert len(web.seen) < 900
+    large.join(LIMIT_S)
+
+
+def test_an_unusable_cache_costs_no_suggestion(
+    gatherer: Gatherer, web: "Web", samples: "Samples", tmp_path: Path
+) -> None:
+    """Where nothing can be kept or looked up, images are embedded all the same."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "embeddings.sqlite")) as database:
+        database.executescript("DROP TABLE image; DROP TABLE vector; DROP TABLE address")
+    web.pages["/data/upload/1/a.png"] = samples.png("red")
+    for _ in range(2):
+        assert gather(gatherer, ["/data/upload/1/a.png"], MeanColour()) == ([255], {})
+
+
+def test_a_failed_embedding_leaves_the_others(gatherer: Gatherer, web: "Web", samples: "Samples") -> None:
+    """Of five images the one that the network fails on is lost."""
+    urls = pictures(web, samples, 5)
+    web.pages["/3.png"] = samples.png("black")
+
+    class NoBlack(MeanColour):
+        def embed(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
+            if any(one[0] == 0 for one in prepared):
+                raise MemoryError
+            return super().embed(prepared)
+
+    assert gather(gatherer, urls, NoBlack()) == ([255, 255, 255, None, 255], {3: "embedding_failed"})
+
+
+def test_an_unforeseen_error_stays_with_its_task(gatherer: Gatherer, web: "Web", samples: "Samples") -> None:
+    """Even an error that nobody thought of costs one task only."""
+    web.pages |= {"/a.png": samples.png("red", (1, 1)), "/b.png": samples.png("red", (9, 9))}
+
+    class Picky(MeanColour):
+        def prepare(self, image: Image.Image) -> np.ndarray:
+            if image.width == 1:
+                raise ZeroDivisionError
+            return super().prepare(image)
+
+    urls = ["http://x.example/a.png", "http://x.example/b.png"]
+    assert gather(gatherer, urls, Picky()) == ([None, 255], {0: "unexpected_ZeroDivisionError"})
+
+
+def test_progress_reaches_the_end(gatherer: Gatherer, web: "Web", samples: "Samples") -> None:
+    """Whoever watches is told of each image once, whether it was known, new, shared or faulty."""
+    urls = pictures(web, samples, 5)
+    gather(gatherer, urls[:2], MeanColour())
+    told: list[int] = []
+    refs = [ImageRef(n, "image", url) for n, url in enumerate([*urls, urls[4], None, "http://x.example/gone.png"])]
+    found = gatherer.gather(refs, embedding_key=KEY, embedder=MeanColour, advance=told.append)
+    assert (sum(told), len(found.vectors), found.embedded) == (8, 6, 4)
+
+
+def test_calibration_gets_prepared_images(gatherer: Gatherer, web: "Web", samples: "Samples") -> None:
+    """Images are fetched and prepared whether they are known or not, and it is counted why some cannot be."""
+    urls = [*pictures(web, samples, 3), "http://x.example/gone.png", None]
+    prepared, faults = gatherer.prepare([ImageRef(n, "image", url) for n, url in enumerate(urls)], MeanColour())
+    assert [one.tolist() for one in prepared] == [[255, 0, 0]] * 3
+    assert faults == {"missing": 1, "no_url": 1}
+
+
+def test_the_end_leaves_nobody_waiting(gatherer: Gatherer, web: "Web", samples: "Samples") -> None:
+    """When the backend stops, a request in progress gets what was done, and for the rest the reason."""
+    urls, embedder, found = pictures(web, samples, 40), MeanColour(), []
+    embedder.hold()
+    request = threading.Thread(target=lambda: found.append(gather(gatherer, urls, embedder)))
+    request.start()
+    assert embedder.entered.wait(LIMIT_S)
+    threading.Timer(0.1, embedder.go.set).start()
+    gatherer.close()
+    request.join(LIMIT_S)
+    [(red, reasons)] = found
+    assert 1 <= red.count(255) < 40
+    assert set(reasons.values()) == {"stopping"}
+    assert gather(gatherer, ["http://x.example/late.png"], embedder)[1] == {0: "stopping"}

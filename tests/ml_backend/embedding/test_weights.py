@@ -1,0 +1,122 @@
+import hashlib
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+import torch
+from structlog.testing import capture_logs
+from torchvision import models
+
+from ml_backend.core.identity import Identity
+from ml_backend.embedding import checkpoints
+from ml_backend.embedding.weights import EmbedderLoader
+from ml_backend.errors import ModelLoadingError, WeightsError
+from ml_backend.settings import Settings
+
+
+@pytest.fixture
+def state_file(tmp_path: Path) -> Path:
+    """A state dict of a ResNet-18."""
+    path = tmp_path / "mine.pth"
+    torch.save(models.resnet18().state_dict(), path)
+    return path
+
+
+def loader(settings: Settings, **changed: object) -> EmbedderLoader:
+    """A loader with other settings."""
+    return EmbedderLoader(settings.model_copy(update=changed))
+
+
+def test_a_path_is_named_by_its_content(settings: Settings, state_file: Path) -> None:
+    """The version of own weights begins with the SHA-256 of their file."""
+    expected = hashlib.sha256(state_file.read_bytes()).hexdigest()[:8]
+    assert loader(settings, weights=str(state_file)).preferred().weights_id == expected
+
+
+def test_imagenet_falls_back_to_random_loudly(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where the weights cannot be downloaded, random ones answer, and one warning and the name say so."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise httpx.ConnectError("no network")
+
+    monkeypatch.setattr(checkpoints.httpx, "stream", refuse)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    made = loader(settings, weights="imagenet")
+    assert made.weights_id == "pending"
+    with capture_logs() as lines:
+        assert made.preferred().weights_id == made.weights_id == "random"
+    assert [(line["log_level"], line["event"]) for line in lines] == [
+        ("warning", "imagenet_weights_unavailable_using_random")
+    ]
+
+
+def test_a_download_with_a_wrong_checksum_is_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A page that is not the checkpoint is refused and leaves no file."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=b"<html>"))
+    with httpx.Client(transport=transport) as client:
+        monkeypatch.setattr(checkpoints.httpx, "stream", lambda *args, **_: client.stream(*args))
+        with pytest.raises(WeightsError, match="wrong checksum"):
+            checkpoints._download("http://x.example/a-f37072fd.pth", tmp_path / "w" / "a-f37072fd.pth", 5)
+    assert list((tmp_path / "w").iterdir()) == []
+
+
+@pytest.mark.parametrize("body", [b"", b"not weights", b"cos\nsystem\n(S'true'\ntR."])
+def test_a_file_that_is_no_state_dict_is_refused(settings: Settings, tmp_path: Path, body: bytes) -> None:
+    """Neither garbage nor a pickle that would run a program is loaded; the message names the file."""
+    path = tmp_path / "foreign.pth"
+    path.write_bytes(body)
+    with pytest.raises(WeightsError, match=r"foreign\.pth"):
+        loader(settings, weights=str(path)).preferred()
+
+
+def test_a_missing_file_is_named(settings: Settings) -> None:
+    """The message says which setting is wrong."""
+    with pytest.raises(WeightsError, match="ML_BACKEND_WEIGHTS"):
+        loader(settings, weights="nowhere.pth").preferred()
+
+
+def test_serving_does_not_wait_for_ever(settings: Settings) -> None:
+    """While the backbone is being loaded, a request that cannot wait is told so."""
+    with pytest.raises(ModelLoadingError):
+        loader(settings).preferred(timeout_s=0.01)
+
+
+def test_loading_other_weights_is_not_waited_for(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While other weights are loaded, nobody waits longer than he may, and what is loaded answers meanwhile."""
+    made, go_on, tried = loader(settings), threading.Event(), []
+    base = made.preferred()
+
+    def load(*wanted: object) -> None:
+        tried.append(wanted)
+        go_on.wait(20)
+        raise WeightsError("gone")
+
+    monkeypatch.setattr(made, "_load", load)
+    wanted = {"backbone": "resnet18", "seed": 0, "calibration": {}, "timeout_s": 0.05}
+    for _ in range(2):
+        with pytest.raises(ModelLoadingError):
+            made.matching(weights_id="imagenet", embedding_key="resnet18:imagenet", **wanted)
+    assert made.matching(weights_id="random", embedding_key=base.key, **wanted) is base
+    go_on.set()
+    for _ in range(2):
+        with pytest.raises(WeightsError, match="gone"):
+            made.matching(weights_id="imagenet", embedding_key="resnet18:imagenet", **wanted | {"timeout_s": 20})
+    assert tried == [(Identity("resnet18", "imagenet"),)]
+
+
+def test_a_model_of_other_weights_is_not_answered_wrongly(settings: Settings) -> None:
+    """An artifact whose weights are not configured any more cannot be served."""
+    made = loader(settings)
+    made.start()
+    with pytest.raises(WeightsError):
+        made.matching(
+            backbone="resnet18",
+            weights_id="0a1b2c3d",
+            seed=0,
+            calibration={},
+            embedding_key="resnet18:0a1b2c3d",
+            timeout_s=60,
+        )

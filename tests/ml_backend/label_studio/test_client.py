@@ -1,0 +1,136 @@
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta, timezone
+
+import httpx
+import pytest
+
+from ml_backend.errors import LabelStudioError, NotConfiguredError
+from ml_backend.label_studio.client import Counts, LabelStudioClient
+from ml_backend.settings import Settings
+
+
+@contextmanager
+def answering(
+    settings: Settings, answer: Callable[[httpx.Request], httpx.Response]
+) -> Iterator[LabelStudioClient]:
+    """A client whose Label Studio answers so."""
+    with httpx.Client(transport=httpx.MockTransport(answer)) as connections:
+        yield LabelStudioClient(settings, connections)
+
+
+def test_an_unreachable_label_studio_is_one_line(settings: Settings) -> None:
+    """The message names the address and the remedy, not the key."""
+
+    def refuse(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    with (
+        answering(settings, refuse) as client,
+        pytest.raises(LabelStudioError, match=r"label-studio\.example cannot be reached") as failed,
+    ):
+        client.project(7)
+    assert "secret-key" not in str(failed.value)
+
+
+def test_a_refusal_is_passed_on(settings: Settings) -> None:
+    """What Label Studio says about a wrong key reaches the person."""
+    refusal = httpx.Response(401, json={"detail": "Invalid token."})
+    with (
+        answering(settings, lambda _: refusal) as client,
+        pytest.raises(LabelStudioError, match=r"answered 401: Invalid token\."),
+    ):
+        client.project(7)
+
+
+def test_without_a_key_there_is_no_client(settings: Settings) -> None:
+    """A missing variable is named before anything is sent."""
+    missing = settings.model_copy(update={"label_studio_url": ""})
+    with pytest.raises(NotConfiguredError, match="LABEL_STUDIO_URL not set"):
+        LabelStudioClient(missing)
+
+
+def test_what_was_stored_is_counted(settings: Settings) -> None:
+    """Label Studio answers 201 and stores fewer predictions than it was sent."""
+    answer = httpx.Response(201, json={"created": 1})
+    prediction = {"task": 1, "result": [], "score": 0.5, "model_version": "v"}
+    with answering(settings, lambda _: answer) as client:
+        assert client.import_predictions(7, [prediction] * 2) == 1
+
+
+def test_a_page_instead_of_an_answer_is_one_line(settings: Settings) -> None:
+    """A proxy's or another program's page names the variable that is wrong."""
+    page = httpx.Response(200, text="<html>")
+    with (
+        answering(settings, lambda _: page) as client,
+        pytest.raises(LabelStudioError, match="LABEL_STUDIO_URL"),
+    ):
+        client.versions(7)
+
+
+def test_deleting_may_take_long(settings: Settings) -> None:
+    """Label Studio deletes some seventy predictions a second: that is waited for."""
+    seen: list[httpx.Request] = []
+    with answering(settings, lambda request: seen.append(request) or httpx.Response(200, json={})) as client:
+        client.delete_version(7, "v")
+    assert seen[0].extensions["timeout"]["read"] >= 600
+
+
+def test_predictions_are_sent_once(settings: Settings) -> None:
+    """The SDK must not repeat an import whose answer was lost: the predictions would be there twice."""
+    seen: list[httpx.Request] = []
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(503)
+
+    with answering(settings, fail) as client, pytest.raises(LabelStudioError):
+        client.import_predictions(7, [{"task": 1, "result": [], "score": 0.5, "model_version": "v"}])
+    [only] = seen
+    assert json.loads(only.content) == [{"task": 1, "result": [], "score": 0.5, "model_version": "v"}]
+
+
+def test_changes_are_asked_for_in_the_only_format_that_works(settings: Settings) -> None:
+    """Label Studio fails on a time without a fraction, without a Z or with an offset."""
+    seen: list[httpx.Request] = []
+    page = httpx.Response(200, json={"tasks": [], "total": 0, "total_annotations": 0, "total_predictions": 0})
+    since = datetime(2026, 1, 31, 14, 0, 5, tzinfo=timezone(timedelta(hours=2)))
+    with answering(settings, lambda request: seen.append(request) or page) as client:
+        assert list(client.tasks(7, since=since)) == []
+    [item] = json.loads(seen[0].url.params["query"])["filters"]["items"]
+    assert item == {
+        "filter": "filter:tasks:updated_at",
+        "operator": "greater",
+        "type": "Datetime",
+        "value": "2026-01-31T12:00:05.000000Z",
+    }
+
+
+@pytest.mark.parametrize(
+    ("answered", "date", "stamp", "counts", "read_at"),
+    [
+        (
+            {"created_at": "2026-11-21T19:42:45.999Z", "task_number": 5, "total_annotations_number": 4,
+             "skipped_annotations_number": 1},
+            "Sat, 21 Nov 2026 19:51:32 GMT", "1795290165", Counts(5, 4, 1),
+            datetime(2026, 11, 21, 19, 51, 32, tzinfo=UTC),
+        ),
+        ({"created_at": "yesterday", "task_number": 5}, "soon", "", None, None),
+        ({}, None, "", None, None),
+    ],
+)  # fmt: skip
+def test_what_a_project_tells_of_itself(
+    settings: Settings,
+    answered: dict[str, object],
+    date: str | None,
+    stamp: str,
+    counts: Counts | None,
+    read_at: datetime | None,
+) -> None:
+    """When it was made, what it holds and when that was, where Label Studio says so."""
+    headers = {"date": date} if date else {}
+    answer = httpx.Response(200, json={"id": 7, "label_config": "<View/>", **answered}, headers=headers)
+    with answering(settings, lambda _: answer) as client:
+        project = client.project(7)
+    assert (project.stamp, project.counts, project.read_at) == (stamp, counts, read_at)

@@ -1,0 +1,119 @@
+"""The order of the label stream, with faults from memory and for real on Label Studio."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from ml_backend.errors import LabelStudioError
+from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.ordering import UNCERTAINTY, store_in_order
+from ml_backend.settings import Settings
+from ml_backend.training.publishing import store_version
+
+if TYPE_CHECKING:
+    from conftest import RunningLabelStudio, Samples
+
+V1 = "resnet18-random-20260131T120000-00aa"
+MADE_AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+class Studio:
+    """Keeps what is stored; refuses some tasks."""
+
+    def __init__(self, refused: set[int]) -> None:
+        self.refused = refused
+        self.stored: list[dict[str, Any]] = []
+
+    def create_prediction(self, prediction: dict[str, Any]) -> None:
+        """Store one."""
+        if prediction["task"] in self.refused:
+            raise LabelStudioError("answered 502")
+        self.stored.append(prediction)
+
+
+def prediction(task: int, score: float) -> dict[str, Any]:
+    """A suggestion with a score."""
+    region = {
+        "id": "a",
+        "from_name": "kind",
+        "to_name": "image",
+        "type": "choices",
+        "value": {"choices": ["dark"]},
+    }
+    return {"task": task, "model_version": V1, "score": score, "result": [region]}
+
+
+def stored_in_order(studio: Studio, clock: list[float] | None = None) -> list[int]:
+    """Store three of four tasks: 1 and 2 in a cluster, 3 in another, 4 without one."""
+    times = iter(clock or [0.0] * 9)
+    tasks = [prediction(1, 0.3), prediction(2, 0.2), prediction(3, 0.9), prediction(4, 0.1)]
+    done = store_in_order(
+        studio,  # type: ignore[arg-type]
+        tasks,
+        {1: 0, 2: 0, 3: 1},
+        made_at=MADE_AT,
+        count=2,
+        limit_s=10,
+        clock=lambda: next(times),
+    )
+    return sorted(done)
+
+
+def test_the_most_uncertain_of_each_cluster_are_stored_with_it() -> None:
+    """Of two places one goes to each cluster; a task without a cluster is left for the bulk import."""
+    studio = Studio(set())
+    assert stored_in_order(studio) == [2, 3]
+    first, second = (one["cluster"] for one in studio.stored)
+    assert second - first == 1
+    assert 0 <= first < second < 2**31
+
+
+def test_what_is_refused_is_left_for_the_import() -> None:
+    """A task that fails costs only itself."""
+    assert stored_in_order(Studio({2})) == [3]
+
+
+def test_what_takes_too_long_is_left_for_the_import() -> None:
+    """After the limit no more are stored one by one."""
+    assert stored_in_order(Studio(set()), [0.0, 1.0, 11.0]) == [2]
+
+
+@pytest.mark.server
+def test_the_label_stream_serves_uncertain_tasks_of_other_clusters(
+    label_studio: "RunningLabelStudio", samples: "Samples"
+) -> None:
+    """Clusters take turns by lowest score; the task without one has its turn as if it were a cluster."""
+    sdk = label_studio.client()
+    project_id = sdk.projects.create(title="Label stream", label_config=samples.config, sampling=UNCERTAINTY).id
+    sdk.projects.import_tasks(id=project_id, request=[{"image": f"{number}.png"} for number in range(5)])
+    tasks = sorted(task.id for task in sdk.tasks.list(project=project_id))
+    scores = dict(zip(tasks, (0.9, 0.3, 0.2, 0.5, 0.95), strict=True))
+    client = LabelStudioClient(
+        Settings.model_validate(
+            {"label_studio_url": label_studio.url, "label_studio_api_key": label_studio.api_key}
+        )
+    )
+    project = client.project(project_id)
+    assert project.sampling == UNCERTAINTY
+    stored = store_version(
+        client,
+        project,
+        [prediction(task, score) for task, score in scores.items()],
+        annotated=frozenset(),
+        cluster_of={tasks[0]: 0, tasks[1]: 0, tasks[2]: 0, tasks[3]: 1, tasks[4]: 1},
+        made_at=MADE_AT,
+        ordered=4,
+    )
+    assert stored == 5
+    assert client.tasks_with_version(project_id, V1) == set(tasks)
+    client.show_version(project_id, V1)
+    client.close()
+    headers = {"Authorization": f"Token {label_studio.api_key}"}
+    served = []
+    for _ in range(4):
+        task = httpx.get(f"{label_studio.url}/api/projects/{project_id}/next", headers=headers, timeout=60).json()
+        served.append(task["id"])
+        sdk.annotations.create(id=task["id"], result=prediction(0, 0)["result"])
+    assert served == [tasks[2], tasks[3], tasks[0], tasks[1]]

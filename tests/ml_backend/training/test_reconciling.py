@@ -1,0 +1,161 @@
+"""What is noticed though nobody told, with a Label Studio in memory and for real."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from running_backend import eventually
+
+from ml_backend.errors import LabelStudioError
+from ml_backend.label_studio.client import Connection, Counts, Project
+from ml_backend.training.reconciling import Reconciliation, standing_of
+from ml_backend.training.training_requests import TrainingRequests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from conftest import RunningLabelStudio, Samples
+    from running_backend import RunningBackend
+
+NOW = 1_700_000_000.0
+
+
+class Studio:
+    """Projects with as many annotations as one says."""
+
+    def __init__(self) -> None:
+        self.annotations = {7: 0, 8: 3}
+        self.newest = "2026-01-31T12:00:00.000000Z"
+        self.stamp = "1"
+        self.down: set[int] = set()
+        self.connected = {7, 8}
+
+    def project(self, project_id: int) -> Project:
+        """The project."""
+        if project_id in self.down:
+            raise LabelStudioError("cannot be reached")
+        counts = Counts(10, self.annotations[project_id], 0)
+        return Project(project_id, "<View/>", None, stamp=self.stamp, counts=counts)
+
+    def newest_change(self, project_id: int) -> str:
+        """The last change of a task with annotations."""
+        return self.newest if self.annotations[project_id] else ""
+
+    def connections(self, project_id: int) -> list[Connection]:
+        """The ML backends of a project."""
+        return [Connection(1, "http://ml.example", "v")] if project_id in self.connected else []
+
+
+@pytest.fixture
+def requests(tmp_path: Path) -> TrainingRequests:
+    """Requests of two projects that have met the backend."""
+    made = TrainingRequests(tmp_path, quiet_s=0, max_wait_s=0)
+    made.know(7)
+    made.know(8)
+    return made
+
+
+@pytest.fixture
+def reconciliation(tmp_path: Path, requests: TrainingRequests) -> Reconciliation:
+    """The reconciliation of both."""
+    return Reconciliation(tmp_path, requests)
+
+
+def ask(reconciliation: Reconciliation, studio: Studio) -> list[int]:
+    """The projects that are to be trained."""
+    return reconciliation.ask(studio, NOW)  # type: ignore[arg-type]
+
+
+def trained(reconciliation: Reconciliation, studio: Studio, project_id: int) -> None:
+    """Note that a project was trained as it is now."""
+    reconciliation.trained(project_id, standing_of(studio, project_id))  # type: ignore[arg-type]
+
+
+def test_a_project_with_annotations_that_was_never_trained_is(
+    reconciliation: Reconciliation, requests: TrainingRequests
+) -> None:
+    """Of two projects the one with annotations gets its request; the empty one waits for some."""
+    assert ask(reconciliation, Studio()) == [8]
+    assert requests.due(NOW) == [8]
+
+
+def test_nothing_new_asks_for_nothing(reconciliation: Reconciliation) -> None:
+    """After a training from what is there now, all is quiet."""
+    studio = Studio()
+    trained(reconciliation, studio, 8)
+    assert ask(reconciliation, studio) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda studio: studio.annotations.update({8: 4}),
+        lambda studio: studio.annotations.update({8: 2}),
+        lambda studio: studio.annotations.update({8: 0}),
+        lambda studio: setattr(studio, "newest", "2026-01-31T12:00:01.000000Z"),
+        lambda studio: setattr(studio, "stamp", "2"),
+    ],
+    ids=["one more", "one deleted", "all deleted", "one changed", "another project with this id"],
+)
+def test_every_change_is_noticed(reconciliation: Reconciliation, change: "Callable[[Studio], None]") -> None:
+    """More, fewer, none, other annotations, or a Label Studio that was reset: a training is asked for."""
+    studio = Studio()
+    trained(reconciliation, studio, 8)
+    change(studio)
+    assert ask(reconciliation, studio) == [8]
+
+
+def test_a_project_that_is_not_connected_is_trained_by_hand(reconciliation: Reconciliation) -> None:
+    """Without a connection nothing is trained by itself."""
+    studio = Studio()
+    studio.connected = set()
+    assert ask(reconciliation, studio) == []
+
+
+def test_one_project_that_fails_does_not_stop_the_others(reconciliation: Reconciliation) -> None:
+    """Project 7 cannot be looked at; project 8 gets its request."""
+    studio = Studio()
+    studio.down = {7}
+    assert ask(reconciliation, studio) == [8]
+
+
+def test_a_damaged_file_means_a_training(reconciliation: Reconciliation, tmp_path: Path) -> None:
+    """What was kept cannot be read: the project is trained once more."""
+    studio = Studio()
+    trained(reconciliation, studio, 8)
+    (tmp_path / "projects" / "8" / "standing.json").write_text("{")
+    assert ask(reconciliation, studio) == [8]
+
+
+@pytest.mark.server
+def test_annotations_whose_webhook_was_lost_are_trained_on(
+    label_studio: "RunningLabelStudio",
+    samples: "Samples",
+    serve_backend: "Callable[..., AbstractContextManager[RunningBackend]]",
+) -> None:
+    """All webhooks are deleted, then a task is annotated: within seconds a version answers all the same."""
+    sdk = label_studio.client()
+    headers = {"Authorization": f"Token {label_studio.api_key}"}
+    project = sdk.projects.create(title="Lost webhooks", label_config=samples.config)
+    files = [(colour, (f"{colour}.png", samples.png(colour), "image/png")) for colour in ("black", "white")]
+    httpx.post(
+        f"{label_studio.url}/api/projects/{project.id}/import", headers=headers, files=files, timeout=60
+    ).raise_for_status()
+    environment = {
+        "LABEL_STUDIO_URL": label_studio.url,
+        "LABEL_STUDIO_API_KEY": label_studio.api_key,
+        "ML_BACKEND_QUIET_S": "0",
+        "ML_BACKEND_RECONCILE_S": "1",
+    }
+    with serve_backend(**environment) as backend:
+        sdk.ml.create(url=backend.url, project=project.id, title="suggestions")
+        for webhook in sdk.webhooks.list(project=project.id):
+            sdk.webhooks.delete(id=webhook.id)
+        task = next(iter(sdk.tasks.list(project=project.id))).id
+        region = {"id": "a", "from_name": "kind", "to_name": "image", "type": "choices"}
+        sdk.annotations.create(id=task, result=[region | {"value": {"choices": ["dark"]}}])
+        url = f"{backend.url}/versions?project={project.id}"
+        assert eventually(lambda: httpx.get(url, timeout=5).json()["versions"], 90), backend.log
+        assert "webhook_made_up_for" in backend.log
