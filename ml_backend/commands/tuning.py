@@ -171,10 +171,9 @@ def _report(project: int, outcome: "Outcome") -> None:
     for reason, count in outcome.failures.items():
         console.print(f"{count} images left out: {reason}")
     if not outcome.used:
-        say(
-            "They are no better on held-out tasks and are not used; "
-            f"ml-backend finetune --project {project} --use {tuned.weights_id} uses them all the same."
-        )
+        untold = judgement.better is None
+        why = "No held-out task could judge them" if untold else "They are no better on held-out tasks"
+        say(f"{why}, so they are not used; ml-backend finetune --project {project} --use {tuned.weights_id} uses them all the same.")
         return
     left = max(outcome.n_images - judgement.embedded, 0)
     pace = judgement.seconds_an_image

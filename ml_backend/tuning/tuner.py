@@ -172,7 +172,7 @@ class Tuner:
         return tuned
 
     def _judged(self, project_id: int, folder: TuningFolder, plan: Plan, tuned: Tuned) -> Outcome:
-        """Compare with what the project has, and use what is better; without annotations, what is new."""
+        """Compare with what the project has, and use what is better; what nothing can judge is left to a person."""
         backend, inputs = self.backend, folder.inputs(plan)
         after = self._embedder(tuned.identity)
         judgement = judge(
@@ -184,7 +184,7 @@ class Tuner:
             after=after,
             progress=self.progress,
         )
-        used = judgement.better is not False
+        used = judgement.better is True
         if used:
             TunedWeights(backend.settings.data_dir).use(project_id, tuned)
         return Outcome(tuned, judgement, used, plan.n_project, plan.failures)

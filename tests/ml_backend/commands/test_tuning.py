@@ -100,12 +100,12 @@ def test_an_end_before_the_end_is_one_sentence(
             ["0.500", "0.750", "2 images left out: missing", "120 of its 160 images", "about 3 minutes"],
         ),
         (
-            Outcome(MADE, Judgement((), 0, None), used=True, n_images=160, failures={}),
-            ["160 of its 160 images will be embedded anew."],
+            Outcome(MADE, Judgement((), 0, None), used=False, n_images=160, failures={}),
+            ["No held-out task could judge them, so they are not used", "finetune --project 7 --use 0123abcd"],
         ),
         (
             Outcome(MADE, Judgement((FIGURE,), 40, 1.5), used=False, n_images=160, failures={}),
-            ["no better on held-out tasks", "ml-backend finetune --project 7 --use 0123abcd"],
+            ["no better on held-out tasks, so they are not used", "ml-backend finetune --project 7 --use 0123abcd"],
         ),
     ],
 )

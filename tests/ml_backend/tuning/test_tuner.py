@@ -91,15 +91,21 @@ def test_better_weights_are_used(project: "TinyProject", monkeypatch: pytest.Mon
     assert outcome.tuned.tuned_on == {}
 
 
-def test_a_project_without_annotations_uses_what_was_pretrained(
+def test_weights_that_nothing_can_judge_are_kept_and_not_used(
     project: "TinyProject", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing tells whether they are better, and the person asked for them."""
-    quick(monkeypatch, project, "random")
-    project.studio.found = [type(one)(one.id, one.data, ()) for one in project.studio.found]
-    outcome = Tuner(project.backend).tune(project.id, project.wanted(PRETRAIN), resume=None, now=NOW)
-    assert outcome.used is True
-    assert outcome.judgement.figures == ()
+    """Without annotations, or where no image can be read again, it is for a person to use them by their id."""
+    weights = TunedWeights(project.backend.settings.data_dir)
+    quick(monkeypatch, project, "5ee15ee1")
+    vars(project.backend)["gatherer"] = Images(frozenset(range(1, 41)))
+    wanted = type(project.wanted())("finetune", project.options, "random")
+    for how in (wanted, project.wanted(PRETRAIN)):
+        outcome = Tuner(project.backend).tune(project.id, how, resume=None, now=NOW)
+        assert (outcome.used, outcome.judgement.figures) == (False, ())
+        assert weights.of_project(project.id) is None
+        assert weights.found(outcome.tuned.weights_id) == outcome.tuned
+        quick(monkeypatch, project, "random")
+        project.studio.found = [type(one)(one.id, one.data, ()) for one in project.studio.found]
 
 
 def test_what_was_begun_goes_on_or_says_why_not(
