@@ -65,7 +65,9 @@ def finetune(
     use: Annotated[str | None, typer.Option(help="Take weights made here, by their id, and end.")] = None,
 ) -> None:
     """Let the backbone learn a project's labels; a fifth of the tasks is held out and judges the result."""
-    if undo or use:
+    if undo and use is not None:
+        raise typer.BadParameter("--undo goes back to the configured weights, --use takes others: give one of them")
+    if undo or use is not None:  # an empty one is a variable that was not set, and begins no fine-tuning
         _point(project, get_settings(), use)
         return
     _tune(

@@ -70,6 +70,18 @@ def test_weights_are_used_and_no_longer_used(data_dir: Path) -> None:
     assert "uses the configured weights already" in invoke("finetune", "--project", "7", "--undo")[1]
 
 
+@pytest.mark.parametrize("options", [("--use", ""), ("--use", "0123abcd", "--undo")])
+def test_an_odd_choice_of_weights_begins_nothing(
+    monkeypatch: pytest.MonkeyPatch, data_dir: Path, options: tuple[str, ...]
+) -> None:
+    """An id that is empty, and using and undoing at once, are refused before anything is learned or pointed at."""
+    weights = TunedWeights(data_dir)
+    weights.use(7, MADE)
+    monkeypatch.setattr(tuning, "_run", lambda *_: pytest.fail("began to learn"))
+    assert invoke("finetune", "--project", "7", *options)[0] != 0
+    assert weights.of_project(7) == MADE
+
+
 @pytest.mark.parametrize(
     ("ends", "code", "sentence"),
     [
