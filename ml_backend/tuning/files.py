@@ -6,6 +6,8 @@ The images are written first, then the targets, last the plan: without a plan no
 import io
 import json
 import shutil
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -132,18 +134,38 @@ class TuningFolder:
             file.write(json.dumps(asdict(plan), indent=1).encode())
 
     def inputs(self, plan: Plan) -> Inputs:
-        """Read what a tuning learns from besides the images."""
-        with np.load(self.path / _INPUTS, allow_pickle=False) as kept:
-            targets = {
-                name: ControlTargets(kept[f"shares/{name}"], kept[f"weights/{name}"], multiple)
-                for name, multiple in plan.controls.items()
-            }
-            return Inputs(**{name: kept[name] for name in _COLUMNS}, targets=targets)
+        """Read what a tuning learns from besides the images.
+
+        Raises
+        ------
+        TuningError
+            If it cannot be read.
+        """
+        path = self.path / _INPUTS
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+                targets = {
+                    name: ControlTargets(kept[f"shares/{name}"], kept[f"weights/{name}"], multiple)
+                    for name, multiple in plan.controls.items()
+                }
+                return Inputs(**{name: kept[name] for name in _COLUMNS}, targets=targets)
+        except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise _damaged(path, error) from None
 
     def images(self, plan: Plan) -> NDArray[np.uint8]:
-        """Give the prepared images as a memory map: (n_images, 3, side, side) uint8."""
+        """Give the prepared images as a memory map: (n_images, 3, side, side) uint8.
+
+        Raises
+        ------
+        TuningError
+            If they are not there or cut off.
+        """
+        path = self.path / IMAGES
         shape = plan.n_images, 3, plan.side, plan.side
-        return np.memmap(self.path / IMAGES, dtype=np.uint8, mode="r", shape=shape)
+        try:
+            return np.memmap(path, dtype=np.uint8, mode="r", shape=shape)
+        except (OSError, ValueError) as error:
+            raise _damaged(path, error) from None
 
     def save_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
         """Keep a checkpoint in place of the last one, in one step.
@@ -176,12 +198,14 @@ class TuningFolder:
         try:
             found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises pickle's, zip's and its own errors
-            raise TuningError(
-                f"{str(path)!r} cannot be read ({type(error).__name__}): --restart begins anew"
-            ) from error
+            raise _damaged(path, error) from error
         return found
 
     def clear(self) -> None:
         """Delete the files, the plan first."""
         (self.path / _PLAN).unlink(missing_ok=True)
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _damaged(path: Path, error: Exception) -> TuningError:
+    return TuningError(f"{str(path)!r} cannot be read ({type(error).__name__}): --restart begins anew")

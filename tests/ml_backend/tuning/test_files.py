@@ -60,11 +60,16 @@ def test_without_a_plan_nothing_was_begun(folder: TuningFolder) -> None:
 
 
 def test_a_damaged_file_is_named_with_its_remedy(folder: TuningFolder) -> None:
-    """A plan or a checkpoint that is cut off says that one has to begin anew."""
+    """A plan, targets, images or a checkpoint that are cut off say that one has to begin anew."""
     folder.save_checkpoint({"number": 1})
     (folder.path / "checkpoint.pt").write_bytes(b"PK")
     with pytest.raises(TuningError, match=r"checkpoint\.pt.*--restart begins anew"):
         folder.checkpoint()
+    for name, read in ((IMAGES, folder.images), ("inputs.npz", folder.inputs)):
+        file = folder.path / name
+        file.write_bytes(file.read_bytes()[:-1])
+        with pytest.raises(TuningError, match=rf"{name}.*--restart begins anew"):
+            read(PLAN)
     (folder.path / "plan.json").write_text('{"how": "finetune"')
     with pytest.raises(TuningError, match=r"plan\.json.*--restart begins anew"):
         folder.plan()
