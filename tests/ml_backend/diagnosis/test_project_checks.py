@@ -1,6 +1,9 @@
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+import pytest
 
 from ml_backend.diagnosis.connection_checks import CHECKS as OF_CONNECTION
 from ml_backend.diagnosis.facts import BackendFacts, Folder, ImageTry, ProjectFacts, Reply, Versions
@@ -8,6 +11,7 @@ from ml_backend.diagnosis.findings import Finding, Level
 from ml_backend.diagnosis.image_checks import CHECKS as OF_IMAGES
 from ml_backend.diagnosis.task_checks import CHECKS as OF_TASKS
 from ml_backend.diagnosis.version_checks import CHECKS as OF_VERSIONS
+from ml_backend.fetching.addresses import AllowedHosts
 from ml_backend.label_studio.rows import ConnectionRow, ProjectSettings, Storage, Webhook
 
 URL = "http://ml-backend.internal:9090"
@@ -138,6 +142,23 @@ def test_reasons_of_images_are_counted() -> None:
     assert first.seen == "2 of 4 images that were tried: host_not_allowed (task 1: http://a.example/1.png)"
     assert first.remedy.startswith("let the backend fetch from there: ML_BACKEND_IMAGE_HOSTS=a.example")
     assert second.remedy == "the file is not there any more: put it back, or delete the task"
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts"),
+    [
+        ("http://a.example:8080/1.png", "a.example:8080"),
+        ("http://10.0.0.5/1.png", "10.0.0.5"),
+        ("http://[fd00::5]:9090/1.png", "[fd00::5]:9090"),
+        ("s3://plankton/1.png", "minio:9000"),
+        ("/data/local-files/?d=1.png", "minio:9000"),
+    ],
+)
+def test_the_host_to_allow_is_the_one_that_is_asked(url: str, hosts: str) -> None:
+    """As the setting reads it; a bucket is no host, and Label Studio's own path leads to one that is not known."""
+    [finding] = found(replace(FINE, images=[ImageTry(1, "image", url, "private_address")]))["images"]
+    assert re.findall(r"ML_BACKEND_IMAGE_HOSTS=(\S+)", finding.remedy) == [hosts]
+    assert AllowedHosts.parse(hosts) != AllowedHosts()
 
 
 def test_skipped_tasks_count_where_the_project_says_so() -> None:
