@@ -66,7 +66,7 @@ def finetune(
 ) -> None:
     """Let the backbone learn a project's labels; a fifth of the tasks is held out and judges the result."""
     if undo and use is not None:
-        raise typer.BadParameter("--undo goes back to the configured weights, --use takes others: give one of them")
+        raise typer.BadParameter("--undo goes back to the configured weights, --use takes others: give one")
     if undo or use is not None:  # an empty one is a variable that was not set, and begins no fine-tuning
         _point(project, get_settings(), use)
         return
@@ -175,7 +175,10 @@ def _report(project: int, outcome: "Outcome") -> None:
     if not outcome.used:
         untold = judgement.better is None
         why = "No held-out task could judge them" if untold else "They are no better on held-out tasks"
-        say(f"{why}, so they are not used; ml-backend finetune --project {project} --use {tuned.weights_id} uses them all the same.")
+        say(
+            f"{why}, so they are not used; "
+            f"ml-backend finetune --project {project} --use {tuned.weights_id} uses them all the same."
+        )
         return
     left = max(outcome.n_images - judgement.embedded, 0)
     pace = judgement.seconds_an_image

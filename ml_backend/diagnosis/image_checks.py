@@ -84,8 +84,8 @@ def _not_allowed(failed: ImageTry) -> str:
     parts = urlsplit(failed.url)
     if parts.scheme in _CLOUD or not parts.netloc:
         return (
-            "Label Studio leads on to a storage at a private address: let the backend fetch from its host as Label "
-            "Studio names it, for example ML_BACKEND_IMAGE_HOSTS=minio:9000 (with commas for several)"
+            "Label Studio leads on to a storage at a private address: let the backend fetch from its host, as "
+            "Label Studio names it, for example ML_BACKEND_IMAGE_HOSTS=minio:9000 (with commas for several)"
         )
     allowed = parts.netloc.lower().removesuffix(":")
     return f"let the backend fetch from there: ML_BACKEND_IMAGE_HOSTS={allowed} (with commas for several)"

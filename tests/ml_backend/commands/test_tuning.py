@@ -117,7 +117,10 @@ def test_an_end_before_the_end_is_one_sentence(
         ),
         (
             Outcome(MADE, Judgement((FIGURE,), 40, 1.5), used=False, n_images=160, failures={}),
-            ["no better on held-out tasks, so they are not used", "ml-backend finetune --project 7 --use 0123abcd"],
+            [
+                "no better on held-out tasks, so they are not used",
+                "ml-backend finetune --project 7 --use 0123abcd",
+            ],
         ),
     ],
 )
