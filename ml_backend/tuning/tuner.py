@@ -172,7 +172,7 @@ class Tuner:
         return tuned
 
     def _judged(self, project_id: int, folder: TuningFolder, plan: Plan, tuned: Tuned) -> Outcome:
-        """Compare with what the project has, and use what is better; what nothing can judge is a person's choice."""
+        """Compare with what the project has, and use what is better; what nothing can judge waits for a person."""
         backend, inputs = self.backend, folder.inputs(plan)
         after = self._embedder(tuned.identity)
         judgement = judge(
