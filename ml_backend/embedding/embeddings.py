@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -97,8 +98,9 @@ class EmbeddingCache:
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path, self._clock = path, clock
-        self._local = threading.local()
-        self._opened: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []  # as many as threads were in the file at once
+        self._closed = False
         self._faults: set[str] = set()
         self._found_lock = threading.Lock()
         self._found: set[int] = set()  # rows that were last used on an earlier day
@@ -185,10 +187,11 @@ class EmbeddingCache:
         return self._tried(lambda database: self._tidied(database, max_bytes, in_use), 0)
 
     def close(self) -> None:
-        """Close the connections of all threads."""
-        while self._opened:
-            self._opened.pop().close()
-        self._local = threading.local()
+        """Close the connections; one that a thread is using just now, once that is done."""
+        with self._lock:
+            self._closed, idle, self._idle = True, self._idle, []
+        for connection in idle:
+            connection.close()
 
     def _tidied(self, database: sqlite3.Connection, max_bytes: int, in_use: Collection[str] | None) -> int:
         deleted = 0
@@ -228,25 +231,39 @@ class EmbeddingCache:
 
     def _tried(self, do: Callable[[sqlite3.Connection], Answer], otherwise: Answer) -> Answer:
         try:
-            return do(self._database())
+            with self._connected() as database:
+                return do(database)
         except sqlite3.Error as error:
             if str(error) not in self._faults:
                 self._faults.add(str(error))
                 log.error("embedding_cache_unusable", path=str(self._path), error=str(error))
             return otherwise
 
-    def _database(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(self._path, timeout=_BUSY_S, check_same_thread=False)
-            try:
-                _prepare(connection)
-            except sqlite3.Error:
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection to one thread: closed by another meanwhile, it would take the process with it."""
+        with self._lock:
+            connection = self._idle.pop() if self._idle else None
+        connection = connection or _opened(self._path)
+        try:
+            yield connection
+        finally:
+            with self._lock:
+                kept = not self._closed
+                if kept:
+                    self._idle.append(connection)
+            if not kept:
                 connection.close()
-                raise
-            self._local.connection = connection
-            self._opened.append(connection)
-        return connection
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_BUSY_S, check_same_thread=False)
+    try:
+        _prepare(connection)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
 
 
 def _prepare(database: sqlite3.Connection) -> None:

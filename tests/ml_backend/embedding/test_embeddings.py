@@ -1,6 +1,10 @@
 import contextlib
 import multiprocessing
+import os
 import sqlite3
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +17,32 @@ from ml_backend.embedding.embeddings import Address, EmbeddingCache
 
 DAY_S = 86_400
 FOREVER = float("inf")
+
+CLOSED_IN_USE = """
+import sys, threading
+from pathlib import Path
+import numpy as np
+from ml_backend.embedding.embeddings import EmbeddingCache
+
+path, over = Path(sys.argv[1]), threading.Event()
+caches = [EmbeddingCache(path)]
+rows = {str(n): np.zeros(500, dtype=np.float32) for n in range(256)}
+
+def write():
+    number = 0
+    while not over.is_set():
+        caches[-1].put(str(number), rows)
+        number += 1
+
+writer = threading.Thread(target=write)
+writer.start()
+for _ in range(50):
+    over.wait(0.01)
+    caches.append(EmbeddingCache(path))
+    caches[-2].close()
+over.set()
+writer.join()
+"""
 
 
 class Clock:
@@ -151,6 +181,28 @@ def test_threads_share_the_cache(cache: EmbeddingCache) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: cache.put("k", {str(n): vector(n)}), range(200)))
     assert [cache.get(str(n), "k").tolist() for n in range(200)] == [[n] for n in range(200)]
+
+
+def test_threads_that_end_leave_no_connection(cache: EmbeddingCache, path: Path) -> None:
+    """A server that answers each request in a thread of its own does not run out of files."""
+
+    def files() -> int:
+        return sum(os.path.realpath(f"/proc/self/fd/{one}") == str(path) for one in os.listdir("/proc/self/fd"))
+
+    before = files()
+    for n in range(5):
+        thread = threading.Thread(target=cache.put, args=("k", {str(n): vector(n)}))
+        thread.start()
+        thread.join()
+    assert (before, files()) == (1, 1)
+
+
+def test_a_connection_that_is_used_is_not_closed(path: Path) -> None:
+    """A backend that is stopped while a thread still writes ends as usual: SQLite would crash the process."""
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSED_IN_USE, str(path)], capture_output=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_damaged_file_holds_nothing(tmp_path: Path) -> None:
