@@ -274,16 +274,10 @@ def one_by_one(stage: Stage, requests: int) -> dict[str, float]:
     """
     known = stage.bodies(stage.names, 1)
     say(f"{CLIENTS} clients, one task each")
-    times = by_clients(stage.port, [known[number % len(known)] for number in range(min(requests, 2000))])
+    asked = [known[number % len(known)] for number in range(min(requests, 2000))]
+    times = by_clients(stage.port, asked, complete=True)
     figures = {f"p{share}_ms": 1000 * float(np.percentile(times, share)) for share in (50, 95, 99)}
-    mixed = [
-        stage.body([stage.task(1, f"{stage.names[number % len(stage.names)]}?{number}")])
-        if number % 10 == 0
-        else stage.body([stage.task(1, f"missing-{number}.jpg" if number % 20 == 1 else "broken.jpg?{number}")])
-        if number % 10 == 1
-        else known[number % len(known)]
-        for number in range(requests)
-    ]
+    mixed = [stage.body([stage.task(1, mixed_name(stage.names, number))]) for number in range(requests)]
     first = max(requests // 10, 1)
     by_clients(stage.port, mixed[:first])
     before = stage.memory
@@ -291,13 +285,22 @@ def one_by_one(stage: Stage, requests: int) -> dict[str, float]:
     return figures | {"memory_mb": before, "memory_after_mb": stage.memory}
 
 
-def by_clients(port: int, bodies: Sequence[bytes]) -> list[float]:
-    """Ask from several clients at once; give the seconds of each request."""
-    seconds: list[float] = []
+def mixed_name(names: Sequence[str], number: int) -> str:
+    """Name the picture of a request, of which few are at an address that was not asked for before."""
+    known = names[number % len(names)]
+    return {
+        0: f"{known}?{number}",
+        1: f"missing-{number}.jpg" if number % 20 == 1 else f"broken.jpg?{number}",
+    }.get(number % 10, known)
+
+
+def by_clients(port: int, bodies: Sequence[bytes], *, complete: bool = False) -> list[float]:
+    """Ask from several clients at once; give the seconds of each request. ``complete`` takes no empty answer."""
+    found: list[tuple[float, list[object]]] = []
 
     def work(number: int) -> None:
         client = Client(port)
-        seconds.extend([client.ask(body)[0] for body in bodies[number::CLIENTS]])
+        found.extend([client.ask(body) for body in bodies[number::CLIENTS]])
         client.close()
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(CLIENTS)]
@@ -305,9 +308,12 @@ def by_clients(port: int, bodies: Sequence[bytes]) -> list[float]:
         thread.start()
     for thread in threads:
         thread.join()
-    if len(seconds) != len(bodies):
-        sys.exit(f"{len(bodies) - len(seconds)} of {len(bodies)} requests were not answered")
-    return seconds
+    if len(found) != len(bodies):
+        sys.exit(f"{len(bodies) - len(found)} of {len(bodies)} requests were not answered")
+    empty = sum(not all(entries) for _, entries in found)
+    if complete and empty:
+        sys.exit(f"{empty} of {len(bodies)} requests got no suggestion")
+    return [seconds for seconds, _ in found]
 
 
 def once(port: int, body: bytes) -> float:

@@ -76,3 +76,22 @@ def test_a_task_is_asked_for_as_label_studio_does() -> None:
     """Requests hold the pictures' addresses, some at a time."""
     stage = predict.Stage(["a.jpg", "b.jpg", "c.jpg"], Path(), 0, 0, None, None, None)
     assert [body.count(b"/data/upload/1/") for body in stage.bodies(stage.names, 2)] == [2, 1]
+
+
+def test_few_requests_are_for_addresses_that_nobody_knows() -> None:
+    """Of twenty: two known pictures, one missing and one that is none, each at an address of its own."""
+    names = [predict.mixed_name(["a.jpg"], number) for number in range(40)]
+    assert sorted(set(names)) == [
+        "a.jpg", "a.jpg?0", "a.jpg?10", "a.jpg?20", "a.jpg?30", "broken.jpg?11", "broken.jpg?31", "missing-1.jpg",
+        "missing-21.jpg",
+    ]  # fmt: skip
+    assert names.count("a.jpg") == 32
+
+
+def test_an_empty_answer_is_no_fast_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a suggestion is missing from a warm cache, there is no time to report."""
+    monkeypatch.setattr(predict.Client, "ask", lambda _, body: (0.001, [[]] if body == b"empty" else ["one"]))
+    assert predict.by_clients(1, [b"good"] * 9, complete=True) == [0.001] * 9
+    with pytest.raises(SystemExit, match="1 of 2 requests got no suggestion"):
+        predict.by_clients(1, [b"good", b"empty"], complete=True)
+    assert len(predict.by_clients(1, [b"good", b"empty"])) == 2
