@@ -34,9 +34,9 @@ class Present(Collector):
             project, version = str(project_id), self.artifacts.current_version(project_id)
             if version is not None:
                 model.add_metric([project, version], 1)
-            held_back = [bool(one.held_back) for one in self.artifacts.records(project_id)]
-            versions.add_metric([project, "promoted"], held_back.count(False))
-            versions.add_metric([project, "held_back"], held_back.count(True))
+            records = self.artifacts.records(project_id)
+            versions.add_metric([project, "promoted"], sum(one.took_over for one in records))
+            versions.add_metric([project, "held_back"], sum(bool(one.held_back) for one in records))
         yield model
         yield versions
         waiting, running = self.requests.counts()

@@ -2,7 +2,8 @@
 
 A version is written beside its place and renamed into it, and ``current`` is replaced in one step, so that a
 reader in any process sees a whole model or none. Arrays are plain npz and the rest JSON: loading runs no code.
-``chosen`` names a version that a person went back to; it says so only while ``current`` names the same.
+``chosen`` names a version that a person went back to; it says so only while ``current`` names the same. A version
+that should take over holds an empty file ``unanswered`` until it does.
 """
 
 import json
@@ -30,6 +31,7 @@ log = structlog.get_logger()
 
 _ARRAYS, _DESCRIPTION = "model.npz", "model.json"
 _CURRENT, _CHOSEN = "current", "chosen"
+_UNANSWERED = "unanswered"
 _CALIBRATION = "calibration/"
 # What loading raises on a file that is missing, cut off or not ours.
 _DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error)
@@ -97,15 +99,23 @@ class Record:
     model_version : str
     described : mapping
         ``Artifact.summary``; empty where the version is damaged.
+    unanswered : bool
+        Whether it should have taken over, and its training was ended before it could.
     """
 
     model_version: str
     described: Mapping[str, Any]
+    unanswered: bool = False
 
     @property
     def held_back(self) -> str:
         """Why it did not take over when it was made."""
         return str(self.described.get("held_back", ""))
+
+    @property
+    def took_over(self) -> bool:
+        """Whether its training let it answer."""
+        return not self.held_back and not self.unanswered
 
     @property
     def checks(self) -> dict[str, HeldOutCheck]:
@@ -192,6 +202,8 @@ class Artifacts:
         try:
             np.savez_compressed(unfinished / _ARRAYS, allow_pickle=False, **arrays)
             (unfinished / _DESCRIPTION).write_text(json.dumps(artifact.summary(), indent=2), "utf-8")
+            if not artifact.held_back:
+                (unfinished / _UNANSWERED).touch()
             unfinished.chmod(0o755)
             for written in (unfinished / _ARRAYS, unfinished / _DESCRIPTION, unfinished):
                 to_disk(written)
@@ -212,7 +224,10 @@ class Artifacts:
         """
         if chosen:
             write_name(self._project(project_id) / _CHOSEN, model_version)
+        before = self.current_version(project_id)
         write_name(self._project(project_id) / _CURRENT, model_version)
+        for answered in (before or model_version, model_version):  # a killed switch may have left the one before
+            (self._folder(project_id, answered) / _UNANSWERED).unlink(missing_ok=True)
         if not chosen:
             (self._project(project_id) / _CHOSEN).unlink(missing_ok=True)
 
@@ -228,14 +243,15 @@ class Artifacts:
 
     def records(self, project_id: int) -> list[Record]:
         """Describe the versions of a project, newest first."""
+        folders = ((version, self._folder(project_id, version)) for version in self.versions(project_id))
         return [
-            Record(version, _described(self._folder(project_id, version))) for version in self.versions(project_id)
+            Record(version, _described(folder), (folder / _UNANSWERED).exists()) for version, folder in folders
         ]
 
     def retained(self, project_id: int, keep: int) -> list[str]:
         """Name the versions that stay: the newest ``keep`` that took over, the newest of all, the current one."""
         records = self.records(project_id)
-        took_over = [one.model_version for one in records if not one.held_back]
+        took_over = [one.model_version for one in records if one.took_over]
         stay = {*took_over[:keep], *self.versions(project_id)[:1], self.current_version(project_id)}
         return [one.model_version for one in records if one.model_version in stay]
 

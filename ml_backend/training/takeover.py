@@ -54,6 +54,20 @@ class Takeover:
         publishing.show(self.client, project_id, model_version, self.settings.public_url)
         self.clean_up(project_id)
 
+    def withdraw(self, project_id: int, model_version: str) -> None:
+        """Delete a version that was saved and could not be published, with what was stored of it, unless it answers.
+
+        Where Label Studio cannot be asked, it is left for the next training, as one that never answered.
+        """
+        if self.artifacts.current_version(project_id) == model_version:
+            return
+        try:
+            publishing.delete_old(self.client, project_id, [model_version], 0)
+        except MLBackendError as error:
+            log.warning("version_not_withdrawn", project=project_id, version=model_version, error=str(error))
+        else:
+            self.artifacts.discard(project_id, model_version)
+
     def clean_up(self, project_id: int) -> None:
         """Delete old versions. What cannot be deleted now is left for the next training."""
         try:

@@ -121,8 +121,7 @@ class Trainer:
                 try:
                     serving, stored = self._publish(project, pulled.tasks, artifact, current, gathered, progress)
                 except Exception:
-                    # It would count as a version that has answered, and push out one to go back to.
-                    self.artifacts.discard(project_id, artifact.model_version)
+                    self.takeover.withdraw(project_id, artifact.model_version)
                     raise
             _log_outcome(project_id, artifact, serving, found, pulled.read, steps)
             return Trained(artifact, serving, found.why, gathered.failures, stored, pulled.read, steps.seconds)

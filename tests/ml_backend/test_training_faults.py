@@ -74,7 +74,10 @@ def unfinished(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("step", [step for step in killed_training.STEPS if step != "none"])
 def test_a_killed_training_leaves_a_whole_version(folder: Path, step: str) -> None:
-    """Wherever it dies, the version before answers or the new one does, whole; and the next training succeeds."""
+    """Wherever it dies, the version before answers or the new one does, whole; and the next training succeeds.
+
+    What has answered is kept to go back to; what never did goes with that training.
+    """
     before = serves(folder)
     assert exit_code(start(folder, step)) == -9
     answered = step in ("after it answers", "before it is shown", "while cleaning up")
@@ -82,6 +85,7 @@ def test_a_killed_training_leaves_a_whole_version(folder: Path, step: str) -> No
     for version in Artifacts(folder).versions(7):
         assert Artifacts(folder).load(7, version).model_version == version
     assert serves(folder) != train_again(folder) == serves(folder)
+    assert len(Artifacts(folder).versions(7)) == (3 if answered else 2)
 
 
 @contextlib.contextmanager

@@ -92,7 +92,7 @@ class Studio:
     def __init__(self, tasks: list[Task], config: str = CONFIG, stamp: str = STAMP) -> None:
         self.config, self.found, self.stamp = config, tasks, stamp
         self.events: list[str] = []
-        self.refuses = False
+        self.refuses = self.fails_to_delete = False
         self.stored: list[dict[str, Any]] = []
         self.old: set[str] = set()
         self.spoken: list[tuple[int, Verdict]] = []
@@ -116,6 +116,7 @@ class Studio:
     def import_predictions(self, _: int, predictions: Sequence[dict[str, Any]]) -> int:
         """Keep them, or fail."""
         if self.refuses:
+            self.stored += predictions[: len(predictions) // 2]
             raise LabelStudioError("answered 500")
         self.stored += predictions
         return len(predictions)
@@ -144,9 +145,12 @@ class Studio:
         """What consensus says."""
         return self.spoken
 
-    def delete_version(self, *_: object) -> None:
-        """Fail."""
-        raise LabelStudioError("cannot be reached")
+    def delete_version(self, _: int, version: str) -> None:
+        """Delete a version's predictions, or fail."""
+        if self.fails_to_delete:
+            raise LabelStudioError("cannot be reached")
+        self.stored = [one for one in self.stored if one["model_version"] != version]
+        self.old.discard(version)
 
 
 def task(number: int, *labels: str | None) -> Task:

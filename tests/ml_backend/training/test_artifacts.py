@@ -161,6 +161,7 @@ def test_pruning_keeps_the_newest_and_the_current(artifacts: Artifacts, samples:
     versions = [f"resnet18-random-2026013{day}T120000-00aa" for day in range(4)]
     for version in versions:
         artifacts.save(7, replace(samples.trained(), model_version=version))
+        artifacts.switch(7, version)
     artifacts.switch(7, versions[1])
     artifacts.prune(7, keep=1)
     assert artifacts.versions(7) == [versions[3], versions[1]]
@@ -172,10 +173,26 @@ def test_what_took_over_is_kept_beside_what_was_held_back(artifacts: Artifacts, 
     versions = [f"resnet18-random-2026013{day}T120000-00aa" for day in range(6)]
     for day, version in enumerate(versions):
         artifacts.save(7, replace(model, model_version=version, held_back="worse" if day >= 3 else ""))
+        if day < 3:
+            artifacts.switch(7, version)
     artifacts.switch(7, versions[0])
     assert artifacts.retained(7, keep=2) == [versions[day] for day in (5, 2, 1, 0)]
     artifacts.prune(7, keep=2)
     assert artifacts.versions(7) == [versions[day] for day in (5, 2, 1, 0)]
+
+
+def test_what_never_answered_pushes_out_none_that_did(artifacts: Artifacts, samples: "Samples") -> None:
+    """Two trainings were killed before their versions took over: both go, and a person may still choose one."""
+    model = samples.trained()
+    versions = [f"resnet18-random-2026013{day}T120000-00aa" for day in range(5)]
+    for day, version in enumerate(versions):
+        artifacts.save(7, replace(model, model_version=version))
+        if day not in (2, 3):
+            artifacts.switch(7, version)
+    assert [one.unanswered for one in artifacts.records(7)] == [False, True, True, False, False]
+    assert artifacts.retained(7, keep=2) == [versions[4], versions[1]]
+    artifacts.switch(7, versions[3], chosen=True)
+    assert artifacts.retained(7, keep=2) == [versions[4], versions[3]]
 
 
 def test_the_model_of_another_project_is_none(artifacts: Artifacts, samples: "Samples") -> None:

@@ -48,19 +48,37 @@ def test_an_address_that_is_no_text_costs_its_own_prediction(settings: Settings,
 
 
 def test_a_training_that_cannot_publish_leaves_the_last_version(settings: Settings, studio: Studio) -> None:
-    """If Label Studio refuses the predictions, the version before goes on answering."""
+    """If Label Studio refuses half of the predictions, the other half goes, and the version before answers."""
     parts = trainer(settings, studio)
     first = parts.train(7, NOW).artifact.model_version
     studio.refuses = True
     with pytest.raises(LabelStudioError):
         parts.train(7, NOW.replace(hour=13))
     assert parts.artifacts.current_version(7) == first
+    assert parts.artifacts.versions(7) == studio.versions(7) == [first]
+
+
+def test_a_version_that_cannot_be_withdrawn_goes_with_the_next(settings: Settings, studio: Studio) -> None:
+    """What was stored of it cannot be deleted now: it stays known, so that the next training deletes it."""
+    parts = trainer(settings, studio)
+    first = parts.train(7, NOW).artifact.model_version
+    studio.refuses = studio.fails_to_delete = True
+    with pytest.raises(LabelStudioError):
+        parts.train(7, NOW.replace(hour=13))
+    left = parts.artifacts.versions(7)[0]
+    assert left != parts.artifacts.current_version(7) == first
+    assert left in studio.versions(7)
+    studio.refuses = studio.fails_to_delete = False
+    last = parts.train(7, NOW.replace(hour=14)).artifact.model_version
+    assert parts.artifacts.versions(7) == [last, first]
+    assert studio.versions(7) == sorted([last, first])
 
 
 def test_a_failing_clean_up_is_no_failed_training(settings: Settings, studio: Studio) -> None:
     """When the old version's predictions cannot be deleted, the new version answers and the old one is kept."""
     parts = trainer(settings.model_copy(update={"keep_versions": 1}), studio)
     first = parts.train(7, NOW).artifact.model_version
+    studio.fails_to_delete = True
     second = parts.train(7, NOW.replace(hour=13)).artifact.model_version
     assert parts.artifacts.versions(7) == [second, first]
     assert parts.artifacts.current_version(7) == second
