@@ -145,6 +145,6 @@ class Backend:
 
     def close(self) -> None:
         """Close what was opened."""
-        for part in ("gatherer", "fetcher", "client"):
+        for part in ("loader", "gatherer", "fetcher", "client"):
             if part in vars(self):  # a cached property that was used
                 getattr(self, part).close()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ml_backend.core.identity import Identity
 from ml_backend.core.versions import RANDOM
 from ml_backend.embedding.backbones import Backbones
+from ml_backend.embedding.checkpoints import IMAGENET
 from ml_backend.embedding.engines import Embedder
 from ml_backend.errors import MLBackendError, ModelLoadingError, WeightsError
 from ml_backend.settings import Settings
@@ -19,6 +20,7 @@ from ml_backend.settings import Settings
 PENDING = "pending"
 _KEPT = 4  # embedders besides the preferred one: an engine of resnet18 takes some 60 MB
 _RETRY_S = 60.0  # a failed load is not tried again before
+_RARELY_S = 3600.0  # that of the backbone of the settings is tried again in twice the time each, up to this
 
 log = structlog.get_logger()
 
@@ -44,7 +46,7 @@ class EmbedderLoader:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._backbones = Backbones(settings)
-        self._ready = threading.Event()
+        self._closed = threading.Event()
         self._lock = threading.Lock()
         self._error: str | None = None
         self._preferred: Embedder | None = None
@@ -75,23 +77,25 @@ class EmbedderLoader:
         return RANDOM if self._settings.weights == RANDOM else PENDING
 
     def start(self) -> None:
-        """Load the backbone of the settings in a thread."""
-        threading.Thread(target=self._load_preferred, name="load-backbone", daemon=True).start()
+        """Load the backbone of the settings in a thread, and again from time to time if it cannot be had yet."""
+        threading.Thread(target=self._load_in_time, name="load-backbone", daemon=True).start()
 
-    def preferred(self, timeout_s: float | None = None) -> Embedder:
-        """Give the backbone of the settings; wait for it if it is being loaded.
+    def close(self) -> None:
+        """Try nothing again."""
+        self._closed.set()
+
+    def preferred(self) -> Embedder:
+        """Give the backbone of the settings, or what stands in for it; load it if need be.
 
         Raises
         ------
-        ModelLoadingError
-            If it takes longer than the timeout.
         WeightsError
             If it cannot be loaded.
         """
-        if timeout_s is None:
-            self._load_preferred()
-        elif not self._ready.wait(timeout_s):
-            raise ModelLoadingError("the backbone is still being loaded: ask again in a moment")
+        if self._preferred is None:
+            with self._lock:
+                if self._preferred is None:
+                    self._load_preferred()
         if self._preferred is None:
             raise WeightsError(self._error or "the backbone could not be loaded")
         return self._preferred
@@ -138,10 +142,11 @@ class EmbedderLoader:
                 return done
             loading = self._loads.get(identity.key)
             if loading is None or time.monotonic() >= loading.retry_at:
-                loading = self._loads[identity.key] = _Loading()
+                loading = _Loading()
                 threading.Thread(
                     target=self._load_for, args=(loading, identity), name="load-weights", daemon=True
                 ).start()
+                self._loads[identity.key] = loading  # not before: without a thread nobody would end it
             return loading
 
     def _load_for(self, loading: _Loading, identity: Identity) -> None:
@@ -152,7 +157,8 @@ class EmbedderLoader:
             loading.error = _said(error)
             loading.retry_at = time.monotonic() + _RETRY_S
             log.error("weights_not_loaded", weights=identity.weights_id, error=loading.error)
-        loading.ended.set()
+        finally:
+            loading.ended.set()
 
     def _keep(self, embedder: Embedder) -> None:
         with self._loads_lock:
@@ -161,18 +167,26 @@ class EmbedderLoader:
             self._kept[embedder.key] = embedder
             self._loads.pop(embedder.key, None)
 
-    def _load_preferred(self) -> None:
-        with self._lock:
-            if self._preferred is not None:
+    def _load_in_time(self) -> None:
+        """Load the backbone of the settings; a network or a folder that is not there now may be there later."""
+        wait_s = _RETRY_S
+        while not self._closed.is_set():
+            with self._lock:
+                self._load_preferred()
+                stands_in = self._settings.weights == IMAGENET and self.weights_id == RANDOM
+            if self.loaded and not stands_in:
                 return
-            try:
-                loading = self._begin(self._backbones.preferred())
-                loading.ended.wait()  # what it does has limits of its own
-                self._preferred, self._error = loading.embedder, loading.error or None
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with the weights, /health must say it
-                self._error = _said(error)
-                log.error("backbone_not_loaded", error=self._error)
-            self._ready.set()
+            self._closed.wait(wait_s)
+            wait_s = min(2 * wait_s, _RARELY_S)
+
+    def _load_preferred(self) -> None:
+        try:
+            loading = self._begin(self._backbones.preferred())
+            loading.ended.wait()  # what it does has limits of its own
+            self._preferred, self._error = loading.embedder or self._preferred, loading.error or None
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the weights, /health must say it
+            self._error = _said(error)
+            log.error("backbone_not_loaded", error=self._error)
 
     def _load(self, identity: Identity) -> Embedder:
         if identity.weights_id == RANDOM and not identity.calibration:

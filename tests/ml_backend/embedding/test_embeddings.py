@@ -187,7 +187,7 @@ def test_threads_that_end_leave_no_connection(cache: EmbeddingCache, path: Path)
     """A server that answers each request in a thread of its own does not run out of files."""
 
     def files() -> int:
-        return sum(os.path.realpath(f"/proc/self/fd/{one}") == str(path) for one in os.listdir("/proc/self/fd"))
+        return sum(os.path.realpath(one) == str(path) for one in Path("/proc/self/fd").iterdir())
 
     before = files()
     for n in range(5):

@@ -1,5 +1,7 @@
 import hashlib
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -9,7 +11,7 @@ from structlog.testing import capture_logs
 from torchvision import models
 
 from ml_backend.core.identity import Identity
-from ml_backend.embedding import checkpoints
+from ml_backend.embedding import checkpoints, weights
 from ml_backend.embedding.weights import EmbedderLoader
 from ml_backend.errors import ModelLoadingError, WeightsError
 from ml_backend.settings import Settings
@@ -26,6 +28,14 @@ def state_file(tmp_path: Path) -> Path:
 def loader(settings: Settings, **changed: object) -> EmbedderLoader:
     """A loader with other settings."""
     return EmbedderLoader(settings.model_copy(update=changed))
+
+
+def until(seen: Callable[[], bool], limit_s: float = 20) -> bool:
+    """Wait for something, and tell whether it came."""
+    ends_at = time.monotonic() + limit_s
+    while not seen() and time.monotonic() < ends_at:
+        time.sleep(0.01)
+    return seen()
 
 
 def test_a_path_is_named_by_its_content(settings: Settings, state_file: Path) -> None:
@@ -78,10 +88,50 @@ def test_a_missing_file_is_named(settings: Settings) -> None:
         loader(settings, weights="nowhere.pth").preferred()
 
 
-def test_serving_does_not_wait_for_ever(settings: Settings) -> None:
-    """While the backbone is being loaded, a request that cannot wait is told so."""
-    with pytest.raises(ModelLoadingError):
-        loader(settings).preferred(timeout_s=0.01)
+def test_what_could_not_be_had_at_the_start_is_had_later(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without a network random weights stand in, and the right ones come with it; no restart is needed."""
+    failed, go_on = threading.Event(), threading.Event()
+
+    def download(url: str, path: Path, _timeout_s: float) -> Path:
+        if not go_on.is_set():
+            failed.set()
+            raise WeightsError("no network")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(models.resnet18().state_dict(), path)
+        assert url == checkpoints.URLS["resnet18"]
+        return path
+
+    monkeypatch.setattr(checkpoints, "_download", download)
+    monkeypatch.setattr(weights, "_RETRY_S", 0.05)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    made = loader(settings, weights="imagenet", engine="torch")
+    made.start()
+    try:
+        assert failed.wait(20)
+        assert until(lambda: made.weights_id == "random")
+        go_on.set()
+        assert until(lambda: made.weights_id == "imagenet")
+        assert made.error is None
+    finally:
+        made.close()
+
+
+def test_a_file_that_comes_later_is_loaded(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, state_file: Path, tmp_path: Path
+) -> None:
+    """A folder that is mounted after the start ends the fault that the status told."""
+    monkeypatch.setattr(weights, "_RETRY_S", 0.05)
+    made = loader(settings, weights=str(tmp_path / "later.pth"), engine="torch")
+    made.start()
+    try:
+        assert until(lambda: made.error is not None)
+        state_file.rename(tmp_path / "later.pth")
+        assert until(lambda: made.loaded)
+        assert made.error is None
+    finally:
+        made.close()
 
 
 def test_loading_other_weights_is_not_waited_for(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
