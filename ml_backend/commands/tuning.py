@@ -34,7 +34,7 @@ From = Annotated[
     str | None,
     typer.Option(
         "--from",
-        help="imagenet, random, a state dict, or the id of weights made here. [what the project uses]",
+        help="imagenet, random, a state dict, or the id of weights made here. \\[what the project uses]",
     ),
 ]
 MaxImages = Annotated[int | None, typer.Option(min=8, help="Images at most; each takes 0.2 MB of disk. [20000]")]
@@ -43,7 +43,7 @@ AnyWayUp = Annotated[
 ]
 Resume = Annotated[
     bool | None,
-    typer.Option("--resume/--restart", help="Go on with what has not ended, or begin anew. [if options agree]"),
+    typer.Option("--resume/--restart", help="Go on with what has not ended, or begin anew. \\[if options agree]"),
 ]
 
 
