@@ -19,6 +19,7 @@ PROGRAMS = {
     "consensus": typer.main.get_command(consensus.cli.app),
     "ml-backend": typer.main.get_command(ml_backend.cli.cli),
 }
+_AROUND = re.compile(r"^((\S+ ){5}|docker compose exec \S+ )(?=(consensus|ml-backend) )")  # a crontab's line
 
 
 def commands() -> list[str]:
@@ -26,8 +27,8 @@ def commands() -> list[str]:
     found = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        for line in re.findall(r"^ {4}(\S.*)$", text, re.MULTILINE) + re.findall(r"`([^`\n]+)`", text):
-            command = re.sub(r"^(\S+ ){5}(?=consensus )", "", line.split("  #")[0].strip())
+        for line in re.findall(r"^ {4,}(\S.*)$", text, re.MULTILINE) + re.findall(r"`([^`\n]+)`", text):
+            command = _AROUND.sub("", line.split("  #")[0].strip())
             if re.match(r"(consensus|ml-backend) [a-z]|python3 scripts/", command):
                 found.append(command)
     return sorted(set(found))
@@ -50,6 +51,7 @@ def test_pages_hold_the_commands_that_matter() -> None:
     assert {"python3 scripts/demo.py", "python3 scripts/test.py"} <= set(commands())
     assert any(command.startswith("consensus run --project") for command in commands())
     assert any(command.startswith("ml-backend train --project") for command in commands())
+    assert "ml-backend pretrain --project 1 --any-way-up" in commands()
 
 
 def environment_names() -> set[str]:
