@@ -13,6 +13,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # ships no types
 
 from ml_backend.embedding.engines import may_need_torch
+from ml_backend.logs import fault
 from ml_backend.serving.auth import asks_for_credentials
 from ml_backend.serving.worker import GRACE_S, Log, Worker
 from ml_backend.settings import Settings
@@ -117,12 +118,15 @@ def _stop(_server: Any, worker: Any) -> None:  # noqa: ANN401
     app = getattr(worker, "wsgi", None)
     if app is None:
         return
-    app.extensions["ml_backend"].stop()
     ending = sys.exception()
-    if isinstance(ending, SystemExit) and not ending.code:
+    try:
+        app.extensions["ml_backend"].stop()
+    except Exception as error:  # noqa: BLE001 - a part that cannot be stopped, perhaps because it is not there yet
+        log.error("stop_failed", **fault(error))
+    if isinstance(ending, SystemExit):
         # At the interpreter's end, threads that are inside ONNX Runtime or torch would abort the process.
         logging.shutdown()
-        os._exit(0)
+        os._exit(ending.code if isinstance(ending.code, int) else 0)
 
 
 def _forget(_server: Any, worker: Any) -> None:  # noqa: ANN401
