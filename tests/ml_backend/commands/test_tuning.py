@@ -78,7 +78,9 @@ def test_an_odd_choice_of_weights_begins_nothing(
 ) -> None:
     """An id that is empty, and using and undoing at once, are refused before anything is learned or pointed at."""
     weights = TunedWeights(data_dir)
-    weights.use(7, MADE)
+    weights.keep(MADE)
+    (data_dir / "weights" / "0123abcd.pt").touch()
+    assert invoke("finetune", "--project", "7", "--use", "0123abcd")[0] == 0
     monkeypatch.setattr(tuning, "_run", lambda *_: pytest.fail("began to learn"))
     assert invoke("finetune", "--project", "7", *options)[0] != 0
     assert weights.of_project(7) == MADE
