@@ -1,5 +1,6 @@
 """``ml-backend finetune`` and ``ml-backend pretrain``."""
 
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -195,9 +196,19 @@ def _point(project: int, settings: Settings, weights_id: str | None) -> None:
 
     weights = TunedWeights(settings.data_dir)
     if weights_id is not None:
-        weights.use(project, weights.found(weights_id))
+        weights.use(project, weights.found(weights_id), _stamp(project, settings))
         say(f"Project {project} uses the weights {weights_id} from its next training on.")
     elif weights.undo(project):
         say(f"Project {project} uses the configured weights again from its next training on.")
     else:
         say(f"Project {project} uses the configured weights already.")
+
+
+def _stamp(project: int, settings: Settings) -> str:
+    """Ask Label Studio when a project was made; empty where no Label Studio is configured."""
+    if settings.missing:
+        return ""
+    from ml_backend.label_studio.client import LabelStudioClient  # noqa: PLC0415 - --help needs none of it
+
+    with closing(LabelStudioClient(settings)) as client:
+        return client.project(project).stamp

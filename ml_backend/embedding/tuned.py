@@ -1,7 +1,7 @@
 """Which weights of its own a project uses, and which of its tasks they were fine-tuned on.
 
 ``weights/<id>.json`` says how a state dict was made; ``projects/<id>/backbone.json`` is a copy of the one whose
-weights the project's next training takes instead of the configured ones.
+weights the project's next training takes instead of the configured ones, with the stamp of the project's creation.
 """
 
 import json
@@ -87,19 +87,28 @@ class TunedWeights:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
 
-    def of_project(self, project_id: int) -> Tuned | None:
+    def of_project(self, project_id: int, stamp: str | None = None) -> Tuned | None:
         """Give what a project uses instead of the configured weights, if anything.
+
+        Parameters
+        ----------
+        project_id : int
+        stamp : str, optional
+            When the project was made, as Label Studio names it: what another project used that had the id before
+            is not for this one.
 
         Raises
         ------
         WeightsError
             If the file that says so cannot be read.
         """
-        return _read(self._pointer(project_id), f"ml-backend finetune --project {project_id} --undo removes it")
+        remedy = f"ml-backend finetune --project {project_id} --undo removes it"
+        found, kept_stamp = _read(self._pointer(project_id), remedy)
+        return None if stamp and kept_stamp and kept_stamp != stamp else found
 
     def made(self, weights_id: str) -> Tuned | None:
         """Tell how weights were made; None if it was not here."""
-        return _read(self._description(weights_id), "it was written beside the weights")
+        return _read(self._description(weights_id), "it was written beside the weights")[0]
 
     def found(self, weights_id: str) -> Tuned:
         """Tell how weights were made.
@@ -119,9 +128,17 @@ class TunedWeights:
         """Write how weights were made."""
         _write(self._description(tuned.weights_id), tuned)
 
-    def use(self, project_id: int, tuned: Tuned) -> None:
-        """Let a project use weights, from its next training on."""
-        _write(self._pointer(project_id), tuned)
+    def use(self, project_id: int, tuned: Tuned, stamp: str) -> None:
+        """Let a project use weights, from its next training on.
+
+        Parameters
+        ----------
+        project_id : int
+        tuned : Tuned
+        stamp : str
+            When the project was made, as Label Studio names it; empty if that is not known.
+        """
+        _write(self._pointer(project_id), tuned, stamp=stamp)
 
     def undo(self, project_id: int) -> bool:
         """Let a project use the configured weights again; tell whether it did not already."""
@@ -152,16 +169,18 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
         unfinished.unlink(missing_ok=True)
 
 
-def _read(path: Path, remedy: str) -> Tuned | None:
+def _read(path: Path, remedy: str) -> tuple[Tuned | None, str]:
+    """Give what is there, and the stamp that was written with it."""
     try:
-        found = Tuned(**json.loads(path.read_text("utf-8")))
+        kept = json.loads(path.read_text("utf-8"))
+        stamp = str(kept.pop("stamp", ""))
+        return Tuned(**kept), stamp
     except FileNotFoundError:
-        return None
-    except (ValueError, TypeError):
+        return None, ""
+    except (ValueError, TypeError, AttributeError):
         raise WeightsError(f"{str(path)!r} does not say which weights were made: {remedy}") from None
-    return found
 
 
-def _write(path: Path, tuned: Tuned) -> None:
+def _write(path: Path, tuned: Tuned, **more: str) -> None:
     with written_whole(path) as file:
-        file.write(json.dumps(asdict(tuned), indent=1).encode())
+        file.write(json.dumps(asdict(tuned) | more, indent=1).encode())

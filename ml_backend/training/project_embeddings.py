@@ -30,10 +30,12 @@ class ProjectEmbeddings:
     gatherer: Gatherer
     loader: EmbedderLoader
 
-    def backbone(self, project_id: int, refs: Sequence[ImageRef], last: Artifact | None) -> tuple[Embedder, int]:
+    def backbone(
+        self, project_id: int, stamp: str, refs: Sequence[ImageRef], last: Artifact | None
+    ) -> tuple[Embedder, int]:
         """Give the backbone; random weights with the project's calibration, made anew while that has few images.
 
-        Weights that the project has of its own go before the configured ones.
+        Weights that the project of that stamp has of its own go before the configured ones.
 
         Every calibration has embeddings of its own, so that of the last version is kept unless the project has
         since at least doubled and it was on less than a full sample.
@@ -45,7 +47,7 @@ class ProjectEmbeddings:
         MLBackendError
             If the weights cannot be had.
         """
-        tuned = TunedWeights(self.settings.data_dir).of_project(project_id)
+        tuned = TunedWeights(self.settings.data_dir).of_project(project_id, stamp)
         if tuned is not None:
             return self._embedder_with(tuned.identity), 0
         base = self.loader.preferred()

@@ -55,7 +55,7 @@ class Takeover:
         self.clean_up(project_id)
 
     def withdraw(self, project_id: int, model_version: str) -> None:
-        """Delete a version that was saved and could not be published, with what was stored of it, unless it answers.
+        """Delete a version that could not be published, with what was stored of it, unless it answers.
 
         Where Label Studio cannot be asked, it is left for the next training, as one that never answered.
         """

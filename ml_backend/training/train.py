@@ -106,7 +106,7 @@ class Trainer:
             current = self.artifacts.current(project_id, project.stamp)
             refs = image_refs(pulled.tasks, controls)
             with steps.timed("backbone"):
-                embedder, n_calibrated = self.embeddings.backbone(project_id, refs, current)
+                embedder, n_calibrated = self.embeddings.backbone(project_id, project.stamp, refs, current)
             with steps.timed("gather"):
                 gathered = self.embeddings.gather(project_id, refs, embedder.key, lambda: embedder, progress)
             with steps.timed("fit"):

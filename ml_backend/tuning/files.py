@@ -51,6 +51,8 @@ class Plan:
         The controls that have targets, and whether several labels may be chosen.
     failures : mapping of str to int
         How many images could not be prepared, by reason.
+    stamp : str
+        When the project was made; another project may have the id now. Empty if that was not known.
     """
 
     how: str
@@ -64,6 +66,7 @@ class Plan:
     side: int
     controls: Mapping[str, bool] = field(default_factory=dict)
     failures: Mapping[str, int] = field(default_factory=dict)
+    stamp: str = ""
 
 
 @dataclass(frozen=True)

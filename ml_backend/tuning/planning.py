@@ -54,11 +54,12 @@ def plan_tuning(
     MLBackendError
         If Label Studio or the weights fail.
     """
-    base = base_identity(backend, project_id, wanted.base)
+    project = backend.client.project(project_id)
+    base = base_identity(backend, project_id, project.stamp, wanted.base)
     options = defaults(wanted.how, learned=base.weights_id != RANDOM, graphics=may_need_torch("auto"))
     options |= wanted.options
     progress("reading tasks", 0, 1)
-    controls = choices_controls(backend.client.project(project_id).label_config)
+    controls = choices_controls(project.label_config)
     if not controls:
         raise NothingToLearnError(f"project {project_id} has no <Choices> bound to an <Image>")
     tasks = list(backend.client.tasks(project_id, with_verdicts=True))
@@ -88,6 +89,7 @@ def plan_tuning(
         side=side,
         controls={control.name: control.multiple for control in controls if control.name in inputs.targets},
         failures=dict(prepared.failures),
+        stamp=project.stamp,
     )
     folder.begin(plan, inputs)
     return plan

@@ -14,8 +14,8 @@ from ml_backend.settings import Settings
 _WEIGHTS_ID = re.compile(r"[0-9a-f]{8}")
 
 
-def base_identity(backend: Backend, project_id: int, given: str | None) -> Identity:
-    """Tell which weights a tuning starts from.
+def base_identity(backend: Backend, project_id: int, stamp: str, given: str | None) -> Identity:
+    """Tell which weights a tuning of the project with that stamp starts from.
 
     Raises
     ------
@@ -24,7 +24,7 @@ def base_identity(backend: Backend, project_id: int, given: str | None) -> Ident
     """
     settings = backend.settings
     if given is None:
-        tuned = TunedWeights(settings.data_dir).of_project(project_id)
+        tuned = TunedWeights(settings.data_dir).of_project(project_id, stamp)
         return tuned.identity if tuned else Identity(*_preferred(backend))
     if given == RANDOM:
         return Identity(settings.backbone, RANDOM, settings.seed)

@@ -88,7 +88,7 @@ class Tuner:
         Raises
         ------
         TuningError
-            If another tuning is running, or one with other options has not ended.
+            If another tuning is running, or one with other options or of an earlier project has not ended.
         MLBackendError, OSError
             If it stops before its end; the last checkpoint stays.
         """
@@ -119,6 +119,12 @@ class Tuner:
             if resume:
                 raise TuningError(f"project {project_id} has no fine-tuning or pre-training that could go on")
             return None
+        stamp = self.backend.client.project(project_id).stamp
+        if stamp and plan.stamp and stamp != plan.stamp:
+            raise TuningError(
+                f"a {plan.how} that began at {plan.began_at} has not ended, and was of an earlier project "
+                f"{project_id}: Label Studio has given the id to another project since. --restart begins anew"
+            )
         differences = self._differences(plan, project_id, wanted)
         if plan.how != wanted.how or (differences and not resume):
             raise TuningError(
@@ -138,7 +144,7 @@ class Tuner:
             if plan.options.get(name) != value
         ]
         if wanted.base is not None:
-            base = base_identity(self.backend, project_id, wanted.base)
+            base = base_identity(self.backend, project_id, plan.stamp, wanted.base)
             if (base.backbone, base.weights_id) != (plan.backbone, plan.weights_id):
                 found.append(f"from {plan.backbone}:{plan.weights_id}, not {base.backbone}:{base.weights_id}")
         return found
@@ -180,18 +186,19 @@ class Tuner:
             project_id,
             inputs,
             split_of(inputs),
-            before=lambda refs: self._before(project_id, refs),
+            before=lambda refs: self._before(project_id, plan.stamp, refs),
             after=after,
             progress=self.progress,
         )
         used = judgement.better is True
         if used:
-            TunedWeights(backend.settings.data_dir).use(project_id, tuned)
+            TunedWeights(backend.settings.data_dir).use(project_id, tuned, plan.stamp)
         return Outcome(tuned, judgement, used, plan.n_project, plan.failures)
 
-    def _before(self, project_id: int, refs: Sequence[ImageRef]) -> Embedder:
+    def _before(self, project_id: int, stamp: str, refs: Sequence[ImageRef]) -> Embedder:
         trainer = self.backend.trainer
-        return trainer.embeddings.backbone(project_id, refs, trainer.artifacts.current(project_id))[0]
+        last = trainer.artifacts.current(project_id, stamp)
+        return trainer.embeddings.backbone(project_id, stamp, refs, last)[0]
 
     def _embedder(self, identity: Identity) -> Embedder:
         return self.backend.loader.matching(

@@ -51,6 +51,9 @@ class Loader:
     weights_id: str = "random"
     lost: set[str] = field(default_factory=set)
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def preferred(self) -> Embedder:
         """What the settings would name."""
         return Embedder(self.weights_id)

@@ -13,12 +13,23 @@ def test_a_project_uses_what_it_was_given_until_that_is_undone(tmp_path: Path) -
     """The pointer is read back as it was written; undoing it twice is no fault."""
     weights = TunedWeights(tmp_path)
     assert weights.of_project(7) is None
-    weights.use(7, MADE)
+    weights.use(7, MADE, "1795256176")
     assert weights.of_project(7) == MADE
     assert weights.of_project(8) is None
     assert weights.undo(7)
     assert not weights.undo(7)
     assert weights.of_project(7) is None
+
+
+def test_what_another_project_used_is_not_for_this_one(tmp_path: Path) -> None:
+    """After a reset of Label Studio the id is another project's; without a stamp nothing tells them apart."""
+    weights = TunedWeights(tmp_path)
+    weights.use(7, MADE, "1795256176")
+    assert weights.of_project(7, "1795256176") == MADE
+    assert weights.of_project(7, "1795256177") is None
+    assert weights.of_project(7, "") == MADE
+    weights.use(7, MADE, "")
+    assert weights.of_project(7, "1795256177") == MADE
 
 
 def test_how_weights_were_made_stays_when_no_project_uses_them(tmp_path: Path) -> None:
@@ -50,9 +61,9 @@ def test_pretraining_has_no_labels_so_all_tasks_may_judge() -> None:
 def test_a_damaged_pointer_is_named_with_its_remedy(tmp_path: Path) -> None:
     """Neither a traceback nor the wrong weights."""
     weights = TunedWeights(tmp_path)
-    weights.use(7, MADE)
+    weights.use(7, MADE, "")
     pointer = tmp_path / "projects" / "7" / "backbone.json"
-    for damage in ("{", "[]", '{"backbone": "resnet18"}'):
+    for damage in ("{", "[]", "7", '{"backbone": "resnet18"}'):
         pointer.write_text(damage)
         with pytest.raises(WeightsError, match=r"backbone\.json.*finetune --project 7 --undo removes it"):
             weights.of_project(7)

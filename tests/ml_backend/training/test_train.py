@@ -8,6 +8,7 @@ from training_parts import BLIND, CONFIG, NOW, STAMP, Images, Loader, Studio, ta
 
 from ml_backend.core.consensus_targets import Verdict
 from ml_backend.embedding.gather import Gathered, ImageRef
+from ml_backend.embedding.tuned import Tuned, TunedWeights
 from ml_backend.errors import LabelStudioError, NothingToLearnError
 from ml_backend.label_studio.client import Task
 from ml_backend.settings import Settings
@@ -215,6 +216,16 @@ def test_after_a_reset_of_label_studio_nothing_is_compared(settings: Settings, s
     assert made.serving == made.artifact.model_version
     assert made.artifact.stamp == "1795256999"
     assert parts.artifacts.current(7, STAMP) is None
+
+
+def test_weights_of_an_earlier_project_are_not_used(settings: Settings, studio: Studio) -> None:
+    """Project 7 is another one than that whose backbone was fine-tuned; that of its own is used."""
+    weights, tuned = TunedWeights(settings.data_dir), Tuned("resnet18", "5ee50000", "finetune", "", "")
+    parts = trainer(settings, studio)
+    weights.use(7, tuned, "1795256999")
+    assert parts.train(7, NOW).artifact.weights_id == "random"
+    weights.use(7, tuned, STAMP)
+    assert parts.train(7, NOW + timedelta(hours=1)).artifact.weights_id == "5ee50000"
 
 
 def test_what_consensus_has_settled_is_learned(settings: Settings) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from training_parts import STAMP
 
 from ml_backend.core.consensus_targets import Verdict
 from ml_backend.core.tuning.held_tasks import held_out
@@ -93,17 +94,18 @@ def test_a_tuning_starts_from_what_is_asked_for(project: "TinyProject", tmp_path
     """What the project uses, random weights, weights made here, or a state dict, which is kept by its id."""
     backend = project.backend
     weights = TunedWeights(backend.settings.data_dir)
-    assert base_identity(backend, 7, None).key == "resnet18:random-0"
+    assert base_identity(backend, 7, STAMP, None).key == "resnet18:random-0"
     torch.save({"a": torch.zeros(1)}, tmp_path / "own.pt")
-    given = base_identity(backend, 7, str(tmp_path / "own.pt"))
+    given = base_identity(backend, 7, STAMP, str(tmp_path / "own.pt"))
     (tmp_path / "own.pt").unlink()
-    assert base_identity(backend, 7, given.weights_id) == given
-    weights.use(7, Tuned("resnet18", given.weights_id, "pretrain", "", ""))
-    assert base_identity(backend, 7, None) == given
-    assert base_identity(backend, 7, "random").weights_id == "random"
+    assert base_identity(backend, 7, STAMP, given.weights_id) == given
+    weights.use(7, Tuned("resnet18", given.weights_id, "pretrain", "", ""), STAMP)
+    assert base_identity(backend, 7, STAMP, None) == given
+    assert base_identity(backend, 7, "1795256999", None).key == "resnet18:random-0"  # another project now
+    assert base_identity(backend, 7, STAMP, "random").weights_id == "random"
     for missing in ("0123abcd", str(tmp_path / "own.pt")):
         with pytest.raises(WeightsError):
-            base_identity(backend, 7, missing)
+            base_identity(backend, 7, STAMP, missing)
 
 
 def test_weights_that_were_learned_are_changed_carefully() -> None:

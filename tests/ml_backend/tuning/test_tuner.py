@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from training_parts import BLIND, Images, Loader
+from training_parts import BLIND, STAMP, Images, Loader
 
 from ml_backend.core.tuning.held_tasks import held_out
 from ml_backend.embedding.checkpoints import content_id, kept_weights, read_state
@@ -45,7 +45,7 @@ def test_a_project_is_finetuned_and_trained_with_its_own_weights(project: "TinyP
         "embedding anew",
     ]
 
-    weights.use(project.id, tuned)
+    weights.use(project.id, tuned, STAMP)
     trained = backend.trainer.train(project.id, NOW)
     assert trained.serving.startswith(f"resnet18-{tuned.weights_id}-20260131T120000-")
     [scores] = trained.artifact.model.controls
@@ -87,7 +87,9 @@ def test_better_weights_are_used(project: "TinyProject", monkeypatch: pytest.Mon
     wanted = type(project.wanted())("pretrain", project.options, "random")
     outcome = Tuner(project.backend).tune(project.id, wanted, resume=None, now=NOW)
     assert outcome.used is True
-    assert TunedWeights(project.backend.settings.data_dir).of_project(project.id) == outcome.tuned
+    weights = TunedWeights(project.backend.settings.data_dir)
+    assert weights.of_project(project.id, STAMP) == outcome.tuned
+    assert weights.of_project(project.id, "1795256999") is None
     assert outcome.tuned.tuned_on == {}
 
 
@@ -144,6 +146,30 @@ def test_what_was_begun_goes_on_or_says_why_not(
     with pytest.raises(Lost):
         tuner.tune(project.id, project.wanted(epochs=9), resume=False, now=later)
     assert (folder.plan() or begun).options["epochs"] == 9
+
+
+def test_what_was_begun_for_an_earlier_project_does_not_go_on(
+    project: "TinyProject", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a reset of Label Studio the id is that of another project: a person has to say that it begins anew."""
+
+    def lose(_: Learner) -> None:
+        raise Lost
+
+    monkeypatch.setattr(Learner, "learn", lose)
+    tuner = Tuner(project.backend)
+    folder = TuningFolder.of_project(project.backend.settings.data_dir, project.id)
+    with pytest.raises(Lost):
+        tuner.tune(project.id, project.wanted(), resume=None, now=NOW)
+    project.studio.stamp = "1795256999"
+    for resume in (None, True):
+        with pytest.raises(TuningError, match=r"was of an earlier project 7: .* --restart begins anew"):
+            tuner.tune(project.id, project.wanted(), resume=resume, now=NOW)
+    with pytest.raises(Lost):
+        tuner.tune(project.id, project.wanted(), resume=False, now=NOW)
+    begun = folder.plan()
+    assert begun is not None
+    assert begun.stamp == "1795256999"
 
 
 def test_two_tunings_do_not_run_at_once(project: "TinyProject", tmp_path: Path) -> None:
