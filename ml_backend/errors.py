@@ -35,6 +35,10 @@ class WeightsError(MLBackendError):
     """The backbone's weights cannot be had."""
 
 
+class DownloadError(WeightsError):
+    """The backbone's weights cannot be downloaded now, which may pass."""
+
+
 class NothingToLearnError(MLBackendError):
     """The project holds no annotation that the backend could learn from; nothing was changed."""
 
@@ -48,7 +52,7 @@ class VersionError(MLBackendError):
 
 
 class ModelLoadingError(MLBackendError):
-    """The backbone is still being loaded."""
+    """The backbone is still being loaded, or will be tried again."""
 
 
 class EmbeddingError(MLBackendError):

@@ -1,5 +1,6 @@
 """Files of weights: found, or downloaded once; none of it needs torch but reading what is in them."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from ml_backend.core.versions import RANDOM
-from ml_backend.errors import WeightsError
+from ml_backend.errors import DownloadError, WeightsError
 from ml_backend.settings import Settings
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def state_file(identity: "Identity", settings: Settings) -> Path | None:
     Raises
     ------
     WeightsError
-        If it is neither there nor to be had.
+        If it is neither there nor to be had; DownloadError if that may pass.
     """
     if identity.weights_id == RANDOM:
         return None
@@ -107,7 +108,7 @@ def _checkpoint(backbone: str, settings: Settings) -> Path:
     name = url.rsplit("/", 1)[-1]
     kept = settings.data_dir / "weights" / name
     for path in (_torch_hub() / "checkpoints" / name, kept):
-        if path.is_file():
+        if os.access(path, os.R_OK):  # a folder of somebody else's has nothing for us
             return path
     return _download(url, kept, settings.weights_timeout_s)
 
@@ -119,11 +120,11 @@ def _torch_hub() -> Path:
 
 
 def _download(url: str, path: Path, timeout_s: float) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}")
     ends_at = time.monotonic() + timeout_s
     digest = hashlib.sha256()
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with (
             httpx.stream("GET", url, timeout=_STEP_S, follow_redirects=True) as response,
             unfinished.open("wb") as file,
@@ -133,13 +134,14 @@ def _download(url: str, path: Path, timeout_s: float) -> Path:
                 file.write(chunk)
                 digest.update(chunk)
                 if time.monotonic() > ends_at:
-                    raise WeightsError(f"downloading {path.name} took over {timeout_s:.0f} s")
+                    raise DownloadError(f"downloading {path.name} took over {timeout_s:.0f} s")
         expected = re.search(r"-([0-9a-f]{8})\.pth$", path.name)
         if expected and not digest.hexdigest().startswith(expected[1]):
-            raise WeightsError(f"the download of {path.name} has a wrong checksum")
+            raise DownloadError(f"the download of {path.name} has a wrong checksum")
         unfinished.replace(path)
     except (httpx.HTTPError, OSError) as error:
-        raise WeightsError(f"{path.name} cannot be downloaded ({type(error).__name__})") from error
+        raise DownloadError(f"{path.name} cannot be downloaded ({type(error).__name__})") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder could not be made
+            unfinished.unlink()
     return path

@@ -14,7 +14,7 @@ from ml_backend.core.versions import RANDOM
 from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.checkpoints import IMAGENET
 from ml_backend.embedding.engines import Embedder
-from ml_backend.errors import MLBackendError, ModelLoadingError, WeightsError
+from ml_backend.errors import DownloadError, MLBackendError, ModelLoadingError, WeightsError
 from ml_backend.settings import Settings
 
 PENDING = "pending"
@@ -32,6 +32,7 @@ class _Loading:
     ended: threading.Event = field(default_factory=threading.Event)
     embedder: Embedder | None = None
     error: str = ""
+    passes: bool = False  # the error, perhaps
     retry_at: float = float("inf")  # on the monotonic clock
 
 
@@ -115,7 +116,7 @@ class EmbedderLoader:
         Raises
         ------
         ModelLoadingError
-            If it takes longer than the timeout.
+            If it takes longer than the timeout, or the weights cannot be downloaded now.
         WeightsError
             If those weights cannot be had any more.
         """
@@ -131,7 +132,7 @@ class EmbedderLoader:
         if not loading.ended.wait(timeout_s):
             raise ModelLoadingError(f"{backbone} with the weights {weights_id} is still being loaded")
         if loading.embedder is None:
-            raise WeightsError(loading.error)
+            raise (ModelLoadingError if loading.passes else WeightsError)(loading.error)
         return loading.embedder
 
     def _begin(self, identity: Identity) -> _Loading:
@@ -154,7 +155,7 @@ class EmbedderLoader:
             loading.embedder = self._load(identity)
             self._keep(loading.embedder)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the weights, those who wait must hear it
-            loading.error = _said(error)
+            loading.error, loading.passes = _said(error), isinstance(error, DownloadError)
             loading.retry_at = time.monotonic() + _RETRY_S
             log.error("weights_not_loaded", weights=identity.weights_id, error=loading.error)
         finally:

@@ -157,6 +157,27 @@ def test_loading_other_weights_is_not_waited_for(settings: Settings, monkeypatch
     assert tried == [(Identity("resnet18", "imagenet"),)]
 
 
+def test_a_download_that_fails_says_nothing_against_a_version(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without a network a version's weights are not there yet; no worse version shall take its place for that."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise httpx.ConnectError("no network")
+
+    monkeypatch.setattr(checkpoints.httpx, "stream", refuse)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(ModelLoadingError, match="cannot be downloaded"):
+        loader(settings).matching(
+            backbone="resnet18",
+            weights_id="imagenet",
+            seed=0,
+            calibration={},
+            embedding_key="resnet18:imagenet",
+            timeout_s=20,
+        )
+
+
 def test_a_model_of_other_weights_is_not_answered_wrongly(settings: Settings) -> None:
     """An artifact whose weights are not configured any more cannot be served."""
     made = loader(settings)
