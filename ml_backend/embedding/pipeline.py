@@ -225,10 +225,10 @@ class Pipeline:
             self._fail(image, error)
 
     def _end(self, image: Image, content: str, found: Found) -> None:
-        """Tell what was found and write the address; until that is written, who asks for it finds it here."""
-        image.found.set_result(found)
+        """Write the address and tell what was found; until that is written, who asks for it finds it here."""
         until = float("inf") if is_upload(image.url) else time.time() + self._recheck_s
         self._keeper.keep(Address(image.project_id, image.url, content, until), partial(self._forget, image))
+        image.found.set_result(found)  # now: who is told may take at once what was kept
 
     def _fail(self, image: Image, error: BaseException) -> None:
         self._forget(image)

@@ -11,10 +11,12 @@ import pytest
 from PIL import Image
 
 from ml_backend.core.images import ImageLimits
-from ml_backend.embedding.embeddings import EmbeddingCache
+from ml_backend.embedding.embeddings import Address, EmbeddingCache
 from ml_backend.embedding.gather import Gatherer, ImageRef
+from ml_backend.embedding.keeping import Embedded
 from ml_backend.errors import ModelLoadingError, WeightsError
 from ml_backend.fetching.fetch import Connect, Fetcher
+from ml_backend.ray_embedding import Collector
 
 if TYPE_CHECKING:
     from conftest import Samples, Web
@@ -297,6 +299,24 @@ def test_a_small_request_does_not_wait_for_a_large_one(gatherer: Gatherer, web: 
     assert gather(gatherer, ["http://x.example/one.png"], MeanColour()) == ([0], {})
     assert len(web.seen) < 900
     large.join(LIMIT_S)
+
+
+def test_what_was_found_is_kept_when_it_is_told(
+    make: Callable[..., Gatherer], web: "Web", samples: "Samples", tmp_path: Path
+) -> None:
+    """A worker of a cluster that takes what was kept as soon as it has its answer takes all of it."""
+
+    class Slow(Collector):
+        def keep(self, row: Embedded | Address, kept: Callable[[], None] = lambda: None) -> None:
+            time.sleep(0.1)
+            super().keep(row, kept)
+
+    web.pages["/a.png"] = samples.png("red")
+    cache = EmbeddingCache(tmp_path / "embeddings.sqlite")
+    collector = Slow(cache)
+    gather(make(keeper=collector), ["http://x.example/a.png"], MeanColour())
+    assert [type(row) for row in collector.take()] == [Embedded, Address]
+    cache.close()
 
 
 def test_an_unusable_cache_costs_no_suggestion(
