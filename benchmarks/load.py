@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import label_studio_server  # noqa: E402 - scripts/ is no package
+from demonstration.errors import DemoError  # noqa: E402
 from demonstration.studio import Studio  # noqa: E402
 from servers import Server, free_port  # noqa: E402
 
@@ -282,13 +283,17 @@ class Load:
                 upload(self._stage.studio, self._stage.bulk, self._size, self._stage.names)
                 self._stage.command("predict", "--project", str(self._stage.bulk))
                 self.predicted += self._size
-            except (subprocess.SubprocessError, httpx.HTTPError) as error:
+            except (subprocess.SubprocessError, httpx.HTTPError, DemoError) as error:
                 self.faults += 1
                 self._stage.say(f"bulk: {type(error).__name__}")
 
     def _count(self) -> None:
         while not self._ending.wait(2):
-            self.versions.add(self._stage.version(self._stage.annotated))
+            try:
+                self.versions.add(self._stage.version(self._stage.annotated))
+            except httpx.HTTPError as error:
+                self.faults += 1
+                self._stage.say(f"version: {type(error).__name__}")
 
 
 def make_project(studio: Studio, title: str, overlap: int) -> int:
@@ -363,6 +368,7 @@ def report(options: argparse.Namespace, alone: Times, loaded: Times, load: Load,
         "no fault": not faults and not load.faults,
         "every task opened had its suggestion": not loaded.empty,
         "no lost prediction": lost == 0,
+        "a bulk prediction and a training meanwhile": load.predicted > 0 and len(load.versions) > 1,
     }
     for bar, met in bars.items():
         console.print(f"{'met   ' if met else 'MISSED'} {bar}")

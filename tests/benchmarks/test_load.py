@@ -1,0 +1,36 @@
+"""The measurement under load: its bars."""
+
+import argparse
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("sklearn", reason="the ML backend is not installed (extra ml)")
+
+import load
+
+OURS = "ours: the suggestion of a task"
+OPTIONS = argparse.Namespace(minutes=5, annotators=8)
+
+
+def times(milliseconds: float) -> load.Times:
+    """Answers that all took as long."""
+    made = load.Times()
+    made.seconds[OURS] = [milliseconds / 1000] * 3
+    return made
+
+
+def status(**changed: object) -> int:
+    """The exit status of a run in which all went well but for what is changed."""
+    found = {"predicted": 400, "faults": 0, "versions": {"a", "b"}, "ms": 200, "lost": 0} | changed
+    meanwhile = SimpleNamespace(**found)
+    return load.report(OPTIONS, times(50), times(found["ms"]), meanwhile, found["lost"])
+
+
+def test_bars() -> None:
+    """Slow answers, faults and losses miss a bar; so does a load that was none."""
+    assert status() == 0
+    worse: list[dict[str, object]] = [
+        {"ms": 301}, {"faults": 1}, {"lost": 1}, {"predicted": 0}, {"versions": {"a"}},
+    ]  # fmt: skip
+    assert [status(**one) for one in worse] == [1] * len(worse)
