@@ -21,7 +21,7 @@ from ml_backend.embedding.weights import EmbedderLoader
 from ml_backend.errors import NothingToPredictError
 from ml_backend.label_studio.client import LabelStudioClient, Task
 from ml_backend.label_studio.label_configs import choices_controls
-from ml_backend.label_studio.storing import CHUNK, import_new, tasks_of_version
+from ml_backend.label_studio.storing import CHUNK, import_new, tasks_of_version, without_doubles
 from ml_backend.training.artifacts import Artifact, Artifacts
 from ml_backend.training.learning import image_refs, predict_gathered
 
@@ -153,7 +153,7 @@ class Bulk:
         kept = FailedTasks(self.data_dir, project_id)
         before = kept.read()
         report = BulkReport(artifact.model_version)
-        done = tasks_of_version(self.client, project_id, artifact.model_version)
+        done = without_doubles(self.client, project_id, artifact.model_version)
         begin(len(before) if failed_only else self.client.task_number(project_id))
         waiting: list[dict[str, Any]] = []
         for page in _pages(self._tasks(project_id, before if failed_only else None)):

@@ -13,6 +13,10 @@ class LabelStudioError(MLBackendError):
     """Label Studio could not be reached or refused a request."""
 
 
+class LostAnswerError(LabelStudioError):
+    """Label Studio may have done what it was asked, or may be doing it still: its answer did not arrive."""
+
+
 class RefusedError(LabelStudioError):
     """Label Studio answered a request with an error status.
 

@@ -13,7 +13,7 @@ from label_studio_sdk.core.api_error import ApiError
 
 from ml_backend.core.consensus_targets import PREFIX, Verdict
 from ml_backend.core.evidence import Annotation
-from ml_backend.errors import LabelStudioError
+from ml_backend.errors import LabelStudioError, LostAnswerError
 from ml_backend.settings import Settings
 
 _PAGE = 1000
@@ -25,6 +25,9 @@ _TIMEOUT_S = 60.0
 _IMPORT_TIMEOUT_S = 900.0  # grows with the tasks of the project: 3 s for 3,000
 _DELETE_TIMEOUT_S = 900.0  # 2,000 predictions took 27 s
 _LISTED_PREDICTIONS = 100_000  # that one answer may hold; 10,000 took 2 s
+_LOST = frozenset({408, 502, 503, 504})  # what a proxy answers while Label Studio perhaps goes on
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_GONE = 404
 
 Answer = TypeVar("Answer")
 
@@ -162,19 +165,22 @@ class LabelStudioClient:
             Of all versions. Label Studio lists them in one answer, in a twentieth of the time that pages of tasks
             take; where it would be too large, pages are read.
         """
-        if n_predictions <= _LISTED_PREDICTIONS:
-            path = f"api/predictions/?project={project_id}"
-            listed = self._request_json(path, _IMPORT_TIMEOUT_S)
-            found = ((one["task"], one) for one in listed)
-        else:
-            query = _filter("filter:tasks:predictions_model_versions", "contains", "List", [PREFIX])
-            pages = self._listed(
-                project=project_id, include="id,predictions,result,model_version,score", query=query
-            )
-            found = ((task["id"], one) for task in pages for one in task.get("predictions") or ())
-        for task_id, one in found:
+        for task_id, one in self._predictions(project_id, n_predictions, PREFIX):
             if (verdict := _verdict(one)) is not None:
                 yield task_id, verdict
+
+    def prediction_ids(self, project_id: int, model_version: str, n_predictions: int) -> list[tuple[int, int]]:
+        """Give the ids of a version's predictions, oldest first, each with its task's.
+
+        Parameters
+        ----------
+        project_id : int
+        model_version : str
+        n_predictions : int
+            Of all versions.
+        """
+        found = self._predictions(project_id, n_predictions, model_version)
+        return sorted((one["id"], task_id) for task_id, one in found if one["model_version"] == model_version)
 
     def newest_change(self, project_id: int) -> str:
         """Give the time at which a task with annotations was last changed; empty where no task has any."""
@@ -206,6 +212,13 @@ class LabelStudioClient:
         -------
         int
             How many Label Studio stored: it leaves out, without an error, those that do not fit its label config.
+
+        Raises
+        ------
+        LostAnswerError
+            If it may be storing them still.
+        LabelStudioError
+            If it refused them, or was not reached.
         """
         answer = self._asked(
             lambda: self._client.projects.import_predictions(
@@ -219,6 +232,18 @@ class LabelStudioClient:
     def create_prediction(self, prediction: dict[str, Any]) -> None:
         """Store one prediction (with its ``task``) in a request that is sent once; its ``cluster`` is kept."""
         self._asked(lambda: self._client.predictions.create(**prediction, request_options={"max_retries": 0}))
+
+    def delete_prediction(self, prediction_id: int) -> None:
+        """Delete one prediction; one that is not there is no fault."""
+
+        def delete() -> None:
+            try:
+                self._client.predictions.delete(id=prediction_id)
+            except ApiError as error:
+                if error.status_code != _GONE:
+                    raise
+
+        self._asked(delete)
 
     def versions(self, project_id: int) -> list[str]:
         """Name the model versions that the project's predictions have."""
@@ -266,6 +291,20 @@ class LabelStudioClient:
             changed |= {"basic_auth_pass": ""}
         self._asked(lambda: self._client.ml.update(id=connection.id, **changed))
 
+    def _predictions(
+        self, project_id: int, n_predictions: int, version: str
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Read predictions by task: all, or where that is too many, those of the tasks that have the version."""
+        if n_predictions <= _LISTED_PREDICTIONS:
+            for one in self._request_json(f"api/predictions/?project={project_id}", _IMPORT_TIMEOUT_S):
+                yield one["task"], one
+            return
+        query = _filter("filter:tasks:predictions_model_versions", "contains", "List", [version])
+        include = "id,predictions,result,model_version,score"
+        for task in self._listed(project=project_id, include=include, query=query):
+            for one in task.get("predictions") or ():
+                yield task["id"], one
+
     def _listed(self, **query: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - passed to the SDK as they are
         pages = self._asked(lambda: iter(self._client.tasks.list(page_size=_PAGE, **query)))
         while True:
@@ -298,11 +337,13 @@ class LabelStudioClient:
         try:
             return ask()
         except ApiError as error:
-            raise LabelStudioError(
+            kind = LostAnswerError if error.status_code in _LOST else LabelStudioError
+            raise kind(
                 f"Label Studio at {self._url} answered {error.status_code}: {_detail(error.body)}"
             ) from None
         except httpx.HTTPError as error:
-            raise LabelStudioError(
+            kind = LabelStudioError if isinstance(error, _NEVER_SENT) else LostAnswerError
+            raise kind(
                 f"Label Studio at {self._url} cannot be reached ({type(error).__name__}): is it running, and is "
                 "LABEL_STUDIO_URL right as seen from the backend?"
             ) from None

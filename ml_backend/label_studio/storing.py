@@ -1,12 +1,13 @@
 """Predictions into Label Studio through its bulk import: each once, however often it is called or interrupted."""
 
+import time
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
 import structlog
 
-from ml_backend.errors import LabelStudioError
+from ml_backend.errors import LabelStudioError, LostAnswerError
 from ml_backend.label_studio.client import LabelStudioClient
 
 log = structlog.get_logger()
@@ -15,6 +16,8 @@ CHUNK = 10_000
 """Predictions a request. Each costs Label Studio time for every task of the project, however few it carries: 3,000
 in one request took 3.6 s, in sixty 95 s."""
 _ATTEMPTS = 3
+_LOOKS_S = (5.0, 15.0, 40.0)  # between looks at what arrives, while a request whose answer was lost may be at work
+_DELETING_S = 120.0
 _NAMED = 20  # tasks in one line of the log
 
 
@@ -41,7 +44,7 @@ def import_missing(
     LabelStudioError
         If Label Studio keeps refusing, or stored none at all.
     """
-    stored = tasks_of_version(client, project_id, model_version)
+    stored = without_doubles(client, project_id, model_version)
     missing = [prediction for prediction in predictions if prediction["task"] not in stored]
     left_out = import_new(client, project_id, model_version, missing)
     if missing and len(left_out) == len(missing) and not stored:
@@ -84,6 +87,37 @@ def tasks_of_version(client: LabelStudioClient, project_id: int, model_version: 
     return client.tasks_with_version(project_id, model_version)
 
 
+def without_doubles(client: LabelStudioClient, project_id: int, model_version: str) -> AbstractSet[int]:
+    """Give the ids of the tasks with a prediction of a version, and delete what a task has beside its first.
+
+    A request whose answer was lost may be done after it was sent again, or after its program was killed. What
+    cannot be deleted in time is left for the next call.
+    """
+    counts = {version: count for version, (count, _) in client.version_counts(project_id).items()}
+    if not counts.get(model_version):
+        return frozenset()
+    stored = client.tasks_with_version(project_id, model_version)
+    if counts[model_version] > len(stored):
+        _delete_doubles(client, project_id, client.prediction_ids(project_id, model_version, sum(counts.values())))
+    return stored
+
+
+def _delete_doubles(client: LabelStudioClient, project_id: int, ids: Sequence[tuple[int, int]]) -> None:
+    first = {task: prediction for prediction, task in reversed(ids)}
+    doubles = [prediction for prediction, task in ids if first[task] != prediction]
+    deleted, ends_at = 0, time.monotonic() + _DELETING_S
+    try:
+        for prediction in doubles:
+            if time.monotonic() > ends_at:
+                break
+            client.delete_prediction(prediction)
+            deleted += 1
+    except LabelStudioError as error:
+        log.warning("doubles_not_deleted", project=project_id, error=str(error))
+    if doubles:
+        log.info("doubles_deleted", project=project_id, count=deleted, left=len(doubles) - deleted)
+
+
 def _import_chunk(
     client: LabelStudioClient, project_id: int, model_version: str, chunk: Sequence[dict[str, Any]]
 ) -> bool:
@@ -95,14 +129,31 @@ def _import_chunk(
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return client.import_predictions(project_id, chunk) >= len(chunk) and whole
-        except LabelStudioError:
-            if attempt == _ATTEMPTS:
-                raise
-            stored = client.tasks_with_version(project_id, model_version)
-            chunk = [prediction for prediction in chunk if prediction["task"] not in stored]
+        except LabelStudioError as error:
+            looks = _LOOKS_S if isinstance(error, LostAnswerError) else ()
+            chunk = _not_stored(client, project_id, model_version, chunk, looks)
             there = {task.id for task in client.tasks_alone(project_id)}
             whole = whole and all(prediction["task"] in there for prediction in chunk)
             chunk = [prediction for prediction in chunk if prediction["task"] in there]
             if not chunk:
                 return whole
+            if attempt == _ATTEMPTS:
+                raise
     return False
+
+
+def _not_stored(
+    client: LabelStudioClient,
+    project_id: int,
+    model_version: str,
+    chunk: Sequence[dict[str, Any]],
+    looks_s: Sequence[float],
+) -> list[dict[str, Any]]:
+    """Give what of a chunk is not there; look again after each of these times, as long as something is missing."""
+    for wait_s in (0.0, *looks_s):
+        time.sleep(wait_s)
+        stored = client.tasks_with_version(project_id, model_version)
+        missing = [prediction for prediction in chunk if prediction["task"] not in stored]
+        if not missing:
+            break
+    return missing

@@ -48,6 +48,19 @@ class Studio:
         """Ids of the tasks with a version."""
         return {task for task, stored, _ in self.stored if stored == version}
 
+    def version_counts(self, _: int) -> dict[str, tuple[int, str]]:
+        """How many predictions each version has."""
+        return {version: ([one for _, one, _ in self.stored].count(version), "") for version in self.versions(7)}
+
+    def prediction_ids(self, *_: object) -> list[tuple[int, int]]:
+        """All predictions by their number, with their tasks."""
+        return [(number, task) for number, (task, _, _) in enumerate(self.stored)]
+
+    def delete_prediction(self, number: int) -> None:
+        """Delete the last one."""
+        assert number == len(self.stored) - 1
+        self.stored.pop()
+
     def import_predictions(self, _: int, predictions: list[dict[str, Any]]) -> int:
         """Store what fits."""
         if self.down:
@@ -126,6 +139,13 @@ def test_what_is_there_is_not_embedded_again(
     bulk.predict(7)
     assert images.asked == [4, 5, 6, 7, 8, 9]
     assert len(studio.stored) == 10
+
+
+def test_what_a_killed_run_stored_twice_is_deleted(bulk: Bulk, studio: Studio, samples: "Samples") -> None:
+    """Task 3 has two predictions of the version that answers: it has one afterwards, as each of the others."""
+    studio.stored = [(3, samples.version, "light")] * 2
+    assert bulk.predict(7).already == 1
+    assert sorted(task for task, _, _ in studio.stored) == list(range(10))
 
 
 def test_failures_are_named_and_tried_again(bulk: Bulk, studio: Studio, images: Images) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import httpx
 import pytest
 
-from ml_backend.errors import LabelStudioError, NotConfiguredError
+from ml_backend.errors import LabelStudioError, LostAnswerError, NotConfiguredError
 from ml_backend.label_studio.client import Counts, LabelStudioClient
 from ml_backend.settings import Settings
 
@@ -49,6 +49,53 @@ def test_without_a_key_there_is_no_client(settings: Settings) -> None:
     missing = settings.model_copy(update={"label_studio_url": ""})
     with pytest.raises(NotConfiguredError, match="LABEL_STUDIO_URL not set"):
         LabelStudioClient(missing)
+
+
+@pytest.mark.parametrize(
+    ("fault", "lost"),
+    [
+        (httpx.ReadTimeout("late"), True),
+        (httpx.RemoteProtocolError("closed"), True),
+        (httpx.Response(504), True),
+        (httpx.ConnectTimeout("nobody"), False),
+        (httpx.Response(400, json={"detail": "no"}), False),
+        (httpx.Response(500), False),
+    ],
+)
+def test_a_lost_answer_is_no_refusal(settings: Settings, fault: Exception | httpx.Response, lost: bool) -> None:  # noqa: FBT001
+    """Where Label Studio may go on with a request, that can be told from one that it refused or never got."""
+    sent: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        if isinstance(fault, Exception):
+            raise fault
+        return fault
+
+    with answering(settings, answer) as client, pytest.raises(LabelStudioError) as failed:
+        client.import_predictions(7, [{"task": 1, "result": [], "score": 0.5, "model_version": "v"}])
+    assert isinstance(failed.value, LostAnswerError) is lost
+    assert len(sent) == 1
+
+
+def test_predictions_of_a_version_are_listed_oldest_first(settings: Settings) -> None:
+    """By id, each with its task; those of other versions are passed over."""
+    rows = [
+        {"id": number, "task": task, "model_version": version}
+        for number, task, version in ((9, 1, "v"), (3, 1, "v"), (5, 2, "other"), (4, 2, "v"))
+    ]
+    with answering(settings, lambda _: httpx.Response(200, json=rows)) as client:
+        assert client.prediction_ids(7, "v", 4) == [(3, 1), (4, 2), (9, 1)]
+
+
+def test_a_prediction_that_is_gone_is_deleted(settings: Settings) -> None:
+    """Two programs may delete the same one; any other refusal is an error."""
+    for status in (204, 404):
+        with answering(settings, lambda _, status=status: httpx.Response(status)) as client:
+            client.delete_prediction(3)
+    refusal = httpx.Response(403, json={"detail": "no"})
+    with answering(settings, lambda _: refusal) as client, pytest.raises(LabelStudioError, match="403: no"):
+        client.delete_prediction(3)
 
 
 def test_what_was_stored_is_counted(settings: Settings) -> None:

@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from ml_backend.errors import LabelStudioError
+from ml_backend.errors import LabelStudioError, LostAnswerError
+from ml_backend.label_studio import storing
 from ml_backend.label_studio.client import Connection, Project, Task
 from ml_backend.label_studio.storing import import_missing
 from ml_backend.training.publishing import delete_old, show
@@ -18,7 +19,10 @@ class Memory:
         self.stored: list[tuple[int, str]] = []
         self.shown: str | None = None
         self.backends = [Connection(1, "http://ml.example", "default")]
-        self.lose_answers = 0
+        self.lose_answers = self.sent = 0
+        self.slow = False
+        self.late: list[tuple[int, str]] = []
+        self.removed: list[int] = []
         self.clears_version = self.fails_to_delete = False
         self.unfit: set[int] = set()
         self.deleted: set[int] = set()
@@ -32,12 +36,31 @@ class Memory:
         if self.deleted & {one["task"] for one in predictions}:
             raise LabelStudioError("answered 400: task not found")
         rows = [(one["task"], one["model_version"]) for one in predictions if one["task"] not in self.unfit]
+        self.sent += 1
+        if self.slow:
+            self.slow, self.late = False, rows
+            raise LostAnswerError("cannot be reached (ReadTimeout)")
         if self.lose_answers:
             self.lose_answers -= 1
             self.stored += rows[: len(rows) // 2]
             raise LabelStudioError("answered 502")
         self.stored += rows
         return len(rows)
+
+    def version_counts(self, _: int) -> dict[str, tuple[int, str]]:
+        """How many predictions each version has."""
+        return {version: ([one for _, one in self.stored].count(version), "") for version in self.versions(7)}
+
+    def prediction_ids(self, _: int, version: str, total: int) -> list[tuple[int, int]]:
+        """The predictions of a version by their number, with their tasks."""
+        assert total == len(self.stored)
+        return [(number, task) for number, (task, stored) in enumerate(self.stored) if stored == version]
+
+    def delete_prediction(self, number: int) -> None:
+        """Note that it goes, or fail."""
+        if self.fails_to_delete:
+            raise LabelStudioError("cannot be reached")
+        self.removed.append(number)
 
     def tasks_alone(self, _: int) -> list[Task]:
         """The tasks that there are."""
@@ -101,6 +124,45 @@ def test_a_lost_answer_makes_no_duplicates(memory: Memory) -> None:
     memory.lose_answers = 2
     import_missing(memory, 7, V1, predictions(700))
     assert sorted(memory.stored) == [(task, V1) for task in range(700)]
+
+
+def test_a_request_that_label_studio_goes_on_with_is_not_sent_again(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer comes too late, the predictions after the second look: they are found, and sent once."""
+    waits: list[float] = []
+
+    def pause(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            memory.stored += memory.late
+
+    monkeypatch.setattr(storing.time, "sleep", pause)
+    memory.slow = True
+    assert import_missing(memory, 7, V1, predictions(700)) == 700
+    assert sorted(memory.stored) == [(task, V1) for task in range(700)]
+    assert (memory.sent, waits) == (1, [0.0, 5.0, 15.0])
+
+
+def test_what_comes_after_all_is_deleted_by_the_next_run(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request is done after it was sent again: of each task's two predictions of the version the first stays."""
+    monkeypatch.setattr(storing.time, "sleep", lambda _: None)
+    memory.stored = [(1, V2), (1, V2)]
+    memory.slow = True
+    assert import_missing(memory, 7, V1, predictions(3)) == 3
+    memory.stored += memory.late
+    assert import_missing(memory, 7, V1, predictions(4)) == 1
+    assert memory.stored[2:] == [(task, V1) for task in (0, 1, 2, 0, 1, 2, 3)]
+    assert memory.removed == [5, 6, 7]
+
+
+def test_doubles_that_cannot_be_deleted_cost_nothing_else(memory: Memory) -> None:
+    """They are named in the log and left for the next run; what is missing is stored."""
+    memory.stored, memory.fails_to_delete = [(0, V1), (0, V1)], True
+    with capture_logs() as lines:
+        assert import_missing(memory, 7, V1, predictions(2)) == 1
+    assert [line["event"] for line in lines] == ["doubles_not_deleted", "doubles_deleted"]
+    assert (lines[1]["count"], lines[1]["left"]) == (0, 1)
 
 
 def test_a_task_that_was_deleted_costs_the_others_nothing(memory: Memory) -> None:
