@@ -29,12 +29,16 @@ def versions(
     control: Annotated[
         str | None, typer.Option(help="Show what this control confuses, and its precision by label and score.")
     ] = None,
-    of: Annotated[str | None, typer.Option(help="Of this version; of the one that answers if left out.")] = None,
+    of: Annotated[
+        str | None, typer.Option(help="With --control: of this version. \\[the one that answers]")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
     """List a project's model versions with their figures on held-out annotations, newest first."""
     from ml_backend.training.artifacts import Artifacts  # noqa: PLC0415 - --help needs none of it
 
+    if of is not None and control is None:
+        raise typer.BadParameter("--of chooses the version for --control: give both, or --json for all of them")
     artifacts = Artifacts(get_settings().data_dir)
     records = artifacts.records(project)
     if as_json:

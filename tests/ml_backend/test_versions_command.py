@@ -52,6 +52,13 @@ def test_versions_are_listed_with_their_figures(artifacts: Artifacts, samples: "
     assert f"{NEW} was held back. Its [log loss] is worse." in shown
 
 
+def test_a_version_without_a_control_is_no_question(artifacts: Artifacts, samples: "Samples") -> None:
+    """The list would be that of all versions, whatever was asked for."""
+    artifacts.save(7, samples.trained(OLD))
+    assert run("--of", OLD).exit_code != 0
+    assert run("--of", OLD, "--control", "kind").exit_code == 0
+
+
 def test_a_chosen_version_is_marked(artifacts: Artifacts, samples: "Samples") -> None:
     """Trainings leave it in place: that must be seen."""
     model = samples.trained(OLD)
