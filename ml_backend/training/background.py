@@ -146,6 +146,8 @@ class BackgroundTraining:
         # On a terminal a person sees its progress; a log gets a line for each of its lines.
         piped: dict[str, Any] = {} if sys.stderr.isatty() else {"stdout": DEVNULL, "stderr": PIPE}
         self._child = Popen([*self._command, str(project_id)], env=environment, **piped)  # noqa: S603 - our own
+        if self._stopping.is_set():  # since ``stop`` looked for a training to end
+            self._child.terminate()
         if self._child.stderr is not None:
             threading.Thread(target=_relay, args=(self._child.stderr, project_id), daemon=True).start()
         with contextlib.suppress(OSError):  # it may have ended already

@@ -104,10 +104,13 @@ class Reconciliation:
         if standing is None:
             return
         path = self._path(project_id)
-        path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{path.name}")
-        unfinished.write_text(json.dumps(asdict(standing)), "utf-8")
-        unfinished.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.write_text(json.dumps(asdict(standing)), "utf-8")
+            unfinished.replace(path)
+        except OSError as error:  # a full disk: the training has ended all the same, and the next look asks again
+            log.warning("standing_not_kept", project=project_id, error=type(error).__name__)
 
     def _behind(self, client: LabelStudioClient, project_id: int) -> bool:
         standing = standing_of(client, project_id)

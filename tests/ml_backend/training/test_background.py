@@ -1,3 +1,4 @@
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -5,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from ml_backend.errors import NotConfiguredError
+from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.settings import Settings
 from ml_backend.training import background
 from ml_backend.training.background import BackgroundTraining
+from ml_backend.training.reconciling import Standing
 from ml_backend.training.training_requests import TrainingRequests
 
 RECORD = """
@@ -117,6 +121,39 @@ def test_an_unforeseen_fault_does_not_end_the_trainings(
     workers.requests.add(7, time.time())
     assert eventually(lambda: notes(log) == ["begin", "end"])
     workers.stop()
+
+
+def test_a_training_does_not_begin_while_its_worker_stops(settings: Settings, log: Path) -> None:
+    """The worker is stopped while it asks Label Studio, before there is a process to end: that is ended, too."""
+    requests = TrainingRequests(settings.data_dir, quiet_s=0, max_wait_s=0)
+
+    def stopping() -> LabelStudioClient:
+        worker._stopping.set()
+        raise NotConfiguredError("no Label Studio")
+
+    script = RECORD.format(place=str(log), seconds=60, code=0)
+    worker = BackgroundTraining(settings, requests, (sys.executable, "-c", script), client=stopping)
+    requests.add(7, time.time())
+    worker.start()
+    assert eventually(lambda: worker._thread is not None and not worker._thread.is_alive())
+    assert worker._child is not None
+    assert worker._child.returncode == -signal.SIGTERM
+    assert requests.counts() == (1, 0)
+
+
+def test_a_training_ends_though_nothing_can_be_noted_of_it(
+    settings: Settings, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk where its standing cannot be kept, it is not begun again and again."""
+    (settings.data_dir / "projects" / "7" / ".standing.json").mkdir(parents=True)  # cannot be written
+    standing = Standing("1", 1, 1, 0, "")
+    monkeypatch.setattr(BackgroundTraining, "_standing", lambda *_: standing)
+    workers = Workers(settings, log)
+    workers.requests.add(7, time.time())
+    assert eventually(lambda: len(notes(log)) >= 2 and workers.requests.counts() == (0, 0))
+    time.sleep(0.5)
+    workers.stop()
+    assert notes(log) == ["begin", "end"]
 
 
 def test_another_worker_takes_over(settings: Settings, log: Path) -> None:
