@@ -50,7 +50,16 @@ class Backbones:
         self._settings = settings
         self._torch_lock = threading.Lock()
         self._torch_bases: dict[str, ResNetEmbedder] = {}
-        self.fallback: str | None = None
+        self._without: dict[str, str] = {}  # why torch on the processor stands in, by key
+
+    @property
+    def fallback(self) -> str | None:
+        """Why torch on the processor has to answer, if so."""
+        return [None, *self._without.values()][-1]
+
+    def lacks_engine(self, embedder: Embedder) -> bool:
+        """Tell whether torch on the processor only stands in for an engine."""
+        return embedder.key in self._without
 
     @property
     def engine(self) -> str:
@@ -141,6 +150,7 @@ class Backbones:
             path.unlink(missing_ok=True)
             made = self._onnx(identity)
             made.dimension  # noqa: B018
+        self._without.pop(identity.key, None)
         return made
 
     def _onnx(self, identity: Identity) -> OnnxEmbedder:
@@ -173,7 +183,7 @@ class Backbones:
         if self._settings.engine == "onnx":
             raise why
         log.warning("no_engine_using_torch_on_the_processor", key=identity.key, reason=str(why))
-        self.fallback = f"{why}: torch on the processor answers"
+        self._without[identity.key] = f"{why}: torch on the processor answers"
         return self._by_torch(identity, "cpu")
 
     def _by_torch(self, identity: Identity, device: str) -> "ResNetEmbedder":

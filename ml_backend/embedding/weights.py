@@ -20,7 +20,7 @@ from ml_backend.settings import Settings
 PENDING = "pending"
 _KEPT = 4  # embedders besides the preferred one: an engine of resnet18 takes some 60 MB
 _RETRY_S = 60.0  # a failed load is not tried again before
-_RARELY_S = 3600.0  # that of the backbone of the settings is tried again in twice the time each, up to this
+_RARELY_S = 3600.0  # what something else stands in for is tried again at least so often
 
 log = structlog.get_logger()
 
@@ -54,6 +54,7 @@ class EmbedderLoader:
         self._loads_lock = threading.Lock()  # never held while something is loaded
         self._loads: dict[str, _Loading] = {}
         self._kept: dict[str, Embedder] = {}
+        self._engine_at = 0.0  # when an engine is tried again that torch stands in for, on the monotonic clock
 
     @property
     def loaded(self) -> bool:
@@ -121,9 +122,9 @@ class EmbedderLoader:
             If those weights cannot be had any more.
         """
         preferred = self._preferred
-        if preferred is not None and preferred.key == embedding_key:
-            return preferred
-        if (known := self._kept.get(embedding_key)) is not None:
+        is_preferred = preferred is not None and preferred.key == embedding_key
+        if (known := preferred if is_preferred else self._kept.get(embedding_key)) is not None:
+            self._try_engine(known)
             return known
         identity = Identity(backbone, weights_id, seed, calibration)
         if identity.key != embedding_key:
@@ -161,8 +162,24 @@ class EmbedderLoader:
         finally:
             loading.ended.set()
 
+    def _try_engine(self, embedder: Embedder) -> None:
+        """Replace torch, where it stands in for an engine, in the background: a full disk may have room again."""
+        if not self._backbones.lacks_engine(embedder):
+            return
+        with self._loads_lock:
+            if time.monotonic() < self._engine_at:
+                return
+            self._engine_at = time.monotonic() + _RARELY_S
+        load = (_Loading(), embedder.identity)
+        threading.Thread(target=self._load_for, args=load, name="load-engine", daemon=True).start()
+
     def _keep(self, embedder: Embedder) -> None:
         with self._loads_lock:
+            if self._backbones.lacks_engine(embedder):
+                self._engine_at = time.monotonic() + _RARELY_S
+            if self._preferred is not None and self._preferred.key == embedder.key:
+                self._preferred = embedder
+            self._kept.pop(embedder.key, None)
             while len(self._kept) >= _KEPT:
                 self._kept.pop(next(iter(self._kept)))
             self._kept[embedder.key] = embedder

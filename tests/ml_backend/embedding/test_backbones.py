@@ -2,6 +2,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from ml_backend.core.embedder import ResNetEmbedder
 from ml_backend.core.identity import Identity
 from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.checkpoints import content_id, kept_weights
-from ml_backend.embedding.engines import engine_file
+from ml_backend.embedding.engines import Embedder, engine_file
 from ml_backend.embedding.weights import EmbedderLoader
 from ml_backend.errors import WeightsError
 from ml_backend.settings import Settings
@@ -104,6 +105,29 @@ def test_where_nothing_can_be_exported_torch_answers(settings: Settings) -> None
     assert [(line["log_level"], line["event"]) for line in lines] == [
         ("warning", "no_engine_using_torch_on_the_processor")
     ]
+
+
+def test_torch_stands_in_until_there_is_an_engine(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be exported is exported once it can be; torch answers meanwhile, and no restart is needed."""
+    path, by_torch = fine_tuned(settings.data_dir)
+    (settings.data_dir / "engines").touch()
+    loader = EmbedderLoader(settings.model_copy(update={"engine": "auto", "weights": str(path)}))
+    wanted = {"backbone": "resnet18", "weights_id": content_id(path), "seed": 0, "calibration": {}}
+    key = Identity("resnet18", content_id(path)).key
+
+    def answering() -> Embedder:
+        return loader.matching(**wanted, embedding_key=key, timeout_s=60)
+
+    assert loader.preferred().engine == answering().engine == loader.engine == "torch-cpu"
+    (settings.data_dir / "engines").unlink()
+    assert answering().engine == "torch-cpu"  # it has failed a moment ago
+    monkeypatch.setattr(loader, "_engine_at", 0.0)
+    ends_at = time.monotonic() + 120
+    while answering().engine == "torch-cpu" and time.monotonic() < ends_at:
+        time.sleep(0.05)
+    assert answering().engine == loader.preferred().engine == loader.engine == "onnxruntime-cpu"
+    assert loader.error is None
+    np.testing.assert_allclose(answering().embed(IMAGES), by_torch.embed(IMAGES), rtol=0, atol=1e-4)
 
 
 def test_who_insists_on_an_engine_gets_no_torch(settings: Settings) -> None:
