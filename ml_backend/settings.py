@@ -3,6 +3,7 @@
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -83,6 +84,9 @@ class Settings(BaseSettings):
         value = value.strip().rstrip("/")
         if value and not value.startswith(("http://", "https://")):
             raise ValueError(f"{value!r} must start with http:// or https://")
+        parts = urlsplit(value)
+        if value and (not parts.hostname or parts.port == 0):  # what is no port raises ValueError
+            raise ValueError("must name a host, and a port from 1 to 65535 if any")
         return value
 
     @field_validator("basic_user")
@@ -92,7 +96,7 @@ class Settings(BaseSettings):
             raise ValueError("must hold no colon and nothing that cannot be printed: HTTP basic cannot send it")
         return value
 
-    @field_validator("basic_password", "token")
+    @field_validator("basic_password", "token", "label_studio_api_key")
     @classmethod
     def _sendable(cls, secret: SecretStr) -> SecretStr:
         value = secret.get_secret_value().strip()  # a file's last line break is no part of a secret
@@ -100,7 +104,7 @@ class Settings(BaseSettings):
             raise ValueError("must hold nothing that cannot be printed")
         return SecretStr(value)
 
-    @field_validator("token")
+    @field_validator("token", "label_studio_api_key")
     @classmethod
     def _one_word(cls, secret: SecretStr) -> SecretStr:
         value = secret.get_secret_value()

@@ -87,3 +87,22 @@ def test_label_studio_needs_http(url: str) -> None:
     """An address without http is refused."""
     with pytest.raises(ValueError, match="http://"):
         Settings.model_validate({"label_studio_url": url})
+
+
+@pytest.mark.parametrize(
+    "url", ["http://", "http://:8080", "http://label-studio:port", "http://x:0", "http://[::1"]
+)
+def test_an_address_without_a_host_or_with_a_wrong_port_is_refused(url: str) -> None:
+    """The setting is named, before anything is asked at an address that is none."""
+    with pytest.raises(NotConfiguredError, match="LABEL_STUDIO_URL"):
+        read_settings(label_studio_url=url)
+
+
+def test_the_last_line_break_of_a_file_is_no_part_of_the_key() -> None:
+    """A key that was read from a file works; one that no header can hold is refused, and not shown."""
+    settings = read_settings(label_studio_api_key="secret-key\n")
+    assert settings.label_studio_api_key.get_secret_value() == "secret-key"
+    for wrong in ("secret key", "secret-k\u00e9y", "secret-key\nsecret-key"):
+        with pytest.raises(NotConfiguredError, match="LABEL_STUDIO_API_KEY") as refused:
+            read_settings(label_studio_api_key=wrong)
+        assert "secret" not in str(refused.value)
