@@ -159,8 +159,8 @@ class Bulk:
         for page in _pages(self._tasks(project_id, before if failed_only else None)):
             waiting += self._page(project_id, page, done, (artifact, controls), report, advance)
             if len(waiting) >= CHUNK:
-                self._store(project_id, waiting, report)
-                waiting = []
+                self._store(project_id, waiting[:CHUNK], report)
+                waiting = waiting[CHUNK:]
             kept.write({**before, **report.failures})  # should this end before its end
         self._store(project_id, waiting, report)
         kept.write(report.failures)

@@ -25,6 +25,7 @@ class Studio:
         self.config = config
         self.stored: list[tuple[int, str, str]] = []
         self.down = False
+        self.sent: list[int] = []
         self.refused: set[int] = set()
         self.urls = {task: f"{'light' if task % 2 else 'dark'}-{task}.png" for task in range(10)}
 
@@ -65,6 +66,7 @@ class Studio:
         """Store what fits."""
         if self.down:
             raise LabelStudioError("cannot be reached")
+        self.sent.append(len(predictions))
         rows = [
             (one["task"], one["model_version"], one["result"][0]["value"]["choices"][0])
             for one in predictions
@@ -129,6 +131,15 @@ def test_every_task_gets_its_suggestion_once(bulk: Bulk, studio: Studio, samples
     assert (first.tasks, first.stored, first.already) == (10, 10, 0)
     assert (second.tasks, second.stored, second.already) == (10, 0, 10)
     assert len(studio.stored) == 10
+
+
+def test_requests_are_full(bulk: Bulk, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request costs time for every task of the project: ten predictions, found by twos, go in four of three."""
+    monkeypatch.setattr("ml_backend.bulk.PAGE", 2)
+    for module in ("ml_backend.bulk", "ml_backend.label_studio.storing"):
+        monkeypatch.setattr(f"{module}.CHUNK", 3)
+    assert bulk.predict(7).stored == 10
+    assert studio.sent == [3, 3, 3, 1]
 
 
 def test_what_is_there_is_not_embedded_again(
