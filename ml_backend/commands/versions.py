@@ -90,7 +90,8 @@ def _list(artifacts: "Artifacts", project: int, records: "Sequence[Record]") -> 
     current, chosen = artifacts.current_version(project), artifacts.chosen_version(project)
     table = Table("version", "trained", "", "annotated", "control", "checked", *_FIGURES)
     for record in records:
-        mark = "answers" if record.model_version == current else "held back" if record.held_back else ""
+        before = "held back" if record.held_back else "never answered" if record.unanswered else ""
+        mark = "answers" if record.model_version == current else before
         mark += " (chosen)" if record.model_version == chosen else ""
         described = record.described
         began = [

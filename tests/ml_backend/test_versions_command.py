@@ -64,8 +64,18 @@ def test_a_chosen_version_is_marked(artifacts: Artifacts, samples: "Samples") ->
     model = samples.trained(OLD)
     for version in (OLD, NEW):
         artifacts.save(7, replace(model, model_version=version))
+        artifacts.switch(7, version)
     artifacts.switch(7, OLD, chosen=True)
     assert [row[2] for row in rows(run().output)] == ["", "answers (chosen)"]
+
+
+def test_a_version_that_could_not_take_over_is_marked(artifacts: Artifacts, samples: "Samples") -> None:
+    """Its training was ended before it answered; it is no version to go back to."""
+    model = samples.trained(OLD)
+    for version in (OLD, NEW):
+        artifacts.save(7, replace(model, model_version=version))
+    artifacts.switch(7, OLD)
+    assert [row[2] for row in rows(run().output)] == ["never answered", "answers"]
 
 
 def test_figures_as_json(artifacts: Artifacts, samples: "Samples") -> None:
