@@ -45,6 +45,8 @@ FIRST = 60
 """Annotations before the backend is connected."""
 LIMIT_S = 900
 QUIET_S = 20.0
+UPLOADED = 25
+"""Images a request: Label Studio on SQLite keeps all others waiting as long as it takes."""
 
 
 def main() -> int:
@@ -55,13 +57,16 @@ def main() -> int:
     parser.add_argument("--annotators", type=int, default=8)
     parser.add_argument("--think", type=float, default=3, help="seconds an annotator looks at a task, on average")
     parser.add_argument("--tasks", type=int, default=300, help="of the annotated project")
-    parser.add_argument("--bulk", type=int, default=400, help="new tasks of the other project, each time")
+    parser.add_argument("--bulk", type=int, default=100, help="new tasks of the other project, each time")
+    parser.add_argument("--first", type=int, default=1000, help="of them before the load begins")
     options = parser.parse_args()
     with ExitStack() as ending:
         stage = Stage.build(ending, options)
         alone = stage.work(options.alone * 60, options.think)
+        stage.say("uploading what is predicted in bulk")
+        upload(stage.studio, stage.bulk, options.first, stage.names)
         stage.say("with a bulk prediction and trainings")
-        with Load(stage, options.bulk) as load:
+        with Load(stage, options.first, options.bulk) as load:
             loaded = stage.work(options.minutes * 60, options.think)
         stage.say("waiting for the last training")
         lost = stage.lost()
@@ -259,8 +264,8 @@ class Stage:
 class Load:
     """Predicts new tasks of one project in bulk, and counts the trainings of the other."""
 
-    def __init__(self, stage: Stage, size: int) -> None:
-        self._stage, self._size = stage, size
+    def __init__(self, stage: Stage, first: int, size: int) -> None:
+        self._stage, self._size, self._waiting = stage, size, first
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._predict)
         self.predicted, self.faults = 0, 0
@@ -280,9 +285,11 @@ class Load:
     def _predict(self) -> None:
         while not self._ending.is_set():
             try:
-                upload(self._stage.studio, self._stage.bulk, self._size, self._stage.names)
                 self._stage.command("predict", "--project", str(self._stage.bulk))
-                self.predicted += self._size
+                self.predicted += self._waiting
+                self._waiting = 0
+                upload(self._stage.studio, self._stage.bulk, self._size, self._stage.names)
+                self._waiting = self._size
             except (subprocess.SubprocessError, httpx.HTTPError, DemoError) as error:
                 self.faults += 1
                 self._stage.say(f"bulk: {type(error).__name__}")
@@ -304,9 +311,9 @@ def make_project(studio: Studio, title: str, overlap: int) -> int:
 def upload(studio: Studio, project: int, count: int, names: Iterator[int]) -> dict[int, str]:
     """Add tasks with new images, and give the label of each."""
     label_of: dict[str, str] = {}
-    for start in range(0, count, 100):
+    for start in range(0, count, UPLOADED):
         files = []
-        for _ in range(min(100, count - start)):
+        for _ in range(min(UPLOADED, count - start)):
             number = next(names)
             name, label = f"{number:07d}.jpg", LABELS[number % 2]
             label_of[name] = label

@@ -10,17 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.optimize
-import sklearn.cluster
-import sklearn.decomposition
 import training_parts as parts
 
 from ml_backend.label_studio import mirror, pulling
 from ml_backend.settings import Settings
 from ml_backend.training import artifacts, publishing, takeover, train
-
-IMPORTED = (scipy.optimize, sklearn.cluster, sklearn.decomposition)
-"""What learning imports, so that the process that the children are forked from has it."""
 
 
 def die(*_: object, **__: object) -> None:

@@ -21,7 +21,16 @@ from ml_backend.training.artifacts import Artifacts
 LIMIT_S = 120
 # Children begin with everything imported, in a process that has not computed anything: OpenMP survives no fork.
 CHILDREN = multiprocessing.get_context("forkserver")
-CHILDREN.set_forkserver_preload(["killed_training"])
+# Python 3.11 gives that process no search path of ours, so it imports by installed names what the module imports.
+CHILDREN.set_forkserver_preload(
+    [
+        "ml_backend.training.train",
+        "ml_backend.label_studio.pulling",
+        "scipy.optimize",
+        "sklearn.cluster",
+        "sklearn.decomposition",
+    ]
+)
 
 
 @pytest.fixture(scope="module")
