@@ -174,6 +174,18 @@ def backend(settings: Settings, connections: Connect) -> Iterator[Backend]:
     made.close()
 
 
+@pytest.fixture(scope="session")
+def own_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a state dict: random, but not called so, and so used as it is."""
+    import torch  # noqa: PLC0415 - takes seconds
+    from torchvision import models  # noqa: PLC0415
+
+    torch.manual_seed(1)
+    path = tmp_path_factory.mktemp("weights") / "own.pt"
+    torch.save(models.resnet18(weights=None).state_dict(), path)
+    return path
+
+
 @pytest.fixture
 def serve_backend(tmp_path: Path) -> Callable[..., AbstractContextManager[RunningBackend]]:
     """Starts ``ml-backend serve`` in the test's folder; takes what ``serving.running`` takes."""

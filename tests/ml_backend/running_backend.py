@@ -1,14 +1,18 @@
 """Starts the command ``ml-backend serve`` for tests, and waits for what it does."""
 
+import atexit
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -42,9 +46,24 @@ class RunningBackend:
         return self.log_file.read_text(encoding="utf-8", errors="replace")
 
 
+@cache
+def engines() -> Path:
+    """A folder for the engines of all tests: making one takes ten seconds and more."""
+    made = Path(tempfile.mkdtemp(prefix="engines-"))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
+
+
+def share_engines(data_dir: Path) -> None:
+    """Let the backend that will keep its data there use the engines of the other tests, and they its own."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    if not (data_dir / "engines").exists():
+        (data_dir / "engines").symlink_to(engines())
+
+
 @contextmanager
 def running(
-    folder: Path, *, workers: int = 2, command: Sequence[str] = COMMAND, **environment: str
+    folder: Path, *, workers: int = 2, command: Sequence[str] = COMMAND, shared: bool = True, **environment: str
 ) -> Iterator[RunningBackend]:
     """Start a backend with random weights and end it as Ctrl-C does; then its port must be free again.
 
@@ -55,6 +74,8 @@ def running(
     workers : int
     command : sequence of str
         What Python runs instead of ``ml-backend serve``; gets its options.
+    shared : bool
+        Whether it uses the engines that other tests have made.
     environment : str
         Settings, by the names of their variables.
     """
@@ -63,6 +84,8 @@ def running(
         port = free.getsockname()[1]
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("LABEL_STUDIO", "ML_BACKEND"))}
     settings = {"ML_BACKEND_WEIGHTS": "random", "ML_BACKEND_DATA_DIR": str(folder / "backend"), **environment}
+    if shared:
+        share_engines(Path(settings["ML_BACKEND_DATA_DIR"]))
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(
             [sys.executable, *command, "--port", str(port), "--workers", str(workers)],

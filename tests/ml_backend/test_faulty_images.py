@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from faulty_web import FAULTS, FaultyWeb, faulty_web, gzipped, page
 from PIL import Image
-from running_backend import RunningBackend
+from running_backend import RunningBackend, share_engines
 
 from ml_backend.core.images import decode
 from ml_backend.core.model import Evidence, fit_model
@@ -132,6 +132,7 @@ def test_each_task_gets_what_it_deserves(
     web: FaultyWeb, samples: "Samples", tmp_path: Path, serve_backend: Serve
 ) -> None:
     """Between all faults at once every picture is answered, and more rounds leave nothing behind in the worker."""
+    share_engines(tmp_path / "backend")
     version = train(tmp_path / "backend", samples, 7)
     wrong = faults(web)
     right = [(f"{web.url}/{number}.png", "light" if number % 2 else "dark") for number in range(60)]
@@ -169,7 +170,7 @@ def test_each_task_gets_what_it_deserves(
 
 
 def test_label_studio_stores_all_that_can_be_suggested(
-    label_studio: "RunningLabelStudio", samples: "Samples", tmp_path: Path, serve_backend: Serve
+    label_studio: "RunningLabelStudio", samples: "Samples", tmp_path: Path, serve_backend: Serve, own_weights: Path
 ) -> None:
     """Broken images and private addresses in a project cost "Retrieve predictions" no other prediction."""
     client, headers = label_studio.client(), {"Authorization": f"Token {label_studio.api_key}"}
@@ -201,13 +202,13 @@ def test_label_studio_stores_all_that_can_be_suggested(
         "LABEL_STUDIO_URL": label_studio.url,
         "LABEL_STUDIO_API_KEY": label_studio.api_key,
         "ML_BACKEND_PUBLISH_PREDICTIONS": "false",
+        "ML_BACKEND_WEIGHTS": str(own_weights),
+        "ML_BACKEND_DATA_DIR": str(tmp_path / "backend"),
     }
     with serve_backend(workers=1, **environment) as backend:
         trained = subprocess.run(
             [sys.executable, "-m", "ml_backend", "train", "--project", str(project)],
-            env=os.environ
-            | environment
-            | {"ML_BACKEND_WEIGHTS": "random", "ML_BACKEND_DATA_DIR": str(tmp_path / "backend")},
+            env=os.environ | environment,
             capture_output=True,
             text=True,
             timeout=300,

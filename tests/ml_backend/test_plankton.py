@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from PIL import Image, ImageDraw
+from running_backend import share_engines
 
 from ml_backend.label_studio.label_configs import choices_controls
 
@@ -81,14 +82,10 @@ def test_all_four_controls_get_suggestions(
     label_studio: "RunningLabelStudio",
     serve_backend: Callable[..., AbstractContextManager["RunningBackend"]],
     tmp_path: Path,
+    own_weights: Path,
 ) -> None:
     """Weights of one's own, 21 annotated drawings: the nine others get the right choices in all four controls."""
-    import torch  # noqa: PLC0415 - seconds
-    from torchvision import models  # noqa: PLC0415
-
-    torch.manual_seed(1)
-    own = tmp_path / "own.pt"
-    torch.save(models.resnet18(weights=None).state_dict(), own)
+    share_engines(tmp_path / "backend")
     client = label_studio.client()
     project = client.projects.create(title="Plankton", label_config=CONFIG)
     kinds = {f"{kind}-{number}.jpg": kind for number in range(EACH) for kind in KINDS}
@@ -111,7 +108,7 @@ def test_all_four_controls_get_suggestions(
     environment = {
         "LABEL_STUDIO_URL": label_studio.url,
         "LABEL_STUDIO_API_KEY": label_studio.api_key,
-        "ML_BACKEND_WEIGHTS": str(own),
+        "ML_BACKEND_WEIGHTS": str(own_weights),
         "ML_BACKEND_DATA_DIR": str(tmp_path / "backend"),
     }
     subprocess.run(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from running_backend import share_engines
 
 from ml_backend.backend import Backend
 from ml_backend.bulk import embed_here
@@ -75,6 +76,7 @@ def test_the_cluster_finds_what_this_program_finds(pictures: str, cluster: Modul
     """The same vectors to 1e-4 and the same failures, in the cache afterwards, so that nobody is asked twice."""
     refs = [ImageRef(task, "image", f"{pictures}/{task % 16}.png") for task in range(COUNT)]
     refs += [ImageRef(COUNT, "image", f"{pictures}/none.png"), ImageRef(COUNT + 1, "image", None)]
+    share_engines(tmp_path / "here")
     here = backend(tmp_path / "here")
     expected = embed_here(here.gatherer, here.loader, 120)(refs, ARTIFACT, 7, lambda _: None)
     here.close()

@@ -98,7 +98,7 @@ def test_serving_never_loads_torch(samples: "Samples", tmp_path: Path) -> None:
     with pictures(tmp_path / "pictures", 8) as images:
         settings = {"ML_BACKEND_IMAGE_HOSTS": images.removeprefix("http://"), "ML_BACKEND_MODEL_WAIT_S": "90"}
         for numbers in (range(4), range(4, 8)):  # each time pictures that are not in the cache
-            with running(tmp_path, **settings) as backend:
+            with running(tmp_path, shared=False, **settings) as backend:
                 health = httpx.get(f"{backend.url}/health", timeout=5).json()
                 assert (health["engine"], health["error"]) == ("onnxruntime-cpu", None)
                 asked = functools.partial(ask, backend.url, images, numbers, samples)

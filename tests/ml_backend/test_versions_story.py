@@ -138,7 +138,7 @@ class Story:
 
 
 @contextmanager
-def begun(label_studio: "RunningLabelStudio", folder: Path) -> Iterator[Callable[[str], Story]]:
+def begun(label_studio: "RunningLabelStudio", folder: Path, weights: Path) -> Iterator[Callable[[str], Story]]:
     """A project with pictures; connected once the backend's address is known."""
     client = httpx.Client(
         base_url=label_studio.url, headers={"Authorization": f"Token {label_studio.api_key}"}, timeout=60
@@ -151,7 +151,7 @@ def begun(label_studio: "RunningLabelStudio", folder: Path) -> Iterator[Callable
             "LABEL_STUDIO_URL": label_studio.url,
             "LABEL_STUDIO_API_KEY": label_studio.api_key,
             "ML_BACKEND_DATA_DIR": str(folder / "backend"),
-            "ML_BACKEND_WEIGHTS": "random",
+            "ML_BACKEND_WEIGHTS": str(weights),
         }
 
         def connect(url: str) -> Story:
@@ -161,7 +161,7 @@ def begun(label_studio: "RunningLabelStudio", folder: Path) -> Iterator[Callable
         yield connect
 
 
-def test_the_versions_of_a_project(label_studio: "RunningLabelStudio", tmp_path: Path) -> None:
+def test_the_versions_of_a_project(label_studio: "RunningLabelStudio", tmp_path: Path, own_weights: Path) -> None:
     """Votes are learned, then what consensus says; a worse version does not answer until a person lets it."""
     settings = {
         "LABEL_STUDIO_URL": label_studio.url,
@@ -169,8 +169,12 @@ def test_the_versions_of_a_project(label_studio: "RunningLabelStudio", tmp_path:
         "ML_BACKEND_QUIET_S": NEVER,
         "ML_BACKEND_MAX_WAIT_S": NEVER,
         "ML_BACKEND_RECONCILE_S": "0",
+        "ML_BACKEND_WEIGHTS": str(own_weights),
     }
-    with begun(label_studio, tmp_path) as connect, running(tmp_path, workers=1, **settings) as backend:
+    with (
+        begun(label_studio, tmp_path, own_weights) as connect,
+        running(tmp_path, workers=1, **settings) as backend,
+    ):
         story = connect(backend.url)
         kinds = {number: "light" if number % 2 else "dark" for number in range(16)}
         ids = [task["id"] for task in story.tasks()]

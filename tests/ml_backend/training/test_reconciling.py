@@ -134,6 +134,7 @@ def test_annotations_whose_webhook_was_lost_are_trained_on(
     label_studio: "RunningLabelStudio",
     samples: "Samples",
     serve_backend: "Callable[..., AbstractContextManager[RunningBackend]]",
+    own_weights: Path,
 ) -> None:
     """All webhooks are deleted, then a task is annotated: within seconds a version answers all the same."""
     sdk = label_studio.client()
@@ -148,6 +149,7 @@ def test_annotations_whose_webhook_was_lost_are_trained_on(
         "LABEL_STUDIO_API_KEY": label_studio.api_key,
         "ML_BACKEND_QUIET_S": "0",
         "ML_BACKEND_RECONCILE_S": "1",
+        "ML_BACKEND_WEIGHTS": str(own_weights),
     }
     with serve_backend(**environment) as backend:
         sdk.ml.create(url=backend.url, project=project.id, title="suggestions")
