@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from running_backend import eventually, running
+from running_backend import eventually, running, share_engines
 
+from ml_backend.embedding.checkpoints import content_id
 from ml_backend.embedding.tuned import TunedWeights
 
 if TYPE_CHECKING:
@@ -62,20 +63,23 @@ def uploaded(label_studio: "RunningLabelStudio", project: "TinyProject") -> tupl
 
 
 def test_finetuned_weights_make_a_version_that_is_served(
-    label_studio: "RunningLabelStudio", uploaded: tuple[int, dict[int, str]], tmp_path: Path
+    label_studio: "RunningLabelStudio", uploaded: tuple[int, dict[int, str]], tmp_path: Path, own_weights: Path
 ) -> None:
     """Fine-tuned, used, trained: Label Studio shows the version, and serving computes it without torch."""
     number, kinds = uploaded
     environment = {
         "LABEL_STUDIO_URL": label_studio.url,
         "LABEL_STUDIO_API_KEY": label_studio.api_key,
-        "ML_BACKEND_WEIGHTS": "random",
+        "ML_BACKEND_WEIGHTS": str(own_weights),
         "ML_BACKEND_DATA_DIR": str(tmp_path / "backend"),
     }
+    share_engines(tmp_path / "backend")
     project = f"--project={number}"
     tuned = command(tmp_path, environment, "finetune", project, "--epochs=2", "--batch-size=8", "--image-size=32")
     assert tuned.returncode == 0, tuned.stderr
-    [weights_id] = re.findall(r"weights ([0-9a-f]{8}) of resnet18, from resnet18:random-0", tuned.stdout)
+    [weights_id] = re.findall(
+        rf"weights ([0-9a-f]{{8}}) of resnet18, from resnet18:{content_id(own_weights)}", tuned.stdout
+    )
     assert re.search(r"epoch 2 \(\d+ of \d+ steps\): loss \d\.\d+", tuned.stderr)
     made = TunedWeights(tmp_path / "backend").found(weights_id)
     assert set(made.tuned_on[str(number)]) < set(kinds)
