@@ -1,14 +1,18 @@
 """What Label Studio does with the backend that surprises people, each on the real server."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from connected import LOGIN, NAME, PASSWORD, Studio, answering
 
+from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.storing import import_missing
 from ml_backend.serving.auth import webhook_headers
 from ml_backend.settings import Settings
+from ml_backend.training.publishing import delete_old
 from ml_backend.training.training_requests import TrainingRequests
 
 if TYPE_CHECKING:
@@ -145,3 +149,52 @@ def test_requests_survive_the_process_that_took_them(annotating: Annotating, set
     studio.change_webhook(annotating.project, headers=webhook_headers(settings))
     assert annotating.asks_for_training(lambda: studio.annotate(annotating.tasks[0], "dark"))
     assert TrainingRequests(Path(settings.data_dir), quiet_s=0, max_wait_s=0).due(1e12) == [annotating.project]
+
+
+def suggestion(task: int, version: str) -> dict[str, Any]:
+    """What the bulk import takes."""
+    region = {"from_name": "kind", "to_name": "image", "type": "choices", "value": {"choices": ["dark"]}}
+    return {"task": task, "result": [region], "score": 0.9, "model_version": version}
+
+
+def test_deleting_an_old_version_leaves_the_one_that_is_shown(annotating: Annotating, settings: Settings) -> None:
+    """Label Studio clears a connected project's version with the predictions of any version; ours is kept."""
+    studio, project, [task, *_] = annotating.studio, annotating.project, annotating.tasks
+    oldest, old, new = (f"resnet18-random-2026013{day}T120000-00aa" for day in (0, 1, 2))
+    made = [suggestion(task, name) for name in (oldest, old, new)]
+    studio.ask("POST", f"/api/projects/{project}/import/predictions", json=made)
+
+    def shown() -> str | None:
+        version: str | None = studio.ask("GET", f"/api/projects/{project}/")["model_version"]
+        return version
+
+    studio.change_connection(project, title=new)
+    studio.ask("PATCH", f"/api/projects/{project}/", json={"model_version": new})
+    studio.ask("DELETE", f"/api/projects/{project}/model-versions/", json={"model_version": oldest})
+    assert not shown()  # the trap
+    studio.ask("PATCH", f"/api/projects/{project}/", json={"model_version": new})
+    with closing(LabelStudioClient(settings)) as client:
+        assert delete_old(client, project, [new, old], keep=1) == [old]
+    assert shown() == new
+    assert set(studio.ask("GET", f"/api/projects/{project}/model-versions/")) == {new}
+
+
+def test_predictions_that_were_stored_twice_are_there_once(annotating: Annotating, settings: Settings) -> None:
+    """The bulk import takes the same again; the next one of ours leaves each task its first."""
+    studio, project, [first, second, third, *_] = annotating.studio, annotating.project, annotating.tasks
+    version = "resnet18-random-20260131T120000-00aa"
+    twice = [suggestion(task, version) for task in (first, second)]
+    for _ in range(2):
+        studio.ask("POST", f"/api/projects/{project}/import/predictions", json=twice)
+
+    def stored(task: int) -> list[int]:
+        found = studio.ask("GET", "/api/predictions/", params={"task": task})
+        return [one["id"] for one in found]
+
+    kept = [min(stored(task)) for task in (first, second)]
+    assert [len(stored(task)) for task in (first, second, third)] == [2, 2, 0]  # the trap
+    with closing(LabelStudioClient(settings)) as client:
+        ours = [suggestion(task, version) for task in (first, second, third)]
+        assert import_missing(client, project, version, ours) == 1
+    assert [stored(task) for task in (first, second)] == [[one] for one in kept]
+    assert len(stored(third)) == 1
