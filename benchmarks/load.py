@@ -45,6 +45,7 @@ FIRST = 60
 """Annotations before the backend is connected."""
 LIMIT_S = 900
 QUIET_S = 20.0
+PAGE = 500
 UPLOADED = 25
 """Images a request: Label Studio on SQLite keeps all others waiting as long as it takes."""
 
@@ -215,8 +216,10 @@ class Stage:
         missing = 0
         for project in (self.annotated, self.bulk):
             version = self.version(project)
-            for task in self.studio.tasks(project):
-                missing += version not in {one["model_version"] for one in task["predictions"]}
+            listed = self.studio.sdk.tasks.list(project=project, page_size=PAGE, include="id,predictions")
+            for task in listed:
+                predictions = task.model_dump()["predictions"]
+                missing += version not in {one["model_version"] for one in predictions}
         return missing
 
     def settle(self) -> None:
@@ -320,12 +323,10 @@ def upload(studio: Studio, project: int, count: int, names: Iterator[int]) -> di
             files.append((name, (name, drawing(number, label), "image/jpeg")))
         studio.ask("POST", f"/api/projects/{project}/import", files=files)
     found = {}
-    for task in studio.ask(
-        "GET", "/api/tasks", params={"project": project, "page_size": 100_000, "include": "id,data"}
-    )["tasks"]:
-        label = label_of.get(task["data"]["image"].rsplit("-", 1)[-1])
+    for task in studio.sdk.tasks.list(project=project, page_size=PAGE, include="id,data", fields="task_only"):
+        label = label_of.get(str((task.data or {})["image"]).rsplit("-", 1)[-1])
         if label:
-            found[task["id"]] = label
+            found[task.id] = label
     return found
 
 

@@ -40,6 +40,8 @@ CONFIG = f"""<View><Image name="image" value="$image"/><Choices name="kind" toNa
 DIMENSION, WRONG, NEW = 512, 0.1, 20
 PAGE = 1000
 LIMIT_S = 1800
+SETTLED_S = 40
+"""Between the import and the first training: what changed shortly before a reading, the next one reads again."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,7 @@ def main() -> int:
         ending.callback(running.stop)
         studio = ending.enter_context(Studio(running.url, running.account.token))
         bench = Bench(studio, running.account.token, folder, options.tasks)
+        time.sleep(SETTLED_S)
         made = [bench.train("first", publish=True)]
         bench.annotate(0)
         made.append(bench.train(f"{NEW} annotated", publish=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 CONTROL, IMAGE = "digit", "image"
 TITLE = "Handwritten digits"
 TIMEOUT_SECONDS = 60.0
+TOKEN_PAUSES = (0.0, 0.5, 1.0, 2.0)
 UPLOAD_FILES = 50
 """Label Studio refuses more than 100 files in one request."""
 
@@ -143,7 +145,11 @@ def sign_up(url: str, link: str, email: str) -> str:
         form = {"email": email, "password": secrets.token_urlsafe(12)}
         form["csrfmiddlewaretoken"] = browser.cookies.get("csrftoken", "")
         browser.post(link, data=form)
-        answer = browser.get("/api/current-user/token")
+        for pause in TOKEN_PAUSES:  # with SQLite busy for another account, Label Studio answers 500 now and then
+            time.sleep(pause)
+            answer = browser.get("/api/current-user/token")
+            if not answer.is_server_error:
+                break
         if answer.is_error:
             raise DemoError(f"The invite link made no account {email} ({answer.status_code}).")
         return str(answer.json()["token"])
