@@ -16,7 +16,7 @@ from ml_backend.core.evidence import Annotation
 from ml_backend.errors import LabelStudioError, LostAnswerError
 from ml_backend.settings import Settings
 
-_PAGE = 1000
+_PAGE = 500  # on SQLite, Label Studio answers 500 for a page of 999 tasks whose images were uploaded
 # Label Studio applies the list to the annotations inside the tasks as well.
 _LEAN = "id,data,annotations,completed_by,created_at,updated_at,was_cancelled,ground_truth,result"
 _WITH_VERDICTS = f"{_LEAN},predictions,model_version,score"

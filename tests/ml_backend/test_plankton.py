@@ -5,7 +5,8 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,7 +85,10 @@ def test_all_four_controls_get_suggestions(
     tmp_path: Path,
     own_weights: Path,
 ) -> None:
-    """Weights of one's own, 21 annotated drawings: the nine others get the right choices in all four controls."""
+    """Weights of one's own, 21 annotated drawings: most choices for nine others are right, in each control some.
+
+    What is stored in Label Studio is what the backend answers.
+    """
     share_engines(tmp_path / "backend")
     client = label_studio.client()
     project = client.projects.create(title="Plankton", label_config=CONFIG)
@@ -125,11 +129,19 @@ def test_all_four_controls_get_suggestions(
         body = {"project": str(project.id), "label_config": CONFIG, "tasks": tasks, "params": {"context": None}}
         answer = httpx.post(f"{backend.url}/predict", json=body, timeout=100).json()
     assert len(others) == len(KINDS) * (EACH - ANNOTATED)
-    right = 0
+    right: Counter[str] = Counter()
     for task, entry in zip(others, answer["results"], strict=True):
-        made = entry["result"] if entry else []
-        chosen = {region["from_name"]: set(region["value"]["choices"]) for region in made}
+        chosen = choices(entry)
         assert set(chosen) <= set(KINDS["colony"])
-        right += sum(chosen.get(name) == set(wanted) for name, wanted in KINDS[kind_of[task]].items())
+        right.update(name for name, wanted in KINDS[kind_of[task]].items() if chosen.get(name) == set(wanted))
+    assert right.keys() == KINDS["colony"].keys()
     possible = sum(len(KINDS[kind_of[task]]) for task in others)
-    assert right / possible > 0.8
+    assert right.total() / possible > 0.8
+    stored = {task.id: task.model_dump()["predictions"] for task in client.tasks.list(project=project.id)}
+    assert [choices(*stored[task]) for task in others] == [choices(entry) for entry in answer["results"]]
+
+
+def choices(prediction: Mapping[str, Any] | None = None) -> dict[str, set[str]]:
+    """What a prediction chooses in each control; nothing where there is none."""
+    regions = prediction["result"] if prediction else []
+    return {region["from_name"]: set(region["value"]["choices"]) for region in regions}

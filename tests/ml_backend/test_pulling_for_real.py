@@ -16,7 +16,7 @@ from ml_backend.label_studio.pulling import Pulled, Puller
 from ml_backend.settings import Settings
 
 if TYPE_CHECKING:
-    from conftest import RunningLabelStudio
+    from conftest import RunningLabelStudio, Samples
 
 pytestmark = pytest.mark.server
 
@@ -146,3 +146,19 @@ def test_verdicts_can_be_read_page_by_page(
     monkeypatch.setattr("ml_backend.label_studio.client._LISTED_PREDICTIONS", 3)
     both = [sorted(reader.verdicts(number, count), key=lambda one: one[0]) for count in (3, 4)]
     assert both[0] == both[1] == [(task, Verdict("NoVotes", "kind", "dark", 0.5)) for task in ids[:2]]
+
+
+def test_more_uploads_than_a_page_of_label_studio_can_hold_are_read(
+    ls: httpx.Client, reader: LabelStudioClient, samples: "Samples"
+) -> None:
+    """Label Studio on SQLite fails on a page of a thousand uploaded images; all of them are read."""
+    number = ls.post("/api/projects/", json={"title": "Many uploads", "label_config": CONFIG}).json()["id"]
+    picture = samples.png("black")
+    for start in range(0, 1000, 100):
+        files = [(f"{one}.png", (f"{one}.png", picture, "image/png")) for one in range(start, start + 100)]
+        ls.post(f"/api/projects/{number}/import", files=files).raise_for_status()
+    whole = {"project": number, "page_size": 1000, "include": "id", "fields": "task_only"}
+    assert ls.get("/api/tasks", params=whole).status_code == 500  # the trap
+    names = {task.data["image"].rsplit("-", 1)[-1] for task in reader.tasks_alone(number)}
+    assert names == {f"{one}.png" for one in range(1000)}
+    assert len(list(reader.tasks(number))) == 1000
