@@ -43,14 +43,7 @@ def embed_here(gatherer: Gatherer, loader: EmbedderLoader, wait_s: float) -> Emb
         return gatherer.gather(
             refs,
             embedding_key=artifact.embedding_key,
-            embedder=lambda: loader.matching(
-                backbone=artifact.backbone,
-                weights_id=artifact.weights_id,
-                seed=artifact.seed,
-                calibration=artifact.calibration,
-                embedding_key=artifact.embedding_key,
-                timeout_s=wait_s,
-            ),
+            embedder=lambda: loader.matching(artifact.identity, artifact.embedding_key, timeout_s=wait_s),
             advance=advance,
             project_id=project_id,
         )

@@ -90,11 +90,8 @@ def predict(
         list(dict.fromkeys(ref for refs in refs_of for ref in refs)),
         embedding_key=artifact.embedding_key,
         embedder=lambda: loader.matching(
-            backbone=artifact.backbone,
-            weights_id=artifact.weights_id,
-            seed=artifact.seed,
-            calibration=artifact.calibration,
-            embedding_key=artifact.embedding_key,
+            artifact.identity,
+            artifact.embedding_key,
             timeout_s=min(model_wait_s, max(ends_at - time.monotonic(), 0)),
         ),
         ends_at=ends_at,

@@ -174,14 +174,7 @@ def _taken(ray: Any, answer: Any, refs: list[ImageRef]) -> Part:  # noqa: ANN401
 
 def _started(ray: Any, backend: Backend, artifact: Artifact) -> list[Any]:  # noqa: ANN401
     settings = backend.settings
-    embedder = backend.loader.matching(
-        backbone=artifact.backbone,
-        weights_id=artifact.weights_id,
-        seed=artifact.seed,
-        calibration=artifact.calibration,
-        embedding_key=artifact.embedding_key,
-        timeout_s=settings.model_wait_s,
-    )
+    embedder = backend.loader.matching(artifact.identity, artifact.embedding_key, timeout_s=settings.model_wait_s)
     path = engine_file(settings.data_dir, embedder.key)
     if not path.is_file():
         raise MLBackendError(f"--engine ray needs an ONNX engine of {embedder.key}: set ML_BACKEND_ENGINE=onnx")

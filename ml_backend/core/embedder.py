@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torchvision import models
 
-from ml_backend.core.identity import Calibration, Identity
+from ml_backend.core.identity import Calibration, Identified, Identity
 from ml_backend.core.preparing import PREPARATIONS
 from ml_backend.core.versions import RANDOM
 
@@ -26,7 +26,7 @@ BACKBONES: dict[str, Any] = {
 _CALIBRATED = ("running_mean", "running_var")
 
 
-class ResNetEmbedder:
+class ResNetEmbedder(Identified):
     """A backbone with its weights' own transforms. Threads may share it.
 
     Random weights tell images apart once their batch normalisation has seen the project's images: ``calibrate``.
@@ -77,26 +77,6 @@ class ResNetEmbedder:
         self.streams = 1  # torch divides a batch among its threads, and a graphics processor has one queue
         self.prepare = PREPARATIONS[backbone]
         self.identity = Identity(backbone, weights_id, seed)
-
-    @property
-    def key(self) -> str:
-        """Name of what the embeddings depend on besides the image."""
-        return self.identity.key
-
-    @property
-    def backbone(self) -> str:
-        """A key of ``BACKBONES``."""
-        return self.identity.backbone
-
-    @property
-    def weights_id(self) -> str:
-        """How the weights are called."""
-        return self.identity.weights_id
-
-    @property
-    def calibration(self) -> Calibration:
-        """Mean and variance of the batch normalisation where they are a project's own; else empty."""
-        return self.identity.calibration
 
     @property
     def short_side(self) -> int:

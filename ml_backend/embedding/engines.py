@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ml_backend.core.identity import Calibration, Identity
+from ml_backend.core.identity import Calibration, Identified, Identity
 from ml_backend.core.preparing import PREPARATIONS
 from ml_backend.errors import MLBackendError
 
@@ -89,7 +89,7 @@ class Origin(Protocol):
         """Calibrate on prepared images."""
 
 
-class OnnxEmbedder:
+class OnnxEmbedder(Identified):
     """A network in ONNX Runtime on the processor.
 
     Parameters
@@ -118,26 +118,6 @@ class OnnxEmbedder:
         self.identity, self.streams = identity, streams
         self.prepare = PREPARATIONS[identity.backbone]
         self._session, self._origin, self._batch_size = session, origin, batch_size
-
-    @property
-    def key(self) -> str:
-        """Name of what the embeddings depend on besides the image."""
-        return self.identity.key
-
-    @property
-    def backbone(self) -> str:
-        """For example ``resnet18``."""
-        return self.identity.backbone
-
-    @property
-    def weights_id(self) -> str:
-        """How the weights are called."""
-        return self.identity.weights_id
-
-    @property
-    def calibration(self) -> Calibration:
-        """Mean and variance of the batch normalisation where they are a project's own; else empty."""
-        return self.identity.calibration
 
     @property
     def short_side(self) -> int:

@@ -2,12 +2,9 @@
 
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from ml_backend.core.identity import Identity
 from ml_backend.core.versions import RANDOM
@@ -102,17 +99,15 @@ class EmbedderLoader:
             raise WeightsError(self._error or "the backbone could not be loaded")
         return self._preferred
 
-    def matching(
-        self,
-        *,
-        backbone: str,
-        weights_id: str,
-        seed: int,
-        calibration: Mapping[str, NDArray[np.float32]],
-        embedding_key: str,
-        timeout_s: float,
-    ) -> Embedder:
+    def matching(self, identity: Identity, embedding_key: str, *, timeout_s: float) -> Embedder:
         """Give the embedder that a trained model belongs to; one that is not there yet is loaded once for all.
+
+        Parameters
+        ----------
+        identity : Identity
+        embedding_key : str
+            Of the model's embeddings: the identity's key, unless what makes it has changed since.
+        timeout_s : float
 
         Raises
         ------
@@ -126,12 +121,13 @@ class EmbedderLoader:
         if (known := preferred if is_preferred else self._kept.get(embedding_key)) is not None:
             self._try_engine(known)
             return known
-        identity = Identity(backbone, weights_id, seed, calibration)
         if identity.key != embedding_key:
             raise WeightsError(f"{identity.key} is not {embedding_key}: train the project again")
         loading = self._begin(identity)
         if not loading.ended.wait(timeout_s):
-            raise ModelLoadingError(f"{backbone} with the weights {weights_id} is still being loaded")
+            raise ModelLoadingError(
+                f"{identity.backbone} with the weights {identity.weights_id} is still being loaded"
+            )
         if loading.embedder is None:
             raise (ModelLoadingError if loading.passes else WeightsError)(loading.error)
         return loading.embedder

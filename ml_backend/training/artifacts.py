@@ -22,6 +22,7 @@ import structlog
 from numpy.typing import NDArray
 
 from ml_backend.core.held_out import HeldOutCheck
+from ml_backend.core.identity import Identity
 from ml_backend.core.model import ProjectModel, from_parts, to_parts
 from ml_backend.core.versions import newest_first
 from ml_backend.errors import VersionError
@@ -83,6 +84,11 @@ class Artifact:
     n_settled: int = 0
     held_back: str = ""
     comparison: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> Identity:
+        """What its embeddings depend on."""
+        return Identity(self.backbone, self.weights_id, self.seed, self.calibration)
 
     def summary(self) -> dict[str, Any]:
         """Give all but the arrays."""

@@ -104,16 +104,7 @@ class ProjectEmbeddings:
         return ""
 
     def _embedder_of(self, artifact: Artifact) -> Embedder:
-        return self._embedder_with(
-            Identity(artifact.backbone, artifact.weights_id, artifact.seed, artifact.calibration)
-        )
+        return self._embedder_with(artifact.identity)
 
     def _embedder_with(self, identity: Identity) -> Embedder:
-        return self.loader.matching(
-            backbone=identity.backbone,
-            weights_id=identity.weights_id,
-            seed=identity.seed,
-            calibration=identity.calibration,
-            embedding_key=identity.key,
-            timeout_s=self.settings.weights_timeout_s,
-        )
+        return self.loader.matching(identity, identity.key, timeout_s=self.settings.weights_timeout_s)

@@ -202,12 +202,7 @@ class Tuner:
 
     def _embedder(self, identity: Identity) -> Embedder:
         return self.backend.loader.matching(
-            backbone=identity.backbone,
-            weights_id=identity.weights_id,
-            seed=identity.seed,
-            calibration=identity.calibration,
-            embedding_key=identity.key,
-            timeout_s=self.backend.settings.export_timeout_s,
+            identity, identity.key, timeout_s=self.backend.settings.export_timeout_s
         )
 
     @property

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import numpy as np
@@ -29,7 +30,11 @@ from ml_backend.settings import Settings
 from ml_backend.training.artifacts import Artifact
 
 sys.path.insert(0, str(Path(__file__).parent))
+from connected import Studio
 from running_backend import RunningBackend, running
+
+if TYPE_CHECKING:
+    from conftest import RunningLabelStudio
 
 VERSION = "resnet18-random-20260131T120000-00aa"
 CONFIG = """<View><Image name="image" value="$image"/>
@@ -170,6 +175,14 @@ def settings(tmp_path: Path) -> Settings:
 def backend(settings: Settings, connections: Connect) -> Iterator[Backend]:
     """A backend whose images come from ``web``; nothing runs in its background."""
     made = Backend(settings, connections)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def studio(label_studio: "RunningLabelStudio") -> Iterator[Studio]:
+    """The real Label Studio, as its administrator uses it."""
+    made = Studio(label_studio)
     yield made
     made.close()
 

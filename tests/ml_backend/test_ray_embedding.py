@@ -14,6 +14,7 @@ from running_backend import share_engines
 
 from ml_backend.backend import Backend
 from ml_backend.bulk import embed_here
+from ml_backend.core.identity import Identity
 from ml_backend.embedding.gather import ImageRef
 from ml_backend.ray_embedding import PART, embed_on_ray
 from ml_backend.settings import Settings
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.server
 KEY = "resnet18:random-0"
 COUNT = PART + 6  # two parts
-ARTIFACT: Any = SimpleNamespace(
-    backbone="resnet18", weights_id="random", seed=0, calibration={}, embedding_key=KEY
-)
+ARTIFACT: Any = SimpleNamespace(identity=Identity("resnet18", "random"), embedding_key=KEY)
 
 
 @pytest.fixture

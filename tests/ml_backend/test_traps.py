@@ -21,14 +21,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.server
 
 
-@pytest.fixture(scope="module")
-def studio(label_studio: "RunningLabelStudio") -> Iterator[Studio]:
-    """The real Label Studio."""
-    made = Studio(label_studio)
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def settings(settings: Settings, label_studio: "RunningLabelStudio") -> Settings:
     """A backend that asks for credentials."""

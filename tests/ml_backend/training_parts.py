@@ -58,11 +58,11 @@ class Loader:
         """What the settings would name."""
         return Embedder(self.weights_id)
 
-    def matching(self, *, weights_id: str, calibration: dict[str, Any], **_: object) -> Embedder:
+    def matching(self, identity: Identity, _key: str, **_: object) -> Embedder:
         """What a version was made with."""
-        if weights_id in self.lost:
-            raise WeightsError(f"the weights {weights_id} are not there")
-        return Embedder(weights_id, dict(calibration))
+        if identity.weights_id in self.lost:
+            raise WeightsError(f"the weights {identity.weights_id} are not there")
+        return Embedder(identity.weights_id, dict(identity.calibration))
 
 
 class Images:

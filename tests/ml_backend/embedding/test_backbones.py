@@ -112,11 +112,10 @@ def test_torch_stands_in_until_there_is_an_engine(settings: Settings, monkeypatc
     path, by_torch = fine_tuned(settings.data_dir)
     (settings.data_dir / "engines").touch()
     loader = EmbedderLoader(settings.model_copy(update={"engine": "auto", "weights": str(path)}))
-    wanted = {"backbone": "resnet18", "weights_id": content_id(path), "seed": 0, "calibration": {}}
-    key = Identity("resnet18", content_id(path)).key
+    identity = Identity("resnet18", content_id(path))
 
     def answering() -> Embedder:
-        return loader.matching(**wanted, embedding_key=key, timeout_s=60)
+        return loader.matching(identity, identity.key, timeout_s=60)
 
     assert loader.preferred().engine == answering().engine == loader.engine == "torch-cpu"
     (settings.data_dir / "engines").unlink()

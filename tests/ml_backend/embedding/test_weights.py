@@ -145,16 +145,16 @@ def test_loading_other_weights_is_not_waited_for(settings: Settings, monkeypatch
         raise WeightsError("gone")
 
     monkeypatch.setattr(made, "_load", load)
-    wanted = {"backbone": "resnet18", "seed": 0, "calibration": {}, "timeout_s": 0.05}
+    other = Identity("resnet18", "imagenet")
     for _ in range(2):
         with pytest.raises(ModelLoadingError):
-            made.matching(weights_id="imagenet", embedding_key="resnet18:imagenet", **wanted)
-    assert made.matching(weights_id="random", embedding_key=base.key, **wanted) is base
+            made.matching(other, other.key, timeout_s=0.05)
+    assert made.matching(base.identity, base.key, timeout_s=0.05) is base
     go_on.set()
     for _ in range(2):
         with pytest.raises(WeightsError, match="gone"):
-            made.matching(weights_id="imagenet", embedding_key="resnet18:imagenet", **wanted | {"timeout_s": 20})
-    assert tried == [(Identity("resnet18", "imagenet"),)]
+            made.matching(other, other.key, timeout_s=20)
+    assert tried == [(other,)]
 
 
 def test_a_download_that_fails_says_nothing_against_a_version(
@@ -168,14 +168,7 @@ def test_a_download_that_fails_says_nothing_against_a_version(
     monkeypatch.setattr(checkpoints.httpx, "stream", refuse)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(ModelLoadingError, match="cannot be downloaded"):
-        loader(settings).matching(
-            backbone="resnet18",
-            weights_id="imagenet",
-            seed=0,
-            calibration={},
-            embedding_key="resnet18:imagenet",
-            timeout_s=20,
-        )
+        loader(settings).matching(Identity("resnet18", "imagenet"), "resnet18:imagenet", timeout_s=20)
 
 
 def test_a_model_of_other_weights_is_not_answered_wrongly(settings: Settings) -> None:
@@ -183,11 +176,4 @@ def test_a_model_of_other_weights_is_not_answered_wrongly(settings: Settings) ->
     made = loader(settings)
     made.start()
     with pytest.raises(WeightsError):
-        made.matching(
-            backbone="resnet18",
-            weights_id="0a1b2c3d",
-            seed=0,
-            calibration={},
-            embedding_key="resnet18:0a1b2c3d",
-            timeout_s=60,
-        )
+        made.matching(Identity("resnet18", "0a1b2c3d"), "resnet18:0a1b2c3d", timeout_s=60)

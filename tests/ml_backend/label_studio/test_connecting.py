@@ -13,17 +13,9 @@ from ml_backend.label_studio.connecting import Part
 from ml_backend.label_studio.connection_faults import EVENTS
 
 if TYPE_CHECKING:
-    from conftest import RunningLabelStudio, Samples
+    from conftest import Samples
 
 pytestmark = pytest.mark.server
-
-
-@pytest.fixture(scope="module")
-def studio(label_studio: "RunningLabelStudio") -> Iterator[Studio]:
-    """Label Studio's administrator."""
-    made = Studio(label_studio)
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")
