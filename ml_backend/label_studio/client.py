@@ -8,8 +8,9 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar, cast
 
 import httpx
-from label_studio_sdk import LabelStudio
+from label_studio_sdk.base_client import LabelStudioBase
 from label_studio_sdk.core.api_error import ApiError
+from label_studio_sdk.tasks.client_ext import TasksClientExt
 
 from ml_backend.core.consensus_targets import PREFIX, Verdict
 from ml_backend.core.evidence import Annotation
@@ -75,6 +76,15 @@ class Connection:
     auth_account: str | None = None
 
 
+class LeanLabelStudio(LabelStudioBase):  # type: ignore[misc]  # the SDK is not followed
+    """The SDK's client without what it adds to projects: that imports pandas, 70 MB in each process."""
+
+    @property
+    def tasks(self) -> TasksClientExt:
+        """Its tasks, whose list ends at the last page."""
+        return TasksClientExt(client_wrapper=self._client_wrapper)
+
+
 class LabelStudioClient:
     """The calls that a training makes.
 
@@ -92,7 +102,7 @@ class LabelStudioClient:
         self._url = settings.label_studio_url
         self._connections = httpx_client or httpx.Client(timeout=_TIMEOUT_S, follow_redirects=True)
         self._client = self._asked(
-            lambda: LabelStudio(
+            lambda: LeanLabelStudio(
                 base_url=settings.label_studio_url,
                 api_key=settings.label_studio_api_key.get_secret_value(),
                 timeout=_TIMEOUT_S,
