@@ -30,7 +30,7 @@ class SlowEmbedder:
         return np.tile(np.array([-1, 0, 0, 0], dtype=np.float32), (len(prepared), 1))
 
 
-def _matching(_loader: EmbedderLoader, **_asked: Any) -> Any:  # noqa: ANN401
+def _matching(_loader: EmbedderLoader, *_asked: Any, **_within: Any) -> Any:  # noqa: ANN401
     return SlowEmbedder()
 
 
