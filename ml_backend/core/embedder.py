@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import nn
 from torchvision import models
 
-from ml_backend.core.identity import Calibration, Identified, Identity
-from ml_backend.core.preparing import PREPARATIONS
+from ml_backend.core.identified import Identified
+from ml_backend.core.identity import Calibration, Identity
 from ml_backend.core.versions import RANDOM
 
 BACKBONES: dict[str, Any] = {
@@ -75,13 +75,7 @@ class ResNetEmbedder(Identified):
         self._device = torch.device(device)
         self._batch_size = batch_size
         self.streams = 1  # torch divides a batch among its threads, and a graphics processor has one queue
-        self.prepare = PREPARATIONS[backbone]
         self.identity = Identity(backbone, weights_id, seed)
-
-    @property
-    def short_side(self) -> int:
-        """Pixels of an image's shorter side that are enough for ``prepare``."""
-        return self.prepare.resize
 
     @property
     def engine(self) -> str:

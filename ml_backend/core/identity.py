@@ -48,29 +48,3 @@ class Identity:
         for name in sorted(self.calibration):
             digest.update(name.encode() + self.calibration[name].tobytes())
         return f"{base}:{digest.hexdigest()[:12]}"
-
-
-class Identified:
-    """What is read off the identity of an embedder."""
-
-    identity: Identity
-
-    @property
-    def key(self) -> str:
-        """Name of what the embeddings depend on besides the image."""
-        return self.identity.key
-
-    @property
-    def backbone(self) -> str:
-        """For example ``resnet18``."""
-        return self.identity.backbone
-
-    @property
-    def weights_id(self) -> str:
-        """How the weights are called."""
-        return self.identity.weights_id
-
-    @property
-    def calibration(self) -> Calibration:
-        """Mean and variance of the batch normalisation where they are a project's own; else empty."""
-        return self.identity.calibration

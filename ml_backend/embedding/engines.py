@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ml_backend.core.identity import Calibration, Identified, Identity
-from ml_backend.core.preparing import PREPARATIONS
+from ml_backend.core.identified import Identified
+from ml_backend.core.identity import Calibration, Identity
 from ml_backend.errors import MLBackendError
 
 Kind = Literal["onnx", "cuda", "cpu"]
@@ -116,13 +116,7 @@ class OnnxEmbedder(Identified):
         streams: int = 1,
     ) -> None:
         self.identity, self.streams = identity, streams
-        self.prepare = PREPARATIONS[identity.backbone]
         self._session, self._origin, self._batch_size = session, origin, batch_size
-
-    @property
-    def short_side(self) -> int:
-        """Pixels of an image's shorter side that are enough for ``prepare``."""
-        return self.prepare.resize
 
     @property
     def dimension(self) -> int:

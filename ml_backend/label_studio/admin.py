@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import httpx
-from label_studio_sdk._extensions.pager_ext import SyncPagerExt
 from label_studio_sdk.core.api_error import ApiError
 
 from ml_backend.errors import LabelStudioError, RefusedError
@@ -80,8 +79,7 @@ class LabelStudioAdmin(LabelStudioClient):
 
     def project_ids(self) -> list[int]:
         """List the ids of all projects that the key may see."""
-        # Without the extension the list does not end, but fails, after its last page.
-        pages = self._asked(lambda: iter(SyncPagerExt.from_sync_pager(self._client.projects.list(include="id"))))
+        pages = self._asked(lambda: iter(self._client.projects.list(include="id")))
         found = []
         while (project := self._asked(lambda: next(pages, None))) is not None:
             found.append(int(project.id))

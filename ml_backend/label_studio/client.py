@@ -8,8 +8,10 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar, cast
 
 import httpx
+from label_studio_sdk._extensions.pager_ext import SyncPagerExt
 from label_studio_sdk.base_client import LabelStudioBase
 from label_studio_sdk.core.api_error import ApiError
+from label_studio_sdk.projects.client import ProjectsClient
 from label_studio_sdk.tasks.client_ext import TasksClientExt
 
 from ml_backend.core.consensus_targets import PREFIX, Verdict
@@ -76,13 +78,26 @@ class Connection:
     auth_account: str | None = None
 
 
-class LeanLabelStudio(LabelStudioBase):  # type: ignore[misc]  # the SDK is not followed
-    """The SDK's client without what it adds to projects: that imports pandas, 70 MB in each process."""
+class _Projects(ProjectsClient):  # type: ignore[misc]  # the SDK is not followed
+    def list(self, **query: Any) -> Any:  # noqa: ANN401 - passed to the SDK as they are
+        return SyncPagerExt.from_sync_pager(super().list(**query))
+
+
+class LeanLabelStudio(LabelStudioBase):  # type: ignore[misc]  # as above
+    """The SDK's client without what it adds to projects: that imports pandas, 70 MB in each process.
+
+    Both lists end at the last page; those of the SDK's base ask for one more, and fail.
+    """
 
     @property
     def tasks(self) -> TasksClientExt:
-        """Its tasks, whose list ends at the last page."""
+        """Its tasks."""
         return TasksClientExt(client_wrapper=self._client_wrapper)
+
+    @property
+    def projects(self) -> _Projects:
+        """Its projects."""
+        return _Projects(client_wrapper=self._client_wrapper)
 
 
 class LabelStudioClient:

@@ -105,7 +105,7 @@ def test_every_way_to_annotate_asks_for_a_training(annotating: Annotating) -> No
     studio, project, (one, two, three, *others) = annotating.studio, annotating.project, annotating.tasks
     studio.change_webhook(project, headers=webhook_headers(annotating.settings))
     region = {"from_name": "kind", "to_name": "image", "type": "choices", "value": {"choices": ["dark"]}}
-    predicted = [{"task": task, "result": [region], "score": 0.9, "model_version": "by-hand"} for task in others]
+    predicted = [suggestion(task, "by-hand") for task in others]
     studio.ask("POST", f"/api/projects/{project}/import/predictions", json=predicted)
     [row] = studio.connections(project)
     with_annotation = [{"data": {"image": "x"}, "annotations": [{"result": [region]}]}]

@@ -8,12 +8,16 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
 from ml_backend.embedding.embeddings import Address, EmbeddingCache
+
+if TYPE_CHECKING:
+    from conftest import Clock
 
 DAY_S = 86_400
 FOREVER = float("inf")
@@ -45,21 +49,6 @@ writer.join()
 """
 
 
-class Clock:
-    """A clock that stands until it is moved."""
-
-    now = 1000.0 * DAY_S
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """Some day."""
-    return Clock()
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A file in a folder that does not exist."""
@@ -67,7 +56,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def cache(path: Path, clock: Clock) -> Iterator[EmbeddingCache]:
+def cache(path: Path, clock: "Clock") -> Iterator[EmbeddingCache]:
     """An empty cache."""
     made = EmbeddingCache(path, clock)
     yield made
@@ -119,7 +108,7 @@ def test_projects_learn_nothing_from_one_another(cache: EmbeddingCache) -> None:
     assert cache.known(8, ["/data/upload/7/a.png"], "k") == {}
 
 
-def test_an_address_is_trusted_for_a_time(cache: EmbeddingCache, clock: Clock) -> None:
+def test_an_address_is_trusted_for_a_time(cache: EmbeddingCache, clock: "Clock") -> None:
     """What lay at an address an hour ago may have changed, and what was seen last counts."""
     cache.put("k", {"aa": vector(1), "bb": vector(2)})
     cache.remember([Address(7, "http://x/a.png", "aa", clock.now + 3600)])
@@ -131,7 +120,7 @@ def test_an_address_is_trusted_for_a_time(cache: EmbeddingCache, clock: Clock) -
     assert cache.known(7, ["http://x/a.png"], "k")["http://x/a.png"].tolist() == [2]
 
 
-def test_what_is_used_outlives_what_is_not(cache: EmbeddingCache, clock: Clock, path: Path) -> None:
+def test_what_is_used_outlives_what_is_not(cache: EmbeddingCache, clock: "Clock", path: Path) -> None:
     """A file that is too large loses what was asked for longest ago, with its addresses, and becomes smaller."""
     large = np.zeros(1000, dtype=np.float32)
     cache.put("k", {str(number): large for number in range(1000)})
@@ -154,7 +143,7 @@ def test_a_small_file_keeps_everything(cache: EmbeddingCache) -> None:
     assert cache.get("aa", "k").tolist() == [1]
 
 
-def test_embeddings_of_other_embedders_go(cache: EmbeddingCache, clock: Clock) -> None:
+def test_embeddings_of_other_embedders_go(cache: EmbeddingCache, clock: "Clock") -> None:
     """What no version needs goes, unless it was written today or yesterday by a training that has not ended."""
     cache.put("old", {"aa": vector(1)})
     clock.now += 2 * DAY_S
@@ -164,7 +153,7 @@ def test_embeddings_of_other_embedders_go(cache: EmbeddingCache, clock: Clock) -
     assert [cache.get("aa", key) is None for key in ("old", "new", "current")] == [True, False, False]
 
 
-def test_addresses_that_must_be_fetched_again_go(cache: EmbeddingCache, clock: Clock, path: Path) -> None:
+def test_addresses_that_must_be_fetched_again_go(cache: EmbeddingCache, clock: "Clock", path: Path) -> None:
     """Addresses with a new signature every day do not fill the file."""
     cache.put("k", {"aa": vector(1)})
     for number in range(3):

@@ -2,6 +2,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,27 +12,16 @@ from ml_backend.embedding.embeddings import Address, EmbeddingCache
 from ml_backend.embedding.keeping import Embedded, Keeper
 
 LIMIT_S = 10
+
+if TYPE_CHECKING:
+    from conftest import Clock
+
 DAY_S = 86_400
 FOREVER = float("inf")
 
 
-class Clock:
-    """A clock that stands until it is moved."""
-
-    now = 1000.0 * DAY_S
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    """Some day."""
-    return Clock()
-
-
-@pytest.fixture
-def cache(tmp_path: Path, clock: Clock) -> Iterator[EmbeddingCache]:
+def cache(tmp_path: Path, clock: "Clock") -> Iterator[EmbeddingCache]:
     """An empty cache."""
     made = EmbeddingCache(tmp_path / "embeddings.sqlite", clock)
     yield made
@@ -108,7 +98,7 @@ def test_a_failed_write_ends_nothing(cache: EmbeddingCache, monkeypatch: pytest.
     keeper.close(LIMIT_S)
 
 
-def test_the_first_write_tidies(cache: EmbeddingCache, clock: Clock) -> None:
+def test_the_first_write_tidies(cache: EmbeddingCache, clock: "Clock") -> None:
     """What no version needs any more has gone once something new has been kept."""
     cache.put("old", {"aa": vector(1)})
     clock.now += 3 * DAY_S
@@ -119,7 +109,7 @@ def test_the_first_write_tidies(cache: EmbeddingCache, clock: Clock) -> None:
     keeper.close(LIMIT_S)
 
 
-def test_use_is_noted_without_new_embeddings(cache: EmbeddingCache, clock: Clock) -> None:
+def test_use_is_noted_without_new_embeddings(cache: EmbeddingCache, clock: "Clock") -> None:
     """What is read for the first time that day is noted on disk although nothing else is written."""
     cache.put("k", {"aa": vector(1)})
     keeper = Keeper(cache, 10**9)

@@ -38,22 +38,26 @@ def until(seen: Callable[[], bool], limit_s: float = 20) -> bool:
     return seen()
 
 
-def test_a_path_is_named_by_its_content(settings: Settings, state_file: Path) -> None:
-    """The version of own weights begins with the SHA-256 of their file."""
-    expected = hashlib.sha256(state_file.read_bytes()).hexdigest()[:8]
-    assert loader(settings, weights=str(state_file)).preferred().weights_id == expected
-
-
-def test_imagenet_falls_back_to_random_loudly(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Where the weights cannot be downloaded, random ones answer, and one warning and the name say so."""
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No network, and no weights from an earlier time."""
 
     def refuse(*_: object, **__: object) -> None:
         raise httpx.ConnectError("no network")
 
     monkeypatch.setattr(checkpoints.httpx, "stream", refuse)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+
+
+def test_a_path_is_named_by_its_content(settings: Settings, state_file: Path) -> None:
+    """The version of own weights begins with the SHA-256 of their file."""
+    expected = hashlib.sha256(state_file.read_bytes()).hexdigest()[:8]
+    assert loader(settings, weights=str(state_file)).preferred().weights_id == expected
+
+
+@pytest.mark.usefixtures("offline")
+def test_imagenet_falls_back_to_random_loudly(settings: Settings) -> None:
+    """Where the weights cannot be downloaded, random ones answer, and one warning and the name say so."""
     made = loader(settings, weights="imagenet")
     assert made.weights_id == "pending"
     with capture_logs() as lines:
@@ -157,16 +161,9 @@ def test_loading_other_weights_is_not_waited_for(settings: Settings, monkeypatch
     assert tried == [(other,)]
 
 
-def test_a_download_that_fails_says_nothing_against_a_version(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("offline")
+def test_a_download_that_fails_says_nothing_against_a_version(settings: Settings) -> None:
     """Without a network a version's weights are not there yet; no worse version shall take its place for that."""
-
-    def refuse(*_: object, **__: object) -> None:
-        raise httpx.ConnectError("no network")
-
-    monkeypatch.setattr(checkpoints.httpx, "stream", refuse)
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(ModelLoadingError, match="cannot be downloaded"):
         loader(settings).matching(Identity("resnet18", "imagenet"), "resnet18:imagenet", timeout_s=20)
 
