@@ -23,7 +23,7 @@ from rich.table import Table
 from ml_backend.core.controls import Control
 from ml_backend.core.model import Evidence, fit_model
 from ml_backend.embedding.embeddings import Address, EmbeddingCache
-from ml_backend.training.artifacts import Artifact, Artifacts
+from ml_backend.training.model_registry import Artifact, Artifacts
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))

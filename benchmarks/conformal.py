@@ -29,12 +29,12 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from consensus.core.classifications import Gold
-from consensus.core.conformal import guarantee
-from consensus.core.reports import ReportName
-from consensus.core.scoring import Scored, score
-from consensus.core.votes import Choice
-from consensus.votes_files import read_ballot
+from consensus.core.decide.reports import ReportName
+from consensus.core.decide.scoring import Scored, score
+from consensus.core.guarantee.conformal import guarantee
+from consensus.core.votes.classifications import Gold
+from consensus.core.votes.votes import Choice
+from consensus.files.votes_files import read_ballot
 
 ALPHAS = (0.01, 0.05, 0.10)
 REPORTS: tuple[ReportName, ...] = ("AllConfirmed", "Discovered", "MisClassified")

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
 from consensus.core.arrays import Codes, Floats, Names
-from consensus.core.votes import NO, YES, Votes, encode
+from consensus.core.votes.votes import NO, YES, Votes, encode
 
 UNKNOWN = np.int32(-1)
 """Stands in `truth` for an item whose truth is not known."""

@@ -26,11 +26,11 @@ import pyarrow.parquet as pq
 from metrics import accuracy
 
 from consensus.core.arrays import Codes, Floats, Names
-from consensus.core.classifications import Gold, Listed
-from consensus.core.scoring import Scored, score
-from consensus.core.votes import YES, Votes
-from consensus.votes_files import read_ballot
-from consensus.votes_folder import score_folder
+from consensus.core.decide.scoring import Scored, score
+from consensus.core.votes.classifications import Gold, Listed
+from consensus.core.votes.votes import YES, Votes
+from consensus.files.votes_files import read_ballot
+from consensus.files.votes_folder import score_folder
 
 Beliefs = Callable[[Names, Names], Floats]
 """Looks up what is believed of (task, label) pairs, by name."""

@@ -24,10 +24,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from consensus.core.arrays import Floats
-from consensus.core.classifications import Gold, Listed
-from consensus.core.scoring import Scored, score
-from consensus.core.suggested import Suggested
-from consensus.core.votes import Votes
+from consensus.core.decide.scoring import Scored, score
+from consensus.core.model.model_voter import Suggested
+from consensus.core.votes.classifications import Gold, Listed
+from consensus.core.votes.votes import Votes
 
 SIDE, FOLDS, DIRECTIONS = 128, 5, 8
 METRICS: dict[str, Callable[[Floats, np.ndarray], float]] = {

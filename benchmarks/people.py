@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consensus.core.arrays import Floats
-from consensus.core.classifications import Gold, Listed
-from consensus.core.scoring import score
-from consensus.core.suspicion import KINDS, judge
-from consensus.core.votes import Votes
+from consensus.core.decide.scoring import score
+from consensus.core.people.suspicion import KINDS, judge
+from consensus.core.votes.classifications import Gold, Listed
+from consensus.core.votes.votes import Votes
 
 VOTES_EACH = (10, 25, 50, 100, 200, 400)
 NO_CODES = np.zeros(0, dtype=np.int32)

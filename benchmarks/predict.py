@@ -45,7 +45,7 @@ from ml_backend.core.model import Evidence, fit_model  # noqa: E402
 from ml_backend.embedding.checkpoints import content_id  # noqa: E402
 from ml_backend.embedding.engines import engine_file  # noqa: E402
 from ml_backend.settings import Settings  # noqa: E402
-from ml_backend.training.artifacts import Artifact, Artifacts  # noqa: E402
+from ml_backend.training.model_registry import Artifact, Artifacts  # noqa: E402
 
 OF_BARE, OF_PLAIN, WARM, P99_MS, GROWTH = 0.9, 4.0, 2000.0, 100.0, 0.05
 """The bars: shares of the two peers' speed, tasks a second, milliseconds, and how much memory may grow."""

@@ -68,9 +68,9 @@ def bare_loop(engine: Path, threads: int, batch_size: int) -> Callable[..., Any]
         Takes files; gives the seconds and the processor's seconds of the loop alone, and the embeddings
         (n_files, dimension).
     """
-    from ml_backend.core.images import decode  # noqa: PLC0415  # not in the other processes
     from ml_backend.core.preparing import PREPARATIONS  # noqa: PLC0415
     from ml_backend.embedding.engines import open_session  # noqa: PLC0415
+    from ml_backend.images.decoding import decode  # noqa: PLC0415  # not in the other processes
 
     session, prepare = open_session(engine, threads=threads), PREPARATIONS[BACKBONE]
     name = session.get_inputs()[0].name

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from side_by_side import OURS, rows_of
 
 from consensus.core.arrays import Codes, Flags, Floats
-from consensus.core.classifications import Gold, Listed
-from consensus.core.policies import POLICIES
-from consensus.core.routing import accuracy_of, information_gain
-from consensus.core.scoring import Scored, score
-from consensus.core.standing import Standing, open_rows
-from consensus.core.votes import Votes
+from consensus.core.decide.policies import POLICIES
+from consensus.core.decide.scoring import Scored, score
+from consensus.core.routing.information_gain import accuracy_of, information_gain
+from consensus.core.routing.open_classifications import Standing, open_rows
+from consensus.core.votes.classifications import Gold, Listed
+from consensus.core.votes.votes import Votes
 
 STEP = 0.02
 """Share of the votes after which everything is scored anew."""

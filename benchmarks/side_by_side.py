@@ -15,8 +15,8 @@ from metrics import smoothed
 from peers import PEERS
 
 from consensus.core.arrays import Codes, Flags, Floats
-from consensus.core.classifications import Gold, Listed
-from consensus.core.scoring import Scored, score
+from consensus.core.decide.scoring import Scored, score
+from consensus.core.votes.classifications import Gold, Listed
 
 OURS = "default"
 """The policy that is compared."""

@@ -28,8 +28,8 @@ from data_sets import read_yes_no
 from side_by_side import figure, finish, table, yes_no
 from simulated_votes import CHUNK, N_CLASSES, PER_TASK, annotators_for, write_arrays, write_names, write_truth
 
-from consensus.core.votes import STANDS
-from consensus.text_columns import codes_of, read_columns
+from consensus.core.votes.votes import STANDS
+from consensus.files.text_columns import codes_of, read_columns
 
 ROOT = Path(__file__).resolve().parent
 OURS, PEER = "ours", "crowd-kit"

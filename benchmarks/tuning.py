@@ -35,14 +35,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))
 
 from ml_backend.core.embedder import ResNetEmbedder  # noqa: E402  # the repository is not always installed
+from ml_backend.core.finetune.bodies import recalibrate  # noqa: E402
+from ml_backend.core.finetune.finetuning import FineTuning  # noqa: E402
+from ml_backend.core.finetune.held_tasks import Split, split  # noqa: E402
+from ml_backend.core.finetune.loop import Options, Tuning  # noqa: E402
+from ml_backend.core.finetune.pretraining import Pretraining  # noqa: E402
+from ml_backend.core.finetune.targets import ControlTargets  # noqa: E402
+from ml_backend.core.finetune.views import central_views, standardised  # noqa: E402
 from ml_backend.core.preparing import PREPARATIONS  # noqa: E402
-from ml_backend.core.tuning.bodies import recalibrate  # noqa: E402
-from ml_backend.core.tuning.finetuning import FineTuning  # noqa: E402
-from ml_backend.core.tuning.held_tasks import Split, split  # noqa: E402
-from ml_backend.core.tuning.loop import Options, Tuning  # noqa: E402
-from ml_backend.core.tuning.pretraining import Pretraining  # noqa: E402
-from ml_backend.core.tuning.targets import ControlTargets  # noqa: E402
-from ml_backend.core.tuning.views import central_views, standardised  # noqa: E402
 
 BACKBONE, SIDE = "resnet18", 256
 PREPARATION = PREPARATIONS[BACKBONE]

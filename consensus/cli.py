@@ -11,21 +11,20 @@ from typing import TYPE_CHECKING, Annotated
 import structlog
 import typer
 
-from consensus import output
-from consensus.commands import people, route, score
-from consensus.connections import run_project
-from consensus.connections import store as _store
-from consensus.connections import studio as _studio
-from consensus.core.policies import PolicyName
-from consensus.core.reports import ReportName
+from consensus.commands import output, people, route, score
+from consensus.commands.connections import run_project
+from consensus.commands.connections import store as _store
+from consensus.commands.connections import studio as _studio
+from consensus.commands.options import ConfigOption, ProjectOption, flowing
+from consensus.core.decide.policies import PolicyName
+from consensus.core.decide.reports import ReportName
 from consensus.errors import ConfigError, ConsensusError
-from consensus.options import ConfigOption, ProjectOption, flowing
-from consensus.schedule import run_by_cron, trigger_of
+from consensus.projects.schedule import run_by_cron, trigger_of
 from consensus.settings import project_config, settings
 
 if TYPE_CHECKING:
     from consensus.label_studio import Studio
-    from consensus.store import Store
+    from consensus.store.store import Store
 
 LOG = structlog.get_logger()
 PING_SECONDS = 10.0

@@ -12,11 +12,11 @@ from label_studio_sdk.core.api_error import ApiError
 from label_studio_sdk.core.request_options import RequestOptions
 from label_studio_sdk.label_interface import LabelInterface
 
-from consensus.core.annotations import Annotation, Task
-from consensus.core.controls import ChoicesTag
-from consensus.core.overlap import Change, Served, ServedTask
-from consensus.core.reports import NAMES
-from consensus.core.writeback import PREFIX, Difference, Entry, Written
+from consensus.core.decide.reports import NAMES
+from consensus.core.decide.writeback import PREFIX, Difference, Entry, Written
+from consensus.core.routing.overlap import Change, Served, ServedTask
+from consensus.core.votes.controls import ChoicesTag
+from consensus.core.votes.from_annotations import Annotation, Task
 from consensus.errors import LabelStudioError
 
 PAGE = 500

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from consensus.core.controls import ControlSettings
-from consensus.core.policies import POLICIES, PolicyName
-from consensus.core.thresholds import Thresholds
+from consensus.core.decide.policies import POLICIES, PolicyName
+from consensus.core.decide.thresholds import Thresholds
+from consensus.core.votes.controls import ControlSettings
 from consensus.errors import ConfigError
 
 
@@ -85,7 +85,7 @@ class ProjectConfig(_Strict):
     Attributes
     ----------
     policy
-        A key of `consensus.core.policies.POLICIES`.
+        A key of `consensus.core.decide.policies.POLICIES`.
     thresholds
         Lines that replace a policy's own, by the name of the policy and of the line.
     machines

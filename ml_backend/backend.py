@@ -4,20 +4,20 @@ import threading
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ml_backend.core.images import ImageLimits
 from ml_backend.core.versions import untrained_version
 from ml_backend.embedding.embeddings import EmbeddingCache
 from ml_backend.embedding.exporting import prune_engines
 from ml_backend.embedding.gather import Gatherer
 from ml_backend.embedding.keeping import Keeper
 from ml_backend.embedding.weights import EmbedderLoader
-from ml_backend.fetching.fetch import Connect, Fetcher
-from ml_backend.fetching.local_files import LocalFiles
+from ml_backend.images.decoding import ImageLimits
+from ml_backend.images.fetch import Connect, Fetcher
+from ml_backend.images.local_files import LocalFiles
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.metrics import BATCH_IMAGES
 from ml_backend.settings import Settings
-from ml_backend.training.artifacts import Artifacts
 from ml_backend.training.background import BackgroundTraining
+from ml_backend.training.model_registry import Artifacts
 from ml_backend.training.train import Trainer
 from ml_backend.training.training_requests import TrainingRequests
 

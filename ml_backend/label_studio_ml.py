@@ -21,7 +21,7 @@ from label_studio_ml.response import ModelResponse
 
 from ml_backend.backend import Backend
 from ml_backend.label_studio.label_configs import choices_controls
-from ml_backend.predicting import predict
+from ml_backend.predict.predict import predict
 from ml_backend.serving.routes import TRAINING_ACTIONS
 from ml_backend.settings import get_settings
 

@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ml_backend.errors import NotConfiguredError
-from ml_backend.fetching.addresses import AllowedHosts
+from ml_backend.images.addresses import AllowedHosts
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]

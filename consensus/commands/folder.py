@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-from consensus import output
+from consensus.commands import output
 from consensus.errors import ConfigError
-from consensus.votes_folder import Engine, Outcome, score_folder
+from consensus.files.votes_folder import Engine, Outcome, score_folder
 
 
 def score_in_parts(

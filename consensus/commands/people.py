@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from consensus import connections, output
+from consensus.commands import connections, output
+from consensus.commands.options import ProjectOption
 from consensus.errors import ConfigError
-from consensus.options import ProjectOption
 
 if TYPE_CHECKING:
-    from consensus.payroll import Payroll
-    from consensus.store import Row
+    from consensus.people.payroll import Payroll
+    from consensus.store.store import Row
 
 FormatOption = Annotated[output.Format, typer.Option("--format", help="How to print it.")]
 OVERVIEW = (
@@ -48,7 +48,7 @@ def annotators(
     From what the last run stored; a row per annotator and control. With --annotator also the trust of every run.
     A suspicion is a reason to look, not a verdict: docs/people.md says how each is found.
     """
-    from consensus.facts import people  # noqa: PLC0415  # other commands need none of it
+    from consensus.people.annotator_report import people  # noqa: PLC0415  # other commands need none of it
 
     rows = people(connections.store(), project)
     if annotator is not None:
@@ -79,7 +79,7 @@ def agreement(
     Each with the number of questions or pairs behind it; a row without a label is about all labels of its control.
     cohen_kappa is the mean over the pairs, weighted by the questions that they share. Unsure votes say nothing.
     """
-    from consensus.facts import agreements  # noqa: PLC0415
+    from consensus.people.annotator_report import agreements  # noqa: PLC0415
 
     summary, details = agreements(connections.store(), project)
     rows, columns = (details, PAIRS) if pairs else (summary, AGREEMENT)
@@ -106,8 +106,8 @@ def pay(
     A vote counts on the day on which a run first saw it, once, and is paid if it stands at the end of that period.
     The same command gives the same answer whenever it is asked. Amounts are whole numbers of the smallest unit.
     """
-    from consensus.pay_rules import read_rules  # noqa: PLC0415
-    from consensus.payroll import payroll  # noqa: PLC0415
+    from consensus.people.pay_rules import read_rules  # noqa: PLC0415
+    from consensus.people.payroll import payroll  # noqa: PLC0415
 
     wanted = read_rules(rules)
     period = _day("--from", first), _day("--to", end)
@@ -181,7 +181,7 @@ def _show_pay(found: "Payroll", unit: str) -> None:
     columns = ("annotator", "item", "control", "votes", "base", "bonus", "amount", "why")
     rows = [asdict(line) for line in found.lines]
     output.show_rows([{name: row[name] for name in columns} for row in rows], f"Pay in {unit}")
-    from consensus.core.pay import totals  # noqa: PLC0415
+    from consensus.core.people.pay import totals  # noqa: PLC0415
 
     added = totals(found.lines)
     output.show_rows([{"annotator": name, "amount": amount} for name, amount in added.items()], "Totals")
@@ -193,7 +193,7 @@ def _pay_csv(found: "Payroll") -> str:
 
 
 def _pay_json(found: "Payroll", facts: "Row") -> str:
-    from consensus.core.pay import totals  # noqa: PLC0415
+    from consensus.core.people.pay import totals  # noqa: PLC0415
 
     content = {
         **facts,

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from consensus import output
-from consensus.connections import store, studio
-from consensus.core.overlap import MAX_VOTES
-from consensus.options import ProjectOption
+from consensus.commands import output
+from consensus.commands.connections import store, studio
+from consensus.commands.options import ProjectOption
+from consensus.core.routing.overlap import MAX_VOTES
 
 if TYPE_CHECKING:
-    from consensus.router import Advice, Routed
+    from consensus.projects.route import Advice, Routed
 
 LEFT_OUT = 3
 """Exit status of a command that did its work but for some tasks."""
@@ -41,7 +41,7 @@ def route(
     informative first; at --max-votes it stays undecided. What is decided is what the last `consensus run` found.
     Sends only what changed. Exits with 3 where tasks could not be set, with 1 where nothing could be done.
     """
-    from consensus.router import route as route_project  # noqa: PLC0415  # brings the SDK
+    from consensus.projects.route import route as route_project  # noqa: PLC0415  # brings the SDK
 
     with closing(studio()) as label_studio, output.watching(quiet=as_json) as watcher:
         routed = route_project(
@@ -68,7 +68,7 @@ def prompt(
     From the last run in the store. The gain is what their vote is expected to tell of the open question, in bits;
     somebody without a vote is taken for the average annotator.
     """
-    from consensus.prompts import COLUMNS, prompts  # noqa: PLC0415  # brings the database
+    from consensus.projects.prompt import COLUMNS, prompts  # noqa: PLC0415  # brings the database
 
     found = prompts(store(), project, annotator, label=label, control=control)
     if not found.known:
@@ -79,7 +79,7 @@ def prompt(
 
 def facts(routed: "Routed") -> dict[str, Any]:
     """Lay out for machines what was found and sent; finished tasks that stay as they are are only counted."""
-    from consensus.router import counts  # noqa: PLC0415  # brings the SDK
+    from consensus.projects.route import counts  # noqa: PLC0415  # brings the SDK
 
     return {
         "project": routed.project.id,
@@ -108,7 +108,7 @@ def _fact(advice: "Advice") -> dict[str, Any]:
 
 
 def _show(routed: "Routed") -> None:
-    from consensus.router import counts  # noqa: PLC0415  # brings the SDK
+    from consensus.projects.route import counts  # noqa: PLC0415  # brings the SDK
 
     output.OUT.print(f"{routed.project.title} (project {routed.project.id})", highlight=False, markup=False)
     for need, number in counts(routed):

@@ -7,19 +7,18 @@ from typing import Annotated, Literal
 
 import typer
 
-from consensus import output
-from consensus.commands import folder
-from consensus.core.conformal import NO_GOLD, check_alpha, guarantee
-from consensus.core.policies import PolicyName
-from consensus.core.reports import NAMES
-from consensus.core.scoring import score as score_votes
-from consensus.core.suggested import GROUP
+from consensus.commands import folder, output
+from consensus.core.decide.policies import PolicyName
+from consensus.core.decide.reports import NAMES
+from consensus.core.decide.scoring import score as score_votes
+from consensus.core.guarantee.conformal import NO_GOLD, check_alpha, guarantee
+from consensus.core.guarantee.wording import guarantee_lines
+from consensus.core.model.model_voter import GROUP
 from consensus.errors import ConfigError
-from consensus.guarantees import guarantee_lines
-from consensus.rates_files import read_start, write_start
-from consensus.suggested_files import read_suggested
-from consensus.votes_files import Ballot, annotators_table, check_outputs, read_ballot, result_table, write
-from consensus.votes_folder import Outcome
+from consensus.files.start_files import read_start, write_start
+from consensus.files.suggestion_files import read_suggested
+from consensus.files.votes_files import Ballot, annotators_table, check_outputs, read_ballot, result_table, write
+from consensus.files.votes_folder import Outcome
 
 UNHEARD = (
     f"the model is not heard: its worth can be learned where {GROUP} tasks with a suggestion or more have two "

@@ -66,7 +66,7 @@ def _connect(project: int, settings: Settings, sampling: str | None, title: str,
     from ml_backend.label_studio.connecting import Connecting, Wanted  # noqa: PLC0415
     from ml_backend.label_studio.rows import Login  # noqa: PLC0415
     from ml_backend.serving.auth import webhook_headers  # noqa: PLC0415
-    from ml_backend.training.artifacts import Artifacts  # noqa: PLC0415 - --help needs none of it
+    from ml_backend.training.model_registry import Artifacts  # noqa: PLC0415 - --help needs none of it
 
     admin = LabelStudioAdmin(settings)
     password = settings.basic_password.get_secret_value()

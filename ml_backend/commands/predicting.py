@@ -23,7 +23,7 @@ from ml_backend.settings import get_settings
 
 if TYPE_CHECKING:
     from ml_backend.backend import Backend
-    from ml_backend.bulk import BulkReport, Embed
+    from ml_backend.predict.bulk import BulkReport, Embed
 
 LEFT_OUT = 3
 """Exit status where suggestions were made, but some tasks had to be left out."""
@@ -51,7 +51,7 @@ def predict(
     where tasks had to be left out; they are listed at the end with their reasons, and --failed tries them again.
     """
     from ml_backend.backend import Backend  # noqa: PLC0415 - --help needs none of it
-    from ml_backend.bulk import Bulk  # noqa: PLC0415
+    from ml_backend.predict.bulk import Bulk  # noqa: PLC0415
 
     backend = Backend(get_settings())
     errors = to_person()
@@ -77,10 +77,10 @@ def predict(
 
 def _embed(backend: "Backend", engine: Engine) -> "Embed":
     if engine == Engine.ray:
-        from ml_backend.ray_embedding import embed_on_ray  # noqa: PLC0415 - an extra
+        from ml_backend.predict.ray_embedding import embed_on_ray  # noqa: PLC0415 - an extra
 
         return embed_on_ray(backend)
-    from ml_backend.bulk import embed_here  # noqa: PLC0415
+    from ml_backend.predict.bulk import embed_here  # noqa: PLC0415
 
     return embed_here(backend.gatherer, backend.loader, backend.settings.model_wait_s)
 

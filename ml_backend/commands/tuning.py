@@ -21,9 +21,9 @@ from ml_backend.errors import NothingToLearnError
 from ml_backend.settings import Settings, get_settings
 
 if TYPE_CHECKING:
-    from ml_backend.core.tuning.loop import Step
-    from ml_backend.tuning.tuner import Outcome
-    from ml_backend.tuning.wanted import Wanted
+    from ml_backend.core.finetune.loop import Step
+    from ml_backend.finetune.options import Wanted
+    from ml_backend.finetune.tuner import Outcome
 
 Epochs = Annotated[int | None, typer.Option(min=1, help="Times that every image is learned from.")]
 ImageSize = Annotated[
@@ -116,7 +116,7 @@ def pretrain(
 def _tune(  # a keyword for each option that was given
     how: str, project: int, base: str | None, *, resume: bool | None, **options: float | None
 ) -> None:
-    from ml_backend.tuning.wanted import Wanted  # noqa: PLC0415 - --help needs none of it
+    from ml_backend.finetune.options import Wanted  # noqa: PLC0415 - --help needs none of it
 
     wanted = Wanted(how, {name: value for name, value in options.items() if value is not None}, base)
     settings = get_settings()
@@ -134,7 +134,7 @@ def _tune(  # a keyword for each option that was given
 
 def _run(project: int, wanted: "Wanted", resume: bool | None, settings: Settings) -> None:  # noqa: FBT001
     from ml_backend.backend import Backend  # noqa: PLC0415 - --help needs none of it
-    from ml_backend.tuning.tuner import Tuner  # noqa: PLC0415
+    from ml_backend.finetune.tuner import Tuner  # noqa: PLC0415
 
     backend = Backend(settings)
     errors = to_person()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ml_backend.core.held_out import HeldOutCheck
-    from ml_backend.training.artifacts import Artifacts, Record
+    from ml_backend.training.model_registry import Artifacts, Record
 
 _PIPED_WIDTH = 200
 
@@ -35,7 +35,7 @@ def versions(
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
     """List a project's model versions with their figures on held-out annotations, newest first."""
-    from ml_backend.training.artifacts import Artifacts  # noqa: PLC0415 - --help needs none of it
+    from ml_backend.training.model_registry import Artifacts  # noqa: PLC0415 - --help needs none of it
 
     if of is not None and control is None:
         raise typer.BadParameter("--of chooses the version for --control: give both, or --json for all of them")

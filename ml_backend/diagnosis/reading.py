@@ -13,7 +13,6 @@ from typing import Any
 import httpx
 
 from ml_backend.backend import Backend
-from ml_backend.core.images import ImageLimits, ImageRejectedError, decode
 from ml_backend.core.versions import is_ours
 from ml_backend.diagnosis.facts import (
     BackendFacts,
@@ -27,6 +26,7 @@ from ml_backend.diagnosis.facts import (
 from ml_backend.diagnosis.replies import ask, moment, read_key
 from ml_backend.diagnosis.spreading import spread
 from ml_backend.errors import FetchError, LabelStudioError, RefusedError
+from ml_backend.images.decoding import ImageLimits, ImageRejectedError, decode
 from ml_backend.label_studio.admin import LabelStudioAdmin
 from ml_backend.label_studio.backend_address import same_address, webhook_address
 from ml_backend.label_studio.connection_faults import EVENTS
@@ -34,7 +34,7 @@ from ml_backend.label_studio.label_configs import choices_controls
 from ml_backend.label_studio.rows import ConnectionRow, ProjectSettings
 from ml_backend.serving.auth import webhook_headers
 from ml_backend.settings import Settings
-from ml_backend.training.artifacts import Artifacts
+from ml_backend.training.model_registry import Artifacts
 
 TASKS = 500  # that are looked at
 ANNOTATED = 200

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.core.images import ImageLimits
 from ml_backend.embedding.embeddings import EmbeddingCache
 from ml_backend.embedding.engines import Embedder
 from ml_backend.embedding.keeping import Keeper
 from ml_backend.embedding.lanes import Lane
 from ml_backend.embedding.pipeline import Found, Image, Pipeline
 from ml_backend.embedding.reasons import DEADLINE, NO_URL, OVERLOADED, fault_of, reason_of
-from ml_backend.fetching.fetch import Fetcher
+from ml_backend.images.decoding import ImageLimits
+from ml_backend.images.fetch import Fetcher
 
 Vector = NDArray[np.float32]
 

@@ -11,14 +11,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.core.images import ImageLimits, decode
 from ml_backend.embedding.batching import Batcher
 from ml_backend.embedding.embeddings import Address, EmbeddingCache
 from ml_backend.embedding.engines import Embedder
 from ml_backend.embedding.keeping import Embedded, Keeper
 from ml_backend.embedding.lanes import Job, Lane, Lanes
 from ml_backend.errors import StoppingError
-from ml_backend.fetching.fetch import Fetcher, is_upload
+from ml_backend.images.decoding import ImageLimits, decode
+from ml_backend.images.fetch import Fetcher, is_upload
 
 Vector = NDArray[np.float32]
 Prepared = NDArray[np.float32]

@@ -1,7 +1,7 @@
 """Short codes that say why an image has no embedding: they go to logs and metrics, and name no address."""
 
-from ml_backend.core.images import ImageRejectedError
 from ml_backend.errors import EmbeddingError, FetchError, MLBackendError, ModelLoadingError, StoppingError
+from ml_backend.images.decoding import ImageRejectedError
 
 DEADLINE, OVERLOADED, NO_URL = "deadline", "overloaded", "no_url"
 

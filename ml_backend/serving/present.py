@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ml_backend.training.artifacts import Artifacts
+from ml_backend.training.model_registry import Artifacts
 from ml_backend.training.training_requests import TrainingRequests
 
 

@@ -13,7 +13,7 @@ from ml_backend.backend import Backend
 from ml_backend.core.versions import newest_first
 from ml_backend.label_studio.label_configs import choices_controls, config_digest
 from ml_backend.label_studio.pulling import doubt
-from ml_backend.predicting import Predictions, predict
+from ml_backend.predict.predict import Predictions, predict
 from ml_backend.serving import messages
 from ml_backend.serving.auth import Access
 from ml_backend.serving.present import Present

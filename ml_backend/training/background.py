@@ -19,7 +19,7 @@ from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.locks import held
 from ml_backend.metrics import TRAINING_SECONDS, TRAININGS
 from ml_backend.settings import Settings
-from ml_backend.training.artifacts import Artifacts, Record
+from ml_backend.training.model_registry import Artifacts, Record
 from ml_backend.training.reconciling import Reconciliation, Standing, standing_of
 from ml_backend.training.training_requests import TrainingRequests
 

@@ -10,9 +10,9 @@ from ml_backend.errors import VersionError
 from ml_backend.label_studio.client import Project
 from ml_backend.label_studio.label_configs import choices_controls
 from ml_backend.steps import Progress, silent
-from ml_backend.training.artifacts import Artifact
-from ml_backend.training.learning import image_refs
+from ml_backend.training.model_registry import Artifact
 from ml_backend.training.train import Trainer
+from ml_backend.training.training_set import image_refs
 
 log = structlog.get_logger()
 

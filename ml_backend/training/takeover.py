@@ -13,8 +13,8 @@ from ml_backend.label_studio.label_configs import choices_controls
 from ml_backend.settings import Settings
 from ml_backend.steps import Progress
 from ml_backend.training import publishing
-from ml_backend.training.artifacts import Artifact, Artifacts
-from ml_backend.training.learning import clusters_of_tasks, predict_gathered
+from ml_backend.training.model_registry import Artifact, Artifacts
+from ml_backend.training.training_set import clusters_of_tasks, predict_gathered
 
 log = structlog.get_logger()
 

@@ -25,10 +25,10 @@ from ml_backend.label_studio.pulling import Pulled, Puller
 from ml_backend.locks import held
 from ml_backend.settings import Settings
 from ml_backend.steps import Progress, Steps, silent
-from ml_backend.training.artifacts import Artifact, Artifacts
-from ml_backend.training.learning import evidence_digest, find_evidence, image_refs, require_evidence
+from ml_backend.training.model_registry import Artifact, Artifacts
 from ml_backend.training.project_embeddings import ProjectEmbeddings
 from ml_backend.training.takeover import Takeover
+from ml_backend.training.training_set import evidence_digest, find_evidence, image_refs, require_evidence
 
 log = structlog.get_logger()
 

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from consensus.core.scoring import score
-from consensus.votes_files import annotators_table, read_ballot, result_table
+from consensus.core.decide.scoring import score
+from consensus.files.votes_files import annotators_table, read_ballot, result_table
 
 Choice = Literal["single", "multiple"]
 

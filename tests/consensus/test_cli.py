@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 
 from consensus import cli
-from consensus.core.annotations import Problem
-from consensus.core.controls import ChoicesTag, Control
-from consensus.core.reports import NAMES
-from consensus.core.writeback import Difference, Entry
+from consensus.core.decide.reports import NAMES
+from consensus.core.decide.writeback import Difference, Entry
+from consensus.core.votes.controls import ChoicesTag, Control
+from consensus.core.votes.from_annotations import Problem
 from consensus.errors import LabelStudioError, StoreError
 from consensus.label_studio import Project
-from consensus.pipeline import Outcome
-from consensus.store import Store
+from consensus.projects.run import Outcome
+from consensus.store.store import Store
 
 TAG = ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog"))
 OUTCOME = Outcome(
@@ -378,7 +378,7 @@ def test_report_in_three_forms(call: Call) -> None:
 def test_a_table_into_a_pipe_is_not_cut_short() -> None:
     """Where no terminal says how wide it is, 200 columns are there; on 80 the label would be in pieces."""
     label = "x" * 100
-    program = f"from consensus.output import show_rows; show_rows([{{'task': 3, 'label': '{label}'}}])"
+    program = f"from consensus.commands.output import show_rows; show_rows([{{'task': 3, 'label': '{label}'}}])"
     environment = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
     environment |= {"PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "dumb"}
     done = subprocess.run(

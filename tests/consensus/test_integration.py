@@ -20,22 +20,23 @@ from label_studio_sdk import LabelStudio
 from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 
-from consensus import cli, pipeline
+from consensus import cli
 from consensus import label_studio as edge
-from consensus.core.reports import NAMES
-from consensus.core.writeback import difference
+from consensus.core.decide.reports import NAMES
+from consensus.core.decide.writeback import difference
 from consensus.errors import ConfigError, LabelStudioError
 from consensus.label_studio import Studio
-from consensus.router import Routed, route
+from consensus.projects import run as pipeline
+from consensus.projects.route import Routed, route
 from consensus.settings import ProjectConfig, settings
-from consensus.store import Store
+from consensus.store.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from conftest import RunningLabelStudio
 
-    from consensus.pipeline import Outcome
+    from consensus.projects.run import Outcome
 
 pytestmark = pytest.mark.server
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from label_studio_sdk import LabelStudio
 
-from consensus.core.writeback import Difference, Entry, Written
+from consensus.core.decide.writeback import Difference, Entry, Written
 from consensus.errors import LabelStudioError
 from consensus.label_studio import READINGS, Studio
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from consensus import pipeline
 from consensus.commands import people
-from consensus.core.annotations import Annotation, Task, collect
-from consensus.core.controls import ChoicesTag, Control
-from consensus.core.scoring import score
+from consensus.core.decide.scoring import score
+from consensus.core.votes.controls import ChoicesTag, Control
+from consensus.core.votes.from_annotations import Annotation, Task, collect
 from consensus.label_studio import Project, Pulled, Studio
-from consensus.rows import classification_rows, control_rows, judged_rows, seen_in, vote_rows
+from consensus.projects import run as pipeline
 from consensus.settings import ProjectConfig
-from consensus.store import Store
+from consensus.store.rows import classification_rows, control_rows, judged_rows, seen_in, vote_rows
+from consensus.store.store import Store
 
 KIND = Control(ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog", "owl")), "choices")
 TRAITS = Control(ChoicesTag("traits", "image", multiple=True, labels=("fur", "wings")), "choices")

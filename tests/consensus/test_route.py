@@ -11,13 +11,13 @@ import pytest
 from label_studio_sdk import LabelStudio
 
 from consensus.commands import route as command
-from consensus.core.annotations import Annotation, Problem
-from consensus.core.overlap import Change, Served, ServedTask
+from consensus.core.routing.overlap import Change, Served, ServedTask
+from consensus.core.votes.from_annotations import Annotation, Problem
 from consensus.errors import ConfigError, LabelStudioError, StoreError
 from consensus.label_studio import Project, Studio
-from consensus.prompts import prompts
-from consensus.router import PATIENCE, Routed, counts, route
-from consensus.store import Row, Store
+from consensus.projects.prompt import prompts
+from consensus.projects.route import PATIENCE, Routed, counts, route
+from consensus.store.store import Row, Store
 from consensus.watcher import Watcher
 
 START = datetime(2026, 1, 2, tzinfo=UTC)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from consensus.core.policies import POLICIES, PolicyName
-from consensus.core.thresholds import Thresholds
+from consensus.core.decide.policies import POLICIES, PolicyName
+from consensus.core.decide.thresholds import Thresholds
 from consensus.errors import ConfigError
 from consensus.settings import LINES, ControlSection, ProjectConfig, project_config, settings
 

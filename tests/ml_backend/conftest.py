@@ -22,12 +22,12 @@ from PIL import Image
 from ml_backend.backend import Backend
 from ml_backend.core.controls import Control
 from ml_backend.core.model import Evidence, fit_model
-from ml_backend.fetching.connections import Answer, Header
-from ml_backend.fetching.fetch import Connect
+from ml_backend.images.connections import Answer, Header
+from ml_backend.images.fetch import Connect
 from ml_backend.label_studio.label_configs import config_digest
 from ml_backend.logs import ToStructlog
 from ml_backend.settings import Settings
-from ml_backend.training.artifacts import Artifact
+from ml_backend.training.model_registry import Artifact
 
 sys.path.insert(0, str(Path(__file__).parent))
 from connected import Studio

@@ -21,7 +21,7 @@ from ml_backend.label_studio.rows import Login
 from ml_backend.serving.app import create_app
 from ml_backend.serving.auth import webhook_headers
 from ml_backend.settings import Settings
-from ml_backend.training.artifacts import Artifact
+from ml_backend.training.model_registry import Artifact
 
 if TYPE_CHECKING:
     from conftest import RunningLabelStudio

@@ -14,7 +14,8 @@ import training_parts as parts
 
 from ml_backend.label_studio import mirror, pulling
 from ml_backend.settings import Settings
-from ml_backend.training import artifacts, publishing, takeover, train
+from ml_backend.training import model_registry as artifacts
+from ml_backend.training import publishing, takeover, train
 
 
 def die(*_: object, **__: object) -> None:

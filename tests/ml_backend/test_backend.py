@@ -55,7 +55,7 @@ def test_engines_that_no_version_needs_are_deleted(backend: Backend, samples: "S
 
 def test_what_serves_loads_nothing_heavy() -> None:
     """Neither torch nor what learning and data frames need is in memory of a process that only answers."""
-    listed = "import sys, ml_backend.serving.app, ml_backend.bulk; print(*sys.modules)"
+    listed = "import sys, ml_backend.serving.app, ml_backend.predict.bulk; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", listed], capture_output=True, check=True, text=True).stdout
     assert {"torch", "sklearn", "pandas"}.isdisjoint(loaded.split())
     assert "label_studio_sdk" in loaded.split()

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from running_backend import RunningBackend, eventually, running
 
-from ml_backend.training.artifacts import Artifacts
+from ml_backend.training.model_registry import Artifacts
 
 if TYPE_CHECKING:
     from conftest import Samples

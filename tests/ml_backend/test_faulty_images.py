@@ -19,11 +19,11 @@ from faulty_web import FAULTS, FaultyWeb, faulty_web, gzipped, page
 from PIL import Image
 from running_backend import RunningBackend, share_engines
 
-from ml_backend.core.images import decode
 from ml_backend.core.model import Evidence, fit_model
 from ml_backend.embedding.weights import EmbedderLoader
+from ml_backend.images.decoding import decode
 from ml_backend.settings import Settings
-from ml_backend.training.artifacts import Artifacts
+from ml_backend.training.model_registry import Artifacts
 
 if TYPE_CHECKING:
     from conftest import RunningLabelStudio, Samples

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageDraw
 from running_backend import RunningBackend, answers, eventually, running
 
-from ml_backend.training.artifacts import Artifacts
+from ml_backend.training.model_registry import Artifacts
 
 if TYPE_CHECKING:
     from conftest import RunningLabelStudio, Samples

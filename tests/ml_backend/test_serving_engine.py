@@ -18,7 +18,7 @@ from running_backend import eventually, running
 
 from ml_backend.core.embedder import ResNetEmbedder
 from ml_backend.core.model import Evidence, fit_model
-from ml_backend.training.artifacts import Artifact, Artifacts
+from ml_backend.training.model_registry import Artifact, Artifacts
 
 if TYPE_CHECKING:
     from conftest import Samples

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from ml_backend.errors import NotConfiguredError
-from ml_backend.fetching.addresses import AllowedHosts
+from ml_backend.images.addresses import AllowedHosts
 from ml_backend.settings import Settings, get_settings, read_settings
 
 

@@ -16,7 +16,7 @@ from training_parts import NOW, Studio, tasks, trainer
 
 from ml_backend.locks import held
 from ml_backend.settings import Settings
-from ml_backend.training.artifacts import Artifacts
+from ml_backend.training.model_registry import Artifacts
 
 LIMIT_S = 120
 # Children begin with everything imported, in a process that has not computed anything: OpenMP survives no fork.

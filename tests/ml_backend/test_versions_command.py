@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from ml_backend import cli
 from ml_backend.errors import VersionError
 from ml_backend.settings import get_settings
-from ml_backend.training.artifacts import Artifacts
+from ml_backend.training.model_registry import Artifacts
 
 if TYPE_CHECKING:
     from conftest import Samples

@@ -15,7 +15,7 @@ from ml_backend.embedding.gather import Gathered, ImageRef
 from ml_backend.errors import LabelStudioError, WeightsError
 from ml_backend.label_studio.client import Project, Task
 from ml_backend.settings import Settings
-from ml_backend.training.artifacts import Artifacts
+from ml_backend.training.model_registry import Artifacts
 from ml_backend.training.train import Trainer
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from consensus.core.classifications import Tally
-from consensus.core.policies import Decision, Evidence, Policy
+from consensus.core.decide.policies import Decision, Evidence, Policy
+from consensus.core.votes.classifications import Tally
 
 GIVEN, NOT_GIVEN = np.array([True]), np.array([False])
 

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from consensus.core.arrays import Floats
-from consensus.core.items import Items, one_hot
-from consensus.core.rates import Rates
+from consensus.core.model.confusion_matrices import Rates
+from consensus.core.votes.label_matrix import Items, one_hot
 
 Said = Sequence[Mapping[int, int]]
 """Of each item, the class that each annotator said."""

@@ -8,12 +8,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from consensus.core.arrays import Floats, Names
-from consensus.core.belief import Belief
-from consensus.core.classifications import Gold, Listed, classify
-from consensus.core.models import LEARN, ModelName, lay_out, look_up, processors, size_of
-from consensus.core.rates import Rates
-from consensus.core.scoring import Scored, score
-from consensus.core.votes import NO, NO_LABEL, UNSURE, YES, Choice, Votes
+from consensus.core.decide.scoring import Scored, score
+from consensus.core.model.belief import Belief
+from consensus.core.model.confusion_matrices import Rates
+from consensus.core.model.models import LEARN, ModelName, lay_out, look_up, processors, size_of
+from consensus.core.votes.classifications import Gold, Listed, classify
+from consensus.core.votes.votes import NO, NO_LABEL, UNSURE, YES, Choice, Votes
 
 few_examples = settings(max_examples=25, deadline=None, derandomize=True)
 """For what fits a model at each example: few, the same each time, however slow the machine."""

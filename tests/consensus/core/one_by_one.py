@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from consensus.core.population import population_of
-from consensus.core.rates import loosened, strength_of
+from consensus.core.model.confusion_matrices import loosened, strength_of
+from consensus.core.model.empirical_bayes import population_of
 
 Table = list[list[list[float]]]
 Said = Sequence[Mapping[int, int]]

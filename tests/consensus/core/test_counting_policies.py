@@ -7,7 +7,7 @@ import pytest
 from made_evidence import by, confidence_of, evidence_of, tally_of
 from statsmodels.stats.proportion import proportion_confint
 
-from consensus.core.policies import POLICIES, Decision
+from consensus.core.decide.policies import POLICIES, Decision
 from consensus.core.wilson import wilson_interval
 
 MAJORITY, WILSON = POLICIES["majority"], POLICIES["wilson"]

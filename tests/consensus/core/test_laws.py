@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from made_votes import chosen, gold_of, scored, simulated_answers, simulated_choices
 
-from consensus.core.scoring import Scored
-from consensus.core.votes import Votes
+from consensus.core.decide.scoring import Scored
+from consensus.core.votes.votes import Votes
 
 labels = pytest.mark.parametrize("n_labels", [2, 3, 70])
 Answers = dict[tuple[int, int], int | str]

@@ -9,10 +9,10 @@ from ml_backend import cli
 from ml_backend.commands import tuning
 from ml_backend.embedding.tuned import Tuned, TunedWeights
 from ml_backend.errors import NothingToLearnError
+from ml_backend.finetune.evaluation import Figure, Judgement
+from ml_backend.finetune.options import Wanted
+from ml_backend.finetune.tuner import Outcome
 from ml_backend.settings import get_settings
-from ml_backend.tuning.judging import Figure, Judgement
-from ml_backend.tuning.tuner import Outcome
-from ml_backend.tuning.wanted import Wanted
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 MADE = Tuned("resnet18", "0123abcd", "finetune", "resnet18:random-0", NOW.isoformat(), {"7": [1]})

@@ -11,7 +11,7 @@ from ml_backend.diagnosis.findings import Finding, Level
 from ml_backend.diagnosis.image_checks import CHECKS as OF_IMAGES
 from ml_backend.diagnosis.task_checks import CHECKS as OF_TASKS
 from ml_backend.diagnosis.version_checks import CHECKS as OF_VERSIONS
-from ml_backend.fetching.addresses import AllowedHosts
+from ml_backend.images.addresses import AllowedHosts
 from ml_backend.label_studio.rows import ConnectionRow, ProjectSettings, Storage, Webhook
 
 URL = "http://ml-backend.internal:9090"

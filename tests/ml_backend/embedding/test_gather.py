@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml_backend.core.images import ImageLimits
 from ml_backend.embedding.embeddings import Address, EmbeddingCache
 from ml_backend.embedding.gather import Gatherer, ImageRef
 from ml_backend.embedding.keeping import Embedded
 from ml_backend.errors import ModelLoadingError, WeightsError
-from ml_backend.fetching.fetch import Connect, Fetcher
-from ml_backend.ray_embedding import Collector
+from ml_backend.images.decoding import ImageLimits
+from ml_backend.images.fetch import Connect, Fetcher
+from ml_backend.predict.ray_embedding import Collector
 
 if TYPE_CHECKING:
     from conftest import Samples, Web

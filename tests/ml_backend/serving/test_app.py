@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from ml_backend.backend import Backend
-from ml_backend.predicting import predict
+from ml_backend.predict.predict import predict
 from ml_backend.serving.app import create_app
 from ml_backend.serving.routes import SLOTS, TRAINING_ACTIONS
 from ml_backend.settings import Settings

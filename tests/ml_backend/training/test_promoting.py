@@ -7,7 +7,7 @@ from training_parts import BLIND, CONFIG, NOW, Loader, Studio, task, tasks, trai
 
 from ml_backend.errors import LabelStudioError, VersionError
 from ml_backend.settings import Settings
-from ml_backend.training.artifacts import Artifacts
+from ml_backend.training.model_registry import Artifacts
 from ml_backend.training.promoting import promote
 
 LATER, LATEST = NOW + timedelta(hours=1), NOW + timedelta(hours=2)

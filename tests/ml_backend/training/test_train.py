@@ -12,8 +12,8 @@ from ml_backend.embedding.tuned import Tuned, TunedWeights
 from ml_backend.errors import LabelStudioError, NothingToLearnError
 from ml_backend.label_studio.client import Task
 from ml_backend.settings import Settings
-from ml_backend.training.artifacts import Artifacts
-from ml_backend.training.learning import find_evidence, predict_gathered
+from ml_backend.training.model_registry import Artifacts
+from ml_backend.training.training_set import find_evidence, predict_gathered
 
 if TYPE_CHECKING:
     from conftest import Samples

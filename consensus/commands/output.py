@@ -1,0 +1,142 @@
+"""What a person sees: tables, progress and outcomes."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from consensus.watcher import Watcher
+
+if TYPE_CHECKING:
+    from consensus.projects.run import Outcome
+    from consensus.store.store import Row
+
+Format = Literal["table", "csv", "json"]
+PIPED_WIDTH = 200
+"""Columns of a table that goes into a pipe or a file, where nothing says how wide it may be."""
+OUT = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+ERR = Console(stderr=True)
+PROBLEMS_SHOWN = 10
+
+
+def note(text: str) -> None:
+    """Say on standard error what a person should know though nothing went wrong."""
+    ERR.print(f"note: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def watching(*, quiet: bool = False) -> Iterator[Watcher]:
+    """Show the steps of a run as bars on standard error, or nothing where that is no terminal."""
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+    with Progress(*columns, console=ERR, disable=quiet or not ERR.is_terminal) as progress:
+        bars: dict[str, TaskID] = {}
+
+        def tell(step: str, done: int, total: int) -> None:
+            if step not in bars:
+                bars[step] = progress.add_task(step, total=total)
+            progress.update(bars[step], completed=done, total=max(total, done))
+
+        yield Watcher(tell)
+
+
+def outcome_facts(outcome: "Outcome") -> dict[str, Any]:
+    """Lay a run's outcome out for machines."""
+    changes = outcome.changes
+    return {
+        "project": outcome.project.id,
+        "controls": [control.about for control in outcome.controls],
+        "classifications": outcome.classifications,
+        "votes": outcome.votes,
+        "reports": outcome.reports,
+        "annotators": outcome.annotators,
+        "problems": [asdict(problem) for problem in outcome.problems],
+        "unused": outcome.unused,
+        "writes": {
+            "created": len(changes.create),
+            "updated": len(changes.update),
+            "deleted": len(changes.delete),
+            "cleared": len(changes.clear),
+            "tabs": len(outcome.tabs),
+        },
+        "dry_run": outcome.dry_run,
+        "guarantees": list(outcome.guarantees),
+    }
+
+
+def show_outcome(outcome: "Outcome") -> None:
+    """Print a run's outcome for a person."""
+    OUT.print(f"[bold]{escape(outcome.project.title)}[/bold] (project {outcome.project.id})")
+    for control in outcome.controls:
+        OUT.print(f"  {control.about}", highlight=False, markup=False)
+    for line in outcome.project.passed_over:
+        OUT.print(f"  not counted: {line}", highlight=False, markup=False)
+    OUT.print(f"  {outcome.votes} votes on {outcome.classifications} classifications")
+    for line in outcome.guarantees:
+        OUT.print(f"  {line}", highlight=False, markup=False)
+    show_rows([{"report": name, "classifications": n} for name, n in outcome.reports.items()], "Reports")
+    show_rows([{**row, "trust": round(row["trust"], 3)} for row in outcome.annotators], "Annotators")
+    for problem in outcome.problems[:PROBLEMS_SHOWN]:
+        line = f"left out: task {problem.task}: {problem.what}"
+        ERR.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    if len(outcome.problems) > PROBLEMS_SHOWN:
+        ERR.print(f"... and {len(outcome.problems) - PROBLEMS_SHOWN} more tasks left out", style="yellow")
+    for line in outcome.unused:
+        ERR.print(f"without effect: {line}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+    OUT.print(_sent(outcome), highlight=False)
+
+
+def _sent(outcome: "Outcome") -> str:
+    changes = outcome.changes
+    if changes.empty and not outcome.tabs:
+        return "Label Studio is up to date: nothing to send."
+    done = "Dry run, nothing sent; would be" if outcome.dry_run else "Sent:"
+    parts = [
+        f"{len(changes.create)} created",
+        f"{len(changes.update)} updated",
+        f"{len(changes.delete)} deleted",
+        *(f"{version} written anew" for version in changes.clear),
+        *(f"tab {name} made" for name in outcome.tabs),
+    ]
+    return f"{done} {', '.join(parts)}."
+
+
+def show_rows(rows: "Sequence[Row]", title: str | None = None) -> None:
+    """Print rows as a table."""
+    table = Table(title=title, title_justify="left")
+    for name, value in (rows[0] if rows else {"(none)": ""}).items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        table.add_column(name, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*(_text(value) for value in row.values()))
+    OUT.print(table)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.3f}" if isinstance(value, float) else escape(str(value))
+
+
+def print_rows(rows: "Sequence[Row]", columns: Sequence[str], form: Format) -> None:
+    """Print rows as a table for a person, or as CSV or JSON for a program."""
+    if form == "json":
+        print(json.dumps([{name: row[name] for name in columns} for row in rows], ensure_ascii=False))  # noqa: T201
+    elif form == "csv":
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(
+            {name: int(value) if isinstance(value, bool) else value for name, value in row.items()} for row in rows
+        )
+        print(text.getvalue(), end="")  # noqa: T201
+    else:
+        show_rows([{name: row[name] for name in columns} for row in rows])

@@ -1,0 +1,1 @@
+"""Decisions: from posteriors and trust to confidence and the five reports."""

@@ -1,0 +1,1 @@
+"""What gold proves of a report."""

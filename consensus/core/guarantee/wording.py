@@ -1,0 +1,48 @@
+"""What a guarantee rests on, in words."""
+
+import math
+from collections.abc import Sequence
+
+from consensus.core.guarantee.conformal import Grounds
+
+
+def guarantee_lines(alpha: float, gold_tasks: int, n_tasks: int, grounds: Sequence[Grounds]) -> list[str]:
+    """Say what is guaranteed, and of each report why it holds what it holds.
+
+    Parameters
+    ----------
+    alpha : float
+        In (0, 1).
+    gold_tasks, n_tasks : int
+        Tasks whose truth is known, and all tasks.
+    grounds : sequence of Grounds
+
+    Examples
+    --------
+    >>> why = Grounds("Discovered", False, candidates=40, gold=4, wrong=0, forgiven=-1, tasks=0, needed=7)
+    >>> for line in guarantee_lines(0.05, 50, 500, [why]):
+    ...     print(line)
+    Guarantee on 50 gold tasks drawn at random: the expected share of a report that is wrong is at most 0.05
+      Discovered: nothing; 4 gold tasks are among the 44 in question, 7 are needed, so about 80 in all
+    """
+    head = (
+        f"Guarantee on {gold_tasks} gold tasks drawn at random: the expected share of a report that is wrong is "
+        f"at most {alpha:g}"
+    )
+    return [head, *(f"  {one.report}: {_why(one, n_tasks)}" for one in grounds)]
+
+
+def _why(one: Grounds, n_tasks: int) -> str:
+    size = one.candidates + one.gold
+    if size == 0:
+        return "nothing; the model is sure enough of no task"
+    seen = f"{one.wrong} of {one.gold} gold tasks in question would be wrong there, {max(one.forgiven, 0)} may be"
+    if one.tasks:
+        return f"{one.tasks} tasks; {seen}"
+    if one.forgiven >= 0 or one.drawn_by_gold:
+        return f"nothing; {seen}"
+    in_all = math.ceil(one.needed * max(n_tasks, size) / size)
+    return (
+        f"nothing; {one.gold} gold tasks are among the {size} in question, {one.needed} are needed, "
+        f"so about {in_all} in all"
+    )

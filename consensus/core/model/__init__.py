@@ -1,0 +1,1 @@
+"""The model of annotators: from votes to confusion matrices, posteriors and trust."""

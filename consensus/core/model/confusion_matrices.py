@@ -1,0 +1,171 @@
+"""Rates: how often each annotator says each class where another one is true - a confusion matrix per annotator.
+
+A row of a matrix is drawn towards what is expected of the annotator: the annotator's own accuracy, moved by how
+much easier or harder than others that class is to everybody, and the mistakes that all annotators make on it. The
+annotator's own accuracy is in turn drawn towards the population's (`consensus.core.model.empirical_bayes`). The
+more classes there are, the less the class moves it: with two, how often everybody errs on each is well known; with
+many, a confusion that annotators share would soon pass for the truth.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, gammaln, logit
+
+from consensus.core.arrays import Floats
+from consensus.core.model.empirical_bayes import population_of
+
+EXPECTED_ACCURACY = 0.75
+"""What to expect of an annotator before any vote; it weighs two votes."""
+
+CLASS_VOTES, MISTAKES = 10.0, 5.0
+"""Votes that the population's accuracy weighs in a class's, and evenly spread mistakes in those on a class."""
+
+FEWEST, MOST = 3.0, 200.0
+"""Bounds of a row's prior strength in votes."""
+
+MIDDLE, UNDECIDED = 4.0, 0.01
+"""The strength where votes say nothing of it, and the little that its squared distance in logs costs. Where every
+row has one vote all strengths are as likely, and rounding must not choose between them."""
+
+LOWEST = 1e-3
+"""No accuracy is closer to 0 or 1, and no class is ever taken to be impossible to say."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rates:
+    """What is believed of annotators and of classes.
+
+    Attributes
+    ----------
+    table : (n_annotators, n_classes, n_classes) float64
+        [annotator, true class, said class]; rows sum to 1.
+    prevalence : (n_classes,) float64
+        Share of the items of each class.
+    accuracy : (n_annotators,) float64
+        Share of an annotator's votes that are right.
+    evidence : (n_annotators, n_classes) float64
+        Expected number of judged votes on items of each true class.
+    strength, own_strength : float
+        Votes that the prior weighs in a row of the table, and in an annotator's own accuracy.
+    """
+
+    table: Floats
+    prevalence: Floats
+    accuracy: Floats
+    evidence: Floats
+    strength: float
+    own_strength: float
+
+    @property
+    def by_column(self) -> Floats:
+        """(n_annotators * n_classes, n_classes): rates by column of `Items.said`, then true class."""
+        n_annotators, n_classes, _ = self.table.shape
+        return np.ascontiguousarray(self.table.transpose(0, 2, 1)).reshape(n_annotators * n_classes, n_classes)
+
+
+def expected_rows(counts: Floats) -> tuple[Floats, Floats, float]:
+    """Say what to expect of each row before its own votes are looked at.
+
+    Parameters
+    ----------
+    counts : (n_annotators, n_classes, n_classes) float64
+        Expected number of judged votes: [annotator, true class, said class].
+
+    Returns
+    -------
+    rows : (n_annotators, n_classes, n_classes) float64
+    accuracy : (n_annotators,) float64
+    own_strength : float
+    """
+    n_classes = counts.shape[1]
+    hits, votes = np.einsum("ajj->a", counts), counts.sum(axis=(1, 2))
+    population = population_of(hits, votes, expected=EXPECTED_ACCURACY)
+    accuracy = population.shrink(hits, votes)
+    together = counts.sum(axis=0)
+    of_class = (np.diag(together) + CLASS_VOTES * population.mean) / (together.sum(axis=1) + CLASS_VOTES)
+    easier = (_logit(of_class) - _logit(population.mean)) / max(n_classes - 1, 1)
+    right = expit(_logit(accuracy)[:, None] + easier)
+    others = 1 - np.eye(n_classes)
+    mistakes = together * others + MISTAKES * others / max(n_classes - 1, 1)
+    mistakes /= np.maximum(mistakes.sum(axis=1, keepdims=True), LOWEST)
+    rows = (1 - right)[:, :, None] * mistakes
+    rows[:, np.arange(n_classes), np.arange(n_classes)] = right
+    return rows, accuracy, population.strength
+
+
+def strength_of(counts: Floats, expected: Floats) -> float:
+    """Learn how many votes what is expected of a row weighs, by maximal Dirichlet-multinomial likelihood.
+
+    Returns
+    -------
+    float
+        As the counts show it, from `FEWEST` to `MOST`; see `loosened`.
+
+    References
+    ----------
+    T. P. Minka, "Estimating a Dirichlet distribution", technical report, MIT, 2000.
+    """
+    votes = counts.sum(axis=2)
+
+    def surprise(log_strength: float) -> float:
+        strength = np.exp(log_strength)
+        prior = strength * expected
+        rows = gammaln(strength) - gammaln(votes + strength)
+        likelihood = float(rows.sum() + (gammaln(counts + prior) - gammaln(prior)).sum())
+        return float(UNDECIDED * (log_strength - np.log(MIDDLE)) ** 2 - likelihood)
+
+    found = minimize_scalar(
+        surprise, bounds=(np.log(FEWEST), np.log(MOST)), method="bounded", options={"xatol": 0.02}
+    )
+    return float(np.exp(found.x))
+
+
+def loosened(strength: float) -> float:
+    """Allow for what counts do not show of how annotators differ from what is expected of them.
+
+    What is expected was learned from the same votes, and the counts follow from beliefs that it shaped: rows look
+    more as expected than they are. A strength k leaves rows an overdispersion of 1 / (1 + k); as much again is
+    assumed not to show. Without this, a stiff prior takes the mistakes that annotators share for the truth.
+
+    Examples
+    --------
+    >>> round(loosened(9.0), 2)  # an overdispersion of 0.1 that shows, 1 - 0.9 ** 2 in all
+    4.26
+    """
+    shown = 1 / (1 + strength)
+    return max(1 / (1 - (1 - shown) ** 2) - 1, FEWEST)
+
+
+def rates_of(counts: Floats, items_of_class: Floats, strength: float, fixed_trust: Floats) -> Rates:
+    """Turn expected counts into rates.
+
+    Parameters
+    ----------
+    counts : (n_annotators, n_classes, n_classes) float64
+        [annotator, true class, said class].
+    items_of_class : (n_classes,) float64
+        Expected number of items of each class.
+    strength : float
+        Votes that the prior of a row weighs.
+    fixed_trust : (n_annotators,) float64
+        Trust set by hand, in [0, 1]; NaN where it is to be learned.
+    """
+    n_classes = counts.shape[1]
+    rows, accuracy, own_strength = expected_rows(counts)
+    evidence = counts.sum(axis=2)
+    table = (counts + strength * rows) / (evidence + strength)[:, :, None]
+    by_hand = np.flatnonzero(~np.isnan(fixed_trust))
+    accuracy[by_hand] = np.minimum((1 + fixed_trust[by_hand] * (n_classes - 1)) / n_classes, 1 - LOWEST)
+    table[by_hand] = ((1 - accuracy[by_hand]) / max(n_classes - 1, 1))[:, None, None]
+    diagonal = np.arange(n_classes)
+    table[by_hand[:, None], diagonal, diagonal] = accuracy[by_hand, None]
+    table = np.maximum(table, LOWEST / max(n_classes - 1, 1))
+    table /= table.sum(axis=2, keepdims=True)
+    prevalence = (items_of_class + 1) / (items_of_class.sum() + n_classes)
+    return Rates(table, prevalence, accuracy, evidence, strength, own_strength)
+
+
+def _logit(share: Floats | float) -> Floats:
+    return np.asarray(logit(np.clip(share, LOWEST, 1 - LOWEST)))

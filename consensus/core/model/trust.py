@@ -1,0 +1,119 @@
+"""What is learned of annotators, summed up: trust and what follows from it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from consensus.core.arrays import Flags, Floats
+from consensus.core.model.confusion_matrices import LOWEST, Rates
+from consensus.core.wilson import wilson_interval
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """Everything that a posterior needs to know of annotators.
+
+    Attributes
+    ----------
+    rates : Rates
+    correlation : float
+        Of the mistakes of annotators on one item, in [0, 1).
+    trust : (n_annotators,) float64
+        Chance-corrected, in [0, 1]: 0 is as good as guessing, 1 is always right.
+    trust_low, trust_high : (n_annotators,) float64
+        Bounds of the trust's 95 % interval; where trust is set by hand, that trust.
+    fixed : (n_annotators,) bool
+        Whose trust was set and not learned.
+    """
+
+    rates: Rates
+    correlation: float
+    trust: Floats
+    trust_low: Floats
+    trust_high: Floats
+    fixed: Flags
+
+    @property
+    def weight(self) -> Floats:
+        """(n_annotators,) float64: trust in units of the average vote's."""
+        votes = self.rates.evidence.sum(axis=1) + 1e-9
+        average = float(votes @ self.trust / votes.sum()) if len(votes) else 0.0
+        return self.trust / average if average > 0 else np.zeros(len(votes))
+
+    @property
+    def doubt(self) -> Floats:
+        """(n_annotators,) float64: variance of the log-odds of an annotator's accuracy, at most 1."""
+        accuracy = np.clip(self.rates.accuracy, LOWEST, 1 - LOWEST)
+        votes = self.rates.evidence.sum(axis=1) + self.rates.own_strength
+        return np.asarray(np.minimum(1 / (votes * accuracy * (1 - accuracy)), 1.0))
+
+
+def sum_up(rates: Rates, correlation: float, fixed_trust: Floats) -> Learned:
+    """Sum each annotator's confusion matrix up as one number.
+
+    Trust is the mean over the classes of how often the class is recognised, corrected for chance:
+    (mean - 1/k) / (1 - 1/k). With two classes that is sensitivity + specificity - 1 (W. J. Youden, "Index for
+    rating diagnostic tests", Cancer 3 (1950), 32-35), so that somebody who always says the same has trust 0.
+
+    Parameters
+    ----------
+    rates : Rates
+    correlation : float
+    fixed_trust : (n_annotators,) float64
+        Trust set by hand, in [0, 1]; NaN where it is learned.
+    """
+    n_classes = max(rates.table.shape[1], 1)
+    recognised = np.einsum("ajj->aj", rates.table)
+    mean = recognised.mean(axis=1) if recognised.size else np.zeros(len(recognised))
+    # As many votes as would make a share as uncertain as this mean is.
+    votes = mean * (1 - mean) / np.maximum(_uncertainty(rates, recognised), 1e-12)
+    bounds = mean, *wilson_interval(mean * votes, votes)
+    chance = 1 / n_classes
+    learned = [np.clip((bound - chance) / max(1 - chance, 1e-12), 0.0, 1.0) for bound in bounds]
+    trust, low, high = (np.where(np.isnan(fixed_trust), bound, fixed_trust) for bound in learned)
+    return Learned(rates, correlation, trust, low, high, ~np.isnan(fixed_trust))
+
+
+def _uncertainty(rates: Rates, recognised: Floats) -> Floats:
+    """Variance of the mean over the classes of how often an annotator recognises them, (n_annotators,).
+
+    That of each class by itself, and that of the annotator's accuracy as far as all classes lean on it.
+    """
+    n_classes = max(rates.table.shape[1], 1)
+    apart = recognised * (1 - recognised) / (rates.evidence + rates.strength + 1)
+    leaning = (rates.strength / (rates.evidence + rates.strength)).sum(axis=1) / n_classes
+    votes = rates.evidence.sum(axis=1) + rates.own_strength + 1
+    together = leaning**2 * rates.accuracy * (1 - rates.accuracy) / votes
+    return np.asarray(apart.sum(axis=1) / n_classes**2 + together)
+
+
+def trust_by_precision(learned: Learned, n_labels: int) -> tuple[Floats, Floats, Floats]:
+    """Sum annotators up who were asked about the labels that somebody chose, of a single choice of many.
+
+    Each submission says yes to one label, so the share of right labels among those is the annotator's accuracy p,
+    and trust is (p - 1/k) / (1 - 1/k). Which labels were asked about depends on who chose them: how often an
+    annotator says no to wrong ones would not say how good the annotator is.
+
+    Parameters
+    ----------
+    learned : Learned
+        Of two classes: wrong and right.
+    n_labels : int
+        k, the labels of the control.
+
+    Returns
+    -------
+    trust, low, high : (n_annotators,) float64
+        In [0, 1]; where trust was set by hand, or there is no vote to judge by, as in `learned`.
+    """
+    said_yes = learned.rates.evidence * learned.rates.table[:, :, 1]
+    votes = said_yes.sum(axis=1)
+    right = said_yes[:, 1] / np.where(votes > 0, votes, 1.0)
+    bounds = right, *wilson_interval(right * votes, votes)
+    known = (votes > 0) & ~learned.fixed
+    otherwise = learned.trust, learned.trust_low, learned.trust_high
+    trust, low, high = (
+        np.where(known, np.clip((bound - 1 / n_labels) / (1 - 1 / n_labels), 0.0, 1.0), other)
+        for bound, other in zip(bounds, otherwise, strict=True)
+    )
+    return trust, low, high

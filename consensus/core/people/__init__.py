@@ -1,0 +1,1 @@
+"""What the votes say of the people who cast them: agreement, suspicion, pay."""

@@ -1,0 +1,182 @@
+"""Suspicions: which annotators to look at, and why, in words."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from consensus.core.arrays import Codes, Floats, Keys, Names
+from consensus.core.people.answers import NO_CODE, Answers, answers_of
+from consensus.core.people.copying import Copying, find_copying
+from consensus.core.people.leave_one_out import Others, others_of
+from consensus.core.people.poisson_binomial import holm
+from consensus.core.people.spam import LOOKED, Spam, find_spam
+from consensus.core.people.spammer_score import raykar_yu
+from consensus.core.people.speed import TOO_FAST, Speed, find_speed
+from consensus.core.votes.votes import Votes, submission_keys
+
+ALPHA = 0.01
+"""For each kind of suspicion: the chance that anybody at all on a control is suspected without cause."""
+MOSTLY_LATER = 0.9
+"""Share of shared odd answers that one of two gave later, from which that one alone is suspected."""
+KINDS = ("spam", "contrary", "same answer", "too fast", "copying")
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """Why somebody should be looked at.
+
+    Attributes
+    ----------
+    kind : str
+        One of `KINDS`.
+    p_value : float
+        In [0, 1]: probability of what was seen if there were nothing to it, adjusted for the number of annotators
+        (or pairs) that were tested.
+    reason : str
+        One sentence.
+    """
+
+    kind: str
+    p_value: float
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What the votes say about the annotators of a control; columns of (n_annotators,).
+
+    Attributes
+    ----------
+    agreement : float64
+        Mean share of the others who gave the same answer to the same question; NaN where nobody else answered.
+    spammer_score : float64
+        That of Raykar and Yu; see `consensus.core.people.spammer_score`.
+    speed : Speed
+    suspicions : list of list of Suspicion
+    """
+
+    agreement: Floats
+    spammer_score: Floats
+    speed: Speed
+    suspicions: list[list[Suspicion]]
+
+
+def judge(votes: Votes, trust: Floats, annotator: Codes, lead_time: Floats, moment: Keys | None = None) -> Judged:
+    """Judge the annotators of a control by their votes and lead times.
+
+    Parameters
+    ----------
+    votes : Votes
+    trust : (n_annotators,) float64
+        Not negative.
+    annotator, lead_time : (n_annotations,) int32, float64
+        Who made an annotation, and how many seconds it took (NaN: unknown).
+    moment : (n_rows,) int64, optional
+        When each row of the votes was given, in any unit.
+
+    Returns
+    -------
+    Judged
+    """
+    answers = answers_of(votes)
+    weight = np.clip(trust, 0.0, 1.0)
+    others = others_of(answers, weight)
+    spam, speed = find_spam(answers, others), find_speed(annotator, lead_time, votes.n_annotators)
+    copying = find_copying(answers, others, weight, None if moment is None else _moments(votes, answers, moment))
+    found: list[list[Suspicion]] = [[] for _ in range(votes.n_annotators)]
+    for source in (_spam(spam), _sameness(spam, votes), _speed(speed), _copying(copying, votes.annotator_names)):
+        for position, suspicion in source:
+            found[position].append(suspicion)
+    return Judged(_agreement(answers, others), raykar_yu(answers, others, weight), speed, found)
+
+
+def _agreement(answers: Answers, others: Others) -> Floats:
+    known = ~np.isnan(others.same)
+    count = np.bincount(answers.annotator[known], minlength=answers.n_annotators)
+    total = np.bincount(answers.annotator[known], others.same[known], answers.n_annotators)
+    return np.asarray(total / np.where(count > 0, count, np.nan), dtype=np.float64)
+
+
+def _moments(votes: Votes, answers: Answers, moment: Keys) -> Keys:
+    """When each answer was given: as the annotator's last row on the task."""
+    size = max(votes.n_annotators, 1)
+    key = submission_keys(votes)
+    order = np.lexsort((moment, key))
+    wanted = answers.task[answers.question].astype(np.int64) * size + answers.annotator
+    last = np.searchsorted(key[order], wanted, side="right") - 1
+    return np.asarray(moment[order][last], dtype=np.int64)
+
+
+def _accused(p_values: Floats) -> Iterator[tuple[int, float]]:
+    adjusted = holm(p_values)
+    for position in np.flatnonzero(adjusted <= ALPHA):  # NaN is not
+        yield int(position), float(adjusted[position])
+
+
+def _spam(spam: Spam) -> Iterator[tuple[int, Suspicion]]:
+    contrary = holm(spam.contrary_p)
+    for who, p_value in _accused(spam.spam_p):
+        facts = (
+            f"agrees with {spam.agreed[who]:.0%} of the others on {spam.answers[who]} answers, where the typical "
+            f"annotator reaches {spam.typical[who]:.0%} and guessing {spam.by_habit[who]:.0%}"
+        )
+        if contrary[who] <= ALPHA:
+            reason = f"{facts}: answers against the others; are the question or the labels misunderstood?"
+            yield who, Suspicion("contrary", float(contrary[who]), reason + _chance(contrary[who]))
+        else:
+            reason = f"{facts}: looks at fewer than {LOOKED:.0%} of the questions"
+            yield who, Suspicion("spam", p_value, reason + _chance(p_value))
+
+
+def _sameness(spam: Spam, votes: Votes) -> Iterator[tuple[int, Suspicion]]:
+    for who, p_value in _accused(spam.same_p):
+        top = int(spam.top[who])
+        name = votes.label_names[top] if votes.choice == "single" else ("no" if top == NO_CODE else "yes")
+        reason = (
+            f"answers {str(name)!r} in {spam.top_share[who]:.0%} of {spam.answers[who]} cases, where the typical "
+            f"annotator would in {spam.expected_share[who]:.0%}"
+        )
+        yield who, Suspicion("same answer", p_value, reason + _chance(p_value))
+
+
+def _speed(speed: Speed) -> Iterator[tuple[int, Suspicion]]:
+    for who, p_value in _accused(speed.p_value):
+        reason = (
+            f"{speed.fast[who]} of {speed.timed[who]} annotations took less than {TOO_FAST:.0%} of the others' "
+            f"time: {speed.seconds[who]:.1f} s in the median against {speed.others[who]:.1f} s"
+        )
+        yield who, Suspicion("too fast", p_value, reason + _chance(p_value))
+
+
+def _copying(copying: Copying, names: Names) -> Iterator[tuple[int, Suspicion]]:
+    """One suspicion per annotator: the strongest, with the number of the others like it."""
+    found: dict[int, dict[int, Suspicion]] = {}
+    for row, p_value in sorted(_accused(copying.p_value), key=lambda one: one[1]):
+        first, second = int(copying.first[row]), int(copying.second[row])
+        shared, later = int(copying.shared[row]), int(copying.later[row])
+        share = later / shared if later >= 0 and shared else 0.5
+        for who, other, after in ((second, first, share), (first, second, 1 - share)):
+            if after > 1 - MOSTLY_LATER:
+                copy = _copy(copying, row, p_value, str(names[other]), after)
+                found.setdefault(who, {}).setdefault(other, copy)
+    for who, copies in found.items():
+        strongest = next(iter(copies.values()))
+        more = f"; likewise with {len(copies) - 1} more" if len(copies) > 1 else ""
+        yield who, Suspicion(strongest.kind, strongest.p_value, strongest.reason + more)
+
+
+def _copy(copying: Copying, row: int, p_value: float, other: str, after: float) -> Suspicion:
+    later = (
+        " and answered later" if after >= MOSTLY_LATER else "; who copied whom, or both from elsewhere, is open"
+    )
+    return Suspicion(
+        "copying",
+        p_value,
+        f"shares with {other} {copying.shared[row]} of {copying.odd[row]} answers that most others reject, where "
+        f"{copying.expected[row]:.1f} are to be expected{later}" + _chance(p_value),
+    )
+
+
+def _chance(p_value: float) -> str:
+    return f" (p {'< 0.0001' if p_value < 0.0001 else f'= {p_value:.4f}'})"  # noqa: PLR2004 - the digits shown

@@ -1,0 +1,1 @@
+"""Votes: from annotations and files to who said what of which task, in columns."""

@@ -1,0 +1,55 @@
+"""What a person should know of the votes in a file before believing the result."""
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from consensus.core.votes.votes import UNSURE, Votes
+
+SHOWN = 3
+
+
+def notes_on(votes: Votes, path: Path) -> Iterator[str]:
+    """Yield a sentence on each thing that makes the result poor or is likely a slip of the pen.
+
+    Parameters
+    ----------
+    votes : Votes
+    path : Path
+        Where they come from.
+
+    Yields
+    ------
+    str
+    """
+    yield from notes_of(votes, len(votes), all_unsure=bool((votes.vote == UNSURE).all()), path=path)
+
+
+def notes_of(names: Votes, n_votes: int, *, all_unsure: bool, path: Path) -> Iterator[str]:
+    """Yield the same of so many votes, of which only the names are at hand."""
+    if not n_votes:
+        yield f"{path} holds no votes"
+        return
+    if names.n_annotators == 1:
+        only = names.annotator_names[0]
+        yield f"{path}: all votes are those of {only!r}; nobody checks them, so little is decided"
+    if all_unsure:
+        yield f"{path}: all votes are unsure; nothing is decided"
+    for what, called in ("labels", names.label_names), ("annotators", names.annotator_names):
+        alike = _alike(called)
+        for first, second in alike[:SHOWN]:
+            yield (
+                f"{path}: the {what} {first!a} and {second!a} look alike (case, invisible characters or the "
+                "encoding of accents differ); they count as two"
+            )
+        if len(alike) > SHOWN:
+            yield f"{path}: {len(alike) - SHOWN} more pairs of {what} look alike"
+
+
+def _alike(names: Iterable[str]) -> list[tuple[str, str]]:
+    seen = defaultdict(list)
+    for name in names:
+        plain = "".join(one for one in unicodedata.normalize("NFKC", name) if unicodedata.category(one) != "Cf")
+        seen[plain.casefold()].append(name)
+    return [(same[0], other) for same in seen.values() for other in same[1:]]

@@ -1,0 +1,111 @@
+"""What was learned, as bytes: for a file or the store."""
+
+import io
+import json
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consensus.core.arrays import Names
+from consensus.core.model.confusion_matrices import Rates
+from consensus.core.model.warm_start import Known, Start
+from consensus.errors import VotesError
+
+FORMAT = 2
+
+
+def packed(start: Start) -> bytes:
+    """Write what was learned as the bytes of an .npz file."""
+    rates = start.known.rates
+    written = io.BytesIO()
+    np.savez_compressed(
+        written,
+        format=FORMAT,
+        annotators=_as_text(start.annotators),
+        classes=_as_text(start.classes),
+        basis=np.asarray(start.basis),
+        table=rates.table,
+        prevalence=rates.prevalence,
+        accuracy=rates.accuracy,
+        evidence=rates.evidence,
+        fixed=start.known.fixed,
+        numbers=np.array([rates.strength, rates.own_strength, start.known.correlation, start.votes]),
+    )
+    return written.getvalue()
+
+
+def _as_text(names: Names) -> NDArray[np.uint8]:
+    """Names as text: a numpy array of them would be as wide as the longest, and cut zeros off."""
+    return np.frombuffer(json.dumps([str(name) for name in names]).encode(), dtype=np.uint8)
+
+
+def _as_names(text: NDArray[np.uint8]) -> Names:
+    return np.array([*json.loads(text.tobytes()), None], dtype=object)[:-1]
+
+
+def unpacked(written: bytes) -> Start:
+    """Read what `packed` wrote.
+
+    Raises
+    ------
+    ValueError
+        Where the bytes are something else.
+    """
+    try:
+        with np.load(io.BytesIO(written), allow_pickle=False) as columns:
+            found = {name: columns[name] for name in columns.files}
+        if int(found["format"]) != FORMAT:
+            raise ValueError("of another format")
+        strength, own_strength, correlation, votes = found["numbers"].tolist()
+        rates = Rates(
+            found["table"], found["prevalence"], found["accuracy"], found["evidence"], strength, own_strength
+        )
+        annotators, classes = _as_names(found["annotators"]), _as_names(found["classes"])
+        basis = str(found["basis"])
+        n, n_classes = len(annotators), len(classes)
+        shapes = rates.table.shape, rates.evidence.shape, rates.accuracy.shape, found["fixed"].shape
+        if shapes != ((n, n_classes, n_classes), (n, n_classes), (n,), (n,)):
+            raise ValueError("of columns that do not belong together")
+    except (OSError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(type(error).__name__) from None
+    known = Known(rates, correlation, found["fixed"].astype(bool))
+    return Start(known, annotators, classes, int(votes), basis)
+
+
+def write_start(start: Start, path: Path) -> None:
+    """Write a state file, whole or not at all.
+
+    Raises
+    ------
+    VotesError
+        Where it cannot be written.
+    """
+    new = path.with_name(f".{path.name}.new")
+    try:
+        new.write_bytes(packed(start))
+        new.replace(path)
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        raise VotesError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def read_start(path: Path) -> Start | None:
+    """Read a state file; None where there is none yet.
+
+    Raises
+    ------
+    VotesError
+        Where the file is there and cannot be used.
+    """
+    try:
+        return unpacked(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise VotesError(
+            f"{path} cannot be read as what an earlier run learned ({reason}); delete it and the run starts afresh"
+        ) from None

@@ -1,0 +1,1 @@
+"""Reports about annotators, and their pay."""

@@ -1,0 +1,138 @@
+"""A pay list: from the ledger of votes, the trust of that time and the rules to lines that can be made again."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from consensus.core.people.pay import Best, Line, Rules, Work, best_of, lines_of
+from consensus.errors import ConfigError
+from consensus.store.store import Row, Store
+from consensus.store.vote_history import count
+
+LONGEST = timedelta(days=5 * 366)
+
+
+@dataclass(frozen=True)
+class Payroll:
+    """What is to be paid.
+
+    Attributes
+    ----------
+    lines : list of Line
+    notes : list of str
+        What somebody who pays should know of the period.
+    """
+
+    lines: list[Line]
+    notes: list[str]
+
+
+def payroll(store: Store, project: int, first: date, end: date, rules: Rules, today: date) -> Payroll:
+    """Make the pay list of a period.
+
+    The project is held meanwhile, so that no run of an earlier start can store anything later.
+
+    Parameters
+    ----------
+    store : Store
+    project : int
+    first, end : date
+        The period begins with the first moment of `first` (UTC) and ends before that of `end`.
+    rules : Rules
+    today : date
+        In UTC.
+
+    Raises
+    ------
+    ConfigError
+        Where the period is empty or not over, or the project has no run yet.
+    StoreError
+        Where a run is at work.
+    """
+    _check_period(first, end, today)
+    with store.lock(project):
+        store.needed_run(project)
+        lines, notes = lines_of(_works(store, project, first, end, rules), rules), list[str]()
+        if any(row["suspicions"] is None for row in store.annotators_before(project, _start(end))):
+            notes.append("some runs before the end of the period did not look for spam; it is not rejected there")
+        if not store.runs_between(project, _start(first), _start(end)):
+            notes.append(
+                "no run started in the period; votes that were made in it count when a run first sees them"
+            )
+        for month, beyond in _months_that_end(first, end) if rules.best else ():
+            found = _best(store, project, month, beyond, rules)
+            lines += found
+            if not found:
+                notes.append(
+                    f"{month:%Y-%m}: nobody has the paid votes that the bonus for the best annotator asks for"
+                )
+        if rules.best and not _months_that_end(first, end):
+            notes.append("no calendar month ends in the period, so there is no bonus for a best annotator")
+    return Payroll(lines, notes)
+
+
+def _check_period(first: date, end: date, today: date) -> None:
+    if end <= first:
+        raise ConfigError(f"the period from {first} to {end} is empty; --to is exclusive and must be after --from")
+    if end > today:
+        raise ConfigError(
+            f"the period ends before {end}, which is not over (today is {today}, UTC): what is paid could still "
+            f"change; use --to {today} or earlier"
+        )
+
+    if end - first > LONGEST:
+        raise ConfigError(
+            f"the period from {first} to {end} is longer than {LONGEST.days // 366} years; is --from right?"
+        )
+
+
+def _best(store: Store, project: int, month: date, beyond: date, rules: Rules) -> list[Line]:
+    best: Best | None = rules.best
+    works = _works(store, project, month, beyond, rules)
+    return best_of(works, best, rules, f"{month:%Y-%m}") if best else []
+
+
+def _works(store: Store, project: int, first: date, end: date, rules: Rules) -> list[Work]:
+    """What each annotator did on each control in a period, with the trust at its end."""
+    start, until = _start(first), _start(end)
+    counts = count(store.ledger(project, start, until), store.ended_before(project, start), until)
+    known = {(row["annotator"], row["control"]): row for row in store.annotators_before(project, until)}
+    return [
+        Work(
+            annotator=annotator,
+            control=control,
+            answers=tally.answers,
+            unsure=tally.unsure,
+            withdrawn=tally.withdrawn,
+            returned=tally.returned,
+            trust=known.get((annotator, control), {}).get(rules.trust_by),
+            suspicions=tuple(_suspicions(known.get((annotator, control), {}))),
+        )
+        for (annotator, control), tally in counts.items()
+    ]
+
+
+def _suspicions(row: Mapping[str, Sequence[Row] | None]) -> Iterator[tuple[str, str]]:
+    for one in row.get("suspicions") or ():
+        yield str(one["kind"]), str(one["reason"])
+
+
+def _months_that_end(first: date, end: date) -> list[tuple[date, date]]:
+    """Calendar months whose end lies in a period, each with the first day after it."""
+    found: list[tuple[date, date]] = []
+    month = first.replace(day=1)
+    while True:
+        beyond = _next_month(month)
+        if beyond > end:
+            return found
+        if beyond > first:
+            found.append((month, beyond))
+        month = beyond
+
+
+def _next_month(month: date) -> date:
+    return date(month.year + month.month // 12, month.month % 12 + 1, 1)
+
+
+def _start(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)

@@ -1,0 +1,1 @@
+"""What is done with a project of Label Studio: run, route, prompt, schedule."""

@@ -1,0 +1,79 @@
+"""What to put to an annotator next: open classifications that they have not voted on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from consensus.errors import ConfigError
+from consensus.store.store import Row, Store
+from consensus.store.stored_votes import Asked, Facts, facts_of
+
+COLUMNS = ("task", "control", "label", "given", "yes", "no", "unsure", "confidence", "posterior", "report", "gain")
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Open classifications for an annotator.
+
+    Attributes
+    ----------
+    known : bool
+        Whether the annotator has a vote in the last run.
+    rows : list of dict
+        Classifications as the store has them, and the gain in bits; the most informative first.
+    """
+
+    known: bool
+    rows: list[Row]
+
+
+def prompts(
+    store: Store, project: int, annotator: str, *, label: str | None = None, control: str | None = None
+) -> Prompts:
+    """Find the open classifications that an annotator has not voted on, the most informative for them first.
+
+    The gain of a single choice is that of the one question which its labels share.
+
+    Parameters
+    ----------
+    store : Store
+    project : int
+    annotator : str
+        In any case of its letters. Somebody without a vote is taken for the average annotator.
+    label, control : str, optional
+        Only classifications of these.
+
+    Raises
+    ------
+    ConfigError
+        Where the project has no run yet, or no such control or label.
+    """
+    facts = facts_of(store, project)
+    _check("control", control, [asked.control for asked in facts.controls])
+    chosen = [asked for asked in facts.controls if control in (None, asked.control)]
+    _check("label", label, sorted({row["label"] for asked in chosen for row in asked.rows}))
+    names = {str(name): at for at, name in enumerate(facts.annotators)}
+    folded = {name.casefold(): at for name, at in names.items()}
+    position = names.get(annotator, folded.get(annotator.casefold()))
+    rows = [row for asked in chosen for row in _open_to(asked, facts, position) if label in (None, row["label"])]
+    order = sorted(
+        rows, key=lambda row: (-row["gain"], row["task"], row["control"], -row["posterior"], row["label"])
+    )
+    return Prompts(position is not None, order)
+
+
+def _open_to(asked: Asked, facts: Facts, annotator: int | None) -> list[Row]:
+    free = asked.is_open
+    if annotator is not None:
+        free = free & ~facts.voted[asked.control][asked.standing.task, annotator]
+    gain = asked.gain[:, -1 if annotator is None else annotator]
+    question = asked.questions.row
+    return [{**asked.rows[row], "gain": float(gain[question[row]])} for row in np.flatnonzero(free)]
+
+
+def _check(what: str, name: str | None, known: list[str]) -> None:
+    if name is not None and name not in known:
+        raise ConfigError(
+            f"the last run has no {what} {name!r}; it has {', '.join(known[:20]) or 'none'}"
+            f"{', ...' if len(known) > 20 else ''}"  # noqa: PLR2004  # as many as fit a screen
+        )

@@ -1,0 +1,230 @@
+"""Routing: which tasks need one more vote and from whom, and the label stream set to ask for it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+
+from consensus.core.arrays import Floats
+from consensus.core.routing.information_gain import gain_of_new_task
+from consensus.core.routing.overlap import (
+    MAX_VOTES,
+    Change,
+    Limits,
+    Need,
+    Served,
+    ServedTask,
+    change_of,
+    is_current,
+    need_of,
+)
+from consensus.core.votes.from_annotations import Problem
+from consensus.errors import LabelStudioError
+from consensus.label_studio import Project, Studio
+from consensus.store.store import Store
+from consensus.store.stored_votes import Facts, facts_of
+from consensus.watcher import SILENT, Watcher
+
+ASKED = 5
+"""So many annotators are named for a task."""
+PATIENCE = 5
+"""After so many refusals in a row the rest is not tried."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What one task needs.
+
+    Attributes
+    ----------
+    task : int
+    need : Need
+    reports : list of str
+        Reports that its open classifications are in.
+    votes : int
+        People who had it, skips included.
+    gain : float
+        Bits that one more vote is expected to tell, on the mean over those who may give it; 0 where none is asked.
+    annotators : list of (str, float)
+        Who may give it, and what their vote is expected to tell; the best first, a few at most.
+    overlap : int
+        As it is.
+    change : Change or None
+        What is to be set.
+    """
+
+    task: int
+    need: Need
+    reports: list[str]
+    votes: int
+    gain: float
+    annotators: list[tuple[str, float]]
+    overlap: int
+    change: Change | None
+
+
+@dataclass(frozen=True)
+class Routed:
+    """What was found and sent.
+
+    Attributes
+    ----------
+    project : Project
+    advice : list of Advice
+        Of every task, the most informative first.
+    sent : int
+        Tasks whose overlap was set; 0 in a dry run.
+    failures : list of Problem
+        Tasks that could not be set, and why.
+    limits : Limits
+    dry_run : bool
+    """
+
+    project: Project
+    advice: list[Advice]
+    sent: int
+    failures: list[Problem]
+    limits: Limits
+    dry_run: bool
+
+    @property
+    def changes(self) -> list[Change]:
+        """What is to be set: first what is to be shown no more, then the most informative."""
+        changes = [one.change for one in self.advice if one.change]
+        return sorted(changes, key=lambda one: not one.closed)
+
+
+def route(
+    studio: Studio,
+    store: Store,
+    project: int,
+    *,
+    max_votes: int = MAX_VOTES,
+    dry_run: bool = False,
+    watcher: Watcher = SILENT,
+) -> Routed:
+    """Set the overlap of each task so that votes go where they are needed.
+
+    What is decided comes from the last run in the store; the overlap, and who had a task, from Label Studio. Only
+    what differs is sent, so that a second call without new votes sends nothing. A task that fails does not keep
+    the others.
+
+    Parameters
+    ----------
+    studio : Studio
+    store : Store
+    project : int
+    max_votes : int
+        At least 1. A task that so many people had, skips included, is shown to nobody more.
+    dry_run : bool
+        Read and tell; send nothing.
+    watcher : Watcher
+
+    Raises
+    ------
+    ConsensusError
+        Where the project has no run yet, or Label Studio or the store cannot be used.
+    """
+    with nullcontext() if dry_run else store.lock(project):
+        facts = facts_of(store, project)
+        limits = Limits(min(facts.fewest_votes, max_votes), max_votes)
+        found = studio.project(project)
+        served = studio.served(project, studio.accounts(), watcher.of("reading tasks", found.n_tasks))
+        routed = Routed(found, advise(facts, served, limits), 0, [], limits, dry_run)
+        if dry_run:
+            return routed
+        failures = _send(studio, routed.changes, watcher)
+        return Routed(found, routed.advice, len(routed.changes) - len(failures), failures, limits, dry_run)
+
+
+def advise(facts: Facts, served: Served, limits: Limits) -> list[Advice]:
+    """Say of each task what it needs, the most informative first; finished ones last."""
+    code = {int(task): position for position, task in enumerate(facts.tasks)}
+    gains = sum((asked.gain_by_task for asked in facts.controls), np.zeros((len(code), len(facts.annotators) + 1)))
+    reports = _open_reports(facts)
+    voters = np.any([*facts.voted.values()], axis=0) if facts.voted else np.zeros((len(code), 0), dtype=bool)
+    new = _gain_of_new_task(facts)
+    advice = []
+    for task in served.tasks:
+        at = code.get(task.id)
+        had = task.annotators | (set() if at is None else set(facts.annotators[voters[at]].tolist()))
+        need = need_of(
+            task,
+            is_open=at is None or bool(reports[at]),
+            is_current=is_current(task, facts.counted, facts.started_at),
+            limits=limits,
+        )
+        gain = new if at is None else gains[at]
+        advice.append(_advice(task, need, served, limits, [] if at is None else reports[at], facts, gain, had))
+    return sorted(advice, key=lambda one: (-one.gain, one.task))
+
+
+def _advice(
+    task: ServedTask,
+    need: Need,
+    served: Served,
+    limits: Limits,
+    reports: Sequence[str],
+    facts: Facts,
+    gain: Floats,
+    had: frozenset[str] | set[str],
+) -> Advice:
+    free = [position for position, name in enumerate(facts.annotators) if name not in had]
+    ranked = sorted(
+        ((str(facts.annotators[at]), float(gain[at])) for at in free), key=lambda one: (-one[1], one[0])
+    )
+    worth = float(gain[free].mean() if free else gain[-1]) if need in ("vote", "limit") else 0.0
+    return Advice(
+        task=task.id,
+        need=need,
+        reports=sorted(set(reports) - {""}),
+        votes=task.votes,
+        gain=worth,
+        annotators=ranked[:ASKED] if need == "vote" else [],
+        overlap=task.overlap,
+        change=change_of(task, need, limits, skips_count=served.skips_count),
+    )
+
+
+def _open_reports(facts: Facts) -> list[list[str]]:
+    """By task: the report, or "", of each open classification."""
+    reports: list[list[str]] = [[] for _ in facts.tasks]
+    for asked in facts.controls:
+        for row in np.flatnonzero(asked.is_open):
+            reports[asked.standing.task[row]].append(str(asked.standing.report[row]))
+    return reports
+
+
+def _gain_of_new_task(facts: Facts) -> Floats:
+    new: Floats = np.zeros(len(facts.annotators) + 1)
+    for asked in facts.controls:
+        new += gain_of_new_task(asked.standing, asked.trust)
+    return new
+
+
+def _send(studio: Studio, changes: Sequence[Change], watcher: Watcher) -> list[Problem]:
+    """Set one task after the other; a Label Studio that refuses several in a row is not asked on."""
+    tell = watcher.of("setting overlap", len(changes))
+    failures: list[Problem] = []
+    in_a_row = 0
+    for done, change in enumerate(changes, start=1):
+        if in_a_row == PATIENCE:
+            failures.append(Problem(change.task, f"not tried after {PATIENCE} refusals in a row"))
+            continue
+        try:
+            studio.set_overlap(change)
+        except LabelStudioError as error:
+            failures.append(Problem(change.task, str(error)))
+            in_a_row += 1
+        else:
+            in_a_row = 0
+        tell(done)
+    return failures
+
+
+def counts(routed: Routed) -> Iterator[tuple[Need, int]]:
+    """Yield how many tasks have each need."""
+    needs = [one.need for one in routed.advice]
+    needed: tuple[Need, ...] = ("vote", "none", "limit", "gold", "run")
+    yield from ((need, needs.count(need)) for need in needed)

@@ -1,0 +1,1 @@
+"""The store: the database with votes, runs, trust and reports."""

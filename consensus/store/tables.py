@@ -1,0 +1,113 @@
+"""The tables of the store."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+)
+
+METADATA = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+RUN = Table(
+    "run",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("project", BigInteger, nullable=False, index=True),
+    Column("started_at", DateTime(timezone=True), nullable=False),
+    Column("finished_at", DateTime(timezone=True)),  # once Label Studio holds the reports
+    Column("model_version", String, nullable=False),  # whose predictions annotators saw when it started
+    Column("policy", String, nullable=False),
+    Column("thresholds", JSON, nullable=False),
+    Column("tasks", Integer, nullable=False),
+    Column("votes", Integer, nullable=False),
+    Column("problems", Integer, nullable=False),
+)
+
+CLASSIFICATION = Table(
+    "classification",
+    METADATA,
+    Column("project", BigInteger, primary_key=True),
+    Column("control", String, primary_key=True),
+    Column("task", BigInteger, primary_key=True),
+    Column("label", String, primary_key=True),
+    Column("given", Boolean, nullable=False),
+    Column("yes", Integer, nullable=False),
+    Column("no", Integer, nullable=False),
+    Column("unsure", Integer, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("posterior", Float, nullable=False),
+    Column("report", String, nullable=False),
+    Column(
+        "model_share", Float
+    ),  # of a model's suggestions in what weighs for or against it; NULL: none was heard
+)
+Index("ix_classification_report", CLASSIFICATION.c.project, CLASSIFICATION.c.report)
+
+VOTE = Table(
+    "vote",
+    METADATA,
+    Column("project", BigInteger, primary_key=True),
+    Column("control", String, primary_key=True),
+    Column("task", BigInteger, primary_key=True),
+    Column("annotator", String, primary_key=True),
+    Column("label", String, primary_key=True),  # "" where a submission chose none
+    Column("vote", String, nullable=False),
+    Column("annotation", BigInteger, nullable=False),
+    Column("voted_at", String, nullable=False),
+    Column("lead_time", Float),
+    Column("from_prediction", BigInteger),
+    Column("accepted", Boolean),  # whether it says what that prediction said; NULL where nobody can tell
+)
+
+ANNOTATOR = Table(
+    "annotator",
+    METADATA,
+    Column("run", Integer, ForeignKey("run.id", ondelete="CASCADE"), primary_key=True),
+    Column("control", String, primary_key=True),
+    Column("annotator", String, primary_key=True),
+    Column("votes", Integer, nullable=False),
+    Column("trust", Float, nullable=False),
+    Column("trust_low", Float),
+    Column("trust_high", Float),
+    Column("suspicions", JSON(none_as_null=True)),  # list of kind, p_value, reason; NULL where nobody has looked
+)
+
+CONTROL = Table(
+    "control",
+    METADATA,
+    Column("project", BigInteger, primary_key=True),
+    Column("control", String, primary_key=True),
+    Column("choice", String, nullable=False),
+    Column("labels", JSON, nullable=False),
+    Column("learned", LargeBinary),  # see consensus.files.start_files
+)
+
+LEDGER = Table(
+    "ledger",
+    METADATA,
+    Column("project", BigInteger, primary_key=True),
+    Column("control", String, primary_key=True),
+    Column("task", BigInteger, primary_key=True),
+    Column("annotator", String, primary_key=True),
+    Column("kind", String, primary_key=True),  # "answer" or "unsure"
+    Column("since", DateTime(timezone=True), primary_key=True),  # start of the run that saw it first
+    Column("until", DateTime(timezone=True)),  # start of the run that missed it; NULL while it stands
+    Column("annotation", BigInteger, nullable=False),
+)
+Index("ix_ledger_since", LEDGER.c.project, LEDGER.c.since)

@@ -1,0 +1,210 @@
+"""A tuning on one screen: plan, learn, judge, put to use."""
+
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ml_backend.backend import Backend
+from ml_backend.core.identity import Identity
+from ml_backend.embedding.checkpoints import content_id, kept_weights
+from ml_backend.embedding.engines import Embedder
+from ml_backend.embedding.gather import ImageRef
+from ml_backend.embedding.tuned import Tuned, TunedWeights, written_whole
+from ml_backend.finetune.evaluation import Judgement, judge
+from ml_backend.finetune.initial_weights import base_identity
+from ml_backend.finetune.options import FINETUNE, Wanted
+from ml_backend.finetune.plan import plan_tuning, split_of
+from ml_backend.finetune.tuning_folder import Plan, TuningError, TuningFolder
+from ml_backend.locks import held
+from ml_backend.steps import Progress, silent
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ml_backend.core.finetune.loop import Step
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a tuning made.
+
+    Parameters
+    ----------
+    tuned : Tuned
+    judgement : Judgement
+    used : bool
+        Whether the project takes the weights from its next training on.
+    n_images : int
+        Of the whole project when the tuning began.
+    failures : mapping of str to int
+        Images that could not be learned from, by reason.
+    """
+
+    tuned: Tuned
+    judgement: Judgement
+    used: bool
+    n_images: int
+    failures: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Tuner:
+    """What tunes a project's backbone.
+
+    Parameters
+    ----------
+    backend : Backend
+    progress : callable
+        Told the step, how much of it is done, and how much there is.
+    shown : callable
+        Told of each step of the learning.
+    """
+
+    backend: Backend
+    progress: Progress = silent
+    shown: "Callable[[Step], None]" = lambda _: None
+
+    def tune(self, project_id: int, wanted: Wanted, *, resume: bool | None, now: datetime) -> Outcome:
+        """Tune, from where a tuning that did not end has stopped or from the beginning.
+
+        Parameters
+        ----------
+        project_id : int
+        wanted : Wanted
+        resume : bool, optional
+            Go on with what was begun, whatever options are wanted now; or begin anew. Left out, it goes on if it
+            was begun with the same options.
+        now : datetime
+            Aware.
+
+        Raises
+        ------
+        TuningError
+            If another tuning is running, or one with other options or of an earlier project has not ended.
+        MLBackendError, OSError
+            If it stops before its end; the last checkpoint stays.
+        """
+        settings = self.backend.settings
+        folder = TuningFolder.of_project(settings.data_dir, project_id)
+        with held(settings.data_dir / "tuning.lock", wait=False) as alone:
+            if not alone:
+                raise TuningError(
+                    "another fine-tuning or pre-training is running on this machine: wait for its end"
+                )
+            plan = self._begun(folder, project_id, wanted, resume=resume)
+            if plan is None:
+                plan = plan_tuning(self.backend, project_id, wanted, folder, now, self.progress)
+            from ml_backend.finetune.learner import Learner  # noqa: PLC0415 - imports torch
+
+            state = Learner(settings, folder, plan, self.shown).learn()
+            tuned = self._kept(project_id, folder, plan, state, now)
+            outcome = self._judged(project_id, folder, plan, tuned)
+            folder.clear()
+        return outcome
+
+    def _begun(self, folder: TuningFolder, project_id: int, wanted: Wanted, *, resume: bool | None) -> Plan | None:
+        """Give the plan to go on with, if any."""
+        if resume is False:
+            return None
+        plan = folder.plan()
+        if plan is None:
+            if resume:
+                raise TuningError(f"project {project_id} has no fine-tuning or pre-training that could go on")
+            return None
+        stamp = self.backend.client.project(project_id).stamp
+        if stamp and plan.stamp and stamp != plan.stamp:
+            raise TuningError(
+                f"a {plan.how} that began at {plan.began_at} has not ended, and was of an earlier project "
+                f"{project_id}: Label Studio has given the id to another project since. --restart begins anew"
+            )
+        differences = self._differences(plan, project_id, wanted)
+        if plan.how != wanted.how or (differences and not resume):
+            raise TuningError(
+                f"a {plan.how} of project {project_id} that began at {plan.began_at} has not ended "
+                f"({'; '.join(differences)}): ml-backend {plan.how} --resume goes on with it, --restart begins "
+                "anew"
+            )
+        return plan
+
+    def _differences(self, plan: Plan, project_id: int, wanted: Wanted) -> list[str]:
+        """Tell what is wanted otherwise than it was begun."""
+        if plan.how != wanted.how:
+            return [f"a {plan.how}, not a {wanted.how}"]
+        found = [
+            f"{name} {plan.options.get(name, math.nan):g}, not {value:g}"
+            for name, value in wanted.options.items()
+            if plan.options.get(name) != value
+        ]
+        if wanted.base is not None:
+            base = base_identity(self.backend, project_id, plan.stamp, wanted.base)
+            if (base.backbone, base.weights_id) != (plan.backbone, plan.weights_id):
+                found.append(f"from {plan.backbone}:{plan.weights_id}, not {base.backbone}:{base.weights_id}")
+        return found
+
+    def _kept(
+        self, project_id: int, folder: TuningFolder, plan: Plan, state: "dict[str, Tensor]", now: datetime
+    ) -> Tuned:
+        """Write the weights under the id of their content, and how they were made."""
+        import torch  # noqa: PLC0415 - takes seconds
+
+        kept = io.BytesIO()  # into a file torch writes the file's name as well, and the id would depend on it
+        torch.save(state, kept)
+        unnamed = self._weights_folder / f".made-for-{project_id}"
+        with written_whole(unnamed) as file:
+            file.write(kept.getbuffer())
+        weights_id = content_id(unnamed)
+        unnamed.replace(kept_weights(self.backend.settings.data_dir, weights_id))
+        inputs = folder.inputs(plan)
+        parts = split_of(inputs)
+        seen = sorted({int(inputs.tasks[row]) for rows in (parts.learned, parts.validated) for row in rows})
+        weights = TunedWeights(self.backend.settings.data_dir)
+        tuned = Tuned(
+            backbone=plan.backbone,
+            weights_id=weights_id,
+            how=plan.how,
+            base=Identity(plan.backbone, plan.weights_id, plan.seed).key,
+            created_at=now.astimezone(UTC).isoformat(timespec="seconds"),
+            tuned_on={str(project_id): seen} if plan.how == FINETUNE else {},
+        ).after(weights.made(plan.weights_id))
+        weights.keep(tuned)
+        return tuned
+
+    def _judged(self, project_id: int, folder: TuningFolder, plan: Plan, tuned: Tuned) -> Outcome:
+        """Compare with what the project has, and use what is better; what nothing can judge waits for a person."""
+        backend, inputs = self.backend, folder.inputs(plan)
+        after = self._embedder(tuned.identity)
+        judgement = judge(
+            backend.gatherer,
+            project_id,
+            inputs,
+            split_of(inputs),
+            before=lambda refs: self._before(project_id, plan.stamp, refs),
+            after=after,
+            progress=self.progress,
+        )
+        used = judgement.better is True
+        if used:
+            TunedWeights(backend.settings.data_dir).use(project_id, tuned, plan.stamp)
+        return Outcome(tuned, judgement, used, plan.n_project, plan.failures)
+
+    def _before(self, project_id: int, stamp: str, refs: Sequence[ImageRef]) -> Embedder:
+        trainer = self.backend.trainer
+        last = trainer.artifacts.current(project_id, stamp)
+        return trainer.embeddings.backbone(project_id, stamp, refs, last)[0]
+
+    def _embedder(self, identity: Identity) -> Embedder:
+        return self.backend.loader.matching(
+            identity, identity.key, timeout_s=self.backend.settings.export_timeout_s
+        )
+
+    @property
+    def _weights_folder(self) -> Path:
+        return self.backend.settings.data_dir / "weights"

@@ -1,0 +1,273 @@
+"""HTTP connections that lead only to allowed addresses, and whose every step ends in time."""
+
+import ssl
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+import httpcore
+import httpx
+
+from ml_backend.errors import FetchError
+from ml_backend.images.addresses import Address, AllowedHosts
+from ml_backend.images.resolving import Resolver
+
+Header = tuple[bytes, bytes]
+
+_PORTS = {"http": 80, "https": 443}
+_CONNECT_S = 5.0
+_SILENT_S = 10.0  # without a byte
+_TRIED = 4  # addresses of one host
+_AVOIDED_S = 5.0  # an address that did not answer to a connection
+_AVOIDED = 1000  # addresses
+_KEPT_S = 15.0
+_KEPT = 16  # idle connections; each question looks at all of them
+_AT_A_TIME = 100
+_REST_BYTES = 65_536
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server answers to a GET.
+
+    Parameters
+    ----------
+    status : int
+    headers : list of (bytes, bytes)
+        As received.
+    chunks : iterable of bytes
+        The body as it comes, still in its content encoding.
+    """
+
+    status: int
+    headers: list[Header]
+    chunks: Iterable[bytes]
+
+    def header(self, name: bytes) -> bytes:
+        """Give the first header of a name in lower case; empty if there is none."""
+        return next((value for key, value in self.headers if key.lower() == name), b"")
+
+
+class Connections(Protocol):
+    """Asks servers for pages."""
+
+    def get(self, url: httpx.URL, headers: list[Header], ends_at: float) -> AbstractContextManager[Answer]:
+        """Ask for a page until a moment on the monotonic clock; raises FetchError, also while the body is read."""
+
+    def close(self) -> None:
+        """Close what is open."""
+
+
+class CheckedConnections:
+    """Connections to the hosts of a list, kept for the next question.
+
+    A name is looked up here, its addresses are checked, and the connection goes to one that passed: a second
+    lookup between check and connection could answer differently. TLS still checks that the certificate fits the
+    name. The environment's proxies are not used, since they would connect for us, unchecked.
+
+    Parameters
+    ----------
+    hosts : AllowedHosts
+    resolver : Resolver
+    max_bytes : int
+        Of a whole answer, with its head and whatever it has besides its body.
+    """
+
+    def __init__(self, hosts: AllowedHosts, resolver: Resolver, max_bytes: int) -> None:
+        self._hosts = hosts
+        self._network = _CheckedNetwork(hosts, resolver, max_bytes)
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=_tls(),
+            max_connections=_AT_A_TIME,
+            max_keepalive_connections=_KEPT,
+            keepalive_expiry=_KEPT_S,
+            network_backend=self._network,
+        )
+
+    @contextmanager
+    def get(self, url: httpx.URL, headers: list[Header], ends_at: float) -> Iterator[Answer]:
+        """Ask for a page.
+
+        Parameters
+        ----------
+        url : httpx.URL
+        headers : list of (bytes, bytes)
+            Besides ``Host``.
+        ends_at : float
+            On the monotonic clock; holds for the body too.
+
+        Raises
+        ------
+        FetchError
+            With reason ``host_not_allowed``, ``private_address``, ``unknown_host``, ``timeout``, ``unreachable``,
+            ``tls_failed``, ``too_many_bytes`` or ``broken_answer``.
+        """
+        host, port = host_and_port(url)
+        if refusal := self._hosts.refusal_before_lookup(host, port):
+            raise FetchError(refusal)
+        request = _request(url, headers, ends_at)
+        try:
+            with ExitStack() as opened:
+                response = self._answered(request, opened)
+                opened.callback(response.close)
+                answer = Answer(response.status, response.headers, response.iter_stream())
+                opened.callback(_read_rest, answer)
+                yield answer
+        except httpcore.TimeoutException:
+            raise FetchError("timeout") from None
+        except httpcore.NetworkError:
+            raise FetchError("unreachable") from None
+        except httpcore.ProtocolError:
+            raise FetchError("broken_answer") from None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.close()
+
+    def _answered(self, request: httpcore.Request, opened: ExitStack) -> httpcore.Response:
+        """Ask again, over a new connection, where a kept one was closed or holds the rest of a false answer."""
+        try:
+            return self._pool.handle_request(request)
+        except (httpcore.RemoteProtocolError, httpcore.ReadError):
+            fresh = httpcore.HTTPConnection(request.url.origin, _tls(), network_backend=self._network)
+            opened.callback(fresh.close)
+            return fresh.handle_request(request)
+
+
+class _CheckedNetwork(httpcore.NetworkBackend):
+    """Connects to addresses that may be asked. What httpcore calls a timeout is here the end of all steps."""
+
+    def __init__(self, hosts: AllowedHosts, resolver: Resolver, max_bytes: int) -> None:
+        self._hosts, self._resolver, self._max_bytes = hosts, resolver, max_bytes
+        self._sockets = httpcore.SyncBackend()
+        self._avoided: dict[tuple[Address, int], float] = {}
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        ends_at = float("inf") if timeout is None else timeout
+        found = self._resolver.addresses(host, min(ends_at, time.monotonic() + _CONNECT_S))
+        refusals = {address: self._hosts.refusal(host, port, address) for address in found}
+        allowed = [address for address, refusal in refusals.items() if refusal is None]
+        if not allowed:
+            raise FetchError(next(iter(refusals.values())) or "host_not_allowed")
+        failed: Exception = httpcore.ConnectError("did not answer a moment ago")
+        for address in allowed[:_TRIED]:
+            if time.monotonic() < self._avoided.get((address, port), 0):
+                continue
+            try:
+                stream = self._sockets.connect_tcp(
+                    str(address), port, _left(ends_at, _CONNECT_S), local_address, socket_options
+                )
+                return _EndingStream(stream, self._max_bytes)
+            except httpcore.ConnectTimeout as error:
+                failed = error
+                self._avoid(address, port)
+            except httpcore.ConnectError as error:
+                failed = error
+        raise failed
+
+    def _avoid(self, address: Address, port: int) -> None:
+        """Spend the time that the next tasks of the same host would wait in vain on other tasks."""
+        if len(self._avoided) >= _AVOIDED:
+            self._avoided.clear()
+        self._avoided[address, port] = time.monotonic() + _AVOIDED_S
+
+
+class _EndingStream(httpcore.NetworkStream):
+    """A connection on which everything ends: a trickle in time, a flood after so many bytes for each question.
+
+    As a timeout, its steps are given the end of all steps.
+    """
+
+    def __init__(self, stream: httpcore.NetworkStream, max_bytes: int) -> None:
+        self._stream, self._max_bytes = stream, max_bytes
+        self._received = 0
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self._received > self._max_bytes:
+            raise FetchError("too_many_bytes")
+        received = self._stream.read(max_bytes, _left(timeout, _SILENT_S))
+        self._received += len(received)
+        return received
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._received = 0
+        self._stream.write(buffer, _left(timeout, _SILENT_S))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        try:
+            stream = self._stream.start_tls(ssl_context, server_hostname, _left(timeout, _CONNECT_S))
+        except httpcore.ConnectError:  # above all a certificate that nobody vouches for, or for another name
+            raise FetchError("tls_failed") from None
+        return _EndingStream(stream, self._max_bytes)
+
+    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - httpcore's
+        return self._stream.get_extra_info(info)
+
+
+def host_and_port(url: httpx.URL) -> tuple[str, int]:
+    """Give the host of an http address as it goes over the network, and its port."""
+    return url.raw_host.decode("ascii"), url.port or _PORTS[url.scheme]
+
+
+def _request(url: httpx.URL, headers: list[Header], ends_at: float) -> httpcore.Request:
+    host, port = host_and_port(url)
+    return httpcore.Request(
+        "GET",
+        httpcore.URL(scheme=url.scheme, host=host, port=port, target=url.raw_path),
+        headers=[(b"Host", url.netloc), *headers],
+        extensions={
+            "timeout": {
+                "connect": ends_at,
+                "read": ends_at,
+                "write": ends_at,
+                "pool": max(ends_at - time.monotonic(), 0),
+            }
+        },
+    )
+
+
+def _read_rest(answer: Answer) -> None:
+    """Read the short page that comes with a redirect or a failure: only then can its connection be used again."""
+    if answer.status == httpx.codes.OK:
+        return
+    with suppress(httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
+        read = 0
+        for chunk in answer.chunks:
+            read += len(chunk)
+            if read > _REST_BYTES:
+                break
+
+
+def _left(ends_at: float | None, at_most: float) -> float:
+    """Give the time for one step.
+
+    Raises
+    ------
+    httpcore.ReadTimeout
+        If there is none left.
+    """
+    left = at_most if ends_at is None else min(ends_at - time.monotonic(), at_most)
+    if left <= 0:
+        raise httpcore.ReadTimeout("the time for the whole is over")
+    return left
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    """Read the certificates, once: that takes longer than many downloads."""
+    return httpx.create_ssl_context()

@@ -1,0 +1,243 @@
+"""The address in a task becomes the bytes of an image, or a short reason why not."""
+
+import base64
+import re
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+
+from ml_backend import __version__
+from ml_backend.errors import FetchError, MLBackendError, NotConfiguredError
+from ml_backend.images.addresses import AllowedHosts, ip_literal
+from ml_backend.images.bodies import read_body
+from ml_backend.images.connections import CheckedConnections, Connections, Header, host_and_port
+from ml_backend.images.local_files import LocalFiles
+from ml_backend.images.resolving import Resolver
+
+Connect = Callable[[AllowedHosts], Connections]
+
+_NOBODY = AllowedHosts()
+_CLOUD = ("s3", "gs", "azure-blob")
+_REDIRECTS = 5
+_REDIRECTING = (301, 302, 303, 307, 308)
+_LONGEST_URL = 16_384
+_HEADS_BYTES = 1_000_000  # that an answer may have besides a body and what chunks add to it
+_LAST_PORT = 65535
+_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
+_LABEL_STUDIOS_FILES = re.compile(r"/(data|storage-data)/.+|/tasks/\d+/(presign|resolve)/?")
+_LOCAL_FILES = "/data/local-files/"
+_HEADERS = [
+    (b"Accept", b"*/*"),
+    (b"Accept-Encoding", b"identity"),
+    (b"User-Agent", f"ml-backend/{__version__} (images of Label Studio's tasks)".encode()),
+]
+
+
+def absolute_url(url: str, *, base_url: str, task_id: int) -> str:
+    """Turn a task's address into one that can be asked.
+
+    Parameters
+    ----------
+    url : str
+        A path of Label Studio's (uploaded or local file), a cloud storage URI, or http(s).
+    base_url : str
+        Label Studio's, without a slash at its end; may have a path.
+    task_id : int
+        Label Studio resolves a cloud URI for the task that holds it.
+
+    Raises
+    ------
+    FetchError
+        With reason ``unsupported_url``, or ``not_configured`` if ``base_url`` is needed and empty.
+
+    Examples
+    --------
+    >>> absolute_url("/data/upload/1/a.png", base_url="http://ls/sub", task_id=3)
+    'http://ls/sub/data/upload/1/a.png'
+    >>> absolute_url("s3://b/a.png", base_url="http://ls", task_id=3)
+    'http://ls/tasks/3/presign/?fileuri=czM6Ly9iL2EucG5n'
+    """
+    try:
+        scheme = urlsplit(url).scheme.lower()
+    except ValueError:
+        raise FetchError("unsupported_url") from None
+    if scheme in ("http", "https"):
+        return url
+    if scheme in _CLOUD:
+        encoded = base64.urlsafe_b64encode(url.encode()).decode()
+        path = f"/tasks/{task_id}/presign/?fileuri={encoded}"
+    elif not scheme and url.startswith("/") and not url.startswith("//"):
+        path = url
+    else:
+        raise FetchError("unsupported_url")
+    if not base_url:
+        raise FetchError("not_configured")
+    prefix = urlsplit(base_url).path
+    if prefix and path.startswith(prefix + "/"):
+        path = path.removeprefix(prefix)
+    return base_url + path
+
+
+def is_upload(url: str) -> bool:
+    """Tell whether an address is a file uploaded to Label Studio, which never changes: its name is made unique."""
+    return url.startswith("/data/upload/") and "?" not in url
+
+
+class Fetcher:
+    """Downloads images from where they may come from, and from nowhere else.
+
+    Label Studio may always be asked. It gets the key, for what serves files alone, and nobody else gets it. Where
+    it redirects to, a storage that someone has connected to it, may be asked as long as its address is public. All
+    other hosts, and those with private addresses, must be in ``hosts``. Each redirect is checked again.
+
+    Parameters
+    ----------
+    base_url : str
+        Label Studio's; may be empty.
+    authorization : callable
+        Gives the header value that Label Studio wants.
+    max_bytes : int
+    timeout_s : float
+        For the whole of a download.
+    hosts : AllowedHosts
+        Besides Label Studio and its storages.
+    local_files : LocalFiles, optional
+        Reads Label Studio's local files instead of asking for them.
+    connect : callable, optional
+        Makes connections to the hosts of a list; another network, for tests.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        authorization: Callable[[], str],
+        max_bytes: int,
+        timeout_s: float,
+        hosts: AllowedHosts = _NOBODY,
+        local_files: LocalFiles | None = None,
+        connect: Connect | None = None,
+    ) -> None:
+        self._base_url = base_url
+        self._base = httpx.URL(base_url)
+        self._prefix = self._base.path.rstrip("/")
+        self._authorization = authorization
+        self._max_bytes = max_bytes
+        self._timeout_s = timeout_s
+        self._local_files = local_files
+        connect = connect or checked_network(2 * max_bytes + _HEADS_BYTES)
+        self._listed, self._storages = connect(hosts), connect(hosts.with_any_public())
+        self._own = connect(AllowedHosts.one(*host_and_port(self._base)) if base_url else _NOBODY)
+
+    def fetch(self, url: str, task_id: int) -> bytes:
+        """Download an image.
+
+        Raises
+        ------
+        FetchError
+            With reason ``unsupported_url``, ``url_too_long``, ``password_in_url``, ``not_configured``,
+            ``label_studio_error``, ``missing`` (404, 410), ``http_<status>``, ``too_many_redirects``, or one of
+            those of ``CheckedConnections.get``, ``read_body`` and ``LocalFiles.read``.
+        """
+        ends_at = time.monotonic() + self._timeout_s
+        target = parsed(absolute_url(url, base_url=self._base_url, task_id=task_id))
+        led_by_others = led_by_storage = False
+        for _ in range(_REDIRECTS + 1):
+            own = _origin(target) == _origin(self._base)
+            files = own and not led_by_others and self._serves_files(target)
+            if files and self._local_files is not None and (path := self._local_path(target)) is not None:
+                return self._local_files.read(path)
+            connections = self._own if own else self._storages if led_by_storage else self._listed
+            found = self._get(connections, target, ends_at, with_key=files)
+            if isinstance(found, bytes):
+                return found
+            led_by_storage = led_by_storage or files
+            led_by_others = led_by_others or not own
+            target = found
+        raise FetchError("too_many_redirects")
+
+    def close(self) -> None:
+        """Close the connections."""
+        with ExitStack() as closing:
+            for connections in (self._own, self._storages, self._listed):
+                closing.callback(connections.close)
+
+    def _get(
+        self, connections: Connections, url: httpx.URL, ends_at: float, *, with_key: bool
+    ) -> bytes | httpx.URL:
+        """Give the body, or where it is to be found instead."""
+        headers = [*_HEADERS, *(self._key() if with_key else ())]
+        with connections.get(url, headers, ends_at) as answer:
+            if answer.status == httpx.codes.OK:
+                return read_body(answer, self._max_bytes)
+            if answer.status in _REDIRECTING and (location := answer.header(b"location")):
+                return _redirected(url, location)
+            raise FetchError("missing" if answer.status in (404, 410) else f"http_{answer.status}")
+
+    def _key(self) -> list[Header]:
+        try:
+            return [(b"Authorization", self._authorization().encode())]
+        except NotConfiguredError:
+            raise FetchError("not_configured") from None
+        except MLBackendError:
+            raise FetchError("label_studio_error") from None
+
+    def _serves_files(self, url: httpx.URL) -> bool:
+        """Tell whether an address of Label Studio's origin is a file, not its API or a neighbour on its host."""
+        path = url.path
+        if ".." in path.split("/") or not path.startswith(self._prefix + "/"):
+            return False
+        return _LABEL_STUDIOS_FILES.fullmatch(path.removeprefix(self._prefix)) is not None
+
+    def _local_path(self, url: httpx.URL) -> str | None:
+        if url.path.removeprefix(self._prefix) != _LOCAL_FILES:
+            return None
+        return parse_qs(url.query.decode(), keep_blank_values=True).get("d", [""])[-1]
+
+
+def checked_network(max_bytes: int) -> Connect:
+    """Give a maker of connections to the real network.
+
+    Each has a resolver of its own: names whose servers are silent must not keep Label Studio's from being found.
+    """
+    return lambda hosts: CheckedConnections(hosts, Resolver(), max_bytes)
+
+
+def parsed(url: str | httpx.URL) -> httpx.URL:
+    """Take an http address apart, once: what is checked is what is connected to.
+
+    Raises
+    ------
+    FetchError
+        With reason ``unsupported_url``, ``url_too_long`` or ``password_in_url``.
+    """
+    if isinstance(url, str) and len(url) > _LONGEST_URL:
+        raise FetchError("url_too_long")
+    try:
+        found = httpx.URL(url)
+        host = found.raw_host.decode("ascii")
+    except (httpx.InvalidURL, UnicodeError):
+        raise FetchError("unsupported_url") from None
+    if found.userinfo:
+        raise FetchError("password_in_url")
+    a_host = _HOST.fullmatch(host) or ("%" not in host and ip_literal(host))
+    a_port = found.port is None or 1 <= found.port <= _LAST_PORT
+    if found.scheme not in ("http", "https") or not a_host or not a_port:
+        raise FetchError("unsupported_url")
+    return found
+
+
+def _redirected(url: httpx.URL, location: bytes) -> httpx.URL:
+    if len(location) > _LONGEST_URL:
+        raise FetchError("url_too_long")
+    try:
+        return parsed(url.join(location.decode("utf-8")))
+    except (httpx.InvalidURL, UnicodeError):
+        raise FetchError("unsupported_url") from None
+
+
+def _origin(url: httpx.URL) -> tuple[str, bytes, int | None]:
+    return url.scheme, url.raw_host, url.port

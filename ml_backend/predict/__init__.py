@@ -1,0 +1,1 @@
+"""From tasks to suggestions: for a request, in bulk, on a cluster."""

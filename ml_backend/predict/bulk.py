@@ -1,0 +1,232 @@
+"""Suggestions for a whole project: tasks are listed, embedded, predicted, and stored through the bulk import.
+
+It can be killed at any moment and started again: embeddings are in the cache, and what Label Studio has is not
+sent again. What could not be predicted is kept in a file, for ``--failed``.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from ml_backend.core.controls import Control
+from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
+from ml_backend.embedding.weights import EmbedderLoader
+from ml_backend.errors import NothingToPredictError
+from ml_backend.label_studio.client import LabelStudioClient, Task
+from ml_backend.label_studio.label_configs import choices_controls
+from ml_backend.label_studio.storing import CHUNK, import_new, tasks_of_version, without_doubles
+from ml_backend.training.model_registry import Artifact, Artifacts
+from ml_backend.training.training_set import image_refs, predict_gathered
+
+log = structlog.get_logger()
+
+PAGE = 1000
+"""Tasks that are embedded before their predictions are made."""
+REFUSED = "refused_by_label_studio"
+
+Advance = Callable[[int], None]
+Embed = Callable[[list[ImageRef], Artifact, int, Advance], Gathered]
+"""What embeds the images of a project for an artifact, here or on a cluster, and tells how many are done."""
+
+
+def embed_here(gatherer: Gatherer, loader: EmbedderLoader, wait_s: float) -> Embed:
+    """Embed in this program, with the cache that the served suggestions use."""
+
+    def embed(refs: list[ImageRef], artifact: Artifact, project_id: int, advance: Advance) -> Gathered:
+        return gatherer.gather(
+            refs,
+            embedding_key=artifact.embedding_key,
+            embedder=lambda: loader.matching(artifact.identity, artifact.embedding_key, timeout_s=wait_s),
+            advance=advance,
+            project_id=project_id,
+        )
+
+    return embed
+
+
+@dataclass
+class BulkReport:
+    """What a bulk prediction did.
+
+    Parameters
+    ----------
+    model_version : str
+    tasks : int
+        Looked at.
+    already : int
+        That had a prediction of the version before.
+    stored : int
+    silent : int
+        About which the model has nothing to say.
+    failures : dict of int to str
+        A short reason by task.
+    """
+
+    model_version: str
+    tasks: int = 0
+    already: int = 0
+    stored: int = 0
+    silent: int = 0
+    failures: dict[int, str] = field(default_factory=dict)
+
+
+class FailedTasks:
+    """The tasks of a project that have failed, in a file that is replaced in one step.
+
+    Parameters
+    ----------
+    data_dir : Path
+    project_id : int
+    """
+
+    def __init__(self, data_dir: Path, project_id: int) -> None:
+        self._path = data_dir / "projects" / str(int(project_id)) / "failed.json"
+
+    def read(self) -> dict[int, str]:
+        """Give the reasons by task; empty where nothing was kept."""
+        try:
+            kept = json.loads(self._path.read_text("utf-8"))
+        except FileNotFoundError:
+            return {}
+        except ValueError:
+            log.warning("failed_tasks_unreadable", path=str(self._path))
+            return {}
+        return {int(task): str(reason) for task, reason in kept.items()}
+
+    def write(self, failures: Mapping[int, str]) -> None:
+        """Keep the failures of now instead of the last ones."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        unfinished.write_text(json.dumps({str(task): reason for task, reason in failures.items()}), "utf-8")
+        unfinished.replace(self._path)
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """The parts that a bulk prediction uses."""
+
+    client: LabelStudioClient
+    artifacts: Artifacts
+    embed: Embed
+    data_dir: Path
+
+    def predict(
+        self,
+        project_id: int,
+        *,
+        failed_only: bool = False,
+        begin: Callable[[int], None] = lambda _: None,
+        advance: Advance = lambda _: None,
+    ) -> BulkReport:
+        """Predict all tasks of a project that have no prediction of the version that answers.
+
+        Parameters
+        ----------
+        project_id : int
+        failed_only : bool
+            Only the tasks that failed last time.
+        begin, advance : callable
+            Told how many tasks there are, and how many more are done.
+
+        Raises
+        ------
+        NothingToPredictError
+            If no version answers for the project, or its controls are not those of its config.
+        MLBackendError
+            If Label Studio cannot be reached or keeps refusing.
+        """
+        artifact, controls = self._model(project_id)
+        kept = FailedTasks(self.data_dir, project_id)
+        before = kept.read()
+        report = BulkReport(artifact.model_version)
+        done = without_doubles(self.client, project_id, artifact.model_version)
+        begin(len(before) if failed_only else self.client.task_number(project_id))
+        waiting: list[dict[str, Any]] = []
+        for page in _pages(self._tasks(project_id, before if failed_only else None)):
+            waiting += self._page(project_id, page, done, (artifact, controls), report, advance)
+            if len(waiting) >= CHUNK:
+                self._store(project_id, waiting[:CHUNK], report)
+                waiting = waiting[CHUNK:]
+            kept.write({**before, **report.failures})  # should this end before its end
+        self._store(project_id, waiting, report)
+        kept.write(report.failures)
+        return report
+
+    def _model(self, project_id: int) -> tuple[Artifact, tuple[Control, ...]]:
+        project = self.client.project(project_id)
+        config, artifact = project.label_config, self.artifacts.current(project_id, project.stamp)
+        if artifact is None:
+            raise NothingToPredictError(
+                f"project {project_id} has no model version yet: annotate some tasks, then run "
+                f"`ml-backend train --project {project_id}`"
+            )
+        trained = {scores.control.name for scores in artifact.model.controls}
+        controls = tuple(control for control in choices_controls(config) if control.name in trained)
+        if not controls:
+            raise NothingToPredictError(
+                f"{artifact.model_version} knows no control of the label config that project {project_id} has "
+                f"now: run `ml-backend train --project {project_id}`"
+            )
+        return artifact, controls
+
+    def _tasks(self, project_id: int, only: Mapping[int, str] | None) -> Iterator[Task]:
+        return (task for task in self.client.tasks_alone(project_id) if only is None or task.id in only)
+
+    def _page(
+        self,
+        project_id: int,
+        page: list[Task],
+        done: AbstractSet[int],
+        model: tuple[Artifact, tuple[Control, ...]],
+        report: BulkReport,
+        advance: Advance,
+    ) -> list[dict[str, Any]]:
+        """Make the predictions of some tasks and note why some have none."""
+        artifact, controls = model
+        new = [task for task in page if task.id not in done]
+        report.tasks += len(page)
+        report.already += len(page) - len(new)
+        advance(len(page) - len(new))
+        refs = image_refs(new, controls)
+        one_each = len(refs) == len(new)
+        gathered = self.embed(refs, artifact, project_id, advance if one_each else lambda _: None)
+        if not one_each:
+            advance(len(new))
+        predictions = predict_gathered(artifact, gathered, controls)
+        predicted = {prediction["task"] for prediction in predictions}
+        for ref, reason in gathered.failures.items():
+            if ref.task_id not in predicted:
+                report.failures[ref.task_id] = reason
+            log.warning("image_left_out", project=project_id, task=ref.task_id, reason=reason)
+        report.silent += len({task.id for task in new} - predicted - report.failures.keys())
+        return predictions
+
+    def _store(self, project_id: int, predictions: list[dict[str, Any]], report: BulkReport) -> None:
+        """Store predictions, of the version that still answers, for tasks that nobody has opened meanwhile."""
+        if not predictions:
+            return
+        now = self.artifacts.current_version(project_id)
+        if now != report.model_version:
+            raise NothingToPredictError(
+                f"{report.model_version} does not answer for project {project_id} any more, {now} does: run "
+                f"`ml-backend predict --project {project_id}` again"
+            )
+        stored = tasks_of_version(self.client, project_id, report.model_version)
+        missing = [prediction for prediction in predictions if prediction["task"] not in stored]
+        left_out = import_new(self.client, project_id, report.model_version, missing)
+        report.already += len(predictions) - len(missing)
+        report.failures |= dict.fromkeys(left_out, REFUSED)
+        report.stored += len(missing) - len(left_out)
+
+
+def _pages(tasks: Iterable[Task]) -> Iterator[list[Task]]:
+    remaining = iter(tasks)
+    while page := list(islice(remaining, PAGE)):
+        yield page

@@ -1,0 +1,177 @@
+"""Tasks become predictions: one entry a task, in order, ``[]`` where there is nothing to suggest."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import structlog
+
+from ml_backend.core.controls import Control
+from ml_backend.core.suggestions import suggestion
+from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
+from ml_backend.embedding.reasons import reason_of
+from ml_backend.embedding.weights import EmbedderLoader
+from ml_backend.training.model_registry import Artifact
+
+log = structlog.get_logger()
+
+NO_MODEL, NO_CONTROL, NO_EVIDENCE, BAD_TASK = "no_model_yet", "no_control", "no_evidence", "bad_task"
+SCORING_FAILED = "scoring_failed"
+
+Scored = dict[ImageRef, list[tuple[Control, Any]]]
+
+
+@dataclass
+class Predictions:
+    """Entries for Label Studio, and why some are empty.
+
+    Parameters
+    ----------
+    entries : list
+        One a task: a prediction, or an empty list.
+    reasons : dict of int to str
+        By position in ``entries``, for the empty ones.
+    partial : dict of int to str
+        The same for those of several images of which one has failed.
+    embedded, cached : int
+        Images that had to be embedded, and that were known.
+    """
+
+    entries: list[dict[str, Any] | list[Any]]
+    reasons: dict[int, str] = field(default_factory=dict)
+    partial: dict[int, str] = field(default_factory=dict)
+    embedded: int = 0
+    cached: int = 0
+
+
+def predict(
+    tasks: Sequence[Any],
+    *,
+    artifact: Artifact | None,
+    controls: Sequence[Control],
+    gatherer: Gatherer,
+    loader: EmbedderLoader,
+    deadline_s: float,
+    model_wait_s: float,
+    project_id: int = 0,
+) -> Predictions:
+    """Predict a request's tasks. Whatever one of them holds costs the others nothing.
+
+    Parameters
+    ----------
+    tasks : sequence
+        As Label Studio sends them: each a dict with ``id`` and ``data``.
+    artifact : Artifact or None
+        The project's current model.
+    controls : sequence of Control
+        What the label config of the request has to fill.
+    gatherer : Gatherer
+    loader : EmbedderLoader
+    deadline_s, model_wait_s : float
+        What is not embedded after ``deadline_s`` is left empty, and embedded for the next time; a backbone that is
+        being loaded is waited for.
+    project_id : int
+        Whose images these are.
+    """
+    if artifact is None:
+        return _all_empty(tasks, NO_MODEL)
+    ends_at = time.monotonic() + deadline_s
+    served = _served(artifact, controls)
+    if not served:
+        return _all_empty(tasks, NO_CONTROL)
+    keys = sorted({control.image_key for control in served.values()})
+    refs_of = [
+        [ImageRef.of(task["id"], key, task["data"]) for key in keys] if _is_task(task) else [] for task in tasks
+    ]
+    gathered = gatherer.gather(
+        list(dict.fromkeys(ref for refs in refs_of for ref in refs)),
+        embedding_key=artifact.embedding_key,
+        embedder=lambda: loader.matching(
+            artifact.identity,
+            artifact.embedding_key,
+            timeout_s=min(model_wait_s, max(ends_at - time.monotonic(), 0)),
+        ),
+        ends_at=ends_at,
+        project_id=project_id,
+    )
+    scored, silence = _scored(artifact, served, gathered)
+    done = Predictions([], embedded=gathered.embedded, cached=len(gathered.vectors) - gathered.embedded)
+    for position, refs in enumerate(refs_of):
+        failed = [gathered.failures[ref] for ref in refs if ref in gathered.failures]
+        made = _made(refs, scored, artifact.model_version)
+        if isinstance(made, dict):
+            done.entries.append(made)
+            if failed:
+                done.partial[position] = failed[0]
+        else:
+            done.entries.append([])
+            done.reasons[position] = failed[0] if failed else (made or silence) if refs else BAD_TASK
+    _log_reasons(tasks, done)
+    return done
+
+
+def _scored(artifact: Artifact, served: dict[str, Control], gathered: Gathered) -> tuple[Scored, str]:
+    """Score the images; with it, the reason of those that get no score."""
+    try:
+        return score(artifact, served, gathered), NO_EVIDENCE
+    except Exception as error:  # noqa: BLE001 - an entry a task is owed, whatever is wrong with the model
+        log.error(SCORING_FAILED, version=artifact.model_version, error=type(error).__name__)
+        return {}, SCORING_FAILED
+
+
+def _made(refs: Sequence[ImageRef], scored: Scored, model_version: str) -> dict[str, Any] | str | None:
+    """Make the prediction of a task; None where there is nothing to suggest, a reason where that fails."""
+    pairs = [pair for ref in refs for pair in scored.get(ref, ())]
+    if not pairs:
+        return None
+    try:
+        return suggestion(pairs, task_id=refs[0].task_id, model_version=model_version)
+    except Exception as error:  # noqa: BLE001 - one task's fault must not cost the others theirs
+        return reason_of(error)
+
+
+def score(artifact: Artifact, served: dict[str, Control], gathered: Gathered) -> Scored:
+    """Give each embedded image the controls that have something to suggest, with their probabilities."""
+    refs = list(gathered.vectors)
+    if not refs:
+        return {}
+    answers = artifact.model.scores(np.stack([gathered.vectors[ref] for ref in refs]), served)
+    return {
+        ref: [
+            (served[name], scores[row])
+            for name, (scores, supported) in answers.items()
+            if supported[row] and served[name].image_key == ref.key
+        ]
+        for row, ref in enumerate(refs)
+    }
+
+
+def _served(artifact: Artifact, controls: Sequence[Control]) -> dict[str, Control]:
+    trained = {scores.control.name for scores in artifact.model.controls}
+    return {control.name: control for control in controls if control.name in trained}
+
+
+def _is_task(task: Any) -> bool:  # noqa: ANN401 - whatever was sent
+    return isinstance(task, dict) and isinstance(task.get("id"), int) and isinstance(task.get("data"), dict)
+
+
+def _all_empty(tasks: Sequence[Any], reason: str) -> Predictions:
+    done = Predictions([[] for _ in tasks], dict.fromkeys(range(len(tasks)), reason))
+    _log_reasons(tasks, done)
+    return done
+
+
+def _log_reasons(tasks: Sequence[Any], done: Predictions) -> None:
+    """One line a faulty task, and one for all that there is simply nothing to say about yet."""
+    silent = Counter(reason for reason in done.reasons.values() if reason in (NO_MODEL, NO_CONTROL, NO_EVIDENCE))
+    for reason, count in silent.items():
+        log.info("nothing_to_suggest", reason=reason, tasks=count)
+    for event, reasons in (("task_left_out", done.reasons), ("image_left_out", done.partial)):
+        for position, reason in reasons.items():
+            if reason not in silent:
+                task = tasks[position]
+                number = task.get("id") if isinstance(task, dict) else None
+                log.warning(event, task=number if isinstance(number, int) else None, reason=reason)

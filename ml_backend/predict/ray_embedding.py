@@ -1,0 +1,203 @@
+"""Embeddings on a Ray cluster: its workers fetch, decode and embed; what they find is kept here.
+
+The engine travels to the workers by value, so that no disk need be shared; images do not travel at all. Results
+are those of this machine: the same engine, the same pipeline.
+"""
+
+import logging
+import os
+import tempfile
+import warnings
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from ml_backend.backend import Backend
+from ml_backend.core.identity import Identity
+from ml_backend.embedding.backbones import Backbones
+from ml_backend.embedding.embeddings import Address, EmbeddingCache
+from ml_backend.embedding.engines import OnnxEmbedder, engine_file, open_session
+from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
+from ml_backend.embedding.keeping import Embedded, Keeper
+from ml_backend.errors import MLBackendError
+from ml_backend.images.decoding import ImageLimits
+from ml_backend.settings import Settings
+from ml_backend.training.model_registry import Artifact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ml_backend.predict.bulk import Advance, Embed
+
+log = structlog.get_logger()
+
+PART = 64
+"""Images that a worker is asked for at a time."""
+AHEAD = 2
+"""Parts of a worker that are asked for before the first of them is taken."""
+LOST = "worker_lost"
+_PART_S = 900.0
+
+Row = Embedded | Address
+
+
+class Collector(Keeper):
+    """Keeps what was found for whoever asked, instead of writing it."""
+
+    def __init__(self, cache: EmbeddingCache) -> None:
+        super().__init__(cache, max_bytes=0)
+        self._collected: list[Row] = []
+
+    def keep(self, row: Row, kept: "Callable[[], None]" = lambda: None) -> None:
+        """Take a row."""
+        self._collected.append(row)
+        kept()
+
+    def note_use(self) -> None:
+        """Do nothing: nothing is kept here."""
+
+    def take(self) -> list[Row]:
+        """Give what was collected, once."""
+        taken, self._collected = self._collected, []
+        return taken
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a worker made of some images."""
+
+    gathered: Gathered
+    rows: list[Row]
+
+
+class Worker:
+    """Embeds on a machine of the cluster.
+
+    Parameters
+    ----------
+    settings : Settings
+        Those of the machine that asks; its folder and its graphics processor stay there.
+    identity : Identity
+    engine : bytes
+        The ONNX file.
+    """
+
+    def __init__(self, settings: Settings, identity: Identity, engine: bytes) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="ml-backend-")
+        path = Path(self._folder.name) / "engine.onnx"
+        path.write_bytes(engine)
+        session = open_session(path, threads=1, key=identity.key)
+        self._backend = Backend(settings.model_copy(update={"data_dir": Path(self._folder.name)}))
+        self._embedder = OnnxEmbedder(identity, lambda: session, origin=Backbones(settings))
+        self._cache = EmbeddingCache(Path(self._folder.name) / "embeddings.sqlite")
+        self._collector = Collector(self._cache)
+        self._gatherer = Gatherer(
+            fetcher=self._backend.fetcher,
+            cache=self._cache,
+            limits=ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
+            keeper=self._collector,
+            fetch_threads=settings.fetch_threads,
+            decode_threads=1,
+            batch_size=settings.batch_size,
+            recheck_s=settings.recheck_s,
+        )
+
+    def embed(self, refs: list[ImageRef], project_id: int) -> Part:
+        """Embed some images of a project."""
+        gathered = self._gatherer.gather(
+            refs, embedding_key=self._embedder.key, embedder=lambda: self._embedder, project_id=project_id
+        )
+        return Part(gathered, self._collector.take())
+
+
+def embed_on_ray(backend: Backend) -> "Embed":
+    """Embed on the cluster that RAY_ADDRESS names, or on one that is made on this machine for a while.
+
+    Raises
+    ------
+    MLBackendError
+        If Ray is not installed, its cluster cannot be reached, or there is no ONNX engine.
+    """
+    ray = _ray()
+    cache = EmbeddingCache(backend.settings.data_dir / "embeddings.sqlite")
+    workers: list[Any] = []
+
+    def embed(refs: list[ImageRef], artifact: Artifact, project_id: int, advance: "Advance") -> Gathered:
+        urls = [ref.url.strip() for ref in refs if ref.url]
+        known = cache.known(project_id, urls, artifact.embedding_key)
+        missing = [ref for ref in refs if not ref.url or ref.url.strip() not in known]
+        advance(len(refs) - len(missing))
+        if missing and not workers:
+            workers.extend(_started(ray, backend, artifact))
+        found = Gathered()
+        for part in _parts(ray, workers, missing, project_id):
+            found.vectors |= part.gathered.vectors
+            found.failures |= part.gathered.failures
+            found.embedded += part.gathered.embedded
+            rows = part.rows
+            cache.write(
+                [(row.embedder, row.content, row.vector) for row in rows if isinstance(row, Embedded)],
+                [row for row in rows if isinstance(row, Address)],
+            )
+            advance(len(part.gathered.vectors) + len(part.gathered.failures))
+        for ref in refs:
+            if ref.url and ref.url.strip() in known:
+                found.vectors[ref] = known[ref.url.strip()]
+        return found
+
+    return embed
+
+
+def _parts(ray: Any, workers: Sequence[Any], refs: Sequence[ImageRef], project_id: int) -> Iterator[Part]:  # noqa: ANN401
+    waiting: deque[tuple[Any, list[ImageRef]]] = deque()
+    for number, start in enumerate(range(0, len(refs), PART)):
+        if len(waiting) == AHEAD * len(workers):
+            yield _taken(ray, *waiting.popleft())
+        some = list(refs[start : start + PART])
+        waiting.append((workers[number % len(workers)].embed.remote(some, project_id), some))
+    while waiting:
+        yield _taken(ray, *waiting.popleft())
+
+
+def _taken(ray: Any, answer: Any, refs: list[ImageRef]) -> Part:  # noqa: ANN401
+    try:
+        part: Part = ray.get(answer, timeout=_PART_S)
+    except ray.exceptions.RayError as error:  # also one that took too long
+        log.error("part_lost", images=len(refs), error=type(error).__name__)
+        return Part(Gathered(failures=dict.fromkeys(refs, LOST)), [])
+    return part
+
+
+def _started(ray: Any, backend: Backend, artifact: Artifact) -> list[Any]:  # noqa: ANN401
+    settings = backend.settings
+    embedder = backend.loader.matching(artifact.identity, artifact.embedding_key, timeout_s=settings.model_wait_s)
+    path = engine_file(settings.data_dir, embedder.key)
+    if not path.is_file():
+        raise MLBackendError(f"--engine ray needs an ONNX engine of {embedder.key}: set ML_BACKEND_ENGINE=onnx")
+    engine = ray.put(path.read_bytes())
+    count = max(1, int(ray.available_resources().get("CPU", 1)))
+    actor = ray.remote(num_cpus=1)(Worker)
+    return [actor.remote(settings, embedder.identity, engine) for _ in range(count)]
+
+
+def _ray() -> Any:  # noqa: ANN401 - a module
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read when Ray is imported and started: nothing goes outside
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError:
+        raise MLBackendError(
+            "--engine ray needs Ray, which is not installed: pip install 'label-studio-consensus[ml,ray]'"
+        ) from None
+    if not ray.is_initialized():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                raise MLBackendError(f"the Ray cluster cannot be used ({type(error).__name__}): {error}") from None
+    return ray

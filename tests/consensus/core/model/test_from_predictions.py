@@ -1,0 +1,65 @@
+"""From the predictions on tasks to suggestions that can vote."""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from consensus.core.model.from_predictions import suggested_on
+from consensus.core.votes.controls import ChoicesTag, Control
+from consensus.core.votes.from_annotations import Annotation, Collected, Task, collect
+
+TAG = ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog"))
+Regions = Sequence[Mapping[str, object]]
+
+
+def region(choice: object, control: str = "kind", score: object = None) -> dict[str, object]:
+    """A region of a prediction."""
+    return {"from_name": control, "value": {"choices": choice}, "score": score}
+
+
+SAID = [Annotation(1, "a1", "", skipped=False, ground_truth=False, result=[region(["cat"])])]
+
+
+def rows(tasks: Sequence[Task], control: Control | None = None) -> list[tuple[str, str, float]] | None:
+    """Task, label and score of each suggestion."""
+    collected: Collected = collect(tasks, control or Control(TAG, "choices"), [])
+    found = suggested_on(collected, tasks)
+    if found is None:
+        return None
+    tasks_of, labels = collected.votes.task_names, collected.votes.label_names
+    columns = zip(found.task.tolist(), found.label.tolist(), found.score.tolist(), strict=True)
+    return [(tasks_of[task], labels[label], score) for task, label, score in columns]
+
+
+def test_a_regions_own_score_goes_before_the_whole_predictions() -> None:
+    """Where a region has no score, the prediction's is taken; other controls' regions are not."""
+    tasks = [
+        Task(1, {}, SAID, [region(["dog"], score=0.75), region(["cat"], "colour")], 0.5),
+        Task(2, {}, SAID, [region(["cat"])], 0.25),
+        Task(3, {}, SAID),
+    ]
+    assert rows(tasks) == [("1", "dog", 0.75), ("2", "cat", 0.25)]
+
+
+@pytest.mark.parametrize(
+    ("regions", "score"),
+    [
+        ([region(["bird"])], 0.5),
+        ([region(["cat"])], None),
+        ([region(["cat"])], float("nan")),
+        ([region("cat")], 0.5),
+        ([{"from_name": "kind"}], 0.5),
+    ],
+)
+def test_what_cannot_be_read_says_nothing(regions: Regions, score: float | None) -> None:
+    """A label that is unknown, a score that is none and a region of another form are left out."""
+    assert rows([Task(1, {}, SAID, regions, score)]) == []
+
+
+def test_a_verification_takes_no_suggestions() -> None:
+    """Where annotators say yes or no, a suggested label answers nothing."""
+    yes_no = ChoicesTag("check", "image", multiple=False, labels=("yes", "no"))
+    control = Control(yes_no, "verification", "given", None, {"yes": "yes", "no": "no"})
+    said = Annotation(1, "a1", "", skipped=False, ground_truth=False, result=[region(["yes"], "check")])
+    task = Task(1, {"given": "cat"}, [said], [region(["yes"], "check", 0.9)])
+    assert rows([task], control) is None

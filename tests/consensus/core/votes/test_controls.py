@@ -1,0 +1,142 @@
+"""How a control asks, and where the given label is."""
+
+import pytest
+
+from consensus.core.votes.controls import ChoicesTag, ControlSettings, labels_of, resolve
+from consensus.errors import ConfigError
+
+KIND = ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog", "owl"))
+CHECK = ChoicesTag("check", "image", multiple=False, labels=("Yes", "No", "Not sure"))
+NOTHING = ControlSettings()
+
+
+def test_labels_are_choices_and_words_of_agreement_are_a_verification() -> None:
+    """The kind is inferred from the labels."""
+    assert resolve(KIND, NOTHING, [], ()).kind == "choices"
+    control = resolve(CHECK, NOTHING, [], ())
+    assert (control.kind, control.choice) == ("verification", "each")
+    assert control.answers == {"Yes": "yes", "No": "no", "Not sure": "unsure"}
+
+
+@pytest.mark.parametrize(("multiple", "choice"), [(False, "single"), (True, "multiple")])
+def test_the_kind_of_choice_is_the_tags(multiple: bool, choice: str) -> None:  # noqa: FBT001
+    """One label or several, as the tag says."""
+    assert resolve(ChoicesTag("kind", "image", multiple, ("cat",)), NOTHING, [], ()).choice == choice
+
+
+def test_a_word_beside_yes_and_no_that_says_nothing_makes_them_choices() -> None:
+    """With a label that is neither yes, no nor unsure it is no verification."""
+    tag = ChoicesTag("check", "image", multiple=False, labels=("Yes", "No", "Giraffe"))
+    assert resolve(tag, NOTHING, [], ()).kind == "choices"
+
+
+@pytest.mark.parametrize(
+    ("tasks", "given"),
+    [
+        ([{"image": "cat", "animal": "cat"}], "animal"),  # the only one whose values are labels
+        ([{"animal": "cat", "class": "dog"}], "class"),  # the familiar name
+        ([{"label": "cat", "given": "dog"}], "given"),  # the more familiar name
+        ([{"animal": "cat", "Kind": "dog"}], "Kind"),  # the control's own name
+        ([{"animal": "cat", "beast": "dog"}], None),  # either could be it
+        ([{"animal": "cow"}], None),
+        ([{"animal": "cat"}, {"animal": "dog"}, {"animal": "cow"}], "animal"),  # few are misspelt
+        ([{"animal": "cat"}, {"animal": "cow"}], None),  # half are not
+        ([{"animal": ["cat", "dog"]}, {"animal": ""}, {"animal": None}, {}], "animal"),
+        ([{"animal": ["cat", "cow"]}], None),
+        ([{"animal": {"cat": 1}}], None),
+        ([{"animal": None}], None),
+        ([], None),
+    ],
+)
+def test_the_key_of_the_given_label_is_inferred(tasks: list[dict[str, object]], given: str | None) -> None:
+    """It is the key of a familiar name, or the only one, that mostly holds labels and is not shown."""
+    assert resolve(KIND, NOTHING, tasks, ("image",)).given == given
+
+
+def test_settings_speak_before_inference() -> None:
+    """Kind, keys and words are what the settings say."""
+    tag = ChoicesTag("check", "image", multiple=False, labels=("ok", "bad", "hm"))
+    settings = ControlSettings("verification", given="b", candidates="c", yes="ok", no="bad", unsure="hm")
+    control = resolve(tag, settings, [{"given": "cat", "b": "dog", "c": "owl"}], ())
+    assert (control.kind, control.given, control.candidates) == ("verification", "b", "c")
+    assert control.answers == {"ok": "yes", "bad": "no", "hm": "unsure"}
+    assert resolve(CHECK, ControlSettings(kind="choices"), [{"a": "cat"}], ()).kind == "choices"
+
+
+def test_candidates_are_not_taken_for_the_given_label() -> None:
+    """A key that the settings name for candidates is not inferred as given."""
+    control = resolve(KIND, ControlSettings(candidates="label"), [{"label": "cat"}], ())
+    assert (control.given, control.candidates) == (None, "label")
+
+
+def test_a_verification_of_a_label_that_is_no_choice() -> None:
+    """The given label of a verification is any text under a familiar name; an address is none."""
+    tasks: list[dict[str, object]] = [{"image": "x", "given": "a/b.png", "Label": "lynx", "species": "puma"}]
+    assert resolve(CHECK, NOTHING, tasks, ("image",)).given == "Label"
+
+
+def test_a_verification_does_not_guess_by_elimination() -> None:
+    """Any short text could be what it asks about, so the only one is not taken; the remedy is named."""
+    with pytest.raises(ConfigError, match=r'unclear; set given = "KEY" under \[controls.check\]'):
+        resolve(CHECK, NOTHING, [{"image": "x", "batch": "monday"}], ("image",))
+    named = resolve(CHECK, ControlSettings(given="species"), [{"image": "x", "species": "lynx"}], ("image",))
+    assert named.given == "species"
+
+
+@pytest.mark.parametrize(
+    ("tag", "settings", "message"),
+    [
+        (
+            KIND,
+            ControlSettings(given="cats"),
+            r"'kind'.*name 'cats', but no task has that key.* image, species, x",
+        ),
+        (KIND, ControlSettings(candidates="cats"), "name 'cats', but no task has that key"),
+        (KIND, ControlSettings(kind="verification"), r'cat, dog, owl means is unclear; set yes = "..."'),
+        (KIND, ControlSettings(yes="cow"), "'kind'.*yes = 'cow', which is none of its labels cat, dog, owl"),
+        (CHECK, ControlSettings(unsure="cow"), "unsure = 'cow', which is none of its labels"),
+        (CHECK, NOTHING, r'set given = "KEY" under \[controls.check\], or kind = "choices"'),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_a_remedy(
+    tag: ChoicesTag, settings: ControlSettings, message: str
+) -> None:
+    """The message names the control, what is wrong and what to set."""
+    with pytest.raises(ConfigError, match=message):
+        resolve(tag, settings, [{"image": "i", "species": "lynx", "x": "y"}], ("image",))
+
+
+def test_a_third_word_of_a_verification_that_is_not_understood_is_asked_for() -> None:
+    """The message names the way to say what the third label means."""
+    tag = ChoicesTag("check", "image", multiple=False, labels=("Yes", "No", "Broken image"))
+    with pytest.raises(ConfigError, match=r"Broken image means is unclear; .* for a third one, unsure"):
+        resolve(tag, ControlSettings(kind="verification", yes="Yes", no="No"), [], ())
+
+
+def test_the_line_about_a_control_says_what_was_found() -> None:
+    """A person sees kind, labels, key of the given label and candidates."""
+    control = resolve(KIND, ControlSettings(candidates="maybe"), [{"a": "cat", "maybe": "dog"}], ())
+    assert control.about == "kind: single choice of 3 labels, given label in 'a', candidates in 'maybe'"
+    assert resolve(KIND, NOTHING, [], ()).about == "kind: single choice of 3 labels, no given label"
+
+
+@pytest.mark.parametrize(
+    ("value", "labels"),
+    [
+        ("cat", ("cat",)),
+        (7, ("7",)),
+        (["cat", "dog", "cat"], ("cat", "dog")),
+        (["", "cat"], ("cat",)),
+        ([], ()),
+        ("", ()),
+        (None, ()),
+        (True, None),
+        ([True], None),
+        (1.5, None),
+        ({"a": 1}, None),
+        ([["cat"]], None),
+    ],
+)
+def test_labels_of_a_task(value: object, labels: tuple[str, ...] | None) -> None:
+    """Texts, whole numbers and lists of them are labels; nothing is none; the rest is not understood."""
+    assert labels_of(value) == labels

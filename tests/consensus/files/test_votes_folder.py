@@ -1,0 +1,239 @@
+"""A folder of Parquet files is scored like one file of the same rows."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+from made_folders import KINDS, assert_same, rows_of, tables_of_file, write_folder, write_given
+from typer.testing import CliRunner
+
+from consensus.cli import app
+from consensus.core.model import dependence
+from consensus.errors import ConfigError, ConsensusError, VotesError
+from consensus.files import scratch, votes_folder
+from consensus.files.votes_files import read_ballot
+from consensus.files.votes_folder import score_folder
+
+pytest.importorskip("duckdb", reason="DuckDB, which reads folders, is not installed")
+
+
+@pytest.mark.parametrize(
+    ("kind", "policy", "given"),
+    [
+        ("single", "default", True),
+        ("single", "label-ai", False),
+        ("many", "default", True),
+        ("multiple", "default", True),
+        ("each", "wilson", True),
+        ("each", "dawid-skene", False),
+    ],
+)
+def test_a_folder_is_scored_like_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, policy: str, *, given: bool
+) -> None:
+    """In 12 parts the result and the annotators are those of the rows in one file, all in memory."""
+    monkeypatch.setattr(dependence, "SAMPLE", 2_000)
+    choice = "multiple" if kind == "multiple" else "single"
+    (tmp_path / "trust.csv").write_text("annotator,trust\n3,0.5\nnobody,0.5\n")
+    files = {"trust": tmp_path / "trust.csv"}
+    if given:
+        files["given"] = write_given(tmp_path / "given.csv", KINDS[kind])
+    folder = write_folder(tmp_path / "votes", rows_of(kind))
+    expected = tables_of_file(tmp_path / "one.parquet", rows_of(kind), policy, choice, **files)
+    out = [tmp_path / name for name in ("out.parquet", "people.parquet")]
+    outcome = score_folder(
+        folder, out[0], annotators=out[1], policy=policy, choice=choice, part_votes=130, **files
+    )
+    for file, table in zip(out, expected, strict=True):
+        assert_same(pq.read_table(file), table)
+    ballot = read_ballot(tmp_path / "one.parquet", files.get("given"), files["trust"], choice)
+    assert (outcome.votes, outcome.tasks, outcome.annotators) == (ballot.rows, ballot.votes.n_tasks, 9)
+    assert (outcome.replaced, outcome.unused_trust, outcome.notes) == (ballot.replaced, 1, ballot.notes)
+    assert sum(outcome.reports.values()) == len(expected[0])
+
+
+def test_many_labels_of_a_multiple_choice_are_asked_where_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all pairs of submissions and labels are too many, the folder leaves out what the file leaves out."""
+    monkeypatch.setattr("consensus.core.votes.classifications.FEW_LABELS", 3)
+    monkeypatch.setattr("consensus.core.votes.classifications.MANY_ROWS", 1_000)
+    folder = write_folder(tmp_path / "votes", rows_of("multiple"))
+    expected, _ = tables_of_file(tmp_path / "one.parquet", rows_of("multiple"), "default", "multiple")
+    outcome = score_folder(folder, tmp_path / "out.parquet", choice="multiple", part_votes=200)
+    assert_same(pq.read_table(tmp_path / "out.parquet"), expected)
+    assert "there are 4 labels: one that nobody chose for a task" in outcome.notes[0]
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.csv.gz"])
+def test_csv_is_written_in_parts(tmp_path: Path, name: str) -> None:
+    """One header, then all rows; quotes where a value needs them."""
+    rows = pa.table({"task": ["a", "b,c"] * 2, "annotator": ["a1", "a1", "a2", "a2"], "label": ["x", "y"] * 2})
+    folder = write_folder(tmp_path / "votes", rows, 2)
+    score_folder(folder, tmp_path / name, part_votes=1)
+    found = pyarrow.csv.read_csv(tmp_path / name)
+    assert found["task"].to_pylist() == ["a", "a", "b,c", "b,c"]
+    assert found["yes"].to_pylist() == [2, 0, 0, 2]
+
+
+def test_the_command_scores_a_folder(tmp_path: Path) -> None:
+    """The command says what was read and written, as of a file, and leaves nothing behind."""
+    folder = write_folder(tmp_path / "votes", rows_of("single"))
+    room = tmp_path / "room"
+    room.mkdir()
+    result = subprocess.run(
+        [sys.executable, "-m", "consensus.cli", "score", folder, "--out", tmp_path / "out.csv"],
+        env={**os.environ, "TMPDIR": str(room)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "votes of 9 annotators on 200 tasks (" in result.stdout
+    assert f"800 classifications written to {tmp_path / 'out.csv'}" in result.stdout
+    assert list(room.iterdir()) == []
+
+
+def broken(folder: Path, case: str) -> Path:
+    """A folder of two files, the second of which is spoilt."""
+    rows = {"task": ["a", "b"], "annotator": ["a1", "a2"], "label": ["x", "y"]}
+    folder.mkdir()
+    pq.write_table(pa.table(rows), folder / "1.parquet")
+    bad: dict[str, dict[str, list[Any]]] = {
+        "empty": {**rows, "task": ["a", " "]},
+        "missing": {**rows, "annotator": [None, "a1"]},
+        "line break": {**rows, "label": ["x", "y\nz"]},
+        "columns": {"task": ["a"], "label": ["x"]},
+        "kind": {**rows, "task": [0.5, 1.5]},
+        "other header": {**rows, "vote": ["yes", "no"]},
+    }
+    if case == "truncated":
+        (folder / "2.parquet").write_bytes((folder / "1.parquet").read_bytes()[:60])
+    else:
+        pq.write_table(pa.table(bad[case]), folder / "2.parquet")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("empty", r"2\.parquet, row 2: column 'task' is empty"),
+        ("missing", r"2\.parquet, row 1: column 'annotator' is empty"),
+        ("line break", r"2\.parquet, row 2: column 'label' holds a line break"),
+        ("columns", r"2\.parquet has the columns task, label; expected"),
+        ("kind", r"2\.parquet: column 'task' holds double; use text or whole numbers"),
+        ("other header", r"2\.parquet has the columns task,label,annotator,vote, and .*1\.parquet"),
+        ("truncated", r"2\.parquet is no whole Parquet file"),
+    ],
+)
+def test_a_spoilt_file_is_named(tmp_path: Path, case: str, message: str) -> None:
+    """The error names the file, the row where there is one, and the remedy; nothing is written."""
+    with pytest.raises(VotesError, match=message):
+        score_folder(broken(tmp_path / "votes", case), tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_an_unknown_vote_is_named(tmp_path: Path) -> None:
+    """A vote that is neither yes, no nor unsure is refused with its place."""
+    columns = {
+        "task": ["a"] * 3,
+        "label": ["x"] * 3,
+        "annotator": ["a1", "a2", "a3"],
+        "vote": ["yes", "no", "maybe"],
+    }
+    folder = write_folder(tmp_path / "votes", pa.table(columns), 3)
+    with pytest.raises(
+        VotesError, match=r"votes-2\.parquet, row 1: vote 'maybe' is unknown; use yes, no or unsure"
+    ):
+        score_folder(folder, tmp_path / "out.csv")
+
+
+def test_no_votes_are_no_error(tmp_path: Path) -> None:
+    """Of a folder without rows only what is given is in the result, in NoVotes."""
+    folder = write_folder(tmp_path / "votes", rows_of("single").slice(0, 0), 1)
+    (tmp_path / "given.csv").write_text("task,label\na,x\n")
+    outcome = score_folder(folder, tmp_path / "out.csv", given=tmp_path / "given.csv")
+    assert (outcome.votes, outcome.reports) == (0, {"NoVotes": 1})
+    assert outcome.notes == (f"{folder} holds no votes",)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--gold", "gold.csv"], "--gold is not there for a folder"),
+        (["--model", "model.csv"], "--model is not there for a folder"),
+        (["--state", "state.npz"], "--state is not there for a folder"),
+        (["--choice", "multiple"], "spells its votes out in column 'vote'"),
+    ],
+)
+def test_what_cannot_be_done_in_parts_is_refused(tmp_path: Path, options: list[str], message: str) -> None:
+    """An option without effect on a folder is an error."""
+    folder = write_folder(tmp_path / "votes", rows_of("each"))
+    result = CliRunner().invoke(app, ["score", str(folder), "--out", str(tmp_path / "out.csv"), *options])
+    assert isinstance(result.exception, ConsensusError)
+    assert message in str(result.exception)
+
+
+def test_files_other_than_parquet_are_refused(tmp_path: Path) -> None:
+    """A folder without Parquet files, and a CSV for another engine, are named."""
+    (tmp_path / "votes.csv").write_text("task,annotator,label\n")
+    with pytest.raises(VotesError, match="is a folder without a Parquet file"):
+        score_folder(tmp_path, tmp_path / "out.csv")
+    with pytest.raises(VotesError, match=r"votes\.csv is no folder and no Parquet file"):
+        score_folder(tmp_path / "votes.csv", tmp_path / "out.csv")
+
+
+def test_a_single_choice_of_one_label_is_refused(tmp_path: Path) -> None:
+    """As in a file, a choice of one label decides nothing."""
+    rows = pa.table({"task": ["a"], "annotator": ["a1"], "label": ["x"]})
+    with pytest.raises(VotesError, match="all votes are for the label 'x'"):
+        score_folder(write_folder(tmp_path / "votes", rows, 1), tmp_path / "out.csv")
+
+
+def test_too_little_room_is_said_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the disk is too small, the error says how much is needed and where."""
+    monkeypatch.setattr(votes_folder, "DISK", 10**12)
+    with pytest.raises(ConfigError, match=r"are needed for a while in .* let the environment variable TMPDIR"):
+        score_folder(write_folder(tmp_path / "votes", rows_of("single")), tmp_path / "out.csv")
+
+
+def test_what_a_killed_run_left_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders of runs that are no more go at the next run; that of a run that is at work stays."""
+    monkeypatch.setattr(scratch.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(scratch.tempfile, "tempdir", str(tmp_path))
+    left, busy = tmp_path / f"{scratch.PREFIX}left", tmp_path / f"{scratch.PREFIX}busy"
+    for folder in (left, busy):
+        folder.mkdir()
+        (folder / "lock").touch()
+    with (busy / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with scratch.scratch(1) as room:
+            assert (left.exists(), busy.exists(), room.parent) == (False, True, tmp_path)
+    assert not room.exists()
+
+
+def test_sigterm_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A run that is terminated deletes its folder."""
+    program = (
+        "import os, signal\n"
+        "from consensus.files.scratch import scratch\n"
+        "with scratch(1) as room:\n"
+        "    print(room.exists(), flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    signal.pause()\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (128 + signal.SIGTERM, b"True\n")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,290 @@
+"""A run, step by step, on tasks in memory; whole runs are tested on a real Label Studio."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from consensus.core.decide.writeback import Difference, Entry, Written
+from consensus.core.votes.controls import ChoicesTag
+from consensus.core.votes.from_annotations import Annotation, Task
+from consensus.errors import ConfigError, StoreError, VotesError
+from consensus.label_studio import Project, Pulled, Studio
+from consensus.projects.run import Outcome, run
+from consensus.settings import ControlSection, ProjectConfig, project_config
+from consensus.store.store import Row, Store
+from consensus.watcher import Watcher
+
+KIND = ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog", "owl"))
+CHECK = ChoicesTag("check", "image", multiple=False, labels=("Yes", "No"))
+A1, A2, BOT = "a1@example.com", "A2@example.com", "bot@example.com"
+
+
+def task(number: int, given: object = "cat", control: str = "kind", **choices: str) -> Task:
+    """A task with annotations by the name of the account: its vote."""
+    names = {"a1": A1, "a2": A2, "bot": BOT, "gone": "account 99"}
+    annotations = [
+        Annotation(
+            id=number * 10 + position,
+            annotator=names[who],
+            updated_at="2026-01-01",
+            skipped=False,
+            ground_truth=False,
+            result=[{"from_name": control, "value": {"choices": [choice]}}],
+        )
+        for position, (who, choice) in enumerate(choices.items())
+    ]
+    return Task(number, {"image": "i", "label": given}, annotations)
+
+
+class InMemory(Studio):
+    """A Label Studio in memory that notes what it is asked to do."""
+
+    def __init__(self, *tasks: Task, tags: tuple[ChoicesTag, ...] = (KIND,), version: str = "") -> None:
+        self.tasks, self.tags, self.version = list(tasks), tags, version
+        self.held: list[Written] = []
+        self.done: list[object] = []
+        self.at_write: Callable[[], None] = lambda: None
+
+    def project(self, number: int) -> Project:
+        return Project(number, "Seven", len(self.tasks), self.version, self.tags, (), frozenset({"image"}))
+
+    def accounts(self) -> dict[int, str]:
+        return {1: A1, 2: A2, 3: BOT}
+
+    def pull(self, *_: object) -> Pulled:  # type: ignore[override]
+        return Pulled(self.tasks, self.held)
+
+    def show(self, project: int, version: str) -> None:
+        if version:
+            self.done.append((project, version))
+
+    def make_tabs(self, _project: int, *, dry_run: bool = False) -> list[str]:
+        self.done.append("look at tabs" if dry_run else "make tabs")
+        return ["NoVotes"]
+
+    def write(self, _project: int, changes: Difference, to_name: Mapping[str, str], *_: object) -> None:  # type: ignore[override]
+        assert set(to_name) == {tag.name for tag in self.tags}
+        self.at_write()
+        self.done.append("write")
+        self.held = [Written(number, entry) for number, entry in enumerate(changes.create, start=1)]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """An empty store."""
+    return Store(f"sqlite:///{tmp_path}/store.db")
+
+
+def once(
+    studio: Studio, store: Store | None, config: ProjectConfig | None = None, *, dry_run: bool = False
+) -> Outcome:
+    """One run on project 7."""
+    times = iter([datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)])
+    return run(studio, store, config or ProjectConfig(), 7, now=lambda: next(times), dry_run=dry_run)
+
+
+def last(store: Store) -> Row:
+    """The latest run of project 7."""
+    found = store.last_run(7)
+    assert found is not None
+    return found
+
+
+def test_what_was_found_is_stored_before_it_is_sent_and_noted_as_sent_after(store: Store) -> None:
+    """While Label Studio is written the run is there, unfinished, and the project is held."""
+    studio = InMemory(task(1, a1="cat", a2="cat"), task(2))
+
+    def look() -> None:
+        assert last(store)["finished_at"] is None
+        assert [row["task"] for row in store.report(7, "NoVotes")] == [2]
+        with pytest.raises(StoreError, match="another run is at work"), store.lock(7):
+            pass
+
+    studio.at_write = look
+    outcome = once(studio, store)
+    assert studio.done == ["look at tabs", "write", "make tabs"]
+    assert last(store)["finished_at"] is not None
+    assert (last(store)["tasks"], last(store)["votes"], outcome.votes) == (2, 2, 2)
+
+
+def test_a_dry_run_stores_and_sends_nothing(store: Store) -> None:
+    """It looks, and tells."""
+    studio = InMemory(task(1))
+    outcome = once(studio, store, dry_run=True)
+    assert (len(outcome.changes.create), outcome.tabs, outcome.dry_run) == (1, ["NoVotes"], True)
+    assert studio.done == ["look at tabs"]
+    assert store.last_run(7) is None
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_run_without_a_store_is_a_dry_one(*, dry_run: bool) -> None:
+    """Nothing is sent that was not stored before, and no file is made."""
+    studio = InMemory(task(1), task(2, a1="cat"), version="m1")
+    outcome = once(studio, None, dry_run=dry_run)
+    assert (len(outcome.changes.create), outcome.votes, outcome.dry_run) == (1, 1, True)
+    assert studio.done == ["look at tabs"]
+    assert list(Path().iterdir()) == []
+
+
+def test_the_annotators_version_is_shown_again_after_a_run_that_was_cut_off(store: Store) -> None:
+    """Only the version of an unfinished run, and only where there is none now."""
+    studio = InMemory(task(1), version="m1")
+
+    def cut() -> None:
+        raise KeyboardInterrupt
+
+    studio.at_write = cut
+    with pytest.raises(KeyboardInterrupt):
+        once(studio, store)
+    studio.version = ""
+    with pytest.raises(KeyboardInterrupt):
+        once(studio, store)
+    studio.at_write = lambda: None
+    once(studio, store)
+    assert studio.done.count((7, "m1")) == 2
+    once(studio, store)  # after a run that was finished somebody meant it
+    assert studio.done.count((7, "m1")) == 2
+
+
+def test_machines_and_trust_are_named_by_address_or_id(store: Store) -> None:
+    """An id, an address in any case of letters and the id of an account that is gone are all understood."""
+    tasks = [task(1, a1="cat", a2="dog", bot="owl", gone="owl")]
+    config = ProjectConfig(machines=["BOT@example.com", "99"], trust={"a2@EXAMPLE.com": 0.25, "1": 0.5})
+    outcome = once(InMemory(*tasks), store, config)
+    assert {row["annotator"]: row["trust"] for row in outcome.annotators} == {A1: 0.5, A2: 0.25}
+    assert outcome.unused == []
+
+
+def test_names_that_are_not_there_are_told(store: Store) -> None:
+    """A misspelt machine would vote, and a misspelt trust or control would be inferred: all are said."""
+    config = ProjectConfig(
+        machines=["bto@example.com", "98"],
+        trust={BOT: 0.5, "a5@example.com": 0.5},
+        controls={"kind": ControlSection(), "kidn": ControlSection()},
+    )
+    outcome = once(InMemory(task(1, a1="cat")), store, config)
+    assert outcome.unused == [
+        "control 'kidn', which this project does not have",
+        "machine 'bto@example.com', who has no account",
+        "trust of 'bot@example.com', who has no vote",
+        "trust of 'a5@example.com', who has no vote",
+    ]
+
+
+def test_trust_beyond_the_policys_range_is_refused(store: Store) -> None:
+    """The message names the annotator and the range."""
+    with pytest.raises(VotesError, match=r"'a1@example.com' is 2; for policy default it must be between 0 and 1"):
+        once(InMemory(task(1, a1="cat")), store, ProjectConfig(trust={A1: 2}))
+    assert store.last_run(7) is None
+
+
+def test_a_control_that_is_not_there_is_named(store: Store, tmp_path: Path) -> None:
+    """In the project's own settings or in the project; nothing is stored."""
+    path = tmp_path / "settings.toml"
+    path.write_text("[projects.7.controls.kidn]\ngiven = 'label'\n[projects.8.controls.other]\ngiven = 'label'\n")
+    with pytest.raises(ConfigError, match="settings name control 'kidn', but project 7 has kind"):
+        once(InMemory(task(1)), store, project_config(path, 7))
+    assert store.last_run(7) is None
+    with pytest.raises(ConfigError, match="project 7 has no <Choices> about whole tasks"):
+        once(InMemory(task(1), tags=()), store)
+
+
+def test_a_verification_shows_the_word_of_its_verdict(store: Store) -> None:
+    """No votes have no word; where the control has no word for unsure, the controversial ones have none."""
+    config = ProjectConfig(policy="label-ai", trust={A1: 100, A2: 100})
+    tasks = [
+        task(1, "lynx", "check", a1="Yes", a2="Yes"),
+        task(2, "puma", "check", a1="No", a2="No"),
+        task(3, "puma", "check", a1="Yes", a2="No"),
+        task(4, "lynx"),
+    ]
+    outcome = once(InMemory(*tasks, tags=(CHECK,)), store, config)
+    assert [(one.task, one.report, one.control, one.choice) for one in outcome.changes.create] == [
+        (1, "AllConfirmed", "check", "Yes"),
+        (2, "MisClassified", "check", "No"),
+        (3, "Controversial", "", ""),
+        (4, "NoVotes", "", ""),
+    ]
+
+
+def test_a_guarantee_lets_ground_truth_decide_what_the_reports_hold(store: Store) -> None:
+    """Gold teaches nothing then; one right label of five in question is too little at .05, enough at .5."""
+    tasks = [task(number, a1="cat", a2="cat") for number in range(1, 6)]
+    truth = replace(tasks[0].annotations[0], id=99, ground_truth=True)
+    tasks[0] = replace(tasks[0], annotations=[*tasks[0].annotations, truth])
+    studio = InMemory(*tasks)
+    careful, bold = (once(studio, None, ProjectConfig(guarantee=share)) for share in (0.05, 0.5))
+    assert (careful.reports["AllConfirmed"], bold.reports["AllConfirmed"]) == (0, 5)
+    assert careful.guarantees[0].startswith("kind: Guarantee on 1 gold tasks drawn at random: the expected share")
+    assert careful.guarantees[1].endswith(
+        "1 gold tasks are among the 5 in question, 5 are needed, so about 5 in all"
+    )
+    assert bold.guarantees[1].startswith("  AllConfirmed: 4 tasks; 0 of 1 gold tasks in question")
+    assert once(studio, store).guarantees == ()
+
+
+def test_predictions_of_reports_that_are_no_more_are_deleted(store: Store) -> None:
+    """What carries our prefix and is not wanted goes."""
+    studio = InMemory(task(1))
+    studio.held = [Written(5, Entry(1, "OldReport", "kind", "cat", 0.5))]
+    assert once(studio, store).changes.delete == [5]
+
+
+def test_two_controls_are_two_questions(store: Store) -> None:
+    """Votes, annotators and problems of each are kept apart; who left the second one blank has no vote on it."""
+    second = ChoicesTag("second", "image", multiple=False, labels=("cat", "dog", "emu"))
+    tasks = [task(1, a1="cat"), task(2, a2="cat"), task(3, "yak", a2="cat")]
+    outcome = once(InMemory(*tasks, tags=(KIND, second)), store)
+    assert [(row["control"], row["annotator"]) for row in outcome.annotators] == [("kind", A1), ("kind", A2)]
+    assert [(row["control"], row["task"], row["label"]) for row in store.votes(7)] == [
+        ("kind", 1, "cat"), ("kind", 2, "cat"), ("kind", 3, "cat"),
+    ]  # fmt: skip
+    assert [(problem.task, "'second'" in problem.what) for problem in outcome.problems] == [(3, False), (3, True)]
+
+
+def suggested(number: int, choice: str) -> Task:
+    """A task on which two agree and for which a model had suggested something."""
+    region = {"from_name": "kind", "value": {"choices": [choice]}}
+    return replace(task(number, a1="cat", a2="cat"), suggestion=[region], suggestion_score=0.75)
+
+
+def test_suggestions_vote_where_the_settings_say_so(store: Store) -> None:
+    """Off by default; with model_votes their share in each decision is stored, and they are in no count."""
+    studio = InMemory(*(suggested(number, "cat") for number in range(1, 61)))
+    once(studio, store)
+    assert {row["model_share"] for row in store.report(7, "AllConfirmed")} == {None}
+    outcome = once(studio, store, ProjectConfig(model_votes=True))
+    rows = store.report(7, "AllConfirmed")
+    assert len(rows) == 60
+    assert all(0 < row["model_share"] <= 0.25 + 1e-9 for row in rows)
+    assert {row["yes"] for row in rows} == {2}
+    assert [row["annotator"] for row in outcome.annotators] == [A1, A2]
+
+
+def test_a_run_without_news_sends_nothing(store: Store) -> None:
+    """The second run starts from what the first one learned, and finds the same to the last digit."""
+    votes = ({"a1": "cat", "a2": "cat"}, {"a1": "dog", "a2": "cat"}, {"a1": "dog", "a2": "dog", "bot": "cat"})
+    studio = InMemory(*(task(number, **votes[number % 3]) for number in range(1, 40)))
+    once(studio, store)
+    learned = store.learned(7)
+    before = [row["confidence"] for row in store.report(7, "AllConfirmed")]
+    again = once(studio, store).changes
+    assert (again.create, again.update, again.delete) == ([], [], [])
+    assert [row["confidence"] for row in store.report(7, "AllConfirmed")] == before
+    assert list(learned) == ["kind"]
+
+
+def test_what_was_learned_by_another_version_is_no_obstacle(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes that cannot be read are as good as none."""
+    monkeypatch.setattr(store, "learned", lambda _: {"kind": b"of another format"})
+    assert once(InMemory(task(1, a1="cat", a2="cat")), store).votes == 2
+
+
+def test_a_watcher_is_told_of_a_step() -> None:
+    """The name of the step, what is done and what there is."""
+    told: list[tuple[str, int, int]] = []
+    Watcher(lambda *facts: told.append(facts)).of("reading", 3)(2)
+    assert told == [("reading", 2, 3)]

@@ -1,0 +1,97 @@
+"""Consensus by cron."""
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from consensus.errors import ConfigError
+from consensus.projects.schedule import trigger_of
+
+SUNDAY = datetime(2026, 2, 1, tzinfo=UTC)
+
+
+def fires(cron: str, start: datetime, times: int) -> list[datetime]:
+    """The next times of an expression."""
+    found: list[datetime] = []
+    for _ in range(times):
+        found.append(
+            trigger_of(cron).get_next_fire_time(None, found[-1] + timedelta(seconds=1) if found else start)
+        )
+    return found
+
+
+def test_minutes_and_hours_are_utc() -> None:
+    """An expression names times of UTC."""
+    assert fires("*/15 * * * *", SUNDAY, 2) == [SUNDAY, SUNDAY.replace(minute=15)]
+    assert fires("30 4 * * *", SUNDAY, 1) == [SUNDAY.replace(hour=4, minute=30)]
+
+
+@pytest.mark.parametrize(
+    ("field", "days"),
+    [
+        ("0", [1, 8]),
+        ("7", [1, 8]),
+        ("1", [2, 9]),
+        ("1-5", [2, 3, 4, 5, 6, 9]),
+        ("5-7", [1, 6, 7, 8]),
+        ("0-6", [1, 2, 3, 4, 5, 6, 7, 8]),
+        ("1,3", [2, 4, 9]),
+        ("*/2", [1, 3, 5, 7, 8]),
+        ("1/2", [2, 4, 6, 9]),
+        ("1-5/2", [2, 4, 6, 9]),
+        ("mon-fri", [2, 3, 4, 5, 6, 9]),
+        ("sun,3", [1, 4, 8]),
+        ("*", [1, 2, 3]),
+    ],
+)
+def test_days_of_the_week_are_crons(field: str, days: list[int]) -> None:
+    """0 and 7 are Sunday, 1 is Monday; the first of February 2026 is a Sunday."""
+    assert [one.day for one in fires(f"0 0 * * {field}", SUNDAY, len(days))] == days
+
+
+@pytest.mark.parametrize("cron", ["", "x", "* * * *", "* * * * * *", "61 * * * *", "0 0 * * 8", "0 0 * * 5-2"])
+def test_what_is_no_cron_expression_is_refused(cron: str) -> None:
+    """The message names it and shows how one looks."""
+    with pytest.raises(ConfigError, match=r"cannot be understood .*; use five fields, as in '\*/15 \* \* \* \*'"):
+        trigger_of(cron)
+
+
+PROGRAM = """
+import consensus.projects.schedule as schedule, time
+from apscheduler.triggers.interval import IntervalTrigger
+schedule.trigger_of = lambda cron: IntervalTrigger(seconds=0.1)
+def work():
+    print("begin", flush=True)
+    time.sleep(0.5)
+    print("end", flush=True)
+schedule.run_by_cron("* * * * *", work)
+print("stopped", flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_works_until_a_signal_and_lets_work_finish(number: signal.Signals) -> None:
+    """Work is done again and again, one piece at a time; a signal ends it after the piece at work."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        lines = []
+        while lines.count("begin") < 2:
+            lines.append(process.stdout.readline().strip())
+        process.send_signal(number)
+        rest, _ = process.communicate(timeout=20)
+    lines += rest.split("\n")
+    work = [line for line in lines if line in ("begin", "end", "stopped")]
+    assert work == ["begin", "end"] * (len(work) // 2) + ["stopped"]
+    assert process.returncode == 0

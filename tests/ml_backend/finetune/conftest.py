@@ -1,0 +1,67 @@
+"""A project of small pictures, in memory, whose backbone can be tuned in seconds."""
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+from training_parts import Images, Studio, kind_of, task
+
+from ml_backend.backend import Backend
+from ml_backend.finetune.options import FINETUNE, Wanted
+from ml_backend.images.fetch import Connect
+from ml_backend.settings import Settings
+
+if TYPE_CHECKING:
+    from conftest import Web
+
+PROJECT = 7
+COUNT = 40
+ANNOTATED = 36
+TINY: Mapping[str, float] = {"epochs": 1, "batch_size": 8, "image_size": 32}
+
+
+def picture(number: int) -> bytes:
+    """A dark or a light picture with noise of its own."""
+    ground = 60 if kind_of(number) == "dark" else 190
+    noise = np.random.default_rng(number).normal(scale=20, size=(48, 48, 3))
+    file = io.BytesIO()
+    Image.fromarray((ground + noise).clip(0, 255).astype(np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+@dataclass
+class TinyProject:
+    """Forty tasks with a picture each, the first thirty-six annotated; the last picture is cut off."""
+
+    backend: Backend
+    studio: Studio
+    id: int = PROJECT
+    options: Mapping[str, float] = field(default_factory=lambda: TINY)
+
+    kind_of = staticmethod(kind_of)
+    picture = staticmethod(picture)
+
+    def wanted(self, how: str = FINETUNE, **others: float) -> Wanted:
+        """A tuning of one epoch."""
+        return Wanted(how, {**self.options, **others})
+
+
+@pytest.fixture
+def project(settings: Settings, connections: Connect, web: "Web") -> Iterator[TinyProject]:
+    """The project, and a backend that reads it."""
+    tasks = [task(number, *[kind_of(number)] * (number <= ANNOTATED)) for number in range(1, COUNT + 1)]
+    web.pages |= {f"/{number}.png": picture(number) for number in range(1, COUNT)}
+    web.pages[f"/{COUNT}.png"] = picture(COUNT)[:80]
+    limited = settings.model_copy(update={"torch_threads": 1, "training_torch_threads": 1})
+    backend = Backend(limited, connections)
+    studio = Studio(tasks)
+    vars(backend)["client"] = studio
+    with closing(backend):
+        yield TinyProject(backend, studio)
+        for part in ("client", "gatherer") if isinstance(backend.gatherer, Images) else ("client",):
+            vars(backend).pop(part)  # nothing to close

@@ -1,0 +1,197 @@
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from faulty_web import FaultyWeb, faulty_web, page
+
+from ml_backend.errors import FetchError
+from ml_backend.images import connections as module
+from ml_backend.images.addresses import AllowedHosts
+from ml_backend.images.connections import CheckedConnections
+from ml_backend.images.resolving import Resolver
+
+NAME = "images.example"
+
+
+@pytest.fixture
+def web() -> Iterator[FaultyWeb]:
+    """A real server with a picture."""
+    with faulty_web() as made:
+        made.pages["/a.png"] = page(b"picture")
+        yield made
+
+
+class Names:
+    """Answers with one list of addresses after the other, the last one again and again; counts the questions."""
+
+    def __init__(self, *answers: list[str]) -> None:
+        self.answers, self.asked = list(answers), 0
+
+    def __call__(self, _: str) -> list[Any]:
+        self.asked += 1
+        found = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return [(None, None, None, "", (address, 0)) for address in found]
+
+
+@contextmanager
+def checked(hosts: str, names: Names) -> Iterator[CheckedConnections]:
+    """Connections in a world where names lead to those addresses."""
+    made = CheckedConnections(AllowedHosts.parse(hosts), Resolver(names), 100_000)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def get(connections: CheckedConnections, url: str, seconds: float = 10) -> bytes:
+    """The body of a page."""
+    with connections.get(httpx.URL(url), [], time.monotonic() + seconds) as answer:
+        return b"".join(answer.chunks)
+
+
+def reason(connections: CheckedConnections, url: str, seconds: float = 10) -> str:
+    """Why there is none."""
+    with pytest.raises(FetchError) as refused:
+        get(connections, url, seconds)
+    return refused.value.reason
+
+
+def test_the_connection_goes_to_the_address_that_was_checked(
+    web: FaultyWeb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that leads to a private address the second time is asked for once a connection, and refused then."""
+    monkeypatch.setattr("ml_backend.images.resolving._KEPT_S", 0)
+    names, url = Names(["127.0.0.1"], ["10.0.0.1"]), f"http://{NAME}:{web.port}/a.png"
+    with checked("127.0.0.1", names) as connections:
+        assert get(connections, url) == get(connections, url) == b"picture"
+        assert names.asked == 1
+        connections._pool.close()
+        assert reason(connections, url) == "private_address"
+        assert names.asked == 2
+
+
+def test_only_addresses_that_pass_are_asked(web: FaultyWeb) -> None:
+    """Of several addresses of a name, private ones that are not listed are left out."""
+    with checked("127.0.0.1", Names(["10.0.0.1", "::1", "127.0.0.1"])) as connections:
+        assert get(connections, f"http://{NAME}:{web.port}/a.png") == b"picture"
+
+
+def test_another_address_is_tried(web: FaultyWeb) -> None:
+    """Where nobody answers at the first address of a name, the next one is asked."""
+    with checked(NAME, Names(["127.0.0.2", "127.0.0.1"])) as connections:
+        assert get(connections, f"http://{NAME}:{web.port}/a.png") == b"picture"
+
+
+def test_a_public_address_needs_the_list_too() -> None:
+    """A name is looked up only if it may pass, and its address must then be listed."""
+    names = Names(["1.1.1.1"])
+    with checked("other.example", names) as connections:
+        assert reason(connections, f"http://{NAME}/a.png") == "host_not_allowed"
+        assert names.asked == 0
+    with checked("10.0.0.0/8", names) as connections:
+        assert reason(connections, f"http://{NAME}/a.png") == "host_not_allowed"
+        assert names.asked == 1
+
+
+def test_a_name_without_addresses_is_unknown() -> None:
+    """No address, no connection."""
+    with checked(NAME, Names([])) as connections:
+        assert reason(connections, f"http://{NAME}/a.png") == "unknown_host"
+
+
+def test_an_address_that_does_not_answer_is_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second task of a host behind a silent wall does not wait for it again; a later one tries it anew."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        port = full.getsockname()[1]
+        waiting = [socket.socket() for _ in range(3)]
+        for one in waiting:  # the queue of connections is full: the next one is not answered
+            one.settimeout(0)
+            one.connect_ex(("127.0.0.1", port))
+        with checked(NAME, Names(["127.0.0.1"])) as connections:
+            url = f"http://{NAME}:{port}/a.png"
+            assert reason(connections, url, 0.3) == "timeout"
+            began = time.monotonic()
+            assert reason(connections, url, 60) == "unreachable"
+            assert time.monotonic() - began < 4
+            monkeypatch.setattr(module, "_AVOIDED", 1)
+            connections._network._avoid("10.0.0.1", 80)  # type: ignore[arg-type]
+            assert len(connections._network._avoided) == 1
+            assert reason(connections, url, 0.3) == "timeout"
+        for one in waiting:
+            one.close()
+
+
+@pytest.fixture
+def tls_server(tmp_path: Path) -> Iterator[int]:
+    """A server whose certificate, signed by itself, is for ``images.example``; yields its port."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl on the PATH to make a certificate with")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={NAME}"]
+    made += ["-addext", f"subjectAltName=DNS:{NAME}", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([openssl, *made], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    def answer(listening: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            try:
+                with context.wrap_socket(connection, server_side=True) as secured:
+                    secured.recv(65536)
+                    secured.sendall(page(b"picture"))
+            except OSError:
+                connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer, args=(listening,), daemon=True)
+        thread.start()
+        yield listening.getsockname()[1]
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+
+
+def test_the_certificate_must_fit_the_name(
+    tls_server: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although the connection goes to an address, the certificate is checked, and for the name."""
+    hosts, names = f"{NAME},other.example", Names(["127.0.0.1"])
+    with checked(hosts, names) as connections:
+        assert reason(connections, f"https://{NAME}:{tls_server}/a.png") == "tls_failed"  # nobody vouches for it
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+    module._tls.cache_clear()
+    try:
+        with checked(hosts, names) as connections:
+            assert get(connections, f"https://{NAME}:{tls_server}/a.png") == b"picture"
+            assert reason(connections, f"https://other.example:{tls_server}/a.png") == "tls_failed"
+    finally:
+        module._tls.cache_clear()
+
+
+def test_what_does_not_speak_tls_fails_to() -> None:
+    """A server of plain text is no server of HTTPS."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with checked("127.0.0.1", Names([])) as connections:
+            assert reason(connections, f"https://127.0.0.1:{listening.getsockname()[1]}/a.png") == "tls_failed"
+        thread.join(10)

@@ -1,0 +1,212 @@
+"""Suggestions for a whole project, with a Label Studio in memory and embeddings that are made here."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ml_backend.embedding.gather import Gathered, ImageRef
+from ml_backend.errors import LabelStudioError, NothingToPredictError
+from ml_backend.label_studio.client import Project, Task
+from ml_backend.predict.bulk import REFUSED, Bulk, FailedTasks
+from ml_backend.training.model_registry import Artifact, Artifacts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Samples
+
+
+class Studio:
+    """A project of ten tasks: dark images at even ids, light ones at odd."""
+
+    def __init__(self, config: str) -> None:
+        self.config = config
+        self.stored: list[tuple[int, str, str]] = []
+        self.down = False
+        self.sent: list[int] = []
+        self.refused: set[int] = set()
+        self.urls = {task: f"{'light' if task % 2 else 'dark'}-{task}.png" for task in range(10)}
+
+    def project(self, project_id: int) -> Project:
+        """The project."""
+        return Project(project_id, self.config, None)
+
+    def task_number(self, _: int) -> int:
+        """How many tasks there are."""
+        return len(self.urls)
+
+    def tasks_alone(self, _: int) -> Iterator[Task]:
+        """The tasks."""
+        return (Task(task, {"image": url}, ()) for task, url in self.urls.items())
+
+    def versions(self, _: int) -> list[str]:
+        """The versions of all predictions."""
+        return sorted({version for _, version, _ in self.stored})
+
+    def tasks_with_version(self, _: int, version: str) -> set[int]:
+        """Ids of the tasks with a version."""
+        return {task for task, stored, _ in self.stored if stored == version}
+
+    def version_counts(self, _: int) -> dict[str, tuple[int, str]]:
+        """How many predictions each version has."""
+        return {version: ([one for _, one, _ in self.stored].count(version), "") for version in self.versions(7)}
+
+    def prediction_ids(self, *_: object) -> list[tuple[int, int]]:
+        """All predictions by their number, with their tasks."""
+        return [(number, task) for number, (task, _, _) in enumerate(self.stored)]
+
+    def delete_prediction(self, number: int) -> None:
+        """Delete the last one."""
+        assert number == len(self.stored) - 1
+        self.stored.pop()
+
+    def import_predictions(self, _: int, predictions: list[dict[str, Any]]) -> int:
+        """Store what fits."""
+        if self.down:
+            raise LabelStudioError("cannot be reached")
+        self.sent.append(len(predictions))
+        rows = [
+            (one["task"], one["model_version"], one["result"][0]["value"]["choices"][0])
+            for one in predictions
+            if one["task"] not in self.refused
+        ]
+        self.stored += rows
+        return len(rows)
+
+
+class Images:
+    """Embeds images by their names; some cannot be had."""
+
+    def __init__(self, samples: "Samples") -> None:
+        self.samples = samples
+        self.missing: set[int] = set()
+        self.asked: list[int] = []
+
+    def __call__(
+        self, refs: list[ImageRef], _artifact: Artifact, _project: int, advance: "Callable[[int], None]"
+    ) -> Gathered:
+        """Embed what is there."""
+        self.asked += [ref.task_id for ref in refs]
+        advance(len(refs))
+        found = Gathered()
+        for ref in refs:
+            if ref.task_id in self.missing:
+                found.failures[ref] = "http_404"
+            else:
+                light = str(ref.url).startswith("light")
+                found.vectors[ref] = self.samples.light if light else self.samples.dark
+        return found
+
+
+@pytest.fixture
+def images(samples: "Samples") -> Images:
+    """Images that can all be had."""
+    return Images(samples)
+
+
+@pytest.fixture
+def studio(samples: "Samples") -> Studio:
+    """A project without predictions."""
+    return Studio(samples.config)
+
+
+@pytest.fixture
+def bulk(studio: Studio, images: Images, samples: "Samples", tmp_path: Path) -> Bulk:
+    """A bulk prediction of a project that has a trained model."""
+    artifacts = Artifacts(tmp_path)
+    artifacts.save(7, samples.trained())
+    artifacts.switch(7, samples.version)
+    return Bulk(studio, artifacts, images, tmp_path)  # type: ignore[arg-type]
+
+
+def test_every_task_gets_its_suggestion_once(bulk: Bulk, studio: Studio, samples: "Samples") -> None:
+    """Ten tasks, ten predictions of the version that answers; a second run looks and stores nothing."""
+    first = bulk.predict(7)
+    assert sorted(studio.stored) == [
+        (task, samples.version, "light" if task % 2 else "dark") for task in range(10)
+    ]
+    second = bulk.predict(7)
+    assert (first.tasks, first.stored, first.already) == (10, 10, 0)
+    assert (second.tasks, second.stored, second.already) == (10, 0, 10)
+    assert len(studio.stored) == 10
+
+
+def test_requests_are_full(bulk: Bulk, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request costs time for every task of the project: ten predictions, found by twos, go in four of three."""
+    monkeypatch.setattr("ml_backend.predict.bulk.PAGE", 2)
+    for module in ("ml_backend.predict.bulk", "ml_backend.label_studio.storing"):
+        monkeypatch.setattr(f"{module}.CHUNK", 3)
+    assert bulk.predict(7).stored == 10
+    assert studio.sent == [3, 3, 3, 1]
+
+
+def test_what_is_there_is_not_embedded_again(
+    bulk: Bulk, studio: Studio, images: Images, samples: "Samples"
+) -> None:
+    """After a run that was killed when four were stored, only the other six are looked at."""
+    studio.stored = [(task, samples.version, "dark") for task in range(4)]
+    bulk.predict(7)
+    assert images.asked == [4, 5, 6, 7, 8, 9]
+    assert len(studio.stored) == 10
+
+
+def test_what_a_killed_run_stored_twice_is_deleted(bulk: Bulk, studio: Studio, samples: "Samples") -> None:
+    """Task 3 has two predictions of the version that answers: it has one afterwards, as each of the others."""
+    studio.stored = [(3, samples.version, "light")] * 2
+    assert bulk.predict(7).already == 1
+    assert sorted(task for task, _, _ in studio.stored) == list(range(10))
+
+
+def test_failures_are_named_and_tried_again(bulk: Bulk, studio: Studio, images: Images) -> None:
+    """Two missing images cost two tasks; with failed_only these two are asked, and one of them is there now."""
+    images.missing = {3, 4}
+    first = bulk.predict(7)
+    assert (first.stored, first.failures) == (8, {3: "http_404", 4: "http_404"})
+    images.missing, images.asked = {4}, []
+    again = bulk.predict(7, failed_only=True)
+    assert images.asked == [3, 4]
+    assert (again.tasks, again.stored, again.failures) == (2, 1, {4: "http_404"})
+    assert FailedTasks(bulk.data_dir, 7).read() == {4: "http_404"}
+    assert sorted(task for task, _, _ in studio.stored) == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+
+
+def test_what_label_studio_refuses_is_a_failure(bulk: Bulk, studio: Studio) -> None:
+    """A prediction that Label Studio leaves out without an error is listed with the failures."""
+    studio.refused = {5}
+    assert bulk.predict(7).failures == {5: REFUSED}
+
+
+def test_failures_survive_a_run_that_ends_in_an_error(bulk: Bulk, studio: Studio, images: Images) -> None:
+    """Label Studio goes away before anything is stored: what failed is known to the next --failed."""
+    images.missing = {3}
+    studio.down = True
+    with pytest.raises(LabelStudioError):
+        bulk.predict(7)
+    assert FailedTasks(bulk.data_dir, 7).read() == {3: "http_404"}
+
+
+def test_progress_counts_every_task(bulk: Bulk, studio: Studio, samples: "Samples") -> None:
+    """What is already there counts as done: the bar ends at the number of tasks."""
+    studio.stored = [(0, samples.version, "dark")]
+    begun: list[int] = []
+    advanced: list[int] = []
+    bulk.predict(7, begin=begun.append, advance=advanced.append)
+    assert (begun, sum(advanced)) == ([10], 10)
+
+
+def test_without_a_version_the_message_says_what_to_run(bulk: Bulk, studio: Studio) -> None:
+    """A project that was never trained, and one whose controls have all been replaced, ask for a training."""
+    with pytest.raises(NothingToPredictError, match="ml-backend train --project 8"):
+        bulk.predict(8)
+    studio.config = "<View/>"
+    with pytest.raises(NothingToPredictError, match="knows no control"):
+        bulk.predict(7)
+
+
+def test_a_damaged_list_of_failures_is_an_empty_one(tmp_path: Path) -> None:
+    """A file that is no JSON costs the list, not the command."""
+    (tmp_path / "projects" / "7").mkdir(parents=True)
+    (tmp_path / "projects" / "7" / "failed.json").write_text("{")
+    assert FailedTasks(tmp_path, 7).read() == {}
