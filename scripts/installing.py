@@ -1,4 +1,8 @@
-"""Complete environments side by side, with progress, one lock each and an error that says what to do."""
+"""Complete environments side by side, with progress, one lock each and an error that says what to do.
+
+uv installs (pip brings it): a second clone takes seconds, since files are linked from its cache. Where uv fails,
+pip does.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +32,14 @@ if TYPE_CHECKING:
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PIP_OPTIONS = ("--no-compile", "--no-input", "--progress-bar=off", "--disable-pip-version-check")
+UV = "uv"
+UV_OPTIONS = ("--no-progress", "--link-mode=hardlink")
+"""What lies in uv's cache already is linked, not copied, wherever both are on one disk."""
 FETCHING = re.compile(
     r"\s*(?P<verb>Collecting|Downloading|Processing|Using cached|Building wheel for) "
-    r"(?P<name>(?:\S*/)?[^\s/]+?)(?:-(?:cp|py)[23]\S*)?(?: \(from .*\))?(?P<size> \([\d.]+ [kM]B\))?$"
+    r"(?P<name>(?:\S*/)?[^\s/]+?)(?:-(?:cp|py)[23]\S*)?(?: \(from .*\))?(?P<size> \([\d.]+ ?[kKMG]i?B\))?$"
 )
+INSTALLED = re.compile(r"(Resolved|Prepared|Installed) \d+ packages?\b")
 NETWORK = re.compile(
     r"(Failed to establish|Read timed out|Connection (refused|reset|aborted)|Temporary failure)[^')]*"
 )
@@ -118,14 +126,29 @@ class Installation(threading.Thread):
                 )
             self.line = "making an empty environment"
             self._call([_base_python(), "-m", "venv", str(folder)])
-        pip = [str(self.environment.python), "-m", "pip", "install", *PIP_OPTIONS]
-        pins = ["--constraint", str(self.environment.constraints)]
-        self._call([*pip, *pins, *self.environment.requirement(extras)])
+        self._install([*self._pins, *self.environment.requirement(extras)])
         if self.environment.imports:
             self.line = "compiling what takes longest"
             self._call([str(self.environment.python), "-c", f"import {', '.join(self.environment.imports)}"])
         write_stamp(self.environment, extras)
         (folder / INSTALLING).unlink()
+
+    @property
+    def _pins(self) -> list[str]:
+        return ["--constraint", str(self.environment.constraints)]
+
+    def _install(self, arguments: Sequence[str]) -> None:
+        """Install by uv, or where it cannot be had or fails (pip's own settings are not its), by pip."""
+        python = str(self.environment.python)
+        pip = [python, "-m", "pip", "install", *PIP_OPTIONS]
+        try:
+            self._call([*pip, *self._pins, UV])
+            self._call([python, "-m", "uv", "pip", "install", *UV_OPTIONS, "--python", python, *arguments])
+        except InstallError:
+            if self._cancelled.is_set():
+                raise
+            self.line = "uv cannot do it; asking pip"
+            self._call([*pip, *arguments])
 
     def _call(self, command: Sequence[str]) -> None:
         lines: list[str] = []
@@ -147,7 +170,7 @@ class Installation(threading.Thread):
 
     def _nothing_was_changed(self, command: Sequence[str]) -> None:
         """Leave no mark of an interrupted install where pip gave up before it installed anything."""
-        if "pip" in command:
+        if "pip" in command and UV not in command:
             (self.environment.folder / INSTALLING).unlink(missing_ok=True)
 
 
@@ -162,6 +185,8 @@ def spoken(line: str) -> str | None:
     """
     if line.startswith("Installing collected packages:"):
         return f"installing {line.count(',') + 1} packages"
+    if found := INSTALLED.match(line):
+        return found[0].lower()
     if found := FETCHING.match(line):
         return f"{found['verb'].lower()} {found['name'].rsplit('/', 1)[-1]}{found['size'] or ''}"
     return None

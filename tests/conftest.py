@@ -67,6 +67,19 @@ def postgres_url() -> Iterator[str]:
     server.cleanup()
 
 
+SHARED = {"label_studio": "label-studio", "postgres_url": "postgres"}
+"""What is started once for all tests, so that all who use it run in one worker."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put tests that share a server into one group, and begin with them: they take longest."""
+    for item in items:
+        group = next((SHARED[name] for name in SHARED if name in getattr(item, "fixturenames", ())), None)
+        if group is not None and not any(item.iter_markers("xdist_group")):
+            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: not any(item.iter_markers("xdist_group")))
+
+
 _numbers = itertools.count(1)
 
 

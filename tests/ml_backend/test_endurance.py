@@ -20,7 +20,7 @@ from ml_backend.training.model_registry import Artifacts
 if TYPE_CHECKING:
     from conftest import Samples
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 HEALTH_S = 1.0  # for which Label Studio waits
 SLOW = (str(Path(__file__).with_name("slow_backend.py")), "serve")

@@ -7,7 +7,7 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "name", ["installing", "demonstration.options", "demonstration.studio", "demonstration.waiting"]
+    "name", ["installing", "test", "demonstration.options", "demonstration.studio", "demonstration.waiting"]
 )
 def test_examples_are_true(name: str) -> None:
     """What a docstring shows is what happens."""

@@ -23,10 +23,13 @@ SCRIPTS = Path(environments.__file__).parent
 
 FAKE_PYTHON = """\
 #!/bin/sh
-# Stands for a Python with venv and pip; `pip.sh` beside the repository says what pip does.
+# Stands for a Python with venv and pip; `pip.sh` says what installing does, `uv.sh` what getting uv does.
 case "$1 $2" in
 "-m venv") mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && echo venv >> {root}/calls ;;
-"-m pip") shift 3; echo "pip $*" >> {root}/calls; . {root}/pip.sh ;;
+"-m pip")
+    shift 3; echo "pip $*" >> {root}/calls
+    case "$*" in *" uv") . {root}/uv.sh ;; *) . {root}/pip.sh ;; esac ;;
+"-m uv") shift 4; echo "uv $*" >> {root}/calls; . {root}/pip.sh ;;
 "-c import torch"*) [ ! -e {root}/torch-is-broken ] || {{ echo "ImportError: no torch here"; exit 1; }} ;;
 *) echo 3.11 ;;
 esac
@@ -46,6 +49,7 @@ class Repository:
         self.python.write_text(FAKE_PYTHON.format(root=root))
         self.python.chmod(0o755)
         self.pip_does("echo Successfully installed everything")
+        (root / "uv.sh").write_text("true\n")
 
     def write_project(self, *, dependency: str, line_length: int = 110) -> None:
         text = f'[project]\ndependencies = ["{dependency}"]\n[tool.ruff]\nline-length = {line_length}\n'
@@ -75,12 +79,33 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
 
 
 def test_a_missing_environment_is_made(repository: Repository) -> None:
-    """An empty environment is made, pip fills it under the pins, and the stamp says so."""
+    """An empty environment is made, uv fills it under the pins, and the stamp says so."""
     wanted = repository.ours("ml", "test")
     installing.ensure([wanted])
-    assert repository.calls[0] == "venv"
-    assert f"--constraint {repository.root}/constraints.txt" in repository.calls[1]
-    assert repository.calls[1].endswith(f"--editable {repository.root}[ml,test]")
+    made, uv, filled = repository.calls
+    assert made == "venv"
+    assert uv.endswith(f"--constraint {repository.root}/constraints.txt uv")
+    assert filled.startswith("uv ")
+    assert filled.endswith(f"--constraint {repository.root}/constraints.txt --editable {repository.root}[ml,test]")
+    assert state(wanted) is State.COMPLETE
+
+
+def test_without_uv_pip_installs(repository: Repository) -> None:
+    """Where uv cannot be had, the environment is made all the same."""
+    (repository.root / "uv.sh").write_text("echo ERROR: no uv here; exit 1\n")
+    wanted = repository.ours("ml")
+    installing.ensure([wanted])
+    assert repository.calls[-1].startswith("pip ")
+    assert repository.calls[-1].endswith(f"--editable {repository.root}[ml]")
+    assert state(wanted) is State.COMPLETE
+
+
+def test_where_uv_fails_pip_installs(repository: Repository) -> None:
+    """Pip has settings of its own, such as another index, with which it may succeed."""
+    repository.pip_does(f'tail -n 1 {repository.root}/calls | grep -q "^pip "')
+    wanted = repository.ours("ml")
+    installing.ensure([wanted])
+    assert [call.split()[0] for call in repository.calls] == ["venv", "pip", "uv", "pip"]
     assert state(wanted) is State.COMPLETE
 
 
@@ -228,7 +253,7 @@ def test_two_runs_install_once(repository: Repository) -> None:
     for run in runs:
         run.join()
     assert [run.error for run in runs] == [None, None]
-    assert [call.split()[0] for call in repository.calls] == ["venv", "pip"]
+    assert [call.split()[0] for call in repository.calls] == ["venv", "pip", "uv"]
 
 
 def test_what_follows_an_install_runs_after_it(repository: Repository) -> None:
@@ -295,6 +320,8 @@ def test_an_older_python_is_refused_in_plain_words(script: str, tmp_path: Path) 
         ),
         ("Processing /wheels/numpy-2.2.6-cp311-cp311-x86_64.whl (from x)", "processing numpy-2.2.6"),
         ("Installing collected packages: a, b, c", "installing 3 packages"),
+        ("Downloading torch (506.1MiB)", "downloading torch (506.1MiB)"),
+        ("Installed 157 packages in 2.14s", "installed 157 packages"),
         ("WARNING: the cache is off", None),
     ],
 )

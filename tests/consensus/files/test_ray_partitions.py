@@ -26,6 +26,7 @@ def _cluster() -> Iterator[None]:
     ray.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_cluster")
 @pytest.mark.parametrize(("kind", "choice"), [("single", "single"), ("each", "single"), ("multiple", "multiple")])
 def test_a_cluster_says_the_same(tmp_path: Path, kind: str, choice: Choice) -> None:

@@ -20,8 +20,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.pool import NullPool
 
 from consensus.errors import StoreError
-from consensus.store.store import NEWEST, Row, Store
 from consensus.store import store as module
+from consensus.store.store import NEWEST, Row, Store
 from consensus.store.tables import METADATA
 from consensus.store.vote_history import Seen
 

@@ -17,7 +17,7 @@ from ml_backend.embedding.tuned import TunedWeights
 if TYPE_CHECKING:
     from conftest import RunningLabelStudio, TinyProject
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 CONFIG = """<View><Image name="image" value="$image"/>
 <Choices name="kind" toName="image"><Choice value="dark"/><Choice value="light"/></Choices></View>"""

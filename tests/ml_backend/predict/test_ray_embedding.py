@@ -22,7 +22,7 @@ from ml_backend.settings import Settings
 if TYPE_CHECKING:
     from conftest import Samples
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 KEY = "resnet18:random-0"
 COUNT = PART + 6  # two parts
 ARTIFACT: Any = SimpleNamespace(identity=Identity("resnet18", "random"), embedding_key=KEY)
