@@ -21,7 +21,7 @@ from ml_backend.serving.present import Present
 log = structlog.get_logger()
 SLOTS = "ml_backend_slots"  # the extension that says how many more /predict may begin
 BUSY = "busy"
-_REFUSED: dict[str | int, Any] = dict.fromkeys((400, 408, 413, 415), messages.Problem)
+_REFUSED: dict[str | int, Any] = dict.fromkeys((400, 413, 415), messages.Problem)
 routes = APIBlueprint("ml_backend", __name__, operation_id_callback=lambda *, name, **_: name)
 
 TRAINING_ACTIONS = frozenset(

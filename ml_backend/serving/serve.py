@@ -3,25 +3,34 @@
 import ipaddress
 import logging
 import os
+import queue
 import shutil
+import signal
 import sys
 import tempfile
-from typing import Any
+import threading
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from flask import Flask
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # ships no types
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 from ml_backend.embedding.engines import may_need_torch
-from ml_backend.logs import fault
+from ml_backend.logs import ToStructlog, fault
 from ml_backend.serving.auth import asks_for_credentials
-from ml_backend.serving.worker import GRACE_S, Log, Worker
 from ml_backend.settings import Settings
+
+if TYPE_CHECKING:
+    from ml_backend.backend import Backend
 
 log = structlog.get_logger()
 
 _TIMEOUT_S = 120  # for a worker that does not react at all; requests do not count
 _KEEPALIVE_S = 30  # longer than between two clicks; who waits so occupies no thread
+_GRACE_S = 15  # for requests that are being answered when the backend is told to stop
+HURRY_S = 8.0  # of these, until a prediction answers with the suggestions it has
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -43,10 +52,10 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "bind": f"[{host}]:{self._settings.port}" if ":" in host else f"{host}:{self._settings.port}",
             "workers": self._settings.workers,
             "threads": self._settings.threads,
-            "worker_class": Worker,
+            "worker_class": "gthread",
             "logger_class": Log,
             "timeout": _TIMEOUT_S,
-            "graceful_timeout": GRACE_S,
+            "graceful_timeout": _GRACE_S,
             "keepalive": _KEEPALIVE_S,
             "accesslog": None,
             "control_socket_disable": True,
@@ -72,6 +81,20 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         from ml_backend.serving.app import create_app  # noqa: PLC0415
 
         return create_app(Backend(self._settings))
+
+
+class Log(Logger):  # type: ignore[misc]
+    """gunicorn's log through structlog, with no line for each request: addresses may hold secrets."""
+
+    def setup(self, cfg: Any) -> None:  # noqa: ANN401
+        """Replace gunicorn's handlers."""
+        self.cfg = cfg
+        self.error_log.setLevel(logging.INFO)
+        self.error_log.handlers[:] = [ToStructlog()]
+
+    def warning(self, msg: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Leave out what a request that is no HTTP holds, which gunicorn repeats."""
+        super().warning("request_refused" if str(msg).startswith("Invalid request") else msg, *args, **kwargs)
 
 
 def serve(settings: Settings) -> None:
@@ -111,7 +134,33 @@ def _is_this_machine(host: str) -> bool:
 
 
 def _start(worker: Any) -> None:  # noqa: ANN401 - gunicorn's, untyped
-    worker.wsgi.extensions["ml_backend"].start()
+    backend: Backend = worker.wsgi.extensions["ml_backend"]
+    backend.start()
+    _hurry_when_told_to_stop(backend)
+
+
+def _hurry_when_told_to_stop(backend: "Backend") -> None:
+    """At SIGTERM, end the training at once and the waiting for images in time for whole answers.
+
+    gunicorn has no hook for it; its own handler is called as well. Only a queue of this kind may be filled in a
+    signal's handler.
+    """
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+    of_gunicorn: Any = signal.getsignal(signal.SIGTERM)
+
+    def note(number: int, frame: FrameType | None) -> None:
+        signals.put(number)
+        of_gunicorn(number, frame)
+
+    def hurry() -> None:
+        signals.get()
+        answers = threading.Timer(HURRY_S, backend.gatherer.close)
+        answers.daemon = True
+        answers.start()
+        backend.background.stop()
+
+    threading.Thread(target=hurry, name="hurry", daemon=True).start()
+    signal.signal(signal.SIGTERM, note)
 
 
 def _stop(_server: Any, worker: Any) -> None:  # noqa: ANN401

@@ -4,15 +4,7 @@ import json
 from typing import Any
 
 from flask import Request
-from werkzeug.exceptions import (
-    BadRequest,
-    HTTPException,
-    RequestEntityTooLarge,
-    RequestTimeout,
-    UnsupportedMediaType,
-)
-
-from ml_backend.serving.arrivals import arrived
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
 
 class StrictRequest(Request):
@@ -27,7 +19,7 @@ class StrictRequest(Request):
         Raises
         ------
         HTTPException
-            UnsupportedMediaType, RequestEntityTooLarge, RequestTimeout, or BadRequest with the reason.
+            UnsupportedMediaType, RequestEntityTooLarge, or BadRequest with the reason.
         """
         if not self.is_json:
             raise UnsupportedMediaType("send JSON, and the header Content-Type: application/json")
@@ -51,11 +43,8 @@ class StrictRequest(Request):
             body = self.get_data(cache=False)
         except HTTPException:
             raise
-        except OSError:
-            raise RequestTimeout("the body did not arrive in time") from None
         except Exception:  # noqa: BLE001 - the server's own, for a body in broken chunks
             raise BadRequest("the body cannot be read") from None
-        arrived(self.environ.get("gunicorn.socket"))
         if self.content_length is None and len(body) >= (self.max_content_length or len(body) + 1):
             raise RequestEntityTooLarge  # what comes in chunks is cut off there
         return body

@@ -1,4 +1,4 @@
-"""The command ``ml-backend`` with a network that takes seconds a batch, and with little patience for clients."""
+"""The command ``ml-backend`` with a network that takes seconds a batch, and in a hurry when it is told to stop."""
 
 import time
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from PIL import Image
 
 from ml_backend import cli
 from ml_backend.embedding.weights import EmbedderLoader
-from ml_backend.serving import worker
+from ml_backend.serving import serve
 
 SECONDS = 2.0
 
@@ -36,5 +36,5 @@ def _matching(_loader: EmbedderLoader, *_asked: Any, **_within: Any) -> Any:  # 
 
 if __name__ == "__main__":
     EmbedderLoader.matching = _matching  # type: ignore[method-assign]
-    worker.HEAD_S, worker.READ_S, worker.SEND_S, worker.HURRY_S = 1.0, 3.0, 1, 2.0
+    serve.HURRY_S = 2.0
     cli.main()

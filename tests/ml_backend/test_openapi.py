@@ -64,7 +64,7 @@ def test_bodies_and_refusals_are_described(app: Flask) -> None:
     found = operations(described)
     for name in ("POST /setup", "POST /predict", "POST /webhook"):
         assert found[name]["requestBody"]["required"] is True
-        assert set(found[name]["responses"]) == {"200", "400", "408", "413", "415"}
+        assert set(found[name]["responses"]) == {"200", "400", "413", "415"}
     assert set(found["GET /health"]["responses"]) == {"200"}
     assert set(found["GET /metrics"]["responses"]["200"]["content"]) == {"text/plain"}
     schemas = described["components"]["schemas"]
