@@ -3,18 +3,22 @@
 import zlib
 from collections.abc import Iterable
 
+import httpx
+
 from ml_backend.errors import FetchError
-from ml_backend.images.connections import Answer
 
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
-def read_body(answer: Answer, max_bytes: int) -> bytes:
+def read_body(response: httpx.Response, max_bytes: int) -> bytes:
     """Read a body and undo its content encoding, which some storages have although none was asked for.
+
+    httpx would unpack a chunk whole, however large it becomes, and take half of a packed file for a whole one.
 
     Parameters
     ----------
-    answer : Answer
+    response : httpx.Response
+        Not read yet.
     max_bytes : int
         Holds for what is received and for what it unpacks to.
 
@@ -25,18 +29,19 @@ def read_body(answer: Answer, max_bytes: int) -> bytes:
 
     Examples
     --------
-    >>> read_body(Answer(200, [], [b"a", b"b"]), max_bytes=2)
+    >>> read_body(httpx.Response(200, content=iter([b"a", b"b"])), max_bytes=2)
     b'ab'
     """
-    announced = answer.header(b"content-length")
-    if announced.isdigit() and int(announced[:20]) > max_bytes:
+    announced = response.headers.get("Content-Length", "")
+    if announced.isdecimal() and int(announced[:20]) > max_bytes:
         raise FetchError("too_many_bytes")
-    encoding = answer.header(b"content-encoding").strip().lower()
-    if encoding in (b"", b"identity"):
-        return b"".join(_limited(answer.chunks, max_bytes))
-    if encoding not in (b"gzip", b"x-gzip", b"deflate"):
+    chunks = _limited(response.iter_raw(), max_bytes)
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if encoding in ("", "identity"):
+        return b"".join(chunks)
+    if encoding not in ("gzip", "x-gzip", "deflate"):
         raise FetchError("content_encoding")
-    return _unpacked(_limited(answer.chunks, max_bytes), max_bytes)
+    return _unpacked(chunks, max_bytes)
 
 
 def _limited(chunks: Iterable[bytes], max_bytes: int) -> Iterable[bytes]:

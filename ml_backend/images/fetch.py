@@ -4,7 +4,7 @@ import base64
 import re
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -13,27 +13,26 @@ from ml_backend import __version__
 from ml_backend.errors import FetchError, MLBackendError, NotConfiguredError
 from ml_backend.images.addresses import AllowedHosts, ip_literal
 from ml_backend.images.bodies import read_body
-from ml_backend.images.connections import CheckedConnections, Connections, Header, host_and_port
+from ml_backend.images.checked_transport import CheckedTransport, host_and_port
 from ml_backend.images.local_files import LocalFiles
 from ml_backend.images.resolving import Resolver
 
-Connect = Callable[[AllowedHosts], Connections]
+Connect = Callable[[AllowedHosts], httpx.BaseTransport]
 
 _NOBODY = AllowedHosts()
 _CLOUD = ("s3", "gs", "azure-blob")
 _REDIRECTS = 5
-_REDIRECTING = (301, 302, 303, 307, 308)
 _LONGEST_URL = 16_384
 _HEADS_BYTES = 1_000_000  # that an answer may have besides a body and what chunks add to it
 _LAST_PORT = 65535
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
 _LABEL_STUDIOS_FILES = re.compile(r"/(data|storage-data)/.+|/tasks/\d+/(presign|resolve)/?")
 _LOCAL_FILES = "/data/local-files/"
-_HEADERS = [
-    (b"Accept", b"*/*"),
-    (b"Accept-Encoding", b"identity"),
-    (b"User-Agent", f"ml-backend/{__version__} (images of Label Studio's tasks)".encode()),
-]
+_HEADERS = {
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",
+    "User-Agent": f"ml-backend/{__version__} (images of Label Studio's tasks)",
+}
 
 
 def absolute_url(url: str, *, base_url: str, task_id: int) -> str:
@@ -107,7 +106,7 @@ class Fetcher:
     local_files : LocalFiles, optional
         Reads Label Studio's local files instead of asking for them.
     connect : callable, optional
-        Makes connections to the hosts of a list; another network, for tests.
+        Makes a transport that reaches the hosts of a list; another network, for tests.
     """
 
     def __init__(
@@ -140,7 +139,7 @@ class Fetcher:
         FetchError
             With reason ``unsupported_url``, ``url_too_long``, ``password_in_url``, ``not_configured``,
             ``label_studio_error``, ``missing`` (404, 410), ``http_<status>``, ``too_many_redirects``, or one of
-            those of ``CheckedConnections.get``, ``read_body`` and ``LocalFiles.read``.
+            those of ``CheckedTransport``, ``read_body`` and ``LocalFiles.read``.
         """
         ends_at = time.monotonic() + self._timeout_s
         target = parsed(absolute_url(url, base_url=self._base_url, task_id=task_id))
@@ -150,36 +149,41 @@ class Fetcher:
             files = own and not led_by_others and self._serves_files(target)
             if files and self._local_files is not None and (path := self._local_path(target)) is not None:
                 return self._local_files.read(path)
-            connections = self._own if own else self._storages if led_by_storage else self._listed
-            found = self._get(connections, target, ends_at, with_key=files)
-            if isinstance(found, bytes):
-                return found
+            transport = self._own if own else self._storages if led_by_storage else self._listed
+            answer = self._get(transport, target, ends_at, with_key=files)
+            if isinstance(answer, bytes):
+                return answer
             led_by_storage = led_by_storage or files
             led_by_others = led_by_others or not own
-            target = found
+            target = answer
         raise FetchError("too_many_redirects")
 
     def close(self) -> None:
         """Close the connections."""
-        with ExitStack() as closing:
-            for connections in (self._own, self._storages, self._listed):
-                closing.callback(connections.close)
+        with ExitStack() as stack:
+            for transport in (self._own, self._storages, self._listed):
+                stack.callback(transport.close)
 
     def _get(
-        self, connections: Connections, url: httpx.URL, ends_at: float, *, with_key: bool
+        self, transport: httpx.BaseTransport, url: httpx.URL, ends_at: float, *, with_key: bool
     ) -> bytes | httpx.URL:
-        """Give the body, or where it is to be found instead."""
-        headers = [*_HEADERS, *(self._key() if with_key else ())]
-        with connections.get(url, headers, ends_at) as answer:
-            if answer.status == httpx.codes.OK:
-                return read_body(answer, self._max_bytes)
-            if answer.status in _REDIRECTING and (location := answer.header(b"location")):
-                return _redirected(url, location)
-            raise FetchError("missing" if answer.status in (404, 410) else f"http_{answer.status}")
+        """Give the body, or where it is to be found instead.
 
-    def _key(self) -> list[Header]:
+        The transport is asked directly: a client would keep cookies and log addresses.
+        """
+        headers = _HEADERS | ({"Authorization": self._key()} if with_key else {})
+        request = httpx.Request("GET", url, headers=headers, extensions={"ends_at": ends_at})
+        with closing(transport.handle_request(request)) as response:
+            if response.status_code == httpx.codes.OK:
+                return read_body(response, self._max_bytes)
+            if response.has_redirect_location:
+                return _redirected(url, response.headers["Location"])
+            missing = response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.GONE)
+            raise FetchError("missing" if missing else f"http_{response.status_code}")
+
+    def _key(self) -> str:
         try:
-            return [(b"Authorization", self._authorization().encode())]
+            return self._authorization()
         except NotConfiguredError:
             raise FetchError("not_configured") from None
         except MLBackendError:
@@ -199,11 +203,11 @@ class Fetcher:
 
 
 def checked_network(max_bytes: int) -> Connect:
-    """Give a maker of connections to the real network.
+    """Give a maker of transports to the real network.
 
     Each has a resolver of its own: names whose servers are silent must not keep Label Studio's from being found.
     """
-    return lambda hosts: CheckedConnections(hosts, Resolver(), max_bytes)
+    return lambda hosts: CheckedTransport(hosts, Resolver(), max_bytes)
 
 
 def parsed(url: str | httpx.URL) -> httpx.URL:
@@ -230,11 +234,11 @@ def parsed(url: str | httpx.URL) -> httpx.URL:
     return found
 
 
-def _redirected(url: httpx.URL, location: bytes) -> httpx.URL:
+def _redirected(url: httpx.URL, location: str) -> httpx.URL:
     if len(location) > _LONGEST_URL:
         raise FetchError("url_too_long")
     try:
-        return parsed(url.join(location.decode("utf-8")))
+        return parsed(url.join(location))
     except (httpx.InvalidURL, UnicodeError):
         raise FetchError("unsupported_url") from None
 

@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -22,7 +22,6 @@ from PIL import Image
 from ml_backend.backend import Backend
 from ml_backend.core.controls import Control
 from ml_backend.core.model import Evidence, fit_model
-from ml_backend.images.connections import Answer, Header
 from ml_backend.images.fetch import Connect
 from ml_backend.label_studio.label_configs import config_digest
 from ml_backend.logs import ToStructlog
@@ -61,23 +60,7 @@ class Web:
             return httpx.Response(found)
         if isinstance(found, str):
             return httpx.Response(302, headers={"location": found})
-        return httpx.Response(200, content=found)
-
-
-@dataclass(frozen=True)
-class FakeConnections:
-    """Connections to that network."""
-
-    web: Web
-
-    @contextmanager
-    def get(self, url: httpx.URL, headers: list[Header], _ends_at: float) -> Iterator[Answer]:
-        """Its answer."""
-        response = self.web.answer(httpx.Request("GET", url, headers=headers))
-        yield Answer(response.status_code, response.headers.raw, [response.content])
-
-    def close(self) -> None:
-        """Nothing is open."""
+        return httpx.Response(200, content=iter([found]))
 
 
 @dataclass(frozen=True)
@@ -154,7 +137,7 @@ def web() -> Web:
 @pytest.fixture
 def connections(web: Web) -> Connect:
     """Connections to that network, whatever hosts are allowed."""
-    return lambda _: FakeConnections(web)
+    return lambda _: httpx.MockTransport(web.answer)
 
 
 @pytest.fixture

@@ -2,17 +2,17 @@ import gzip
 import zlib
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from ml_backend.errors import FetchError
 from ml_backend.images.bodies import read_body
-from ml_backend.images.connections import Answer
 
 
 def read(*chunks: bytes, max_bytes: int = 100, **headers: str) -> bytes:
     """The body of an answer."""
     raw = [(name.replace("_", "-").title().encode(), value.encode()) for name, value in headers.items()]
-    return read_body(Answer(200, raw, iter(chunks)), max_bytes)
+    return read_body(httpx.Response(200, headers=raw, content=iter(chunks)), max_bytes)
 
 
 def refused(*chunks: bytes, **headers: str) -> str:
@@ -38,7 +38,7 @@ def test_a_body_that_is_announced_too_large_is_not_read(length: str) -> None:
         yield b""
 
     with pytest.raises(FetchError, match="too_many_bytes"):
-        read_body(Answer(200, [(b"content-length", length.encode())], unread()), 100)
+        read_body(httpx.Response(200, headers={"Content-Length": length}, content=unread()), 100)
 
 
 @pytest.mark.parametrize("length", ["", "-1", "many", "1", "²"])
@@ -71,7 +71,9 @@ def test_nothing_is_read_behind_the_end_of_what_is_packed() -> None:
         yield gzip.compress(b"picture")
         pytest.fail("read on")
 
-    assert read_body(Answer(200, [(b"Content-Encoding", b"gzip")], endless()), 100) == b"picture"
+    assert (
+        read_body(httpx.Response(200, headers={"Content-Encoding": "gzip"}, content=endless()), 100) == b"picture"
+    )
 
 
 @pytest.mark.parametrize("body", [b"", b"hello", gzip.compress(b"hello")[:-4], b"\x1f\x8b" + b"\xff" * 20])

@@ -1,12 +1,11 @@
-"""HTTP connections that lead only to allowed addresses, and whose every step ends in time."""
+"""A transport of httpx that connects only to allowed addresses, and whose every step ends in time."""
 
 import ssl
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 import httpcore
 import httpx
@@ -15,8 +14,6 @@ from ml_backend.errors import FetchError
 from ml_backend.images.addresses import Address, AllowedHosts
 from ml_backend.images.resolving import Resolver
 
-Header = tuple[bytes, bytes]
-
 _PORTS = {"http": 80, "https": 443}
 _CONNECT_S = 5.0
 _SILENT_S = 10.0  # without a byte
@@ -24,45 +21,13 @@ _TRIED = 4  # addresses of one host
 _AVOIDED_S = 5.0  # an address that did not answer to a connection
 _AVOIDED = 1000  # addresses
 _KEPT_S = 15.0
-_KEPT = 16  # idle connections; each question looks at all of them
+_KEPT = 16  # idle connections; each request looks at all of them
 _AT_A_TIME = 100
 _REST_BYTES = 65_536
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a server answers to a GET.
-
-    Parameters
-    ----------
-    status : int
-    headers : list of (bytes, bytes)
-        As received.
-    chunks : iterable of bytes
-        The body as it comes, still in its content encoding.
-    """
-
-    status: int
-    headers: list[Header]
-    chunks: Iterable[bytes]
-
-    def header(self, name: bytes) -> bytes:
-        """Give the first header of a name in lower case; empty if there is none."""
-        return next((value for key, value in self.headers if key.lower() == name), b"")
-
-
-class Connections(Protocol):
-    """Asks servers for pages."""
-
-    def get(self, url: httpx.URL, headers: list[Header], ends_at: float) -> AbstractContextManager[Answer]:
-        """Ask for a page until a moment on the monotonic clock; raises FetchError, also while the body is read."""
-
-    def close(self) -> None:
-        """Close what is open."""
-
-
-class CheckedConnections:
-    """Connections to the hosts of a list, kept for the next question.
+class CheckedTransport(httpx.BaseTransport):
+    """Connections to the hosts of a list, kept for the next request.
 
     A name is looked up here, its addresses are checked, and the connection goes to one that passed: a second
     lookup between check and connection could answer differently. TLS still checks that the certificate fits the
@@ -87,58 +52,72 @@ class CheckedConnections:
             network_backend=self._network,
         )
 
-    @contextmanager
-    def get(self, url: httpx.URL, headers: list[Header], ends_at: float) -> Iterator[Answer]:
-        """Ask for a page.
-
-        Parameters
-        ----------
-        url : httpx.URL
-        headers : list of (bytes, bytes)
-            Besides ``Host``.
-        ends_at : float
-            On the monotonic clock; holds for the body too.
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a GET; its extension ``ends_at``, on the monotonic clock, holds for the body too.
 
         Raises
         ------
         FetchError
             With reason ``host_not_allowed``, ``private_address``, ``unknown_host``, ``timeout``, ``unreachable``,
-            ``tls_failed``, ``too_many_bytes`` or ``broken_answer``.
+            ``tls_failed``, ``too_many_bytes`` or ``broken_answer``; also while the body is read.
         """
-        host, port = host_and_port(url)
+        host, port = host_and_port(request.url)
         if refusal := self._hosts.refusal_before_lookup(host, port):
             raise FetchError(refusal)
-        request = _request(url, headers, ends_at)
-        try:
-            with ExitStack() as opened:
-                response = self._answered(request, opened)
-                opened.callback(response.close)
-                answer = Answer(response.status, response.headers, response.iter_stream())
-                opened.callback(_read_rest, answer)
-                yield answer
-        except httpcore.TimeoutException:
-            raise FetchError("timeout") from None
-        except httpcore.NetworkError:
-            raise FetchError("unreachable") from None
-        except httpcore.ProtocolError:
-            raise FetchError("broken_answer") from None
+        ends_at = request.extensions["ends_at"]
+        # httpcore limits each step alone, so the end of them all is passed on, and the network counts back.
+        timeouts = dict.fromkeys(("connect", "read", "write"), ends_at)
+        ours = httpcore.Request(
+            "GET",
+            httpcore.URL(scheme=request.url.scheme, host=host, port=port, target=request.url.raw_path),
+            headers=request.headers.raw,
+            extensions={"timeout": timeouts | {"pool": max(ends_at - time.monotonic(), 0)}},
+        )
+        with _reasons():
+            response = self._send(ours)
+        return httpx.Response(response.status, headers=response.headers, stream=_Body(response))
 
     def close(self) -> None:
         """Close the connections."""
         self._pool.close()
 
-    def _answered(self, request: httpcore.Request, opened: ExitStack) -> httpcore.Response:
+    def _send(self, request: httpcore.Request) -> httpcore.Response:
         """Ask again, over a new connection, where a kept one was closed or holds the rest of a false answer."""
         try:
             return self._pool.handle_request(request)
         except (httpcore.RemoteProtocolError, httpcore.ReadError):
+            request.headers.append((b"Connection", b"close"))
             fresh = httpcore.HTTPConnection(request.url.origin, _tls(), network_backend=self._network)
-            opened.callback(fresh.close)
             return fresh.handle_request(request)
 
 
+class _Body(httpx.SyncByteStream):
+    """The body of an answer as it comes, still in its content encoding."""
+
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _reasons():
+            yield from self._response.iter_stream()
+
+    def close(self) -> None:
+        """Give the connection back.
+
+        The short page that comes with a redirect or a failure is read: only then can its connection be used again.
+        """
+        if self._response.status != httpx.codes.OK:
+            with suppress(httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
+                read = 0
+                for chunk in self._response.iter_stream():
+                    read += len(chunk)
+                    if read > _REST_BYTES:
+                        break
+        self._response.close()
+
+
 class _CheckedNetwork(httpcore.NetworkBackend):
-    """Connects to addresses that may be asked. What httpcore calls a timeout is here the end of all steps."""
+    """Connects to addresses that passed. A timeout is a moment here: see ``CheckedTransport.handle_request``."""
 
     def __init__(self, hosts: AllowedHosts, resolver: Resolver, max_bytes: int) -> None:
         self._hosts, self._resolver, self._max_bytes = hosts, resolver, max_bytes
@@ -154,8 +133,8 @@ class _CheckedNetwork(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         ends_at = float("inf") if timeout is None else timeout
-        found = self._resolver.addresses(host, min(ends_at, time.monotonic() + _CONNECT_S))
-        refusals = {address: self._hosts.refusal(host, port, address) for address in found}
+        addresses = self._resolver.addresses(host, min(ends_at, time.monotonic() + _CONNECT_S))
+        refusals = {address: self._hosts.refusal(host, port, address) for address in addresses}
         allowed = [address for address, refusal in refusals.items() if refusal is None]
         if not allowed:
             raise FetchError(next(iter(refusals.values())) or "host_not_allowed")
@@ -183,10 +162,7 @@ class _CheckedNetwork(httpcore.NetworkBackend):
 
 
 class _EndingStream(httpcore.NetworkStream):
-    """A connection on which everything ends: a trickle in time, a flood after so many bytes for each question.
-
-    As a timeout, its steps are given the end of all steps.
-    """
+    """A connection that ends a trickle in time, and a flood after so many bytes for each request."""
 
     def __init__(self, stream: httpcore.NetworkStream, max_bytes: int) -> None:
         self._stream, self._max_bytes = stream, max_bytes
@@ -224,33 +200,16 @@ def host_and_port(url: httpx.URL) -> tuple[str, int]:
     return url.raw_host.decode("ascii"), url.port or _PORTS[url.scheme]
 
 
-def _request(url: httpx.URL, headers: list[Header], ends_at: float) -> httpcore.Request:
-    host, port = host_and_port(url)
-    return httpcore.Request(
-        "GET",
-        httpcore.URL(scheme=url.scheme, host=host, port=port, target=url.raw_path),
-        headers=[(b"Host", url.netloc), *headers],
-        extensions={
-            "timeout": {
-                "connect": ends_at,
-                "read": ends_at,
-                "write": ends_at,
-                "pool": max(ends_at - time.monotonic(), 0),
-            }
-        },
-    )
-
-
-def _read_rest(answer: Answer) -> None:
-    """Read the short page that comes with a redirect or a failure: only then can its connection be used again."""
-    if answer.status == httpx.codes.OK:
-        return
-    with suppress(httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
-        read = 0
-        for chunk in answer.chunks:
-            read += len(chunk)
-            if read > _REST_BYTES:
-                break
+@contextmanager
+def _reasons() -> Iterator[None]:
+    try:
+        yield
+    except httpcore.TimeoutException:
+        raise FetchError("timeout") from None
+    except httpcore.NetworkError:
+        raise FetchError("unreachable") from None
+    except httpcore.ProtocolError:
+        raise FetchError("broken_answer") from None
 
 
 def _left(ends_at: float | None, at_most: float) -> float:

@@ -5,7 +5,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ import pytest
 from faulty_web import FaultyWeb, faulty_web, page
 
 from ml_backend.errors import FetchError
-from ml_backend.images import connections as module
+from ml_backend.images import checked_transport as module
 from ml_backend.images.addresses import AllowedHosts
-from ml_backend.images.connections import CheckedConnections
+from ml_backend.images.checked_transport import CheckedTransport
 from ml_backend.images.resolving import Resolver
 
 NAME = "images.example"
@@ -43,22 +43,23 @@ class Names:
 
 
 @contextmanager
-def checked(hosts: str, names: Names) -> Iterator[CheckedConnections]:
+def checked(hosts: str, names: Names) -> Iterator[CheckedTransport]:
     """Connections in a world where names lead to those addresses."""
-    made = CheckedConnections(AllowedHosts.parse(hosts), Resolver(names), 100_000)
+    made = CheckedTransport(AllowedHosts.parse(hosts), Resolver(names), 100_000)
     try:
         yield made
     finally:
         made.close()
 
 
-def get(connections: CheckedConnections, url: str, seconds: float = 10) -> bytes:
+def get(connections: CheckedTransport, url: str, seconds: float = 10) -> bytes:
     """The body of a page."""
-    with connections.get(httpx.URL(url), [], time.monotonic() + seconds) as answer:
-        return b"".join(answer.chunks)
+    request = httpx.Request("GET", url, extensions={"ends_at": time.monotonic() + seconds})
+    with closing(connections.handle_request(request)) as response:
+        return response.read()
 
 
-def reason(connections: CheckedConnections, url: str, seconds: float = 10) -> str:
+def reason(connections: CheckedTransport, url: str, seconds: float = 10) -> str:
     """Why there is none."""
     with pytest.raises(FetchError) as refused:
         get(connections, url, seconds)
