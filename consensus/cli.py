@@ -12,7 +12,7 @@ import structlog
 import typer
 
 from consensus.commands import output, people, route, score
-from consensus.commands.connections import run_project
+from consensus.commands.connections import database, run_project
 from consensus.commands.connections import store as _store
 from consensus.commands.connections import studio as _studio
 from consensus.commands.options import ConfigOption, ProjectOption, flowing
@@ -61,7 +61,7 @@ def run(
     with closing(_studio()) as studio, output.watching(quiet=as_json) as watcher:
         outcome = run_project(
             studio,
-            None if dry_run else _store(),
+            None if dry_run else _store(make=True),
             project_config(config or settings().consensus_config, project),
             project,
             now=_now,
@@ -84,9 +84,9 @@ def report(
     form: Annotated[output.Format, typer.Option("--format", help="How to print it.")] = "table",
 ) -> None:
     """Print one report of the last run, the most confident classifications first."""
-    store = _store()
-    store.needed_run(project)
-    rows = store.report(project, name)
+    with _store().snapshot() as snapshot:
+        snapshot.needed_run(project)
+        rows = snapshot.report(project, name)
     heard = any(row[MODEL_COLUMN] is not None for row in rows)
     output.print_rows(rows, (*REPORT_COLUMNS, MODEL_COLUMN) if heard else REPORT_COLUMNS, form)
 
@@ -104,12 +104,13 @@ def schedule(
     """Run consensus on all projects by a cron expression, until stopped.
 
     CONSENSUS_PROJECTS names the projects (as in 1,2,7); empty, every project with a <Choices> is run.
-    A project that fails is logged and does not keep the others from running.
+    A project that fails is logged and does not keep the others from running. A database of an older version is
+    migrated first.
     """
     expression = cron or settings().consensus_cron
     trigger_of(expression)
     _parse_projects()
-    _store()  # a database that cannot be used is better known now than at the first run
+    _store(migrate=True)  # a database that cannot be used is better known now than at the first run
     run_by_cron(expression, lambda: _run_all(config or settings().consensus_config))
 
 
@@ -121,10 +122,21 @@ app.command()(people.pay)
 
 
 @app.command()
+def migrate() -> None:
+    """Bring the database to the version of this program; make a copy of it before.
+
+    `consensus run` makes the tables of an empty database and refuses one of an older version; `consensus schedule`
+    does this by itself.
+    """
+    changed = database().migrate()
+    typer.echo(f"{database().name}: {'brought to' if changed else 'is of'} version {database().revision()}")
+
+
+@app.command()
 def ping() -> None:
     """Say whether Label Studio and the database answer; exit with 1 where one does not."""
     faults = []
-    for name, ask in (("database", _store), ("Label Studio", _ask_label_studio)):
+    for name, ask in (("database", _ask_database), ("Label Studio", _ask_label_studio)):
         try:
             ask()
         except ConsensusError as error:
@@ -137,6 +149,10 @@ def ping() -> None:
 
 for _command in app.registered_commands:
     _command.help = flowing(_command.callback.__doc__)
+
+
+def _ask_database() -> None:
+    database().revision()
 
 
 def _ask_label_studio() -> None:

@@ -7,6 +7,7 @@ from consensus.settings import settings
 if TYPE_CHECKING:
     from consensus.label_studio import Studio
     from consensus.projects.run import Outcome
+    from consensus.store.database import Database
     from consensus.store.store import Store
 
 
@@ -24,8 +25,21 @@ def studio(timeout: float | None = None) -> "Studio":
     return Studio(settings().label_studio_url, settings().label_studio_api_key.get_secret_value(), timeout=timeout)
 
 
-def store() -> "Store":
-    """Open the store of CONSENSUS_DATABASE_URL."""
+def store(*, make: bool = False, migrate: bool = False) -> "Store":
+    """Open the store of CONSENSUS_DATABASE_URL; it can be made where it is empty, or migrated, first."""
     from consensus.store.store import Store  # noqa: PLC0415
 
-    return Store(settings().consensus_database_url.get_secret_value())
+    if migrate:
+        return Store.migrated(_database_url())
+    return Store.made(_database_url()) if make else Store(_database_url())
+
+
+def database() -> "Database":
+    """Return the database of CONSENSUS_DATABASE_URL, whatever version its tables are of."""
+    from consensus.store.database import Database  # noqa: PLC0415
+
+    return Database(_database_url())
+
+
+def _database_url() -> str:
+    return settings().consensus_database_url.get_secret_value()

@@ -18,7 +18,7 @@ from consensus.errors import ConfigError
 
 if TYPE_CHECKING:
     from consensus.people.payroll import Payroll
-    from consensus.store.store import Row
+    from consensus.store.reader import Row
 
 FormatOption = Annotated[output.Format, typer.Option("--format", help="How to print it.")]
 OVERVIEW = (
@@ -50,7 +50,8 @@ def annotators(
     """
     from consensus.people.annotator_report import people  # noqa: PLC0415  # other commands need none of it
 
-    rows = people(connections.store(), project)
+    with connections.store().snapshot() as snapshot:
+        rows = people(snapshot, project)
     if annotator is not None:
         names = sorted({row["annotator"] for row in rows})
         rows = [row for row in rows if row["annotator"].casefold() == annotator.casefold()]
@@ -81,7 +82,8 @@ def agreement(
     """
     from consensus.people.annotator_report import agreements  # noqa: PLC0415
 
-    summary, details = agreements(connections.store(), project)
+    with connections.store().snapshot() as snapshot:
+        summary, details = agreements(snapshot, project)
     rows, columns = (details, PAIRS) if pairs else (summary, AGREEMENT)
     if form == "csv":
         _print_csv(rows, columns)

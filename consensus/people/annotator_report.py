@@ -14,8 +14,8 @@ from consensus.core.people.confusions import Believed, Confusions, agreement_wit
 from consensus.core.people.suspicion import Judged, judge
 from consensus.core.votes.votes import NO_LABEL, STANDS, Votes, encode
 from consensus.errors import ConfigError
+from consensus.store.reader import Row, Snapshot
 from consensus.store.rows import moments
-from consensus.store.store import Row, Store
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Stored:
     classifications: list[Row]
 
 
-def stored_controls(store: Store, project: int) -> list[Stored]:
+def stored_controls(store: Snapshot, project: int) -> list[Stored]:
     """Read the votes and classifications of a project, control by control.
 
     Raises
@@ -82,7 +82,7 @@ def _votes(control: Row, rows: Sequence[Row], classifications: Sequence[Row]) ->
     )
 
 
-def people(store: Store, project: int) -> list[Row]:
+def people(store: Snapshot, project: int) -> list[Row]:
     """List what is known of each annotator on each control.
 
     Returns
@@ -175,7 +175,7 @@ def _suggestions(rows: Sequence[Row]) -> dict[str, Row]:
     return counts
 
 
-def agreements(store: Store, project: int) -> tuple[list[Row], list[Row]]:
+def agreements(store: Snapshot, project: int) -> tuple[list[Row], list[Row]]:
     """Measure the agreement of a project, per control and per label.
 
     Returns

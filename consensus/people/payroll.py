@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from consensus.core.people.pay import Best, Line, Rules, Work, best_of, lines_of
 from consensus.errors import ConfigError
-from consensus.store.store import Row, Store
+from consensus.store.reader import Row, Snapshot
+from consensus.store.store import Store
 from consensus.store.vote_history import count
 
 LONGEST = timedelta(days=5 * 366)
@@ -50,17 +51,17 @@ def payroll(store: Store, project: int, first: date, end: date, rules: Rules, to
         Where a run is at work.
     """
     _check_period(first, end, today)
-    with store.lock(project):
-        store.needed_run(project)
-        lines, notes = lines_of(_works(store, project, first, end, rules), rules), list[str]()
-        if any(row["suspicions"] is None for row in store.annotators_before(project, _start(end))):
+    with store.lock(project), store.snapshot() as snapshot:
+        snapshot.needed_run(project)
+        lines, notes = lines_of(_works(snapshot, project, first, end, rules), rules), list[str]()
+        if any(row["suspicions"] is None for row in snapshot.annotators_before(project, _start(end))):
             notes.append("some runs before the end of the period did not look for spam; it is not rejected there")
-        if not store.runs_between(project, _start(first), _start(end)):
+        if not snapshot.runs_between(project, _start(first), _start(end)):
             notes.append(
                 "no run started in the period; votes that were made in it count when a run first sees them"
             )
         for month, beyond in _months_that_end(first, end) if rules.best else ():
-            found = _best(store, project, month, beyond, rules)
+            found = _best(snapshot, project, month, beyond, rules)
             lines += found
             if not found:
                 notes.append(
@@ -86,13 +87,13 @@ def _check_period(first: date, end: date, today: date) -> None:
         )
 
 
-def _best(store: Store, project: int, month: date, beyond: date, rules: Rules) -> list[Line]:
+def _best(store: Snapshot, project: int, month: date, beyond: date, rules: Rules) -> list[Line]:
     best: Best | None = rules.best
     works = _works(store, project, month, beyond, rules)
     return best_of(works, best, rules, f"{month:%Y-%m}") if best else []
 
 
-def _works(store: Store, project: int, first: date, end: date, rules: Rules) -> list[Work]:
+def _works(store: Snapshot, project: int, first: date, end: date, rules: Rules) -> list[Work]:
     """What each annotator did on each control in a period, with the trust at its end."""
     start, until = _start(first), _start(end)
     counts = count(store.ledger(project, start, until), store.ended_before(project, start), until)

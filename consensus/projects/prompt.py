@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from consensus.errors import ConfigError
-from consensus.store.store import Row, Store
+from consensus.store.reader import Row
+from consensus.store.store import Store
 from consensus.store.stored_votes import Asked, Facts, facts_of
 
 COLUMNS = ("task", "control", "label", "given", "yes", "no", "unsure", "confidence", "posterior", "report", "gain")
@@ -48,7 +49,8 @@ def prompts(
     ConfigError
         Where the project has no run yet, or no such control or label.
     """
-    facts = facts_of(store, project)
+    with store.snapshot() as snapshot:
+        facts = facts_of(snapshot, project)
     _check("control", control, [asked.control for asked in facts.controls])
     chosen = [asked for asked in facts.controls if control in (None, asked.control)]
     _check("label", label, sorted({row["label"] for asked in chosen for row in asked.rows}))

@@ -127,7 +127,8 @@ def route(
         Where the project has no run yet, or Label Studio or the store cannot be used.
     """
     with nullcontext() if dry_run else store.lock(project):
-        facts = facts_of(store, project)
+        with store.snapshot() as snapshot:
+            facts = facts_of(snapshot, project)
         limits = Limits(min(facts.fewest_votes, max_votes), max_votes)
         found = studio.project(project)
         served = studio.served(project, studio.accounts(), watcher.of("reading tasks", found.n_tasks))

@@ -22,8 +22,9 @@ from consensus.errors import ConfigError
 from consensus.files.start_files import unpacked
 from consensus.label_studio import Project, Studio
 from consensus.settings import ProjectConfig
+from consensus.store.reader import Row
 from consensus.store.rows import annotator_rows, classification_rows, control_rows, judged_rows, seen_in, vote_rows
-from consensus.store.store import Row, Store
+from consensus.store.store import Store
 from consensus.watcher import SILENT, Watcher
 
 VERDICTS = {"AllConfirmed": "yes", "Discovered": "yes", "MisClassified": "no", "Controversial": "unsure"}

@@ -12,7 +12,7 @@ from consensus.core.votes.accepted_suggestions import accepted
 from consensus.core.votes.from_annotations import Collected, Task, moment_of
 from consensus.core.votes.votes import NO_LABEL, STANDS, encode
 from consensus.files.start_files import packed
-from consensus.store.store import Row
+from consensus.store.reader import Row
 from consensus.store.vote_history import Seen
 
 WORDS = {int(stand): word for word, stand in STANDS.items()}

@@ -16,7 +16,7 @@ from consensus.core.routing.information_gain import (
 )
 from consensus.core.routing.open_classifications import Standing, open_rows
 from consensus.core.votes.votes import encode
-from consensus.store.store import Row, Store
+from consensus.store.reader import Row, Snapshot
 
 BY_LOWER_BOUND = frozenset({"label-ai", "majority"})
 """Policies that reject by the confidence alone."""
@@ -92,7 +92,7 @@ class Facts:
         return int(np.ceil(self.run["thresholds"].get("fewest_votes", 0)))
 
 
-def facts_of(store: Store, project: int) -> Facts:
+def facts_of(store: Snapshot, project: int) -> Facts:
     """Read what the last run of a project found.
 
     Raises

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from old_databases import upgraded
 
 from consensus import cli
 from consensus.core.decide.reports import NAMES
@@ -22,6 +23,7 @@ from consensus.core.votes.from_annotations import Problem
 from consensus.errors import LabelStudioError, StoreError
 from consensus.label_studio import Project
 from consensus.projects.run import Outcome
+from consensus.store.database import NEWEST
 from consensus.store.store import Store
 
 TAG = ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog"))
@@ -353,7 +355,7 @@ def stored() -> None:
     counts = {"thresholds": {}, "tasks": 1, "votes": 1, "problems": 0}
     row = {"control": "kind", "task": 3, "label": 'a "b", c', "given": False, "yes": 2, "no": 0, "unsure": 1}
     scores = {"confidence": 0.9375, "posterior": 0.96875, "report": "Discovered"}
-    Store("sqlite:///consensus.db").save({**facts, **counts}, [{**row, **scores}], [], [])
+    Store.migrated("sqlite:///consensus.db").save({**facts, **counts}, [{**row, **scores}], [], [])
 
 
 @pytest.mark.usefixtures("stored")
@@ -390,7 +392,37 @@ def test_a_table_into_a_pipe_is_not_cut_short() -> None:
 def test_report_of_a_project_without_a_run_says_what_to_do(call: Call) -> None:
     """The message holds the command."""
     message = "error: project 7 has no run yet in this store; do `consensus run --project 7`\n"
+    Store.migrated("sqlite:///consensus.db")
     assert call("report", "NoVotes", "--project", 7) == (1, "", message)
+
+
+@pytest.mark.parametrize(
+    "command", [("report", "NoVotes"), ("annotators",), ("agreement",), ("prompt", "--annotator", "a1")]
+)
+def test_who_only_reads_makes_no_database(call: Call, command: tuple[str, ...]) -> None:
+    """In another folder there is none, and that is said; nothing is made there."""
+    status, out, err = call(*command, "--project", 7)
+    assert (status, out) == (1, "")
+    assert "sqlite:///consensus.db has no tables yet" in err
+    assert "is this the same folder?" in err
+    assert list(Path().iterdir()) == []
+
+
+def test_a_database_of_an_older_version_is_migrated_by_a_command(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run refuses it and names the command; the command says what it did, and has nothing to do again."""
+    old = upgraded("sqlite:///consensus.db", "0002")
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "key")
+    status, _, err = call("run", "--project", 7)
+    assert (
+        status,
+        "are of an older version (0002); make a copy of the database and do `consensus migrate`" in err,
+    ) == (1, True)
+    assert call("migrate") == (0, f"sqlite:///consensus.db: brought to version {NEWEST}\n", "")
+    assert call("migrate") == (0, f"sqlite:///consensus.db: is of version {NEWEST}\n", "")
+    old.dispose()
 
 
 @pytest.mark.parametrize(
@@ -489,15 +521,16 @@ def test_ping_asks_both_and_names_each_that_fails(
     """One that fails does not hide the other; Label Studio has a few seconds to answer, and is let go of."""
     studio, asked = _Answering(faults[1]), []
 
-    def store() -> None:
-        if faults[0]:
-            raise StoreError(faults[0])
+    class Database:
+        def revision(self) -> None:
+            if faults[0]:
+                raise StoreError(faults[0])
 
     def made(timeout: float | None = None) -> _Answering:
         asked.append(timeout)
         return studio
 
-    monkeypatch.setattr(cli, "_store", store)
+    monkeypatch.setattr(cli, "database", Database)
     monkeypatch.setattr(cli, "_studio", made)
     assert call("ping") == (status, out, err)
     assert (asked, studio.closed) == ([cli.PING_SECONDS], True)

@@ -212,7 +212,7 @@ def place(shared_place: Place) -> Place:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """An empty store in a file."""
-    return Store(f"sqlite:///{tmp_path}/store.db")
+    return Store.migrated(f"sqlite:///{tmp_path}/store.db")
 
 
 def run(
@@ -524,7 +524,7 @@ def test_a_verification_project(place: Place, store: Store) -> None:
 
 def test_the_default_policy_on_postgresql(place: Place, postgres_database_url: str) -> None:
     """With learned trust and a PostgreSQL as store the agreed labels are confirmed and the wrong one is found."""
-    store = Store(postgres_database_url)
+    store = Store.migrated(postgres_database_url)
     project, tasks = animals(place)
     run(place, store, project, ProjectConfig())
     assert {row["task"] for row in store.report(project, "AllConfirmed")} >= set(tasks[:6])

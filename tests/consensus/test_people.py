@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from meanwhile import after_the_first_question
 
 from consensus.commands import people
 from consensus.core.decide.scoring import score
@@ -76,7 +77,7 @@ def run(day: datetime, tasks: Iterable[Task], controls: tuple[Control, ...] = (K
     ]
     facts = {"project": 7, "started_at": day, "model_version": "", "policy": "default", "thresholds": {}}
     counts = {"tasks": len(tasks), "votes": 0, "problems": 0}
-    Store("sqlite:///consensus.db").save(
+    Store.migrated("sqlite:///consensus.db").save(
         {**facts, **counts},
         classification_rows(pairs),
         vote_rows(pairs, tasks),
@@ -154,6 +155,18 @@ def test_the_table_shows_suspicions_in_words(call: Call) -> None:
     assert [row["annotator"] for row in rows] == ["a1", "a2", "a3", "a4"]
     assert rows[3]["suspicions"].startswith("spam: agrees with")
     assert " for " in rows[3]["confusions"]
+
+
+@pytest.mark.parametrize("command", ["annotators", "agreement"])
+def test_a_run_that_ends_meanwhile_is_not_seen(call: Call, command: str) -> None:
+    """All that is shown is of one run: not the new annotator's votes with the trust of before."""
+    tasks = [task(number, a1="cat", a2="cat", a3="dog") for number in range(4)]
+    run(on(1, 1), tasks)
+    before = call(command, "--project", 7, "--format", "json")
+    newcomer = [task(number, a4="cat", a5="dog") for number in range(6)]
+    with after_the_first_question(lambda: run(on(1, 2), newcomer)):
+        assert call(command, "--project", 7, "--format", "json") == before
+    assert call(command, "--project", 7, "--format", "json") != before
 
 
 def test_multiple_choices_and_verifications_have_facts(call: Call) -> None:
@@ -396,7 +409,7 @@ class Held(Studio):
 
 def test_a_run_keeps_what_the_commands_need(call: Call) -> None:
     """Controls, intervals, suspicions and the ledger, in which a vote on an unreadable task does not end."""
-    store = Store("sqlite:///consensus.db")
+    store = Store.migrated("sqlite:///consensus.db")
     tasks = agreeing(range(3))
     for day, held in ((1, tasks), (2, [task(0, label="yak", a1="cat"), *tasks[1:]])):
         pipeline.run(Held(held), store, ProjectConfig(), 7, now=lambda: on(1, day))  # noqa: B023 - called at once
@@ -410,7 +423,7 @@ def test_a_run_keeps_what_the_commands_need(call: Call) -> None:
 def test_pay_waits_for_no_run(call: Call) -> None:
     """While a run holds the project its start may lie in the period: nothing is said until it is done."""
     run(on(1, 5), agreeing(range(2)))
-    with Store("sqlite:///consensus.db").lock(7):
+    with Store.migrated("sqlite:///consensus.db").lock(7):
         status, _, err = pay(call, "2026-01-01", "2026-02-01")
     assert (status, "another run is at work on project 7" in err) == (1, True)
 
@@ -418,6 +431,7 @@ def test_pay_waits_for_no_run(call: Call) -> None:
 @pytest.mark.parametrize("command", ["annotators", "agreement", "pay"])
 def test_a_project_without_a_run_is_named(call: Call, command: str) -> None:
     """The message says what to do."""
+    Store.migrated("sqlite:///consensus.db")
     period = ("--from", "2026-01-01", "--to", "2026-02-01", "--rules", "pay.toml") if command == "pay" else ()
     status, _, err = call(command, "--project", 7, *period)
     assert status == 1
@@ -432,7 +446,7 @@ def test_other_things_that_are_not_there(call: Call) -> None:
     status, _, err = pay(call, "2026-01-01", "2026-02-01", "--out", "nowhere/pay.csv")
     assert (status, "nowhere/pay.csv cannot be written: No such file or directory" in err) == (1, True)
     facts = {"project": 8, "started_at": on(1, 5), "model_version": "", "policy": "default", "thresholds": {}}
-    Store("sqlite:///consensus.db").save({**facts, "tasks": 0, "votes": 0, "problems": 0}, [], [], [])
+    Store.migrated("sqlite:///consensus.db").save({**facts, "tasks": 0, "votes": 0, "problems": 0}, [], [], [])
     status, _, err = call("agreement", "--project", 8)
     assert (status, "the last run of project 8 was made by a version of consensus that kept less" in err) == (
         1,

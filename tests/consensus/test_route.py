@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 from label_studio_sdk import LabelStudio
+from meanwhile import after_the_first_question
 
 from consensus.commands import route as command
 from consensus.core.routing.overlap import Change, Served, ServedTask
@@ -17,7 +18,8 @@ from consensus.errors import ConfigError, LabelStudioError, StoreError
 from consensus.label_studio import Project, Studio
 from consensus.projects.prompt import prompts
 from consensus.projects.route import PATIENCE, Routed, counts, route
-from consensus.store.store import Row, Store
+from consensus.store.reader import Row
+from consensus.store.store import Store
 from consensus.watcher import Watcher
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
@@ -73,7 +75,7 @@ TASKS = (
 def store(monkeypatch: pytest.MonkeyPatch) -> Store:
     """A store with a run on project 7."""
     monkeypatch.setenv("CONSENSUS_DATABASE_URL", "sqlite:///store.db")
-    made = Store("sqlite:///store.db")
+    made = Store.migrated("sqlite:///store.db")
     save(made)
     return made
 
@@ -142,6 +144,22 @@ def test_votes_go_to_what_is_undecided_the_most_informative_first(store: Store) 
     assert [one.task for one in studio.sent[1:]] == sorted(gains, key=lambda task: -gains[task])[:4]
     assert gains[3] > gains[4] > gains[1] == 0
     assert (routed.sent, routed.failures) == (5, [])
+
+
+def test_a_run_that_ends_meanwhile_is_not_seen(store: Store) -> None:
+    """Neither advice nor prompts mix the votes of a new run with the classifications of the one before."""
+    studio = InMemory(*TASKS)
+    advice, asked = route(studio, store, 7, dry_run=True).advice, prompts(store, 7, "a1").rows
+
+    def ends() -> None:
+        save(store, ROWS[:3], {1: CONFIRMED, 2: {"a5": "cat"}})
+
+    with after_the_first_question(ends):
+        assert route(studio, store, 7, dry_run=True).advice == advice
+    save(store)
+    with after_the_first_question(ends):
+        assert prompts(store, 7, "a1").rows == asked
+    assert prompts(store, 7, "a1").rows != asked
 
 
 def test_a_second_call_without_new_votes_sends_nothing(store: Store) -> None:

@@ -14,7 +14,8 @@ from consensus.errors import ConfigError, StoreError, VotesError
 from consensus.label_studio import Project, Pulled, Studio
 from consensus.projects.run import Outcome, run
 from consensus.settings import ControlSection, ProjectConfig, project_config
-from consensus.store.store import Row, Store
+from consensus.store.reader import Row
+from consensus.store.store import Store
 from consensus.watcher import Watcher
 
 KIND = ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog", "owl"))
@@ -75,7 +76,7 @@ class InMemory(Studio):
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """An empty store."""
-    return Store(f"sqlite:///{tmp_path}/store.db")
+    return Store.migrated(f"sqlite:///{tmp_path}/store.db")
 
 
 def once(

@@ -98,7 +98,7 @@ def test_the_store_takes_the_rows_and_gives_them_back(
     pairs: list[tuple[Collected, Scored]], tmp_path: Path
 ) -> None:
     """Their columns are those of the tables."""
-    store = Store(f"sqlite:///{tmp_path}/store.db")
+    store = Store.migrated(f"sqlite:///{tmp_path}/store.db")
     facts = {
         "project": 7,
         "started_at": datetime(2026, 1, 1, tzinfo=UTC),

@@ -17,11 +17,14 @@ import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from old_databases import upgraded
 from sqlalchemy.pool import NullPool
 
 from consensus.errors import StoreError
-from consensus.store import store as module
-from consensus.store.store import NEWEST, Row, Store
+from consensus.store import database as module
+from consensus.store.database import NEWEST
+from consensus.store.reader import Row
+from consensus.store.store import Store
 from consensus.store.tables import METADATA
 from consensus.store.vote_history import Seen
 
@@ -81,7 +84,7 @@ def annotator(name: str, trust: float) -> Row:
 
 def test_what_was_saved_is_read(url: str) -> None:
     """Reports come most confident first, annotators most trusted first, with letters of any script."""
-    store = Store(url)
+    store = Store.migrated(url)
     rows = [classification(1, "žirafa 🦒", confidence=0.25), classification(2), classification(3, report="")]
     run = store.save(facts(), rows, [vote(2), vote(1, label="")], [annotator("a1", 0.5), annotator("a2", 0.75)])
     assert store.report(7, "Discovered") == [rows[1], rows[0]]
@@ -92,7 +95,7 @@ def test_what_was_saved_is_read(url: str) -> None:
 
 def test_what_a_run_learned_is_there_for_the_next(url: str) -> None:
     """Each control's bytes come back as they were, one without any is left out, the next run replaces them."""
-    store = Store(url)
+    store = Store.migrated(url)
     controls = [
         {"control": name, "choice": "single", "labels": ["cat"], "learned": written}
         for name, written in (("kind", b"\x00\xffbytes"), ("colour", None))
@@ -105,7 +108,7 @@ def test_what_a_run_learned_is_there_for_the_next(url: str) -> None:
 
 def test_a_later_run_replaces_votes_and_classifications_of_its_project_alone(url: str) -> None:
     """The other project keeps its own, and the history keeps the earlier run with its trust."""
-    store = Store(url)
+    store = Store.migrated(url)
     first = store.save(facts(), [classification(1)], [vote(1)], [annotator("a1", 0.5)])
     store.save(facts(8), [classification(1)], [vote(1)], [])
     second = store.save(facts(votes=0), [classification(2)], [], [annotator("a1", 0.25)])
@@ -117,7 +120,7 @@ def test_a_later_run_replaces_votes_and_classifications_of_its_project_alone(url
 
 def test_the_history_knows_the_latest_run_and_whether_it_was_finished(url: str) -> None:
     """No run, an unfinished one, a finished one."""
-    store = Store(url)
+    store = Store.migrated(url)
     assert store.last_run(7) is None
     run = store.save(facts(), [], [], [])
     unfinished = store.last_run(7)
@@ -132,7 +135,7 @@ def test_the_history_knows_the_latest_run_and_whether_it_was_finished(url: str) 
 
 def test_a_save_that_fails_changes_nothing(url: str) -> None:
     """All or nothing: a broken row leaves the votes, the classifications and the history of before."""
-    store = Store(url)
+    store = Store.migrated(url)
     run = store.save(facts(), [classification(1)], [vote(1)], [annotator("a1", 0.5)])
     for broken in (
         ([classification(2), classification(2)], [], []),
@@ -150,8 +153,8 @@ def test_a_save_that_fails_changes_nothing(url: str) -> None:
 
 def test_migrations_lead_to_the_tables_that_the_code_knows(url: str, tables: sqlalchemy.Connection) -> None:
     """Nothing is left for another migration, also when the database is opened again."""
-    Store(url)
-    Store(url)
+    Store.migrated(url)
+    Store.migrated(url)
     options = {"compare_type": True, "compare_server_default": True}
     assert compare_metadata(MigrationContext.configure(tables, opts=options), METADATA) == []
 
@@ -159,17 +162,6 @@ def test_migrations_lead_to_the_tables_that_the_code_knows(url: str, tables: sql
 def test_the_newest_version_is_the_last_of_the_migrations() -> None:
     """A database that is up to date by its number is so by its tables."""
     assert ScriptDirectory(str(ROOT / "consensus" / "store" / "migrations")).get_heads() == [NEWEST]
-
-
-def upgraded(url: str, revision: str) -> sqlalchemy.Engine:
-    """An empty database brought to a version of the tables."""
-    engine = sqlalchemy.create_engine(url, poolclass=NullPool)
-    config = alembic.config.Config()
-    config.set_main_option("script_location", str(ROOT / "consensus" / "store" / "migrations"))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        alembic.command.upgrade(config, revision)
-    return engine
 
 
 def test_votes_of_the_first_version_are_in_the_ledger_since_their_run(url: str) -> None:
@@ -187,7 +179,7 @@ def test_votes_of_the_first_version_are_in_the_ledger_since_their_run(url: str) 
             )
         ]  # fmt: skip
         connection.execute(old.tables["vote"].insert(), votes)
-    store = Store(url)
+    store = Store.migrated(url)
     entries = store.ledger(7, START, END.replace(year=2027))
     found = {(row["task"], row["kind"], row["since"].replace(tzinfo=UTC), row["until"]) for row in entries}
     assert found == {(1, "answer", END, None), (2, "unsure", END, None)}
@@ -201,7 +193,7 @@ def test_votes_of_the_first_version_are_in_the_ledger_since_their_run(url: str) 
 
 def test_a_migration_can_be_taken_back(url: str, tables: sqlalchemy.Connection) -> None:
     """Down to the first version and up again, with a vote in it."""
-    Store(url).save(facts(), [], [vote(1)], [annotator("a1", 0.5)])
+    Store.migrated(url).save(facts(), [], [vote(1)], [annotator("a1", 0.5)])
     config = alembic.config.Config()
     config.set_main_option("script_location", str(ROOT / "consensus" / "store" / "migrations"))
     config.attributes["connection"] = tables
@@ -209,12 +201,12 @@ def test_a_migration_can_be_taken_back(url: str, tables: sqlalchemy.Connection) 
     tables.commit()
     assert not {"ledger", "control"} & set(sqlalchemy.inspect(tables).get_table_names())
     tables.rollback()
-    assert [row["task"] for row in Store(url).votes(7)] == [1]
+    assert [row["task"] for row in Store.migrated(url).votes(7)] == [1]
 
 
 def test_the_ledger_notes_when_a_vote_came_and_went(url: str) -> None:
     """Seen by the first run, missed by the second, there again in the third; the other vote stands throughout."""
-    store = Store(url)
+    store = Store.migrated(url)
     seen = Seen(frozenset({1, 2}), frozenset({"kind"}))
     days = [START.replace(day=day) for day in (1, 2, 3)]
     for day, votes in zip(days, ([vote(1), vote(2)], [vote(2)], [vote(1), vote(2)]), strict=True):
@@ -231,7 +223,7 @@ def test_the_ledger_notes_when_a_vote_came_and_went(url: str) -> None:
 
 def test_a_run_does_not_start_before_the_one_before_it(url: str) -> None:
     """Where the clock goes back, the history and the ledger do not; what was read of a past day stays true."""
-    store = Store(url)
+    store = Store.migrated(url)
     seen = Seen(frozenset({1, 2}), frozenset({"kind"}))
     store.save(facts(started_at=END), [], [vote(1)], [annotator("a1", 0.5)], seen=seen)
     store.save(facts(started_at=START), [], [vote(1), vote(2)], [annotator("a1", 0.25)], seen=seen)
@@ -243,7 +235,7 @@ def test_a_run_does_not_start_before_the_one_before_it(url: str) -> None:
 
 def test_trust_before_a_moment_is_that_of_the_last_run_that_knows_the_annotator(url: str) -> None:
     """Somebody whose votes are all gone keeps the trust of before; later runs do not count."""
-    store = Store(url)
+    store = Store.migrated(url)
     days = [START.replace(day=day) for day in (1, 2, 3)]
     store.save(facts(started_at=days[0]), [], [], [annotator("a1", 0.1), annotator("a2", 0.2)])
     store.save(facts(started_at=days[1]), [], [], [annotator("a1", 0.3)])
@@ -256,11 +248,11 @@ def test_trust_before_a_moment_is_that_of_the_last_run_that_knows_the_annotator(
 def test_a_store_is_read_while_another_writes(tmp_path: Path) -> None:
     """Opening a database that is up to date takes no lock of writers, and neither does a report."""
     url = f"sqlite:///{tmp_path}/store.db"
-    Store(url).save(facts(), [classification(1)], [], [])
+    Store.migrated(url).save(facts(), [classification(1)], [], [])
     with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("DELETE FROM classification")
-        assert [row["task"] for row in Store(url).report(7, "Discovered")] == [1]
+        assert [row["task"] for row in Store.migrated(url).report(7, "Discovered")] == [1]
         writer.execute("ROLLBACK")
 
 
@@ -270,14 +262,14 @@ def test_a_writer_that_does_not_end_is_told(tmp_path: Path, monkeypatch: pytest.
     with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match=r"store.db cannot be used: database is locked"):
-            Store(f"sqlite:///{tmp_path}/store.db")
+            Store.migrated(f"sqlite:///{tmp_path}/store.db")
 
 
 @pytest.mark.server
 def test_a_statement_does_not_wait_for_ever(postgres_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table that somebody holds, and a server that does not get done, end a statement."""
     monkeypatch.setattr(module, "LOCK_SECONDS", 1)
-    store = Store(postgres_database_url)
+    store = Store.migrated(postgres_database_url)
     engine = sqlalchemy.create_engine(postgres_database_url, poolclass=NullPool)
     with engine.connect() as other:
         other.execute(sqlalchemy.text("LOCK TABLE run IN ACCESS EXCLUSIVE MODE"))
@@ -286,7 +278,7 @@ def test_a_statement_does_not_wait_for_ever(postgres_database_url: str, monkeypa
     assert store.save(facts(), [], [], []) == 1
     monkeypatch.setattr(module, "STATEMENT_SECONDS", 1)
     with pytest.raises(StoreError, match="statement timeout"):
-        Store(postgres_database_url)._rows(sqlalchemy.select(sqlalchemy.func.pg_sleep(30)))
+        Store.migrated(postgres_database_url)._rows(sqlalchemy.select(sqlalchemy.func.pg_sleep(30)))
 
 
 @pytest.mark.server
@@ -296,7 +288,7 @@ def test_options_of_the_url_are_kept(postgres_database_url: str) -> None:
     with engine.begin() as connection:
         connection.execute(sqlalchemy.text("CREATE SCHEMA votes"))
     url = sqlalchemy.make_url(postgres_database_url).update_query_dict({"options": "-c search_path=votes"})
-    Store(url.render_as_string(hide_password=False)).save(facts(), [], [], [])
+    Store.migrated(url.render_as_string(hide_password=False)).save(facts(), [], [], [])
     with engine.connect() as connection:
         assert connection.execute(sqlalchemy.text("SELECT count(*) FROM votes.run")).scalar() == 1
         assert sqlalchemy.inspect(connection).get_table_names() == []
@@ -312,12 +304,12 @@ def test_a_migration_that_fails_leaves_no_table(url: str, tables: sqlalchemy.Con
     sqlalchemy.event.listen(sqlalchemy.Engine, "before_execute", cut)
     try:
         with pytest.raises(StoreError, match="cut"):
-            Store(url)
+            Store.migrated(url)
     finally:
         sqlalchemy.event.remove(sqlalchemy.Engine, "before_execute", cut)
     assert sqlalchemy.inspect(tables).get_table_names() == []
     tables.rollback()
-    assert Store(url).last_run(7) is None
+    assert Store.migrated(url).last_run(7) is None
 
 
 def test_processes_that_start_together_take_turns(url: str) -> None:
@@ -326,7 +318,7 @@ def test_processes_that_start_together_take_turns(url: str) -> None:
 
     def start() -> None:
         try:
-            Store(url)
+            Store.migrated(url)
         except StoreError as error:
             faults.append(error)
 
@@ -340,7 +332,7 @@ def test_processes_that_start_together_take_turns(url: str) -> None:
 
 def test_a_project_is_held_by_one_run_at_a_time(url: str) -> None:
     """The same project is refused meanwhile, another is not; afterwards it is free, also after a failure."""
-    store, other = Store(url), Store(url)
+    store, other = Store.migrated(url), Store.migrated(url)
     with store.lock(7):
         with pytest.raises(
             StoreError, match="another run is at work on project 7; wait for it to end, or stop it"
@@ -358,9 +350,9 @@ def test_a_project_is_free_once_its_holder_is_dead(url: str) -> None:
     """A process that is killed gives the lock back by that."""
     program = (
         "import sys, time; from consensus.store.store import Store\n"
-        f"with Store({url!r}).lock(7):\n    print('held', flush=True); time.sleep(600)"
+        f"with Store.migrated({url!r}).lock(7):\n    print('held', flush=True); time.sleep(600)"
     )
-    store = Store(url)
+    store = Store.migrated(url)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
@@ -385,19 +377,19 @@ def test_the_holder_of_a_project_is_in_no_transaction(postgres_database_url: str
         "SELECT state FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     engine = sqlalchemy.create_engine(postgres_database_url, poolclass=NullPool)
-    with Store(postgres_database_url).lock(7), engine.connect() as watching:
+    with Store.migrated(postgres_database_url).lock(7), engine.connect() as watching:
         assert watching.execute(query).scalars().all() == ["idle"]
 
 
 def test_a_database_of_a_newer_version_is_refused(url: str, tables: sqlalchemy.Connection) -> None:
     """The message says what to use instead."""
-    Store(url)
+    Store.migrated(url)
     tables.execute(sqlalchemy.text("UPDATE alembic_version SET version_num = '9999'"))
     tables.commit()
     with pytest.raises(
         StoreError, match=r"are of another version .*9999.*; use the version of consensus that made"
     ):
-        Store(url)
+        Store.migrated(url)
 
 
 @pytest.mark.parametrize(
@@ -415,7 +407,7 @@ def test_a_database_of_a_newer_version_is_refused(url: str, tables: sqlalchemy.C
 def test_no_password_is_in_an_error(url: str) -> None:
     """A database that cannot be used is refused in one line that holds no password."""
     with pytest.raises(StoreError) as error:
-        Store(url)
+        Store.migrated(url)
     assert "s3cret" not in str(error.value)
     assert "\n" not in str(error.value)
     assert "cannot be used" in str(error.value)
@@ -428,7 +420,7 @@ def test_a_wrong_password_is_refused_without_it(postgres_database_url: str) -> N
     """Neither the right nor the wrong one is in the message of a real server."""
     wrong = sqlalchemy.make_url(postgres_database_url).set(username="nobody", password="s3cret")
     with pytest.raises(StoreError, match="nobody") as error:
-        Store(wrong.render_as_string(hide_password=False))
+        Store.migrated(wrong.render_as_string(hide_password=False))
     assert "s3cret" not in str(error.value)
 
 
@@ -436,7 +428,7 @@ def test_a_wrong_password_is_refused_without_it(postgres_database_url: str) -> N
 def test_a_database_in_memory_is_refused(url: str) -> None:
     """It would be forgotten between two connections."""
     with pytest.raises(StoreError, match="in memory is forgotten at once; name a file"):
-        Store(url)
+        Store.migrated(url)
     assert list(Path().iterdir()) == []
 
 
