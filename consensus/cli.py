@@ -173,7 +173,7 @@ def _run_each(studio: "Studio", store: "Store", config: Path | None) -> None:
     numbers = wanted or studio.project_numbers()
     for number in numbers:
         try:
-            if not wanted and not studio.project(number).tags:
+            if not wanted and not studio.project(number).config.choices:
                 continue
             outcome = run_project(studio, store, project_config(config, number), number, now=_now)
         except ConsensusError as error:

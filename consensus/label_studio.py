@@ -10,12 +10,11 @@ import httpx
 from label_studio_sdk import LabelStudio
 from label_studio_sdk.core.api_error import ApiError
 from label_studio_sdk.core.request_options import RequestOptions
-from label_studio_sdk.label_interface import LabelInterface
 
+from common.label_studio.label_config import LabelConfig, LabelConfigError, read_label_config
 from consensus.core.decide.reports import NAMES
 from consensus.core.decide.writeback import PREFIX, Difference, Entry, Written
 from consensus.core.routing.overlap import Change, Served, ServedTask
-from consensus.core.votes.controls import ChoicesTag
 from consensus.core.votes.from_annotations import Annotation, Task
 from consensus.errors import LabelStudioError
 
@@ -59,21 +58,14 @@ class Project:
     n_tasks : int
     model_version : str
         The version whose predictions annotators see.
-    tags : tuple of ChoicesTag
-        The `<Choices>` about whole tasks.
-    passed_over : tuple of str
-        Why other `<Choices>` are no controls of ours, one line each.
-    shown : frozenset of str
-        Keys of `task.data` that the label config shows.
+    config : LabelConfig
     """
 
     id: int
     title: str
     n_tasks: int
     model_version: str
-    tags: tuple[ChoicesTag, ...]
-    passed_over: tuple[str, ...]
-    shown: frozenset[str]
+    config: LabelConfig
 
 
 @dataclass(frozen=True)
@@ -139,10 +131,11 @@ class Studio:
         """Read a project and its `<Choices>`."""
         with self._talking(f"project {number}"):
             found = self._client.projects.get(number)
-        tags, passed_over, shown = _read_config(found.label_config or "<View/>")
-        return Project(
-            number, found.title or "", found.task_number or 0, found.model_version or "", tags, passed_over, shown
-        )
+        try:
+            config = read_label_config(found.label_config or "")
+        except LabelConfigError as error:
+            raise LabelStudioError(str(error)) from None
+        return Project(number, found.title or "", found.task_number or 0, found.model_version or "", config)
 
     def project_numbers(self) -> list[int]:
         """Ids of all projects that the account sees."""
@@ -371,30 +364,6 @@ def _explained(error: ApiError, subject: str, url: str) -> str:
         return f"Label Studio at {url} has no {subject}, or the account may not see it (404)"
     said = " ".join(str(error.body).split())[:300]
     return f"Label Studio at {url} answered {error.status_code} about {subject}: {said}"
-
-
-def _read_config(config: str) -> tuple[tuple[ChoicesTag, ...], tuple[str, ...], frozenset[str]]:
-    try:
-        interface = LabelInterface(config)
-    except Exception as error:  # noqa: BLE001  # the SDK raises of many kinds
-        raise LabelStudioError(f"the label config cannot be read: {str(error).partition(chr(10))[0]}") from None
-    tags, passed_over = [], []
-    for control in interface.controls:
-        if control.tag != "Choices":
-            continue
-        if (control.attr or {}).get("perRegion", "").lower() == "true":
-            passed_over.append(f"{control.name}: labels regions, not tasks (perRegion)")
-        elif (control.attr or {}).get("perItem", "").lower() == "true":
-            passed_over.append(f"{control.name}: labels items of tasks, not tasks (perItem)")
-        elif "{{" in control.name:
-            passed_over.append(f"{control.name}: is repeated within a task (Repeater)")
-        elif not control.labels:
-            passed_over.append(f"{control.name}: its choices come from the tasks")
-        else:
-            multiple = (control.attr or {}).get("choice") == "multiple"
-            tags.append(ChoicesTag(control.name, control.to_name[0], multiple, tuple(control.labels)))
-    shown = frozenset(item.value_name for item in interface.objects if item.value_name)
-    return tuple(tags), tuple(passed_over), shown
 
 
 def _annotation(

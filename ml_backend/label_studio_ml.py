@@ -20,7 +20,7 @@ from label_studio_ml.model import LabelStudioMLBase
 from label_studio_ml.response import ModelResponse
 
 from ml_backend.backend import Backend
-from ml_backend.label_studio.label_configs import choices_controls
+from ml_backend.core.controls import image_controls
 from ml_backend.predict.predict import predict
 from ml_backend.serving.routes import TRAINING_ACTIONS
 from ml_backend.settings import get_settings
@@ -70,7 +70,7 @@ class ResNetKMeans(LabelStudioMLBase):  # type: ignore[misc]  # ships no types
         done = predict(
             tasks,
             artifact=parts.artifacts.current(project) if project else None,
-            controls=choices_controls(self.label_config),
+            controls=image_controls(self.label_config),
             gatherer=parts.gatherer,
             loader=parts.loader,
             deadline_s=parts.settings.predict_deadline_s,

@@ -77,7 +77,7 @@ def show_outcome(outcome: "Outcome") -> None:
     OUT.print(f"[bold]{escape(outcome.project.title)}[/bold] (project {outcome.project.id})")
     for control in outcome.controls:
         OUT.print(f"  {control.about}", highlight=False, markup=False)
-    for line in outcome.project.passed_over:
+    for line in outcome.project.config.reasons:
         OUT.print(f"  not counted: {line}", highlight=False, markup=False)
     OUT.print(f"  {outcome.votes} votes on {outcome.classifications} classifications")
     for line in outcome.guarantees:

@@ -162,7 +162,7 @@ def resolve_controls(project: Project, config: ProjectConfig, tasks: Sequence[Ta
     ConfigError
         Where the settings name a control for this project that is not there, or there is no control to count.
     """
-    names = [tag.name for tag in project.tags]
+    names = [tag.name for tag in project.config.choices]
     for name in sorted(config.special_controls):
         if name not in names:
             raise ConfigError(
@@ -170,10 +170,17 @@ def resolve_controls(project: Project, config: ProjectConfig, tasks: Sequence[Ta
                 f"{', '.join(names) or 'no <Choices>'}"
             )
     if not names:
-        raise ConfigError(f"project {project.id} has no <Choices> about whole tasks, so there is nothing to count")
+        reasons = "; ".join(project.config.reasons)
+        raise ConfigError(
+            f"project {project.id} has no <Choices> about whole tasks, so there is nothing to count"
+            + (f" ({reasons})" if reasons else "")
+        )
     data = [task.data for task in tasks]
     sections = {name: section.core() for name, section in config.controls.items()}
-    return [resolve(tag, sections.get(tag.name, ControlSettings()), data, project.shown) for tag in project.tags]
+    return [
+        resolve(tag, sections.get(tag.name, ControlSettings()), data, project.config)
+        for tag in project.config.choices
+    ]
 
 
 def entries(collected: Collected, scored: Scored) -> Iterator[Entry]:
@@ -214,7 +221,7 @@ def _unused(
     project: Project, config: ProjectConfig, accounts: Mapping[int, str], collected: Sequence[Collected]
 ) -> list[str]:
     """Say which accounts and controls of the settings are not there: a name may be misspelt."""
-    names = {tag.name for tag in project.tags}
+    names = {tag.name for tag in project.config.choices}
     known, voted = set(accounts.values()), {name for one in collected for name in one.votes.annotator_names}
     machines = [name for name in config.machines if not name.isdecimal() and _account(name, accounts) not in known]
     return [

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from common.label_studio.label_config import Condition, LabelConfigError, read_label_config
+
 
 @dataclass(frozen=True)
 class Control:
-    """A Choices control of a label config that is bound to one image.
+    """A `<Choices>` of a label config that is bound to one image.
 
     Parameters
     ----------
@@ -14,9 +16,11 @@ class Control:
     labels : tuple of str
         What can be chosen, in the order of the config; an alias where a choice has one.
     multiple : bool
-        Whether an annotator may choose several.
+        Whether an annotator may choose several, or none.
     image_key : str
-        Key of ``task.data`` that holds the image's address.
+        Key or path of ``task.data`` that holds the image's address.
+    conditions : tuple of Condition
+        What has to be chosen on other controls for this one to be shown.
     """
 
     name: str
@@ -24,3 +28,41 @@ class Control:
     labels: tuple[str, ...]
     multiple: bool
     image_key: str
+    conditions: tuple[Condition, ...] = ()
+
+
+def image_controls(label_config: str) -> tuple[Control, ...]:
+    """Controls of a label config that are bound to exactly one image; none where it cannot be read.
+
+    Examples
+    --------
+    >>> config = '''<View><Image name="image" value="$photo"/><TextArea name="note" toName="image"/>
+    ...     <Choices name="kind" toName="image"><Choice value="cat"/><Choice value="dog"/></Choices></View>'''
+    >>> [(control.name, control.labels, control.image_key) for control in image_controls(config)]
+    [('kind', ('cat', 'dog'), 'photo')]
+    """
+    try:
+        choices = read_label_config(label_config).choices
+    except LabelConfigError:
+        return ()
+    return tuple(
+        Control(tag.name, tag.to_name, tag.labels, tag.multiple, tag.image_key, tag.conditions)
+        for tag in choices
+        if tag.image_key
+    )
+
+
+def passed_over(label_config: str) -> dict[str, str]:
+    """Why each other `<Choices>` gets no suggestions, by name.
+
+    Examples
+    --------
+    >>> choices = '<Choices name="c" toName="t"><Choice value="a"/></Choices>'
+    >>> passed_over(f'<View><Text name="t" value="$t"/>{choices}</View>')
+    {'c': 'is bound to Text, not to an Image'}
+    """
+    try:
+        config = read_label_config(label_config)
+    except LabelConfigError as error:
+        return {"label config": str(error).removeprefix("the label config ")}
+    return {**{tag.name: tag.why_no_image for tag in config.choices if tag.why_no_image}, **config.passed_over}

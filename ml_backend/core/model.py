@@ -163,7 +163,7 @@ def to_parts(model: ProjectModel) -> tuple[dict[str, NDArray[Any]], list[dict[st
         }
         described.append(
             {
-                "control": asdict(scores.control),
+                "control": {name: value for name, value in asdict(scores.control).items() if name != "conditions"},
                 "smoothing": scores.smoothing,
                 "pool": asdict(scores.pool),
                 "check": scores.check.as_dict(),

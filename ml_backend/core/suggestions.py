@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from common.label_studio.label_config import is_visible
 from ml_backend.core.controls import Control
 
 TOP_K = 3
@@ -28,8 +29,9 @@ def suggestion(
 
     A single choice suggests its likeliest label, a multiple choice every label above 0.5, the likeliest first. A
     region's score is that of its least likely label and the prediction's that of its least likely region; the
-    surest region comes first. What else is likely stands in the region's ``meta``: as ``text``, where Label Studio
-    keeps notes on a region, and as ``alternatives`` for programs.
+    surest region comes first. A control that these choices hide (``visibleWhen``) suggests nothing. What else is
+    likely stands in the region's ``meta``: as ``text``, where Label Studio keeps notes on a region, and as
+    ``alternatives`` for programs.
 
     Parameters
     ----------
@@ -56,11 +58,12 @@ def suggestion(
     >>> made["result"][0]["meta"]
     {'text': ['dog 0.75, cat 0.25'], 'alternatives': [{'choices': ['cat'], 'score': 0.25}]}
     """
+    ranked = [(control, *_ranked(control, probabilities, top_k)) for control, probabilities in scored]
+    suggested = {control.name: tuple(chosen) for control, chosen, _ in ranked}
     regions = [
         _region(control, chosen, others, task_id=task_id, model_version=model_version, told=top_k > 0)
-        for control, probabilities in scored
-        for chosen, others in [_ranked(control, probabilities, top_k)]
-        if chosen
+        for control, chosen, others in ranked
+        if chosen and is_visible(control.conditions, suggested) is not False
     ]
     if not regions:
         return None

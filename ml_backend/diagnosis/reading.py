@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from ml_backend.backend import Backend
+from ml_backend.core.controls import image_controls
 from ml_backend.core.versions import is_ours
 from ml_backend.diagnosis.facts import (
     BackendFacts,
@@ -30,7 +31,6 @@ from ml_backend.images.decoding import ImageLimits, ImageRejectedError, decode
 from ml_backend.label_studio.admin import LabelStudioAdmin
 from ml_backend.label_studio.backend_address import same_address, webhook_address
 from ml_backend.label_studio.connection_faults import EVENTS
-from ml_backend.label_studio.label_configs import choices_controls
 from ml_backend.label_studio.rows import ConnectionRow, ProjectSettings
 from ml_backend.serving.auth import webhook_headers
 from ml_backend.settings import Settings
@@ -180,7 +180,7 @@ class ProjectReader:
 
     def _tried(self, project: ProjectSettings, tasks: Sequence[dict[str, Any]]) -> Iterator[ImageTry]:
         """Fetch images from as many places as possible, and of the newest tasks as well as of the oldest."""
-        keys = sorted({control.image_key for control in choices_controls(project.label_config)})
+        keys = sorted({control.image_key for control in image_controls(project.label_config)})
         if not keys or not self._images:
             return
         newest: list[dict[str, Any]] = []

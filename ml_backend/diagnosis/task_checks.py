@@ -4,18 +4,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from common.label_studio.label_config import value_at
+from ml_backend.core.controls import image_controls, passed_over
 from ml_backend.diagnosis.facts import ProjectFacts
 from ml_backend.diagnosis.findings import Finding, fine, problem, warning
-from ml_backend.diagnosis.label_configs import left_alone
-from ml_backend.label_studio.label_configs import choices_controls
 
 _NAMED = 5  # of a long list
 
 
 def label_config(facts: ProjectFacts) -> Iterator[Finding]:
     """Look for Choices that are bound to one image."""
-    served = choices_controls(facts.project.label_config)
-    others = "; ".join(f"{name} {why}" for name, why in left_alone(facts.project.label_config).items())
+    served = image_controls(facts.project.label_config)
+    others = "; ".join(f"{name} {why}" for name, why in passed_over(facts.project.label_config).items())
     if served:
         names = ", ".join(control.name for control in served)
         yield fine(f"suggestions are made for {names}" + (f" ({others})" if others else ""))
@@ -29,8 +29,8 @@ def label_config(facts: ProjectFacts) -> Iterator[Finding]:
 
 def image_keys(facts: ProjectFacts) -> Iterator[Finding]:
     """Look whether tasks hold an address under the key that the label config names."""
-    for key in sorted({control.image_key for control in choices_controls(facts.project.label_config)}):
-        held = [(task.get("data") or {}).get(key) for task in facts.tasks]
+    for key in sorted({control.image_key for control in image_controls(facts.project.label_config)}):
+        held = [value_at(task.get("data") or {}, key) for task in facts.tasks]
         lacking = sum(value is None for value in held)
         odd = Counter(type(value).__name__ for value in held if value is not None and not isinstance(value, str))
         if lacking:
@@ -66,7 +66,7 @@ def annotations(facts: ProjectFacts) -> Iterator[Finding]:
 
 def labels(facts: ProjectFacts) -> Iterator[Finding]:
     """Look for labels in annotations that the label config does not have."""
-    known = {one.name: set(one.labels) for one in choices_controls(facts.project.label_config)}
+    known = {one.name: set(one.labels) for one in image_controls(facts.project.label_config)}
     unknown = Counter(
         f"{label!r} ({name})"
         for task in facts.annotated

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from common.label_studio.label_config import value_at
 from ml_backend.embedding.embeddings import EmbeddingCache
 from ml_backend.embedding.engines import Embedder
 from ml_backend.embedding.keeping import Keeper
@@ -37,8 +38,8 @@ class ImageRef:
 
     @classmethod
     def of(cls, task_id: int, key: str, data: Mapping[str, Any]) -> "ImageRef":
-        """Name a task's image. What its data holds under the key may be anything, also a list or a number."""
-        url = data.get(key)
+        """Name a task's image. What its data holds at the key or path may be anything, also a list or a number."""
+        url = value_at(data, key)
         return cls(task_id, key, url if isinstance(url, str) else None)
 
 

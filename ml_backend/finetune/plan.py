@@ -7,7 +7,7 @@ import numpy as np
 
 from ml_backend.backend import Backend
 from ml_backend.core.consensus_targets import consensus_targets
-from ml_backend.core.controls import Control
+from ml_backend.core.controls import Control, image_controls
 from ml_backend.core.finetune.held_tasks import Split, split
 from ml_backend.core.finetune.targets import ControlTargets
 from ml_backend.core.preparing import PREPARATIONS
@@ -21,7 +21,6 @@ from ml_backend.finetune.options import PRETRAIN, Wanted, defaults
 from ml_backend.finetune.tuning_folder import IMAGES, Inputs, Plan, TuningFolder
 from ml_backend.images.decoding import ImageLimits
 from ml_backend.label_studio.client import Task
-from ml_backend.label_studio.label_configs import choices_controls
 from ml_backend.steps import Progress
 from ml_backend.training.training_set import image_refs
 
@@ -59,7 +58,7 @@ def plan_tuning(
     options = defaults(wanted.how, learned=base.weights_id != RANDOM, graphics=may_need_torch("auto"))
     options |= wanted.options
     progress("reading tasks", 0, 1)
-    controls = choices_controls(project.label_config)
+    controls = image_controls(project.label_config)
     if not controls:
         raise NothingToLearnError(f"project {project_id} has no <Choices> bound to an <Image>")
     tasks = list(backend.client.tasks(project_id, with_verdicts=True))

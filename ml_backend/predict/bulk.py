@@ -15,12 +15,11 @@ from typing import Any
 
 import structlog
 
-from ml_backend.core.controls import Control
+from ml_backend.core.controls import Control, image_controls
 from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
 from ml_backend.embedding.weights import EmbedderLoader
 from ml_backend.errors import NothingToPredictError
 from ml_backend.label_studio.client import LabelStudioClient, Task
-from ml_backend.label_studio.label_configs import choices_controls
 from ml_backend.label_studio.storing import CHUNK, import_new, tasks_of_version, without_doubles
 from ml_backend.training.model_registry import Artifact, Artifacts
 from ml_backend.training.training_set import image_refs, predict_gathered
@@ -168,7 +167,7 @@ class Bulk:
                 f"`ml-backend train --project {project_id}`"
             )
         trained = {scores.control.name for scores in artifact.model.controls}
-        controls = tuple(control for control in choices_controls(config) if control.name in trained)
+        controls = tuple(control for control in image_controls(config) if control.name in trained)
         if not controls:
             raise NothingToPredictError(
                 f"{artifact.model_version} knows no control of the label config that project {project_id} has "

@@ -8,10 +8,11 @@ import structlog
 from flask import Response, current_app, g, jsonify
 from flask_openapi3.blueprint import APIBlueprint
 
+from common.label_studio.label_config import config_digest
 from ml_backend import metrics
 from ml_backend.backend import Backend
+from ml_backend.core.controls import image_controls
 from ml_backend.core.versions import newest_first
-from ml_backend.label_studio.label_configs import choices_controls, config_digest
 from ml_backend.label_studio.pulling import doubt
 from ml_backend.predict.predict import Predictions, predict
 from ml_backend.serving import messages
@@ -143,7 +144,7 @@ def _predict(body: messages.Predict) -> tuple[Predictions, str | None]:
         done = predict(
             body.tasks,
             artifact=artifact,
-            controls=choices_controls(body.label_config),
+            controls=image_controls(body.label_config),
             gatherer=backend.gatherer,
             loader=backend.loader,
             deadline_s=backend.settings.predict_deadline_s,

@@ -5,10 +5,10 @@ from datetime import datetime
 
 import structlog
 
+from ml_backend.core.controls import image_controls
 from ml_backend.embedding.gather import ImageRef
 from ml_backend.errors import VersionError
 from ml_backend.label_studio.client import Project
-from ml_backend.label_studio.label_configs import choices_controls
 from ml_backend.steps import Progress, silent
 from ml_backend.training.model_registry import Artifact
 from ml_backend.training.train import Trainer
@@ -69,7 +69,7 @@ def promote(
         project = trainer.client.project(project_id)
         artifact = _fitting(trainer, project, model_version)
         tasks = trainer.pull(project, now, progress).tasks
-        refs = image_refs(tasks, choices_controls(project.label_config))
+        refs = image_refs(tasks, image_controls(project.label_config))
         gathered = trainer.embeddings.gather_for(artifact, project_id, refs, progress)
         stored = trainer.takeover.store(project, tasks, artifact, gathered, progress)
         before = trainer.artifacts.current_version(project_id)
@@ -87,7 +87,7 @@ def _fitting(trainer: Trainer, project: Project, model_version: str) -> Artifact
             "another project since"
         )
     trained = {scores.control.name for scores in artifact.model.controls}
-    if not trained & {control.name for control in choices_controls(project.label_config)}:
+    if not trained & {control.name for control in image_controls(project.label_config)}:
         raise VersionError(
             f"version {model_version} knows no control of the label config that project {project.id} has now"
         )

@@ -6,10 +6,10 @@ from datetime import datetime
 
 import structlog
 
+from ml_backend.core.controls import image_controls
 from ml_backend.embedding.gather import Gathered
 from ml_backend.errors import MLBackendError
 from ml_backend.label_studio.client import LabelStudioClient, Project, Task
-from ml_backend.label_studio.label_configs import choices_controls
 from ml_backend.settings import Settings
 from ml_backend.steps import Progress
 from ml_backend.training import publishing
@@ -37,7 +37,7 @@ class Takeover:
         return publishing.store_version(
             self.client,
             project,
-            predict_gathered(artifact, gathered, choices_controls(project.label_config)),
+            predict_gathered(artifact, gathered, image_controls(project.label_config)),
             annotated={task.id for task in tasks if task.annotations},
             cluster_of=clusters_of_tasks(artifact, gathered),
             made_at=datetime.fromisoformat(artifact.created_at),

@@ -10,6 +10,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from common.label_studio.label_config import config_digest
+from ml_backend.core.controls import image_controls
 from ml_backend.core.model import Evidence, ProjectModel, fit_model
 from ml_backend.core.promotion import Comparison
 from ml_backend.core.succession import succeeds
@@ -20,7 +22,6 @@ from ml_backend.embedding.tuned import TunedWeights
 from ml_backend.embedding.weights import EmbedderLoader
 from ml_backend.errors import NothingToLearnError
 from ml_backend.label_studio.client import LabelStudioClient, Project, Task
-from ml_backend.label_studio.label_configs import choices_controls, config_digest
 from ml_backend.label_studio.pulling import Pulled, Puller
 from ml_backend.locks import held
 from ml_backend.settings import Settings
@@ -99,7 +100,7 @@ class Trainer:
         with self.alone(project_id):
             steps = Steps()
             project = self.client.project(project_id)
-            controls = choices_controls(project.label_config)
+            controls = image_controls(project.label_config)
             with steps.timed("pull"):
                 pulled = self.pull(project, now, progress)
                 require_evidence(project_id, controls, pulled.tasks)
@@ -157,7 +158,7 @@ class Trainer:
     def _learn(self, project: Project, tasks: Sequence[Task], gathered: Gathered, weights_id: str) -> "_Learned":
         tuned = TunedWeights(self.settings.data_dir).made(weights_id)
         clean = partial(tuned.clean, project.id) if tuned else None
-        evidence, settled = find_evidence(choices_controls(project.label_config), tasks, gathered, clean)
+        evidence, settled = find_evidence(image_controls(project.label_config), tasks, gathered, clean)
         if not evidence:
             raise NothingToLearnError(f"no image of project {project.id} with an annotation can be read")
         embeddings = np.stack(list(gathered.vectors.values()))

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 from old_databases import upgraded
 
+from common.label_studio.label_config import ChoicesTag, LabelConfig
 from consensus import cli
 from consensus.core.decide.reports import NAMES
 from consensus.core.decide.writeback import Difference, Entry
-from consensus.core.votes.controls import ChoicesTag, Control
+from consensus.core.votes.controls import Control
 from consensus.core.votes.from_annotations import Problem
 from consensus.errors import LabelStudioError, StoreError
 from consensus.label_studio import Project
@@ -28,7 +29,7 @@ from consensus.store.store import Store
 
 TAG = ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog"))
 OUTCOME = Outcome(
-    project=Project(7, "Cats [and] dogs [/b]", 2, "", (TAG,), ("boxes: labels regions [/i]",), frozenset()),
+    project=Project(7, "Cats [and] dogs [/b]", 2, "", LabelConfig((TAG,), {"boxes": "labels regions [/i]"})),
     controls=[Control(TAG, "choices", given="label")],
     reports=dict.fromkeys(NAMES, 0) | {"Discovered": 1},
     classifications=4,
@@ -456,7 +457,7 @@ class _Projects:
     def project(self, number: int) -> Project:
         if number == 1:
             raise LabelStudioError("the label config cannot be read")
-        return replace(OUTCOME.project, id=number, tags=() if number == 3 else (TAG,))
+        return replace(OUTCOME.project, id=number, config=LabelConfig(() if number == 3 else (TAG,)))
 
 
 @pytest.mark.parametrize(("wanted", "done"), [("", [2, 4, 5]), ("5,2", [5, 2])])

@@ -265,39 +265,13 @@ def test_the_annotators_version_is_set_again_though_emptying_failed(make: Make, 
     assert [method for method in asked if method != "GET"] == ["DELETE"] * fails + ["PATCH"]
 
 
-@pytest.mark.parametrize(
-    ("config", "labels", "passed_over"),
-    [
-        (CONFIG, ("cat", "hound"), ()),
-        (ASKING.format('perRegion="true"'), None, ("kind: labels regions, not tasks (perRegion)",)),
-        (ASKING.format('perItem="true"'), None, ("kind: labels items of tasks, not tasks (perItem)",)),
-        (CONFIG.replace('name="kind"', 'name="kind_{{idx}}"'), None, ("kind_{{idx}}: is repeated within a task",)),
-        (
-            '<View><Text name="t" value="$t"/><Choices name="kind" toName="t" value="$words"/></View>',
-            None,
-            ("kind: its choices come from the tasks",),
-        ),
-        ("<View/>", None, ()),
-        ("", None, ()),
-    ],
-)
-def test_choices_about_whole_tasks_are_found(
-    make: Make, config: str, labels: tuple[str, ...] | None, passed_over: tuple[str, ...]
-) -> None:
-    """Other choices are passed over, and it is said why."""
-    found = make(lambda _: httpx.Response(200, json=project(config))).project(7)
-    assert [tag.labels for tag in found.tags] == ([labels] if labels else [])
-    assert len(found.passed_over) == len(passed_over)
-    assert all(got.startswith(text) for got, text in zip(found.passed_over, passed_over, strict=True))
-
-
-@pytest.mark.parametrize(
-    ("attribute", "multiple"), [("", False), ('choice="multiple"', True), ('choice="x"', False)]
-)
-def test_several_choices_at_once_are_an_attribute(make: Make, attribute: str, *, multiple: bool) -> None:
-    """Only `multiple` allows them."""
-    found = make(lambda _: httpx.Response(200, json=project(ASKING.format(attribute)))).project(7)
-    assert (found.tags[0].multiple, found.shown, found.model_version) == (multiple, {"image"}, "")
+def test_a_project_comes_with_the_reading_of_its_config(make: Make) -> None:
+    """The choices about whole tasks, and why others are passed over."""
+    found = make(lambda _: httpx.Response(200, json=project(ASKING.format('perRegion="true"')))).project(7)
+    assert found.config.reasons == ("kind: labels regions, not tasks (perRegion)",)
+    found = make(lambda _: httpx.Response(200, json=project(CONFIG))).project(7)
+    assert [(tag.name, tag.labels) for tag in found.config.choices] == [("kind", ("cat", "hound"))]
+    assert make(lambda _: httpx.Response(200, json=project(""))).project(7).config.choices == ()
 
 
 def test_a_config_that_cannot_be_read_is_told(make: Make) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from meanwhile import after_the_first_question
 
+from common.label_studio.label_config import ChoicesTag, LabelConfig
 from consensus.commands import people
 from consensus.core.decide.scoring import score
-from consensus.core.votes.controls import ChoicesTag, Control
+from consensus.core.votes.controls import Control
 from consensus.core.votes.from_annotations import Annotation, Task, collect
 from consensus.label_studio import Project, Pulled, Studio
 from consensus.projects import run as pipeline
@@ -389,7 +390,9 @@ class Held(Studio):
         self.tasks = tasks
 
     def project(self, number: int) -> Project:
-        return Project(number, "Seven", len(self.tasks), "", (KIND.tag,), (), frozenset({"image"}))
+        return Project(
+            number, "Seven", len(self.tasks), "", LabelConfig((KIND.tag,), objects=frozenset({"image"}))
+        )
 
     def accounts(self) -> dict[int, str]:
         return {}

@@ -11,6 +11,7 @@ import pytest
 from label_studio_sdk import LabelStudio
 from meanwhile import after_the_first_question
 
+from common.label_studio.label_config import LabelConfig
 from consensus.commands import route as command
 from consensus.core.routing.overlap import Change, Served, ServedTask
 from consensus.core.votes.from_annotations import Annotation, Problem
@@ -111,7 +112,7 @@ class InMemory(Studio):
         pass
 
     def project(self, number: int) -> Project:
-        return Project(number, "Cats [and] dogs [/b]", len(self.tasks), "", (), (), frozenset())
+        return Project(number, "Cats [and] dogs [/b]", len(self.tasks), "", LabelConfig())
 
     def accounts(self) -> dict[int, str]:
         return {}

@@ -19,11 +19,11 @@ import pytest
 import structlog
 from PIL import Image
 
+from common.label_studio.label_config import config_digest
 from ml_backend.backend import Backend
 from ml_backend.core.controls import Control
 from ml_backend.core.model import Evidence, fit_model
 from ml_backend.images.fetch import Connect
-from ml_backend.label_studio.label_configs import config_digest
 from ml_backend.logs import ToStructlog
 from ml_backend.settings import Settings
 from ml_backend.training.model_registry import Artifact

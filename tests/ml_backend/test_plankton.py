@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, ImageDraw
 from running_backend import share_engines
 
-from ml_backend.label_studio.label_configs import choices_controls
+from ml_backend.core.controls import image_controls
 
 if TYPE_CHECKING:
     from conftest import RunningLabelStudio
@@ -39,7 +39,7 @@ EACH, ANNOTATED = 10, 7
 
 def test_the_config_has_four_controls_that_suggestions_fill() -> None:
     """Three single choices and a multiple one on one image; the text area is left to people."""
-    controls = choices_controls(CONFIG)
+    controls = image_controls(CONFIG)
     assert [(one.name, one.multiple, len(one.labels), one.image_key) for one in controls] == [
         ("organism_type", False, 3, "image"),
         ("morphology", True, 9, "image"),

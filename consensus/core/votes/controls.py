@@ -1,9 +1,11 @@
 """Controls: how one `<Choices>` of a project asks, and which key of the tasks holds the given label."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from common.label_studio.label_config import ChoicesTag, LabelConfig, value_at
 from consensus.core.votes.votes import Choice
 from consensus.errors import ConfigError
 
@@ -15,24 +17,9 @@ NO_WORDS = ("no", "incorrect", "wrong", "false", "reject", "rejected")
 UNSURE_WORDS = ("unsure", "not sure", "maybe", "unclear", "don't know", "skip")
 GIVEN_WORDS = ("given", "given_label", "label", "class", "category")
 """Keys of a task that are taken for the given label before others."""
-
-
-@dataclass(frozen=True)
-class ChoicesTag:
-    """A `<Choices>` as the label config spells it.
-
-    Attributes
-    ----------
-    name, to_name : str
-    multiple : bool
-        Whether several labels may be chosen at once.
-    labels : tuple of str
-    """
-
-    name: str
-    to_name: str
-    multiple: bool
-    labels: tuple[str, ...]
+MOST = 0.5
+"""More of a key's values than this are labels where it holds the given label: a few may be misspelt."""
+ODD_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -61,6 +48,8 @@ class Control:
         Key of `task.data` that holds labels to report even without votes though they are not given.
     answers : dict of str to {"yes", "no", "unsure"}
         Of a verification control: what each of its labels says. Empty for choices.
+    hint : str
+        What a person may want to set, where something was not clear.
     """
 
     tag: ChoicesTag
@@ -68,6 +57,7 @@ class Control:
     given: str | None = None
     candidates: str | None = None
     answers: Mapping[str, str] = field(default_factory=dict)
+    hint: str = ""
 
     @property
     def choice(self) -> Choice:
@@ -82,13 +72,17 @@ class Control:
         what = "yes / no on the given label" if self.kind == "verification" else f"{self.choice} choice"
         given = f"given label in {self.given!r}" if self.given else "no given label"
         candidates = f", candidates in {self.candidates!r}" if self.candidates else ""
-        return f"{self.tag.name}: {what} of {len(self.tag.labels)} labels, {given}{candidates}"
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.tag.name}: {what} of {len(self.tag.labels)} labels, {given}{candidates}{hint}"
 
 
 def resolve(
-    tag: ChoicesTag, settings: ControlSettings, tasks: Sequence[Mapping[str, object]], taken: Iterable[str]
+    tag: ChoicesTag, settings: ControlSettings, tasks: Sequence[Mapping[str, object]], config: LabelConfig
 ) -> Control:
     """Find out how a control asks, from its settings where they speak and from the tasks where not.
+
+    Where the settings are silent, yes and no verify the given label only if the label config shows that label
+    (`$key`) and it is no choice of another control; otherwise they are choices like others.
 
     Parameters
     ----------
@@ -96,44 +90,45 @@ def resolve(
     settings : ControlSettings
     tasks : sequence of mappings
         `task.data` of the project's tasks, or of a sample.
-    taken : iterable of str
-        Keys of `task.data` that the label config shows (images, texts): no given label is there.
-
-    Returns
-    -------
-    Control
+    config : LabelConfig
+        The one that the tag is of. What its objects show (images, texts) is no given label of choices.
 
     Raises
     ------
     ConfigError
-        Where a verification control has no key with the given label, or words that are not understood, or
-        a key that the settings name is in no task.
+        Where a control that the settings call a verification has no key with the given label, or words that are
+        not understood, or a key that the settings name is in no task.
     """
     answers = _answers(tag, settings)
-    kind = settings.kind or ("verification" if {"yes", "no"} <= set(answers.values()) else "choices")
+    is_yes_no = {"yes", "no"} <= set(answers.values())
     for key in (settings.given, settings.candidates):
-        if key is not None and tasks and not any(key in data for data in tasks):
+        if key is not None and tasks and not any(key in data or value_at(data, key) is not None for data in tasks):
             raise ConfigError(
                 f"control {tag.name!r}: the settings name {key!r}, but no task has that key; the tasks have "
                 f"{', '.join(sorted(set().union(*tasks))) or 'none'}"
             )
-    if kind == "choices":
-        given = settings.given or _given_key(tasks, set(tag.labels), {*taken, settings.candidates or ""}, tag.name)
-        return Control(tag, kind, given, settings.candidates)
-    if not {"yes", "no"} <= set(answers.values()):
+    if settings.kind == "verification" and not is_yes_no:
         raise ConfigError(
             f"control {tag.name!r} is a verification, but what each of its labels {', '.join(tag.labels)} means "
             f'is unclear; set yes = "...", no = "..." and, for a third one, unsure = "..." under '
             f"[controls.{tag.name}]"
         )
-    given = settings.given or _given_key(tasks, None, {*taken, settings.candidates or ""}, tag.name)
-    if given is None and tasks:
-        raise ConfigError(
-            f"control {tag.name!r} asks for yes or no about a given label, but which key of the tasks holds that "
-            f'label is unclear; set given = "KEY" under [controls.{tag.name}], or kind = "choices" where it is '
-            "about no given label"
-        )
-    return Control(tag, kind, given, settings.candidates, answers)
+    if is_yes_no and settings.kind != "choices":
+        given = settings.given or _verified_key(tag, settings, tasks, config)
+        if given or (settings.kind and not tasks):
+            return Control(tag, "verification", given, settings.candidates, answers)
+        if settings.kind:
+            raise ConfigError(
+                f"control {tag.name!r} asks for yes or no about a given label, but which key of the tasks holds "
+                f'it is unclear; set given = "KEY" under [controls.{tag.name}], or kind = "choices" where it is '
+                "about no given label"
+            )
+    taken = {*config.objects, settings.candidates or ""}
+    given = settings.given or _given_key(tasks, set(tag.labels), taken, tag.name)
+    hint = "" if given else _misspelt(tag, tasks, taken)
+    if is_yes_no and settings.kind is None and not hint:
+        hint = f'is it about a label that tasks came with? Then set given = "KEY" in [controls.{tag.name}]'
+    return Control(tag, "choices", given, settings.candidates, hint=hint)
 
 
 def _answers(tag: ChoicesTag, settings: ControlSettings) -> dict[str, str]:
@@ -154,27 +149,71 @@ def _answers(tag: ChoicesTag, settings: ControlSettings) -> dict[str, str]:
     return answers if set(answers) == set(tag.labels) else {}
 
 
-def _given_key(
-    tasks: Sequence[Mapping[str, object]], labels: set[str] | None, taken: set[str], name: str
-) -> str | None:
+def _given_key(tasks: Sequence[Mapping[str, object]], labels: set[str], taken: set[str], name: str) -> str | None:
     """Key whose values are labels: one of a familiar name, or the only one."""
-    keys = [key for key in dict.fromkeys(key for data in tasks for key in data) if key not in taken]
-    fitting = [key for key in keys if _holds_labels(tasks, key, labels)]
-    familiar = [key for word in (*GIVEN_WORDS, name) for key in fitting if key.casefold() == word.casefold()]
-    if familiar:
-        return familiar[0]
-    # Any short text could be what a verification asks about: only a familiar name will do.
-    return fitting[0] if len(fitting) == 1 and labels is not None else None
+    fitting = [key for key in _keys(tasks, taken) if _share(tasks, key, labels.issuperset) > MOST]
+    return next(_familiar(fitting, name), fitting[0] if len(fitting) == 1 else None)
 
 
-def _holds_labels(tasks: Sequence[Mapping[str, object]], key: str, labels: set[str] | None) -> bool:
-    """Whether most tasks that have something under the key have labels there: a few may be misspelt."""
-    found = [values for data in tasks if (values := labels_of(data.get(key))) != ()]
-    if labels is None:
-        fitting = [values for values in found if values and not any("/" in label for label in values)]
-    else:
-        fitting = [values for values in found if values and labels.issuperset(values)]
-    return len(fitting) > len(found) / 2
+def _verified_key(
+    tag: ChoicesTag, settings: ControlSettings, tasks: Sequence[Mapping[str, object]], config: LabelConfig
+) -> str | None:
+    """Key of a familiar name whose values a verification can be about: any short text could be a label."""
+    keys = dict.fromkeys([*_keys(tasks, {settings.candidates or ""}), *sorted(config.shown)])
+    fitting = [
+        key for key in keys if _share(tasks, key, lambda labels: not any("/" in one for one in labels)) > MOST
+    ]
+    if settings.kind is None:
+        other_tags = [other for other in config.choices if other.name != tag.name]
+        others = {_plain(text) for other in other_tags for text in (*other.labels, *other.shown_as)}
+        fitting = [
+            key
+            for key in fitting
+            if key in config.shown and _share(tasks, key, lambda labels: not others & {*map(_plain, labels)}) == 1
+        ]
+    return next(_familiar(fitting, tag.name), None)
+
+
+def _misspelt(tag: ChoicesTag, tasks: Sequence[Mapping[str, object]], taken: set[str]) -> str:
+    """Name a key that would hold the given label if its values were spelled as the choices are."""
+    spellings = {_plain(text) for text in (*tag.labels, *tag.shown_as)}
+    shares = {
+        key: _share(tasks, key, lambda labels: spellings.issuperset(map(_plain, labels)))
+        for key in _keys(tasks, taken)
+    }
+    likely = [*_familiar([key for key, share in shares.items() if share > 0], tag.name)]
+    key = next(iter([*likely, *(key for key, share in shares.items() if share > MOST)]), None)
+    held = [label for data in tasks for label in labels_of(value_at(data, key or "")) or ()]
+    odd = Counter(label for label in held if label not in tag.labels).most_common()
+    if not key or not odd:
+        return ""
+    named = ", ".join(f"{value!r} ({count} times)" for value, count in odd[:ODD_NAMED])
+    more = f" and {len(odd) - ODD_NAMED} more" if len(odd) > ODD_NAMED else ""
+    return (
+        f"data key {key!r} is not taken for the given label, for it holds {named}{more}, no choices of "
+        f"{tag.name!r}; spell them as {', '.join(tag.labels)}, or say what they mean under "
+        f"[controls.{tag.name}.renamed]"
+    )
+
+
+def _keys(tasks: Sequence[Mapping[str, object]], taken: set[str]) -> list[str]:
+    return [key for key in dict.fromkeys(key for data in tasks for key in data) if key not in taken]
+
+
+def _familiar(keys: Sequence[str], name: str) -> Iterator[str]:
+    """Yield the keys of a familiar name, or paths that end in one, the most familiar first."""
+    for word in (*GIVEN_WORDS, name):
+        yield from (key for key in keys if key.casefold().rpartition(".")[2] == word.casefold())
+
+
+def _share(tasks: Sequence[Mapping[str, object]], key: str, fits: Callable[[tuple[str, ...]], bool]) -> float:
+    """Share of the tasks with something under the key that have fitting labels there."""
+    held = [labels for data in tasks if (labels := labels_of(value_at(data, key))) != ()]
+    return sum(bool(labels) and fits(labels or ()) for labels in held) / max(len(held), 1)
+
+
+def _plain(text: str) -> str:
+    return text.strip().casefold()
 
 
 def labels_of(value: object) -> tuple[str, ...] | None:

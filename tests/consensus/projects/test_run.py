@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from common.label_studio.label_config import ChoicesTag, LabelConfig
 from consensus.core.decide.writeback import Difference, Entry, Written
-from consensus.core.votes.controls import ChoicesTag
 from consensus.core.votes.from_annotations import Annotation, Task
 from consensus.errors import ConfigError, StoreError, VotesError
 from consensus.label_studio import Project, Pulled, Studio
@@ -50,7 +50,13 @@ class InMemory(Studio):
         self.at_write: Callable[[], None] = lambda: None
 
     def project(self, number: int) -> Project:
-        return Project(number, "Seven", len(self.tasks), self.version, self.tags, (), frozenset({"image"}))
+        config = LabelConfig(
+            self.tags,
+            {"boxes": "labels regions, not tasks (perRegion)"},
+            objects=frozenset({"image"}),
+            shown=frozenset({"image", "label"}),
+        )
+        return Project(number, "Seven", len(self.tasks), self.version, config)
 
     def accounts(self) -> dict[int, str]:
         return {1: A1, 2: A2, 3: BOT}
@@ -189,7 +195,7 @@ def test_a_control_that_is_not_there_is_named(store: Store, tmp_path: Path) -> N
     with pytest.raises(ConfigError, match="settings name control 'kidn', but project 7 has kind"):
         once(InMemory(task(1)), store, project_config(path, 7))
     assert store.last_run(7) is None
-    with pytest.raises(ConfigError, match="project 7 has no <Choices> about whole tasks"):
+    with pytest.raises(ConfigError, match=r"no <Choices> about whole tasks, .* \(boxes: labels regions"):
         once(InMemory(task(1), tags=()), store)
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.label_studio.label_config import ChoicesTag
 from consensus.core.decide.scoring import Scored, score
-from consensus.core.votes.controls import ChoicesTag, Control
+from consensus.core.votes.controls import Control
 from consensus.core.votes.from_annotations import Annotation, Collected, Task, collect
 from consensus.store.rows import annotator_rows, classification_rows, vote_rows
 from consensus.store.store import Store

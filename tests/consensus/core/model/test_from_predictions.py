@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from common.label_studio.label_config import ChoicesTag
 from consensus.core.model.from_predictions import suggested_on
-from consensus.core.votes.controls import ChoicesTag, Control
+from consensus.core.votes.controls import Control
 from consensus.core.votes.from_annotations import Annotation, Collected, Task, collect
 
 TAG = ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog"))

@@ -2,32 +2,34 @@
 
 import pytest
 
-from consensus.core.votes.controls import ChoicesTag, ControlSettings, labels_of, resolve
+from common.label_studio.label_config import ChoicesTag, LabelConfig
+from consensus.core.votes.controls import ControlSettings, labels_of, resolve
 from consensus.errors import ConfigError
 
 KIND = ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog", "owl"))
 CHECK = ChoicesTag("check", "image", multiple=False, labels=("Yes", "No", "Not sure"))
 NOTHING = ControlSettings()
+SHOWN = LabelConfig((KIND, CHECK), objects=frozenset({"image"}), shown=frozenset({"image", "Label", "given"}))
 
 
 def test_labels_are_choices_and_words_of_agreement_are_a_verification() -> None:
     """The kind is inferred from the labels."""
-    assert resolve(KIND, NOTHING, [], ()).kind == "choices"
-    control = resolve(CHECK, NOTHING, [], ())
-    assert (control.kind, control.choice) == ("verification", "each")
+    assert resolve(KIND, NOTHING, [], LabelConfig()).kind == "choices"
+    control = resolve(CHECK, NOTHING, [{"Label": "lynx"}], SHOWN)
+    assert (control.kind, control.choice, control.given) == ("verification", "each", "Label")
     assert control.answers == {"Yes": "yes", "No": "no", "Not sure": "unsure"}
 
 
 @pytest.mark.parametrize(("multiple", "choice"), [(False, "single"), (True, "multiple")])
 def test_the_kind_of_choice_is_the_tags(multiple: bool, choice: str) -> None:  # noqa: FBT001
     """One label or several, as the tag says."""
-    assert resolve(ChoicesTag("kind", "image", multiple, ("cat",)), NOTHING, [], ()).choice == choice
+    assert resolve(ChoicesTag("kind", "image", multiple, ("cat",)), NOTHING, [], LabelConfig()).choice == choice
 
 
 def test_a_word_beside_yes_and_no_that_says_nothing_makes_them_choices() -> None:
     """With a label that is neither yes, no nor unsure it is no verification."""
     tag = ChoicesTag("check", "image", multiple=False, labels=("Yes", "No", "Giraffe"))
-    assert resolve(tag, NOTHING, [], ()).kind == "choices"
+    assert resolve(tag, NOTHING, [], LabelConfig()).kind == "choices"
 
 
 @pytest.mark.parametrize(
@@ -50,37 +52,86 @@ def test_a_word_beside_yes_and_no_that_says_nothing_makes_them_choices() -> None
 )
 def test_the_key_of_the_given_label_is_inferred(tasks: list[dict[str, object]], given: str | None) -> None:
     """It is the key of a familiar name, or the only one, that mostly holds labels and is not shown."""
-    assert resolve(KIND, NOTHING, tasks, ("image",)).given == given
+    assert resolve(KIND, NOTHING, tasks, SHOWN).given == given
 
 
 def test_settings_speak_before_inference() -> None:
     """Kind, keys and words are what the settings say."""
     tag = ChoicesTag("check", "image", multiple=False, labels=("ok", "bad", "hm"))
     settings = ControlSettings("verification", given="b", candidates="c", yes="ok", no="bad", unsure="hm")
-    control = resolve(tag, settings, [{"given": "cat", "b": "dog", "c": "owl"}], ())
+    control = resolve(tag, settings, [{"given": "cat", "b": "dog", "c": "owl"}], LabelConfig())
     assert (control.kind, control.given, control.candidates) == ("verification", "b", "c")
     assert control.answers == {"ok": "yes", "bad": "no", "hm": "unsure"}
-    assert resolve(CHECK, ControlSettings(kind="choices"), [{"a": "cat"}], ()).kind == "choices"
+    assert resolve(CHECK, ControlSettings(kind="choices"), [{"a": "cat"}], LabelConfig()).kind == "choices"
 
 
 def test_candidates_are_not_taken_for_the_given_label() -> None:
     """A key that the settings name for candidates is not inferred as given."""
-    control = resolve(KIND, ControlSettings(candidates="label"), [{"label": "cat"}], ())
+    control = resolve(KIND, ControlSettings(candidates="label"), [{"label": "cat"}], LabelConfig())
     assert (control.given, control.candidates) == (None, "label")
 
 
 def test_a_verification_of_a_label_that_is_no_choice() -> None:
     """The given label of a verification is any text under a familiar name; an address is none."""
     tasks: list[dict[str, object]] = [{"image": "x", "given": "a/b.png", "Label": "lynx", "species": "puma"}]
-    assert resolve(CHECK, NOTHING, tasks, ("image",)).given == "Label"
+    assert resolve(CHECK, NOTHING, tasks, SHOWN).given == "Label"
 
 
-def test_a_verification_does_not_guess_by_elimination() -> None:
-    """Any short text could be what it asks about, so the only one is not taken; the remedy is named."""
-    with pytest.raises(ConfigError, match=r'unclear; set given = "KEY" under \[controls.check\]'):
-        resolve(CHECK, NOTHING, [{"image": "x", "batch": "monday"}], ("image",))
-    named = resolve(CHECK, ControlSettings(given="species"), [{"image": "x", "species": "lynx"}], ("image",))
-    assert named.given == "species"
+@pytest.mark.parametrize(
+    ("tasks", "shown"),
+    [
+        ([{"image": "x", "batch": "monday"}], ("image", "batch")),  # any short text could be what it asks about
+        ([{"image": "x", "label": "lynx"}], ("image",)),  # annotators do not see it
+        ([{"image": "x", "label": "cat"}], ("image", "label")),  # it is a choice of `kind`
+        ([{"image": "x", "label": "lynx"}, {"label": " Cat"}], ("image", "label")),
+        ([{"image": "x", "label": "a/b.png"}], ("image", "label")),
+        ([], ("label",)),
+    ],
+)
+def test_yes_and_no_that_verify_nothing_are_choices(
+    tasks: list[dict[str, object]], shown: tuple[str, ...]
+) -> None:
+    """Is the photo blurry? is about the photo, whatever label the task came with; the remedy is named."""
+    config = LabelConfig((KIND, CHECK), objects=frozenset({"image"}), shown=frozenset(shown))
+    control = resolve(CHECK, NOTHING, tasks, config)
+    assert (control.kind, control.choice, control.given) == ("choices", "single", None)
+    assert control.about.endswith('Then set given = "KEY" in [controls.check])')
+
+
+def test_a_verification_that_the_settings_name_is_one() -> None:
+    """Its given label needs not be shown, and may be a choice of another control."""
+    tasks: list[dict[str, object]] = [{"image": "x", "species": "cat", "label": "dog"}]
+    named = resolve(CHECK, ControlSettings(given="species"), tasks, SHOWN)
+    assert (named.kind, named.given) == ("verification", "species")
+    called = resolve(CHECK, ControlSettings(kind="verification"), tasks, SHOWN)
+    assert (called.kind, called.given) == ("verification", "label")
+
+
+def test_the_given_label_may_lie_at_a_path() -> None:
+    """What the config shows as $meta.label is a given label, and settings can name one."""
+    tasks: list[dict[str, object]] = [{"meta": {"label": "lynx", "kind": "cat"}}]
+    config = LabelConfig((CHECK,), shown=frozenset({"meta.label"}))
+    assert resolve(CHECK, NOTHING, tasks, config).given == "meta.label"
+    assert resolve(KIND, ControlSettings(given="meta.kind"), tasks, config).given == "meta.kind"
+
+
+@pytest.mark.parametrize(
+    ("values", "odd"),
+    [
+        (["Cat", "dog", "DOG"], "'Cat' (1 times), 'DOG' (1 times)"),
+        (["cat ", "cat ", "dog"], "'cat ' (2 times)"),
+        (["a cat", "a dog", "owl"], "'a cat' (1 times), 'a dog' (1 times)"),
+        (["cat", "nan", "nan"], "'nan' (2 times)"),
+        (["w", "x", "y", "z", "cat"], "'w' (1 times), 'x' (1 times), 'y' (1 times) and 1 more"),
+    ],
+)
+def test_a_given_label_in_another_spelling_is_pointed_out(values: list[str], odd: str) -> None:
+    """The key, the odd values and the remedy are named where too few values are choices."""
+    tag = ChoicesTag("kind", "image", False, ("cat", "dog", "owl"), ("a cat", "a dog", "owl"))  # noqa: FBT003
+    control = resolve(tag, NOTHING, [{"label": value} for value in values], LabelConfig((tag,)))
+    assert control.given is None
+    assert f"data key 'label' is not taken for the given label, for it holds {odd}, no" in control.about
+    assert "[controls.kind.renamed]" in control.about
 
 
 @pytest.mark.parametrize(
@@ -95,7 +146,11 @@ def test_a_verification_does_not_guess_by_elimination() -> None:
         (KIND, ControlSettings(kind="verification"), r'cat, dog, owl means is unclear; set yes = "..."'),
         (KIND, ControlSettings(yes="cow"), "'kind'.*yes = 'cow', which is none of its labels cat, dog, owl"),
         (CHECK, ControlSettings(unsure="cow"), "unsure = 'cow', which is none of its labels"),
-        (CHECK, NOTHING, r'set given = "KEY" under \[controls.check\], or kind = "choices"'),
+        (
+            CHECK,
+            ControlSettings(kind="verification"),
+            r'set given = "KEY" under \[controls.check\], or kind = "choices"',
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_a_remedy(
@@ -103,21 +158,21 @@ def test_what_cannot_be_meant_is_refused_with_a_remedy(
 ) -> None:
     """The message names the control, what is wrong and what to set."""
     with pytest.raises(ConfigError, match=message):
-        resolve(tag, settings, [{"image": "i", "species": "lynx", "x": "y"}], ("image",))
+        resolve(tag, settings, [{"image": "i", "species": "lynx", "x": "y"}], SHOWN)
 
 
 def test_a_third_word_of_a_verification_that_is_not_understood_is_asked_for() -> None:
     """The message names the way to say what the third label means."""
     tag = ChoicesTag("check", "image", multiple=False, labels=("Yes", "No", "Broken image"))
     with pytest.raises(ConfigError, match=r"Broken image means is unclear; .* for a third one, unsure"):
-        resolve(tag, ControlSettings(kind="verification", yes="Yes", no="No"), [], ())
+        resolve(tag, ControlSettings(kind="verification", yes="Yes", no="No"), [], LabelConfig())
 
 
 def test_the_line_about_a_control_says_what_was_found() -> None:
     """A person sees kind, labels, key of the given label and candidates."""
-    control = resolve(KIND, ControlSettings(candidates="maybe"), [{"a": "cat", "maybe": "dog"}], ())
+    control = resolve(KIND, ControlSettings(candidates="maybe"), [{"a": "cat", "maybe": "dog"}], LabelConfig())
     assert control.about == "kind: single choice of 3 labels, given label in 'a', candidates in 'maybe'"
-    assert resolve(KIND, NOTHING, [], ()).about == "kind: single choice of 3 labels, no given label"
+    assert resolve(KIND, NOTHING, [], LabelConfig()).about == "kind: single choice of 3 labels, no given label"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from consensus.core.votes.controls import ChoicesTag, Control
+from common.label_studio.label_config import ChoicesTag
+from consensus.core.votes.controls import Control
 from consensus.core.votes.from_annotations import Annotation, Collected, Task, collect
 from consensus.core.votes.votes import NO, NO_LABEL, UNSURE, YES
 

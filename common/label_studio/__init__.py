@@ -1,0 +1,1 @@
+"""Label Studio, as both programs see it."""
