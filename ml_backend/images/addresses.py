@@ -48,7 +48,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def is_public(address: Address) -> bool:
-    """Tell whether an address belongs to the public internet.
+    """Return whether an address belongs to the public internet.
 
     An IPv6 address that stands for an IPv4 address (mapped, 6to4, NAT64) is judged as that one.
 
@@ -132,7 +132,7 @@ class AllowedHosts:
         return cls(frozenset(names), tuple(domains), tuple(networks), any_public)
 
     @classmethod
-    def one(cls, host: str, port: int) -> Self:
+    def exactly(cls, host: str, port: int) -> Self:
         """Allow one host at one port, whatever its address."""
         if address := ip_literal(host):
             return cls(networks=((ipaddress.ip_network(address), port),))
@@ -143,7 +143,7 @@ class AllowedHosts:
         return AllowedHosts(self.names, self.domains, self.networks, any_public=True)
 
     def refusal_before_lookup(self, host: str, port: int) -> str | None:
-        """Say why a host can be refused without asking for its addresses, which by itself can tell secrets."""
+        """Return why a host can be refused without asking for its addresses, which by itself can tell secrets."""
         if address := ip_literal(host):
             return self.refusal(host, port, address)
         if self.any_public or self._names(host, port) or self._domains(host, port):
@@ -151,7 +151,7 @@ class AllowedHosts:
         return None if any(only in (None, port) for _, only in self.networks) else "host_not_allowed"
 
     def refusal(self, host: str, port: int, address: Address) -> str | None:
-        """Say why a host must not be asked at one of its addresses.
+        """Return why a host must not be asked at one of its addresses.
 
         Returns
         -------
@@ -180,7 +180,7 @@ class AllowedHosts:
 
 
 def _plain(address: Address) -> Address:
-    """Give the IPv4 address that an IPv6 address stands for, else the address."""
+    """Return the IPv4 address that an IPv6 address stands for, else the address."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
     if address in _NAT64:

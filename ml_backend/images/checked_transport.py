@@ -12,12 +12,12 @@ import httpx
 
 from ml_backend.errors import FetchError
 from ml_backend.images.addresses import Address, AllowedHosts
-from ml_backend.images.resolving import Resolver
+from ml_backend.images.resolver import Resolver
 
 _PORTS = {"http": 80, "https": 443}
 _CONNECT_S = 5.0
 _SILENT_S = 10.0  # without a byte
-_TRIED = 4  # addresses of one host
+_ADDRESSES = 4  # of a host, until one answers
 _AVOIDED_S = 5.0  # an address that did not answer to a connection
 _AVOIDED = 1000  # addresses
 _KEPT_S = 15.0
@@ -102,7 +102,7 @@ class _Body(httpx.SyncByteStream):
             yield from self._response.iter_stream()
 
     def close(self) -> None:
-        """Give the connection back.
+        """Return the connection back.
 
         The short page that comes with a redirect or a failure is read: only then can its connection be used again.
         """
@@ -139,7 +139,7 @@ class _CheckedNetwork(httpcore.NetworkBackend):
         if not allowed:
             raise FetchError(next(iter(refusals.values())) or "host_not_allowed")
         failed: Exception = httpcore.ConnectError("did not answer a moment ago")
-        for address in allowed[:_TRIED]:
+        for address in allowed[:_ADDRESSES]:
             if time.monotonic() < self._avoided.get((address, port), 0):
                 continue
             try:
@@ -196,7 +196,7 @@ class _EndingStream(httpcore.NetworkStream):
 
 
 def host_and_port(url: httpx.URL) -> tuple[str, int]:
-    """Give the host of an http address as it goes over the network, and its port."""
+    """Return the host of an http address as it goes over the network, and its port."""
     return url.raw_host.decode("ascii"), url.port or _PORTS[url.scheme]
 
 
@@ -213,7 +213,7 @@ def _reasons() -> Iterator[None]:
 
 
 def _left(ends_at: float | None, at_most: float) -> float:
-    """Give the time for one step.
+    """Return the time for one step.
 
     Raises
     ------

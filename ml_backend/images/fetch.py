@@ -15,7 +15,7 @@ from ml_backend.images.addresses import AllowedHosts, ip_literal
 from ml_backend.images.bodies import read_body
 from ml_backend.images.checked_transport import CheckedTransport, host_and_port
 from ml_backend.images.local_files import LocalFiles
-from ml_backend.images.resolving import Resolver
+from ml_backend.images.resolver import Resolver
 
 Connect = Callable[[AllowedHosts], httpx.BaseTransport]
 
@@ -81,7 +81,7 @@ def absolute_url(url: str, *, base_url: str, task_id: int) -> str:
 
 
 def is_upload(url: str) -> bool:
-    """Tell whether an address is a file uploaded to Label Studio, which never changes: its name is made unique."""
+    """Return whether an address is a file uploaded to Label Studio, whose content never changes."""
     return url.startswith("/data/upload/") and "?" not in url
 
 
@@ -129,7 +129,7 @@ class Fetcher:
         self._local_files = local_files
         connect = connect or checked_network(2 * max_bytes + _HEADS_BYTES)
         self._listed, self._storages = connect(hosts), connect(hosts.with_any_public())
-        self._own = connect(AllowedHosts.one(*host_and_port(self._base)) if base_url else _NOBODY)
+        self._own = connect(AllowedHosts.exactly(*host_and_port(self._base)) if base_url else _NOBODY)
 
     def fetch(self, url: str, task_id: int) -> bytes:
         """Download an image.
@@ -167,7 +167,7 @@ class Fetcher:
     def _get(
         self, transport: httpx.BaseTransport, url: httpx.URL, ends_at: float, *, with_key: bool
     ) -> bytes | httpx.URL:
-        """Give the body, or where it is to be found instead.
+        """Return the body, or where it is to be found instead.
 
         The transport is asked directly: a client would keep cookies and log addresses.
         """
@@ -190,7 +190,7 @@ class Fetcher:
             raise FetchError("label_studio_error") from None
 
     def _serves_files(self, url: httpx.URL) -> bool:
-        """Tell whether an address of Label Studio's origin is a file, not its API or a neighbour on its host."""
+        """Return whether an address of Label Studio's origin is a file, not its API or a neighbour on its host."""
         path = url.path
         if ".." in path.split("/") or not path.startswith(self._prefix + "/"):
             return False
@@ -221,17 +221,17 @@ def parsed(url: str | httpx.URL) -> httpx.URL:
     if isinstance(url, str) and len(url) > _LONGEST_URL:
         raise FetchError("url_too_long")
     try:
-        found = httpx.URL(url)
-        host = found.raw_host.decode("ascii")
+        address = httpx.URL(url)
+        host = address.raw_host.decode("ascii")
     except (httpx.InvalidURL, UnicodeError):
         raise FetchError("unsupported_url") from None
-    if found.userinfo:
+    if address.userinfo:
         raise FetchError("password_in_url")
-    a_host = _HOST.fullmatch(host) or ("%" not in host and ip_literal(host))
-    a_port = found.port is None or 1 <= found.port <= _LAST_PORT
-    if found.scheme not in ("http", "https") or not a_host or not a_port:
+    host_ok = _HOST.fullmatch(host) or ("%" not in host and ip_literal(host))
+    port_ok = address.port is None or 1 <= address.port <= _LAST_PORT
+    if address.scheme not in ("http", "https") or not host_ok or not port_ok:
         raise FetchError("unsupported_url")
-    return found
+    return address
 
 
 def _redirected(url: httpx.URL, location: str) -> httpx.URL:

@@ -59,10 +59,10 @@ class LocalFiles:
     def _opened(self, path: str) -> int:
         """Open a file step by step from the folder, so that no link that is made meanwhile leads out of it."""
         root = self._root.resolve(strict=True)
-        found = (root / path).resolve(strict=True)
-        if not found.is_relative_to(root) or not found.is_file():
+        target = (root / path).resolve(strict=True)
+        if not target.is_relative_to(root) or not target.is_file():
             raise FetchError("path_not_allowed")
-        *folders, name = found.relative_to(root).parts
+        *folders, name = target.relative_to(root).parts
         folder = os.open(root, _STEP | os.O_DIRECTORY)
         try:
             for below in folders:

@@ -15,8 +15,8 @@ from ml_backend.backend import Backend
 from ml_backend.serving import auth, refusals
 from ml_backend.serving.auth import Access
 from ml_backend.serving.document import BARE, openapi_document
-from ml_backend.serving.messages import Problem
 from ml_backend.serving.routes import SLOTS, routes
+from ml_backend.serving.schemas import Problem
 from ml_backend.serving.strict_json import StrictRequest
 from ml_backend.settings import get_settings
 

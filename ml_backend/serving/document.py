@@ -29,7 +29,7 @@ def openapi_document(app: OpenAPI, settings: Settings) -> dict[str, Any]:
         if not {"parameters", "requestBody"} & operation.keys():
             del operation["responses"]["400"]  # nothing is read, so nothing can be wrong
     accepted: list[dict[str, list[str]]] = [{scheme: []} for scheme in auth.challenges(settings)]
-    document["components"]["securitySchemes"] = {name: _SCHEMES[name] for one in accepted for name in one}
+    document["components"]["securitySchemes"] = {scheme: _SCHEMES[scheme] for scheme in auth.challenges(settings)}
     if accepted:
         refusal = {"$ref": "#/components/schemas/Problem"}
         for path, operation in operations:

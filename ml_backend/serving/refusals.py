@@ -21,8 +21,8 @@ def install(app: Flask) -> None:
 def invalid(error: ValidationError) -> Response:
     """Say what does not fit, without the values."""
     wrong = "; ".join(
-        f"{'.'.join(str(part) for part in one['loc']) or 'body'}: {one['msg']}"
-        for one in error.errors(include_input=False, include_url=False)[:_SHOWN]
+        f"{'.'.join(map(str, mismatch['loc'])) or 'body'}: {mismatch['msg']}"
+        for mismatch in error.errors(include_input=False, include_url=False)[:_SHOWN]
     )
     response = jsonify(error=f"the request does not fit: {wrong}")
     response.status_code = 400

@@ -1,5 +1,6 @@
 """The routes that Label Studio calls: https://labelstud.io/guide/ml_create and the ML connector of its source."""
 
+import itertools
 import time
 from collections import Counter
 from typing import Any
@@ -15,14 +16,14 @@ from ml_backend.core.controls import image_controls
 from ml_backend.core.versions import newest_first
 from ml_backend.label_studio.pulling import doubt
 from ml_backend.predict.predict import Predictions, predict
-from ml_backend.serving import messages
+from ml_backend.serving import schemas
 from ml_backend.serving.auth import Access
-from ml_backend.serving.present import Present
+from ml_backend.serving.gauges import Gauges
 
 log = structlog.get_logger()
 SLOTS = "ml_backend_slots"  # the extension that says how many more /predict may begin
 BUSY = "busy"
-_REFUSED: dict[str | int, Any] = dict.fromkeys((400, 413, 415), messages.Problem)
+_REFUSED: dict[str | int, Any] = dict.fromkeys((400, 413, 415), schemas.Problem)
 routes = APIBlueprint("ml_backend", __name__, operation_id_callback=lambda *, name, **_: name)
 
 TRAINING_ACTIONS = frozenset(
@@ -40,8 +41,8 @@ TRAINING_ACTIONS = frozenset(
 DELETING_ACTIONS = frozenset(action for action in TRAINING_ACTIONS if action.endswith("DELETED"))
 
 
-@routes.get("/", responses={200: messages.Health}, operation_id="root")
-@routes.get("/health", responses={200: messages.Health})
+@routes.get("/", responses={200: schemas.Health}, operation_id="root")
+@routes.get("/health", responses={200: schemas.Health})
 def health() -> Response:
     """Say that the backend is up, and what answers. Touches neither the model nor Label Studio."""
     if g.access is Access.MISSING:
@@ -60,15 +61,15 @@ def health() -> Response:
     )
 
 
-@routes.post("/setup", responses={200: messages.Version, **_REFUSED})
-def setup(body: messages.Setup) -> Response:
+@routes.post("/setup", responses={200: schemas.Version, **_REFUSED})
+def setup(body: schemas.Setup) -> Response:
     """Name the version that answers for a project. The token and address in the request are not used."""
     _backend().requests.know(body.project.id)
     return jsonify(model_version=_backend().version(body.project.id, body.project.stamp))
 
 
-@routes.post("/predict", responses={200: messages.Suggestions, **_REFUSED})
-def predict_tasks(body: messages.Predict) -> Response:
+@routes.post("/predict", responses={200: schemas.Suggestions, **_REFUSED})
+def predict_tasks(body: schemas.Predict) -> Response:
     """Suggest labels: as many entries as tasks, in their order."""
     began = time.monotonic()
     with structlog.contextvars.bound_contextvars(project=body.project.id):
@@ -92,8 +93,8 @@ def predict_tasks(body: messages.Predict) -> Response:
     return jsonify(results=done.entries)
 
 
-@routes.post("/webhook", responses={200: messages.Acknowledged, **_REFUSED})
-def webhook(body: messages.Webhook) -> Response:
+@routes.post("/webhook", responses={200: schemas.Acknowledged, **_REFUSED})
+def webhook(body: schemas.Webhook) -> Response:
     """Take note that a project changed, and answer at once."""
     wanted = (
         body.project is not None
@@ -107,15 +108,15 @@ def webhook(body: messages.Webhook) -> Response:
     return jsonify(status="training requested" if wanted else "ignored")
 
 
-@routes.get("/versions", responses={200: messages.Versions, 400: messages.Problem})
-def versions(query: messages.VersionsOf) -> Response:
+@routes.get("/versions", responses={200: schemas.Versions, 400: schemas.Problem})
+def versions(query: schemas.VersionsOf) -> Response:
     """List the trained versions, newest first; of one project with ``?project=``."""
     artifacts = _backend().artifacts
     of_project = {
         str(project_id): artifacts.versions(project_id)
         for project_id in ([query.project] if query.project is not None else artifacts.projects())
     }
-    names = [name for found in of_project.values() for name in found]
+    names = list(itertools.chain.from_iterable(of_project.values()))
     return jsonify(versions=newest_first(names), projects=of_project)
 
 
@@ -123,7 +124,7 @@ def versions(query: messages.VersionsOf) -> Response:
 def show_metrics() -> Response:
     """Show the counts in Prometheus' format."""
     backend = _backend()
-    shown = metrics.exposition(Present(backend.artifacts, backend.requests))
+    shown = metrics.exposition(Gauges(backend.artifacts, backend.requests))
     return Response(shown, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -133,7 +134,7 @@ def openapi() -> Response:
     return jsonify(current_app.extensions["ml_backend_document"])
 
 
-def _predict(body: messages.Predict) -> tuple[Predictions, str | None]:
+def _predict(body: schemas.Predict) -> tuple[Predictions, str | None]:
     """Predict while a thread is free for it; the others stay free for what Label Studio waits a second for."""
     backend, slots = _backend(), current_app.extensions[SLOTS]
     if not slots.acquire(blocking=False):
@@ -156,7 +157,7 @@ def _predict(body: messages.Predict) -> tuple[Predictions, str | None]:
     return done, artifact.model_version if artifact else None
 
 
-def _calls_for_training(action: str, project: messages.WebhookProject) -> bool:
+def _calls_for_training(action: str, project: schemas.WebhookProject) -> bool:
     if action in TRAINING_ACTIONS:
         return True
     if action != "PROJECT_UPDATED":

@@ -25,7 +25,7 @@ class StrictRequest(Request):
             raise UnsupportedMediaType("send JSON, and the header Content-Type: application/json")
         body = self._body()
         try:
-            found = json.loads(body, object_pairs_hook=_members, parse_constant=_no_number)
+            value = json.loads(body, object_pairs_hook=_members, parse_constant=_no_number)
         except RecursionError:
             raise BadRequest("the body is nested too deeply") from None
         except UnicodeDecodeError:
@@ -34,9 +34,9 @@ class StrictRequest(Request):
             raise BadRequest(str(error)) from None
         except ValueError:  # its message may quote the body
             raise BadRequest("the body is not JSON") from None
-        if not isinstance(found, dict):
+        if not isinstance(value, dict):
             raise BadRequest("the body is not a JSON object")
-        return found
+        return value
 
     def _body(self) -> bytes:
         try:
@@ -55,10 +55,10 @@ class _AmbiguousError(ValueError):
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise _AmbiguousError("an object in the body has two members of one name")
-    return found
+    return members
 
 
 def _no_number(_: str) -> Any:  # noqa: ANN401 - never returns

@@ -141,7 +141,7 @@ def test_every_public_host_can_be_added() -> None:
 @pytest.mark.parametrize("host", ["label-studio", "127.0.0.1", "::1"])
 def test_one_host_is_allowed_at_its_port(host: str) -> None:
     """Label Studio is asked wherever it is, at its port alone."""
-    hosts, address = AllowedHosts.one(host, 8080), ip_literal(host) or PRIVATE
+    hosts, address = AllowedHosts.exactly(host, 8080), ip_literal(host) or PRIVATE
     assert hosts.refusal(host, 8080, address) is None
     assert hosts.refusal(host, 80, address) == "private_address"
 

@@ -30,10 +30,10 @@ def _named(value: object) -> ProjectName:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _LARGEST:
         return ProjectName(value)
-    found = _PROJECT.fullmatch(value) if isinstance(value, str) else None
-    if not found:
+    match = _PROJECT.fullmatch(value) if isinstance(value, str) else None
+    if not match:
         raise ValueError("must be the id of a project, alone or followed by a point and the time it was made")
-    return ProjectName(int(found[1]), found[2] or "")
+    return ProjectName(int(match[1]), match[2] or "")
 
 
 _PROJECT_SCHEMA = WithJsonSchema(

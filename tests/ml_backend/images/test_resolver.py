@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ml_backend.errors import FetchError
-from ml_backend.images.resolving import Resolver
+from ml_backend.images.resolver import Resolver
 
 
 def rows(*addresses: str) -> list[Any]:
@@ -53,7 +53,7 @@ def test_answers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(FetchError, match="unknown_host"):
             resolver.addresses("b.example", soon())
     assert asked == ["a.example", "b.example"]
-    monkeypatch.setattr("ml_backend.images.resolving._KEPT_S", 0)
+    monkeypatch.setattr("ml_backend.images.resolver._KEPT_S", 0)
     resolver = Resolver(lookup)
     for _ in range(2):
         resolver.addresses("a.example", soon())
@@ -62,11 +62,11 @@ def test_answers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_few_names_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory does not grow with the names that tasks invent."""
-    monkeypatch.setattr("ml_backend.images.resolving._KEPT", 3)
+    monkeypatch.setattr("ml_backend.images.resolver._KEPT", 3)
     resolver = Resolver(lambda _: rows("127.0.0.1"))
     for number in range(10):
         resolver.addresses(f"{number}.example", soon())
-    assert list(resolver._known) == ["7.example", "8.example", "9.example"]
+    assert list(resolver._answers) == ["7.example", "8.example", "9.example"]
 
 
 @pytest.mark.parametrize("error", [OSError("no such name"), UnicodeError("label too long"), ZeroDivisionError()])
@@ -82,7 +82,7 @@ def test_a_lookup_that_fails_is_an_unknown_host(error: Exception) -> None:
 
 def test_a_lookup_that_hangs_costs_its_own_time_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name server that is silent is left in time, its threads are few, and other names wait for none of them."""
-    monkeypatch.setattr("ml_backend.images.resolving._AT_A_TIME", 2)
+    monkeypatch.setattr("ml_backend.images.resolver._AT_A_TIME", 2)
     released = threading.Event()
 
     def lookup(host: str) -> list[Any]:

@@ -35,12 +35,12 @@ class Resolver:
 
     def __init__(self, lookup: Lookup = system_lookup) -> None:
         self._lookup = lookup
-        self._known: OrderedDict[str, tuple[float, Future[tuple[Address, ...]]]] = OrderedDict()
+        self._answers: OrderedDict[str, tuple[float, Future[tuple[Address, ...]]]] = OrderedDict()
         self._lock = threading.Lock()
         self._free = threading.Semaphore(_AT_A_TIME)
 
     def addresses(self, host: str, ends_at: float) -> tuple[Address, ...]:
-        """Find the addresses of a host, in the system's order.
+        """Return the addresses of a host, in the system's order.
 
         Parameters
         ----------
@@ -57,35 +57,35 @@ class Resolver:
         if address := ip_literal(host):
             return (address,)
         try:
-            found = self._asked(host, ends_at).result(max(ends_at - time.monotonic(), 0))
+            addresses = self._lookup_of(host, ends_at).result(max(ends_at - time.monotonic(), 0))
         except TimeoutError:
             raise FetchError("timeout") from None
-        if not found:
+        if not addresses:
             raise FetchError("unknown_host")
-        return found
+        return addresses
 
-    def _asked(self, host: str, ends_at: float) -> "Future[tuple[Address, ...]]":
+    def _lookup_of(self, host: str, ends_at: float) -> "Future[tuple[Address, ...]]":
         with self._lock:
-            kept_until, known = self._known.get(host, (0.0, None))
-            if known is not None and (time.monotonic() < kept_until or not known.done()):
-                return known
+            kept_until, answer = self._answers.get(host, (0.0, None))
+            if answer is not None and (time.monotonic() < kept_until or not answer.done()):
+                return answer
         if not self._free.acquire(timeout=max(ends_at - time.monotonic(), 0)):
             raise FetchError("timeout")
-        asked: Future[tuple[Address, ...]] = Future()
+        pending: Future[tuple[Address, ...]] = Future()
         with self._lock:
-            self._known[host] = (time.monotonic() + _KEPT_S, asked)
-            self._known.move_to_end(host)
-            while len(self._known) > _KEPT:
-                self._known.popitem(last=False)
+            self._answers[host] = (time.monotonic() + _KEPT_S, pending)
+            self._answers.move_to_end(host)
+            while len(self._answers) > _KEPT:
+                self._answers.popitem(last=False)
         # Daemons: a name server that does not answer must not keep the program from ending.
-        threading.Thread(target=self._ask, args=(host, asked), name="lookup", daemon=True).start()
-        return asked
+        threading.Thread(target=self._ask, args=(host, pending), name="lookup", daemon=True).start()
+        return pending
 
-    def _ask(self, host: str, asked: "Future[tuple[Address, ...]]") -> None:
+    def _ask(self, host: str, pending: "Future[tuple[Address, ...]]") -> None:
         try:
             rows = self._lookup(host)
-            asked.set_result(tuple(dict.fromkeys(ipaddress.ip_address(row[4][0]) for row in rows)))
+            pending.set_result(tuple(dict.fromkeys(ipaddress.ip_address(row[4][0]) for row in rows)))
         except Exception:  # noqa: BLE001 - not found, or no name at all; whatever it is, nobody must wait for it
-            asked.set_result(())
+            pending.set_result(())
         finally:
             self._free.release()

@@ -11,7 +11,7 @@ from ml_backend.training.training_requests import TrainingRequests
 
 
 @dataclass(frozen=True)
-class Present(Collector):
+class Gauges(Collector):
     """The version that answers for each trained project, and the trainings that wait.
 
     A project has one line, whatever it was trained to before: the page grows with the projects alone.
@@ -35,8 +35,8 @@ class Present(Collector):
             if version is not None:
                 model.add_metric([project, version], 1)
             records = self.artifacts.records(project_id)
-            versions.add_metric([project, "promoted"], sum(one.took_over for one in records))
-            versions.add_metric([project, "held_back"], sum(bool(one.held_back) for one in records))
+            versions.add_metric([project, "promoted"], sum(record.took_over for record in records))
+            versions.add_metric([project, "held_back"], sum(bool(record.held_back) for record in records))
         yield model
         yield versions
         waiting, running = self.requests.counts()
