@@ -154,8 +154,8 @@ def test_a_drawing_annotator_gets_the_same_suggestion(client: FlaskClient, sampl
 
 @pytest.mark.usefixtures("trained_project")
 def test_a_label_that_was_removed_is_not_suggested(client: FlaskClient, samples: "Samples") -> None:
-    """After the config lost the label dark, no prediction names it."""
-    config = samples.config.replace('<Choice value="dark"/>', "")
+    """After the config has grey in place of dark, no prediction names dark."""
+    config = samples.config.replace('<Choice value="dark"/>', '<Choice value="grey"/>')
     [made] = ask(client, config, task(1, "http://x.example/black.png"))
     assert made["result"][0]["value"]["choices"] == ["light"]
     assert made["score"] < 0.5
