@@ -22,8 +22,8 @@ from rich.table import Table
 
 from ml_backend.core.controls import Control
 from ml_backend.core.model import Evidence, fit_model
-from ml_backend.embedding.embeddings import Address, EmbeddingCache
-from ml_backend.training.model_registry import Artifact, Artifacts
+from ml_backend.embedding.cache import Address, EmbeddingCache
+from ml_backend.model_registry import Artifact, ModelRegistry
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -113,9 +113,9 @@ def project(studio: Studio, folder: Path, n_tasks: int) -> int:
         model=fit_model(vectors, [Evidence(control, rows, shares)]),
         calibration={},
     )
-    artifacts = Artifacts(folder / "backend")
-    artifacts.save(made, artifact)
-    artifacts.switch(made, VERSION)
+    registry = ModelRegistry(folder / "backend")
+    registry.save(made, artifact)
+    registry.switch(made, VERSION)
     return made
 
 

@@ -44,8 +44,8 @@ from ml_backend.core.identity import Identity  # noqa: E402
 from ml_backend.core.model import Evidence, fit_model  # noqa: E402
 from ml_backend.embedding.checkpoints import content_id  # noqa: E402
 from ml_backend.embedding.engines import engine_file  # noqa: E402
+from ml_backend.model_registry import Artifact, ModelRegistry  # noqa: E402
 from ml_backend.settings import Settings  # noqa: E402
-from ml_backend.training.model_registry import Artifact, Artifacts  # noqa: E402
 
 OF_BARE, OF_PLAIN, WARM, P99_MS, GROWTH = 0.9, 4.0, 2000.0, 100.0, 0.05
 """The bars: shares of the two peers' speed, tasks a second, milliseconds, and how much memory may grow."""
@@ -369,8 +369,8 @@ def train(data_dir: Path, key: str, stage: Stage) -> None:
         model=fit_model(embeddings, [evidence]),
         calibration={},
     )
-    Artifacts(data_dir).save(PROJECT, artifact)
-    Artifacts(data_dir).switch(PROJECT, VERSION)
+    ModelRegistry(data_dir).save(PROJECT, artifact)
+    ModelRegistry(data_dir).switch(PROJECT, VERSION)
 
 
 def wait_for_model(server: Server, port: int) -> None:

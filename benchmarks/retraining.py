@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ml_backend.core.identity import Identity
+from ml_backend.embedding.cache import Address, EmbeddingCache
 from ml_backend.embedding.checkpoints import content_id
-from ml_backend.embedding.embeddings import Address, EmbeddingCache
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))

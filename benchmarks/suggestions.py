@@ -30,10 +30,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from ml_backend.core.competition import SHARES
 from ml_backend.core.controls import Control
 from ml_backend.core.held_out import calibration_chance, calibration_error
 from ml_backend.core.model import Evidence, fit_model
+from ml_backend.core.model_selection import SHARES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -5,19 +5,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ml_backend.core.versions import untrained_version
-from ml_backend.embedding.embeddings import EmbeddingCache
+from ml_backend.embedding.cache import EmbeddingCache
 from ml_backend.embedding.exporting import prune_engines
-from ml_backend.embedding.gather import Gatherer
+from ml_backend.embedding.gather import Gatherer, make_fetcher
 from ml_backend.embedding.keeping import Keeper
 from ml_backend.embedding.weights import EmbedderLoader
 from ml_backend.images.decoding import ImageLimits
 from ml_backend.images.fetch import Connect, Fetcher
-from ml_backend.images.local_files import LocalFiles
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.metrics import BATCH_IMAGES
+from ml_backend.model_registry import ModelRegistry
 from ml_backend.settings import Settings
 from ml_backend.training.background import BackgroundTraining
-from ml_backend.training.model_registry import Artifacts
 from ml_backend.training.train import Trainer
 from ml_backend.training.training_requests import TrainingRequests
 
@@ -38,9 +37,9 @@ class Backend:
     _connecting: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @cached_property
-    def artifacts(self) -> Artifacts:
+    def registry(self) -> ModelRegistry:
         """The trained models."""
-        return Artifacts(self.settings.data_dir)
+        return ModelRegistry(self.settings.data_dir)
 
     @cached_property
     def loader(self) -> EmbedderLoader:
@@ -71,17 +70,7 @@ class Backend:
     @cached_property
     def fetcher(self) -> Fetcher:
         """What downloads images."""
-        settings = self.settings
-        local = settings.local_files_dir
-        return Fetcher(
-            base_url=settings.label_studio_url,
-            authorization=self._authorization,
-            max_bytes=settings.max_image_bytes,
-            timeout_s=settings.fetch_timeout_s,
-            hosts=settings.allowed_hosts,
-            local_files=LocalFiles(local, settings.max_image_bytes) if local else None,
-            connect=self.connect,
-        )
+        return make_fetcher(self.settings, self._authorization, self.connect)
 
     @cached_property
     def gatherer(self) -> Gatherer:
@@ -104,7 +93,7 @@ class Backend:
     @cached_property
     def trainer(self) -> Trainer:
         """What a training is made with."""
-        return Trainer(self.settings, self.client, self.gatherer, self.loader, self.artifacts)
+        return Trainer(self.settings, self.client, self.gatherer, self.loader, self.registry)
 
     def _authorization(self) -> str:
         with self._connecting:  # many threads fetch at once, and the first one makes the client
@@ -113,7 +102,7 @@ class Backend:
 
     def _embedding_keys(self) -> set[str] | None:
         """Give the keys of the embedders that some version needs; None if one cannot be read."""
-        records = [one for project in self.artifacts.projects() for one in self.artifacts.records(project)]
+        records = [one for project in self.registry.projects() for one in self.registry.records(project)]
         keys = {str(one.described.get("embedding_key", "")) for one in records}
         return None if "" in keys else keys
 
@@ -126,7 +115,7 @@ class Backend:
 
     def version(self, project_id: int, stamp: str = "") -> str:
         """Name the version that answers for a project, with the stamp of its creation if that is known."""
-        trained = self.artifacts.current_version(project_id, stamp)
+        trained = self.registry.current_version(project_id, stamp)
         return trained or untrained_version(self.settings.backbone, self.loader.weights_id)
 
     def start(self) -> None:
@@ -134,7 +123,7 @@ class Backend:
 
         All parts are made here, before the first request: two threads that asked at once would each make one.
         """
-        _ = self.artifacts, self.gatherer
+        _ = self.registry, self.gatherer
         self.loader.start()
         self.background.start()
 

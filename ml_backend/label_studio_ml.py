@@ -69,7 +69,7 @@ class ResNetKMeans(LabelStudioMLBase):  # type: ignore[misc]  # ships no types
         parts, project = backend(), _project(self.project_id)
         done = predict(
             tasks,
-            artifact=parts.artifacts.current(project) if project else None,
+            artifact=parts.registry.current(project) if project else None,
             controls=image_controls(self.label_config),
             gatherer=parts.gatherer,
             loader=parts.loader,

@@ -65,8 +65,8 @@ def _connect(project: int, settings: Settings, sampling: str | None, title: str,
     from ml_backend.label_studio.admin import LabelStudioAdmin  # noqa: PLC0415
     from ml_backend.label_studio.connecting import Connecting, Wanted  # noqa: PLC0415
     from ml_backend.label_studio.rows import Login  # noqa: PLC0415
+    from ml_backend.model_registry import ModelRegistry  # noqa: PLC0415 - --help needs none of it
     from ml_backend.serving.auth import webhook_headers  # noqa: PLC0415
-    from ml_backend.training.model_registry import Artifacts  # noqa: PLC0415 - --help needs none of it
 
     admin = LabelStudioAdmin(settings)
     password = settings.basic_password.get_secret_value()
@@ -77,7 +77,7 @@ def _connect(project: int, settings: Settings, sampling: str | None, title: str,
         headers=webhook_headers(settings),
         title=title,
         sampling=sampling,
-        own_versions=frozenset(Artifacts(settings.data_dir).versions(project)),
+        own_versions=frozenset(ModelRegistry(settings.data_dir).versions(project)),
     )
     try:
         return Connecting(admin, wanted, dry_run=dry_run).run()

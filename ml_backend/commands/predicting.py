@@ -61,7 +61,7 @@ def predict(
     try:
         with Progress(*columns, console=errors, disable=not errors.is_terminal) as shown:
             step = shown.add_task("predicting", total=None)
-            bulk = Bulk(backend.client, backend.artifacts, _embed(backend, engine), backend.settings.data_dir)
+            bulk = Bulk(backend.client, backend.registry, _embed(backend, engine), backend.settings.data_dir)
             report = bulk.predict(
                 project,
                 failed_only=failed,
@@ -79,7 +79,7 @@ def _embed(backend: "Backend", engine: Engine) -> "Embed":
     if engine == Engine.ray:
         from ml_backend.predict.ray_embedding import embed_on_ray  # noqa: PLC0415 - an extra
 
-        return embed_on_ray(backend)
+        return embed_on_ray(backend.settings, backend.loader)
     from ml_backend.predict.bulk import embed_here  # noqa: PLC0415
 
     return embed_here(backend.gatherer, backend.loader, backend.settings.model_wait_s)

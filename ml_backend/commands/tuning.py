@@ -23,7 +23,7 @@ from ml_backend.settings import Settings, get_settings
 if TYPE_CHECKING:
     from ml_backend.core.finetune.loop import Step
     from ml_backend.finetune.options import Wanted
-    from ml_backend.finetune.tuner import Outcome
+    from ml_backend.finetune.tuner import TuningResult
 
 Epochs = Annotated[int | None, typer.Option(min=1, help="Times that every image is learned from.")]
 ImageSize = Annotated[
@@ -152,10 +152,11 @@ def _run(project: int, wanted: "Wanted", resume: bool | None, settings: Settings
                 if step.ends_epoch and not errors.is_terminal:
                     say(_sentence(step))
 
-            outcome = Tuner(backend, progress, shown).tune(project, wanted, resume=resume, now=datetime.now(UTC))
+            tuner = Tuner(backend.trainer, backend.fetcher.fetch, progress, shown)
+            result = tuner.tune(project, wanted, resume=resume, now=datetime.now(UTC))
     finally:
         backend.close()
-    _report(project, outcome)
+    _report(project, result)
 
 
 def _sentence(step: "Step") -> str:
@@ -163,17 +164,17 @@ def _sentence(step: "Step") -> str:
     return f"epoch {step.epoch} ({step.number} of {step.steps} steps): loss {step.loss:.3f}{validation}"
 
 
-def _report(project: int, outcome: "Outcome") -> None:
-    console, tuned, judgement = Console(), outcome.tuned, outcome.judgement
+def _report(project: int, result: "TuningResult") -> None:
+    console, tuned, judgement = Console(), result.tuned, result.judgement
     console.print(f"weights [bold]{tuned.weights_id}[/bold] of {tuned.backbone}, from {tuned.base}")
     if judgement.figures:
         table = Table("control", "held-out tasks", "right before", "right after")
         for one in judgement.figures:
             table.add_row(one.control, str(one.tasks), number(one.before), number(one.after))
         console.print(table)
-    for reason, count in outcome.failures.items():
+    for reason, count in result.failures.items():
         console.print(f"{count} images left out: {reason}")
-    if not outcome.used:
+    if not result.used:
         untold = judgement.better is None
         why = "No held-out task could judge them" if untold else "They are no better on held-out tasks"
         say(
@@ -181,12 +182,12 @@ def _report(project: int, outcome: "Outcome") -> None:
             f"ml-backend finetune --project {project} --use {tuned.weights_id} uses them all the same."
         )
         return
-    left = max(outcome.n_images - judgement.embedded, 0)
+    left = max(result.n_images - judgement.embedded, 0)
     pace = judgement.seconds_an_image
     duration = "" if pace is None else f", which takes about {left * pace / 60:.0f} minutes"
     say(
         f"Project {project} uses them from its next training on (ml-backend train --project {project}). "
-        f"{left} of its {outcome.n_images} images will be embedded anew{duration}."
+        f"{left} of its {result.n_images} images will be embedded anew{duration}."
     )
 
 

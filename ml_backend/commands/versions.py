@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ml_backend.core.held_out import HeldOutCheck
-    from ml_backend.training.model_registry import Artifacts, Record
+    from ml_backend.model_registry import ModelRegistry, VersionRecord
 
 _PIPED_WIDTH = 200
 
@@ -35,20 +35,20 @@ def versions(
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
     """List a project's model versions with their figures on held-out annotations, newest first."""
-    from ml_backend.training.model_registry import Artifacts  # noqa: PLC0415 - --help needs none of it
+    from ml_backend.model_registry import ModelRegistry  # noqa: PLC0415 - --help needs none of it
 
     if of is not None and control is None:
         raise typer.BadParameter("--of chooses the version for --control: give both, or --json for all of them")
-    artifacts = Artifacts(get_settings().data_dir)
-    records = artifacts.records(project)
+    registry = ModelRegistry(get_settings().data_dir)
+    records = registry.records(project)
     if as_json:
-        print(json.dumps([_facts(artifacts, project, record) for record in records], indent=2))  # noqa: T201
+        print(json.dumps([_facts(registry, project, record) for record in records], indent=2))  # noqa: T201
     elif not records:
         say(f"Project {project} has no model version yet: annotate, then run ml-backend train --project {project}")
     elif control is None:
-        _list(artifacts, project, records)
+        _list(registry, project, records)
     else:
-        _show_control(_record(artifacts, project, records, of), control)
+        _show_control(_record(registry, project, records, of), control)
 
 
 def promote(
@@ -60,10 +60,8 @@ def promote(
     Its predictions are stored and shown in Label Studio. Where a newer version
     exists, trainings leave this one in place until they make a better one.
     """
-    from ml_backend.training.promoting import promote as let_answer  # noqa: PLC0415 - --help needs none of it
-
     with at_work(get_settings()) as (backend, progress):
-        done = let_answer(backend.trainer, project, version, datetime.now(UTC), progress)
+        done = backend.trainer.publish(project, version, datetime.now(UTC), progress)
     console = _console()
     console.print(
         f"[bold]{escape(done.model_version)}[/bold] answers now (before: {done.before or 'none'}); "
@@ -74,20 +72,20 @@ def promote(
     show_failures(console, done.failures.values())
 
 
-def _facts(artifacts: "Artifacts", project: int, record: "Record") -> dict[str, Any]:
+def _facts(registry: "ModelRegistry", project: int, record: "VersionRecord") -> dict[str, Any]:
     """Lay a version out for programs."""
     described = {key: value for key, value in record.described.items() if key != "controls"}
     return described | {
         "model_version": record.model_version,
         "damaged": not record.described,
-        "answers": record.model_version == artifacts.current_version(project),
-        "chosen": record.model_version == artifacts.chosen_version(project),
+        "answers": record.model_version == registry.current_version(project),
+        "chosen": record.model_version == registry.chosen_version(project),
         "controls": {name: check.as_dict() for name, check in record.checks.items()},
     }
 
 
-def _list(artifacts: "Artifacts", project: int, records: "Sequence[Record]") -> None:
-    current, chosen = artifacts.current_version(project), artifacts.chosen_version(project)
+def _list(registry: "ModelRegistry", project: int, records: "Sequence[VersionRecord]") -> None:
+    current, chosen = registry.current_version(project), registry.chosen_version(project)
     table = Table("version", "trained", "", "annotated", "control", "checked", *_FIGURES)
     for record in records:
         before = "held back" if record.held_back else "never answered" if record.unanswered else ""
@@ -126,8 +124,10 @@ def _annotated(count: int, settled: int) -> str:
     return f"{count} ({settled} by consensus)" if settled else str(count)
 
 
-def _record(artifacts: "Artifacts", project: int, records: "Sequence[Record]", wanted: str | None) -> "Record":
-    name = wanted or artifacts.current_version(project) or records[0].model_version
+def _record(
+    registry: "ModelRegistry", project: int, records: "Sequence[VersionRecord]", wanted: str | None
+) -> "VersionRecord":
+    name = wanted or registry.current_version(project) or records[0].model_version
     found = next((record for record in records if record.model_version == name), None)
     if found is None:
         raise VersionError(
@@ -137,7 +137,7 @@ def _record(artifacts: "Artifacts", project: int, records: "Sequence[Record]", w
     return found
 
 
-def _show_control(record: "Record", control: str) -> None:
+def _show_control(record: "VersionRecord", control: str) -> None:
     check, labels = record.checks.get(control), record.labels.get(control, [])
     if check is None:
         known = ", ".join(record.checks) or "none"

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.core.cluster_evidence import count_evidence
-from ml_backend.core.competition import SHARES, Contest
 from ml_backend.core.controls import Control
 from ml_backend.core.held_out import OutOfFold, check
 from ml_backend.core.linear import LinearClassifier, fit_linear
+from ml_backend.core.model_selection import SHARES, Contest
 from ml_backend.core.pooling import Pool
 from ml_backend.core.scores import ControlScores, least_support
 

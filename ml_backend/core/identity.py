@@ -40,7 +40,7 @@ class Identity:
 
     @property
     def key(self) -> str:
-        """Name of the embeddings in the cache, in artifacts and of engine files."""
+        """Name of the embeddings in the cache, in registry and of engine files."""
         base = f"{self.backbone}:{self.weights_id}" + (f"-{self.seed}" if self.weights_id == RANDOM else "")
         if not self.calibration:
             return base

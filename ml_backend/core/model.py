@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from ml_backend.core.cluster_evidence import ClusterEvidence
 from ml_backend.core.clusters import Clusters, fit_clusters
-from ml_backend.core.competition import SHARES
 from ml_backend.core.controls import Control
 from ml_backend.core.fit import Known, fit_scores
 from ml_backend.core.held_out import HeldOutCheck, OutOfFold
 from ml_backend.core.linear import Components, LinearClassifier, fit_components, one_thread
+from ml_backend.core.model_selection import SHARES
 from ml_backend.core.pooling import Pool
 from ml_backend.core.scores import ControlScores
 

@@ -32,9 +32,9 @@ from ml_backend.label_studio.admin import LabelStudioAdmin
 from ml_backend.label_studio.backend_address import same_address, webhook_address
 from ml_backend.label_studio.connection_faults import EVENTS
 from ml_backend.label_studio.rows import ConnectionRow, ProjectSettings
+from ml_backend.model_registry import ModelRegistry
 from ml_backend.serving.auth import webhook_headers
 from ml_backend.settings import Settings
-from ml_backend.training.model_registry import Artifacts
 
 TASKS = 500  # that are looked at
 ANNOTATED = 200
@@ -102,7 +102,7 @@ class ProjectReader:
     def connected(self, advance: Callable[[int, int], None] = lambda *_: None) -> list[int]:
         """List the projects that have a connection or a webhook to this backend, or that it has trained."""
         ids = self._admin.project_ids()
-        found = set(self._backend.artifacts.projects()).intersection(ids)
+        found = set(self._backend.registry.projects()).intersection(ids)
         address = webhook_address(self._facts.url)
         found |= {
             hook.project_id for hook in self._webhooks if hook.project_id and same_address(hook.url, address)
@@ -123,7 +123,7 @@ class ProjectReader:
         """
         project = self._admin.project_settings(project_id)
         rows = self._admin.connection_rows(project_id)
-        own = self._backend.artifacts.versions(project_id)
+        own = self._backend.registry.versions(project_id)
         ours = self._ours(rows, own)
         tasks = (
             self._admin.task_page(project_id, page=1, size=TASKS, include=_TASK_FIELDS) if project.tasks else []
@@ -136,7 +136,7 @@ class ProjectReader:
             webhooks=[hook for hook in self._webhooks if hook.project_id in (project_id, None)],
             events=self._events,
             backend=self._facts,
-            versions=_versions(self._backend.artifacts, project_id),
+            versions=_versions(self._backend.registry, project_id),
             with_version=self._with_version(project_id, ours),
             tasks=tasks,
             annotated=self._annotated(project),
@@ -209,12 +209,12 @@ class ProjectReader:
         return ImageTry(task_id, key, url)
 
 
-def _versions(artifacts: Artifacts, project_id: int) -> Versions:
-    records, chosen = artifacts.records(project_id), artifacts.chosen_version(project_id)
+def _versions(registry: ModelRegistry, project_id: int) -> Versions:
+    records, chosen = registry.records(project_id), registry.chosen_version(project_id)
     newest = records[0] if records else None
     return Versions(
         newest=newest.model_version if newest else None,
-        current=artifacts.current_version(project_id),
+        current=registry.current_version(project_id),
         held_back=newest.held_back if newest else "",
         chosen=chosen is not None,
         newest_at=moment(newest.described.get("created_at")) if newest else None,

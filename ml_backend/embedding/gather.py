@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.label_studio.label_config import value_at
-from ml_backend.embedding.embeddings import EmbeddingCache
+from ml_backend.embedding.cache import EmbeddingCache
 from ml_backend.embedding.engines import Embedder
 from ml_backend.embedding.keeping import Keeper
 from ml_backend.embedding.lanes import Lane
 from ml_backend.embedding.pipeline import Found, Image, Pipeline
 from ml_backend.embedding.reasons import DEADLINE, NO_URL, OVERLOADED, fault_of, reason_of
 from ml_backend.images.decoding import ImageLimits
-from ml_backend.images.fetch import Fetcher
+from ml_backend.images.fetch import Connect, Fetcher
+from ml_backend.images.local_files import LocalFiles
+from ml_backend.settings import Settings
 
 Vector = NDArray[np.float32]
 
@@ -60,6 +62,20 @@ class Gathered:
     vectors: dict[ImageRef, Vector] = field(default_factory=dict)
     failures: dict[ImageRef, str] = field(default_factory=dict)
     embedded: int = 0
+
+
+def make_fetcher(settings: Settings, authorization: Callable[[], str], connect: Connect | None = None) -> Fetcher:
+    """Make what downloads images; ``connect`` is another network for images, for tests."""
+    local = settings.local_files_dir
+    return Fetcher(
+        base_url=settings.label_studio_url,
+        authorization=authorization,
+        max_bytes=settings.max_image_bytes,
+        timeout_s=settings.fetch_timeout_s,
+        hosts=settings.allowed_hosts,
+        local_files=LocalFiles(local, settings.max_image_bytes) if local else None,
+        connect=connect,
+    )
 
 
 class Gatherer:

@@ -9,7 +9,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from ml_backend.embedding.embeddings import Address, EmbeddingCache
+from ml_backend.embedding.cache import Address, EmbeddingCache
 
 log = structlog.get_logger()
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.embedding.batching import Batcher
-from ml_backend.embedding.embeddings import Address, EmbeddingCache
+from ml_backend.embedding.cache import Address, EmbeddingCache
 from ml_backend.embedding.engines import Embedder
 from ml_backend.embedding.keeping import Embedded, Keeper
 from ml_backend.embedding.lanes import Job, Lane, Lanes

@@ -4,17 +4,17 @@ import re
 import shutil
 from pathlib import Path
 
-from ml_backend.backend import Backend
 from ml_backend.core.identity import Identity
 from ml_backend.core.versions import RANDOM
 from ml_backend.embedding.checkpoints import IMAGENET, content_id, kept_weights, state_file
 from ml_backend.embedding.tuned import TunedWeights, written_whole
 from ml_backend.settings import Settings
+from ml_backend.training.train import Trainer
 
 _WEIGHTS_ID = re.compile(r"[0-9a-f]{8}")
 
 
-def base_identity(backend: Backend, project_id: int, stamp: str, given: str | None) -> Identity:
+def base_identity(trainer: Trainer, project_id: int, stamp: str, given: str | None) -> Identity:
     """Tell which weights a tuning of the project with that stamp starts from.
 
     Raises
@@ -22,10 +22,10 @@ def base_identity(backend: Backend, project_id: int, stamp: str, given: str | No
     WeightsError
         If they cannot be had.
     """
-    settings = backend.settings
+    settings = trainer.settings
     if given is None:
         tuned = TunedWeights(settings.data_dir).of_project(project_id, stamp)
-        return tuned.identity if tuned else Identity(*_preferred(backend))
+        return tuned.identity if tuned else Identity(*_preferred(trainer))
     if given == RANDOM:
         return Identity(settings.backbone, RANDOM, settings.seed)
     if _WEIGHTS_ID.fullmatch(given) or given == IMAGENET:
@@ -36,9 +36,9 @@ def base_identity(backend: Backend, project_id: int, stamp: str, given: str | No
     return Identity(settings.backbone, _kept(Path(given), settings))
 
 
-def _preferred(backend: Backend) -> tuple[str, str, int]:
-    embedder = backend.loader.preferred()
-    return embedder.backbone, embedder.weights_id, backend.settings.seed
+def _preferred(trainer: Trainer) -> tuple[str, str, int]:
+    embedder = trainer.loader.preferred()
+    return embedder.backbone, embedder.weights_id, trainer.settings.seed
 
 
 def _kept(path: Path, settings: Settings) -> str:

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from ml_backend.backend import Backend
 from ml_backend.core.consensus_targets import consensus_targets
 from ml_backend.core.controls import Control, image_controls
 from ml_backend.core.finetune.held_tasks import Split, split
@@ -15,26 +14,36 @@ from ml_backend.core.versions import RANDOM
 from ml_backend.embedding.engines import may_need_torch
 from ml_backend.embedding.gather import ImageRef
 from ml_backend.errors import NothingToLearnError
-from ml_backend.finetune.image_squares import ImageSquares, Prepared
+from ml_backend.finetune.image_squares import Fetch, ImageSquares, Prepared
 from ml_backend.finetune.initial_weights import base_identity
 from ml_backend.finetune.options import PRETRAIN, Wanted, defaults
 from ml_backend.finetune.tuning_folder import IMAGES, Inputs, Plan, TuningFolder
 from ml_backend.images.decoding import ImageLimits
 from ml_backend.label_studio.client import Task
+from ml_backend.predict.predict import image_refs
+from ml_backend.settings import Settings
 from ml_backend.steps import Progress
-from ml_backend.training.training_set import image_refs
+from ml_backend.training.train import Trainer
 
 LEAST = 8  # images to learn from; with fewer the network learns their names
 
 
 def plan_tuning(
-    backend: Backend, project_id: int, wanted: Wanted, folder: TuningFolder, now: datetime, progress: Progress
+    trainer: Trainer,
+    fetch: Fetch,
+    project_id: int,
+    wanted: Wanted,
+    folder: TuningFolder,
+    now: datetime,
+    progress: Progress,
 ) -> Plan:
     """Read the project, prepare its images and keep what was decided.
 
     Parameters
     ----------
-    backend : Backend
+    trainer : Trainer
+    fetch : callable
+        Gives the bytes at an address, for a task.
     project_id : int
     wanted : Wanted
     folder : TuningFolder
@@ -53,21 +62,21 @@ def plan_tuning(
     MLBackendError
         If Label Studio or the weights fail.
     """
-    project = backend.client.project(project_id)
-    base = base_identity(backend, project_id, project.stamp, wanted.base)
+    project = trainer.client.project(project_id)
+    base = base_identity(trainer, project_id, project.stamp, wanted.base)
     options = defaults(wanted.how, learned=base.weights_id != RANDOM, graphics=may_need_torch("auto"))
     options |= wanted.options
     progress("reading tasks", 0, 1)
     controls = image_controls(project.label_config)
     if not controls:
         raise NothingToLearnError(f"project {project_id} has no <Choices> bound to an <Image>")
-    tasks = list(backend.client.tasks(project_id, with_verdicts=True))
+    tasks = list(trainer.client.tasks(project_id, with_verdicts=True))
     of_project = image_refs(tasks, controls)
     refs = _chosen(of_project, _annotated(controls, tasks), wanted.how, int(options["max_images"]))
     folder.clear()
     preparation = PREPARATIONS[base.backbone]
     side = max(preparation.resize, round(options["image_size"] * preparation.resize / preparation.crop))
-    prepared = _squares(backend, side).write(
+    prepared = _squares(trainer.settings, fetch, side).write(
         refs, folder.path / IMAGES, lambda done: progress("preparing images", done, len(refs))
     )
     inputs = _inputs(prepared, controls, tasks)
@@ -80,7 +89,7 @@ def plan_tuning(
         how=wanted.how,
         backbone=base.backbone,
         weights_id=base.weights_id,
-        seed=backend.settings.seed,
+        seed=trainer.settings.seed,
         options=options,
         began_at=now.astimezone(UTC).isoformat(timespec="seconds"),
         n_project=len(of_project),
@@ -102,10 +111,9 @@ def split_of(inputs: Inputs) -> Split:
     return split(inputs.tasks, inputs.contents, known)
 
 
-def _squares(backend: Backend, side: int) -> ImageSquares:
-    settings = backend.settings
+def _squares(settings: Settings, fetch: Fetch, side: int) -> ImageSquares:
     return ImageSquares(
-        backend.fetcher.fetch,
+        fetch,
         ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
         side,
         fetch_threads=settings.fetch_threads,

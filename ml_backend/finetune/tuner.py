@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ml_backend.backend import Backend
 from ml_backend.core.identity import Identity
 from ml_backend.embedding.checkpoints import content_id, kept_weights
 from ml_backend.embedding.engines import Embedder
 from ml_backend.embedding.gather import ImageRef
 from ml_backend.embedding.tuned import Tuned, TunedWeights, written_whole
 from ml_backend.finetune.evaluation import Judgement, judge
+from ml_backend.finetune.image_squares import Fetch
 from ml_backend.finetune.initial_weights import base_identity
 from ml_backend.finetune.options import FINETUNE, Wanted
 from ml_backend.finetune.plan import plan_tuning, split_of
 from ml_backend.finetune.tuning_folder import Plan, TuningError, TuningFolder
 from ml_backend.locks import held
 from ml_backend.steps import Progress, silent
+from ml_backend.training.train import Trainer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +34,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TuningResult:
     """What a tuning made.
 
     Parameters
@@ -61,18 +62,21 @@ class Tuner:
 
     Parameters
     ----------
-    backend : Backend
+    trainer : Trainer
+    fetch : callable
+        Gives the bytes at an address, for a task.
     progress : callable
         Told the step, how much of it is done, and how much there is.
     shown : callable
         Told of each step of the learning.
     """
 
-    backend: Backend
+    trainer: Trainer
+    fetch: Fetch
     progress: Progress = silent
     shown: "Callable[[Step], None]" = lambda _: None
 
-    def tune(self, project_id: int, wanted: Wanted, *, resume: bool | None, now: datetime) -> Outcome:
+    def tune(self, project_id: int, wanted: Wanted, *, resume: bool | None, now: datetime) -> TuningResult:
         """Tune, from where a tuning that did not end has stopped or from the beginning.
 
         Parameters
@@ -92,7 +96,7 @@ class Tuner:
         MLBackendError, OSError
             If it stops before its end; the last checkpoint stays.
         """
-        settings = self.backend.settings
+        settings = self.trainer.settings
         folder = TuningFolder.of_project(settings.data_dir, project_id)
         with held(settings.data_dir / "tuning.lock", wait=False) as alone:
             if not alone:
@@ -101,14 +105,14 @@ class Tuner:
                 )
             plan = self._begun(folder, project_id, wanted, resume=resume)
             if plan is None:
-                plan = plan_tuning(self.backend, project_id, wanted, folder, now, self.progress)
+                plan = plan_tuning(self.trainer, self.fetch, project_id, wanted, folder, now, self.progress)
             from ml_backend.finetune.learner import Learner  # noqa: PLC0415 - imports torch
 
             state = Learner(settings, folder, plan, self.shown).learn()
             tuned = self._kept(project_id, folder, plan, state, now)
-            outcome = self._judged(project_id, folder, plan, tuned)
+            result = self._judged(project_id, folder, plan, tuned)
             folder.clear()
-        return outcome
+        return result
 
     def _begun(self, folder: TuningFolder, project_id: int, wanted: Wanted, *, resume: bool | None) -> Plan | None:
         """Give the plan to go on with, if any."""
@@ -119,7 +123,7 @@ class Tuner:
             if resume:
                 raise TuningError(f"project {project_id} has no fine-tuning or pre-training that could go on")
             return None
-        stamp = self.backend.client.project(project_id).stamp
+        stamp = self.trainer.client.project(project_id).stamp
         if stamp and plan.stamp and stamp != plan.stamp:
             raise TuningError(
                 f"a {plan.how} that began at {plan.began_at} has not ended, and was of an earlier project "
@@ -144,7 +148,7 @@ class Tuner:
             if plan.options.get(name) != value
         ]
         if wanted.base is not None:
-            base = base_identity(self.backend, project_id, plan.stamp, wanted.base)
+            base = base_identity(self.trainer, project_id, plan.stamp, wanted.base)
             if (base.backbone, base.weights_id) != (plan.backbone, plan.weights_id):
                 found.append(f"from {plan.backbone}:{plan.weights_id}, not {base.backbone}:{base.weights_id}")
         return found
@@ -161,11 +165,11 @@ class Tuner:
         with written_whole(unnamed) as file:
             file.write(kept.getbuffer())
         weights_id = content_id(unnamed)
-        unnamed.replace(kept_weights(self.backend.settings.data_dir, weights_id))
+        unnamed.replace(kept_weights(self.trainer.settings.data_dir, weights_id))
         inputs = folder.inputs(plan)
         parts = split_of(inputs)
         seen = sorted({int(inputs.tasks[row]) for rows in (parts.learned, parts.validated) for row in rows})
-        weights = TunedWeights(self.backend.settings.data_dir)
+        weights = TunedWeights(self.trainer.settings.data_dir)
         tuned = Tuned(
             backbone=plan.backbone,
             weights_id=weights_id,
@@ -177,12 +181,12 @@ class Tuner:
         weights.keep(tuned)
         return tuned
 
-    def _judged(self, project_id: int, folder: TuningFolder, plan: Plan, tuned: Tuned) -> Outcome:
+    def _judged(self, project_id: int, folder: TuningFolder, plan: Plan, tuned: Tuned) -> TuningResult:
         """Compare with what the project has, and use what is better; what nothing can judge waits for a person."""
-        backend, inputs = self.backend, folder.inputs(plan)
+        trainer, inputs = self.trainer, folder.inputs(plan)
         after = self._embedder(tuned.identity)
         judgement = judge(
-            backend.gatherer,
+            trainer.gatherer,
             project_id,
             inputs,
             split_of(inputs),
@@ -192,19 +196,18 @@ class Tuner:
         )
         used = judgement.better is True
         if used:
-            TunedWeights(backend.settings.data_dir).use(project_id, tuned, plan.stamp)
-        return Outcome(tuned, judgement, used, plan.n_project, plan.failures)
+            TunedWeights(trainer.settings.data_dir).use(project_id, tuned, plan.stamp)
+        return TuningResult(tuned, judgement, used, plan.n_project, plan.failures)
 
     def _before(self, project_id: int, stamp: str, refs: Sequence[ImageRef]) -> Embedder:
-        trainer = self.backend.trainer
-        last = trainer.artifacts.current(project_id, stamp)
-        return trainer.embeddings.backbone(project_id, stamp, refs, last)[0]
+        last = self.trainer.registry.current(project_id, stamp)
+        return self.trainer.embeddings.backbone(project_id, stamp, refs, last)[0]
 
     def _embedder(self, identity: Identity) -> Embedder:
-        return self.backend.loader.matching(
-            identity, identity.key, timeout_s=self.backend.settings.export_timeout_s
+        return self.trainer.loader.matching(
+            identity, identity.key, timeout_s=self.trainer.settings.export_timeout_s
         )
 
     @property
     def _weights_folder(self) -> Path:
-        return self.backend.settings.data_dir / "weights"
+        return self.trainer.settings.data_dir / "weights"

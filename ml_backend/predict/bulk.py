@@ -21,8 +21,8 @@ from ml_backend.embedding.weights import EmbedderLoader
 from ml_backend.errors import NothingToPredictError
 from ml_backend.label_studio.client import LabelStudioClient, Task
 from ml_backend.label_studio.storing import CHUNK, import_new, tasks_of_version, without_doubles
-from ml_backend.training.model_registry import Artifact, Artifacts
-from ml_backend.training.training_set import image_refs, predict_gathered
+from ml_backend.model_registry import Artifact, ModelRegistry
+from ml_backend.predict.predict import image_refs, predict_gathered
 
 log = structlog.get_logger()
 
@@ -112,7 +112,7 @@ class Bulk:
     """The parts that a bulk prediction uses."""
 
     client: LabelStudioClient
-    artifacts: Artifacts
+    registry: ModelRegistry
     embed: Embed
     data_dir: Path
 
@@ -160,7 +160,7 @@ class Bulk:
 
     def _model(self, project_id: int) -> tuple[Artifact, tuple[Control, ...]]:
         project = self.client.project(project_id)
-        config, artifact = project.label_config, self.artifacts.current(project_id, project.stamp)
+        config, artifact = project.label_config, self.registry.current(project_id, project.stamp)
         if artifact is None:
             raise NothingToPredictError(
                 f"project {project_id} has no model version yet: annotate some tasks, then run "
@@ -211,7 +211,7 @@ class Bulk:
         """Store predictions, of the version that still answers, for tasks that nobody has opened meanwhile."""
         if not predictions:
             return
-        now = self.artifacts.current_version(project_id)
+        now = self.registry.current_version(project_id)
         if now != report.model_version:
             raise NothingToPredictError(
                 f"{report.model_version} does not answer for project {project_id} any more, {now} does: run "

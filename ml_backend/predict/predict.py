@@ -14,7 +14,8 @@ from ml_backend.core.suggestions import suggestion
 from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
 from ml_backend.embedding.reasons import reason_of
 from ml_backend.embedding.weights import EmbedderLoader
-from ml_backend.training.model_registry import Artifact
+from ml_backend.label_studio.client import Task
+from ml_backend.model_registry import Artifact
 
 log = structlog.get_logger()
 
@@ -45,6 +46,12 @@ class Predictions:
     partial: dict[int, str] = field(default_factory=dict)
     embedded: int = 0
     cached: int = 0
+
+
+def image_refs(tasks: Sequence[Task], controls: Sequence[Control]) -> list[ImageRef]:
+    """List the images of tasks that the controls are about."""
+    keys = sorted({control.image_key for control in controls})
+    return [ImageRef.of(task.id, key, task.data) for task in tasks for key in keys]
 
 
 def predict(
@@ -147,6 +154,32 @@ def score(artifact: Artifact, served: dict[str, Control], gathered: Gathered) ->
         ]
         for row, ref in enumerate(refs)
     }
+
+
+def predict_gathered(
+    artifact: Artifact, gathered: Gathered, controls: Sequence[Control] | None = None
+) -> list[dict[str, Any]]:
+    """Make the predictions of all embedded tasks, each with its ``task``; for the trained controls by default."""
+    trained = {scores.control.name: scores.control for scores in artifact.model.controls}
+    asked = trained.values() if controls is None else controls
+    served = {control.name: control for control in asked if control.name in trained}
+    by_task: dict[int, list[tuple[Control, Any]]] = {}
+    for ref, pairs in score(artifact, served, gathered).items():
+        by_task.setdefault(ref.task_id, []).extend(pairs)
+    made = (
+        (task_id, suggestion(pairs, task_id=task_id, model_version=artifact.model_version))
+        for task_id, pairs in by_task.items()
+    )
+    return [{"task": task_id, **prediction} for task_id, prediction in made if prediction]
+
+
+def clusters_of_tasks(artifact: Artifact, gathered: Gathered) -> dict[int, int]:
+    """Give the cluster of each embedded task, by its first image, in the first of the clusterings."""
+    if not gathered.vectors:
+        return {}
+    clusters = artifact.model.clusters.assign(np.stack(list(gathered.vectors.values())))[0]
+    pairs = zip((ref.task_id for ref in gathered.vectors), clusters.tolist(), strict=True)
+    return dict(reversed(list(pairs)))
 
 
 def _served(artifact: Artifact, controls: Sequence[Control]) -> dict[str, Control]:

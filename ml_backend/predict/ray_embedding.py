@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from ml_backend.backend import Backend
 from ml_backend.core.identity import Identity
 from ml_backend.embedding.backbones import Backbones
-from ml_backend.embedding.embeddings import Address, EmbeddingCache
+from ml_backend.embedding.cache import Address, EmbeddingCache
 from ml_backend.embedding.engines import OnnxEmbedder, engine_file, open_session
-from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
+from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef, make_fetcher
 from ml_backend.embedding.keeping import Embedded, Keeper
+from ml_backend.embedding.weights import EmbedderLoader
 from ml_backend.errors import MLBackendError
 from ml_backend.images.decoding import ImageLimits
+from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.model_registry import Artifact
 from ml_backend.settings import Settings
-from ml_backend.training.model_registry import Artifact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +68,7 @@ class Collector(Keeper):
 
 
 @dataclass(frozen=True)
-class Part:
+class Embeddings:
     """What a worker made of some images."""
 
     gathered: Gathered
@@ -91,12 +92,11 @@ class Worker:
         path = Path(self._folder.name) / "engine.onnx"
         path.write_bytes(engine)
         session = open_session(path, threads=1, key=identity.key)
-        self._backend = Backend(settings.model_copy(update={"data_dir": Path(self._folder.name)}))
         self._embedder = OnnxEmbedder(identity, lambda: session, origin=Backbones(settings))
         self._cache = EmbeddingCache(Path(self._folder.name) / "embeddings.sqlite")
         self._collector = Collector(self._cache)
         self._gatherer = Gatherer(
-            fetcher=self._backend.fetcher,
+            fetcher=make_fetcher(settings, LabelStudioClient(settings).authorization),
             cache=self._cache,
             limits=ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
             keeper=self._collector,
@@ -106,15 +106,15 @@ class Worker:
             recheck_s=settings.recheck_s,
         )
 
-    def embed(self, refs: list[ImageRef], project_id: int) -> Part:
+    def embed(self, refs: list[ImageRef], project_id: int) -> Embeddings:
         """Embed some images of a project."""
         gathered = self._gatherer.gather(
             refs, embedding_key=self._embedder.key, embedder=lambda: self._embedder, project_id=project_id
         )
-        return Part(gathered, self._collector.take())
+        return Embeddings(gathered, self._collector.take())
 
 
-def embed_on_ray(backend: Backend) -> "Embed":
+def embed_on_ray(settings: Settings, loader: EmbedderLoader) -> "Embed":
     """Embed on the cluster that RAY_ADDRESS names, or on one that is made on this machine for a while.
 
     Raises
@@ -123,7 +123,7 @@ def embed_on_ray(backend: Backend) -> "Embed":
         If Ray is not installed, its cluster cannot be reached, or there is no ONNX engine.
     """
     ray = _ray()
-    cache = EmbeddingCache(backend.settings.data_dir / "embeddings.sqlite")
+    cache = EmbeddingCache(settings.data_dir / "embeddings.sqlite")
     workers: list[Any] = []
 
     def embed(refs: list[ImageRef], artifact: Artifact, project_id: int, advance: "Advance") -> Gathered:
@@ -132,7 +132,7 @@ def embed_on_ray(backend: Backend) -> "Embed":
         missing = [ref for ref in refs if not ref.url or ref.url.strip() not in known]
         advance(len(refs) - len(missing))
         if missing and not workers:
-            workers.extend(_started(ray, backend, artifact))
+            workers.extend(_started(ray, settings, loader, artifact))
         found = Gathered()
         for part in _parts(ray, workers, missing, project_id):
             found.vectors |= part.gathered.vectors
@@ -152,7 +152,7 @@ def embed_on_ray(backend: Backend) -> "Embed":
     return embed
 
 
-def _parts(ray: Any, workers: Sequence[Any], refs: Sequence[ImageRef], project_id: int) -> Iterator[Part]:  # noqa: ANN401
+def _parts(ray: Any, workers: Sequence[Any], refs: Sequence[ImageRef], project_id: int) -> Iterator[Embeddings]:  # noqa: ANN401
     waiting: deque[tuple[Any, list[ImageRef]]] = deque()
     for number, start in enumerate(range(0, len(refs), PART)):
         if len(waiting) == AHEAD * len(workers):
@@ -163,18 +163,17 @@ def _parts(ray: Any, workers: Sequence[Any], refs: Sequence[ImageRef], project_i
         yield _taken(ray, *waiting.popleft())
 
 
-def _taken(ray: Any, answer: Any, refs: list[ImageRef]) -> Part:  # noqa: ANN401
+def _taken(ray: Any, answer: Any, refs: list[ImageRef]) -> Embeddings:  # noqa: ANN401
     try:
-        part: Part = ray.get(answer, timeout=_PART_S)
+        part: Embeddings = ray.get(answer, timeout=_PART_S)
     except ray.exceptions.RayError as error:  # also one that took too long
         log.error("part_lost", images=len(refs), error=type(error).__name__)
-        return Part(Gathered(failures=dict.fromkeys(refs, LOST)), [])
+        return Embeddings(Gathered(failures=dict.fromkeys(refs, LOST)), [])
     return part
 
 
-def _started(ray: Any, backend: Backend, artifact: Artifact) -> list[Any]:  # noqa: ANN401
-    settings = backend.settings
-    embedder = backend.loader.matching(artifact.identity, artifact.embedding_key, timeout_s=settings.model_wait_s)
+def _started(ray: Any, settings: Settings, loader: EmbedderLoader, artifact: Artifact) -> list[Any]:  # noqa: ANN401
+    embedder = loader.matching(artifact.identity, artifact.embedding_key, timeout_s=settings.model_wait_s)
     path = engine_file(settings.data_dir, embedder.key)
     if not path.is_file():
         raise MLBackendError(f"--engine ray needs an ONNX engine of {embedder.key}: set ML_BACKEND_ENGINE=onnx")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ml_backend.training.model_registry import Artifacts
+from ml_backend.model_registry import ModelRegistry
 from ml_backend.training.training_requests import TrainingRequests
 
 
@@ -17,7 +17,7 @@ class Gauges(Collector):
     A project has one line, whatever it was trained to before: the page grows with the projects alone.
     """
 
-    artifacts: Artifacts
+    registry: ModelRegistry
     requests: TrainingRequests
 
     def collect(self) -> Iterator[Metric]:
@@ -30,11 +30,11 @@ class Gauges(Collector):
             "Versions of a project that are kept, by whether they took over or were held back",
             labels=["project", "result"],
         )
-        for project_id in self.artifacts.projects():
-            project, version = str(project_id), self.artifacts.current_version(project_id)
+        for project_id in self.registry.projects():
+            project, version = str(project_id), self.registry.current_version(project_id)
             if version is not None:
                 model.add_metric([project, version], 1)
-            records = self.artifacts.records(project_id)
+            records = self.registry.records(project_id)
             versions.add_metric([project, "promoted"], sum(record.took_over for record in records))
             versions.add_metric([project, "held_back"], sum(bool(record.held_back) for record in records))
         yield model

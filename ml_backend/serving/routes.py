@@ -111,10 +111,10 @@ def webhook(body: schemas.Webhook) -> Response:
 @routes.get("/versions", responses={200: schemas.Versions, 400: schemas.Problem})
 def versions(query: schemas.VersionsOf) -> Response:
     """List the trained versions, newest first; of one project with ``?project=``."""
-    artifacts = _backend().artifacts
+    registry = _backend().registry
     of_project = {
-        str(project_id): artifacts.versions(project_id)
-        for project_id in ([query.project] if query.project is not None else artifacts.projects())
+        str(project_id): registry.versions(project_id)
+        for project_id in ([query.project] if query.project is not None else registry.projects())
     }
     names = list(itertools.chain.from_iterable(of_project.values()))
     return jsonify(versions=newest_first(names), projects=of_project)
@@ -124,7 +124,7 @@ def versions(query: schemas.VersionsOf) -> Response:
 def show_metrics() -> Response:
     """Show the counts in Prometheus' format."""
     backend = _backend()
-    shown = metrics.exposition(Gauges(backend.artifacts, backend.requests))
+    shown = metrics.exposition(Gauges(backend.registry, backend.requests))
     return Response(shown, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -141,7 +141,7 @@ def _predict(body: schemas.Predict) -> tuple[Predictions, str | None]:
         log.warning("too_many_requests", remedy="raise ML_BACKEND_THREADS, or ask for fewer at a time")
         return Predictions([[] for _ in body.tasks], dict.fromkeys(range(len(body.tasks)), BUSY)), None
     try:
-        artifact = backend.artifacts.current(body.project.id, body.project.stamp)
+        artifact = backend.registry.current(body.project.id, body.project.stamp)
         done = predict(
             body.tasks,
             artifact=artifact,
@@ -163,7 +163,7 @@ def _calls_for_training(action: str, project: schemas.WebhookProject) -> bool:
     if action != "PROJECT_UPDATED":
         return False
     # Our own change of the project's version is an update too, and must not train again.
-    trained = _backend().artifacts.current(project.id)
+    trained = _backend().registry.current(project.id)
     return trained is not None and trained.label_config != config_digest(project.label_config)
 
 

@@ -1,1 +1,1 @@
-"""From annotations to a version that answers: trainings, versions on disk, and their takeover."""
+"""From annotations to a version that answers: what is learned from, when, and how the result is published."""

@@ -18,10 +18,9 @@ from ml_backend.errors import MLBackendError, NotConfiguredError
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.locks import held
 from ml_backend.metrics import TRAINING_SECONDS, TRAININGS
+from ml_backend.model_registry import ModelRegistry, VersionRecord
 from ml_backend.settings import Settings
-from ml_backend.training.model_registry import Artifacts, Record
-from ml_backend.training.reconciling import Reconciliation, Standing, standing_of
-from ml_backend.training.training_requests import TrainingRequests
+from ml_backend.training.training_requests import ProjectState, Reconciliation, TrainingRequests, project_state
 
 log = structlog.get_logger()
 
@@ -55,7 +54,7 @@ class BackgroundTraining:
     ) -> None:
         self._settings, self._requests, self._command = settings, requests, command
         self._client = client
-        self._artifacts = Artifacts(settings.data_dir)
+        self._registry = ModelRegistry(settings.data_dir)
         self._reconciliation = Reconciliation(settings.data_dir, requests)
         self._reconcile_at = time.monotonic() + _FIRST_LOOK_S
         self._stopping = threading.Event()
@@ -104,11 +103,11 @@ class BackgroundTraining:
         with contextlib.suppress(NotConfiguredError):
             self._reconciliation.ask(self._client(), time.time())
 
-    def _standing(self, project_id: int) -> Standing | None:
+    def _state(self, project_id: int) -> ProjectState | None:
         if self._client is None or not self._settings.reconcile_s:
             return None
         try:
-            return standing_of(self._client(), project_id)
+            return project_state(self._client(), project_id)
         except MLBackendError:  # the training will say what is wrong
             return None
 
@@ -116,7 +115,7 @@ class BackgroundTraining:
         self._requests.begin(project_id)
         log.info("training_started", project=project_id)
         began = time.monotonic()
-        standing, last = self._standing(project_id), self._artifacts.versions(project_id)[:1]
+        state, last = self._state(project_id), self._registry.versions(project_id)[:1]
         code = self._call(project_id)
         seconds = time.monotonic() - began
         TRAINING_SECONDS.observe(seconds)
@@ -124,17 +123,17 @@ class BackgroundTraining:
             self._requests.add(project_id, time.time())
         elif code == 0:
             self._failed.pop(project_id, None)
-            self._reconciliation.trained(project_id, standing)
+            self._reconciliation.trained(project_id, state)
         elif not self._retry_later(project_id):
-            self._reconciliation.trained(project_id, standing)  # the same again would fail again
+            self._reconciliation.trained(project_id, state)  # the same again would fail again
         self._requests.end(project_id)
-        made = [one for one in self._artifacts.records(project_id)[:1] if [one.model_version] != last]
+        made = [one for one in self._registry.records(project_id)[:1] if [one.model_version] != last]
         result = self._result(code, made[0] if made else None)
         TRAININGS.labels(result).inc()
         version = made[0].model_version if made else None
         log.info("training_ended", project=project_id, result=result, version=version, seconds=round(seconds, 1))
 
-    def _result(self, code: int, made: Record | None) -> str:
+    def _result(self, code: int, made: VersionRecord | None) -> str:
         if code:
             return "stopped" if self._stopping.is_set() else "failed"
         if made is None:

@@ -13,9 +13,9 @@ from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
 from ml_backend.embedding.tuned import TunedWeights
 from ml_backend.embedding.weights import EmbedderLoader
 from ml_backend.errors import MLBackendError, ModelLoadingError, NothingToLearnError
+from ml_backend.model_registry import Artifact
 from ml_backend.settings import Settings
 from ml_backend.steps import Progress
-from ml_backend.training.model_registry import Artifact
 
 log = structlog.get_logger()
 

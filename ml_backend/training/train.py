@@ -11,25 +11,25 @@ import structlog
 from numpy.typing import NDArray
 
 from common.label_studio.label_config import config_digest
+from ml_backend.core.comparison import Comparison, succeeds
 from ml_backend.core.controls import image_controls
 from ml_backend.core.model import Evidence, ProjectModel, fit_model
-from ml_backend.core.promotion import Comparison
-from ml_backend.core.succession import succeeds
 from ml_backend.core.versions import trained_version
 from ml_backend.embedding.engines import Embedder
 from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
 from ml_backend.embedding.tuned import TunedWeights
 from ml_backend.embedding.weights import EmbedderLoader
-from ml_backend.errors import NothingToLearnError
+from ml_backend.errors import NothingToLearnError, VersionError
 from ml_backend.label_studio.client import LabelStudioClient, Project, Task
 from ml_backend.label_studio.pulling import Pulled, Puller
 from ml_backend.locks import held
+from ml_backend.model_registry import Artifact, ModelRegistry
+from ml_backend.predict.predict import image_refs
 from ml_backend.settings import Settings
 from ml_backend.steps import Progress, Steps, silent
-from ml_backend.training.model_registry import Artifact, Artifacts
 from ml_backend.training.project_embeddings import ProjectEmbeddings
-from ml_backend.training.takeover import Takeover
-from ml_backend.training.training_set import evidence_digest, find_evidence, image_refs, require_evidence
+from ml_backend.training.publish import Publisher
+from ml_backend.training.training_set import evidence_digest, find_evidence, require_evidence
 
 log = structlog.get_logger()
 
@@ -66,14 +66,38 @@ class Trained:
 
 
 @dataclass(frozen=True)
+class Published:
+    """A version that a person has let answer.
+
+    Parameters
+    ----------
+    model_version : str
+    before : str or None
+        What answered until then.
+    chosen : bool
+        Whether it stays until a better one is trained: a person has passed over a newer one.
+    predictions : int
+        Stored in Label Studio.
+    failures : dict of ImageRef to str
+        Images without a prediction, with a short reason each.
+    """
+
+    model_version: str
+    before: str | None
+    chosen: bool
+    predictions: int
+    failures: dict[ImageRef, str]
+
+
+@dataclass(frozen=True)
 class Trainer:
-    """The parts that a training uses. Of each project, one training or promotion runs at a time."""
+    """The parts that a training uses. Of each project, one training or publication runs at a time."""
 
     settings: Settings
     client: LabelStudioClient
     gatherer: Gatherer
     loader: EmbedderLoader
-    artifacts: Artifacts
+    registry: ModelRegistry
 
     def train(self, project_id: int, now: datetime, progress: Progress = silent) -> Trained:
         """Learn from all annotations of a project and publish the result as a new model version.
@@ -97,14 +121,14 @@ class Trainer:
         MLBackendError
             If Label Studio or the weights fail.
         """
-        with self.alone(project_id):
+        with self._alone(project_id):
             steps = Steps()
             project = self.client.project(project_id)
             controls = image_controls(project.label_config)
             with steps.timed("pull"):
-                pulled = self.pull(project, now, progress)
+                pulled = self._pull(project, now, progress)
                 require_evidence(project_id, controls, pulled.tasks)
-            current = self.artifacts.current(project_id, project.stamp)
+            current = self.registry.current(project_id, project.stamp)
             refs = image_refs(pulled.tasks, controls)
             with steps.timed("backbone"):
                 embedder, n_calibrated = self.embeddings.backbone(project_id, project.stamp, refs, current)
@@ -117,15 +141,42 @@ class Trainer:
                 found = self._compare(project_id, current, learned, embedder.key)
             artifact = _artifact(project, embedder, n_calibrated, learned, found, now)
             with steps.timed("save"):
-                self.artifacts.save(project_id, artifact)
+                self.registry.save(project_id, artifact)
             with steps.timed("publish"):
                 try:
                     serving, stored = self._publish(project, pulled.tasks, artifact, current, gathered, progress)
                 except Exception:
-                    self.takeover.withdraw(project_id, artifact.model_version)
+                    self.publisher.withdraw(project_id, artifact.model_version)
                     raise
             _log_outcome(project_id, artifact, serving, found, pulled.read, steps)
             return Trained(artifact, serving, found.why, gathered.failures, stored, pulled.read, steps.seconds)
+
+    def publish(
+        self, project_id: int, model_version: str, now: datetime, progress: Progress = silent
+    ) -> Published:
+        """Publish a version that a person has chosen: roll back to an older one, or take one that was held back.
+
+        Where a newer one exists, trainings leave it in place until they make a better one.
+
+        Raises
+        ------
+        VersionError
+            If there is no such version, or it cannot be read or does not fit the project.
+        MLBackendError
+            If Label Studio fails. The version that answers goes on answering.
+        """
+        with self._alone(project_id):
+            project = self.client.project(project_id)
+            artifact = self._fitting(project, model_version)
+            tasks = self._pull(project, now, progress).tasks
+            refs = image_refs(tasks, image_controls(project.label_config))
+            gathered = self.embeddings.gather_for(artifact, project_id, refs, progress)
+            stored = self.publisher.store(project, tasks, artifact, gathered, progress)
+            before = self.registry.current_version(project_id)
+            chosen = model_version != self.registry.versions(project_id)[0]
+            self.publisher.publish(project_id, model_version, chosen=chosen)
+            log.info("version_promoted", project=project_id, version=model_version, before=before, chosen=chosen)
+            return Published(model_version, before, chosen, stored, gathered.failures)
 
     @cached_property
     def embeddings(self) -> ProjectEmbeddings:
@@ -133,17 +184,17 @@ class Trainer:
         return ProjectEmbeddings(self.settings, self.gatherer, self.loader)
 
     @cached_property
-    def takeover(self) -> Takeover:
+    def publisher(self) -> Publisher:
         """What lets versions answer."""
-        return Takeover(self.settings, self.client, self.artifacts)
+        return Publisher(self.settings, self.client, self.registry)
 
     @contextmanager
-    def alone(self, project_id: int) -> Iterator[None]:
-        """Wait until nothing else trains or promotes in a project, and keep others from it."""
+    def _alone(self, project_id: int) -> Iterator[None]:
+        """Wait until nothing else trains or publishes in a project, and keep others from it."""
         with held(self.settings.data_dir / "projects" / str(int(project_id)) / "training.lock", wait=True):
             yield
 
-    def pull(self, project: Project, now: datetime, progress: Progress) -> Pulled:
+    def _pull(self, project: Project, now: datetime, progress: Progress) -> Pulled:
         """Read what the project holds now."""
         expected = project.counts.tasks if project.counts else 0
         progress("reading tasks", 0, max(expected, 1))
@@ -154,6 +205,23 @@ class Trainer:
             now,
             lambda done: progress("reading tasks", done, max(done, expected)),
         )
+
+    def _fitting(self, project: Project, model_version: str) -> Artifact:
+        """Load a version that can answer for a project as it is now."""
+        artifact = self.registry.load(project.id, model_version)
+        if artifact.stamp and project.stamp and artifact.stamp != project.stamp:
+            raise VersionError(
+                f"version {model_version} is of an earlier project {project.id}: Label Studio has given the id to "
+                "another project since"
+            )
+        trained = {scores.control.name for scores in artifact.model.controls}
+        if not trained & {control.name for control in image_controls(project.label_config)}:
+            raise VersionError(
+                f"version {model_version} knows no control of the label config that project {project.id} has now"
+            )
+        if why := self.embeddings.why_unusable(artifact):
+            raise VersionError(f"version {model_version} cannot answer any more: {why}")
+        return artifact
 
     def _learn(self, project: Project, tasks: Sequence[Task], gathered: Gathered, weights_id: str) -> "_Learned":
         tuned = TunedWeights(self.settings.data_dir).made(weights_id)
@@ -171,7 +239,7 @@ class Trainer:
         if current is None:
             return succeeds(None, learned.model, learned.evidence, None, chosen=False)
         same = current.embedding_key == embedding_key
-        chosen = self.artifacts.chosen_version(project_id) is not None
+        chosen = self.registry.chosen_version(project_id) is not None
         embeddings = learned.embeddings if same else None
         found = succeeds(current.model, learned.model, learned.evidence, embeddings, chosen=chosen)
         if found.promoted or same or not (why := self.embeddings.why_unusable(current)):
@@ -189,8 +257,8 @@ class Trainer:
     ) -> tuple[str, int]:
         """Let the new version answer, or give the one that stays what it lacks: predictions of new tasks."""
         if current is None or not artifact.held_back:
-            stored = self.takeover.store(project, tasks, artifact, gathered, progress)
-            self.takeover.answer(project.id, artifact.model_version)
+            stored = self.publisher.store(project, tasks, artifact, gathered, progress)
+            self.publisher.publish(project.id, artifact.model_version)
             return artifact.model_version, stored
         log.warning(
             "version_held_back",
@@ -201,8 +269,8 @@ class Trainer:
         )
         if current.embedding_key != artifact.embedding_key:
             gathered = self.embeddings.gather_for(current, project.id, list(gathered.vectors), progress)
-        stored = self.takeover.store(project, tasks, current, gathered, progress)
-        self.takeover.show(project.id, current.model_version)
+        stored = self.publisher.store(project, tasks, current, gathered, progress)
+        self.publisher.show(project.id, current.model_version)
         return current.model_version, stored
 
 

@@ -1,8 +1,7 @@
-"""What a training learns from, and what a version says of a project: between tasks, embeddings and the core."""
+"""What a training learns from: annotations and verdicts of consensus become the targets of embedded images."""
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +10,9 @@ from ml_backend.core.consensus_targets import consensus_targets
 from ml_backend.core.controls import Control
 from ml_backend.core.evidence import targets
 from ml_backend.core.model import Evidence
-from ml_backend.core.suggestions import suggestion
-from ml_backend.embedding.gather import Gathered, ImageRef
+from ml_backend.embedding.gather import Gathered
 from ml_backend.errors import NothingToLearnError
 from ml_backend.label_studio.client import Task
-from ml_backend.predict.predict import score
-from ml_backend.training.model_registry import Artifact
 
 Clean = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
 """Tells which tasks, by id, the backbone has not learned the labels of."""
@@ -28,12 +24,6 @@ def evidence_digest(embeddings: NDArray[np.float32], evidence: Sequence[Evidence
     for one in evidence:
         digest.update(one.shares.tobytes())
     return digest.hexdigest()
-
-
-def image_refs(tasks: Sequence[Task], controls: Sequence[Control]) -> list[ImageRef]:
-    """List the images of tasks that the controls are about."""
-    keys = sorted({control.image_key for control in controls})
-    return [ImageRef.of(task.id, key, task.data) for task in tasks for key in keys]
 
 
 def require_evidence(project_id: int, controls: Sequence[Control], tasks: Sequence[Task]) -> None:
@@ -91,29 +81,3 @@ def find_evidence(
             )
         )
     return found, settled
-
-
-def predict_gathered(
-    artifact: Artifact, gathered: Gathered, controls: Sequence[Control] | None = None
-) -> list[dict[str, Any]]:
-    """Make the predictions of all embedded tasks, each with its ``task``; for the trained controls by default."""
-    trained = {scores.control.name: scores.control for scores in artifact.model.controls}
-    asked = trained.values() if controls is None else controls
-    served = {control.name: control for control in asked if control.name in trained}
-    by_task: dict[int, list[tuple[Control, Any]]] = {}
-    for ref, pairs in score(artifact, served, gathered).items():
-        by_task.setdefault(ref.task_id, []).extend(pairs)
-    made = (
-        (task_id, suggestion(pairs, task_id=task_id, model_version=artifact.model_version))
-        for task_id, pairs in by_task.items()
-    )
-    return [{"task": task_id, **prediction} for task_id, prediction in made if prediction]
-
-
-def clusters_of_tasks(artifact: Artifact, gathered: Gathered) -> dict[int, int]:
-    """Give the cluster of each embedded task, by its first image, in the first of the clusterings."""
-    if not gathered.vectors:
-        return {}
-    clusters = artifact.model.clusters.assign(np.stack(list(gathered.vectors.values())))[0]
-    pairs = zip((ref.task_id for ref in gathered.vectors), clusters.tolist(), strict=True)
-    return dict(reversed(list(pairs)))

@@ -25,8 +25,8 @@ from ml_backend.core.controls import Control
 from ml_backend.core.model import Evidence, fit_model
 from ml_backend.images.fetch import Connect
 from ml_backend.logs import ToStructlog
+from ml_backend.model_registry import Artifact
 from ml_backend.settings import Settings
-from ml_backend.training.model_registry import Artifact
 
 sys.path.insert(0, str(Path(__file__).parent))
 from connected import Studio
@@ -192,8 +192,8 @@ def serve_backend(tmp_path: Path) -> Callable[..., AbstractContextManager[Runnin
 def trained_project(backend: Backend, samples: Samples, web: Web) -> int:
     """A trained project, whose pictures of black and white are embedded already."""
     artifact = samples.trained(label_config=config_digest(samples.config))
-    backend.artifacts.save(7, artifact)
-    backend.artifacts.switch(7, artifact.model_version)
+    backend.registry.save(7, artifact)
+    backend.registry.switch(7, artifact.model_version)
     for colour, vector in (("black", samples.dark), ("white", samples.light)):
         body = samples.png(colour)
         web.pages[f"/{colour}.png"] = body

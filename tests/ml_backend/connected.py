@@ -18,10 +18,10 @@ from ml_backend.doctor import PROJECT_CHECKS
 from ml_backend.label_studio.admin import LabelStudioAdmin
 from ml_backend.label_studio.connecting import Connecting, Part, Wanted
 from ml_backend.label_studio.rows import Login
+from ml_backend.model_registry import Artifact
 from ml_backend.serving.app import create_app
 from ml_backend.serving.auth import webhook_headers
 from ml_backend.settings import Settings
-from ml_backend.training.model_registry import Artifact
 
 if TYPE_CHECKING:
     from conftest import RunningLabelStudio
@@ -158,8 +158,8 @@ class Connected:
     def train(self, artifact: Artifact) -> None:
         """Let a version answer."""
         backend = Backend(self.settings)
-        backend.artifacts.save(self.project, artifact)
-        backend.artifacts.switch(self.project, artifact.model_version)
+        backend.registry.save(self.project, artifact)
+        backend.registry.switch(self.project, artifact.model_version)
         self.version = artifact.model_version
 
     def predict(self, tasks: list[int]) -> None:
@@ -220,7 +220,7 @@ class Connected:
             else None,
             headers=webhook_headers(settings),
             sampling=sampling,
-            own_versions=frozenset(Backend(settings).artifacts.versions(self.project)),
+            own_versions=frozenset(Backend(settings).registry.versions(self.project)),
         )
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import training_parts as parts
 
+from ml_backend import model_registry
 from ml_backend.label_studio import mirror, pulling
 from ml_backend.settings import Settings
-from ml_backend.training import model_registry as artifacts
-from ml_backend.training import publishing, takeover, train
+from ml_backend.training import publish, train
 
 
 def die(*_: object, **__: object) -> None:
@@ -70,13 +70,13 @@ STEPS: dict[str, Callable[[], None]] = {
     "before writing": instead(np, "savez_compressed"),
     "while writing": after(np, "savez_compressed"),
     "before its name": on_rename,
-    "after saving": after(artifacts.Artifacts, "save"),
+    "after saving": after(model_registry.ModelRegistry, "save"),
     "while publishing": after(parts.Studio, "import_predictions"),
-    "before it answers": instead(artifacts.Artifacts, "switch"),
+    "before it answers": instead(model_registry.ModelRegistry, "switch"),
     "while it answers": on_pointer,
-    "after it answers": after(artifacts.Artifacts, "switch"),
-    "before it is shown": instead(publishing, "show"),
-    "while cleaning up": instead(takeover.Takeover, "clean_up"),
+    "after it answers": after(model_registry.ModelRegistry, "switch"),
+    "before it is shown": instead(publish, "show_version"),
+    "while cleaning up": instead(publish.Publisher, "clean_up"),
 }
 
 

@@ -36,13 +36,13 @@ def test_the_parts_are_there_before_the_first_request(backend: Backend, monkeypa
     for part in (backend.loader, backend.background):
         monkeypatch.setattr(part, "start", lambda: None)
     backend.start()
-    assert {"artifacts", "gatherer", "loader", "requests", "background"} <= set(vars(backend))
+    assert {"registry", "gatherer", "loader", "requests", "background"} <= set(vars(backend))
 
 
 def test_engines_that_no_version_needs_are_deleted(backend: Backend, samples: "Samples") -> None:
     """Of two old engines the one of the trained version stays."""
-    backend.artifacts.save(7, samples.trained())
-    backend.artifacts.switch(7, samples.version)
+    backend.registry.save(7, samples.trained())
+    backend.registry.switch(7, samples.version)
     needed, other = (
         engine_file(backend.settings.data_dir, key) for key in (samples.embedding_key, "resnet18:random-0:old")
     )

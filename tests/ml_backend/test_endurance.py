@@ -19,7 +19,7 @@ import httpx
 import pytest
 from running_backend import RunningBackend, eventually, running
 
-from ml_backend.training.model_registry import Artifacts
+from ml_backend.model_registry import ModelRegistry
 
 if TYPE_CHECKING:
     from conftest import Samples
@@ -35,9 +35,9 @@ PROXY = Path(__file__).parents[2] / "scripts" / "ml-backend-proxy.conf"
 @contextmanager
 def slow_backend(folder: Path, samples: "Samples", **environment: str) -> Iterator[RunningBackend]:
     """One worker with a trained project, images on disk and a slow network."""
-    artifacts = Artifacts(folder / "backend")
-    artifacts.save(7, samples.trained())
-    artifacts.switch(7, samples.version)
+    registry = ModelRegistry(folder / "backend")
+    registry.save(7, samples.trained())
+    registry.switch(7, samples.version)
     (folder / "images").mkdir()
     for number in range(40):
         (folder / "images" / f"{number}.png").write_bytes(samples.png(size=(8, number + 1)))

@@ -22,8 +22,8 @@ from running_backend import RunningBackend, share_engines
 from ml_backend.core.model import Evidence, fit_model
 from ml_backend.embedding.weights import EmbedderLoader
 from ml_backend.images.decoding import decode
+from ml_backend.model_registry import ModelRegistry
 from ml_backend.settings import Settings
-from ml_backend.training.model_registry import Artifacts
 
 if TYPE_CHECKING:
     from conftest import RunningLabelStudio, Samples
@@ -123,8 +123,8 @@ def train(data_dir: Path, samples: "Samples", project_id: int) -> str:
         calibration=embedder.calibration,
         model=fit_model(embedder.embed(prepared), [Evidence(samples.kind, np.arange(16), shares)]),
     )
-    Artifacts(data_dir).save(project_id, made)
-    Artifacts(data_dir).switch(project_id, made.model_version)
+    ModelRegistry(data_dir).save(project_id, made)
+    ModelRegistry(data_dir).switch(project_id, made.model_version)
     return made.model_version
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ml_backend.backend import Backend
-from ml_backend.embedding.embeddings import Address, EmbeddingCache
+from ml_backend.embedding.cache import Address, EmbeddingCache
 from ml_backend.settings import Settings
 
 pytest.importorskip(
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def parts(settings: Settings, monkeypatch: pytest.MonkeyPatch, samples: "Samples") -> Backend:
     """A backend with a trained project, on which nothing runs in the background."""
     made = Backend(settings)
-    made.artifacts.save(7, samples.trained())
-    made.artifacts.switch(7, samples.version)
+    made.registry.save(7, samples.trained())
+    made.registry.switch(7, samples.version)
     monkeypatch.setattr(label_studio_ml, "_started", [made])
     return made
 

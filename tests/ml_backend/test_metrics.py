@@ -107,9 +107,9 @@ def test_each_project_has_one_version(client: FlaskClient, backend: Backend, sam
     """However often a project was trained, one line names what answers; others say what was held back."""
     older, held = "resnet18-random-20260101T120000-00aa", "resnet18-random-20260301T120000-00aa"
     for version, reason in ((older, ""), (samples.version, ""), (held, "less accurate")):
-        backend.artifacts.save(7, replace(samples.trained(), model_version=version, held_back=reason))
-    backend.artifacts.switch(7, older)
-    backend.artifacts.switch(7, samples.version)
+        backend.registry.save(7, replace(samples.trained(), model_version=version, held_back=reason))
+    backend.registry.switch(7, older)
+    backend.registry.switch(7, samples.version)
     found = families(client)
     assert [one.labels for one in found["ml_backend_model_info"].samples] == [
         {"project": "7", "version": samples.version}

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageDraw
 from running_backend import RunningBackend, answers, eventually, running
 
-from ml_backend.training.model_registry import Artifacts
+from ml_backend.model_registry import ModelRegistry
 
 if TYPE_CHECKING:
     from conftest import RunningLabelStudio, Samples
@@ -59,13 +59,13 @@ def test_two_workers_answer_every_route(pair: RunningBackend) -> None:
 
 def test_all_workers_name_a_new_version_at_once(pair: RunningBackend, samples: "Samples") -> None:
     """After a training, and after going back, no worker names the version before, on whatever connection."""
-    artifacts = Artifacts(pair.log_file.parent / "backend")
+    registry = ModelRegistry(pair.log_file.parent / "backend")
     newer = "resnet18-random-20260201T120000-00aa"
     for version in (samples.version, newer):
-        artifacts.save(8, replace(samples.trained(), model_version=version))
+        registry.save(8, replace(samples.trained(), model_version=version))
     with httpx.Client(timeout=30) as kept:
         for version in (samples.version, newer, samples.version):
-            artifacts.switch(8, version)
+            registry.switch(8, version)
             named = [
                 client.post(pair.url + "/setup", json={"project": "8.1"}).json()["model_version"]
                 for client in [kept] * 3 + [httpx] * 8

@@ -18,7 +18,7 @@ from running_backend import eventually, running
 
 from ml_backend.core.embedder import ResNetEmbedder
 from ml_backend.core.model import Evidence, fit_model
-from ml_backend.training.model_registry import Artifact, Artifacts
+from ml_backend.model_registry import Artifact, ModelRegistry
 
 if TYPE_CHECKING:
     from conftest import Samples
@@ -91,9 +91,9 @@ def ask(url: str, images: str, numbers: range, samples: "Samples") -> list[Any]:
 def test_serving_never_loads_torch(samples: "Samples", tmp_path: Path) -> None:
     """A start without an engine exports one apart; the next start opens it. No serving process maps torch."""
     artifact = trained(samples)
-    artifacts = Artifacts(tmp_path / "backend")
-    artifacts.save(7, artifact)
-    artifacts.switch(7, artifact.model_version)
+    registry = ModelRegistry(tmp_path / "backend")
+    registry.save(7, artifact)
+    registry.switch(7, artifact.model_version)
     engines = tmp_path / "backend" / "engines"
     with pictures(tmp_path / "pictures", 8) as images:
         settings = {"ML_BACKEND_IMAGE_HOSTS": images.removeprefix("http://"), "ML_BACKEND_MODEL_WAIT_S": "90"}

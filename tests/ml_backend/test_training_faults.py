@@ -15,8 +15,8 @@ import pytest
 from training_parts import NOW, Studio, tasks, trainer
 
 from ml_backend.locks import held
+from ml_backend.model_registry import ModelRegistry
 from ml_backend.settings import Settings
-from ml_backend.training.model_registry import Artifacts
 
 LIMIT_S = 120
 # Children begin with everything imported, in a process that has not computed anything: OpenMP survives no fork.
@@ -63,7 +63,7 @@ def exit_code(child: BaseProcess) -> int | None:
 
 def serves(folder: Path) -> str:
     """The version that answers, loaded whole."""
-    found = Artifacts(folder).current(7)
+    found = ModelRegistry(folder).current(7)
     assert found is not None
     return found.model_version
 
@@ -91,10 +91,10 @@ def test_a_killed_training_leaves_a_whole_version(folder: Path, step: str) -> No
     assert exit_code(start(folder, step)) == -9
     answered = step in ("after it answers", "before it is shown", "while cleaning up")
     assert (serves(folder) == before) is not answered
-    for version in Artifacts(folder).versions(7):
-        assert Artifacts(folder).load(7, version).model_version == version
+    for version in ModelRegistry(folder).versions(7):
+        assert ModelRegistry(folder).load(7, version).model_version == version
     assert serves(folder) != train_again(folder) == serves(folder)
-    assert len(Artifacts(folder).versions(7)) == (3 if answered else 2)
+    assert len(ModelRegistry(folder).versions(7)) == (3 if answered else 2)
 
 
 @contextlib.contextmanager
@@ -123,7 +123,7 @@ def test_a_full_disk_leaves_the_last_version(folder: Path, spare: int) -> None:
         assert code in (0, errno.ENOSPC)
         failed = code != 0
         assert (serves(folder) == before) is failed
-        assert (Artifacts(folder).versions(7) == [before]) is failed
+        assert (ModelRegistry(folder).versions(7) == [before]) is failed
         assert unfinished(folder) == []
 
 
@@ -132,7 +132,7 @@ def test_a_write_that_is_cut_off_leaves_the_last_version(folder: Path, largest_f
     """No file may grow beyond the limit: the version cannot be written, and nothing of it remains."""
     before = serves(folder)
     assert exit_code(start(folder, largest_file=largest_file)) == errno.EFBIG
-    assert (serves(folder), Artifacts(folder).versions(7)) == (before, [before])
+    assert (serves(folder), ModelRegistry(folder).versions(7)) == (before, [before])
     assert serves(folder) != train_again(folder) == serves(folder)
 
 
@@ -143,6 +143,6 @@ def test_trainings_of_a_project_exclude_each_other(folder: Path) -> None:
         child = start(folder)
         child.join(3)
         assert child.is_alive()
-        assert Artifacts(folder).versions(7) == [before]
+        assert ModelRegistry(folder).versions(7) == [before]
     assert exit_code(child) == 0
-    assert len(Artifacts(folder).versions(7)) == 2
+    assert len(ModelRegistry(folder).versions(7)) == 2

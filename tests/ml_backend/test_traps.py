@@ -12,7 +12,7 @@ from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.storing import import_missing
 from ml_backend.serving.auth import webhook_headers
 from ml_backend.settings import Settings
-from ml_backend.training.publishing import delete_old
+from ml_backend.training.publish import delete_old
 from ml_backend.training.training_requests import TrainingRequests
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typer.testing import CliRunner, Result
 
 from ml_backend import cli
 from ml_backend.errors import VersionError
+from ml_backend.model_registry import ModelRegistry
 from ml_backend.settings import get_settings
-from ml_backend.training.model_registry import Artifacts
 
 if TYPE_CHECKING:
     from conftest import Samples
@@ -20,11 +20,11 @@ OLD, NEW = "resnet18-random-20260131T120000-ffff", "resnet18-random-20260131T130
 
 
 @pytest.fixture
-def artifacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Artifacts:
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelRegistry:
     """The versions that the command sees."""
     monkeypatch.setenv("ML_BACKEND_DATA_DIR", str(tmp_path))
     get_settings.cache_clear()
-    return Artifacts(tmp_path)
+    return ModelRegistry(tmp_path)
 
 
 def run(*arguments: str) -> Result:
@@ -37,12 +37,12 @@ def rows(shown: str) -> list[list[str]]:
     return [[cell.strip() for cell in re.split("[│┃]", line)[1:-1]] for line in shown.splitlines() if "│" in line]
 
 
-def test_versions_are_listed_with_their_figures(artifacts: Artifacts, samples: "Samples") -> None:
+def test_versions_are_listed_with_their_figures(registry: ModelRegistry, samples: "Samples") -> None:
     """Newest first: which one answers, and why another one was held back."""
     model = samples.trained(OLD)
-    artifacts.save(7, replace(model, n_annotated=8, n_settled=3))
-    artifacts.save(7, replace(model, model_version=NEW, n_annotated=9, held_back="Its [log loss] is worse."))
-    artifacts.switch(7, OLD)
+    registry.save(7, replace(model, n_annotated=8, n_settled=3))
+    registry.save(7, replace(model, model_version=NEW, n_annotated=9, held_back="Its [log loss] is worse."))
+    registry.switch(7, OLD)
     shown = run().output
     newer, older = rows(shown)
     assert newer[:6] == [NEW, "2026-01-31 12:00", "held back", "9", "kind", "8"]
@@ -52,38 +52,38 @@ def test_versions_are_listed_with_their_figures(artifacts: Artifacts, samples: "
     assert f"{NEW} was held back. Its [log loss] is worse." in shown
 
 
-def test_a_version_without_a_control_is_no_question(artifacts: Artifacts, samples: "Samples") -> None:
+def test_a_version_without_a_control_is_no_question(registry: ModelRegistry, samples: "Samples") -> None:
     """The list would be that of all versions, whatever was asked for."""
-    artifacts.save(7, samples.trained(OLD))
+    registry.save(7, samples.trained(OLD))
     assert run("--of", OLD).exit_code != 0
     assert run("--of", OLD, "--control", "kind").exit_code == 0
 
 
-def test_a_chosen_version_is_marked(artifacts: Artifacts, samples: "Samples") -> None:
+def test_a_chosen_version_is_marked(registry: ModelRegistry, samples: "Samples") -> None:
     """Trainings leave it in place: that must be seen."""
     model = samples.trained(OLD)
     for version in (OLD, NEW):
-        artifacts.save(7, replace(model, model_version=version))
-        artifacts.switch(7, version)
-    artifacts.switch(7, OLD, chosen=True)
+        registry.save(7, replace(model, model_version=version))
+        registry.switch(7, version)
+    registry.switch(7, OLD, chosen=True)
     assert [row[2] for row in rows(run().output)] == ["", "answers (chosen)"]
 
 
-def test_a_version_that_could_not_take_over_is_marked(artifacts: Artifacts, samples: "Samples") -> None:
+def test_a_version_that_could_not_take_over_is_marked(registry: ModelRegistry, samples: "Samples") -> None:
     """Its training was ended before it answered; it is no version to go back to."""
     model = samples.trained(OLD)
     for version in (OLD, NEW):
-        artifacts.save(7, replace(model, model_version=version))
-    artifacts.switch(7, OLD)
+        registry.save(7, replace(model, model_version=version))
+    registry.switch(7, OLD)
     assert [row[2] for row in rows(run().output)] == ["never answered", "answers"]
 
 
-def test_figures_as_json(artifacts: Artifacts, samples: "Samples") -> None:
+def test_figures_as_json(registry: ModelRegistry, samples: "Samples") -> None:
     """All that is known of each version, for programs; a damaged one says so."""
     model = samples.trained(OLD)
-    artifacts.save(7, model)
-    artifacts.save(7, replace(model, model_version=NEW))
-    artifacts.switch(7, OLD)
+    registry.save(7, model)
+    registry.save(7, replace(model, model_version=NEW))
+    registry.switch(7, OLD)
     next(iter(Path.cwd().glob(f"**/{NEW}/model.json"))).write_text('{"controls": 3}')
     newer, older = json.loads(run("--json").output)
     assert newer == {
@@ -98,15 +98,15 @@ def test_figures_as_json(artifacts: Artifacts, samples: "Samples") -> None:
 
 
 @pytest.fixture
-def confused(artifacts: Artifacts, samples: "Samples") -> Callable[..., None]:
+def confused(registry: ModelRegistry, samples: "Samples") -> Callable[..., None]:
     """Makes a version whose check holds given figures."""
 
     def make(**figures: object) -> None:
         model = samples.trained(OLD)
         scores = model.model.controls[0]
         told = replace(scores, check=replace(scores.check, **figures))
-        artifacts.save(7, replace(model, model=replace(model.model, controls=(told,))))
-        artifacts.switch(7, OLD)
+        registry.save(7, replace(model, model=replace(model.model, controls=(told,))))
+        registry.switch(7, OLD)
 
     return make
 
@@ -141,16 +141,16 @@ def test_a_multiple_choice_is_shown_label_by_label(confused: Callable[..., None]
     [(["--control", "mood"], "it has: kind"), (["--control", "kind", "--of", NEW], f"it has: {OLD}")],
 )
 def test_what_is_not_there_is_told_with_what_is(
-    artifacts: Artifacts, samples: "Samples", arguments: list[str], why: str
+    registry: ModelRegistry, samples: "Samples", arguments: list[str], why: str
 ) -> None:
     """A misspelt control or version names those that exist."""
-    artifacts.save(7, samples.trained(OLD))
+    registry.save(7, samples.trained(OLD))
     failed = run(*arguments).exception
     assert isinstance(failed, VersionError)
     assert why in str(failed)
 
 
-@pytest.mark.usefixtures("artifacts")
+@pytest.mark.usefixtures("registry")
 def test_a_project_without_versions_says_what_to_do() -> None:
     """No table, and the command that makes a version."""
     assert "ml-backend train --project 7" in run().output

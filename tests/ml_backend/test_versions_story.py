@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, ImageDraw
 from running_backend import running
 
-from ml_backend.training.model_registry import Artifacts
+from ml_backend.model_registry import ModelRegistry
 
 if TYPE_CHECKING:
     from conftest import RunningLabelStudio
@@ -96,12 +96,12 @@ class Story:
     def train(self, **environment: str) -> dict[str, Any]:
         """Train, and give what is known of the newest version."""
         self.run("train", **environment)
-        return dict(self.artifacts.records(self.project)[0].described)
+        return dict(self.registry.records(self.project)[0].described)
 
     @property
-    def artifacts(self) -> Artifacts:
+    def registry(self) -> ModelRegistry:
         """The versions on disk."""
-        return Artifacts(self.folder / "backend")
+        return ModelRegistry(self.folder / "backend")
 
     def stored(self, version: str) -> dict[int, str]:
         """What a version suggests in Label Studio, by picture."""
@@ -214,7 +214,7 @@ def test_the_versions_of_a_project(label_studio: "RunningLabelStudio", tmp_path:
         assert story.shows(backend.url, worse["model_version"])
         story.run("promote", good["model_version"])
         assert story.shows(backend.url, good["model_version"])
-        assert story.artifacts.chosen_version(story.project) == good["model_version"]
+        assert story.registry.chosen_version(story.project) == good["model_version"]
 
         again = story.train()
         assert "not better than the version that a person chose" in again["held_back"]

@@ -14,8 +14,8 @@ from ml_backend.core.identity import Identity
 from ml_backend.embedding.gather import Gathered, ImageRef
 from ml_backend.errors import LabelStudioError, WeightsError
 from ml_backend.label_studio.client import Project, Task
+from ml_backend.model_registry import ModelRegistry
 from ml_backend.settings import Settings
-from ml_backend.training.model_registry import Artifacts
 from ml_backend.training.train import Trainer
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -186,4 +186,4 @@ def trainer(
 ) -> Trainer:
     """A trainer of those parts."""
     parts: Any = studio, images or Images(), loader or Loader()
-    return Trainer(settings, *parts, Artifacts(settings.data_dir))
+    return Trainer(settings, *parts, ModelRegistry(settings.data_dir))

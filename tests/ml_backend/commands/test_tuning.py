@@ -11,7 +11,7 @@ from ml_backend.embedding.tuned import Tuned, TunedWeights
 from ml_backend.errors import NothingToLearnError
 from ml_backend.finetune.evaluation import Figure, Judgement
 from ml_backend.finetune.options import Wanted
-from ml_backend.finetune.tuner import Outcome
+from ml_backend.finetune.tuner import TuningResult
 from ml_backend.settings import get_settings
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -112,15 +112,15 @@ def test_an_end_before_the_end_is_one_sentence(
     ("outcome", "sentences"),
     [
         (
-            Outcome(MADE, Judgement((FIGURE,), 40, 1.5), used=True, n_images=160, failures={"missing": 2}),
+            TuningResult(MADE, Judgement((FIGURE,), 40, 1.5), used=True, n_images=160, failures={"missing": 2}),
             ["0.500", "0.750", "2 images left out: missing", "120 of its 160 images", "about 3 minutes"],
         ),
         (
-            Outcome(MADE, Judgement((), 0, None), used=False, n_images=160, failures={}),
+            TuningResult(MADE, Judgement((), 0, None), used=False, n_images=160, failures={}),
             ["No held-out task could judge them, so they are not used", "finetune --project 7 --use 0123abcd"],
         ),
         (
-            Outcome(MADE, Judgement((FIGURE,), 40, 1.5), used=False, n_images=160, failures={}),
+            TuningResult(MADE, Judgement((FIGURE,), 40, 1.5), used=False, n_images=160, failures={}),
             [
                 "no better on held-out tasks, so they are not used",
                 "ml-backend finetune --project 7 --use 0123abcd",
@@ -128,7 +128,9 @@ def test_an_end_before_the_end_is_one_sentence(
         ),
     ],
 )
-def test_the_outcome_is_told(outcome: Outcome, sentences: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_outcome_is_told(
+    outcome: TuningResult, sentences: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     """What was right before and after, what was left out, and how long new embeddings take."""
     tuning._report(7, outcome)
     shown = "".join(capsys.readouterr())

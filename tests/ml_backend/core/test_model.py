@@ -5,9 +5,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ml_backend.core.comparison import compare
 from ml_backend.core.controls import Control
 from ml_backend.core.model import Evidence, fit_model, from_parts, to_parts
-from ml_backend.core.promotion import compare
 
 KIND = Control("kind", "image", ("dark", "light"), multiple=False, image_key="image")
 TRAITS = Control("traits", "image", ("old", "new"), multiple=True, image_key="image")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml_backend.embedding.embeddings import Address, EmbeddingCache
+from ml_backend.embedding.cache import Address, EmbeddingCache
 from ml_backend.embedding.gather import Gatherer, ImageRef
 from ml_backend.embedding.keeping import Embedded
 from ml_backend.errors import ModelLoadingError, WeightsError

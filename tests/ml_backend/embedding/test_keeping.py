@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ml_backend.embedding import keeping
-from ml_backend.embedding.embeddings import Address, EmbeddingCache
+from ml_backend.embedding.cache import Address, EmbeddingCache
 from ml_backend.embedding.keeping import Embedded, Keeper
 
 LIMIT_S = 10

@@ -12,9 +12,11 @@ from PIL import Image
 from training_parts import Images, Studio, kind_of, task
 
 from ml_backend.backend import Backend
+from ml_backend.finetune.image_squares import Fetch
 from ml_backend.finetune.options import FINETUNE, Wanted
 from ml_backend.images.fetch import Connect
 from ml_backend.settings import Settings
+from ml_backend.training.train import Trainer
 
 if TYPE_CHECKING:
     from conftest import Web
@@ -45,6 +47,11 @@ class TinyProject:
 
     kind_of = staticmethod(kind_of)
     picture = staticmethod(picture)
+
+    @property
+    def trainer_and_fetch(self) -> tuple[Trainer, Fetch]:
+        """What a tuning is made with."""
+        return self.backend.trainer, self.backend.fetcher.fetch
 
     def wanted(self, how: str = FINETUNE, **others: float) -> Wanted:
         """A tuning of one epoch."""

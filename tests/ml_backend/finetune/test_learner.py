@@ -27,7 +27,15 @@ NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 def begun(project: "TinyProject", how: str, **options: float) -> tuple[TuningFolder, Plan]:
     """A plan that waits to be run."""
     folder = TuningFolder.of_project(project.backend.settings.data_dir, project.id)
-    return folder, plan_tuning(project.backend, project.id, project.wanted(how, **options), folder, NOW, silent)
+    return folder, plan_tuning(
+        project.backend.trainer,
+        project.backend.fetcher.fetch,
+        project.id,
+        project.wanted(how, **options),
+        folder,
+        NOW,
+        silent,
+    )
 
 
 def test_a_killed_run_ends_as_one_that_was_left_alone(project: "TinyProject", tmp_path: Path) -> None:
@@ -96,6 +104,6 @@ def test_weights_that_do_not_fit_the_backbone_are_refused(project: "TinyProject"
     folder, plan = begun(project, "finetune")
     wanted = project.wanted()
     wanted = type(wanted)(wanted.how, wanted.options, str(tmp_path / "own.pt"))
-    plan = plan_tuning(project.backend, project.id, wanted, folder, NOW, silent)
+    plan = plan_tuning(*project.trainer_and_fetch, project.id, wanted, folder, NOW, silent)
     with pytest.raises(WeightsError, match="does not fit torchvision's resnet18"):
         Learner(project.backend.settings, folder, plan).learn()

@@ -26,7 +26,7 @@ NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 def planned(project: "TinyProject", wanted: Wanted) -> tuple[Plan, Inputs]:
     """What was decided."""
     folder = TuningFolder.of_project(project.backend.settings.data_dir, project.id)
-    plan = plan_tuning(project.backend, project.id, wanted, folder, NOW, silent)
+    plan = plan_tuning(*project.trainer_and_fetch, project.id, wanted, folder, NOW, silent)
     assert folder.plan() == plan
     return plan, folder.inputs(plan)
 

@@ -26,7 +26,7 @@ def test_a_project_is_finetuned_and_trained_with_its_own_weights(project: "TinyP
     """The next version is named after the new weights and is judged by tasks that those never saw."""
     backend = project.backend
     steps: list[str] = []
-    tuner = Tuner(backend, lambda name, *_: steps.append(name))
+    tuner = Tuner(*project.trainer_and_fetch, lambda name, *_: steps.append(name))
     outcome = tuner.tune(project.id, project.wanted(), resume=None, now=NOW)
     tuned, weights = outcome.tuned, TunedWeights(backend.settings.data_dir)
     path = kept_weights(backend.settings.data_dir, tuned.weights_id)
@@ -74,7 +74,7 @@ def test_weights_that_are_no_better_are_kept_and_not_used(
     """Old weights that tell all pictures apart stay in use; the new ones can be used by their id."""
     quick(monkeypatch, project, "5ee15ee1")
     wanted = type(project.wanted())("finetune", project.options, "random")
-    outcome = Tuner(project.backend).tune(project.id, wanted, resume=None, now=NOW)
+    outcome = Tuner(*project.trainer_and_fetch).tune(project.id, wanted, resume=None, now=NOW)
     weights = TunedWeights(project.backend.settings.data_dir)
     assert outcome.used is False
     assert weights.of_project(project.id) is None
@@ -85,7 +85,7 @@ def test_better_weights_are_used(project: "TinyProject", monkeypatch: pytest.Mon
     """Old weights that are blind go."""
     quick(monkeypatch, project, BLIND)
     wanted = type(project.wanted())("pretrain", project.options, "random")
-    outcome = Tuner(project.backend).tune(project.id, wanted, resume=None, now=NOW)
+    outcome = Tuner(*project.trainer_and_fetch).tune(project.id, wanted, resume=None, now=NOW)
     assert outcome.used is True
     weights = TunedWeights(project.backend.settings.data_dir)
     assert weights.of_project(project.id, STAMP) == outcome.tuned
@@ -102,7 +102,7 @@ def test_weights_that_nothing_can_judge_are_kept_and_not_used(
     vars(project.backend)["gatherer"] = Images(frozenset(range(1, 41)))
     wanted = type(project.wanted())("finetune", project.options, "random")
     for how in (wanted, project.wanted(PRETRAIN)):
-        outcome = Tuner(project.backend).tune(project.id, how, resume=None, now=NOW)
+        outcome = Tuner(*project.trainer_and_fetch).tune(project.id, how, resume=None, now=NOW)
         assert (outcome.used, outcome.judgement.figures) == (False, ())
         assert weights.of_project(project.id) is None
         assert weights.found(outcome.tuned.weights_id) == outcome.tuned
@@ -119,7 +119,7 @@ def test_what_was_begun_goes_on_or_says_why_not(
         raise Lost
 
     monkeypatch.setattr(Learner, "learn", lose)
-    tuner = Tuner(project.backend)
+    tuner = Tuner(*project.trainer_and_fetch)
     folder = TuningFolder.of_project(project.backend.settings.data_dir, project.id)
     with pytest.raises(TuningError, match="project 7 has no fine-tuning or pre-training that could go on"):
         tuner.tune(project.id, project.wanted(), resume=True, now=NOW)
@@ -157,7 +157,7 @@ def test_what_was_begun_for_an_earlier_project_does_not_go_on(
         raise Lost
 
     monkeypatch.setattr(Learner, "learn", lose)
-    tuner = Tuner(project.backend)
+    tuner = Tuner(*project.trainer_and_fetch)
     folder = TuningFolder.of_project(project.backend.settings.data_dir, project.id)
     with pytest.raises(Lost):
         tuner.tune(project.id, project.wanted(), resume=None, now=NOW)
@@ -179,5 +179,5 @@ def test_two_tunings_do_not_run_at_once(project: "TinyProject", tmp_path: Path) 
         held(lock, wait=False),
         pytest.raises(TuningError, match="another fine-tuning or pre-training is running"),
     ):
-        Tuner(project.backend).tune(project.id, project.wanted(), resume=None, now=NOW)
+        Tuner(*project.trainer_and_fetch).tune(project.id, project.wanted(), resume=None, now=NOW)
     assert not list(tmp_path.glob("projects"))

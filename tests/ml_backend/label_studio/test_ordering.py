@@ -10,7 +10,7 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.ordering import UNCERTAINTY, store_in_order
 from ml_backend.settings import Settings
-from ml_backend.training.publishing import store_version
+from ml_backend.training.publish import store_version
 
 if TYPE_CHECKING:
     from conftest import RunningLabelStudio, Samples

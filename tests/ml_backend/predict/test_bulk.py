@@ -9,8 +9,8 @@ import pytest
 from ml_backend.embedding.gather import Gathered, ImageRef
 from ml_backend.errors import LabelStudioError, NothingToPredictError
 from ml_backend.label_studio.client import Project, Task
+from ml_backend.model_registry import Artifact, ModelRegistry
 from ml_backend.predict.bulk import REFUSED, Bulk, FailedTasks
-from ml_backend.training.model_registry import Artifact, Artifacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,10 +115,10 @@ def studio(samples: "Samples") -> Studio:
 @pytest.fixture
 def bulk(studio: Studio, images: Images, samples: "Samples", tmp_path: Path) -> Bulk:
     """A bulk prediction of a project that has a trained model."""
-    artifacts = Artifacts(tmp_path)
-    artifacts.save(7, samples.trained())
-    artifacts.switch(7, samples.version)
-    return Bulk(studio, artifacts, images, tmp_path)  # type: ignore[arg-type]
+    registry = ModelRegistry(tmp_path)
+    registry.save(7, samples.trained())
+    registry.switch(7, samples.version)
+    return Bulk(studio, registry, images, tmp_path)  # type: ignore[arg-type]
 
 
 def test_every_task_gets_its_suggestion_once(bulk: Bulk, studio: Studio, samples: "Samples") -> None:

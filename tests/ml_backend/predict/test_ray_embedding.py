@@ -84,7 +84,7 @@ def test_the_cluster_finds_what_this_program_finds(pictures: str, cluster: Modul
 
     advanced: list[int] = []
     asking = backend(tmp_path / "here")
-    embed = embed_on_ray(asking)
+    embed = embed_on_ray(asking.settings, asking.loader)
     found = embed(refs, ARTIFACT, 7, advanced.append)
     assert found.failures == expected.failures
     assert found.failures == {refs[COUNT]: "missing", refs[COUNT + 1]: "no_url"}

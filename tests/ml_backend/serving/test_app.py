@@ -75,8 +75,8 @@ def test_a_new_project_with_an_old_id_starts_anew(
 ) -> None:
     """After Label Studio was reset, the model of the project that had the id before does not answer."""
     web.pages["/black.png"] = samples.png("black")
-    backend.artifacts.save(7, replace(samples.trained(), stamp="1795256176"))
-    backend.artifacts.switch(7, samples.version)
+    backend.registry.save(7, replace(samples.trained(), stamp="1795256176"))
+    backend.registry.switch(7, samples.version)
     for stamp, version in (("1795256176", samples.version), ("1795256177", "resnet18-random-untrained")):
         assert client.post("/setup", json={"project": f"7.{stamp}"}).json == {"model_version": version}
     body = {"tasks": [task(1, "http://x.example/black.png")], "project": "7.1795256177"}
@@ -191,8 +191,8 @@ def test_only_another_config_makes_an_update_train(
 def test_versions_are_listed(client: FlaskClient, backend: Backend, samples: "Samples") -> None:
     """Label Studio asks without naming a project; a person may name one."""
     newer = "resnet18-random-20260201T120000-00aa"
-    backend.artifacts.save(8, replace(samples.trained(), model_version=newer))
-    backend.artifacts.switch(8, newer)
+    backend.registry.save(8, replace(samples.trained(), model_version=newer))
+    backend.registry.switch(8, newer)
     assert client.get("/versions").json["versions"] == [newer, samples.version]
     assert client.get("/versions?project=7").json["versions"] == [samples.version]
 
@@ -236,7 +236,7 @@ def test_an_internal_error_shows_no_traceback(
     def broken(*_: object) -> None:
         raise RuntimeError("secret-key in a message")
 
-    monkeypatch.setattr(backend.artifacts, "current_version", broken)
+    monkeypatch.setattr(backend.registry, "current_version", broken)
     answer = client.post("/setup", json={"project": "7.1"})
     assert (answer.status_code, answer.json) == (500, {"error": "internal error: see the backend's log"})
     printed = "".join(capsys.readouterr())
@@ -263,7 +263,7 @@ def test_failures_are_counted_by_reason(client: FlaskClient, samples: "Samples")
 @pytest.mark.usefixtures("trained_project")
 def test_a_missing_one_of_two_images_is_said(backend: Backend, samples: "Samples") -> None:
     """A task with a second, broken image has its suggestion, and the reason for the other one is kept."""
-    artifact = backend.artifacts.current(7)
+    artifact = backend.registry.current(7)
     second = replace(samples.kind, name="other", image_key="second")
     scores = replace(artifact.model.controls[0], control=second)
     both = replace(artifact.model, controls=(*artifact.model.controls, scores))

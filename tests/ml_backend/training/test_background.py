@@ -11,8 +11,7 @@ from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.settings import Settings
 from ml_backend.training import background
 from ml_backend.training.background import BackgroundTraining
-from ml_backend.training.reconciling import Standing
-from ml_backend.training.training_requests import TrainingRequests
+from ml_backend.training.training_requests import ProjectState, TrainingRequests
 
 RECORD = """
 import os, pathlib, sys, time
@@ -146,8 +145,8 @@ def test_a_training_ends_though_nothing_can_be_noted_of_it(
 ) -> None:
     """On a full disk where its standing cannot be kept, it is not begun again and again."""
     (settings.data_dir / "projects" / "7" / ".standing.json").mkdir(parents=True)  # cannot be written
-    standing = Standing("1", 1, 1, 0, "")
-    monkeypatch.setattr(BackgroundTraining, "_standing", lambda *_: standing)
+    state = ProjectState("1", 1, 1, 0, "")
+    monkeypatch.setattr(BackgroundTraining, "_state", lambda *_: state)
     workers = Workers(settings, log)
     workers.requests.add(7, time.time())
     assert eventually(lambda: len(notes(log)) >= 2 and workers.requests.counts() == (0, 0))

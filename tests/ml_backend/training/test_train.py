@@ -11,9 +11,10 @@ from ml_backend.embedding.gather import Gathered, ImageRef
 from ml_backend.embedding.tuned import Tuned, TunedWeights
 from ml_backend.errors import LabelStudioError, NothingToLearnError
 from ml_backend.label_studio.client import Task
+from ml_backend.model_registry import ModelRegistry
+from ml_backend.predict.predict import predict_gathered
 from ml_backend.settings import Settings
-from ml_backend.training.model_registry import Artifacts
-from ml_backend.training.training_set import find_evidence, predict_gathered
+from ml_backend.training.training_set import find_evidence
 
 if TYPE_CHECKING:
     from conftest import Samples
@@ -31,7 +32,7 @@ def test_all_tasks_get_predictions(settings: Settings, studio: Studio) -> None:
     by_task = {one["task"]: one["result"][0]["value"]["choices"][0] for one in studio.stored}
     assert by_task == {n: "light" if n % 2 else "dark" for n in range(20)}
     assert made.predictions == 20
-    assert studio.events == [made.artifact.model_version] == Artifacts(settings.data_dir).versions(7)
+    assert studio.events == [made.artifact.model_version] == ModelRegistry(settings.data_dir).versions(7)
 
 
 def test_a_broken_image_costs_its_own_prediction(settings: Settings, studio: Studio) -> None:
@@ -55,8 +56,8 @@ def test_a_training_that_cannot_publish_leaves_the_last_version(settings: Settin
     studio.refuses = True
     with pytest.raises(LabelStudioError):
         parts.train(7, NOW.replace(hour=13))
-    assert parts.artifacts.current_version(7) == first
-    assert parts.artifacts.versions(7) == studio.versions(7) == [first]
+    assert parts.registry.current_version(7) == first
+    assert parts.registry.versions(7) == studio.versions(7) == [first]
 
 
 def test_a_version_that_cannot_be_withdrawn_goes_with_the_next(settings: Settings, studio: Studio) -> None:
@@ -66,12 +67,12 @@ def test_a_version_that_cannot_be_withdrawn_goes_with_the_next(settings: Setting
     studio.refuses = studio.fails_to_delete = True
     with pytest.raises(LabelStudioError):
         parts.train(7, NOW.replace(hour=13))
-    left = parts.artifacts.versions(7)[0]
-    assert left != parts.artifacts.current_version(7) == first
+    left = parts.registry.versions(7)[0]
+    assert left != parts.registry.current_version(7) == first
     assert left in studio.versions(7)
     studio.refuses = studio.fails_to_delete = False
     last = parts.train(7, NOW.replace(hour=14)).artifact.model_version
-    assert parts.artifacts.versions(7) == [last, first]
+    assert parts.registry.versions(7) == [last, first]
     assert studio.versions(7) == sorted([last, first])
 
 
@@ -81,8 +82,8 @@ def test_a_failing_clean_up_is_no_failed_training(settings: Settings, studio: St
     first = parts.train(7, NOW).artifact.model_version
     studio.fails_to_delete = True
     second = parts.train(7, NOW.replace(hour=13)).artifact.model_version
-    assert parts.artifacts.versions(7) == [second, first]
-    assert parts.artifacts.current_version(7) == second
+    assert parts.registry.versions(7) == [second, first]
+    assert parts.registry.current_version(7) == second
 
 
 def test_without_publishing_nothing_is_stored(settings: Settings, studio: Studio) -> None:
@@ -90,7 +91,7 @@ def test_without_publishing_nothing_is_stored(settings: Settings, studio: Studio
     quiet = settings.model_copy(update={"publish_predictions": False})
     made = trainer(quiet, studio).train(7, NOW)
     assert studio.stored == []
-    assert Artifacts(settings.data_dir).current_version(7) == made.artifact.model_version
+    assert ModelRegistry(settings.data_dir).current_version(7) == made.artifact.model_version
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ def test_nothing_to_learn_makes_no_version(
     parts = trainer(settings, Studio(found, config or CONFIG))
     with pytest.raises(NothingToLearnError, match=why):
         parts.train(7, NOW)
-    assert parts.artifacts.current_version(7) is None
+    assert parts.registry.current_version(7) is None
 
 
 def test_unreadable_annotated_images_are_nothing_to_learn_from(settings: Settings) -> None:
@@ -150,14 +151,14 @@ def test_a_worse_version_is_kept_but_does_not_answer(settings: Settings, studio:
     studio.found.append(task(20))
     with capture_logs() as lines:
         made = trainer(settings, studio, loader=Loader(BLIND)).train(7, NOW + timedelta(hours=1))
-    version, artifacts = made.artifact.model_version, Artifacts(settings.data_dir)
+    version, registry = made.artifact.model_version, ModelRegistry(settings.data_dir)
     assert BLIND in version
-    assert artifacts.versions(7) == [version, first.serving]
-    assert artifacts.current_version(7) == made.serving == first.serving
+    assert registry.versions(7) == [version, first.serving]
+    assert registry.current_version(7) == made.serving == first.serving
     assert {one["model_version"] for one in studio.stored} == {first.serving}
     assert made.predictions == 1
     assert "worse" in made.why
-    assert made.artifact.held_back == made.why == artifacts.records(7)[0].held_back
+    assert made.artifact.held_back == made.why == registry.records(7)[0].held_back
     assert [(one["event"], one["serving"]) for one in lines if one["event"] != "trained"] == [
         ("version_held_back", first.serving)
     ]
@@ -169,7 +170,7 @@ def test_a_version_that_is_no_worse_takes_over(settings: Settings, studio: Studi
     parts.train(7, NOW)
     studio.found[10] = task(10, "dark")
     made = parts.train(7, NOW + timedelta(hours=1))
-    assert made.serving == made.artifact.model_version == parts.artifacts.current_version(7)
+    assert made.serving == made.artifact.model_version == parts.registry.current_version(7)
     assert made.artifact.comparison["tasks"] == 11
     assert made.artifact.n_annotated == 11
 
@@ -215,7 +216,7 @@ def test_after_a_reset_of_label_studio_nothing_is_compared(settings: Settings, s
     made = trainer(settings, studio, loader=Loader(BLIND)).train(7, NOW + timedelta(hours=1))
     assert made.serving == made.artifact.model_version
     assert made.artifact.stamp == "1795256999"
-    assert parts.artifacts.current(7, STAMP) is None
+    assert parts.registry.current(7, STAMP) is None
 
 
 def test_weights_of_an_earlier_project_are_not_used(settings: Settings, studio: Studio) -> None:

@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ml_backend.core.comparison import succeeds
 from ml_backend.core.controls import Control
 from ml_backend.core.model import Evidence, ProjectModel, fit_model
-from ml_backend.core.succession import succeeds
 
 KIND = Control("kind", "image", ("dark", "light"), multiple=False, image_key="image")
 ROWS = np.arange(20)

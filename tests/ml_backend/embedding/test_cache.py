@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from ml_backend.embedding.embeddings import Address, EmbeddingCache
+from ml_backend.embedding.cache import Address, EmbeddingCache
 
 if TYPE_CHECKING:
     from conftest import Clock
@@ -26,7 +26,7 @@ CLOSED_IN_USE = """
 import sys, threading
 from pathlib import Path
 import numpy as np
-from ml_backend.embedding.embeddings import EmbeddingCache
+from ml_backend.embedding.cache import EmbeddingCache
 
 path, over = Path(sys.argv[1]), threading.Event()
 caches = [EmbeddingCache(path)]

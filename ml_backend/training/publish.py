@@ -1,20 +1,88 @@
-"""A new model version becomes what annotators see: after its predictions its name, then the old ones go."""
+"""A version is published: its predictions are stored, it answers, Label Studio shows it, and old ones go."""
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import structlog
 
+from ml_backend.core.controls import image_controls
 from ml_backend.core.versions import is_ours
-from ml_backend.label_studio.client import Connection, LabelStudioClient, Project
+from ml_backend.embedding.gather import Gathered
+from ml_backend.errors import MLBackendError
+from ml_backend.label_studio.client import Connection, LabelStudioClient, Project, Task
 from ml_backend.label_studio.ordering import UNCERTAINTY, store_in_order
 from ml_backend.label_studio.storing import import_missing, tasks_of_version
+from ml_backend.model_registry import Artifact, ModelRegistry
+from ml_backend.predict.predict import clusters_of_tasks, predict_gathered
+from ml_backend.settings import Settings
+from ml_backend.steps import Progress
 
 log = structlog.get_logger()
 
 _ORDERING_S = 60.0
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """The parts that publish."""
+
+    settings: Settings
+    client: LabelStudioClient
+    registry: ModelRegistry
+
+    def store(
+        self, project: Project, tasks: Sequence[Task], artifact: Artifact, gathered: Gathered, progress: Progress
+    ) -> int:
+        """Store a version's predictions where they are missing, if the settings want that; give how many."""
+        if not self.settings.publish_predictions:
+            return 0
+        progress("storing predictions", 0, 1)
+        return store_version(
+            self.client,
+            project,
+            predict_gathered(artifact, gathered, image_controls(project.label_config)),
+            annotated={task.id for task in tasks if task.annotations},
+            cluster_of=clusters_of_tasks(artifact, gathered),
+            made_at=datetime.fromisoformat(artifact.created_at),
+            ordered=self.settings.ordered_tasks,
+        )
+
+    def publish(self, project_id: int, model_version: str, *, chosen: bool = False) -> None:
+        """Let a version answer whose predictions are stored, and show it."""
+        self.registry.switch(project_id, model_version, chosen=chosen)
+        self.show(project_id, model_version)
+
+    def show(self, project_id: int, model_version: str) -> None:
+        """Let Label Studio show the version that answers; old ones go."""
+        show_version(self.client, project_id, model_version, self.settings.public_url)
+        self.clean_up(project_id)
+
+    def withdraw(self, project_id: int, model_version: str) -> None:
+        """Delete a version that could not be published, with what was stored of it, unless it answers.
+
+        Where Label Studio cannot be asked, it is left for the next training, as one that never answered.
+        """
+        if self.registry.current_version(project_id) == model_version:
+            return
+        try:
+            delete_old(self.client, project_id, [model_version], 0)
+        except MLBackendError as error:
+            log.warning("version_not_withdrawn", project=project_id, version=model_version, error=str(error))
+        else:
+            self.registry.discard(project_id, model_version)
+
+    def clean_up(self, project_id: int) -> None:
+        """Delete old versions. What cannot be deleted now is left for the next training."""
+        try:
+            stay = self.registry.retained(project_id, self.settings.keep_versions)
+            old = [version for version in self.registry.versions(project_id) if version not in stay]
+            delete_old(self.client, project_id, [*stay, *old], len(stay))
+            self.registry.prune(project_id, self.settings.keep_versions)
+        except (MLBackendError, OSError) as error:
+            log.warning("old_versions_not_deleted", project=project_id, error=str(error))
 
 
 def store_version(
@@ -59,7 +127,7 @@ def store_version(
     return len(first) + import_missing(client, project.id, version, predictions)
 
 
-def show(client: LabelStudioClient, project_id: int, model_version: str, public_url: str) -> None:
+def show_version(client: LabelStudioClient, project_id: int, model_version: str, public_url: str) -> None:
     """Name the version on our connection, and on the project if it showed the version before.
 
     The score column and the label stream take the predictions whose version the project names; the project follows

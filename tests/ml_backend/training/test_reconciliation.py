@@ -9,8 +9,7 @@ from running_backend import eventually
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.label_studio.client import Connection, Counts, Project
-from ml_backend.training.reconciling import Reconciliation, standing_of
-from ml_backend.training.training_requests import TrainingRequests
+from ml_backend.training.training_requests import Reconciliation, TrainingRequests, project_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +69,7 @@ def ask(reconciliation: Reconciliation, studio: Studio) -> list[int]:
 
 def trained(reconciliation: Reconciliation, studio: Studio, project_id: int) -> None:
     """Note that a project was trained as it is now."""
-    reconciliation.trained(project_id, standing_of(studio, project_id))  # type: ignore[arg-type]
+    reconciliation.trained(project_id, project_state(studio, project_id))  # type: ignore[arg-type]
 
 
 def test_a_project_with_annotations_that_was_never_trained_is(

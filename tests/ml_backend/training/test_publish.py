@@ -7,7 +7,7 @@ from ml_backend.errors import LabelStudioError, LostAnswerError
 from ml_backend.label_studio import storing
 from ml_backend.label_studio.client import Connection, Project, Task
 from ml_backend.label_studio.storing import import_missing
-from ml_backend.training.publishing import delete_old, show
+from ml_backend.training.publish import delete_old, show_version
 
 V1, V2, V3, V4 = (f"resnet18-random-2026013{day}T120000-00aa" for day in range(4))
 
@@ -197,7 +197,7 @@ def test_a_version_without_any_prediction_is_an_error(memory: Memory) -> None:
 def test_the_project_follows_the_title(memory: Memory) -> None:
     """The version shown was the connection's title, and is the new version afterwards."""
     memory.shown = "default"
-    show(memory, 7, V1, public_url="")
+    show_version(memory, 7, V1, public_url="")
     assert (memory.shown, memory.backends[0].title) == (V1, V1)
 
 
@@ -205,28 +205,28 @@ def test_the_project_follows_the_title(memory: Memory) -> None:
 def test_a_lost_or_old_version_is_replaced(memory: Memory, shown: str | None) -> None:
     """Where the project shows nothing, or an old version of ours, it shows the new one."""
     memory.shown, memory.stored = shown, [(1, V2)]
-    show(memory, 7, V2, public_url="")
+    show_version(memory, 7, V2, public_url="")
     assert memory.shown == V2
 
 
 def test_an_admins_own_choice_is_left(memory: Memory) -> None:
     """A version that is not ours stays in the label stream."""
     memory.shown = "my-own-predictions"
-    show(memory, 7, V2, public_url="")
+    show_version(memory, 7, V2, public_url="")
     assert memory.shown == "my-own-predictions"
 
 
 def test_our_connection_is_found_among_several(memory: Memory) -> None:
     """Of two backends the one with our public address is renamed."""
     memory.backends.append(Connection(2, "http://other.example/", "other"))
-    show(memory, 7, V1, public_url="http://other.example")
+    show_version(memory, 7, V1, public_url="http://other.example")
     assert [one.title for one in memory.backends] == ["default", V1]
 
 
 def test_no_foreign_connection_is_renamed(memory: Memory) -> None:
     """Of two backends neither of which is known to be ours, none is touched."""
     memory.backends.append(Connection(2, "http://other.example", "other"))
-    show(memory, 7, V1, public_url="")
+    show_version(memory, 7, V1, public_url="")
     assert [one.title for one in memory.backends] == ["default", "other"]
 
 
@@ -245,7 +245,7 @@ def test_the_only_connection_may_be_another_backends(
 ) -> None:
     """The only connection is ours if it has our address, or if no address is set and the project uses it."""
     memory.backends, memory.shown = [Connection(1, "http://ml.example", "other")], shown
-    show(memory, 7, V2, public_url)
+    show_version(memory, 7, V2, public_url)
     assert memory.backends[0].title == title.replace("V2", V2)
 
 
@@ -253,10 +253,10 @@ def test_the_only_connection_may_be_another_backends(
 def test_without_a_connection_only_stored_versions_are_shown(memory: Memory, shown: str | None) -> None:
     """Label Studio refuses to show a version that nothing has: it is not asked to."""
     memory.backends, memory.shown = [], shown
-    show(memory, 7, V2, public_url="")
+    show_version(memory, 7, V2, public_url="")
     assert memory.shown == shown
     memory.stored = [(1, V2)]
-    show(memory, 7, V2, public_url="")
+    show_version(memory, 7, V2, public_url="")
     assert memory.shown == V2
 
 

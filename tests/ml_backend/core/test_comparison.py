@@ -5,12 +5,12 @@ import numpy as np
 
 from ml_backend.core.cluster_evidence import ClusterEvidence
 from ml_backend.core.clusters import Clusters
+from ml_backend.core.comparison import compare
 from ml_backend.core.controls import Control
 from ml_backend.core.held_out import OutOfFold
 from ml_backend.core.linear import Components
 from ml_backend.core.model import Evidence, ProjectModel
 from ml_backend.core.pooling import Pool
-from ml_backend.core.promotion import compare
 from ml_backend.core.scores import ControlScores
 
 KIND = Control("kind", "image", ("a", "b"), multiple=False, image_key="image")

@@ -6,9 +6,8 @@ from structlog.testing import capture_logs
 from training_parts import BLIND, CONFIG, NOW, Loader, Studio, task, tasks, trainer
 
 from ml_backend.errors import LabelStudioError, VersionError
+from ml_backend.model_registry import ModelRegistry
 from ml_backend.settings import Settings
-from ml_backend.training.model_registry import Artifacts
-from ml_backend.training.promoting import promote
 
 LATER, LATEST = NOW + timedelta(hours=1), NOW + timedelta(hours=2)
 
@@ -30,9 +29,9 @@ def test_an_older_version_answers_again(settings: Settings, studio: Studio) -> N
     first, second = parts.train(7, NOW).serving, parts.train(7, LATER).serving
     studio.found.append(task(20))
     with capture_logs() as lines:
-        done = promote(parts, 7, first, LATEST)
+        done = parts.publish(7, first, LATEST)
     assert (done.model_version, done.before, done.chosen, done.predictions) == (first, second, True, 1)
-    assert parts.artifacts.current_version(7) == parts.artifacts.chosen_version(7) == first
+    assert parts.registry.current_version(7) == parts.registry.chosen_version(7) == first
     assert versions_stored(studio) == {first: 21, second: 20}
     assert studio.events[-1] == first
     assert [one["event"] for one in lines] == ["version_promoted"]
@@ -43,12 +42,12 @@ def test_a_training_does_not_take_back_what_a_person_chose(settings: Settings, s
     parts = trainer(settings, studio)
     first = parts.train(7, NOW).serving
     parts.train(7, LATER)
-    promote(parts, 7, first, LATER)
+    parts.publish(7, first, LATER)
     made = parts.train(7, LATEST)
-    assert made.serving == first == parts.artifacts.chosen_version(7)
+    assert made.serving == first == parts.registry.chosen_version(7)
     assert "not better than the version that a person chose" in made.why
-    forward = promote(parts, 7, made.artifact.model_version, LATEST)
-    assert (forward.chosen, parts.artifacts.chosen_version(7)) == (False, None)
+    forward = parts.publish(7, made.artifact.model_version, LATEST)
+    assert (forward.chosen, parts.registry.chosen_version(7)) == (False, None)
     assert parts.train(7, LATEST + timedelta(hours=1)).artifact.held_back == ""
 
 
@@ -57,11 +56,11 @@ def test_a_better_version_takes_over_from_a_chosen_one(settings: Settings, studi
     blind = trainer(settings, studio, loader=Loader(BLIND)).train(7, NOW).serving
     parts = trainer(settings, studio)
     parts.train(7, LATER)
-    promote(parts, 7, blind, LATER)
+    parts.publish(7, blind, LATER)
     made = parts.train(7, LATEST)
     assert made.serving == made.artifact.model_version
     assert "better than the version that a person chose" in made.why
-    assert parts.artifacts.chosen_version(7) is None
+    assert parts.registry.chosen_version(7) is None
 
 
 def test_what_was_held_back_can_be_let_answer(settings: Settings, studio: Studio) -> None:
@@ -69,10 +68,10 @@ def test_what_was_held_back_can_be_let_answer(settings: Settings, studio: Studio
     trainer(settings, studio).train(7, NOW)
     parts = trainer(settings, studio, loader=Loader(BLIND))
     held_back = parts.train(7, LATER).artifact.model_version
-    done = promote(parts, 7, held_back, LATEST)
+    done = parts.publish(7, held_back, LATEST)
     assert (done.chosen, done.predictions) == (False, 20)
-    assert parts.artifacts.current_version(7) == held_back
-    assert promote(parts, 7, held_back, LATEST).predictions == 0
+    assert parts.registry.current_version(7) == held_back
+    assert parts.publish(7, held_back, LATEST).predictions == 0
 
 
 def test_a_version_that_is_gone_names_those_that_are_there(settings: Settings, studio: Studio) -> None:
@@ -81,8 +80,8 @@ def test_a_version_that_is_gone_names_those_that_are_there(settings: Settings, s
     first = parts.train(7, NOW).serving
     second = parts.train(7, LATER).serving
     with pytest.raises(VersionError, match=f"no version '{first}'; it has: {second}$"):
-        promote(parts, 7, first, LATEST)
-    assert parts.artifacts.current_version(7) == second
+        parts.publish(7, first, LATEST)
+    assert parts.registry.current_version(7) == second
 
 
 @pytest.mark.parametrize(
@@ -100,7 +99,7 @@ def test_a_version_that_does_not_fit_is_refused(
     version = trainer(settings, studio, loader=Loader(BLIND)).train(7, NOW).serving
     studio.stamp, studio.config = stamp or studio.stamp, config
     with pytest.raises(VersionError, match=why):
-        promote(trainer(settings, studio, loader=Loader(lost=lost)), 7, version, LATER)
+        trainer(settings, studio, loader=Loader(lost=lost)).publish(7, version, LATER)
 
 
 def test_a_control_that_is_gone_gets_no_suggestion(settings: Settings, studio: Studio) -> None:
@@ -116,8 +115,8 @@ def test_a_control_that_is_gone_gets_no_suggestion(settings: Settings, studio: S
     studio.config = CONFIG
     second = parts.train(7, LATER).serving
     studio.stored.clear()
-    promote(parts, 7, first, LATEST)
-    assert second != first == parts.artifacts.current_version(7)
+    parts.publish(7, first, LATEST)
+    assert second != first == parts.registry.current_version(7)
     assert {region["from_name"] for one in studio.stored for region in one["result"]} == {"kind"}
 
 
@@ -128,6 +127,6 @@ def test_without_its_predictions_it_does_not_answer(settings: Settings, studio: 
     studio.stored.clear()
     studio.refuses = True
     with pytest.raises(LabelStudioError):
-        promote(parts, 7, first, LATEST)
-    assert Artifacts(settings.data_dir).current_version(7) == second
-    assert parts.artifacts.chosen_version(7) is None
+        parts.publish(7, first, LATEST)
+    assert ModelRegistry(settings.data_dir).current_version(7) == second
+    assert parts.registry.chosen_version(7) is None

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ml_backend.core.competition import Contest
+from ml_backend.core.model_selection import Contest
 
 N = 200
 RNG = np.random.default_rng(0)

@@ -7,6 +7,7 @@ that should take over holds an empty file ``unanswered`` until it does.
 """
 
 import json
+import os
 import shutil
 import tempfile
 import zipfile
@@ -26,7 +27,6 @@ from ml_backend.core.identity import Identity
 from ml_backend.core.model import ProjectModel, from_parts, to_parts
 from ml_backend.core.versions import newest_first
 from ml_backend.errors import VersionError
-from ml_backend.training.pointers import read_name, to_disk, write_name
 
 log = structlog.get_logger()
 
@@ -97,7 +97,7 @@ class Artifact:
 
 
 @dataclass(frozen=True)
-class Record:
+class VersionRecord:
     """What is known of a version without its arrays.
 
     Parameters
@@ -136,7 +136,7 @@ class Record:
         return {control["name"]: list(control["labels"]) for control in controls}
 
 
-class Artifacts:
+class ModelRegistry:
     """The models of all projects under one folder."""
 
     def __init__(self, data_dir: Path) -> None:
@@ -169,11 +169,11 @@ class Artifacts:
         if stamp:
             found = self.current(project_id, stamp)
             return found.model_version if found else None
-        return read_name(self._project(project_id) / _CURRENT)
+        return _read_name(self._project(project_id) / _CURRENT)
 
     def chosen_version(self, project_id: int) -> str | None:
         """Name the version that answers because a person went back to it; None if none does."""
-        chosen = read_name(self._project(project_id) / _CHOSEN)
+        chosen = _read_name(self._project(project_id) / _CHOSEN)
         return chosen if chosen == self.current_version(project_id) else None
 
     def load(self, project_id: int, model_version: str) -> Artifact:
@@ -212,9 +212,9 @@ class Artifacts:
                 (unfinished / _UNANSWERED).touch()
             unfinished.chmod(0o755)
             for written in (unfinished / _ARRAYS, unfinished / _DESCRIPTION, unfinished):
-                to_disk(written)
+                _to_disk(written)
             unfinished.rename(versions / artifact.model_version)
-            to_disk(versions)
+            _to_disk(versions)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -229,9 +229,9 @@ class Artifacts:
             Whether a person has gone back to it.
         """
         if chosen:
-            write_name(self._project(project_id) / _CHOSEN, model_version)
+            _write_name(self._project(project_id) / _CHOSEN, model_version)
         before = self.current_version(project_id)
-        write_name(self._project(project_id) / _CURRENT, model_version)
+        _write_name(self._project(project_id) / _CURRENT, model_version)
         for answered in (before or model_version, model_version):  # a killed switch may have left the one before
             (self._folder(project_id, answered) / _UNANSWERED).unlink(missing_ok=True)
         if not chosen:
@@ -247,11 +247,12 @@ class Artifacts:
         names = (path.parent.name for path in self._projects.glob("[0-9]*/current"))
         return sorted(int(name) for name in names if name.isdecimal())
 
-    def records(self, project_id: int) -> list[Record]:
+    def records(self, project_id: int) -> list[VersionRecord]:
         """Describe the versions of a project, newest first."""
         folders = ((version, self._folder(project_id, version)) for version in self.versions(project_id))
         return [
-            Record(version, _described(folder), (folder / _UNANSWERED).exists()) for version, folder in folders
+            VersionRecord(version, _described(folder), (folder / _UNANSWERED).exists())
+            for version, folder in folders
         ]
 
     def retained(self, project_id: int, keep: int) -> list[str]:
@@ -288,7 +289,7 @@ class Artifacts:
 
 def _described(folder: Path) -> Mapping[str, Any]:
     try:
-        found = Record("", json.loads((folder / _DESCRIPTION).read_text("utf-8")))
+        found = VersionRecord("", json.loads((folder / _DESCRIPTION).read_text("utf-8")))
         _ = found.held_back, found.checks, found.labels
     except _DAMAGE:
         return {}
@@ -305,3 +306,39 @@ def _load(folder: Path) -> Artifact:
         name.removeprefix(_CALIBRATION): values for name, values in arrays.items() if name.startswith(_CALIBRATION)
     }
     return Artifact(model=model, calibration=calibration, **described)
+
+
+def _read_name(path: Path) -> str | None:
+    """Give what a pointer names; None where it is missing or empty."""
+    try:
+        name = path.read_text("utf-8").strip()
+    except FileNotFoundError:
+        return None
+    return name or None
+
+
+def _write_name(path: Path, name: str) -> None:
+    """Let a pointer name something else, on the disk when this returns. One program at a time may do so.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; it names then what it named before.
+    """
+    unfinished = path.with_name(f".{path.name}")  # one that a killed program has left is overwritten
+    try:
+        unfinished.write_text(name, "utf-8")
+        _to_disk(unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    _to_disk(path.parent)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, would survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
