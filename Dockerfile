@@ -30,6 +30,7 @@ RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))
 FROM consensus-needs AS app
 ARG PIP_ARGS=""
 COPY README.md ./
+COPY common common
 COPY consensus consensus
 COPY ml_backend ml_backend
 RUN pip install $PIP_ARGS --no-deps --target /opt/app .
