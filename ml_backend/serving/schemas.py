@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 _LARGEST = 10**18 - 1  # as a number and, of 18 digits, as a text
+_TASKS = 100_000  # of one request; Label Studio sends a hundred or a thousand
 _PROJECT = re.compile(r"([1-9]\d{0,17})(?:\.(\d+))?", re.ASCII)
 
 
@@ -66,7 +67,9 @@ class Predict(_Body):
     """Tasks to make suggestions for."""
 
     project: Project
-    tasks: list[Any] = Field(description="Each an object with `id` and `data`; anything else gets an empty entry.")
+    tasks: list[Any] = Field(
+        max_length=_TASKS, description="Each an object with `id` and `data`; anything else gets an empty entry."
+    )
     label_config: str = Field("", description="What the suggestions have to fit.")
 
 

@@ -221,6 +221,13 @@ def test_a_project_that_cannot_be_is_refused(client: FlaskClient, number: object
         assert (answer.status_code, set(answer.json)) == (400, {"error"})
 
 
+def test_too_many_tasks_are_refused(client: FlaskClient) -> None:
+    """More tasks than anybody means are refused before an entry is made for each."""
+    answer = client.post("/predict", json={"project": 7, "tasks": [[]] * 100_001})
+    assert (answer.status_code, set(answer.json)) == (400, {"error"})
+    assert "tasks" in answer.json["error"]
+
+
 @pytest.mark.parametrize(("method", "route", "status"), [("GET", "/nope", 404), ("GET", "/predict", 405)])
 def test_a_wrong_route_is_answered_in_json(client: FlaskClient, method: str, route: str, status: int) -> None:
     """Unknown routes and methods are JSON too."""
