@@ -21,26 +21,27 @@ if TYPE_CHECKING:
 LOOK_EVERY_SECONDS = 1.0
 
 
-def show(
-    steps: Steps, studio: LabelStudio, backend_url: str, project: int, held: Held, facts: dict[str, Any]
-) -> None:
-    """Print addresses, the login, and what each tab shows."""
+def show_sent(steps: Steps, facts: dict[str, Any]) -> None:
+    """Print what the runs of consensus sent."""
     sent = facts["writes"]
     steps.say(
         f"The first run of consensus sent {sent['created']} entries and {sent['tabs']} tabs, the second nothing."
     )
+
+
+def show_addresses(steps: Steps, studio: LabelStudio, backend_url: str, project: int, held: Held) -> None:
+    """Print addresses, the login, and what each tab shows."""
     steps.say(f"\nLabel Studio   {studio.url}   login {studio.account.email}   password {studio.account.password}")
     steps.say(f"ML backend     {backend_url}/health")
     steps.say("\nWorth a look:")
     for title in (*REPORTS, SORTING_TAB):
         if tab := held.tabs.get(title):
             steps.say(f"  {studio.url}/projects/{project}/data?tab={tab.number}   {title} ({tab.tasks} tasks)")
-    steps.say(f"\nAll of it took {steps.seconds:.0f} s.")
 
 
 def keep_running(steps: Steps, servers: Sequence[Server]) -> None:
     """Wait for Ctrl-C; end where a server ends by itself."""
-    steps.say("Everything goes on running. Ctrl-C stops it and removes what it made.")
+    steps.say("\nEverything goes on running. Ctrl-C stops it and removes what it made.")
     try:
         while all(server.is_running for server in servers):
             time.sleep(LOOK_EVERY_SECONDS)

@@ -200,6 +200,7 @@ def jwt(**claims: object) -> str:
         (jwt(token_type="access", exp=time.time() + 200), "key", "is an access token, which lives for 300 s"),
         ("", "settings", "LABEL_STUDIO_API_KEY not set"),
     ],
+    ids=["refused", "expired", "unknown", "access token", "missing"],
 )
 def test_a_key_that_does_not_fit_is_explained(open_backend: Settings, key: str, check: str, seen: str) -> None:
     """Each kind of token has its own fault; what would need Label Studio is not tried."""

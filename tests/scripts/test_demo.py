@@ -115,6 +115,7 @@ def is_in_use(folder: Path) -> bool:
 
 
 @pytest.mark.server
+@pytest.mark.xdist_group("demo")
 @pytest.mark.timeout(LIMIT_SECONDS + 60)
 @pytest.mark.parametrize("demo", [("--once",)], indirect=True)
 def test_once_shows_the_result_and_leaves_nothing(demo: Run) -> None:
@@ -131,11 +132,13 @@ def test_once_shows_the_result_and_leaves_nothing(demo: Run) -> None:
     assert len(trust) == 6
     assert all(abs(float(true) - float(estimated)) < 0.2 for true, estimated in trust)
     assert "the second nothing" in demo.output
-    assert f"http://127.0.0.1:{demo.ports[0]}/projects/1/data?tab=" in demo.output
+    assert "without --once they stay up" in demo.output
+    assert "/data?tab=" not in demo.output, "links to a server that is gone help nobody"
     nothing_is_left(demo)
 
 
 @pytest.mark.server
+@pytest.mark.xdist_group("demo")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_in_the_middle_leaves_nothing(demo: Run, number: signal.Signals) -> None:
     """Interrupted while annotators submit, it stops both servers and says so without a traceback."""

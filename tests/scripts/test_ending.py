@@ -6,17 +6,31 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from demonstration import ending
 from demonstration.errors import DemoError
 from demonstration.steps import Steps
+from label_studio_server import Account, LabelStudio
 from servers import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from demonstration.reading import Held
+
+
+def test_what_is_worth_a_look_is_linked(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each tab has its address and its number of tasks."""
+    studio = LabelStudio("http://127.0.0.1:8080", Account("a@example.com", "secret", "t"), cast("Server", None))
+    held = SimpleNamespace(tabs={"MisClassified": SimpleNamespace(number=5, tasks=11)})
+    ending.show_addresses(Steps(began=0), studio, "http://127.0.0.1:9090", 1, cast("Held", held))
+    shown = capsys.readouterr().out
+    assert "http://127.0.0.1:8080/projects/1/data?tab=5   MisClassified (11 tasks)" in shown
+    assert "login a@example.com" in shown
 
 
 @pytest.fixture
