@@ -21,12 +21,21 @@ if TYPE_CHECKING:
 LOOK_EVERY_SECONDS = 1.0
 
 
-def show_sent(steps: Steps, facts: dict[str, Any]) -> None:
-    """Print what the runs of consensus sent."""
+def show_sent(steps: Steps, facts: dict[str, Any], *, once: bool) -> None:
+    """Print what the runs of consensus sent, and how long everything took."""
     sent = facts["writes"]
     steps.say(
         f"The first run of consensus sent {sent['created']} entries and {sent['tabs']} tabs, the second nothing."
     )
+    steps.say(f"All of it took {steps.seconds:.0f} s.")
+    if once:
+        steps.say("Label Studio and the ML backend are stopped; without --once they stay up to be looked at.")
+
+
+def stay(steps: Steps, studio: LabelStudio, backend: Server, backend_url: str, project: int, held: Held) -> None:
+    """Say where everything is, and wait for Ctrl-C."""
+    show_addresses(steps, studio, backend_url, project, held)
+    keep_running(steps, [studio.server, backend])
 
 
 def show_addresses(steps: Steps, studio: LabelStudio, backend_url: str, project: int, held: Held) -> None:

@@ -89,10 +89,6 @@ def tell(options: argparse.Namespace, steps: Steps, running: contextlib.ExitStac
     checking.check_project(held, len(answers), stream, [task["predictions_score"] for task in by_score])
     checking.check_reports(found.reports, found.given)
     checking.check_unchanged(after_first, held, second_run)
-    ending.show_sent(steps, first_run)
-    steps.say(f"All of it took {steps.seconds:.0f} s.")
-    if options.once:
-        steps.say("Label Studio and the ML backend are stopped; without --once they stay up to be looked at.")
-    else:
-        ending.show_addresses(steps, label_studio, suite.backend_url(backend_port), project, held)
-        ending.keep_running(steps, [label_studio.server, backend])
+    ending.show_sent(steps, first_run, once=options.once)
+    if not options.once:
+        ending.stay(steps, label_studio, backend, suite.backend_url(backend_port), project, held)
