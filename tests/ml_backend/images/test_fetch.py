@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 BASE = "http://label-studio.example"
 MAX_BYTES = 100_000
-PACKED = gzip.compress(b"more")
+PACKED = gzip.compress(b"more", mtime=0)
 
 
 @pytest.fixture
