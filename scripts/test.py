@@ -14,15 +14,17 @@ from environments import ROOT, label_studio, ours
 from installing import ensure
 
 ALL = "--all"
+BY_FILE = ("--dist=loadfile", "--no-loadscope-reorder")
+"""A file's tests stay together, with what they share, and begin in the order of `tests/conftest.py`."""
 
 
 def pytest_arguments(arguments: list[str], processors: int) -> list[str]:
     """Arguments of pytest for those of this command.
 
     >>> pytest_arguments([], 2)
-    ['-n2', '--dist=loadgroup', '-m', 'not slow']
+    ['-n2', '--dist=loadfile', '--no-loadscope-reorder', '-m', 'not slow']
     >>> pytest_arguments(["-m", "not server"], 2)
-    ['-n2', '--dist=loadgroup', '-m', '(not server) and not slow']
+    ['-n2', '--dist=loadfile', '--no-loadscope-reorder', '-m', '(not server) and not slow']
     >>> pytest_arguments(["--all"], 1)
     []
     >>> pytest_arguments(["tests/test_docs.py"], 2)
@@ -37,7 +39,7 @@ def pytest_arguments(arguments: list[str], processors: int) -> list[str]:
     if ALL not in arguments:
         chosen = f"{chosen} and not slow" if chosen else "not slow"
     # A few named tests start sooner in one process.
-    side_by_side = ["-n" + str(processors), "--dist=loadgroup"] if processors > 1 and not rest else []
+    side_by_side = [f"-n{processors}", *BY_FILE] if processors > 1 and not rest else []
     return [*side_by_side, *(["-m", chosen] if chosen else []), *rest]
 
 

@@ -47,7 +47,7 @@ class RunningLabelStudio:
 
 @pytest.fixture(scope="session")
 def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLabelStudio]:
-    """A real Label Studio, started once for all tests: every test makes projects of its own in it."""
+    """A real Label Studio, started once for all tests of a worker: every test makes projects of its own in it."""
     running = label_studio_server.start(tmp_path_factory.mktemp("label-studio") / "base")
     account = running.account
     with contextlib.ExitStack() as ending:
@@ -67,17 +67,9 @@ def postgres_url() -> Iterator[str]:
     server.cleanup()
 
 
-SHARED = {"label_studio": "label-studio", "postgres_url": "postgres"}
-"""What is started once for all tests, so that all who use it run in one worker."""
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put tests that share a server into one group, and begin with them: they take longest."""
-    for item in items:
-        group = next((SHARED[name] for name in SHARED if name in getattr(item, "fixturenames", ())), None)
-        if group is not None and not any(item.iter_markers("xdist_group")):
-            item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: not any(item.iter_markers("xdist_group")))
+    """Begin with the tests that start servers: they take longest, and the others fill up what a worker is idle."""
+    items.sort(key=lambda item: item.get_closest_marker("server") is None)
 
 
 _numbers = itertools.count(1)

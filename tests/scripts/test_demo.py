@@ -115,7 +115,6 @@ def is_in_use(folder: Path) -> bool:
 
 
 @pytest.mark.server
-@pytest.mark.xdist_group("demo")
 @pytest.mark.timeout(LIMIT_SECONDS + 60)
 @pytest.mark.parametrize("demo", [("--once",)], indirect=True)
 def test_once_shows_the_result_and_leaves_nothing(demo: Run) -> None:
@@ -138,7 +137,6 @@ def test_once_shows_the_result_and_leaves_nothing(demo: Run) -> None:
 
 
 @pytest.mark.server
-@pytest.mark.xdist_group("demo")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_in_the_middle_leaves_nothing(demo: Run, number: signal.Signals) -> None:
     """Interrupted while annotators submit, it stops both servers and says so without a traceback."""
