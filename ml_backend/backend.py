@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ml_backend.core.versions import untrained_version
+from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.cache import EmbeddingCache
 from ml_backend.embedding.exporting import prune_engines
 from ml_backend.embedding.gather import Gatherer, make_fetcher
 from ml_backend.embedding.keeping import Keeper
-from ml_backend.embedding.weights import EmbedderLoader
 from ml_backend.images.decoding import ImageLimits
 from ml_backend.images.fetch import Connect, Fetcher
 from ml_backend.label_studio.client import LabelStudioClient
@@ -42,9 +42,9 @@ class Backend:
         return ModelRegistry(self.settings.data_dir)
 
     @cached_property
-    def loader(self) -> EmbedderLoader:
+    def backbones(self) -> Backbones:
         """The backbones."""
-        return EmbedderLoader(self.settings)
+        return Backbones(self.settings)
 
     @cached_property
     def requests(self) -> TrainingRequests:
@@ -93,7 +93,7 @@ class Backend:
     @cached_property
     def trainer(self) -> Trainer:
         """What a training is made with."""
-        return Trainer(self.settings, self.client, self.gatherer, self.loader, self.registry)
+        return Trainer(self.settings, self.client, self.gatherer, self.backbones, self.registry)
 
     def _authorization(self) -> str:
         with self._connecting:  # many threads fetch at once, and the first one makes the client
@@ -110,13 +110,13 @@ class Backend:
         """Delete the engines that no version needs; ``now`` in seconds since the epoch."""
         keys = self._embedding_keys()
         if keys is not None:
-            wanted = {self.loader.preferred().key} if self.loader.loaded else set()
+            wanted = {self.backbones.preferred().key} if self.backbones.loaded else set()
             prune_engines(self.settings.data_dir, keys | wanted, now)
 
     def version(self, project_id: int, stamp: str = "") -> str:
         """Name the version that answers for a project, with the stamp of its creation if that is known."""
         trained = self.registry.current_version(project_id, stamp)
-        return trained or untrained_version(self.settings.backbone, self.loader.weights_id)
+        return trained or untrained_version(self.settings.backbone, self.backbones.weights_id)
 
     def start(self) -> None:
         """Load the backbone and begin to train on request, both in the background.
@@ -124,7 +124,7 @@ class Backend:
         All parts are made here, before the first request: two threads that asked at once would each make one.
         """
         _ = self.registry, self.gatherer
-        self.loader.start()
+        self.backbones.start()
         self.background.start()
 
     def stop(self) -> None:
@@ -134,6 +134,6 @@ class Backend:
 
     def close(self) -> None:
         """Close what was opened."""
-        for part in ("loader", "gatherer", "fetcher", "client"):
+        for part in ("backbones", "gatherer", "fetcher", "client"):
             if part in vars(self):  # a cached property that was used
                 getattr(self, part).close()

@@ -72,7 +72,7 @@ class ResNetKMeans(LabelStudioMLBase):  # type: ignore[misc]  # ships no types
             artifact=parts.registry.current(project) if project else None,
             controls=image_controls(self.label_config),
             gatherer=parts.gatherer,
-            loader=parts.loader,
+            backbones=parts.backbones,
             deadline_s=parts.settings.predict_deadline_s,
             model_wait_s=parts.settings.model_wait_s,
             project_id=project or 0,

@@ -79,10 +79,10 @@ def _embed(backend: "Backend", engine: Engine) -> "Embed":
     if engine == Engine.ray:
         from ml_backend.predict.ray_embedding import embed_on_ray  # noqa: PLC0415 - an extra
 
-        return embed_on_ray(backend.settings, backend.loader)
+        return embed_on_ray(backend.settings, backend.backbones)
     from ml_backend.predict.bulk import embed_here  # noqa: PLC0415
 
-    return embed_here(backend.gatherer, backend.loader, backend.settings.model_wait_s)
+    return embed_here(backend.gatherer, backend.backbones, backend.settings.model_wait_s)
 
 
 class _Rate(ProgressColumn):

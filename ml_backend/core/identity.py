@@ -12,9 +12,11 @@ from ml_backend.core.versions import RANDOM
 Calibration = Mapping[str, NDArray[np.float32]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Identity:
     """Backbone, weights and calibration: embeddings of two different identities cannot be compared.
+
+    Two are equal if their keys are: what the embeddings depend on is in the key, and nothing else.
 
     Parameters
     ----------
@@ -36,11 +38,11 @@ class Identity:
     backbone: str
     weights_id: str
     seed: int = 0
-    calibration: Calibration = field(default_factory=dict, compare=False)
+    calibration: Calibration = field(default_factory=dict)
 
     @property
     def key(self) -> str:
-        """Name of the embeddings in the cache, in registry and of engine files."""
+        """Name of the embeddings in the cache, in artifacts and of engine files."""
         base = f"{self.backbone}:{self.weights_id}" + (f"-{self.seed}" if self.weights_id == RANDOM else "")
         if not self.calibration:
             return base
@@ -48,3 +50,11 @@ class Identity:
         for name in sorted(self.calibration):
             digest.update(name.encode() + self.calibration[name].tobytes())
         return f"{base}:{digest.hexdigest()[:12]}"
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether the embeddings of the two can be compared."""
+        return self.key == other.key if isinstance(other, Identity) else NotImplemented
+
+    def __hash__(self) -> int:
+        """Hash the key."""
+        return hash(self.key)

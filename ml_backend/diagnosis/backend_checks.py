@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from ml_backend.core.versions import RANDOM
 from ml_backend.diagnosis.facts import BackendFacts
 from ml_backend.diagnosis.findings import Finding, fine, problem, warning
+from ml_backend.embedding.exporting import NO_ENGINE
 from ml_backend.label_studio.backend_address import is_private, webhook_refusal, without_password
 from ml_backend.label_studio.connection_faults import BOTH_VARIABLES, DOTTED_ALIAS, LATE
 
@@ -66,7 +67,15 @@ def weights(facts: BackendFacts) -> Iterator[Finding]:
     told = facts.health.body or {}
     if "weights" not in told:
         return
-    if error := told.get("error"):
+    error = told.get("error")
+    if error and str(error).startswith(NO_ENGINE):
+        yield problem(
+            f"the backbone cannot be exported: {error}",
+            "nothing is suggested for images that were not embedded before",
+            "let the data folder have room and be writable: the export is tried again by itself. Where torch "
+            "cannot export at all, ML_BACKEND_ENGINE=torch computes with torch, which is slower",
+        )
+    elif error:
         yield problem(
             f"the backbone cannot be loaded: {error}",
             "nothing is suggested for images that were not embedded before",

@@ -1,7 +1,8 @@
-"""Backbones by their identity: an ONNX engine, exported where there is none yet, or torch."""
+"""Backbones by their identity, loaded once for all who wait: an ONNX engine, exported if need be, or torch."""
 
 import dataclasses
 import threading
+import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +28,7 @@ from ml_backend.embedding.engines import (
     open_session,
     streams_and_threads,
 )
-from ml_backend.errors import WeightsError
+from ml_backend.errors import DownloadError, MLBackendError, ModelLoadingError, WeightsError
 from ml_backend.settings import Settings
 
 if TYPE_CHECKING:  # torch takes seconds to import, and hundreds of megabytes
@@ -35,11 +36,30 @@ if TYPE_CHECKING:  # torch takes seconds to import, and hundreds of megabytes
 
 log = structlog.get_logger()
 
+PENDING = "pending"
+_KEPT = 4  # embedders besides the preferred one: an engine of resnet18 takes some 60 MB
 _KEPT_BASES = 3  # weights that torch keeps loaded: 45 MB of a resnet18, 100 MB of a resnet50
+_RETRY_S = 60.0  # a failed load is not tried again before
+_RARELY_S = 3600.0  # what failed again and again is tried again at least so often
+
+
+@dataclasses.dataclass
+class _Load:
+    """A load in a thread: it ends with an embedder or an error."""
+
+    ended: threading.Event = dataclasses.field(default_factory=threading.Event)
+    embedder: Embedder | None = None
+    error: Exception | None = None
+    retry_at: float = float("inf")  # on the monotonic clock
+
+    @property
+    def passes(self) -> bool:
+        """Whether the error may pass: a network comes back, and a disk has room again."""
+        return isinstance(self.error, DownloadError | EngineError)
 
 
 class Backbones:
-    """Makes embedders; keeps none but the weights that torch has loaded.
+    """Loads backbones, in the background if asked to, and keeps the embedders that are in use.
 
     Parameters
     ----------
@@ -48,30 +68,182 @@ class Backbones:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._closed = threading.Event()
+        self._preferred_lock = threading.Lock()
+        self._preferred: Embedder | None = None
+        self._error: str | None = None
+        self._lock = threading.Lock()  # never held while something is loaded
+        self._loads: dict[str, _Load] = {}
+        self._kept: dict[str, Embedder] = {}
         self._torch_lock = threading.Lock()
         self._torch_bases: dict[str, ResNetEmbedder] = {}
-        self._without: dict[str, str] = {}  # why torch on the processor stands in, by key
 
     @property
-    def fallback(self) -> str | None:
-        """Why torch on the processor has to answer, if so."""
-        return [None, *self._without.values()][-1]
+    def loaded(self) -> bool:
+        """Whether the backbone of the settings can embed."""
+        return self._preferred is not None
 
-    def lacks_engine(self, embedder: Embedder) -> bool:
-        """Tell whether torch on the processor only stands in for an engine."""
-        return embedder.key in self._without
+    @property
+    def error(self) -> str | None:
+        """Why the last load failed, of the backbone of the settings or of another one, until it succeeds."""
+        with self._lock:
+            errors = [_message(load.error) for load in self._loads.values() if load.error is not None]
+        errors += exporting.failures(self._settings.data_dir)  # also of a training, in its own process
+        return self._error or (errors[0] if errors else None)
 
     @property
     def engine(self) -> str:
-        """What computes, a value of ``engines.NAMES``; ``pending`` until a graphics processor is found."""
-        if self.fallback is not None:
-            return NAMES["cpu"]
+        """What computes, a value of ``engines.NAMES``; ``pending`` until a graphics processor is looked for."""
         if "_kind" not in vars(self) and may_need_torch(self._settings.engine):
-            return "pending"
+            return PENDING
         return NAMES[self._kind]
 
-    def preferred(self) -> Identity:
-        """Tell what the settings stand for. Weights that are not there yet are downloaded.
+    @property
+    def weights_id(self) -> str:
+        """How the weights that answer are called; ``pending`` while that is not known."""
+        if self._preferred is not None:
+            return self._preferred.weights_id
+        return RANDOM if self._settings.weights == RANDOM else PENDING
+
+    def start(self) -> None:
+        """Load the backbone of the settings in a thread, and again from time to time if it cannot be had yet."""
+        threading.Thread(target=self._load_in_time, name="load-backbone", daemon=True).start()
+
+    def close(self) -> None:
+        """Try nothing again."""
+        self._closed.set()
+
+    def preferred(self) -> Embedder:
+        """Give the backbone of the settings, or random weights in place of ImageNet's; load it if need be.
+
+        Raises
+        ------
+        WeightsError
+            If it cannot be loaded.
+        """
+        if self._preferred is None:
+            with self._preferred_lock:
+                if self._preferred is None:
+                    self._load_preferred()
+        if self._preferred is None:
+            raise WeightsError(self._error or "the backbone could not be loaded")
+        return self._preferred
+
+    def matching(self, identity: Identity, embedding_key: str, *, timeout_s: float) -> Embedder:
+        """Give the embedder that a trained model belongs to; one that is not there yet is loaded once for all.
+
+        Parameters
+        ----------
+        identity : Identity
+        embedding_key : str
+            Of the model's embeddings: the identity's key, unless what makes it has changed since.
+        timeout_s : float
+
+        Raises
+        ------
+        ModelLoadingError
+            If it takes longer than the timeout, or the weights or their engine cannot be had now.
+        WeightsError
+            If those weights cannot be had any more.
+        """
+        preferred = self._preferred
+        if preferred is not None and preferred.key == embedding_key:
+            return preferred
+        if (kept := self._kept.get(embedding_key)) is not None:
+            return kept
+        if identity.key != embedding_key:
+            raise WeightsError(f"{identity.key} is not {embedding_key}: train the project again")
+        load = self._begin(identity)
+        if not load.ended.wait(timeout_s):
+            raise ModelLoadingError(
+                f"{identity.backbone} with the weights {identity.weights_id} is still being loaded"
+            )
+        if load.embedder is None:
+            raise (ModelLoadingError if load.passes else WeightsError)(_message(load.error))
+        return load.embedder
+
+    def embedder(self, identity: Identity) -> Embedder:
+        """Make an embedder that is ready to compute.
+
+        Raises
+        ------
+        WeightsError
+            If its weights cannot be had.
+        EngineError
+            If there can be no engine.
+        """
+        return self._by_engine(identity) if self._kind == "onnx" else self._by_torch(identity, self._device)
+
+    def calibrated(self, identity: Identity, prepared: Sequence[NDArray[np.float32]]) -> Embedder:
+        """Calibrate an identity on prepared images, by torch, and export the result."""
+        made = self._by_torch(identity, self._device).calibrate(prepared)
+        if self._kind != "onnx":
+            return made
+        path = engine_file(self._settings.data_dir, made.key)
+        exporting.once(path, lambda: exporting.export(made, path), wait_s=self._settings.export_timeout_s)
+        return self._by_engine(made.identity)
+
+    def _begin(self, identity: Identity) -> _Load:
+        with self._lock:
+            if (kept := self._kept.get(identity.key)) is not None:
+                done = _Load(embedder=kept)
+                done.ended.set()
+                return done
+            load = self._loads.get(identity.key)
+            if load is None or time.monotonic() >= load.retry_at:
+                load = _Load()
+                threading.Thread(
+                    target=self._load_for, args=(load, identity), name="load-weights", daemon=True
+                ).start()
+                self._loads[identity.key] = load  # not before: without a thread nobody would end it
+            return load
+
+    def _load_for(self, load: _Load, identity: Identity) -> None:
+        try:
+            load.embedder = self._load(identity)
+            self._keep(load.embedder)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the weights, those who wait must hear it
+            load.error, load.retry_at = error, time.monotonic() + _RETRY_S
+            log.error("weights_not_loaded", weights=identity.weights_id, error=_message(error))
+        finally:
+            load.ended.set()
+
+    def _keep(self, embedder: Embedder) -> None:
+        with self._lock:
+            while len(self._kept) >= _KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[embedder.key] = embedder
+            self._loads.pop(embedder.key, None)
+
+    def _load_in_time(self) -> None:
+        """Load the backbone of the settings; a network or a folder that is not there now may be there later."""
+        wait_s = _RETRY_S
+        while not self._closed.is_set():
+            with self._preferred_lock:
+                self._load_preferred()
+                stands_in = self._settings.weights == IMAGENET and self.weights_id == RANDOM
+            if self.loaded and not stands_in:
+                return
+            self._closed.wait(wait_s)
+            wait_s = min(2 * wait_s, _RARELY_S)
+
+    def _load_preferred(self) -> None:
+        try:
+            load = self._begin(self._preferred_identity())
+            load.ended.wait()  # what it does has limits of its own
+            self._preferred = load.embedder or self._preferred
+            self._error = _message(load.error) if load.error else None
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the weights, /health must say it
+            self._error = _message(error)
+            log.error("backbone_not_loaded", error=self._error)
+
+    def _load(self, identity: Identity) -> Embedder:
+        if self._kind == "onnx" and identity.weights_id == RANDOM and not identity.calibration:
+            return self._onnx(identity)  # opened on demand: nobody embeds with it before it is calibrated
+        return self.embedder(identity)
+
+    def _preferred_identity(self) -> Identity:
+        """Name what the settings stand for. Weights that are not there yet are downloaded.
 
         Raises
         ------
@@ -89,43 +261,6 @@ class Backbones:
                 log.warning("imagenet_weights_unavailable_using_random", reason=str(error), weights=RANDOM)
                 return dataclasses.replace(identity, weights_id=RANDOM)
         return identity
-
-    def embedder(self, identity: Identity) -> Embedder:
-        """Make an embedder that is ready to compute.
-
-        Without an engine, torch on the processor computes, unless the settings insist on an engine.
-
-        Raises
-        ------
-        WeightsError
-            If its weights cannot be had.
-        EngineError
-            If there can be no engine and the settings insist on one.
-        """
-        if self._kind != "onnx":
-            return self._by_torch(identity, self._device)
-        try:
-            return self._by_engine(identity)
-        except EngineError as error:
-            return self._without_engine(identity, error)
-
-    def uncalibrated(self, identity: Identity) -> Embedder:
-        """Make an embedder of random weights, opened on demand: nobody embeds with it before it is calibrated."""
-        if self._kind != "onnx":
-            return self.embedder(identity)
-        return self._onnx(identity)
-
-    def calibrated(self, identity: Identity, prepared: Sequence[NDArray[np.float32]]) -> Embedder:
-        """Calibrate an identity on prepared images, by torch, and export the result."""
-        made = self._by_torch(identity, self._device).calibrate(prepared)
-        if self._kind != "onnx":
-            return made
-        path = engine_file(self._settings.data_dir, made.key)
-        try:
-            exporting.once(path, lambda: exporting.export(made, path), wait_s=self._settings.export_timeout_s)
-            return self._by_engine(made.identity)
-        except EngineError as error:
-            return self._without_engine(made.identity, error)
 
     @cached_property
     def _kind(self) -> Kind:
@@ -150,7 +285,6 @@ class Backbones:
             path.unlink(missing_ok=True)
             made = self._onnx(identity)
             made.dimension  # noqa: B018
-        self._without.pop(identity.key, None)
         return made
 
     def _onnx(self, identity: Identity) -> OnnxEmbedder:
@@ -178,13 +312,6 @@ class Backbones:
 
     def _is_exported(self, identity: Identity) -> bool:
         return self._kind == "onnx" and engine_file(self._settings.data_dir, identity.key).is_file()
-
-    def _without_engine(self, identity: Identity, why: EngineError) -> Embedder:
-        if self._settings.engine == "onnx":
-            raise why
-        log.warning("no_engine_using_torch_on_the_processor", key=identity.key, reason=str(why))
-        self._without[identity.key] = f"{why}: torch on the processor answers"
-        return self._by_torch(identity, "cpu")
 
     def _by_torch(self, identity: Identity, device: str) -> "ResNetEmbedder":
         """Load by torch; identities that differ in their calibration share the weights."""
@@ -220,3 +347,9 @@ def _limit_torch(threads: int) -> None:
     import torch  # noqa: PLC0415 - takes seconds
 
     torch.set_num_threads(threads)
+
+
+def _message(error: Exception | None) -> str:
+    if isinstance(error, EngineError):
+        return f"{exporting.NO_ENGINE}: {error}"
+    return str(error) if isinstance(error, MLBackendError) else type(error).__name__

@@ -4,6 +4,7 @@ Run as ``python -m ml_backend.embedding.exporting`` it does so in a process of i
 torch.
 """
 
+import contextlib
 import io
 import json
 import os
@@ -34,6 +35,8 @@ _CHECKED = 3  # images
 _POLL_S = 0.2
 _NICENESS = 5
 _YOUNG_S = 3600.0
+NO_ENGINE = "no ONNX engine"
+_FAILURE = ".error"  # beside the place of an engine: why the last export failed
 
 log = structlog.get_logger()
 
@@ -108,13 +111,33 @@ def once(path: Path, make: Callable[[], None], *, wait_s: float) -> None:
             with held(path.parent / ".lock", wait=False) as mine:
                 if mine:
                     if not path.is_file():
-                        make()
+                        _make(path, make)
                     return
             if time.monotonic() >= ends_at:
                 raise EngineError(f"{path.name} was still being exported after {wait_s:.0f} s")
             time.sleep(_POLL_S)
     except OSError as error:
         raise EngineError(f"{path.name} cannot be written ({type(error).__name__})") from error
+
+
+def failures(data_dir: Path) -> list[str]:
+    """Give a sentence for each engine whose last export failed, in whatever process."""
+    found = []
+    for path in sorted((data_dir / "engines").glob(f"[!.]*{_FAILURE}")):
+        with contextlib.suppress(OSError):
+            found.append(f"{NO_ENGINE}: {path.read_text('utf-8')}")
+    return found
+
+
+def _make(path: Path, make: Callable[[], None]) -> None:
+    failure = path.with_name(path.name + _FAILURE)
+    try:
+        make()
+    except EngineError as error:
+        with contextlib.suppress(OSError):
+            failure.write_text(str(error), "utf-8")
+        raise
+    failure.unlink(missing_ok=True)
 
 
 def prune_engines(data_dir: Path, keys: Iterable[str], now: float) -> list[str]:

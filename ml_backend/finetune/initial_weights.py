@@ -37,7 +37,7 @@ def base_identity(trainer: Trainer, project_id: int, stamp: str, given: str | No
 
 
 def _preferred(trainer: Trainer) -> tuple[str, str, int]:
-    embedder = trainer.loader.preferred()
+    embedder = trainer.backbones.preferred()
     return embedder.backbone, embedder.weights_id, trainer.settings.seed
 
 

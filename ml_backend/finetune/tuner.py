@@ -204,7 +204,7 @@ class Tuner:
         return self.trainer.embeddings.backbone(project_id, stamp, refs, last)[0]
 
     def _embedder(self, identity: Identity) -> Embedder:
-        return self.trainer.loader.matching(
+        return self.trainer.backbones.matching(
             identity, identity.key, timeout_s=self.trainer.settings.export_timeout_s
         )
 

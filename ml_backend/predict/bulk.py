@@ -16,8 +16,8 @@ from typing import Any
 import structlog
 
 from ml_backend.core.controls import Control, image_controls
+from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
-from ml_backend.embedding.weights import EmbedderLoader
 from ml_backend.errors import NothingToPredictError
 from ml_backend.label_studio.client import LabelStudioClient, Task
 from ml_backend.label_studio.storing import CHUNK, import_new, tasks_of_version, without_doubles
@@ -35,14 +35,14 @@ Embed = Callable[[list[ImageRef], Artifact, int, Advance], Gathered]
 """What embeds the images of a project for an artifact, here or on a cluster, and tells how many are done."""
 
 
-def embed_here(gatherer: Gatherer, loader: EmbedderLoader, wait_s: float) -> Embed:
+def embed_here(gatherer: Gatherer, backbones: Backbones, wait_s: float) -> Embed:
     """Embed in this program, with the cache that the served suggestions use."""
 
     def embed(refs: list[ImageRef], artifact: Artifact, project_id: int, advance: Advance) -> Gathered:
         return gatherer.gather(
             refs,
             embedding_key=artifact.embedding_key,
-            embedder=lambda: loader.matching(artifact.identity, artifact.embedding_key, timeout_s=wait_s),
+            embedder=lambda: backbones.matching(artifact.identity, artifact.embedding_key, timeout_s=wait_s),
             advance=advance,
             project_id=project_id,
         )

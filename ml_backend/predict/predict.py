@@ -11,9 +11,9 @@ import structlog
 
 from ml_backend.core.controls import Control
 from ml_backend.core.suggestions import suggestion
+from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
 from ml_backend.embedding.reasons import reason_of
-from ml_backend.embedding.weights import EmbedderLoader
 from ml_backend.label_studio.client import Task
 from ml_backend.model_registry import Artifact
 
@@ -60,7 +60,7 @@ def predict(
     artifact: Artifact | None,
     controls: Sequence[Control],
     gatherer: Gatherer,
-    loader: EmbedderLoader,
+    backbones: Backbones,
     deadline_s: float,
     model_wait_s: float,
     project_id: int = 0,
@@ -76,7 +76,7 @@ def predict(
     controls : sequence of Control
         What the label config of the request has to fill.
     gatherer : Gatherer
-    loader : EmbedderLoader
+    backbones : Backbones
     deadline_s, model_wait_s : float
         What is not embedded after ``deadline_s`` is left empty, and embedded for the next time; a backbone that is
         being loaded is waited for.
@@ -96,7 +96,7 @@ def predict(
     gathered = gatherer.gather(
         list(dict.fromkeys(ref for refs in refs_of for ref in refs)),
         embedding_key=artifact.embedding_key,
-        embedder=lambda: loader.matching(
+        embedder=lambda: backbones.matching(
             artifact.identity,
             artifact.embedding_key,
             timeout_s=min(model_wait_s, max(ends_at - time.monotonic(), 0)),

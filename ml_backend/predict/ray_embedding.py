@@ -22,7 +22,6 @@ from ml_backend.embedding.cache import Address, EmbeddingCache
 from ml_backend.embedding.engines import OnnxEmbedder, engine_file, open_session
 from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef, make_fetcher
 from ml_backend.embedding.keeping import Embedded, Keeper
-from ml_backend.embedding.weights import EmbedderLoader
 from ml_backend.errors import MLBackendError
 from ml_backend.images.decoding import ImageLimits
 from ml_backend.label_studio.client import LabelStudioClient
@@ -114,7 +113,7 @@ class Worker:
         return Embeddings(gathered, self._collector.take())
 
 
-def embed_on_ray(settings: Settings, loader: EmbedderLoader) -> "Embed":
+def embed_on_ray(settings: Settings, backbones: Backbones) -> "Embed":
     """Embed on the cluster that RAY_ADDRESS names, or on one that is made on this machine for a while.
 
     Raises
@@ -132,7 +131,7 @@ def embed_on_ray(settings: Settings, loader: EmbedderLoader) -> "Embed":
         missing = [ref for ref in refs if not ref.url or ref.url.strip() not in known]
         advance(len(refs) - len(missing))
         if missing and not workers:
-            workers.extend(_started(ray, settings, loader, artifact))
+            workers.extend(_started(ray, settings, backbones, artifact))
         found = Gathered()
         for part in _parts(ray, workers, missing, project_id):
             found.vectors |= part.gathered.vectors
@@ -172,8 +171,8 @@ def _taken(ray: Any, answer: Any, refs: list[ImageRef]) -> Embeddings:  # noqa: 
     return part
 
 
-def _started(ray: Any, settings: Settings, loader: EmbedderLoader, artifact: Artifact) -> list[Any]:  # noqa: ANN401
-    embedder = loader.matching(artifact.identity, artifact.embedding_key, timeout_s=settings.model_wait_s)
+def _started(ray: Any, settings: Settings, backbones: Backbones, artifact: Artifact) -> list[Any]:  # noqa: ANN401
+    embedder = backbones.matching(artifact.identity, artifact.embedding_key, timeout_s=settings.model_wait_s)
     path = engine_file(settings.data_dir, embedder.key)
     if not path.is_file():
         raise MLBackendError(f"--engine ray needs an ONNX engine of {embedder.key}: set ML_BACKEND_ENGINE=onnx")

@@ -48,15 +48,15 @@ def health() -> Response:
     if g.access is Access.MISSING:
         return jsonify(status="UP")
     backend = _backend()
-    settings, loader = backend.settings, backend.loader
+    settings, backbones = backend.settings, backend.backbones
     return jsonify(
         status="UP",
         model_class="ResNetKMeans",
         backbone=settings.backbone,
-        weights=loader.weights_id,
-        engine=loader.engine,
-        model_loaded=loader.loaded,
-        error=loader.error,
+        weights=backbones.weights_id,
+        engine=backbones.engine,
+        model_loaded=backbones.loaded,
+        error=backbones.error,
         label_studio="not configured: " + ", ".join(settings.missing) if settings.missing else "configured",
     )
 
@@ -147,7 +147,7 @@ def _predict(body: schemas.Predict) -> tuple[Predictions, str | None]:
             artifact=artifact,
             controls=image_controls(body.label_config),
             gatherer=backend.gatherer,
-            loader=backend.loader,
+            backbones=backend.backbones,
             deadline_s=backend.settings.predict_deadline_s,
             model_wait_s=backend.settings.model_wait_s,
             project_id=body.project.id,

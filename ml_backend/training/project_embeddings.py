@@ -8,10 +8,10 @@ import structlog
 
 from ml_backend.core.identity import Identity
 from ml_backend.core.versions import RANDOM
+from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.engines import Embedder
 from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
 from ml_backend.embedding.tuned import TunedWeights
-from ml_backend.embedding.weights import EmbedderLoader
 from ml_backend.errors import MLBackendError, ModelLoadingError, NothingToLearnError
 from ml_backend.model_registry import Artifact
 from ml_backend.settings import Settings
@@ -28,7 +28,7 @@ class ProjectEmbeddings:
 
     settings: Settings
     gatherer: Gatherer
-    loader: EmbedderLoader
+    backbones: Backbones
 
     def backbone(
         self, project_id: int, stamp: str, refs: Sequence[ImageRef], last: Artifact | None
@@ -50,7 +50,7 @@ class ProjectEmbeddings:
         tuned = TunedWeights(self.settings.data_dir).of_project(project_id, stamp)
         if tuned is not None:
             return self._embedder_with(tuned.identity), 0
-        base = self.loader.preferred()
+        base = self.backbones.preferred()
         if base.weights_id != RANDOM:
             return base, 0
         wanted = min(len(refs), _CALIBRATED_ON)
@@ -107,4 +107,4 @@ class ProjectEmbeddings:
         return self._embedder_with(artifact.identity)
 
     def _embedder_with(self, identity: Identity) -> Embedder:
-        return self.loader.matching(identity, identity.key, timeout_s=self.settings.weights_timeout_s)
+        return self.backbones.matching(identity, identity.key, timeout_s=self.settings.weights_timeout_s)

@@ -15,10 +15,10 @@ from ml_backend.core.comparison import Comparison, succeeds
 from ml_backend.core.controls import image_controls
 from ml_backend.core.model import Evidence, ProjectModel, fit_model
 from ml_backend.core.versions import trained_version
+from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.engines import Embedder
 from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
 from ml_backend.embedding.tuned import TunedWeights
-from ml_backend.embedding.weights import EmbedderLoader
 from ml_backend.errors import NothingToLearnError, VersionError
 from ml_backend.label_studio.client import LabelStudioClient, Project, Task
 from ml_backend.label_studio.pulling import Pulled, Puller
@@ -96,7 +96,7 @@ class Trainer:
     settings: Settings
     client: LabelStudioClient
     gatherer: Gatherer
-    loader: EmbedderLoader
+    backbones: Backbones
     registry: ModelRegistry
 
     def train(self, project_id: int, now: datetime, progress: Progress = silent) -> Trained:
@@ -181,7 +181,7 @@ class Trainer:
     @cached_property
     def embeddings(self) -> ProjectEmbeddings:
         """What embeds the images of projects."""
-        return ProjectEmbeddings(self.settings, self.gatherer, self.loader)
+        return ProjectEmbeddings(self.settings, self.gatherer, self.backbones)
 
     @cached_property
     def publisher(self) -> Publisher:

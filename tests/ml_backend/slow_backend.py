@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ml_backend import cli
-from ml_backend.embedding.weights import EmbedderLoader
+from ml_backend.embedding.backbones import Backbones
 from ml_backend.serving import serve
 
 SECONDS = 2.0
@@ -30,11 +30,11 @@ class SlowEmbedder:
         return np.tile(np.array([-1, 0, 0, 0], dtype=np.float32), (len(prepared), 1))
 
 
-def _matching(_loader: EmbedderLoader, *_asked: Any, **_within: Any) -> Any:  # noqa: ANN401
+def _matching(_loader: Backbones, *_asked: Any, **_within: Any) -> Any:  # noqa: ANN401
     return SlowEmbedder()
 
 
 if __name__ == "__main__":
-    EmbedderLoader.matching = _matching  # type: ignore[method-assign]
+    Backbones.matching = _matching  # type: ignore[method-assign]
     serve.HURRY_S = 2.0
     cli.main()

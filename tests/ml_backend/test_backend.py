@@ -33,10 +33,10 @@ def test_threads_share_one_client(backend: Backend, monkeypatch: pytest.MonkeyPa
 
 def test_the_parts_are_there_before_the_first_request(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """What several requests would otherwise make at once is made at the start."""
-    for part in (backend.loader, backend.background):
+    for part in (backend.backbones, backend.background):
         monkeypatch.setattr(part, "start", lambda: None)
     backend.start()
-    assert {"registry", "gatherer", "loader", "requests", "background"} <= set(vars(backend))
+    assert {"registry", "gatherer", "backbones", "requests", "background"} <= set(vars(backend))
 
 
 def test_engines_that_no_version_needs_are_deleted(backend: Backend, samples: "Samples") -> None:

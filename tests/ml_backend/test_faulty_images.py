@@ -20,7 +20,7 @@ from PIL import Image
 from running_backend import RunningBackend, share_engines
 
 from ml_backend.core.model import Evidence, fit_model
-from ml_backend.embedding.weights import EmbedderLoader
+from ml_backend.embedding.backbones import Backbones
 from ml_backend.images.decoding import decode
 from ml_backend.model_registry import ModelRegistry
 from ml_backend.settings import Settings
@@ -113,7 +113,7 @@ def web() -> Iterator[FaultyWeb]:
 
 def train(data_dir: Path, samples: "Samples", project_id: int) -> str:
     """Make the model of a project that has learnt dark and light from sixteen pictures; give its version."""
-    base = EmbedderLoader(Settings.model_validate({"data_dir": data_dir, "weights": "random"})).preferred()
+    base = Backbones(Settings.model_validate({"data_dir": data_dir, "weights": "random"})).preferred()
     prepared = [base.prepare(decode(file(picture(number), "PNG"))) for number in range(16)]
     embedder = base.calibrate(prepared)
     shares = np.array([[1, 0] if number % 2 == 0 else [0, 1] for number in range(16)], dtype=np.float32)

@@ -182,8 +182,8 @@ def tasks(annotated: int, count: int) -> list[Task]:
 
 
 def trainer(
-    settings: Settings, studio: Studio, images: Images | None = None, loader: Loader | None = None
+    settings: Settings, studio: Studio, images: Images | None = None, backbones: Loader | None = None
 ) -> Trainer:
     """A trainer of those parts."""
-    parts: Any = studio, images or Images(), loader or Loader()
+    parts: Any = studio, images or Images(), backbones or Loader()
     return Trainer(settings, *parts, ModelRegistry(settings.data_dir))

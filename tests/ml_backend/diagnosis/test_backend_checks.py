@@ -52,6 +52,12 @@ def test_a_backend_in_order_needs_nothing(facts: BackendFacts) -> None:
         ({"health": Reply(URL, 200, UP | {"weights": "random"})}, "weights", Level.PROBLEM, "random ones answer"),
         ({"health": Reply(URL, 200, UP | {"error": "no file"})}, "weights", Level.PROBLEM, "loaded: no file"),
         (
+            {"health": Reply(URL, 200, UP | {"error": "no ONNX engine: x"})},
+            "weights",
+            Level.PROBLEM,
+            "exported: no ONNX",
+        ),
+        (
             {"health": Reply(URL, 200, UP | {"model_loaded": False})},
             "weights",
             Level.WARNING,

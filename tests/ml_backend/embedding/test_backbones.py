@@ -2,7 +2,6 @@ import hashlib
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +11,11 @@ from structlog.testing import capture_logs
 
 from ml_backend.core.embedder import ResNetEmbedder
 from ml_backend.core.identity import Identity
+from ml_backend.embedding import backbones, exporting
 from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.checkpoints import content_id, kept_weights
-from ml_backend.embedding.engines import Embedder, engine_file
-from ml_backend.embedding.weights import EmbedderLoader
-from ml_backend.errors import WeightsError
+from ml_backend.embedding.engines import EngineError, engine_file
+from ml_backend.errors import ModelLoadingError, WeightsError
 from ml_backend.settings import Settings
 
 CALIBRATION = {"bn1.running_mean": np.full(64, 0.25, dtype=np.float32)}
@@ -28,6 +27,7 @@ import numpy as np
 from ml_backend.embedding.backbones import Backbones
 from ml_backend.core.identity import Identity
 from ml_backend.settings import read_settings
+import ml_backend.predict.bulk, ml_backend.serving.app, ml_backend.training.publish
 origin = Backbones(read_settings(data_dir=sys.argv[1], engine="onnx"))
 calibration = {"bn1.running_mean": np.full(64, 0.25, dtype=np.float32)}
 embedder = origin.embedder(Identity("resnet18", sys.argv[2], calibration=calibration))
@@ -78,7 +78,7 @@ def test_an_engine_is_exported_once_and_opened_without_torch(settings: Settings)
 def test_a_calibrated_network_becomes_an_engine_of_its_own(settings: Settings) -> None:
     """Random weights are calibrated by torch, and what comes back computes in ONNX Runtime as torch would."""
     origin = Backbones(settings.model_copy(update={"engine": "onnx"}))
-    base = origin.uncalibrated(origin.preferred())
+    base = origin.preferred()
     calibrated = base.calibrate(IMAGES)
     by_torch = ResNetEmbedder().calibrate(IMAGES)
     assert (calibrated.engine, calibrated.key) == ("onnxruntime-cpu", by_torch.key)
@@ -90,53 +90,40 @@ def test_a_calibrated_network_becomes_an_engine_of_its_own(settings: Settings) -
     assert (again.engine, again.key) == ("onnxruntime-cpu", by_torch.key)
 
 
-def test_where_nothing_can_be_exported_torch_answers(settings: Settings) -> None:
-    """A folder that takes no engine costs speed but no suggestion: a warning and the reason say so."""
-    settings.data_dir.mkdir()
-    (settings.data_dir / "engines").touch()
-    loader = EmbedderLoader(settings.model_copy(update={"engine": "auto"}))
-    assert (loader.engine, loader.error) == ("onnxruntime-cpu", None)
-    with capture_logs() as lines:
-        calibrated = loader.preferred().calibrate(IMAGES[:2])
-    assert calibrated.embed(IMAGES).shape == (4, 512)
-    assert (loader.engine, calibrated.engine) == ("torch-cpu", "torch-cpu")
-    assert loader.error is not None
-    assert "cannot be written" in loader.error
-    assert [(line["log_level"], line["event"]) for line in lines] == [
-        ("warning", "no_engine_using_torch_on_the_processor")
-    ]
-
-
-def test_torch_stands_in_until_there_is_an_engine(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What could not be exported is exported once it can be; torch answers meanwhile, and no restart is needed."""
+@pytest.mark.parametrize("engine", ["auto", "onnx"])
+def test_a_failed_export_is_named_and_tried_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    """A folder that takes no engine is named, nothing else stands in, and a retry finds room without a restart."""
+    monkeypatch.setattr(backbones, "_RETRY_S", 0.0)
     path, by_torch = fine_tuned(settings.data_dir)
     (settings.data_dir / "engines").touch()
-    loader = EmbedderLoader(settings.model_copy(update={"engine": "auto", "weights": str(path)}))
+    made = Backbones(settings.model_copy(update={"engine": engine, "weights": str(path)}))
     identity = Identity("resnet18", content_id(path))
-
-    def answering() -> Embedder:
-        return loader.matching(identity, identity.key, timeout_s=60)
-
-    assert loader.preferred().engine == answering().engine == loader.engine == "torch-cpu"
+    with pytest.raises(WeightsError, match=r"no ONNX engine: .* cannot be written"):
+        made.preferred()
+    with pytest.raises(ModelLoadingError, match=r"no ONNX engine: .* cannot be written"):
+        made.matching(identity, identity.key, timeout_s=60)
+    assert (made.loaded, made.engine) == (False, "onnxruntime-cpu")
+    assert (made.error or "").startswith("no ONNX engine: ")
     (settings.data_dir / "engines").unlink()
-    assert answering().engine == "torch-cpu"  # it has failed a moment ago
-    monkeypatch.setattr(loader, "_engine_at", 0.0)
-    ends_at = time.monotonic() + 120
-    while answering().engine == "torch-cpu" and time.monotonic() < ends_at:
-        time.sleep(0.05)
-    assert answering().engine == loader.preferred().engine == loader.engine == "onnxruntime-cpu"
-    assert loader.error is None
-    np.testing.assert_allclose(answering().embed(IMAGES), by_torch.embed(IMAGES), rtol=0, atol=1e-4)
+    np.testing.assert_allclose(made.preferred().embed(IMAGES), by_torch.embed(IMAGES), rtol=0, atol=1e-4)
+    assert made.error is None
+    assert made.matching(identity, identity.key, timeout_s=0) is made.preferred()
 
 
-def test_who_insists_on_an_engine_gets_no_torch(settings: Settings) -> None:
-    """With the setting onnx, what cannot be exported is an error."""
-    path, _ = fine_tuned(settings.data_dir)
-    (settings.data_dir / "engines").touch()
-    loader = EmbedderLoader(settings.model_copy(update={"engine": "onnx", "weights": str(path)}))
-    with pytest.raises(WeightsError, match="cannot be written"):
-        loader.preferred()
-    assert "cannot be written" in (loader.error or "")
+def test_the_failed_export_of_a_training_is_named(settings: Settings) -> None:
+    """What could not be exported in another process is named by all, until the export succeeds."""
+    path, made = engine_file(settings.data_dir, "resnet18:random-0:0123456789ab"), Backbones(settings)
+
+    def fail() -> None:
+        raise EngineError("torch cannot export resnet18 (RuntimeError)")
+
+    with pytest.raises(EngineError):
+        exporting.once(path, fail, wait_s=1)
+    assert made.error == "no ONNX engine: torch cannot export resnet18 (RuntimeError)"
+    exporting.once(path, path.touch, wait_s=1)
+    assert made.error is None
 
 
 def test_kept_weights_are_loaded_by_their_content(settings: Settings) -> None:

@@ -65,7 +65,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, project: "TinyProject", weights_id: s
     """Let the learning take no time, and the new weights be blind or not."""
     monkeypatch.setattr(Learner, "learn", lambda _: {"a": torch.ones(1)})
     parts = vars(project.backend)
-    parts["loader"], parts["gatherer"] = Loader(weights_id), Images()
+    parts["backbones"], parts["gatherer"] = Loader(weights_id), Images()
 
 
 def test_weights_that_are_no_better_are_kept_and_not_used(

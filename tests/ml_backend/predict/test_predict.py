@@ -37,7 +37,7 @@ def ask(samples: "Samples") -> Callable[..., Predictions]:
             "artifact": samples.trained(),
             "controls": [samples.kind],
             "gatherer": KnownImages({"dark": samples.dark, "light": samples.light}),
-            "loader": None,
+            "backbones": None,
             "deadline_s": 10.0,
             "model_wait_s": 10.0,
         }

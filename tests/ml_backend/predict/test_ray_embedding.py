@@ -77,14 +77,14 @@ def test_the_cluster_finds_what_this_program_finds(pictures: str, cluster: Modul
     refs += [ImageRef(COUNT, "image", f"{pictures}/none.png"), ImageRef(COUNT + 1, "image", None)]
     share_engines(tmp_path / "here")
     here = backend(tmp_path / "here")
-    expected = embed_here(here.gatherer, here.loader, 120)(refs, ARTIFACT, 7, lambda _: None)
+    expected = embed_here(here.gatherer, here.backbones, 120)(refs, ARTIFACT, 7, lambda _: None)
     here.close()
     for file in (tmp_path / "here").glob("embeddings.sqlite*"):  # the engine stays
         file.unlink()
 
     advanced: list[int] = []
     asking = backend(tmp_path / "here")
-    embed = embed_on_ray(asking.settings, asking.loader)
+    embed = embed_on_ray(asking.settings, asking.backbones)
     found = embed(refs, ARTIFACT, 7, advanced.append)
     assert found.failures == expected.failures
     assert found.failures == {refs[COUNT]: "missing", refs[COUNT + 1]: "no_url"}

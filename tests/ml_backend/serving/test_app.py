@@ -281,7 +281,7 @@ def test_a_missing_one_of_two_images_is_said(backend: Backend, samples: "Samples
             artifact=replace(artifact, model=both),
             controls=[samples.kind, second],
             gatherer=backend.gatherer,
-            loader=backend.loader,
+            backbones=backend.backbones,
             deadline_s=5,
             model_wait_s=1,
         )

@@ -150,7 +150,7 @@ def test_a_worse_version_is_kept_but_does_not_answer(settings: Settings, studio:
     first = trainer(settings, studio).train(7, NOW)
     studio.found.append(task(20))
     with capture_logs() as lines:
-        made = trainer(settings, studio, loader=Loader(BLIND)).train(7, NOW + timedelta(hours=1))
+        made = trainer(settings, studio, backbones=Loader(BLIND)).train(7, NOW + timedelta(hours=1))
     version, registry = made.artifact.model_version, ModelRegistry(settings.data_dir)
     assert BLIND in version
     assert registry.versions(7) == [version, first.serving]
@@ -177,7 +177,7 @@ def test_a_version_that_is_no_worse_takes_over(settings: Settings, studio: Studi
 
 def test_a_better_version_takes_over(settings: Settings, studio: Studio) -> None:
     """After weights that see nothing come those that do."""
-    trainer(settings, studio, loader=Loader(BLIND)).train(7, NOW)
+    trainer(settings, studio, backbones=Loader(BLIND)).train(7, NOW)
     made = trainer(settings, studio).train(7, NOW + timedelta(hours=1))
     assert made.serving == made.artifact.model_version
     assert made.artifact.comparison["accuracy_after"] == 1
@@ -186,8 +186,8 @@ def test_a_better_version_takes_over(settings: Settings, studio: Studio) -> None
 def test_a_version_whose_weights_are_gone_cannot_stay(settings: Settings, studio: Studio) -> None:
     """It could suggest nothing for new images, so that a worse one is better."""
     sees = "5ee50000"
-    trainer(settings, studio, loader=Loader(sees)).train(7, NOW)
-    parts = trainer(settings, studio, loader=Loader(BLIND, lost={sees}))
+    trainer(settings, studio, backbones=Loader(sees)).train(7, NOW)
+    parts = trainer(settings, studio, backbones=Loader(BLIND, lost={sees}))
     made = parts.train(7, NOW + timedelta(hours=1))
     assert BLIND in made.serving
     assert f"the weights {sees} are not there" in made.why
@@ -203,7 +203,7 @@ def test_a_new_control_takes_over(settings: Settings, studio: Studio) -> None:
         [given] = studio.found[number].annotations
         choices = {**given.choices, "mood": ("a",)}
         studio.found[number] = replace(studio.found[number], annotations=(replace(given, choices=choices),))
-    made = trainer(settings, studio, loader=Loader(BLIND)).train(7, NOW + timedelta(hours=1))
+    made = trainer(settings, studio, backbones=Loader(BLIND)).train(7, NOW + timedelta(hours=1))
     assert BLIND in made.serving
     assert "'mood'" in made.why
 
@@ -213,7 +213,7 @@ def test_after_a_reset_of_label_studio_nothing_is_compared(settings: Settings, s
     parts = trainer(settings, studio)
     parts.train(7, NOW)
     studio.stamp = "1795256999"
-    made = trainer(settings, studio, loader=Loader(BLIND)).train(7, NOW + timedelta(hours=1))
+    made = trainer(settings, studio, backbones=Loader(BLIND)).train(7, NOW + timedelta(hours=1))
     assert made.serving == made.artifact.model_version
     assert made.artifact.stamp == "1795256999"
     assert parts.registry.current(7, STAMP) is None

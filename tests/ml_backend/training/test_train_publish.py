@@ -53,7 +53,7 @@ def test_a_training_does_not_take_back_what_a_person_chose(settings: Settings, s
 
 def test_a_better_version_takes_over_from_a_chosen_one(settings: Settings, studio: Studio) -> None:
     """A person went back to weights that see nothing; weights that see are better, by the same rule."""
-    blind = trainer(settings, studio, loader=Loader(BLIND)).train(7, NOW).serving
+    blind = trainer(settings, studio, backbones=Loader(BLIND)).train(7, NOW).serving
     parts = trainer(settings, studio)
     parts.train(7, LATER)
     parts.publish(7, blind, LATER)
@@ -66,7 +66,7 @@ def test_a_better_version_takes_over_from_a_chosen_one(settings: Settings, studi
 def test_what_was_held_back_can_be_let_answer(settings: Settings, studio: Studio) -> None:
     """A person may know better than the figures; nothing newer is passed over by it."""
     trainer(settings, studio).train(7, NOW)
-    parts = trainer(settings, studio, loader=Loader(BLIND))
+    parts = trainer(settings, studio, backbones=Loader(BLIND))
     held_back = parts.train(7, LATER).artifact.model_version
     done = parts.publish(7, held_back, LATEST)
     assert (done.chosen, done.predictions) == (False, 20)
@@ -96,10 +96,10 @@ def test_a_version_that_does_not_fit_is_refused(
     settings: Settings, studio: Studio, stamp: str | None, config: str, lost: set[str], why: str
 ) -> None:
     """Of another project, without a control of today, or without its weights it could suggest nothing."""
-    version = trainer(settings, studio, loader=Loader(BLIND)).train(7, NOW).serving
+    version = trainer(settings, studio, backbones=Loader(BLIND)).train(7, NOW).serving
     studio.stamp, studio.config = stamp or studio.stamp, config
     with pytest.raises(VersionError, match=why):
-        trainer(settings, studio, loader=Loader(lost=lost)).publish(7, version, LATER)
+        trainer(settings, studio, backbones=Loader(lost=lost)).publish(7, version, LATER)
 
 
 def test_a_control_that_is_gone_gets_no_suggestion(settings: Settings, studio: Studio) -> None:

@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from torchvision import models
 
 from ml_backend.core.identity import Identity
-from ml_backend.embedding import checkpoints, weights
-from ml_backend.embedding.weights import EmbedderLoader
+from ml_backend.embedding import backbones, checkpoints
+from ml_backend.embedding.backbones import Backbones
 from ml_backend.errors import ModelLoadingError, WeightsError
 from ml_backend.settings import Settings
 
@@ -25,9 +25,9 @@ def state_file(tmp_path: Path) -> Path:
     return path
 
 
-def loader(settings: Settings, **changed: object) -> EmbedderLoader:
-    """A loader with other settings."""
-    return EmbedderLoader(settings.model_copy(update=changed))
+def other_backbones(settings: Settings, **changed: object) -> Backbones:
+    """Backbones with other settings."""
+    return Backbones(settings.model_copy(update=changed))
 
 
 def until(seen: Callable[[], bool], limit_s: float = 20) -> bool:
@@ -52,13 +52,13 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_a_path_is_named_by_its_content(settings: Settings, state_file: Path) -> None:
     """The version of own weights begins with the SHA-256 of their file."""
     expected = hashlib.sha256(state_file.read_bytes()).hexdigest()[:8]
-    assert loader(settings, weights=str(state_file)).preferred().weights_id == expected
+    assert other_backbones(settings, weights=str(state_file)).preferred().weights_id == expected
 
 
 @pytest.mark.usefixtures("offline")
 def test_imagenet_falls_back_to_random_loudly(settings: Settings) -> None:
     """Where the weights cannot be downloaded, random ones answer, and one warning and the name say so."""
-    made = loader(settings, weights="imagenet")
+    made = other_backbones(settings, weights="imagenet")
     assert made.weights_id == "pending"
     with capture_logs() as lines:
         assert made.preferred().weights_id == made.weights_id == "random"
@@ -83,13 +83,13 @@ def test_a_file_that_is_no_state_dict_is_refused(settings: Settings, tmp_path: P
     path = tmp_path / "foreign.pth"
     path.write_bytes(body)
     with pytest.raises(WeightsError, match=r"foreign\.pth"):
-        loader(settings, weights=str(path)).preferred()
+        other_backbones(settings, weights=str(path)).preferred()
 
 
 def test_a_missing_file_is_named(settings: Settings) -> None:
     """The message says which setting is wrong."""
     with pytest.raises(WeightsError, match="ML_BACKEND_WEIGHTS"):
-        loader(settings, weights="nowhere.pth").preferred()
+        other_backbones(settings, weights="nowhere.pth").preferred()
 
 
 def test_what_could_not_be_had_at_the_start_is_had_later(
@@ -108,9 +108,9 @@ def test_what_could_not_be_had_at_the_start_is_had_later(
         return path
 
     monkeypatch.setattr(checkpoints, "_download", download)
-    monkeypatch.setattr(weights, "_RETRY_S", 0.05)
+    monkeypatch.setattr(backbones, "_RETRY_S", 0.05)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    made = loader(settings, weights="imagenet", engine="torch")
+    made = other_backbones(settings, weights="imagenet", engine="torch")
     made.start()
     try:
         assert failed.wait(20)
@@ -126,8 +126,8 @@ def test_a_file_that_comes_later_is_loaded(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, state_file: Path, tmp_path: Path
 ) -> None:
     """A folder that is mounted after the start ends the fault that the status told."""
-    monkeypatch.setattr(weights, "_RETRY_S", 0.05)
-    made = loader(settings, weights=str(tmp_path / "later.pth"), engine="torch")
+    monkeypatch.setattr(backbones, "_RETRY_S", 0.05)
+    made = other_backbones(settings, weights=str(tmp_path / "later.pth"), engine="torch")
     made.start()
     try:
         assert until(lambda: made.error is not None)
@@ -140,7 +140,7 @@ def test_a_file_that_comes_later_is_loaded(
 
 def test_loading_other_weights_is_not_waited_for(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """While other weights are loaded, nobody waits longer than he may, and what is loaded answers meanwhile."""
-    made, go_on, tried = loader(settings), threading.Event(), []
+    made, go_on, tried = other_backbones(settings), threading.Event(), []
     base = made.preferred()
 
     def load(*wanted: object) -> None:
@@ -165,12 +165,12 @@ def test_loading_other_weights_is_not_waited_for(settings: Settings, monkeypatch
 def test_a_download_that_fails_says_nothing_against_a_version(settings: Settings) -> None:
     """Without a network a version's weights are not there yet; no worse version shall take its place for that."""
     with pytest.raises(ModelLoadingError, match="cannot be downloaded"):
-        loader(settings).matching(Identity("resnet18", "imagenet"), "resnet18:imagenet", timeout_s=20)
+        other_backbones(settings).matching(Identity("resnet18", "imagenet"), "resnet18:imagenet", timeout_s=20)
 
 
 def test_a_model_of_other_weights_is_not_answered_wrongly(settings: Settings) -> None:
     """An artifact whose weights are not configured any more cannot be served."""
-    made = loader(settings)
+    made = other_backbones(settings)
     made.start()
     with pytest.raises(WeightsError):
         made.matching(Identity("resnet18", "0a1b2c3d"), "resnet18:0a1b2c3d", timeout_s=60)

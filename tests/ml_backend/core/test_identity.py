@@ -1,0 +1,35 @@
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from ml_backend.core.identity import Identity
+
+ONES = {"bn1.running_mean": np.ones(2, dtype=np.float32)}
+DIFFERENT = [
+    Identity("resnet18", "random"),
+    Identity("resnet34", "random"),
+    Identity("resnet18", "0a1b2c3d"),
+    Identity("resnet18", "random", 1),
+    Identity("resnet18", "random", calibration=ONES),
+    Identity("resnet18", "random", calibration={"bn1.running_mean": np.zeros(2, dtype=np.float32)}),
+    Identity("resnet18", "random", calibration={"bn1.running_var": np.ones(2, dtype=np.float32)}),
+    Identity("resnet18", "random", calibration=ONES | {"bn1.running_var": np.ones(2, dtype=np.float32)}),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), list(combinations(DIFFERENT, 2)))
+def test_embeddings_that_cannot_be_compared_do_not_compare_equal(one: Identity, other: Identity) -> None:
+    """Backbone, weights, seed and calibration are each part of the key, of equality and of the hash."""
+    assert one != other
+    assert one.key != other.key
+    assert len({one, other}) == 2
+
+
+def test_embeddings_that_can_be_compared_are_equal() -> None:
+    """A copy of a calibration is the same one, and learned weights do not depend on the seed."""
+    again = Identity("resnet18", "random", calibration={"bn1.running_mean": np.ones(2, dtype=np.float32)})
+    assert again == DIFFERENT[4]
+    assert Identity("resnet18", "imagenet", 0) == Identity("resnet18", "imagenet", 3)
+    assert len({Identity("resnet18", "imagenet", 0), Identity("resnet18", "imagenet", 3)}) == 1
+    assert again != again.key
