@@ -49,7 +49,7 @@ ANIMALS = """<View>
   <TextArea name="note" toName="image"/>
 </View>"""
 VERIFICATION = """<View>
-  <Image name="image" value="$image"/>
+  <Image name="image" value="$image"/><Text name="shown" value="$given"/>
   <Choices name="check" toName="image"><Choice value="Yes"/><Choice value="No"/><Choice value="Unsure"/></Choices>
 </View>"""
 A1, A2, A3, A4 = WHO = tuple(f"{name}@example.com" for name in ("a1", "a2", "a3", "a4"))

@@ -38,6 +38,7 @@ def begun(project: "TinyProject", how: str, **options: float) -> tuple[TuningFol
     )
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_as_one_that_was_left_alone(project: "TinyProject", tmp_path: Path) -> None:
     """Killed after its first checkpoint and resumed, it gives the same weights to the last bit."""
     folder, plan = begun(project, "finetune", epochs=3, batch_size=16)
@@ -64,6 +65,7 @@ def test_a_killed_run_ends_as_one_that_was_left_alone(project: "TinyProject", tm
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
+@pytest.mark.slow
 def test_a_pretraining_gives_a_state_dict_that_serves(project: "TinyProject") -> None:
     """It has no last layer, and its batch normalisation has seen images of the size that is served."""
     folder, plan = begun(project, PRETRAIN)

@@ -22,6 +22,7 @@ NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 HELD_OUT = [number for number in range(1, 37) if held_out([number])[0]]
 
 
+@pytest.mark.slow
 def test_a_project_is_finetuned_and_trained_with_its_own_weights(project: "TinyProject") -> None:
     """The next version is named after the new weights and is judged by tasks that those never saw."""
     backend = project.backend
