@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     consensus_config: Path | None = None
     consensus_cron: str = "*/15 * * * *"
     consensus_projects: str = ""
+    consensus_history_days: int = Field(default=90, ge=0)
 
 
 @lru_cache(maxsize=1)

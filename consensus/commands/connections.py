@@ -1,5 +1,6 @@
 """Label Studio and the database of the environment, imported at first use: scoring a file needs neither."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from consensus.settings import settings
@@ -29,9 +30,9 @@ def store(*, make: bool = False, migrate: bool = False) -> "Store":
     """Open the store of CONSENSUS_DATABASE_URL; it can be made where it is empty, or migrated, first."""
     from consensus.store.store import Store  # noqa: PLC0415
 
-    if migrate:
-        return Store.migrated(_database_url())
-    return Store.made(_database_url()) if make else Store(_database_url())
+    history = timedelta(settings().consensus_history_days) or None
+    opened = Store.migrated if migrate else Store.made if make else Store
+    return opened(_database_url(), history)
 
 
 def database() -> "Database":

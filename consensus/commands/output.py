@@ -18,7 +18,7 @@ from consensus.watcher import Watcher
 
 if TYPE_CHECKING:
     from consensus.projects.run import Outcome
-    from consensus.store.reader import Row
+    from consensus.store.columns import Row
 
 Format = Literal["table", "csv", "json"]
 PIPED_WIDTH = 200

@@ -18,7 +18,7 @@ from consensus.errors import ConfigError
 
 if TYPE_CHECKING:
     from consensus.people.payroll import Payroll
-    from consensus.store.reader import Row
+    from consensus.store.columns import Row
 
 FormatOption = Annotated[output.Format, typer.Option("--format", help="How to print it.")]
 OVERVIEW = (

@@ -13,8 +13,8 @@ from consensus.core.people.answers import YES_CODE, Answers, answers_of, chosen
 from consensus.core.people.confusions import Believed, Confusions, agreement_with_consensus, believed, confusions
 from consensus.core.people.suspicion import Judged, judge
 from consensus.core.votes.votes import NO_LABEL, STANDS, Votes, encode
-from consensus.errors import ConfigError
-from consensus.store.reader import Row, Snapshot
+from consensus.store.columns import Row
+from consensus.store.reader import Snapshot
 from consensus.store.rows import moments
 
 
@@ -45,13 +45,7 @@ def stored_controls(store: Snapshot, project: int) -> list[Stored]:
     ConfigError
         Where the project has no run in this store, or none since the store learned of controls.
     """
-    store.needed_run(project)
-    controls = store.controls(project)
-    if not controls:
-        raise ConfigError(
-            f"the last run of project {project} was made by a version of consensus that kept less of it; "
-            f"do `consensus run --project {project}`"
-        )
+    _, controls = store.needed_controls(project)
     votes, classifications = defaultdict[str, list[Row]](list), defaultdict[str, list[Row]](list)
     for row in store.votes(project):
         votes[row["control"]].append(row)

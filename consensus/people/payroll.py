@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from consensus.core.people.pay import Best, Line, Rules, Work, best_of, lines_of
 from consensus.errors import ConfigError
-from consensus.store.reader import Row, Snapshot
+from consensus.store.columns import Row
+from consensus.store.reader import Snapshot
 from consensus.store.store import Store
 from consensus.store.vote_history import count
 

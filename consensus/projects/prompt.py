@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from consensus.errors import ConfigError
-from consensus.store.reader import Row
+from consensus.store.columns import Row, as_rows
 from consensus.store.store import Store
 from consensus.store.stored_votes import Asked, Facts, facts_of
 
@@ -53,7 +53,7 @@ def prompts(
         facts = facts_of(snapshot, project)
     _check("control", control, [asked.control for asked in facts.controls])
     chosen = [asked for asked in facts.controls if control in (None, asked.control)]
-    _check("label", label, sorted({row["label"] for asked in chosen for row in asked.rows}))
+    _check("label", label, sorted({name for asked in chosen for name in asked.rows["label"].tolist()}))
     names = {str(name): at for at, name in enumerate(facts.annotators)}
     folded = {name.casefold(): at for name, at in names.items()}
     position = names.get(annotator, folded.get(annotator.casefold()))
@@ -70,7 +70,8 @@ def _open_to(asked: Asked, facts: Facts, annotator: int | None) -> list[Row]:
         free = free & ~facts.voted[asked.control][asked.standing.task, annotator]
     gain = asked.gain[:, -1 if annotator is None else annotator]
     question = asked.questions.row
-    return [{**asked.rows[row], "gain": float(gain[question[row]])} for row in np.flatnonzero(free)]
+    at = np.flatnonzero(free)
+    return as_rows({**{name: column[at] for name, column in asked.rows.items()}, "gain": gain[question[at]]})
 
 
 def _check(what: str, name: str | None, known: list[str]) -> None:

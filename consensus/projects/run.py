@@ -22,8 +22,15 @@ from consensus.errors import ConfigError
 from consensus.files.start_files import unpacked
 from consensus.label_studio import Project, Studio
 from consensus.settings import ProjectConfig
-from consensus.store.reader import Row
-from consensus.store.rows import annotator_rows, classification_rows, control_rows, judged_rows, seen_in, vote_rows
+from consensus.store.columns import Row
+from consensus.store.rows import (
+    annotator_rows,
+    classification_columns,
+    control_rows,
+    judged_rows,
+    seen_in,
+    vote_columns,
+)
 from consensus.store.store import Store
 from consensus.watcher import SILENT, Watcher
 
@@ -137,8 +144,8 @@ def run(
         }
         number = store.save(
             facts,
-            classification_rows(pairs),
-            vote_rows(pairs, pulled.tasks),
+            classification_columns(pairs),
+            vote_columns(pairs, pulled.tasks),
             [row for pair in pairs for row in judged_rows(*pair, pulled.tasks)],
             control_rows(pairs),
             seen_in(pairs, pulled.tasks),

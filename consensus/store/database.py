@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 from consensus.errors import StoreError
 
 CONNECT_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS = 10, 60, 600
-NEWEST = "0003"
+NEWEST = "0004"
 """The last revision under migrations/versions."""
 
 

@@ -1,16 +1,25 @@
 """What is asked of the store: each question is answered from one state of the database."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, Table, and_, func, select, tuple_
 
 from consensus.errors import ConfigError
-from consensus.store.tables import ANNOTATOR, CLASSIFICATION, CONTROL, LEDGER, RUN, VOTE
-
-Row = dict[str, Any]
+from consensus.store.columns import Columns, Row, read_columns
+from consensus.store.tables import (
+    ANNOTATOR,
+    CLASSIFICATION,
+    CLASSIFICATION_HISTORY,
+    CONTROL,
+    LEDGER,
+    REPORT_COUNT,
+    RUN,
+    VOTE,
+    VOTE_HISTORY,
+)
 
 
 class Reader:
@@ -48,12 +57,95 @@ class Reader:
             )
         return run
 
+    def needed_controls(self, project: int) -> tuple[Row, list[Row]]:
+        """Return the latest run of a project and its controls, for what cannot do without them.
+
+        Raises
+        ------
+        ConfigError
+            Where there is no run, or only one of a version of consensus that kept less.
+        """
+        run, controls = self.needed_run(project), self.controls(project)
+        if not controls or any(control["kind"] is None for control in controls):
+            raise ConfigError(
+                f"the last run of project {project} was made by a version of consensus that kept less of it; "
+                f"do `consensus run --project {project}`"
+            )
+        return run, controls
+
+    def columns(self, table: Table, project: int, names: Sequence[str] | None = None) -> Columns:
+        """Return a project's rows of a table in columns, in no order."""
+        with self._reading() as connection:
+            return read_columns(connection, table, table.c.project == project, names or _shown(table))
+
+    def page(
+        self,
+        project: int,
+        report: str,
+        *,
+        control: str | None = None,
+        label: str | None = None,
+        after: Mapping[str, Any] | None = None,
+        limit: int = 100,
+    ) -> list[Row]:
+        """Return so many classifications of a report, the most confident first.
+
+        Parameters
+        ----------
+        project : int
+        report : str
+        control, label : str, optional
+            Only of these; a label is one of a control.
+        after : mapping, optional
+            The last row of the page before.
+        limit : int
+        """
+        table = CLASSIFICATION.c
+        place = (table.task, table.control, table.label)
+        query = select(*(table[name] for name in _shown(CLASSIFICATION)))
+        query = query.where(table.project == project, table.report == report)
+        for column, name in ((table.control, control), (table.label, label)):
+            query = query if name is None else query.where(column == name)
+        query = query.order_by(table.confidence.desc(), *place).limit(limit)
+        if after is None:
+            return self._rows(query)
+        here = tuple_(*place) > tuple_(*(after[column.name] for column in place))
+        with self._reading() as connection:  # two reads of an index, which an OR would not be
+            rows = [*connection.execute(query.where(table.confidence == after["confidence"], here)).mappings()]
+            if len(rows) < limit:
+                rest = query.where(table.confidence < after["confidence"]).limit(limit - len(rows))
+                rows += connection.execute(rest).mappings()
+        return [dict(row) for row in rows]
+
+    def count(
+        self, project: int, report: str | None = None, *, control: str | None = None, label: str | None = None
+    ) -> int:
+        """Return how many classifications a page is of, without reading them."""
+        table = REPORT_COUNT.c
+        query = select(func.coalesce(func.sum(table.classifications), 0).label("n")).where(
+            table.project == project
+        )
+        for column, name in ((table.report, report), (table.control, control), (table.label, label)):
+            query = query if name is None else query.where(column == name)
+        return int(self._rows(query)[0]["n"])
+
+    def versions(self, project: int, task: int) -> list[Row]:
+        """Return what a task's classifications were before, each with the runs that made and replaced it."""
+        table = CLASSIFICATION_HISTORY.c
+        query = select(CLASSIFICATION_HISTORY).where(table.project == project, table.task == task)
+        return self._rows(query.order_by(table.until, table.control, table.label))
+
+    def vote_versions(self, project: int, task: int) -> list[Row]:
+        """Return what a task's votes were before, each with the runs that saw it first and missed it."""
+        table = VOTE_HISTORY.c
+        query = select(VOTE_HISTORY).where(table.project == project, table.task == task)
+        return self._rows(query.order_by(table.until, table.control, table.annotator, table.label))
+
     def report(self, project: int, name: str) -> list[Row]:
         """The classifications of one report, the most confident first."""
-        columns = [column for column in CLASSIFICATION.c if column.name != "project"]
         table = CLASSIFICATION.c
         query = (
-            select(*columns)
+            select(*(table[name] for name in _shown(CLASSIFICATION)))
             .where(table.project == project, table.report == name)
             .order_by(table.confidence.desc(), table.task, table.control, table.label)
         )
@@ -61,9 +153,8 @@ class Reader:
 
     def classifications(self, project: int) -> list[Row]:
         """All classifications of a project's latest run."""
-        columns = [column for column in CLASSIFICATION.c if column.name != "project"]
         table = CLASSIFICATION.c
-        query = select(*columns).where(table.project == project)
+        query = select(*(table[name] for name in _shown(CLASSIFICATION))).where(table.project == project)
         return self._rows(query.order_by(table.control, table.task, table.label))
 
     def annotators(self, run: int) -> list[Row]:
@@ -131,6 +222,10 @@ class Reader:
     def _rows(self, query: Any) -> list[Row]:  # noqa: ANN401  # any select
         with self._reading() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _shown(table: Table) -> list[str]:
+    return [column.name for column in table.c if column.name not in ("project", "since")]
 
 
 class Snapshot(Reader):

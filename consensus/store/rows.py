@@ -1,21 +1,27 @@
-"""What a run found, as rows of the store's tables."""
+"""What a run found, as rows and columns of the store's tables."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Table
 
-from consensus.core.arrays import Keys
+from consensus.core.arrays import Keys, Names
 from consensus.core.decide.scoring import Scored
 from consensus.core.people.suspicion import judge
 from consensus.core.votes.accepted_suggestions import accepted
-from consensus.core.votes.from_annotations import Collected, Task, moment_of
-from consensus.core.votes.votes import NO_LABEL, STANDS, encode
+from consensus.core.votes.from_annotations import Annotation, Collected, Task, moment_of
+from consensus.core.votes.votes import STANDS, encode
 from consensus.files.start_files import packed
-from consensus.store.reader import Row
+from consensus.store.columns import Columns, Row, as_columns
+from consensus.store.tables import CLASSIFICATION, VOTE
 from consensus.store.vote_history import Seen
 
-WORDS = {int(stand): word for word, stand in STANDS.items()}
+STAND_WORDS = np.array(
+    [word for _, word in sorted((stand % 3, word) for word, stand in STANDS.items())], dtype=object
+)
+"""Word of each stand: unsure (0), yes (1) and no (-1, the last)."""
 
 
 def annotator_rows(collected: Collected, scored: Scored) -> Iterator[Row]:
@@ -62,6 +68,7 @@ def control_rows(pairs: Sequence[tuple[Collected, Scored]]) -> list[Row]:
     return [
         {
             "control": collected.control.tag.name,
+            "kind": collected.control.kind,
             "choice": collected.votes.choice,
             "labels": [str(name) for name in collected.votes.label_names],
             "learned": packed(scored.start),
@@ -82,46 +89,70 @@ def seen_in(pairs: Sequence[tuple[Collected, Scored]], tasks: Sequence[Task]) ->
     )
 
 
-def classification_rows(pairs: Sequence[tuple[Collected, Scored]]) -> list[Row]:
-    """List all classifications of a project."""
-    return [
-        {
-            "control": collected.control.tag.name,
-            "task": int(collected.votes.task_names[rows.task[row]]),
-            "label": str(collected.votes.label_names[rows.label[row]]),
-            "given": bool(rows.given[row]),
-            "yes": int(scored.counts.yes[row]),
-            "no": int(scored.counts.no[row]),
-            "unsure": int(scored.counts.unsure[row]),
-            "confidence": float(scored.confidence[row]),
-            "posterior": float(scored.posterior[row]),
-            "report": str(scored.report[row]),
-            "model_share": float(scored.model_share[row]) if heard else None,
-        }
-        for collected, scored in pairs
-        for rows, heard in [(scored.classifications, bool(scored.model_share.any()))]
-        for row in range(len(rows))
-    ]
+def classification_columns(pairs: Sequence[tuple[Collected, Scored]]) -> Columns:
+    """Return all classifications of a project, in columns."""
+    return _joined(CLASSIFICATION, [_classifications(collected, scored) for collected, scored in pairs])
 
 
-def vote_rows(pairs: Sequence[tuple[Collected, Scored]], tasks: Sequence[Task]) -> list[Row]:
-    """List all votes of a project."""
-    annotations = {one.id: one for task in tasks for one in task.annotations}
-    return [
-        {
-            "control": collected.control.tag.name,
-            "task": int(votes.task_names[votes.task[row]]),
-            "annotator": str(votes.annotator_names[votes.annotator[row]]),
-            "label": "" if votes.label[row] == NO_LABEL else str(votes.label_names[votes.label[row]]),
-            "vote": WORDS[int(votes.vote[row])],
-            "annotation": annotation.id,
-            "voted_at": annotation.updated_at,
-            "lead_time": annotation.lead_time,
-            "from_prediction": annotation.from_prediction,
-            "accepted": accepted(annotation, collected.control.tag.name),
-        }
-        for collected, _ in pairs
-        for votes in [collected.votes]
-        for row in range(len(votes))
-        for annotation in [annotations[int(collected.annotations[row])]]
-    ]
+def _classifications(collected: Collected, scored: Scored) -> Columns:
+    votes, rows, size = collected.votes, scored.classifications, len(scored.classifications)
+    of_model = scored.model_share if scored.model_share.any() else np.full(size, np.nan)
+    return {
+        "control": _repeated(collected.control.tag.name, size),
+        "task": votes.task_names.astype(np.int64)[rows.task],
+        "label": votes.label_names[rows.label],
+        "given": rows.given,
+        "yes": scored.counts.yes.astype(np.int64),
+        "no": scored.counts.no.astype(np.int64),
+        "unsure": scored.counts.unsure.astype(np.int64),
+        "confidence": scored.confidence,
+        "upper": scored.upper,
+        "posterior": scored.posterior,
+        "report": scored.report,
+        "model_share": of_model,
+    }
+
+
+def vote_columns(pairs: Sequence[tuple[Collected, Scored]], tasks: Sequence[Task]) -> Columns:
+    """Return all votes of a project, in columns."""
+    annotations = {annotation.id: annotation for task in tasks for annotation in task.annotations}
+    return _joined(VOTE, [_votes(collected, annotations) for collected, _ in pairs])
+
+
+def _votes(collected: Collected, annotations: Mapping[int, Annotation]) -> Columns:
+    votes, control = collected.votes, collected.control.tag.name
+    numbers, of_row = np.unique(collected.annotations, return_inverse=True)
+    behind = [annotations[number] for number in numbers.tolist()]
+    names = np.append(votes.label_names, "")  # the last one, at -1, is where none was chosen
+    return {
+        "control": _repeated(control, len(votes)),
+        "task": votes.task_names.astype(np.int64)[votes.task],
+        "annotator": votes.annotator_names[votes.annotator],
+        "label": np.asarray(names, dtype=object)[votes.label],
+        "vote": STAND_WORDS[votes.vote.astype(np.int64)],
+        "annotation": collected.annotations,
+        "voted_at": _objects(annotation.updated_at for annotation in behind)[of_row],
+        "lead_time": _objects(annotation.lead_time for annotation in behind).astype(np.float64)[of_row],
+        "from_prediction": _objects(annotation.from_prediction for annotation in behind)[of_row],
+        "accepted": _objects(accepted(annotation, control) for annotation in behind)[of_row],
+    }
+
+
+def _joined(table: Table, blocks: Sequence[Columns]) -> Columns:
+    return {
+        name: np.concatenate([empty, *(block[name] for block in blocks)])
+        for name, empty in as_columns(table, []).items()
+    }
+
+
+def _repeated(name: str, size: int) -> Names:
+    column = np.empty(size, dtype=object)
+    column[:] = name
+    return column
+
+
+def _objects(values: Iterable[object]) -> NDArray[np.object_]:
+    listed = list(values)
+    column = np.empty(len(listed), dtype=object)
+    column[:] = listed
+    return column

@@ -6,13 +6,15 @@ from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection, bindparam, func, insert, select, text, update
+from sqlalchemy import Connection, func, insert, select, text, update
 
 from consensus.errors import StoreError
+from consensus.store.columns import Columns, Row
 from consensus.store.database import Database
-from consensus.store.reader import Reader, Row, Snapshot
-from consensus.store.tables import ANNOTATOR, CLASSIFICATION, CONTROL, LEDGER, RUN, VOTE
-from consensus.store.vote_history import Seen, turn
+from consensus.store.reader import Reader, Snapshot
+from consensus.store.tables import ANNOTATOR, CLASSIFICATION, CONTROL, REPORT_COUNT, RUN, VOTE
+from consensus.store.vote_history import Seen
+from consensus.store.writing import counted, forget, keep_ledger, write_changes
 
 
 class Store(Reader):
@@ -24,6 +26,8 @@ class Store(Reader):
     ----------
     url : str
         As SQLAlchemy writes it: `sqlite:///consensus.db`, `postgresql+psycopg2://user:password@host/name`.
+    history : timedelta, optional
+        For so long every run and every change is kept; of a day before that its last run. For ever by default.
 
     Raises
     ------
@@ -31,24 +35,25 @@ class Store(Reader):
         Where the database cannot be reached or used, or its tables are of another version; also from every method.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, history: timedelta | None = None) -> None:
+        self._history = history
         self._database = Database(url)
         self._database.check()
         super().__init__(self._database.reading)
 
     @classmethod
-    def made(cls, url: str) -> "Store":
+    def made(cls, url: str, history: timedelta | None = None) -> "Store":
         """Open a store, and give an empty database its tables first; an older version is left as it is."""
         database = Database(url)
         if database.revision() is None:
             database.migrate()
-        return cls(url)
+        return cls(url, history)
 
     @classmethod
-    def migrated(cls, url: str) -> "Store":
+    def migrated(cls, url: str, history: timedelta | None = None) -> "Store":
         """Open a store whose tables are brought to the newest version first."""
         Database(url).migrate()
-        return cls(url)
+        return cls(url, history)
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
@@ -97,22 +102,23 @@ class Store(Reader):
     def save(
         self,
         run: Row,
-        classifications: Sequence[Row],
-        votes: Sequence[Row],
+        classifications: Columns,
+        votes: Columns,
         annotators: Sequence[Row],
         controls: Sequence[Row] = (),
         seen: Seen | None = None,
     ) -> int:
-        """Replace a project's votes and classifications and add a run to its history, all or nothing.
+        """Add a run to a project's history and write what it changed, all or nothing.
 
         A run never starts before the one before it, whatever the clock says: what was true of a past day stays so.
+        What a row of `classification` or `vote` was before is kept, but for scores that moved alone.
 
         Parameters
         ----------
         run : dict
             Columns of table `run` without `id`.
-        classifications, votes : sequence of dict
-            Columns of their tables without `project`.
+        classifications, votes : dict of str to (n,) array
+            Columns of their tables without `project` and `since`.
         annotators : sequence of dict
             Columns of their table without `run`.
         controls : sequence of dict
@@ -125,23 +131,26 @@ class Store(Reader):
         int
             Id of the run.
         """
-        project = {"project": run["project"]}
+        project = run["project"]
         with self._database.writing() as connection:
-            run = {**run, "started_at": _not_before(connection, run)}
+            before = _last_start(connection, project)
+            run = {**run, "started_at": _not_before(before, run["started_at"])}
             if seen is not None:
-                _keep_ledger(connection, run, votes, seen)
-            number = connection.execute(insert(RUN).values(run)).inserted_primary_key[0]  # type: ignore[index]
+                keep_ledger(connection, run, votes, seen)
+            number = int(connection.execute(insert(RUN).values(run)).inserted_primary_key[0])  # type: ignore[index]
+            write_changes(connection, CLASSIFICATION, project, number, classifications)
+            write_changes(connection, VOTE, project, number, votes)
+            write_changes(connection, REPORT_COUNT, project, number, counted(classifications))
+            connection.execute(CONTROL.delete().where(CONTROL.c.project == project))
             for table, rows, shared in (
-                (CLASSIFICATION, classifications, project),
-                (VOTE, votes, project),
-                (CONTROL, controls, project),
+                (CONTROL, controls, {"project": project}),
                 (ANNOTATOR, annotators, {"run": number}),
             ):
-                if table is not ANNOTATOR:
-                    connection.execute(table.delete().where(table.c.project == run["project"]))
                 if rows:
                     connection.execute(insert(table), [{**row, **shared} for row in rows])
-        return int(number)
+            if self._history and before and before.date() < run["started_at"].date():
+                forget(connection, project, run["started_at"] - self._history)
+        return number
 
     def finish(self, run: int, at: datetime) -> None:
         """Note that Label Studio holds what a run found."""
@@ -149,30 +158,14 @@ class Store(Reader):
             connection.execute(update(RUN).where(RUN.c.id == run).values(finished_at=at))
 
 
-def _not_before(connection: Connection, run: Row) -> datetime:
+def _last_start(connection: Connection, project: int) -> datetime | None:
+    before = connection.execute(select(func.max(RUN.c.started_at)).where(RUN.c.project == project)).scalar()
+    return before.replace(tzinfo=UTC) if before and before.tzinfo is None else before
+
+
+def _not_before(before: datetime | None, started: datetime) -> datetime:
     """Start of a run, or just after that of the one before it where the clock has gone back."""
-    query = select(func.max(RUN.c.started_at)).where(RUN.c.project == run["project"])
-    before, started = connection.execute(query).scalar(), run["started_at"]
-    if before is None:
-        return started  # type: ignore[no-any-return]
-    after = (before.replace(tzinfo=UTC) if before.tzinfo is None else before) + timedelta(microseconds=1)
-    return max(started, after)  # type: ignore[no-any-return]
-
-
-def _keep_ledger(connection: Connection, run: Row, votes: Sequence[Row], seen: Seen) -> None:
-    project = LEDGER.c.project == run["project"]
-    entries = connection.execute(select(LEDGER).where(project, LEDGER.c.until.is_(None))).mappings()
-    change = turn([dict(entry) for entry in entries], votes, seen)
-    names = ("control", "task", "annotator", "kind", "since")
-    if change.ended:
-        same = [LEDGER.c[name] == bindparam(f"_{name}") for name in names]
-        connection.execute(
-            update(LEDGER).where(project, *same).values(until=run["started_at"]),
-            [{f"_{name}": entry[name] for name in names} for entry in change.ended],
-        )
-    if change.new:
-        shared = {"project": run["project"], "since": run["started_at"], "until": None}
-        connection.execute(insert(LEDGER), [{**entry, **shared} for entry in change.new])
+    return max(started, before + timedelta(microseconds=1)) if before else started
 
 
 def _busy(project: int) -> str:

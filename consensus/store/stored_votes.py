@@ -1,12 +1,11 @@
 """What the last run stored of a project, as the core reads it: the reverse of `rows`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 
-from consensus.core.arrays import Flags, Floats, Names
+from consensus.core.arrays import Codes, Flags, Floats, Names
 from consensus.core.routing.information_gain import (
     Questions,
     gain_by_task,
@@ -16,7 +15,9 @@ from consensus.core.routing.information_gain import (
 )
 from consensus.core.routing.open_classifications import Standing, open_rows
 from consensus.core.votes.votes import encode
-from consensus.store.reader import Row, Snapshot
+from consensus.store.columns import Columns, Row, chosen
+from consensus.store.reader import Snapshot
+from consensus.store.tables import CLASSIFICATION, VOTE
 
 BY_LOWER_BOUND = frozenset({"label-ai", "majority"})
 """Policies that reject by the confidence alone."""
@@ -29,7 +30,7 @@ class Asked:
     Attributes
     ----------
     control : str
-    rows : list of dict
+    rows : dict of str to (n_rows,) array
         Classifications as the store has them, in the order of the standing.
     standing : Standing
         Task codes are those of the project.
@@ -44,7 +45,7 @@ class Asked:
     """
 
     control: str
-    rows: list[Row]
+    rows: Columns
     standing: Standing
     is_open: Flags
     questions: Questions
@@ -61,8 +62,8 @@ class Facts:
     ----------
     run : dict
         Its row of the history.
-    tasks : (n_tasks,) object
-        Ids of the tasks that have a classification.
+    tasks : (n_tasks,) int64
+        Ids of the tasks that have a classification, ascending.
     annotators : (n_annotators,) object
         Names of those who have a vote.
     voted : dict of str to (n_tasks, n_annotators) bool
@@ -100,35 +101,37 @@ def facts_of(store: Snapshot, project: int) -> Facts:
     ConfigError
         Where the project has no run yet.
     """
-    run = store.needed_run(project)
-    rows, votes = store.classifications(project), store.votes(project)
-    _, tasks = encode([row["task"] for row in rows])
-    _, annotators = encode([row["annotator"] for row in votes])
-    names = dict.fromkeys(row["control"] for row in rows)
+    run, controls = store.needed_controls(project)
+    rows = store.columns(CLASSIFICATION, project)
+    votes = store.columns(VOTE, project, ("control", "task", "annotator", "annotation", "voted_at"))
+    tasks = np.unique(rows["task"])
+    annotators = np.array(sorted(set(votes["annotator"].tolist())), dtype=object)
     trusts = store.annotators(run["id"])
+    names = [control for control in controls if (rows["control"] == control["control"]).any()]
     return Facts(
         run=run,
         tasks=tasks,
         annotators=annotators,
         voted={
-            name: _voted([one for one in votes if one["control"] == name], tasks, annotators) for name in names
+            control["control"]: _voted(chosen(votes, votes["control"] == control["control"]), tasks, annotators)
+            for control in names
         },
         controls=[
             _asked(
-                name,
-                [row for row in rows if row["control"] == name],
+                control,
+                chosen(rows, rows["control"] == control["control"]),
                 run,
                 tasks,
-                _trust([one for one in trusts if one["control"] == name], annotators),
+                _trust([row for row in trusts if row["control"] == control["control"]], annotators),
             )
-            for name in names
+            for control in names
         ],
-        counted=frozenset((row["annotation"], row["voted_at"]) for row in votes),
+        counted=frozenset(zip(votes["annotation"].tolist(), votes["voted_at"].tolist(), strict=True)),
     )
 
 
-def _asked(control: str, rows: list[Row], run: Row, tasks: Names, trust: Floats) -> Asked:
-    standing = standing_of(rows, tasks)
+def _asked(control: Row, rows: Columns, run: Row, tasks: Names, trust: Floats) -> Asked:
+    standing = standing_of(control, rows, tasks)
     lines = run["thresholds"]
     is_open = open_rows(
         standing,
@@ -139,43 +142,49 @@ def _asked(control: str, rows: list[Row], run: Row, tasks: Names, trust: Floats)
     questions = open_questions(standing, is_open)
     gain = gain_of_questions(questions, trust)
     by_task = gain_by_task(questions, gain, len(tasks))
-    return Asked(control, rows, standing, is_open, questions, trust, gain, by_task)
+    return Asked(control["control"], rows, standing, is_open, questions, trust, gain, by_task)
 
 
-def standing_of(rows: Sequence[Row], tasks: Names) -> Standing:
-    """Lay classifications of one control out in columns.
+def standing_of(control: Row, rows: Columns, tasks: Names) -> Standing:
+    """Lay classifications of one control out as the core reads them.
 
     Parameters
     ----------
-    rows : sequence of dict
+    control : dict
+    rows : dict of str to (n,) array
         As the store has them.
-    tasks : (n_tasks,) object
-        Ids that get the first codes, in this order.
+    tasks : (n_tasks,) int64
+        Ids, ascending.
     """
-    label, label_names = encode([row["label"] for row in rows])
+    label, label_names = encode(rows["label"], control["labels"])
     return Standing(
-        task=encode([row["task"] for row in rows], tasks)[0],
+        task=_position(tasks, rows["task"]),
         label=label,
-        given=np.array([row["given"] for row in rows], dtype=bool),
-        yes=np.array([row["yes"] for row in rows], dtype=np.float64),
-        no=np.array([row["no"] for row in rows], dtype=np.float64),
-        confidence=np.array([row["confidence"] for row in rows], dtype=np.float64),
-        posterior=np.array([row["posterior"] for row in rows], dtype=np.float64),
-        report=np.array([row["report"] for row in rows], dtype=object),
+        given=rows["given"],
+        yes=rows["yes"].astype(np.float64),
+        no=rows["no"].astype(np.float64),
+        confidence=rows["confidence"],
+        upper=rows["upper"],
+        posterior=rows["posterior"],
+        report=rows["report"],
         n_labels=len(label_names),
+        one_of_many=control["choice"] == "single" and len(label_names) > 1,
     )
 
 
-def _voted(votes: Sequence[Row], tasks: Names, annotators: Names) -> Flags:
+def _position(names: Names, of: Names) -> Codes:
+    return np.searchsorted(names, of).astype(np.int32)
+
+
+def _voted(votes: Columns, tasks: Names, annotators: Names) -> Flags:
     voted = np.zeros((len(tasks), len(annotators)), dtype=bool)
-    task = encode([row["task"] for row in votes], tasks)[0]
-    there = task < len(tasks)  # a skipped task may have a vote and no classification
-    who = encode([row["annotator"] for row in votes], annotators)[0]
-    voted[task[there], who[there]] = True
+    there = np.isin(votes["task"], tasks)  # a skipped task may have a vote and no classification
+    at = _position(tasks, votes["task"][there]), encode(votes["annotator"][there], annotators)[0]
+    voted[at] = True
     return voted
 
 
-def _trust(rows: Sequence[Row], annotators: Names) -> Floats:
+def _trust(rows: list[Row], annotators: Names) -> Floats:
     """Trust of each annotator and, at the end, of somebody unknown, as is who has none on this control."""
     trust = np.array([row["trust"] for row in rows], dtype=np.float64)
     votes = np.array([row["votes"] for row in rows], dtype=np.float64)

@@ -50,14 +50,24 @@ CLASSIFICATION = Table(
     Column("yes", Integer, nullable=False),
     Column("no", Integer, nullable=False),
     Column("unsure", Integer, nullable=False),
-    Column("confidence", Float, nullable=False),
+    Column("confidence", Float, nullable=False),  # the lower bound
+    Column("upper", Float),  # NULL where a version of consensus stored it that kept none
     Column("posterior", Float, nullable=False),
     Column("report", String, nullable=False),
     Column(
         "model_share", Float
-    ),  # of a model's suggestions in what weighs for or against it; NULL: none was heard
+    ),  # of a model's suggestions in what weighs for or against it; NULL: none has a say
+    Column("since", Integer),  # the run that gave it these votes and this report
 )
-Index("ix_classification_report", CLASSIFICATION.c.project, CLASSIFICATION.c.report)
+_OF = CLASSIFICATION.c
+Index(
+    "ix_classification_page",
+    _OF.project, _OF.report, _OF.confidence.desc(), _OF.task, _OF.control, _OF.label,
+)  # fmt: skip
+Index(
+    "ix_classification_label_page",
+    _OF.project, _OF.report, _OF.control, _OF.label, _OF.confidence.desc(), _OF.task,
+)  # fmt: skip
 
 VOTE = Table(
     "vote",
@@ -73,6 +83,44 @@ VOTE = Table(
     Column("lead_time", Float),
     Column("from_prediction", BigInteger),
     Column("accepted", Boolean),  # whether it says what that prediction said; NULL where nobody can tell
+    Column("since", Integer),  # the run that saw it first as it is
+)
+
+
+def _history_of(table: Table) -> Table:
+    """Versions that rows of a table had before, each with the run that replaced it or missed the row."""
+    history = Table(
+        f"{table.name}_history",
+        METADATA,
+        *(
+            Column(column.name, column.type, primary_key=column.primary_key, nullable=column.nullable)
+            for column in table.c
+        ),
+        Column("until", Integer, primary_key=True),
+    )
+    Index(f"ix_{history.name}_until", history.c.project, history.c.until)
+    return history
+
+
+CLASSIFICATION_HISTORY, VOTE_HISTORY = _history_of(CLASSIFICATION), _history_of(VOTE)
+
+REPORT_COUNT = Table(
+    "report_count",
+    METADATA,
+    Column("project", BigInteger, primary_key=True),
+    Column("control", String, primary_key=True),
+    Column("label", String, primary_key=True),
+    Column("report", String, primary_key=True),
+    Column("classifications", Integer, nullable=False),
+)
+
+PROJECT = Table(
+    "project",
+    METADATA,
+    Column("project", BigInteger, primary_key=True),
+    Column("url", String),  # the Label Studio that its runs read
+    Column("created_at", String),  # when that Label Studio made the project: another one has another moment
+    Column("token", String),  # of whoever holds the project, or held it last
 )
 
 ANNOTATOR = Table(
@@ -93,6 +141,7 @@ CONTROL = Table(
     METADATA,
     Column("project", BigInteger, primary_key=True),
     Column("control", String, primary_key=True),
+    Column("kind", String),  # NULL where a version of consensus stored it that kept none
     Column("choice", String, nullable=False),
     Column("labels", JSON, nullable=False),
     Column("learned", LargeBinary),  # see consensus.files.start_files

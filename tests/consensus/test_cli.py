@@ -24,8 +24,10 @@ from consensus.core.votes.from_annotations import Problem
 from consensus.errors import LabelStudioError, StoreError
 from consensus.label_studio import Project
 from consensus.projects.run import Outcome
+from consensus.store.columns import as_columns
 from consensus.store.database import NEWEST
 from consensus.store.store import Store
+from consensus.store.tables import CLASSIFICATION, VOTE
 
 TAG = ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog"))
 OUTCOME = Outcome(
@@ -356,7 +358,9 @@ def stored() -> None:
     counts = {"thresholds": {}, "tasks": 1, "votes": 1, "problems": 0}
     row = {"control": "kind", "task": 3, "label": 'a "b", c', "given": False, "yes": 2, "no": 0, "unsure": 1}
     scores = {"confidence": 0.9375, "posterior": 0.96875, "report": "Discovered"}
-    Store.migrated("sqlite:///consensus.db").save({**facts, **counts}, [{**row, **scores}], [], [])
+    Store.migrated("sqlite:///consensus.db").save(
+        {**facts, **counts}, as_columns(CLASSIFICATION, [{**row, **scores}]), as_columns(VOTE, []), []
+    )
 
 
 @pytest.mark.usefixtures("stored")

@@ -19,8 +19,10 @@ from consensus.core.votes.from_annotations import Annotation, Task, collect
 from consensus.label_studio import Project, Pulled, Studio
 from consensus.projects import run as pipeline
 from consensus.settings import ProjectConfig
-from consensus.store.rows import classification_rows, control_rows, judged_rows, seen_in, vote_rows
+from consensus.store.columns import as_columns
+from consensus.store.rows import classification_columns, control_rows, judged_rows, seen_in, vote_columns
 from consensus.store.store import Store
+from consensus.store.tables import CLASSIFICATION, VOTE
 
 KIND = Control(ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog", "owl")), "choices")
 TRAITS = Control(ChoicesTag("traits", "image", multiple=True, labels=("fur", "wings")), "choices")
@@ -80,8 +82,8 @@ def run(day: datetime, tasks: Iterable[Task], controls: tuple[Control, ...] = (K
     counts = {"tasks": len(tasks), "votes": 0, "problems": 0}
     Store.migrated("sqlite:///consensus.db").save(
         {**facts, **counts},
-        classification_rows(pairs),
-        vote_rows(pairs, tasks),
+        classification_columns(pairs),
+        vote_columns(pairs, tasks),
         [row for pair in pairs for row in judged_rows(*pair, tasks)],
         control_rows(pairs),
         seen_in(pairs, tasks),
@@ -449,7 +451,9 @@ def test_other_things_that_are_not_there(call: Call) -> None:
     status, _, err = pay(call, "2026-01-01", "2026-02-01", "--out", "nowhere/pay.csv")
     assert (status, "nowhere/pay.csv cannot be written: No such file or directory" in err) == (1, True)
     facts = {"project": 8, "started_at": on(1, 5), "model_version": "", "policy": "default", "thresholds": {}}
-    Store.migrated("sqlite:///consensus.db").save({**facts, "tasks": 0, "votes": 0, "problems": 0}, [], [], [])
+    Store.migrated("sqlite:///consensus.db").save(
+        {**facts, "tasks": 0, "votes": 0, "problems": 0}, as_columns(CLASSIFICATION, []), as_columns(VOTE, []), []
+    )
     status, _, err = call("agreement", "--project", 8)
     assert (status, "the last run of project 8 was made by a version of consensus that kept less" in err) == (
         1,

@@ -19,8 +19,9 @@ from consensus.errors import ConfigError, LabelStudioError, StoreError
 from consensus.label_studio import Project, Studio
 from consensus.projects.prompt import prompts
 from consensus.projects.route import PATIENCE, Routed, counts, route
-from consensus.store.reader import Row
+from consensus.store.columns import Row, as_columns
 from consensus.store.store import Store
+from consensus.store.tables import CLASSIFICATION, VOTE
 from consensus.watcher import Watcher
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
@@ -46,7 +47,14 @@ def classifications(number: int, votes: Votes, report: str = "", given: str | No
     for label in chosen:
         yes = list(votes.values()).count(label)
         share = yes / total if total else 0.5
-        counts = {"yes": yes, "no": total - yes, "unsure": 0, "confidence": share / 2, "posterior": share}
+        counts = {
+            "yes": yes,
+            "no": total - yes,
+            "unsure": 0,
+            "confidence": share / 2,
+            "posterior": share,
+            "upper": 1.0,
+        }
         rows.append({"control": "kind", "task": number, "label": label, "given": label == given, **counts})
         rows[-1]["report"] = report if yes == max(map(list(votes.values()).count, LABELS)) else ""
     return rows
@@ -98,7 +106,10 @@ def save(store: Store, rows: list[Row] = ROWS, votes: dict[int, Votes] = VOTES, 
         for name, trust in TRUST.items()
         if any(name in of_task for of_task in votes.values())
     ]
-    store.save({**run, "thresholds": lines, "problems": 0}, rows, voted, who)
+    control = {"kind": "choices", "choice": "single", "labels": LABELS, "learned": None}
+    controls = [{**control, "control": name} for name in ("kind", "second")]
+    columns = as_columns(CLASSIFICATION, rows), as_columns(VOTE, voted)
+    store.save({**run, "thresholds": lines, "problems": 0}, *columns, who, controls)
 
 
 class InMemory(Studio):

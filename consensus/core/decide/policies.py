@@ -48,12 +48,15 @@ class Decision:
     ----------
     confidence : float64
         Lower bound, in [0, 1], that the classification is right.
+    upper : float64
+        Upper bound of the same, in [0, 1].
     posterior : float64
         Probability, in [0, 1], that it is.
     voted, confirmed, rejected, controversial : bool
     """
 
     confidence: Floats
+    upper: Floats
     posterior: Floats
     voted: Flags
     confirmed: Flags
@@ -86,10 +89,11 @@ def decide_label_ai(evidence: Evidence, thresholds: Thresholds) -> Decision:
     weights = evidence.weigh(evidence.trust)
     positive = LABEL_AI_PRIOR_POSITIVE + weights.yes
     total = LABEL_AI_PRIOR_TOTAL + weights.yes + weights.no + weights.unsure
-    confidence, _ = wilson_interval(positive, total)
+    confidence, upper = wilson_interval(positive, total)
     counts = evidence.counts
     return Decision(
         confidence=confidence,
+        upper=upper,
         posterior=evidence.posterior,
         voted=counts.yes + counts.no + counts.unsure > 0,
         confirmed=confidence >= thresholds.confirm,
@@ -158,6 +162,7 @@ def _settle(
     rejected = enough & below(upper, thresholds.reject) & ~confirmed
     return Decision(
         confidence=lower,
+        upper=upper,
         posterior=posterior,
         voted=answered > 0,
         confirmed=confirmed,

@@ -30,8 +30,8 @@ class Scored:
         n rows.
     counts : Tally
         Votes of yes, no and unsure, (n,) each.
-    confidence, posterior : (n,) float64
-        In [0, 1].
+    confidence, upper, posterior : (n,) float64
+        In [0, 1]: lower and upper bound, and the probability itself.
     report : (n,) object
         Name of a report or "".
     trust, trust_low, trust_high : (n_annotators,) float64
@@ -49,6 +49,7 @@ class Scored:
     classifications: Classifications
     counts: Tally
     confidence: Floats
+    upper: Floats
     posterior: Floats
     report: Names
     trust: Floats
@@ -168,6 +169,7 @@ def decide(
         classifications=classifications,
         counts=added,
         confidence=decision.confidence,
+        upper=decision.upper,
         posterior=decision.posterior,
         report=report_of(decision, classifications),
         trust=trust,

@@ -152,7 +152,7 @@ def gain_of_new_task(standing: Standing, trust: Floats) -> Floats:
     right = sums(standing.label, standing.posterior, standing.n_labels) / np.maximum(rows, 1)
     posterior, often = np.column_stack([right, 1 - right]), rows / max(len(np.unique(standing.task)), 1)
     if standing.one_of_many:
-        posterior, often = right[None, :] / max(right.sum(), 1e-300), np.ones(1)
+        posterior, often = _filled(np.where(rows > 0, right, np.nan)[None, :]), np.ones(1)
     return np.asarray(often @ information_gain(posterior, accuracy_of(trust, posterior.shape[1])))
 
 

@@ -14,7 +14,7 @@ from consensus.errors import ConfigError, StoreError, VotesError
 from consensus.label_studio import Project, Pulled, Studio
 from consensus.projects.run import Outcome, run
 from consensus.settings import ControlSection, ProjectConfig, project_config
-from consensus.store.reader import Row
+from consensus.store.columns import Row
 from consensus.store.store import Store
 from consensus.watcher import Watcher
 

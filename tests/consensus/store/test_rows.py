@@ -10,7 +10,8 @@ from common.label_studio.label_config import ChoicesTag
 from consensus.core.decide.scoring import Scored, score
 from consensus.core.votes.controls import Control
 from consensus.core.votes.from_annotations import Annotation, Collected, Task, collect
-from consensus.store.rows import annotator_rows, classification_rows, vote_rows
+from consensus.store.columns import as_rows
+from consensus.store.rows import annotator_rows, classification_columns, vote_columns
 from consensus.store.store import Store
 
 KIND = Control(ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog")), "choices", given="given")
@@ -52,7 +53,7 @@ def test_annotators_have_the_votes_and_trust_of_a_control(pairs: list[tuple[Coll
 
 def test_classifications_have_names_and_counts(pairs: list[tuple[Collected, Scored]]) -> None:
     """Codes are names again; the counts are the hand-counted ones, a skip is unsure of each label."""
-    rows = classification_rows(pairs)
+    rows = as_rows(classification_columns(pairs))
     found = {
         (row["control"], row["task"], row["label"]): (row["given"], row["yes"], row["no"], row["unsure"])
         for row in rows
@@ -84,7 +85,7 @@ def test_votes_know_their_annotation(pairs: list[tuple[Collected, Scored]]) -> N
     }
     second = first | {"annotation": 2, "lead_time": 1.0, "from_prediction": None, "annotator": "a2"}
     skipped = first | {"annotation": 5, "lead_time": 2.5, "from_prediction": None, "task": 4}
-    assert vote_rows(pairs, TASKS) == [
+    assert as_rows(vote_columns(pairs, TASKS)) == [
         {**first, "control": "kind", "label": "cat", "vote": "yes"},
         {**second, "control": "kind", "label": "dog", "vote": "yes"},
         {**skipped, "control": "kind", "label": "", "vote": "unsure"},
@@ -108,10 +109,12 @@ def test_the_store_takes_the_rows_and_gives_them_back(
     }
     counts = {"thresholds": {}, "tasks": 2, "votes": 7, "problems": 0}
     annotators = [row for pair in pairs for row in annotator_rows(*pair)]
-    run = store.save({**facts, **counts}, classification_rows(pairs), vote_rows(pairs, TASKS), annotators)
+    run = store.save({**facts, **counts}, classification_columns(pairs), vote_columns(pairs, TASKS), annotators)
     assert len(store.annotators(run)) == 4
     assert len(store.votes(7)) == 7
     stored = [
-        row for name in {row["report"] for row in classification_rows(pairs)} for row in store.report(7, name)
+        row
+        for name in {row["report"] for row in as_rows(classification_columns(pairs))}
+        for row in store.report(7, name)
     ]
-    assert sorted(stored, key=str) == sorted(classification_rows(pairs), key=str)
+    assert sorted(stored, key=str) == sorted(as_rows(classification_columns(pairs)), key=str)

@@ -22,10 +22,10 @@ from sqlalchemy.pool import NullPool
 
 from consensus.errors import StoreError
 from consensus.store import database as module
+from consensus.store.columns import Row, as_columns
 from consensus.store.database import NEWEST
-from consensus.store.reader import Row
 from consensus.store.store import Store
-from consensus.store.tables import METADATA
+from consensus.store.tables import CLASSIFICATION, METADATA, VOTE
 from consensus.store.vote_history import Seen
 
 ROOT = Path(__file__).parents[3]
@@ -66,7 +66,7 @@ def facts(project: int = 7, **more: object) -> Row:
 def classification(task: int, label: str = "cat", report: str = "Discovered", confidence: float = 0.5) -> Row:
     """A classification with one vote."""
     counts = {"given": False, "yes": 1, "no": 0, "unsure": 0}
-    scores = {"confidence": confidence, "posterior": 0.75, "report": report, "model_share": None}
+    scores = {"confidence": confidence, "upper": 0.875, "posterior": 0.75, "report": report, "model_share": None}
     return {"control": "kind", "task": task, "label": label, **counts, **scores}
 
 
@@ -82,11 +82,24 @@ def annotator(name: str, trust: float) -> Row:
     return {"control": "kind", "annotator": name, "votes": 1, "trust": trust}
 
 
+def save(
+    store: Store,
+    run: Row,
+    classifications: list[Row],
+    votes: list[Row],
+    *more: list[Row],
+    seen: Seen | None = None,
+) -> int:
+    """Save rows."""
+    columns = as_columns(CLASSIFICATION, classifications), as_columns(VOTE, votes)
+    return store.save(run, *columns, *more, seen=seen)
+
+
 def test_what_was_saved_is_read(url: str) -> None:
     """Reports come most confident first, annotators most trusted first, with letters of any script."""
     store = Store.migrated(url)
     rows = [classification(1, "žirafa 🦒", confidence=0.25), classification(2), classification(3, report="")]
-    run = store.save(facts(), rows, [vote(2), vote(1, label="")], [annotator("a1", 0.5), annotator("a2", 0.75)])
+    run = save(store, facts(), rows, [vote(2), vote(1, label="")], [annotator("a1", 0.5), annotator("a2", 0.75)])
     assert store.report(7, "Discovered") == [rows[1], rows[0]]
     assert store.report(7, "NoVotes") == []
     assert [row["annotator"] for row in store.annotators(run)] == ["a2", "a1"]
@@ -97,21 +110,21 @@ def test_what_a_run_learned_is_there_for_the_next(url: str) -> None:
     """Each control's bytes come back as they were, one without any is left out, the next run replaces them."""
     store = Store.migrated(url)
     controls = [
-        {"control": name, "choice": "single", "labels": ["cat"], "learned": written}
+        {"control": name, "kind": "choices", "choice": "single", "labels": ["cat"], "learned": written}
         for name, written in (("kind", b"\x00\xffbytes"), ("colour", None))
     ]
-    store.save(facts(), [], [], [], controls)
+    save(store, facts(), [], [], [], controls)
     assert store.learned(7) == {"kind": b"\x00\xffbytes"}
-    store.save(facts(), [], [], [], [{**controls[0], "learned": b"new"}])
+    save(store, facts(), [], [], [], [{**controls[0], "learned": b"new"}])
     assert (store.learned(7), store.learned(8)) == ({"kind": b"new"}, {})
 
 
 def test_a_later_run_replaces_votes_and_classifications_of_its_project_alone(url: str) -> None:
     """The other project keeps its own, and the history keeps the earlier run with its trust."""
     store = Store.migrated(url)
-    first = store.save(facts(), [classification(1)], [vote(1)], [annotator("a1", 0.5)])
-    store.save(facts(8), [classification(1)], [vote(1)], [])
-    second = store.save(facts(votes=0), [classification(2)], [], [annotator("a1", 0.25)])
+    first = save(store, facts(), [classification(1)], [vote(1)], [annotator("a1", 0.5)])
+    save(store, facts(8), [classification(1)], [vote(1)], [])
+    second = save(store, facts(votes=0), [classification(2)], [], [annotator("a1", 0.25)])
     assert [row["task"] for row in store.report(7, "Discovered")] == [2]
     assert (store.votes(7), len(store.votes(8)), len(store.report(8, "Discovered"))) == ([], 1, 1)
     assert [store.annotators(run)[0]["trust"] for run in (first, second)] == [0.5, 0.25]
@@ -122,7 +135,7 @@ def test_the_history_knows_the_latest_run_and_whether_it_was_finished(url: str) 
     """No run, an unfinished one, a finished one."""
     store = Store.migrated(url)
     assert store.last_run(7) is None
-    run = store.save(facts(), [], [], [])
+    run = save(store, facts(), [], [], [])
     unfinished = store.last_run(7)
     assert unfinished is not None
     assert (unfinished["finished_at"], unfinished["model_version"]) == (None, "m1")
@@ -136,14 +149,14 @@ def test_the_history_knows_the_latest_run_and_whether_it_was_finished(url: str) 
 def test_a_save_that_fails_changes_nothing(url: str) -> None:
     """All or nothing: a broken row leaves the votes, the classifications and the history of before."""
     store = Store.migrated(url)
-    run = store.save(facts(), [classification(1)], [vote(1)], [annotator("a1", 0.5)])
+    run = save(store, facts(), [classification(1)], [vote(1)], [annotator("a1", 0.5)])
     for broken in (
         ([classification(2), classification(2)], [], []),
         ([classification(2)], [vote(2, vote=None)], []),
         ([classification(2)], [vote(2)], [annotator("a1", 0.5), annotator("a1", 0.25)]),
     ):
         with pytest.raises(StoreError, match="cannot be used"):
-            store.save(facts(), *broken)
+            save(store, facts(), *broken)
     last = store.last_run(7)
     assert last is not None
     assert last["id"] == run
@@ -185,15 +198,20 @@ def test_votes_of_the_first_version_are_in_the_ledger_since_their_run(url: str) 
     assert found == {(1, "answer", END, None), (2, "unsure", END, None)}
     assert len(store.ledger(8, START, END)) == 1
     again = [vote(1, label="fur"), vote(2, label="", vote="unsure")]
-    store.save(
-        facts(started_at=END.replace(day=9)), [], again, [], seen=Seen(frozenset({1, 2}), frozenset({"kind"}))
+    save(
+        store,
+        facts(started_at=END.replace(day=9)),
+        [],
+        again,
+        [],
+        seen=Seen(frozenset({1, 2}), frozenset({"kind"})),
     )
     assert len(store.ledger(7, START, END.replace(year=2027))) == 2
 
 
 def test_a_migration_can_be_taken_back(url: str, tables: sqlalchemy.Connection) -> None:
     """Down to the first version and up again, with a vote in it."""
-    Store.migrated(url).save(facts(), [], [vote(1)], [annotator("a1", 0.5)])
+    save(Store.migrated(url), facts(), [], [vote(1)], [annotator("a1", 0.5)])
     config = alembic.config.Config()
     config.set_main_option("script_location", str(ROOT / "consensus" / "store" / "migrations"))
     config.attributes["connection"] = tables
@@ -210,7 +228,7 @@ def test_the_ledger_notes_when_a_vote_came_and_went(url: str) -> None:
     seen = Seen(frozenset({1, 2}), frozenset({"kind"}))
     days = [START.replace(day=day) for day in (1, 2, 3)]
     for day, votes in zip(days, ([vote(1), vote(2)], [vote(2)], [vote(1), vote(2)]), strict=True):
-        store.save(facts(started_at=day), [], votes, [], seen=seen)
+        save(store, facts(started_at=day), [], votes, [], seen=seen)
     rows = store.ledger(7, START, START.replace(year=2027))
     found = {
         (row["task"], row["since"].replace(tzinfo=UTC), row["until"] and row["until"].replace(tzinfo=UTC))
@@ -225,8 +243,8 @@ def test_a_run_does_not_start_before_the_one_before_it(url: str) -> None:
     """Where the clock goes back, the history and the ledger do not; what was read of a past day stays true."""
     store = Store.migrated(url)
     seen = Seen(frozenset({1, 2}), frozenset({"kind"}))
-    store.save(facts(started_at=END), [], [vote(1)], [annotator("a1", 0.5)], seen=seen)
-    store.save(facts(started_at=START), [], [vote(1), vote(2)], [annotator("a1", 0.25)], seen=seen)
+    save(store, facts(started_at=END), [], [vote(1)], [annotator("a1", 0.5)], seen=seen)
+    save(store, facts(started_at=START), [], [vote(1), vote(2)], [annotator("a1", 0.25)], seen=seen)
     assert [row["task"] for row in store.ledger(7, START, END)] == []
     assert len(store.ledger(7, END, END.replace(day=3))) == 2
     assert store.annotators_before(7, END) == []
@@ -237,9 +255,9 @@ def test_trust_before_a_moment_is_that_of_the_last_run_that_knows_the_annotator(
     """Somebody whose votes are all gone keeps the trust of before; later runs do not count."""
     store = Store.migrated(url)
     days = [START.replace(day=day) for day in (1, 2, 3)]
-    store.save(facts(started_at=days[0]), [], [], [annotator("a1", 0.1), annotator("a2", 0.2)])
-    store.save(facts(started_at=days[1]), [], [], [annotator("a1", 0.3)])
-    store.save(facts(started_at=days[2]), [], [], [annotator("a1", 0.9)])
+    save(store, facts(started_at=days[0]), [], [], [annotator("a1", 0.1), annotator("a2", 0.2)])
+    save(store, facts(started_at=days[1]), [], [], [annotator("a1", 0.3)])
+    save(store, facts(started_at=days[2]), [], [], [annotator("a1", 0.9)])
     found = {row["annotator"]: row["trust"] for row in store.annotators_before(7, days[2])}
     assert found == {"a1": 0.3, "a2": 0.2}
     assert [row["trust"] for row in store.trust_history(7) if row["annotator"] == "a1"] == [0.1, 0.3, 0.9]
@@ -248,7 +266,7 @@ def test_trust_before_a_moment_is_that_of_the_last_run_that_knows_the_annotator(
 def test_a_store_is_read_while_another_writes(tmp_path: Path) -> None:
     """Opening a database that is up to date takes no lock of writers, and neither does a report."""
     url = f"sqlite:///{tmp_path}/store.db"
-    Store.migrated(url).save(facts(), [classification(1)], [], [])
+    save(Store.migrated(url), facts(), [classification(1)], [], [])
     with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("DELETE FROM classification")
@@ -274,8 +292,8 @@ def test_a_statement_does_not_wait_for_ever(postgres_database_url: str, monkeypa
     with engine.connect() as other:
         other.execute(sqlalchemy.text("LOCK TABLE run IN ACCESS EXCLUSIVE MODE"))
         with pytest.raises(StoreError, match="lock timeout"):
-            store.save(facts(), [], [], [])
-    assert store.save(facts(), [], [], []) == 1
+            save(store, facts(), [], [], [])
+    assert save(store, facts(), [], [], []) == 1
     monkeypatch.setattr(module, "STATEMENT_SECONDS", 1)
     with pytest.raises(StoreError, match="statement timeout"):
         Store.migrated(postgres_database_url)._rows(sqlalchemy.select(sqlalchemy.func.pg_sleep(30)))
@@ -288,7 +306,7 @@ def test_options_of_the_url_are_kept(postgres_database_url: str) -> None:
     with engine.begin() as connection:
         connection.execute(sqlalchemy.text("CREATE SCHEMA votes"))
     url = sqlalchemy.make_url(postgres_database_url).update_query_dict({"options": "-c search_path=votes"})
-    Store.migrated(url.render_as_string(hide_password=False)).save(facts(), [], [], [])
+    save(Store.migrated(url.render_as_string(hide_password=False)), facts(), [], [], [])
     with engine.connect() as connection:
         assert connection.execute(sqlalchemy.text("SELECT count(*) FROM votes.run")).scalar() == 1
         assert sqlalchemy.inspect(connection).get_table_names() == []

@@ -15,7 +15,7 @@ def reported(
     flags = [np.array([flag]) for flag in (voted, confirmed, rejected, controversial)]
     code = np.zeros(1, dtype=np.int32)
     those = Classifications(code, code, given=np.array([given]), listed=np.array([listed]), n_labels=1)
-    return str(report_of(Decision(np.zeros(1), np.zeros(1), *flags), those)[0])
+    return str(report_of(Decision(np.zeros(1), np.ones(1), np.zeros(1), *flags), those)[0])
 
 
 def test_every_combination_has_the_report_of_its_first_rule() -> None:
@@ -51,6 +51,5 @@ def test_no_rows_have_no_reports() -> None:
     """No classifications have no reports, and no fault."""
     none, code = np.zeros(0, dtype=bool), np.zeros(0, dtype=np.int32)
     assert (
-        len(report_of(Decision(np.zeros(0), np.zeros(0), *[none] * 4), Classifications(code, code, none, none, 0)))
-        == 0
+        len(report_of(Decision(*[np.zeros(0)] * 3, *[none] * 4), Classifications(code, code, none, none, 0))) == 0
     )

@@ -22,7 +22,9 @@ from consensus.core.routing.open_classifications import Standing
 EVENS = np.array([[0.5, 0.5]])
 
 
-def standing(rows: list[tuple[int, int, float]], n_labels: int, votes: float = 1) -> Standing:
+def standing(
+    rows: list[tuple[int, int, float]], n_labels: int, votes: float = 1, *, one_of_many: bool = True
+) -> Standing:
     """Rows of (task, label, posterior), all of them chosen by somebody and in no report."""
     table = np.array(rows, dtype=float).reshape(-1, 3)
     counts = np.full(len(table), votes)
@@ -33,9 +35,11 @@ def standing(rows: list[tuple[int, int, float]], n_labels: int, votes: float = 1
         yes=counts,
         no=counts,
         confidence=table[:, 2] / 2,
+        upper=np.ones(len(table)),
         posterior=table[:, 2],
         report=np.full(len(table), "", dtype=object),
         n_labels=n_labels,
+        one_of_many=one_of_many,
     )
 
 
@@ -115,7 +119,7 @@ def test_a_label_without_a_row_gets_an_even_share_of_what_is_left() -> None:
 
 def test_labels_that_do_not_exclude_each_other_are_a_question_each() -> None:
     """Their gains add up on the task, since one annotation answers all of them."""
-    made = standing([(1, 0, 0.5), (1, 1, 0.5), (2, 0, 0.9), (2, 1, 0.9)], 2)
+    made = standing([(1, 0, 0.5), (1, 1, 0.5), (2, 0, 0.9), (2, 1, 0.9)], 2, one_of_many=False)
     questions = open_questions(made, np.array([True, True, False, True]))
     assert questions.row.tolist() == [0, 1, -1, 2]
     gain = gain_of_questions(questions, np.array([0.995, 0.5]))
@@ -139,9 +143,14 @@ def test_a_new_task_is_taken_to_be_like_the_others() -> None:
     single = standing([(0, 0, 0.75), (0, 1, 0.25), (1, 0, 0.25), (1, 1, 0.75)], 2)
     bit = information_gain(EVENS, np.array([0.75]))[0, 0]
     assert gain_of_new_task(single, np.array([0.5])).tolist() == pytest.approx([bit])
-    multiple = standing([(0, 0, 0.5), (0, 1, 0.5), (1, 0, 0.5), (1, 1, 0.5), (2, 0, 0.5), (2, 1, 0.5)], 2, votes=0)
+    multiple = standing(
+        [(0, 0, 0.5), (0, 1, 0.5), (1, 0, 0.5), (1, 1, 0.5), (2, 0, 0.5), (2, 1, 0.5)],
+        2,
+        votes=0,
+        one_of_many=False,
+    )
     assert gain_of_new_task(multiple, np.array([0.5])).tolist() == pytest.approx([2 * bit])
-    verified = standing([(0, 0, 0.5), (1, 1, 0.5)], 2)
+    verified = standing([(0, 0, 0.5), (1, 1, 0.5)], 2, one_of_many=False)
     assert gain_of_new_task(verified, np.array([0.5])).tolist() == pytest.approx([bit])
 
 

@@ -1,19 +1,18 @@
 """What of a control is still open after a run."""
 
 import numpy as np
-import pytest
 from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 
-from consensus.core.routing.open_classifications import Standing, open_rows, upper_bound
+from consensus.core.routing.open_classifications import Standing, open_rows
 
 Row = tuple[int, int, bool, float, float, float, str]
 
 
-def standing(*rows: Row, n_labels: int = 3) -> Standing:
+def standing(*rows: Row, n_labels: int = 3, one_of_many: bool = True) -> Standing:
     """Rows of (task, label, given, yes, no, posterior, report); the bounds are those of 60 effective votes."""
     task, label, given, yes, no, posterior, report = map(np.array, zip(*rows, strict=True))
-    lower, _ = proportion_confint(posterior * 60, 60, 2 * norm.sf(1.96), "wilson")
+    lower, upper = proportion_confint(posterior * 60, 60, 2 * norm.sf(1.96), "wilson")
     return Standing(
         task.astype(np.int32),
         label.astype(np.int32),
@@ -21,9 +20,11 @@ def standing(*rows: Row, n_labels: int = 3) -> Standing:
         yes.astype(float),
         no.astype(float),
         np.asarray(lower),
+        np.asarray(upper),
         posterior.astype(float),
         report.astype(object),
         n_labels,
+        one_of_many,
     )
 
 
@@ -36,9 +37,10 @@ def single(task: int, votes: tuple[int, int, int], given: int | None = None, **r
     ]
 
 
-def is_open(rows: list[Row], **options: float) -> list[int]:
+def is_open(rows: list[Row], fewest_votes: float = 2, *, one_of_many: bool = True) -> list[int]:
     """Positions of the open rows; 0.10 rejects, and two votes decide."""
-    return np.flatnonzero(open_rows(standing(*rows), 0.10, fewest_votes=options.get("fewest_votes", 2))).tolist()
+    stored = standing(*rows, one_of_many=one_of_many)
+    return np.flatnonzero(open_rows(stored, 0.10, fewest_votes=fewest_votes)).tolist()
 
 
 def test_one_confirmed_label_decides_a_single_choice() -> None:
@@ -73,8 +75,8 @@ def test_a_multiple_choice_is_open_label_by_label() -> None:
         (0, 1, False, 2, 3, 0.40, "Controversial"),
         (0, 2, False, 1, 9, 0.0001, ""),
     ]
-    assert is_open(rows) == [1]
-    assert is_open([(0, 2, False, 1, 0, 0.0001, "")]) == [0]
+    assert is_open(rows, one_of_many=False) == [1]
+    assert is_open([(0, 2, False, 1, 0, 0.0001, "")], one_of_many=False) == [0]
 
 
 def test_nothing_chosen_needs_a_second_opinion() -> None:
@@ -90,23 +92,3 @@ def test_a_policy_that_rejects_by_the_confidence_turns_down_by_it() -> None:
     line = float(made.confidence[0])
     assert open_rows(made, line, by_lower_bound=True).tolist() == [True, True]
     assert open_rows(made, np.nextafter(line, 1), by_lower_bound=True).tolist() == [False, True]
-
-
-def test_a_single_choice_is_known_by_its_posterior() -> None:
-    """It adds up to 1 on tasks with votes; a verification and a multiple choice do not, nor does a lone label."""
-    assert standing(*single(0, (2, 1, 0)), (1, 0, True, 0, 0, 0.5, "NoVotes")).one_of_many
-    assert not standing((0, 0, False, 1, 1, 0.9, ""), (0, 1, False, 1, 1, 0.9, "")).one_of_many
-    assert not standing((0, 0, True, 2, 0, 1.0, "")).one_of_many
-    assert not standing((0, 0, True, 2, 0, 1.0, ""), n_labels=1).one_of_many
-
-
-@pytest.mark.parametrize(("share", "votes"), [(0.5, 10), (0.01, 300), (0.98, 4), (0.2, 1.5)])
-def test_the_upper_bound_follows_from_the_lower_one(share: float, votes: float) -> None:
-    """As statsmodels computes both."""
-    lower, upper = proportion_confint(share * votes, votes, 2 * norm.sf(1.96), "wilson")
-    assert upper_bound(np.array([share]), np.array([lower]))[0] == pytest.approx(upper)
-
-
-def test_without_an_interval_nothing_is_turned_down() -> None:
-    """A share at 0 or at its own bound tells no number of votes."""
-    assert upper_bound(np.array([0.0, 0.3, 0.2]), np.array([0.0, 0.3, 0.4])).tolist() == [1, 1, 1]

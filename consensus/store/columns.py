@@ -1,0 +1,145 @@
+"""Rows of a table as columns of numpy, and what differs between those that are stored and those that are new."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Boolean, Column, ColumnElement, Connection, Float, Integer, Table, select
+
+Row = dict[str, Any]
+Columns = dict[str, NDArray[Any]]
+Positions = NDArray[np.intp]
+READ_AT_ONCE = 50_000
+TOLERANCE = 1e-4
+"""A number that moved by less stays as it is stored: each new vote moves everybody's trust, and so every score, a
+little, and nobody sees it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """What leads from the stored rows to the new ones.
+
+    Attributes
+    ----------
+    new, changed : (n,) intp
+        Positions among the new rows.
+    before : (n_changed,) intp
+        Positions of the changed ones among the stored rows.
+    gone : (n,) intp
+        Positions among the stored rows.
+    """
+
+    new: Positions
+    changed: Positions
+    before: Positions
+    gone: Positions
+
+
+def read_columns(
+    connection: Connection, table: Table, where: ColumnElement[bool], names: Sequence[str] | None = None
+) -> Columns:
+    """Read rows of a table as columns; an unknown number is NaN, anything else unknown is None."""
+    chosen = [table.c[name] for name in names] if names else list(table.c)
+    result = connection.execute(select(*chosen).where(where).execution_options(yield_per=READ_AT_ONCE))
+    blocks: list[list[NDArray[Any]]] = [[_array(column, ())] for column in chosen]
+    same: dict[object, object] = {}  # one object for each name, however many rows have it
+    for rows in result.partitions():
+        for column, block, values in zip(chosen, blocks, zip(*rows, strict=True), strict=True):
+            block.append(
+                _array(column, [same.setdefault(value, value) for value in values] if _is_name(column) else values)
+            )
+    return {column.name: np.concatenate(block) for column, block in zip(chosen, blocks, strict=True)}
+
+
+def as_columns(table: Table, rows: Sequence[Mapping[str, Any]]) -> Columns:
+    """Lay rows out in the columns of a table, but for the project; what a row does not name is unknown."""
+    columns = [column for column in table.c if column.name not in ("project", "since")]
+    return {column.name: _array(column, [row.get(column.name) for row in rows]) for column in columns}
+
+
+def as_rows(columns: Columns, at: Positions | None = None) -> list[Row]:
+    """Turn columns, or some of their rows, into rows; NaN is None."""
+    values = [_values(column if at is None else column[at]) for column in columns.values()]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]
+
+
+def chosen(columns: Columns, at: Positions | NDArray[np.bool_]) -> Columns:
+    """Return some rows."""
+    return {name: column[at] for name, column in columns.items()}
+
+
+def compare(stored: Columns, new: Columns, key: Sequence[str], values: Sequence[str]) -> Changes:
+    """Find what is new, changed and gone.
+
+    Parameters
+    ----------
+    stored, new : Columns
+    key : sequence of str
+        Columns that name a row.
+    values : sequence of str
+        The others that count.
+    """
+    stored_code, new_code = codes(stored, new, key)
+    order = np.argsort(stored_code, kind="stable")
+    place = np.searchsorted(stored_code, new_code, sorter=order)
+    there = place < len(order)
+    there[there] = stored_code[order[place[there]]] == new_code[there]
+    at, before = np.flatnonzero(there), order[place[there]]
+    moved = differs(stored, before, new, at, values)
+    gone = np.flatnonzero(~np.isin(stored_code, new_code))
+    return Changes(np.flatnonzero(~there), at[moved], before[moved], gone)
+
+
+def codes(one: Columns, other: Columns, key: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Number the rows of two tables so that two rows have one number where their keys are equal."""
+    n = len(one[key[0]])
+    code: NDArray[np.int64] = np.zeros(n + len(other[key[0]]), dtype=np.int64)
+    for name in key:
+        both = np.concatenate([one[name], other[name]])
+        if both.dtype == object:
+            numbers: dict[object, int] = {}
+            column = np.fromiter((numbers.setdefault(value, len(numbers)) for value in both), np.int64, len(both))
+        else:
+            column = np.unique(both, return_inverse=True)[1].astype(np.int64)
+        size = int(column.max(initial=0)) + 1
+        if int(code.max(initial=0)) > np.iinfo(np.int64).max // size - 1:
+            code = np.asarray(np.unique(code, return_inverse=True)[1], dtype=np.int64)
+        code = np.asarray(code * size + column)
+    return code[:n], code[n:]
+
+
+def differs(
+    stored: Columns, before: Positions, new: Columns, at: Positions, names: Iterable[str]
+) -> NDArray[np.bool_]:
+    """Whether rows differ in any of some columns; numbers by more than TOLERANCE."""
+    result = np.zeros(len(at), dtype=bool)
+    for name in names:
+        old, now = stored[name][before], new[name][at]
+        if now.dtype == np.float64:
+            result |= ~((np.abs(old - now) <= TOLERANCE) | (np.isnan(old) & np.isnan(now)))
+        else:
+            result |= np.asarray(old != now, dtype=bool)
+    return result
+
+
+def _is_name(column: Column[Any]) -> bool:
+    return not isinstance(column.type, (Integer, Float, Boolean))
+
+
+def _array(column: Column[Any], values: Sequence[Any]) -> NDArray[Any]:
+    if isinstance(column.type, Float):
+        return np.array(values, dtype=np.float64)
+    if not column.nullable and isinstance(column.type, (Integer, Boolean)):
+        return np.array(values, dtype=bool if isinstance(column.type, Boolean) else np.int64)
+    result = np.empty(len(values), dtype=object)
+    result[:] = values
+    return result
+
+
+def _values(column: NDArray[Any]) -> list[Any]:
+    values: list[Any] = column.tolist()
+    if column.dtype == np.float64 and np.isnan(column).any():
+        return [None if value != value else value for value in values]  # noqa: PLR0124  # NaN
+    return values

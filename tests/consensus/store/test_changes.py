@@ -1,0 +1,239 @@
+"""What a run writes: what it changed; what is kept of before, and for how long; pages of what is there."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy
+from hypothesis import given
+from hypothesis import strategies as st
+from old_databases import upgraded
+
+from consensus.core.people.pay import Best, Rules, Tier
+from consensus.people.payroll import payroll
+from consensus.store.columns import TOLERANCE, Row, as_columns, as_rows, compare
+from consensus.store.store import Store
+from consensus.store.tables import CLASSIFICATION, VOTE
+from consensus.store.vote_history import Seen
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+RULES = Rules("EUR cent", 10, 1, (Tier(0.25, 50),), best=Best(100, 1))
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/store.db"
+    return str(request.getfixturevalue("postgres_database_url"))
+
+
+def classification(task: int, label: str = "cat", report: str = "Discovered", **more: object) -> Row:
+    """A classification with one vote."""
+    counts = {"given": False, "yes": 1, "no": 0, "unsure": 0, "confidence": 0.5, "upper": 0.9, "posterior": 0.75}
+    return {"control": "kind", "task": task, "label": label, "report": report, **counts, **more}
+
+
+def vote(task: int, annotator: str = "a1", label: str = "cat") -> Row:
+    """A yes."""
+    origin = {"annotation": task, "voted_at": "2026-01-01", "lead_time": None}
+    return {"control": "kind", "task": task, "annotator": annotator, "label": label, "vote": "yes", **origin}
+
+
+def save(
+    store: Store, classifications: list[Row], votes: Sequence[Row] = (), at: datetime = START, **trust: float
+) -> int:  # type: ignore[assignment]
+    """A run on project 7."""
+    run = {
+        "project": 7, "started_at": at, "model_version": "", "policy": "default", "thresholds": {}, "tasks": 0,
+        "votes": 0, "problems": 0,
+    }  # fmt: skip
+    who = [
+        {"control": "kind", "annotator": name, "votes": 1, "trust": value, "suspicions": []}
+        for name, value in trust.items()
+    ]
+    columns = as_columns(CLASSIFICATION, classifications), as_columns(VOTE, votes)
+    seen = Seen(frozenset(row["task"] for row in votes), frozenset({"kind"}))
+    return store.save(run, *columns, who, seen=seen)
+
+
+@contextmanager
+def rows_written(*tables: str) -> Iterator[list[tuple[str, int]]]:
+    """Note each statement that writes rows of the tables, and how many."""
+    written: list[tuple[str, int]] = []
+
+    def executed(_: object, cursor: Any, statement: str, *_more: object) -> None:  # noqa: ANN401
+        verb, *words = statement.split()
+        if verb in ("INSERT", "UPDATE", "DELETE") and (table := words[verb != "UPDATE"]) in tables:
+            written.append((f"{verb} {table}", cursor.rowcount))
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "after_cursor_execute", executed)
+    try:
+        yield written
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.Engine, "after_cursor_execute", executed)
+
+
+def test_a_run_writes_what_changed_and_keeps_what_it_was(url: str) -> None:
+    """Of a thousand, one gets another report, one is new and one is gone: three rows, and two versions."""
+    store = Store.migrated(url)
+    rows = [classification(task) for task in range(1000)]
+    first = save(store, rows, [vote(task) for task in range(1000)])
+    rows[0] = classification(0, report="AllConfirmed", confidence=0.9)
+    with rows_written("classification", "vote", "classification_history", "vote_history") as written:
+        second = save(store, [*rows[:-1], classification(1000)], [vote(task) for task in range(1001)])
+    assert sorted(written) == [
+        ("DELETE classification", 1), ("INSERT classification", 1), ("INSERT classification", 1),
+        ("INSERT classification_history", 2), ("INSERT vote", 1),
+    ]  # fmt: skip
+    (version,) = store.versions(7, 0)
+    assert (version["report"], version["since"], version["until"]) == ("Discovered", first, second)
+    assert [row["report"] for row in store.versions(7, 999)] == ["Discovered"]
+    assert store.report(7, "AllConfirmed")[0]["confidence"] == 0.9
+    assert len(store.classifications(7)) == 1000
+
+
+def test_votes_that_were_changed_or_withdrawn_are_kept(url: str) -> None:
+    """With the runs that saw and missed them."""
+    store = Store.migrated(url)
+    runs = [
+        save(store, [], votes) for votes in ([vote(1), vote(2)], [vote(1, label="dog")], [vote(1, label="dog")])
+    ]
+    assert [(row["label"], row["since"], row["until"]) for row in store.vote_versions(7, 1)] == [
+        ("cat", *runs[:2])
+    ]
+    assert [row["until"] for row in store.vote_versions(7, 2)] == [runs[1]]
+
+
+def test_a_score_that_drifts_makes_no_version_and_one_that_hardly_moves_is_not_written(url: str) -> None:
+    """The drift does not add up: what is stored is never further off than the tolerance."""
+    store = Store.migrated(url)
+    for step in range(30):
+        save(store, [classification(1, confidence=0.5 + step * TOLERANCE / 3)])
+        assert store.report(7, "Discovered")[0]["confidence"] == pytest.approx(
+            0.5 + step * TOLERANCE / 3, abs=TOLERANCE
+        )
+    assert store.versions(7, 1) == []
+    with rows_written("classification") as written:
+        save(store, [classification(1, confidence=0.5 + 29 * TOLERANCE / 3)])
+    assert written == []
+
+
+@given(
+    st.dictionaries(st.tuples(st.integers(0, 3), st.sampled_from("ab")), st.integers(0, 2)),
+    st.dictionaries(st.tuples(st.integers(0, 3), st.sampled_from("ab")), st.integers(0, 2)),
+)
+def test_changes_lead_from_the_stored_to_the_new(
+    before: dict[tuple[int, str], int], after: dict[tuple[int, str], int]
+) -> None:
+    """Take away what is gone, replace what changed, add what is new; no more is touched."""
+
+    def columns(rows: dict[tuple[int, str], int]) -> dict[str, np.typing.NDArray[np.generic]]:
+        named = [classification(task, label, yes=yes) for (task, label), yes in rows.items()]
+        return {name: as_columns(CLASSIFICATION, named)[name] for name in ("task", "label", "yes")}
+
+    stored, new = columns(before), columns(after)
+    changes = compare(stored, new, ("task", "label"), ("yes",))
+    rows, result = as_rows(new), dict(before)
+    for row in as_rows(stored, changes.gone):
+        del result[row["task"], row["label"]]
+    result |= {(rows[at]["task"], rows[at]["label"]): rows[at]["yes"] for at in (*changes.new, *changes.changed)}
+    assert result == after
+    moved = {key for key in before.keys() & after.keys() if before[key] != after[key]}
+    assert (len(changes.changed), len(changes.new)) == (len(moved), len(after.keys() - before.keys()))
+
+
+def test_pages_follow_each_other_without_gap_or_repetition(url: str) -> None:
+    """Equal confidences across the end of a page included; the count is that of all pages."""
+    store = Store.migrated(url)
+    rows = [
+        classification(task, label, confidence=task // 3 / 10) for task in range(10) for label in ("cat", "dog")
+    ]
+    save(store, [*rows, classification(99, report="AllConfirmed")])
+
+    def all_pages(**chosen: str) -> list[Row]:
+        pages, after = [], None
+        while page := store.page(7, "Discovered", after=after, limit=3, **chosen):
+            pages += page
+            after = page[-1]
+        return pages
+
+    assert all_pages() == store.report(7, "Discovered")
+    assert (store.count(7, "Discovered"), store.count(7), store.count(8)) == (20, 21, 0)
+    dogs = [row for row in store.report(7, "Discovered") if row["label"] == "dog"]
+    assert all_pages(control="kind", label="dog") == dogs
+    assert store.count(7, "Discovered", control="kind", label="dog") == 10
+
+
+def test_the_history_is_thinned_and_pay_lists_stay_as_they_were(url: str) -> None:
+    """Four runs a day for ten days: of old days the last run stays, and of who was gone by then the last trust."""
+    store = Store.migrated(url)
+    for step in range(40):
+        votes = [vote(task) for task in range(step + 1)] + ([vote(step, "a2")] if step % 4 == 1 else [])
+        gone = {"a2": step / 40} if step % 4 == 1 else {}
+        save(store, [classification(1, yes=step)], votes, START + timedelta(hours=6 * step), a1=step / 80, **gone)
+    days = [date(2026, 1, day) for day in range(1, 11)]
+
+    def lists(store: Store) -> list[object]:
+        return [payroll(store, 7, *period, RULES, date(2026, 2, 1)) for period in combinations(days, 2)]
+
+    before, n_runs = lists(store), store.runs_between(7, START, START + timedelta(days=60))
+    keeping = Store(url, timedelta(days=3))
+    save(
+        keeping,
+        [classification(1, yes=99)],
+        [vote(task) for task in range(40)],
+        START + timedelta(days=10),
+        a1=0.5,
+    )
+    assert lists(keeping) == before
+    left = keeping.runs_between(7, START, START + timedelta(days=60))
+    assert (n_runs, left) == (40, 3 * 4 + 7 * 2 + 1)
+    assert len(keeping.versions(7, 1)) < 15
+
+
+def test_a_database_of_the_version_before_loses_nothing(url: str) -> None:
+    """Votes, classifications, trust, what was learned and the ledger are as they were; the next run goes on."""
+    engine = upgraded(url, "0003")
+    old = sqlalchemy.MetaData()
+    of_project = {"project": 7}
+    run = {
+        "started_at": START, "finished_at": START, "model_version": "m1", "policy": "default",
+        "thresholds": {"confirm": 0.9}, "tasks": 1, "votes": 1, "problems": 0,
+    }  # fmt: skip
+    rows = {
+        "run": {**of_project, **run},
+        "classification": {**of_project, **classification(1), "model_share": 0.25},
+        "vote": {**of_project, **vote(1), "from_prediction": 5, "accepted": True},
+        "annotator": {
+            "run": 1, "control": "kind", "annotator": "a1", "votes": 1, "trust": 0.5, "trust_low": 0.25,
+            "trust_high": 0.75, "suspicions": [{"kind": "spam", "p_value": 0.001, "reason": "r"}],
+        },
+        "control": {**of_project, "control": "kind", "choice": "single", "labels": ["cat"], "learned": b"bytes"},
+        "ledger": {
+            **of_project, "control": "kind", "task": 1, "annotator": "a1", "kind": "answer", "since": START,
+            "annotation": 1,
+        },
+    }  # fmt: skip
+    del rows["classification"]["upper"]
+    with engine.begin() as connection:
+        old.reflect(connection)
+        for name, row in rows.items():
+            connection.execute(old.tables[name].insert(), row)
+        before = {name: connection.execute(old.tables[name].select()).mappings().all() for name in rows}
+    store = Store.migrated(url)
+    with engine.connect() as connection:
+        for name in rows:
+            assert connection.execute(old.tables[name].select()).mappings().all() == before[name]
+    assert (store.count(7, "Discovered"), store.learned(7)) == (1, {"kind": b"bytes"})
+    second = save(store, [classification(1, report="AllConfirmed")], [vote(1)], START + timedelta(days=1), a1=0.75)
+    assert [(row["report"], row["since"], row["until"]) for row in store.versions(7, 1)] == [
+        ("Discovered", 1, second)
+    ]
+    assert len(store.ledger(7, START, START + timedelta(days=9))) == 1
+    assert [row["trust"] for row in store.trust_history(7)] == [0.5, 0.75]
