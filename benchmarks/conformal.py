@@ -29,7 +29,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from consensus.core.decide.reports import ReportName
+from common.contract import ReportName
 from consensus.core.decide.scoring import Scored, score
 from consensus.core.guarantee.conformal import guarantee
 from consensus.core.votes.classifications import Gold

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import structlog
 import typer
 
+from common.contract import LEFT_OUT, ReportName
 from consensus.commands import output, people, route, score
 from consensus.commands.connections import database, run_project
 from consensus.commands.connections import store as _store
 from consensus.commands.connections import studio as _studio
 from consensus.commands.options import ConfigOption, ProjectOption, flowing
 from consensus.core.decide.policies import PolicyName
-from consensus.core.decide.reports import ReportName
 from consensus.errors import ConfigError, ConsensusError
 from consensus.projects.schedule import run_by_cron, trigger_of
 from consensus.settings import project_config, settings
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 LOG = structlog.get_logger()
 PING_SECONDS = 10.0
-LEFT_OUT = 3
-"""Exit status of a run that did its work but had to leave tasks out."""
 REPORT_COLUMNS = ("task", "control", "label", "given", "yes", "no", "unsure", "confidence", "posterior")
 MODEL_COLUMN = "model_share"
 

@@ -11,9 +11,10 @@ from label_studio_sdk import LabelStudio
 from label_studio_sdk.core.api_error import ApiError
 from label_studio_sdk.core.request_options import RequestOptions
 
+from common.contract import REPORT_NAMES, VERSION_PREFIX, signed_kind, signed_meta
+from common.label_studio.annotations import account_of, choices_in
 from common.label_studio.label_config import LabelConfig, LabelConfigError, read_label_config
-from consensus.core.decide.reports import NAMES
-from consensus.core.decide.writeback import PREFIX, Difference, Entry, Written
+from consensus.core.decide.writeback import Difference, Entry, Written
 from consensus.core.routing.overlap import Change, Served, ServedTask
 from consensus.core.votes.from_annotations import Annotation, Task
 from consensus.errors import LabelStudioError
@@ -87,6 +88,8 @@ class Studio:
         In place of one made from the two.
     timeout : float, optional
         Seconds that an answer may take.
+    signing_key : str, optional
+        What reports are signed with in place of the API key.
 
     Raises
     ------
@@ -95,7 +98,12 @@ class Studio:
     """
 
     def __init__(
-        self, url: str, api_key: str, client: LabelStudio | None = None, timeout: float | None = None
+        self,
+        url: str,
+        api_key: str,
+        client: LabelStudio | None = None,
+        timeout: float | None = None,
+        signing_key: str = "",
     ) -> None:
         if not client and not (url and api_key):
             missing = "LABEL_STUDIO_API_KEY" if url else "LABEL_STUDIO_URL"
@@ -108,6 +116,7 @@ class Studio:
                 "LABEL_STUDIO_URL holds a password; the token in LABEL_STUDIO_API_KEY is enough"
             )
         self.url = url.strip().rstrip("/")
+        self._secret = signing_key or api_key.strip()
         try:
             api_key.encode("ascii")
             httpx.URL(self.url)
@@ -180,9 +189,9 @@ class Studio:
                 before = _made_before(task.predictions or [], task.annotations or [])
                 pulled.tasks.append(Task(int(task.id or 0), task.data or {}, annotations, *before))
                 pulled.written.extend(
-                    _written(one, int(task.id or 0))
+                    _written(one, int(task.id or 0), self._secret)
                     for one in task.predictions or []
-                    if (one.model_version or "").startswith(PREFIX)
+                    if (one.model_version or "").startswith(VERSION_PREFIX)
                 )
                 if count % PAGE == 0:
                     progress(count)
@@ -284,7 +293,7 @@ class Studio:
         with self._talking(f"the tabs of project {project}"):
             views = list(self._client.views.list(project=project))
         shown = {value for view in views for value in _versions_shown(view.data)}
-        missing: list[str] = [report for report in NAMES if PREFIX + report not in shown]
+        missing: list[str] = [report for report in REPORT_NAMES if VERSION_PREFIX + report not in shown]
         if dry_run:
             return missing
         if not views:
@@ -292,7 +301,7 @@ class Studio:
         for report in missing:
             content = {
                 "title": report,
-                "filters": _showing(PREFIX + report),
+                "filters": _showing(VERSION_PREFIX + report),
                 **_hiding(HIDDEN + HIDDEN_IN_REPORTS),
             }
             self._make_tab(project, content)
@@ -308,7 +317,7 @@ class Studio:
                 "task": entry.task,
                 "model_version": entry.model_version,
                 "score": entry.score,
-                "result": [_region(entry, to_name)] if entry.choice else [],
+                "result": [_region(entry, to_name, self._secret)] if entry.choice else [],
             }
             for entry in entries
         ]
@@ -369,13 +378,12 @@ def _explained(error: ApiError, subject: str, url: str) -> str:
 def _annotation(
     raw: Mapping[str, Any], accounts: Mapping[int, str], suggested: Mapping[int | None, Any] | None = None
 ) -> Annotation:
-    who = raw.get("completed_by")
-    number = who.get("id") if isinstance(who, Mapping) else who
+    number = account_of(raw)
     # Accounts that are gone stay apart: whoever they were, each of them voted.
     unknown = f"account unknown of annotation {raw['id']}"
     return Annotation(
         id=int(raw["id"]),
-        annotator=accounts.get(number, f"account {number}") if isinstance(number, int) else unknown,
+        annotator=unknown if number is None else accounts.get(number, f"account {number}"),
         updated_at=str(raw.get("updated_at") or ""),
         skipped=bool(raw.get("was_cancelled")),
         ground_truth=bool(raw.get("ground_truth")),
@@ -395,7 +403,9 @@ def _made_before(
     """
     earliest = min((_moment(one.get("created_at")) for one in annotations), default=None)
     of_models = [
-        (_moment(one.created_at), one) for one in predictions if not (one.model_version or "").startswith(PREFIX)
+        (_moment(one.created_at), one)
+        for one in predictions
+        if not (one.model_version or "").startswith(VERSION_PREFIX)
     ]
     before = [(moment, one) for moment, one in of_models if moment and (earliest is None or moment < earliest)]
     if not before:
@@ -416,22 +426,28 @@ def _regions(result: Any) -> Sequence[Mapping[str, object]] | None:  # noqa: ANN
     return result
 
 
-def _written(prediction: Any, task: int) -> Written:  # noqa: ANN401  # the SDK's generated type
-    region = prediction.result[0] if isinstance(prediction.result, list) and prediction.result else {}
-    choices = (region.get("value") or {}).get("choices") or [""]
+def _written(prediction: Any, task: int, secret: str) -> Written:  # noqa: ANN401  # the SDK's generated type
+    made = choices_in(prediction.result).made if isinstance(prediction.result, list) else {}
+    control, choices = next(iter(made.items()), ("", ()))
     score = float("nan") if prediction.score is None else float(prediction.score)
-    report = str(prediction.model_version).removeprefix(PREFIX)
-    return Written(int(prediction.id), Entry(task, report, region.get("from_name") or "", str(choices[0]), score))
+    version = str(prediction.model_version)
+    kind = signed_kind(secret, task, version, prediction.result)
+    choice = choices[0] if choices else ""
+    entry = Entry(task, version.removeprefix(VERSION_PREFIX), control, choice, score, kind)
+    return Written(int(prediction.id), entry)
 
 
-def _region(entry: Entry, to_name: Mapping[str, str]) -> dict[str, Any]:
-    return {
+def _region(entry: Entry, to_name: Mapping[str, str], secret: str) -> dict[str, Any]:
+    region: dict[str, Any] = {
         "id": f"{entry.report}-{entry.control}-{entry.task}",
         "from_name": entry.control,
         "to_name": to_name[entry.control],
         "type": "choices",
         "value": {"choices": [entry.choice]},
     }
+    if entry.kind:
+        region["meta"] = signed_meta(secret, entry.task, entry.model_version, region, entry.kind)
+    return region
 
 
 def _showing(version: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ class Settings(BaseSettings):
 
     label_studio_url: str = ""
     label_studio_api_key: SecretStr = SecretStr("")
+    consensus_signing_key: SecretStr = SecretStr("")
     consensus_database_url: SecretStr = SecretStr("sqlite:///consensus.db")
     consensus_config: Path | None = None
     consensus_cron: str = "*/15 * * * *"

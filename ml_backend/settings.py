@@ -27,6 +27,8 @@ class Settings(BaseSettings):
 
     label_studio_url: str = Field("", validation_alias="LABEL_STUDIO_URL")
     label_studio_api_key: SecretStr = Field(SecretStr(""), validation_alias="LABEL_STUDIO_API_KEY")
+    # With which consensus signs its reports; empty: with Label Studio's key.
+    consensus_signing_key: SecretStr = Field(SecretStr(""), validation_alias="CONSENSUS_SIGNING_KEY")
 
     # Serving
     host: str = "127.0.0.1"
@@ -143,6 +145,13 @@ class Settings(BaseSettings):
     def allowed_hosts(self) -> AllowedHosts:
         """What ``image_hosts`` says."""
         return AllowedHosts.parse(self.image_hosts)
+
+    @property
+    def signing_key(self) -> str:
+        """The secret by which reports of consensus are believed."""
+        return (
+            self.consensus_signing_key.get_secret_value() or self.label_studio_api_key.get_secret_value()
+        ).strip()
 
     @property
     def missing(self) -> list[str]:

@@ -23,7 +23,13 @@ def studio(timeout: float | None = None) -> "Studio":
     """Return the Label Studio of LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY."""
     from consensus.label_studio import Studio  # noqa: PLC0415
 
-    return Studio(settings().label_studio_url, settings().label_studio_api_key.get_secret_value(), timeout=timeout)
+    found = settings()
+    return Studio(
+        found.label_studio_url,
+        found.label_studio_api_key.get_secret_value(),
+        timeout=timeout,
+        signing_key=found.consensus_signing_key.get_secret_value().strip(),
+    )
 
 
 def store(*, make: bool = False, migrate: bool = False) -> "Store":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from common.contract import LEFT_OUT
 from consensus.commands import output
 from consensus.commands.connections import store, studio
 from consensus.commands.options import ProjectOption
@@ -14,8 +15,6 @@ from consensus.core.routing.overlap import MAX_VOTES
 if TYPE_CHECKING:
     from consensus.projects.route import Advice, Routed
 
-LEFT_OUT = 3
-"""Exit status of a command that did its work but for some tasks."""
 SHOWN = 20
 WORDS = {
     "vote": "need one more vote",

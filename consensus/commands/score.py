@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from common.contract import REPORT_NAMES
 from consensus.commands import folder, output
 from consensus.core.decide.policies import PolicyName
-from consensus.core.decide.reports import NAMES
 from consensus.core.decide.scoring import score as score_votes
 from consensus.core.guarantee.conformal import NO_GOLD, check_alpha, guarantee
 from consensus.core.guarantee.wording import guarantee_lines
@@ -154,7 +154,7 @@ def _say(outcome: Outcome, out: Path, trust: Path | None, lines: Sequence[str] =
         typer.echo(f"{outcome.unused_trust} annotators of {trust} have no vote; their trust has no effect")
     for line in lines:
         typer.echo(line)
-    typer.echo(", ".join(f"{name} {outcome.reports.get(name, 0)}" for name in NAMES))
+    typer.echo(", ".join(f"{name} {outcome.reports.get(name, 0)}" for name in REPORT_NAMES))
     typer.echo(f"{sum(outcome.reports.values())} classifications written to {out}")
 
 

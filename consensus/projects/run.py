@@ -8,8 +8,8 @@ from datetime import datetime
 
 import numpy as np
 
+from common.contract import REPORT_NAMES
 from consensus.core.decide.policies import PolicyName
-from consensus.core.decide.reports import NAMES
 from consensus.core.decide.scoring import Scored, score
 from consensus.core.decide.writeback import Difference, Entry, difference
 from consensus.core.guarantee.conformal import NO_GOLD, guarantee
@@ -205,6 +205,7 @@ def entries(collected: Collected, scored: Scored) -> Iterator[Entry]:
             control=control.tag.name if choice else "",
             choice=choice,
             score=round(float(scored.confidence[row]), 6),
+            kind=control.kind,
         )
 
 
@@ -278,7 +279,7 @@ def _outcome(
     return Outcome(
         project=project,
         controls=[collected.control for collected, _ in pairs],
-        reports={name: reports[name] for name in NAMES},
+        reports={name: reports[name] for name in REPORT_NAMES},
         classifications=sum(len(scored.classifications) for _, scored in pairs),
         votes=sum(len(collected.votes) for collected, _ in pairs),
         annotators=[row for pair in pairs for row in annotator_rows(*pair)],

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Table
 
+from common.label_studio.annotations import moment_of
 from consensus.core.arrays import Keys, Names
 from consensus.core.decide.scoring import Scored
 from consensus.core.people.suspicion import judge
 from consensus.core.votes.accepted_suggestions import accepted
-from consensus.core.votes.from_annotations import Annotation, Collected, Task, moment_of
+from consensus.core.votes.from_annotations import Annotation, Collected, Task
 from consensus.core.votes.votes import STANDS, encode
 from consensus.files.start_files import packed
 from consensus.store.columns import Columns, Row, as_columns

@@ -18,6 +18,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from common.contract import LEFT_OUT
 from ml_backend.commands.console import ProjectOption, to_person
 from ml_backend.settings import get_settings
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from ml_backend.backend import Backend
     from ml_backend.predict.bulk import BulkReport, Embed
 
-LEFT_OUT = 3
-"""Exit status where suggestions were made, but some tasks had to be left out."""
 _NAMED = 10  # tasks in a line of the table
 
 

@@ -4,28 +4,30 @@
 each classification, with one choice and, as score, the confidence that the classification is right, a lower bound.
 So the score of a label that was found to be wrong is low. A control that asks whether a given label is right shows
 the answer instead: there the choice under ``consensus/MisClassified`` is what the annotators chose, not what they
-denied.
+denied. Of which kind a control is stands in the prediction's region, with a signature: Label Studio does not tell
+who wrote a prediction, and any member can write one, so what is not signed is not believed, neither for learning
+nor for judging.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from common.contract import VERSION_PREFIX, ControlKind, signed_kind
+from common.label_studio.annotations import choices_in
 from ml_backend.core.controls import Control
 from ml_backend.core.evidence import Annotation, targets
 
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
-PREFIX = "consensus/"
 UNDECIDED, DISPUTED = 0.5, 0.25
 """How much votes count that consensus has not settled, and those that it found to contradict one another."""
 _RIGHT = ("AllConfirmed", "Discovered")
 _WRONG = "MisClassified"
-_MAJORITY = 0.5
 
 
 @dataclass(frozen=True)
@@ -40,31 +42,44 @@ class Verdict:
         Empty where the report names none.
     score : float
         Confidence that the classification is right, in [0, 1].
+    kind : {"choices", "verification"}
+        Of the control.
     """
 
     report: str
     control: str
     choice: str
     score: float
+    kind: ControlKind = "choices"
 
     @classmethod
-    def of(cls, model_version: object, score: object, result: object) -> "Verdict | None":
-        """Read a prediction as Label Studio holds it; None if consensus did not write it.
+    def of(cls, prediction: Mapping[str, object], task: int, secret: str) -> "Verdict | None":
+        """Read a prediction as Label Studio holds it; None if consensus did not write it, or no choice into it.
 
         Examples
         --------
+        >>> from common.contract import signed_meta
         >>> region = {"from_name": "kind", "type": "choices", "value": {"choices": ["cat"]}}
-        >>> Verdict.of("consensus/Discovered", 0.9, [region])
-        Verdict(report='Discovered', control='kind', choice='cat', score=0.9)
-        >>> Verdict.of("resnet18-imagenet-untrained", 0.9, [region]) is None
+        >>> region["meta"] = signed_meta("secret", 7, "consensus/Discovered", region, "choices")
+        >>> prediction = {"model_version": "consensus/Discovered", "score": 0.9, "result": [region]}
+        >>> Verdict.of(prediction, 7, "secret")
+        Verdict(report='Discovered', control='kind', choice='cat', score=0.9, kind='choices')
+        >>> Verdict.of(prediction, 7, "another secret") is None
         True
         """
-        if not isinstance(model_version, str) or not model_version.startswith(PREFIX):
+        version, score, result = (prediction.get(key) for key in ("model_version", "score", "result"))
+        if not isinstance(version, str) or not version.startswith(VERSION_PREFIX):
             return None
         if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
             return None
-        control, choice = _region(result)
-        return cls(model_version.removeprefix(PREFIX), control, choice, float(score))
+        kind = signed_kind(secret, task, version, result)
+        made = choices_in(result).made if kind and isinstance(result, list) else {}
+        if kind is None or not made:
+            return None
+        [(control, choices)] = made.items()
+        return (
+            cls(version.removeprefix(VERSION_PREFIX), control, choices[0], float(score), kind) if choices else None
+        )
 
 
 @dataclass(frozen=True)
@@ -126,14 +141,13 @@ def consensus_targets(
     if not any(mine):
         return found
     found.weights[known] = UNDECIDED
-    verifies = _verifies(control, mine, shares, known)
     settle = _settle_each if control.multiple else _settle_one
     for row, (annotations, spoken) in enumerate(zip(tasks, mine, strict=True)):
         given = [one for one in annotations if not one.skipped]
         if any(one.ground_truth for one in given):
             found.weights[row] = float(known[row])
         elif given and spoken:
-            settle(control, [_as_answer(one) if verifies else one for one in spoken], row, found)
+            settle(control, [_as_answer(one) if one.kind == "verification" else one for one in spoken], row, found)
     return found
 
 
@@ -181,34 +195,6 @@ def _one_hot(control: Control, choice: str) -> list[float]:
     return [float(label == choice) for label in control.labels]
 
 
-def _verifies(control: Control, verdicts: Sequence[Sequence[Verdict]], shares: Floats, known: Flags) -> bool:
-    """Tell a control that asks whether a given label is right: annotators chose what is under MisClassified.
-
-    There it is always the one answer that is never under AllConfirmed. Of a control that asks for the label itself
-    annotators have chosen something else, or it would not be misclassified.
-    """
-    right = {one.choice for spoken in verdicts for one in spoken if one.report in _RIGHT}
-    wrong = {one.choice for spoken in verdicts for one in spoken if one.report == _WRONG}
-    if len(wrong) != 1 or len(right) > 1 or right & wrong:
-        return False
-    no = control.labels.index(wrong.pop())
-    agreed = [
-        shares[row, no]
-        for row, spoken in enumerate(verdicts)
-        if known[row] and any(one.report == _WRONG for one in spoken)
-    ]
-    return bool(agreed) and float(np.mean(agreed)) > _MAJORITY
-
-
 def _as_answer(one: Verdict) -> Verdict:
     """Say as a right choice that annotators answered no: what is unlikely to be right is likely to be a no."""
     return Verdict(_RIGHT[0], one.control, one.choice, 1 - one.score) if one.report == _WRONG else one
-
-
-def _region(result: object) -> tuple[str, str]:
-    region = result[0] if isinstance(result, list) and result else None
-    value = region.get("value") if isinstance(region, dict) else None
-    choices = value.get("choices") if isinstance(value, dict) else None
-    if not isinstance(region, dict) or not isinstance(choices, list) or not choices:
-        return "", ""
-    return str(region.get("from_name") or ""), str(choices[0])

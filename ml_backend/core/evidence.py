@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from common.label_studio.annotations import account_of, answer_on, choices_in, counted
 from ml_backend.core.controls import Control
 
 
@@ -16,13 +18,14 @@ class Annotation:
     Parameters
     ----------
     annotator : int
-        Account that made it.
+        Account that made it; of a deleted one a negative number of this annotation's own.
     updated_at : str
-        ISO 8601 in one format for all, so that order of text is order of time.
+        ISO 8601.
     skipped, ground_truth : bool
-        As in Label Studio (there ``skipped`` is ``was_cancelled``).
+        As in Label Studio (there ``skipped`` is ``was_cancelled``). One whose regions cannot be read is skipped.
     choices : mapping of str to tuple of str
         Chosen labels by control name; a control that was left empty is absent.
+    id : int
     """
 
     annotator: int
@@ -30,6 +33,21 @@ class Annotation:
     skipped: bool
     ground_truth: bool
     choices: Mapping[str, tuple[str, ...]]
+    id: int = 0
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> "Annotation":
+        """Read an annotation as Label Studio sends it."""
+        number, account = int(raw.get("id") or 0), account_of(raw)
+        choices = choices_in(raw.get("result") or ())
+        return cls(
+            annotator=-number if account is None else account,
+            updated_at=str(raw.get("updated_at") or raw.get("created_at") or ""),
+            skipped=bool(raw.get("was_cancelled")) or bool(choices.faults),
+            ground_truth=bool(raw.get("ground_truth")),
+            choices=choices.made,
+            id=number,
+        )
 
 
 def targets(
@@ -38,7 +56,8 @@ def targets(
     """Give each task the share of its annotators who chose each label.
 
     The latest annotation of an annotator on a task counts, a skipped one says nothing, and where a task has
-    ground truth only that counts. An empty single choice says nothing; an empty multiple choice says "none".
+    ground truth only the latest of that counts. An empty single choice says nothing; an empty multiple choice says
+    "none". See ``common.label_studio.annotations``.
 
     Parameters
     ----------
@@ -74,19 +93,14 @@ def targets(
 
 
 def _counted(annotations: Sequence[Annotation]) -> list[Annotation]:
-    latest: dict[int, Annotation] = {}
-    for annotation in sorted(annotations, key=lambda one: one.updated_at):
-        latest[annotation.annotator] = annotation
-    spoken = [annotation for annotation in latest.values() if not annotation.skipped]
-    return [one for one in annotations if one.ground_truth and not one.skipped] or spoken
+    latest = [annotation for annotation in counted(annotations) if not annotation.skipped]
+    return [annotation for annotation in latest if annotation.ground_truth] or latest
 
 
 def _vote(control: Control, annotation: Annotation) -> list[float] | None:
-    chosen = set(annotation.choices.get(control.name, ()))
-    known = chosen.intersection(control.labels)
-    if chosen and not known:
-        return None  # labels of an older config
-    if not chosen and not control.multiple:
+    chosen = answer_on(control.name, annotation.choices, multiple=control.multiple, conditions=control.conditions)
+    if chosen is None or (not chosen and not control.multiple):
         return None
-    weight = 1.0 if control.multiple else 1.0 / len(known)
-    return [weight if label in known else 0.0 for label in control.labels]
+    if chosen and not set(chosen) & set(control.labels):
+        return None  # labels of an older config
+    return [float(label in chosen) for label in control.labels]

@@ -1,7 +1,7 @@
 """Label Studio through its SDK: the one place that calls its API."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -14,7 +14,8 @@ from label_studio_sdk.core.api_error import ApiError
 from label_studio_sdk.projects.client import ProjectsClient
 from label_studio_sdk.tasks.client_ext import TasksClientExt
 
-from ml_backend.core.consensus_targets import PREFIX, Verdict
+from common.contract import VERSION_PREFIX
+from ml_backend.core.consensus_targets import Verdict
 from ml_backend.core.evidence import Annotation
 from ml_backend.errors import LabelStudioError, LostAnswerError
 from ml_backend.settings import Settings
@@ -115,6 +116,7 @@ class LabelStudioClient:
     def __init__(self, settings: Settings, httpx_client: httpx.Client | None = None) -> None:
         settings.require_label_studio()
         self._url = settings.label_studio_url
+        self._secret = settings.signing_key
         self._connections = httpx_client or httpx.Client(timeout=_TIMEOUT_S, follow_redirects=True)
         self._client = self._asked(
             lambda: LeanLabelStudio(
@@ -167,11 +169,11 @@ class LabelStudioClient:
             value = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
             asked["query"] = _filter("filter:tasks:updated_at", "greater", "Datetime", value)
         for task in self._listed(project=project_id, **asked):
-            verdicts = (_verdict(one) for one in task.get("predictions") or ())
+            verdicts = (Verdict.of(one, task["id"], self._secret) for one in task.get("predictions") or ())
             yield Task(
                 task["id"],
                 task["data"] or {},
-                tuple(_annotations(task.get("annotations") or ())),
+                tuple(Annotation.of(each) for each in task.get("annotations") or ()),
                 tuple(one for one in verdicts if one is not None),
             )
 
@@ -190,8 +192,8 @@ class LabelStudioClient:
             Of all versions. Label Studio lists them in one answer, in a twentieth of the time that pages of tasks
             take; where it would be too large, pages are read.
         """
-        for task_id, one in self._predictions(project_id, n_predictions, PREFIX):
-            if (verdict := _verdict(one)) is not None:
+        for task_id, one in self._predictions(project_id, n_predictions, VERSION_PREFIX):
+            if (verdict := Verdict.of(one, task_id, self._secret)) is not None:
                 yield task_id, verdict
 
     def prediction_ids(self, project_id: int, model_version: str, n_predictions: int) -> list[tuple[int, int]]:
@@ -403,36 +405,3 @@ def _moment(header: str | None) -> datetime | None:
         return parsedate_to_datetime(header or "").astimezone(UTC)
     except ValueError:
         return None
-
-
-def _verdict(prediction: Any) -> Verdict | None:  # noqa: ANN401 - whatever was answered
-    if not isinstance(prediction, dict):
-        return None
-    return Verdict.of(prediction.get("model_version"), prediction.get("score"), prediction.get("result"))
-
-
-def _annotations(raw: Iterable[dict[str, Any]]) -> Iterator[Annotation]:
-    for one in raw:
-        annotator = one.get("completed_by")
-        if isinstance(annotator, dict):
-            annotator = annotator.get("id")
-        yield Annotation(
-            annotator=annotator if isinstance(annotator, int) else 0,
-            updated_at=str(one.get("updated_at") or one.get("created_at") or ""),
-            skipped=bool(one.get("was_cancelled")),
-            ground_truth=bool(one.get("ground_truth")),
-            choices=_choices(one.get("result") or ()),
-        )
-
-
-def _choices(result: Iterable[Any]) -> dict[str, tuple[str, ...]]:
-    """Give the choices by control; imported annotations may hold regions of any form, which are passed over."""
-    found: dict[str, tuple[str, ...]] = {}
-    for region in result:
-        if not isinstance(region, dict) or region.get("type") != "choices":
-            continue
-        name, value = region.get("from_name"), region.get("value")
-        chosen = value.get("choices") if isinstance(value, dict) else None
-        if isinstance(name, str) and isinstance(chosen, list):
-            found[name] = tuple(str(choice) for choice in chosen)
-    return found

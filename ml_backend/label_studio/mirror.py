@@ -17,7 +17,7 @@ from ml_backend.core.evidence import Annotation
 from ml_backend.label_studio.client import Counts, Task
 
 IN_MEMORY = Path(":memory:")
-_FORMAT = 1
+_FORMAT = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS task (
     id INTEGER PRIMARY KEY, data TEXT NOT NULL, annotations TEXT NOT NULL,

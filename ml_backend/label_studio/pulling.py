@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from ml_backend.core.consensus_targets import PREFIX
+from common.contract import VERSION_PREFIX
 from ml_backend.label_studio.client import LabelStudioClient, Project, Task
 from ml_backend.label_studio.mirror import IN_MEMORY, Mirror, Reading
 
@@ -132,7 +132,7 @@ class Puller:
     def _consensus(self, project_id: int) -> tuple[dict[str, tuple[int, str]], int]:
         """Give what Label Studio has of consensus by version, and how many predictions of all versions."""
         found = self._client.version_counts(project_id)
-        ours = {version: seen for version, seen in found.items() if version.startswith(PREFIX)}
+        ours = {version: seen for version, seen in found.items() if version.startswith(VERSION_PREFIX)}
         return ours, sum(count for count, _ in found.values())
 
 

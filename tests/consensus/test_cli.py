@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from old_databases import upgraded
 
+from common.contract import REPORT_NAMES
 from common.label_studio.label_config import ChoicesTag, LabelConfig
 from consensus import cli
-from consensus.core.decide.reports import NAMES
 from consensus.core.decide.writeback import Difference, Entry
 from consensus.core.votes.controls import Control
 from consensus.core.votes.from_annotations import Problem
@@ -33,7 +33,7 @@ TAG = ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog"))
 OUTCOME = Outcome(
     project=Project(7, "Cats [and] dogs [/b]", 2, "", LabelConfig((TAG,), {"boxes": "labels regions [/i]"})),
     controls=[Control(TAG, "choices", given="label")],
-    reports=dict.fromkeys(NAMES, 0) | {"Discovered": 1},
+    reports=dict.fromkeys(REPORT_NAMES, 0) | {"Discovered": 1},
     classifications=4,
     votes=3,
     annotators=[{"control": "kind", "annotator": "a1[/x]@example.com", "votes": 3, "trust": 0.98765}],
@@ -86,7 +86,7 @@ def votes() -> Path:
     [
         ((), ["run", "report", "score", "schedule", "ping"]),
         (("run",), ["--project", "--config", "--policy", "--dry-run", "--json", "default", "label-ai"]),
-        (("report",), ["--project", "--format", *NAMES, "table", "csv", "json"]),
+        (("report",), ["--project", "--format", *REPORT_NAMES, "table", "csv", "json"]),
         (
             ("score",),
             [

@@ -20,9 +20,9 @@ from label_studio_sdk import LabelStudio
 from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 
+from common.contract import REPORT_NAMES
 from consensus import cli
 from consensus import label_studio as edge
-from consensus.core.decide.reports import NAMES
 from consensus.core.decide.writeback import difference
 from consensus.errors import ConfigError, LabelStudioError
 from consensus.label_studio import Studio
@@ -89,7 +89,7 @@ class Place:
 
     def studio(self) -> Studio:
         """The edge under test; what it sends beside GET is noted."""
-        return Studio(self.url, "", self.client)
+        return Studio(self.url, "", self.client, signing_key="of a test")
 
     def make(
         self,
@@ -267,9 +267,9 @@ def test_each_report_has_a_tab_that_shows_its_tasks(place: Place, store: Store) 
     run(place, store, project)
     views = place.raw.get("/api/dm/views/", params={"project": project}).json()
     tabs = {view["data"]["title"]: view["id"] for view in views}
-    shown = {name: {task["id"] for task in place.tasks(project, view=tabs[name])} for name in NAMES}
-    assert sorted(tabs) == sorted(["Default", *NAMES])
-    assert shown == {name: {row[0] for row in wanted(tasks) if row[1] == name} for name in NAMES}
+    shown = {name: {task["id"] for task in place.tasks(project, view=tabs[name])} for name in REPORT_NAMES}
+    assert sorted(tabs) == sorted(["Default", *REPORT_NAMES])
+    assert shown == {name: {row[0] for row in wanted(tasks) if row[1] == name} for name in REPORT_NAMES}
 
 
 def test_a_second_run_sends_no_write(place: Place, store: Store) -> None:
@@ -383,7 +383,7 @@ def test_a_run_that_was_cut_off_is_repaired_by_the_next(
     run(place, store, project)
     assert [row[:3] for row in place.written(project)] == [row[:3] for row in wanted(tasks)]
     views = place.raw.get("/api/dm/views/", params={"project": project}).json()
-    assert sorted(view["data"]["title"] for view in views) == sorted(["Default", *NAMES])
+    assert sorted(view["data"]["title"] for view in views) == sorted(["Default", *REPORT_NAMES])
     assert store.last_run(project)["finished_at"] is not None  # type: ignore[index]
 
 
@@ -538,7 +538,7 @@ def test_a_dry_run_writes_and_stores_nothing(place: Place, store: Store) -> None
     """A dry run tells what it would send, and leaves Label Studio and the store as they were."""
     project, _ = animals(place)
     outcome = run(place, store, project, dry_run=True)
-    assert (len(outcome.changes.create), outcome.tabs) == (14, list(NAMES))
+    assert (len(outcome.changes.create), outcome.tabs) == (14, list(REPORT_NAMES))
     assert (place.sent, place.written(project)) == ([], [])
     assert store.last_run(project) is None
     assert store.report(project, "AllConfirmed") == []

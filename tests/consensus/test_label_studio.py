@@ -10,6 +10,7 @@ import httpx
 import pytest
 from label_studio_sdk import LabelStudio
 
+from common.contract import signed_meta
 from consensus.core.decide.writeback import Difference, Entry, Written
 from consensus.errors import LabelStudioError
 from consensus.label_studio import READINGS, Studio
@@ -186,10 +187,11 @@ def test_a_prediction_shows_its_choice_and_has_one_score(make: Make) -> None:
         return httpx.Response(201, json={"created": 1})
 
     make(answer).write(7, changes(create=[CAT]), {"kind": "image"})
-    region = {
+    region: dict[str, object] = {
         "id": "Discovered-kind-1", "from_name": "kind", "to_name": "image", "type": "choices",
         "value": {"choices": ["cat"]},
     }  # fmt: skip
+    region["meta"] = signed_meta(TOKEN, 1, "consensus/Discovered", region, "choices")
     row = {"task": 1, "model_version": "consensus/Discovered", "score": 0.9, "result": [region]}
     assert asked == [[row]]
 
@@ -324,8 +326,8 @@ def test_tasks_are_read_once_though_pages_overlap(make: Make, monkeypatch: pytes
     assert annotators == ["a1@example.com", "account 2", "account 3"]
     assert [one.annotations[0].skipped for one in pulled.tasks] == [False, False, True]
     assert [one.id for one in pulled.written] == [100, 101, 200, 201, 300, 301]
-    assert pulled.written[0].entry.identity == (1, "Discovered", "kind", "cat")
-    assert pulled.written[1].entry.identity == (1, "Old", "", "")
+    assert pulled.written[0].entry.identity == (1, "Discovered", "kind", "cat", "None")
+    assert pulled.written[1].entry.identity == (1, "Old", "", "", "")
     assert told[-1] == 3
 
 

@@ -1,7 +1,6 @@
 """The five reports: which of them a classification belongs to, if any."""
 
 from collections.abc import Callable
-from typing import Literal, get_args
 
 import numpy as np
 
@@ -20,11 +19,6 @@ REPORTS: dict[str, Rule] = {
 }
 """Report to rule of (decision, classifications). The first rule that holds wins, so the order is a policy: without
 a vote nothing is decided, and what is decided is not controversial."""
-
-
-ReportName = Literal["AllConfirmed", "MisClassified", "Discovered", "Controversial", "NoVotes"]
-NAMES: tuple[ReportName, ...] = get_args(ReportName)
-"""The reports in the order in which a person reads them."""
 
 
 def report_of(decision: Decision, classifications: Classifications) -> Names:

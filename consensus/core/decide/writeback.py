@@ -4,7 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-PREFIX = "consensus/"
+from common.contract import VERSION_PREFIX, ControlKind
+
 TOLERANCE = 0.005
 """A score that moved by less stays: one new vote moves everybody's trust, and so every score, a little."""
 MANY = 200
@@ -25,6 +26,8 @@ class Entry:
         The choice that the region shows; "" where there is none.
     score : float
         The confidence, in [0, 1].
+    kind : {"choices", "verification"} or None
+        Of the control; None of a prediction that was read and that consensus did not sign.
     """
 
     task: int
@@ -32,16 +35,17 @@ class Entry:
     control: str
     choice: str
     score: float
+    kind: ControlKind | None = "choices"
 
     @property
     def model_version(self) -> str:
         """Name under which the prediction is stored."""
-        return PREFIX + self.report
+        return VERSION_PREFIX + self.report
 
     @property
-    def identity(self) -> tuple[int, str, str, str]:
+    def identity(self) -> tuple[int, str, str, str, str]:
         """What makes it the same entry whatever its score."""
-        return self.task, self.report, self.control, self.choice
+        return self.task, self.report, self.control, self.choice, str(self.kind) if self.choice else ""
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ def difference(
     >>> [(one.id, one.entry.score) for one in change.update], change.delete, change.create
     ([(7, 0.97)], [9], [])
     """
-    copies: dict[tuple[int, str, str, str], list[Written]] = defaultdict(list)
+    copies: dict[tuple[int, str, str, str, str], list[Written]] = defaultdict(list)
     for written in sorted(there, key=lambda one: one.id):
         copies[written.entry.identity].append(written)
     create, update = [], []

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from common.contract import ReportName
 from consensus.core.arrays import Codes, Flags, Floats
-from consensus.core.decide.reports import ReportName
 from consensus.core.decide.scoring import Scored
 from consensus.core.guarantee.expected_precision import expected_at_lines, prospect_of
 from consensus.core.guarantee.gold_sample import fewest_gold, most_forgiven

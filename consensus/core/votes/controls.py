@@ -3,14 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
+from common.contract import ControlKind
 from common.label_studio.label_config import ChoicesTag, LabelConfig, value_at
 from consensus.core.votes.votes import Choice
 from consensus.errors import ConfigError
-
-Kind = Literal["choices", "verification"]
-"""Annotators choose labels, or they say yes, no or unsure to the label that the task came with."""
 
 YES_WORDS = ("yes", "correct", "right", "true", "confirm", "confirmed")
 NO_WORDS = ("no", "incorrect", "wrong", "false", "reject", "rejected")
@@ -26,7 +23,7 @@ ODD_NAMED = 3
 class ControlSettings:
     """What a settings file says of a control; None is left to `resolve`."""
 
-    kind: Kind | None = None
+    kind: ControlKind | None = None
     given: str | None = None
     candidates: str | None = None
     yes: str | None = None
@@ -53,7 +50,7 @@ class Control:
     """
 
     tag: ChoicesTag
-    kind: Kind
+    kind: ControlKind
     given: str | None = None
     candidates: str | None = None
     answers: Mapping[str, str] = field(default_factory=dict)

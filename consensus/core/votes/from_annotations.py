@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from common.label_studio.annotations import answer_on, choices_in, counted
+from common.label_studio.label_config import value_at
 from consensus.core.arrays import Names
 from consensus.core.votes.classifications import Gold, Listed
 from consensus.core.votes.controls import Control, labels_of
@@ -195,7 +197,7 @@ def _collect_task(
         listed.add(task.id, name, value=1)
     for name in [one for one in candidates if one not in given]:
         listed.add(task.id, name, value=0)
-    for annotation in _counted(task.annotations, never):
+    for annotation in counted(task.annotations, never):
         try:
             labels, value = _spoken(annotation, control, given[0] if given else None, task.id)
         except VotesError as error:
@@ -220,30 +222,14 @@ def _add_gold(gold: _Rows, task: int, labels: Sequence[str | None], value: np.in
             gold.add(task, name, 0)
 
 
-def _counted(annotations: Iterable[Annotation], never: frozenset[str]) -> list[Annotation]:
-    """The latest annotation of each annotator, and of the ground truth the latest of all."""
-    latest: dict[tuple[bool, str], Annotation] = {}
-    for annotation in sorted(annotations, key=lambda one: (moment_of(one.updated_at), one.id)):
-        if annotation.ground_truth:
-            latest[True, ""] = annotation
-        elif annotation.annotator not in never:
-            latest[False, annotation.annotator] = annotation
-    return list(latest.values())
-
-
-def moment_of(text: str) -> tuple[str, str]:
-    """What an ISO 8601 time in UTC sorts by: its fraction of a second may be left out where it is zero."""
-    second, _, fraction = text.rstrip("Z").partition(".")
-    return second, fraction.rstrip("0")
-
-
 def _labels_in(task: Task, key: str | None, control: Control) -> tuple[str, ...]:
     """The labels under a key of the task, checked against the control's where it has them."""
     if key is None:
         return ()
-    labels = labels_of(task.data.get(key))
+    held = value_at(task.data, key)
+    labels = labels_of(held)
     if labels is None:
-        raise VotesError(f"data key {key!r} holds {task.data.get(key)!r}; use a label or a list of labels")
+        raise VotesError(f"data key {key!r} holds {held!r}; use a label or a list of labels")
     if control.kind == "verification":
         if key == control.given and len(labels) > 1:
             raise VotesError(f"data key {key!r} holds {len(labels)} labels; a verification is about one")
@@ -266,6 +252,8 @@ def _spoken(
     if annotation.skipped:
         return about, UNSURE
     chosen = _chosen(annotation, control)
+    if chosen is None:
+        return [], UNSURE
     unknown = [label for label in chosen if label not in control.tag.labels]
     if unknown:
         raise VotesError(
@@ -276,20 +264,14 @@ def _spoken(
         return ([None], NO) if control.choice == "multiple" else ([], UNSURE)
     if control.kind == "verification":
         return about, STANDS[control.answers[chosen[0]]]
-    return [*chosen] if control.choice == "multiple" else [chosen[-1]], YES
+    return [*chosen], YES
 
 
-def _chosen(annotation: Annotation, control: Control) -> list[str]:
-    """The choices that an annotation's regions make on the control."""
-    chosen: list[str] = []
-    for region in annotation.result:
-        if not isinstance(region, Mapping):
-            raise VotesError(f"annotation {annotation.id} has a region that is none: {region!r}")
-        if region.get("from_name") != control.tag.name:
-            continue
-        value = region.get("value")
-        choices = value.get("choices") if isinstance(value, Mapping) else None
-        if not isinstance(choices, list):
-            raise VotesError(f"annotation {annotation.id} has a region on {control.tag.name!r} without choices")
-        chosen.extend(str(choice) for choice in choices if str(choice) not in chosen)
-    return chosen
+def _chosen(annotation: Annotation, control: Control) -> tuple[str, ...] | None:
+    """The choices that an annotation's regions make on the control; None where it was not shown."""
+    choices = choices_in(annotation.result)
+    for name, fault in choices.faults:
+        if name in ("", control.tag.name):
+            raise VotesError(f"annotation {annotation.id} has {fault}")
+    tag = control.tag
+    return answer_on(tag.name, choices.made, multiple=control.choice == "multiple", conditions=tag.conditions)

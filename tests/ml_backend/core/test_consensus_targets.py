@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from common.contract import signed_meta
 from ml_backend.core.consensus_targets import Targets, Verdict, consensus_targets
 from ml_backend.core.controls import Control
 from ml_backend.core.evidence import Annotation
@@ -127,38 +128,62 @@ def test_nothing_chosen_of_a_multiple_choice_is_a_target() -> None:
 
 
 def test_a_refuted_given_label_is_the_answer_no() -> None:
-    """Where annotators answer whether a given label is right, a misclassified one shows their answer."""
-    no = Verdict("MisClassified", "kind", "no", 0.0625)
-    found = consensus_targets(
-        CHECKED,
-        [votes("no", "no"), votes("yes", "no", "no"), votes("yes", "yes")],
-        [[no], [no], [Verdict("AllConfirmed", "kind", "yes", 0.875)]],
+    """On a verification a misclassified label shows the annotators' answer, whatever their votes look like."""
+    no, yes = (
+        Verdict(report, "kind", choice, score, "verification")
+        for report, choice, score in (("MisClassified", "no", 0.0625), ("AllConfirmed", "yes", 0.875))
     )
-    assert found.shares.tolist() == [[0, 1, 0], [0, 1, 0], [1, 0, 0]]
-    assert found.weights.tolist() == [0.9375, 0.9375, 0.875]
+    found = consensus_targets(CHECKED, [votes("yes", "no"), votes("yes", "yes")], [[no], [yes]])
+    assert found.shares.tolist() == [[0, 1, 0], [1, 0, 0]]
+    assert found.weights.tolist() == [0.9375, 0.875]
     assert found.settled.all()
+    asked = consensus_targets(CHECKED, [votes("yes", "no")], [[Verdict("MisClassified", "kind", "no", 0.0625)]])
+    assert asked.shares.tolist() == [[1, 0, 0]]
+
+
+def prediction(**changed: object) -> dict[str, object]:
+    """What consensus wrote about task 7."""
+    region: dict[str, object] = {"from_name": "kind", "type": "choices", "value": {"choices": ["dog"]}}
+    meta = signed_meta("secret", 7, "consensus/Discovered", region, "verification")
+    whole = {"model_version": "consensus/Discovered", "score": 0.5, "result": [{**region, "meta": meta}]}
+    return {**whole, **changed}
+
+
+def test_what_consensus_signed_is_believed() -> None:
+    """Report, control, choice, score and kind are read."""
+    assert Verdict.of(prediction(), 7, "secret") == Verdict("Discovered", "kind", "dog", 0.5, "verification")
 
 
 @pytest.mark.parametrize(
-    ("version", "score", "result"),
+    ("changed", "task", "secret"),
     [
-        (None, 0.5, []),
-        ("consensusDiscovered", 0.5, []),
-        ("consensus/Discovered", None, []),
-        ("consensus/Discovered", float("nan"), []),
-        ("consensus/Discovered", 1.5, []),
-        ("consensus/Discovered", True, []),
+        ({"model_version": None}, 7, "secret"),
+        ({"model_version": "other"}, 7, "secret"),
+        ({"model_version": "consensus/MisClassified"}, 7, "secret"),  # the signature is of another report
+        ({}, 8, "secret"),  # and of another task
+        ({}, 7, "another secret"),
+        ({}, 7, ""),
+        ({"score": None}, 7, "secret"),
+        ({"score": float("nan")}, 7, "secret"),
+        ({"score": 1.5}, 7, "secret"),
+        ({"score": True}, 7, "secret"),
+        *(({"result": result}, 7, "secret") for result in (None, [], {}, [{}], [3], [{"value": 3}])),
+        *(
+            ({"result": [{"from_name": "kind", "value": {"choices": ["dog"]}, "meta": meta}]}, 7, "secret")
+            for meta in (None, {}, {"consensus": {}}, {"consensus": {"kind": "choices", "signature": "é"}})
+        ),
     ],
 )
-def test_what_consensus_did_not_write_is_no_verdict(version: object, score: object, result: object) -> None:
-    """Other versions, and scores that are no probability, are left alone."""
-    assert Verdict.of(version, score, result) is None
+def test_what_consensus_did_not_sign_is_no_verdict(changed: dict[str, object], task: int, secret: str) -> None:
+    """Whoever forges a report, copies one to another task or changes what it says, is not believed."""
+    assert Verdict.of(prediction(**changed), task, secret) is None
 
 
-@pytest.mark.parametrize("result", [None, [], {}, [{}], [3], [{"value": {"choices": []}}], [{"value": 3}]])
-def test_a_report_without_a_region_names_no_choice(result: object) -> None:
-    """NoVotes of a verification has no region; whatever else lies there breaks nothing."""
-    assert Verdict.of("consensus/NoVotes", 0.0, result) == Verdict("NoVotes", "", "", 0.0)
+def test_a_changed_choice_is_not_believed() -> None:
+    """Control and choice are part of what is signed."""
+    forged = prediction()
+    forged["result"][0]["value"] = {"choices": ["cat"]}  # type: ignore[index]
+    assert Verdict.of(forged, 7, "secret") is None
 
 
 def test_the_annotations_are_not_changed() -> None:

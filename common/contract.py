@@ -1,0 +1,70 @@
+"""What the two programs, their users and scripts rely on: names of reports and versions, kinds, exit statuses.
+
+Consensus writes each classification of a report as a prediction of the version `consensus/<report>`: one region
+with one choice and, as score, the confidence that the classification is right. On a verification the choice is the
+answer that the report stands for. The region's `meta` says of which kind the control is and bears a signature:
+Label Studio does not tell who wrote a prediction, and any member can write one.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
+
+VERSION_PREFIX = "consensus/"
+"""Of the model versions under which consensus writes its reports."""
+
+ReportName = Literal["AllConfirmed", "MisClassified", "Discovered", "Controversial", "NoVotes"]
+REPORT_NAMES: tuple[ReportName, ...] = get_args(ReportName)
+"""The reports in the order in which a person reads them."""
+
+ControlKind = Literal["choices", "verification"]
+"""Annotators choose labels, or they say yes, no or unsure to the label that the task came with."""
+
+FAILED, LEFT_OUT = 1, 3
+"""Exit statuses: nothing was done, for the reason that is printed; and: some of it was left out, as is printed."""
+
+META = "consensus"
+"""Key of a region's `meta` under which consensus writes."""
+
+
+def signed_meta(
+    secret: str, task: int, version: str, region: Mapping[str, Any], kind: ControlKind
+) -> dict[str, Any]:
+    """Give a region's `meta`: the kind of its control, and the signature of who knows the secret.
+
+    The score is not signed, for it moves with every vote; a forged one changes no more than how much a settled
+    label counts.
+    """
+    return {META: {"kind": kind, "signature": _signature(secret, task, version, region, kind)}}
+
+
+def signed_kind(secret: str, task: int, version: str, result: object) -> ControlKind | None:
+    """Kind of the control of a prediction that consensus has signed; None where it did not, or holds no region.
+
+    Examples
+    --------
+    >>> region = {"from_name": "kind", "value": {"choices": ["cat"]}}
+    >>> signed = {**region, "meta": signed_meta("secret", 7, "consensus/Discovered", region, "choices")}
+    >>> signed_kind("secret", 7, "consensus/Discovered", [signed])
+    'choices'
+    >>> signed_kind("secret", 8, "consensus/Discovered", [signed]) is None
+    True
+    """
+    region = result[0] if isinstance(result, Sequence) and len(result) == 1 else None
+    meta = region.get("meta") if isinstance(region, Mapping) else None
+    written = meta.get(META) if isinstance(meta, Mapping) else None
+    if not isinstance(region, Mapping) or not isinstance(written, Mapping):
+        return None
+    kind = next((each for each in get_args(ControlKind) if each == written.get("kind")), None)
+    if kind is None or not secret:
+        return None
+    expected = _signature(secret, task, version, region, kind)
+    return kind if hmac.compare_digest(expected.encode(), str(written.get("signature")).encode()) else None
+
+
+def _signature(secret: str, task: int, version: str, region: Mapping[str, Any], kind: str) -> str:
+    value = region.get("value")
+    choices = value.get("choices") if isinstance(value, Mapping) else None
+    signed = repr((task, version, str(region.get("from_name")), [str(choice) for choice in choices or ()], kind))
+    return hmac.new(secret.encode(), signed.encode(), hashlib.sha256).hexdigest()[:32]
