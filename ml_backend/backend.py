@@ -9,7 +9,6 @@ from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.cache import EmbeddingCache
 from ml_backend.embedding.exporting import prune_engines
 from ml_backend.embedding.gather import Gatherer, make_fetcher
-from ml_backend.embedding.keeping import Keeper
 from ml_backend.images.decoding import ImageLimits
 from ml_backend.images.fetch import Connect, Fetcher
 from ml_backend.label_studio.client import LabelStudioClient
@@ -76,12 +75,13 @@ class Backend:
     def gatherer(self) -> Gatherer:
         """Images and their embeddings."""
         settings = self.settings
-        cache = EmbeddingCache(settings.data_dir / "embeddings.sqlite")
+        cache = EmbeddingCache(
+            settings.data_dir / "embeddings.sqlite", max_bytes=settings.cache_bytes, in_use=self._embedding_keys
+        )
         return Gatherer(
             fetcher=self.fetcher,
             cache=cache,
             limits=ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
-            keeper=Keeper(cache, settings.cache_bytes, self._embedding_keys),
             fetch_threads=settings.fetch_threads,
             decode_threads=settings.decode_threads,
             batch_size=settings.batch_size,

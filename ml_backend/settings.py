@@ -1,5 +1,6 @@
 """Every setting of the backend, read from the environment when first asked for."""
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -63,7 +64,7 @@ class Settings(BaseSettings):
     # a task's address then reaches every image below: Label Studio's check of the project's storages is left out.
     local_files_dir: Path | None = None
     fetch_threads: Count = 8
-    decode_threads: Count = 2
+    decode_threads: Annotated[int, Field(gt=0, default_factory=lambda: len(os.sched_getaffinity(0)))]
     fetch_timeout_s: Positive = 20
     max_image_bytes: Count = 30_000_000
     max_image_pixels: Count = 50_000_000

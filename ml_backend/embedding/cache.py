@@ -2,13 +2,15 @@
 
 An embedding belongs to the content of an image (SHA-256) and to the key of the embedder. What lies at an address
 is kept by project: one that may not read a file learns nothing from another that may. SQLite in its write-ahead
-mode lets several workers and a training read and write at once.
+mode lets several workers and a training read and write at once. What was embedded goes to disk in the background,
+many images in one transaction.
 """
 
 import json
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,6 +53,11 @@ SELECT image.id, image.used, vector.vector FROM image CROSS JOIN vector ON vecto
 WHERE image.embedder = ? AND image.content = ?
 """
 _BUSY_S = 5.0
+_MAX_BYTES = 2_000_000_000
+_ROWS = 256  # a transaction
+_WAITING = 20_000  # where the disk is that slow, some are not kept, which costs time later
+_TIDIES = 20  # in the time that it takes to fill the allowed size
+_ADDRESS_BYTES = 120  # of a row beside its address
 _DAY_S = 86_400
 _WAL_BYTES = 16_000_000
 _STEP = 500  # rows that are deleted at a time, so that nobody waits long for the file
@@ -81,6 +88,24 @@ class Address:
     until: float
 
 
+@dataclass(frozen=True)
+class Embedded:
+    """An embedding that is to be kept.
+
+    Parameters
+    ----------
+    embedder : str
+        Key of what computed it.
+    content : str
+        SHA-256 of the image's file.
+    vector : (n_dimensions,) float32
+    """
+
+    embedder: str
+    content: str
+    vector: NDArray[np.float32]
+
+
 class EmbeddingCache:
     """A file of embeddings that any thread of any process may use.
 
@@ -93,9 +118,21 @@ class EmbeddingCache:
         Made with its folder if it does not exist.
     clock : callable
         Seconds since 1970.
+    max_bytes : int
+        Of the file. It is tidied before the first ``keep`` is written, and again whenever a twentieth of that has
+        been added.
+    in_use : callable
+        Gives the keys of the embedders that some version needs; None if that is not known.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.time,
+        *,
+        max_bytes: int = _MAX_BYTES,
+        in_use: Callable[[], Collection[str] | None] = lambda: None,
+    ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path, self._clock = path, clock
         self._lock = threading.Lock()
@@ -104,7 +141,36 @@ class EmbeddingCache:
         self._faults: set[str] = set()
         self._found_lock = threading.Lock()
         self._found: set[int] = set()  # rows that were last used on an earlier day
+        self._max_bytes, self._in_use = max_bytes, in_use
+        self._waiting = threading.Condition()
+        self._rows: deque[tuple[Embedded | Address, Callable[[], None]]] = deque()
+        self._added = max_bytes  # bytes since the file was tidied
+        self._thread: threading.Thread | None = None
+        self._ending = False
         self._tried(lambda _: None, None)
+
+    def keep(self, row: Embedded | Address, kept: Callable[[], None] = lambda: None) -> None:
+        """Write something soon.
+
+        Parameters
+        ----------
+        row : Embedded or Address
+        kept : callable
+            Called once it is written, or it is clear that it will not be.
+        """
+        with self._waiting:
+            accepted = not self._ending and len(self._rows) < _WAITING
+            if accepted:
+                self._rows.append((row, kept))
+                self._wake()
+        if not accepted:
+            kept()
+
+    def note_use(self) -> None:
+        """Write soon which embeddings were used, if the cache has noted some for the first time that day."""
+        if self.noted:
+            with self._waiting:
+                self._wake()
 
     def known(self, project_id: int, urls: Sequence[str], embedder: str) -> dict[str, Vector]:
         """Give the embeddings of the images at those addresses that a project has seen and may still trust.
@@ -186,12 +252,49 @@ class EmbeddingCache:
         """
         return self._tried(lambda database: self._tidied(database, max_bytes, in_use), 0)
 
-    def close(self) -> None:
-        """Close the connections; one that a thread is using just now, once that is done."""
+    def close(self, timeout_s: float = _BUSY_S) -> None:
+        """Write what waits, and close the connections; one that a thread is using just now, once that is done."""
+        with self._waiting:
+            self._ending = True
+            self._waiting.notify()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
         with self._lock:
             self._closed, idle, self._idle = True, self._idle, []
         for connection in idle:
             connection.close()
+
+    def _wake(self) -> None:
+        self._waiting.notify()
+        if self._thread is None and not self._ending:
+            self._thread = threading.Thread(target=self._run, name="keeping", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            with self._waiting:
+                self._waiting.wait_for(lambda: self._ending or self._rows or self.noted)
+                if self._ending and not self._rows:
+                    return
+                some = [self._rows.popleft() for _ in range(min(len(self._rows), _ROWS))]
+            try:
+                self._write_some([row for row, _ in some])
+            except Exception as error:  # noqa: BLE001 - without this thread nothing would be kept any more
+                log.error("embeddings_not_kept", error=type(error).__name__)
+            for _, kept in some:
+                kept()
+
+    def _write_some(self, rows: Sequence[Embedded | Address]) -> None:
+        if self._added * _TIDIES >= self._max_bytes and not self._ending:
+            self._added = 0
+            deleted = self.tidy(self._max_bytes, self._in_use())
+            if deleted:
+                log.info("embeddings_deleted", embeddings=deleted)
+        vectors = [(row.embedder, row.content, row.vector) for row in rows if isinstance(row, Embedded)]
+        addresses = [row for row in rows if isinstance(row, Address)]
+        self.write(vectors, addresses)
+        self._added += sum(vector.nbytes for _, _, vector in vectors)
+        self._added += sum(len(row.url) + _ADDRESS_BYTES for row in addresses)
 
     def _tidied(self, database: sqlite3.Connection, max_bytes: int, in_use: Collection[str] | None) -> int:
         deleted = 0

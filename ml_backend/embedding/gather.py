@@ -1,5 +1,10 @@
-"""Tasks become embeddings: fetched, decoded and embedded, or taken from the cache; faults stay with their task."""
+"""Tasks become embeddings: fetched, decoded and embedded, or taken from the cache; faults stay with their task.
 
+A few threads fetch and decode, others embed in batches, and the cache writes with one of its own.
+"""
+
+import hashlib
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,21 +18,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.label_studio.label_config import value_at
-from ml_backend.embedding.cache import EmbeddingCache
+from ml_backend.embedding.batching import Batcher
+from ml_backend.embedding.cache import Address, Embedded, EmbeddingCache
 from ml_backend.embedding.engines import Embedder
-from ml_backend.embedding.keeping import Keeper
-from ml_backend.embedding.lanes import Lane
-from ml_backend.embedding.pipeline import Found, Image, Pipeline
+from ml_backend.embedding.lanes import Job, Lane, Lanes
 from ml_backend.embedding.reasons import DEADLINE, NO_URL, OVERLOADED, fault_of, reason_of
-from ml_backend.images.decoding import ImageLimits
-from ml_backend.images.fetch import Connect, Fetcher
+from ml_backend.errors import StoppingError
+from ml_backend.images.decoding import ImageLimits, decode
+from ml_backend.images.fetch import Connect, Fetcher, is_upload
 from ml_backend.images.local_files import LocalFiles
 from ml_backend.settings import Settings
 
 Vector = NDArray[np.float32]
 
+Prepared = NDArray[np.float32]
+
+_CLOSING_S = 5.0  # for each kind of thread
 _WINDOW = 256  # images of one request that are on their way at a time
-_CACHE_BYTES = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,50 @@ def make_fetcher(settings: Settings, authorization: Callable[[], str], connect: 
     )
 
 
+@dataclass(frozen=True)
+class Found:
+    """The embedding of an image.
+
+    Parameters
+    ----------
+    vector : (n_dimensions,) float32
+    computed : bool
+        Whether it was not there when it was asked for.
+    """
+
+    vector: Vector
+    computed: bool
+
+
+@dataclass(eq=False)
+class Image:
+    """What lies at an address, on its way to an embedding for all who ask for it meanwhile.
+
+    Parameters
+    ----------
+    project_id : int
+    url : str
+    task_id : int
+        Of one of the tasks that show it.
+    embedding_key : str
+    model : Embedder or Exception
+        An image whose content is known needs none; the others fail with the exception.
+    """
+
+    project_id: int
+    url: str
+    task_id: int
+    embedding_key: str
+    model: Embedder | Exception
+    found: Future[Found] = field(default_factory=Future)
+    begun: bool = False
+
+    @property
+    def key(self) -> tuple[int, str, str]:
+        """What makes two of them the same."""
+        return self.project_id, self.embedding_key, self.url
+
+
 class Gatherer:
     """Finds the embeddings of images: looks them up, and sends those that are not known through its threads.
 
@@ -90,8 +141,6 @@ class Gatherer:
     fetcher : Fetcher
     cache : EmbeddingCache
     limits : ImageLimits
-    keeper : Keeper, optional
-        What writes to the cache.
     fetch_threads, decode_threads : int
         Downloads at a time, and decoded images in memory at a time.
     batch_size : int
@@ -110,7 +159,6 @@ class Gatherer:
         fetcher: Fetcher,
         cache: EmbeddingCache,
         limits: ImageLimits,
-        keeper: Keeper | None = None,
         fetch_threads: int = 8,
         decode_threads: int = 2,
         batch_size: int = 32,
@@ -118,19 +166,15 @@ class Gatherer:
         backlog: int = 10_000,
         observe_batch: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._fetcher, self._cache, self._backlog = fetcher, cache, backlog
-        self._keeper = keeper or Keeper(cache, _CACHE_BYTES)
-        self._pipeline = Pipeline(
-            fetcher=fetcher,
-            cache=cache,
-            limits=limits,
-            keeper=self._keeper,
-            fetch_threads=fetch_threads,
-            decode_threads=decode_threads,
-            batch_size=batch_size,
-            recheck_s=recheck_s,
-            observe_batch=observe_batch,
-        )
+        self._fetcher, self._cache, self._limits = fetcher, cache, limits
+        self._recheck_s, self._backlog = recheck_s, backlog
+        self._lanes = Lanes(fetch_threads, "image")
+        self._batcher = Batcher(batch_size=batch_size, waiting=2 * batch_size, observe=observe_batch)
+        self._decoding = threading.Semaphore(decode_threads)
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._images: dict[tuple[int, str, str], tuple[Image, Job]] = {}
+        self._contents: dict[tuple[str, str], Future[Vector]] = {}
 
     def gather(
         self,
@@ -168,7 +212,7 @@ class Gatherer:
             else:
                 outcome[ref] = fault or NO_URL
         known = self._cache.known(project_id, list(refs_of), embedding_key)
-        self._keeper.note_use()
+        self._cache.note_use()
         for url, vector in known.items():
             outcome |= dict.fromkeys(refs_of[url], Found(vector, computed=False))
         advance(len(outcome))
@@ -188,7 +232,7 @@ class Gatherer:
         for ref in refs:
             fault = fault_of(ref.url)
             if fault is None and ref.url is not None:
-                futures.append(self._pipeline.prepared(ref.url.strip(), ref.task_id, embedder, lane))
+                futures.append(self._prepared(ref.url.strip(), ref.task_id, embedder, lane))
             else:
                 faults[fault or NO_URL] += 1
         errors = [future.exception() for future in futures]
@@ -196,10 +240,14 @@ class Gatherer:
         return [future.result() for future, error in zip(futures, errors, strict=True) if error is None], faults
 
     def close(self) -> None:
-        """Stop the threads and close the connections; who still waits is told."""
-        self._pipeline.close()
+        """Stop the threads and close the connections; who still waits is told by a StoppingError."""
+        self._stopping.set()
+        for job in self._lanes.stop():
+            job()
+        self._batcher.close(_CLOSING_S)
+        self._lanes.join(_CLOSING_S)
+        self._cache.close(_CLOSING_S)
         self._fetcher.close()
-        self._cache.close()
 
     def _wait_for(
         self, images: Sequence[Image], ends_at: float, done: Callable[[str], None]
@@ -211,7 +259,7 @@ class Gatherer:
         while left or on_the_way:
             while left and on_the_way < _WINDOW:
                 image = left.popleft()
-                future = self._pipeline.begin(image, lane)
+                future = self._begin(image, lane)
                 future.add_done_callback(partial(_tell, finished, image.url, future.done()))
                 on_the_way += 1
             try:
@@ -221,7 +269,7 @@ class Gatherer:
             on_the_way -= 1
             outcome[url] = _outcome(future, was_there=was_there)
             done(url)
-        self._pipeline.put_off(lane)
+        self._lanes.put_off(lane)
         outcome |= dict.fromkeys(self._finish_later(left, lane), OVERLOADED)
         return {image.url: outcome.get(image.url, DEADLINE) for image in images}
 
@@ -229,11 +277,124 @@ class Gatherer:
         """Queue images for which nobody waits, and give the addresses of those that are too many."""
         refused = []
         for image in images:
-            if not self._pipeline.has_room(image, self._backlog):
+            if image.key not in self._images and self._lanes.waiting >= self._backlog:
                 refused.append(image.url)
             elif not isinstance(image.model, Exception):  # else it could only fail
-                self._pipeline.begin(image, lane)
+                self._begin(image, lane)
         return refused
+
+    def _begin(self, image: Image, lane: Lane) -> Future[Found]:
+        """Queue an image, or join the same one if it is on its way.
+
+        Its future ends with what was found, or the error because of which nothing was.
+        """
+        with self._lock:
+            model = image.model
+            image, job = self._images.setdefault(image.key, (image, partial(self._run, image)))
+            if isinstance(image.model, Exception):  # the first who asked had none; perhaps there is one now
+                image.model = model
+            waits = not image.begun
+        if waits:
+            self._add(lane, job)
+        return image.found
+
+    def _prepared(self, url: str, task_id: int, model: Embedder, lane: Lane) -> Future[Prepared]:
+        """Fetch and decode an image, and do no more with it."""
+        future: Future[Prepared] = Future()
+
+        def prepare() -> None:
+            try:
+                self._check()
+                future.set_result(self._prepare(self._fetcher.fetch(url, task_id), model))
+            except Exception as error:  # noqa: BLE001 - who waits for it decides
+                future.set_exception(error)
+
+        self._add(lane, prepare)
+        return future
+
+    def _add(self, lane: Lane, job: Job) -> None:
+        if not self._lanes.add(lane, job):
+            job()  # which says that it is too late
+
+    def _check(self) -> None:
+        if self._stopping.is_set():
+            raise StoppingError("the backend is being stopped")
+
+    def _run(self, image: Image) -> None:
+        """Find an embedding; one that has to be computed comes later, from the thread of the batches."""
+        with self._lock:
+            if image.begun:
+                return
+            image.begun = True
+        try:
+            self._check()
+            body = self._fetcher.fetch(image.url, image.task_id)
+            content = hashlib.sha256(body).hexdigest()
+            known = self._cache.get(content, image.embedding_key)
+            if known is not None:
+                self._end(image, content, Found(known, computed=False))
+            else:
+                self._embed(image, content, body)
+        except Exception as error:  # noqa: BLE001 - one task's fault, whatever it is, must not cost the others theirs
+            self._fail(image, error)
+
+    def _embed(self, image: Image, content: str, body: bytes) -> None:
+        """Embed a file, once for all addresses at which it lies."""
+        place, model = (image.embedding_key, content), image.model
+        with self._lock:
+            vector = self._contents.get(place)
+            first = vector is None
+            if vector is None:
+                vector = self._contents[place] = Future()
+        if first:
+            vector.add_done_callback(partial(self._keep, place))
+        vector.add_done_callback(partial(self._embedded, image, content, not vector.done()))
+        if not first:
+            return
+        if isinstance(model, Exception):
+            vector.set_exception(model)
+            return
+        try:
+            self._batcher.add(model, self._prepare(body, model), vector)
+        except Exception as error:  # noqa: BLE001 - all who wait for this file must hear it
+            vector.set_exception(error)
+
+    def _prepare(self, body: bytes, model: Embedder) -> Prepared:
+        with self._decoding:
+            return model.prepare(decode(body, self._limits, short_side=model.short_side))
+
+    def _keep(self, place: tuple[str, str], vector: Future[Vector]) -> None:
+        """Write an embedding; until it is written, who asks for the file finds it here."""
+        forget = partial(self._forget_content, place)
+        if vector.exception() is None:
+            self._cache.keep(Embedded(*place, vector.result()), forget)
+        else:
+            forget()
+
+    def _embedded(self, image: Image, content: str, computed: bool, vector: Future[Vector]) -> None:  # noqa: FBT001
+        error = vector.exception()
+        if error is None:
+            self._end(image, content, Found(vector.result(), computed))
+        else:
+            self._fail(image, error)
+
+    def _end(self, image: Image, content: str, found: Found) -> None:
+        """Write the address and tell what was found; until that is written, who asks for it finds it here."""
+        until = float("inf") if is_upload(image.url) else time.time() + self._recheck_s
+        self._cache.keep(Address(image.project_id, image.url, content, until), partial(self._forget, image))
+        image.found.set_result(found)  # now: who is told may take at once what was kept
+
+    def _fail(self, image: Image, error: BaseException) -> None:
+        self._forget(image)
+        image.found.set_exception(error)
+
+    def _forget(self, image: Image) -> None:
+        with self._lock:
+            self._images.pop(image.key, None)
+
+    def _forget_content(self, place: tuple[str, str]) -> None:
+        with self._lock:
+            self._contents.pop(place, None)
 
 
 def _tell(

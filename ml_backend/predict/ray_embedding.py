@@ -18,10 +18,9 @@ import structlog
 
 from ml_backend.core.identity import Identity
 from ml_backend.embedding.backbones import Backbones
-from ml_backend.embedding.cache import Address, EmbeddingCache
+from ml_backend.embedding.cache import Address, Embedded, EmbeddingCache
 from ml_backend.embedding.engines import OnnxEmbedder, engine_file, open_session
 from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef, make_fetcher
-from ml_backend.embedding.keeping import Embedded, Keeper
 from ml_backend.errors import MLBackendError
 from ml_backend.images.decoding import ImageLimits
 from ml_backend.label_studio.client import LabelStudioClient
@@ -45,11 +44,11 @@ _PART_S = 900.0
 Row = Embedded | Address
 
 
-class Collector(Keeper):
+class Collector(EmbeddingCache):
     """Keeps what was found for whoever asked, instead of writing it."""
 
-    def __init__(self, cache: EmbeddingCache) -> None:
-        super().__init__(cache, max_bytes=0)
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
         self._collected: list[Row] = []
 
     def keep(self, row: Row, kept: "Callable[[], None]" = lambda: None) -> None:
@@ -92,13 +91,11 @@ class Worker:
         path.write_bytes(engine)
         session = open_session(path, threads=1, key=identity.key)
         self._embedder = OnnxEmbedder(identity, lambda: session, origin=Backbones(settings))
-        self._cache = EmbeddingCache(Path(self._folder.name) / "embeddings.sqlite")
-        self._collector = Collector(self._cache)
+        self._collector = Collector(Path(self._folder.name) / "embeddings.sqlite")
         self._gatherer = Gatherer(
             fetcher=make_fetcher(settings, LabelStudioClient(settings).authorization),
-            cache=self._cache,
+            cache=self._collector,
             limits=ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
-            keeper=self._collector,
             fetch_threads=settings.fetch_threads,
             decode_threads=1,
             batch_size=settings.batch_size,

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml_backend.embedding.cache import Address, EmbeddingCache
+from ml_backend.embedding.cache import Address, Embedded, EmbeddingCache
 from ml_backend.embedding.gather import Gatherer, ImageRef
-from ml_backend.embedding.keeping import Embedded
 from ml_backend.errors import ModelLoadingError, WeightsError
 from ml_backend.images.decoding import ImageLimits
 from ml_backend.images.fetch import Connect, Fetcher
@@ -57,8 +56,8 @@ def make(connections: Connect, tmp_path: Path) -> Iterator[Callable[..., Gathere
     """Makes gatherers with one cache."""
     made: list[Gatherer] = []
 
-    def make(**options: float) -> Gatherer:
-        cache = EmbeddingCache(tmp_path / "embeddings.sqlite")
+    def make(cache: EmbeddingCache | None = None, **options: float) -> Gatherer:
+        cache = cache or EmbeddingCache(tmp_path / "embeddings.sqlite")
         fetcher = Fetcher(
             base_url="http://ls.example", authorization=str, max_bytes=10_000, timeout_s=5, connect=connections
         )
@@ -265,7 +264,7 @@ def test_repeated_requests_queue_nothing_twice(gatherer: Gatherer, web: "Web", s
     waiting = []
     for _ in range(3):
         assert gather(gatherer, urls, embedder, ends_at=time.monotonic() + 0.1)[0] == [None] * 40
-        waiting.append(gatherer._pipeline._lanes.waiting)
+        waiting.append(gatherer._lanes.waiting)
     assert waiting[1] == waiting[2] <= 40
     embedder.go.set()
     assert gather(gatherer, urls, embedder) == ([255] * 40, {})
@@ -281,7 +280,7 @@ def test_too_much_is_refused(make: Callable[..., Gatherer], web: "Web", samples:
     _, reasons = gather(gatherer, urls, embedder, ends_at=time.monotonic() + 0.1)
     assert len(reasons) == 400
     assert set(reasons.values()) == {"deadline", "overloaded"}
-    assert gatherer._pipeline._lanes.waiting <= 256
+    assert gatherer._lanes.waiting <= 256
     embedder.go.set()
 
 
@@ -312,11 +311,9 @@ def test_what_was_found_is_kept_when_it_is_told(
             super().keep(row, kept)
 
     web.pages["/a.png"] = samples.png("red")
-    cache = EmbeddingCache(tmp_path / "embeddings.sqlite")
-    collector = Slow(cache)
-    gather(make(keeper=collector), ["http://x.example/a.png"], MeanColour())
+    collector = Slow(tmp_path / "embeddings.sqlite")
+    gather(make(cache=collector), ["http://x.example/a.png"], MeanColour())
     assert [type(row) for row in collector.take()] == [Embedded, Address]
-    cache.close()
 
 
 def test_an_unusable_cache_costs_no_suggestion(

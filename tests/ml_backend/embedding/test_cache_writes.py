@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from ml_backend.embedding import keeping
-from ml_backend.embedding.cache import Address, EmbeddingCache
-from ml_backend.embedding.keeping import Embedded, Keeper
+from ml_backend.embedding import cache as module
+from ml_backend.embedding.cache import Address, Embedded, EmbeddingCache
 
 LIMIT_S = 10
 
@@ -35,25 +34,24 @@ def vector(value: float) -> np.ndarray:
 
 def test_what_is_kept_is_there_when_it_says_so(cache: EmbeddingCache) -> None:
     """Whoever is told that something was kept finds it."""
-    keeper, kept = Keeper(cache, 10**9), threading.Event()
-    keeper.keep(Embedded("k", "aa", vector(3)))
-    keeper.keep(Address(7, "http://x/a.png", "aa", FOREVER), kept.set)
+    kept = threading.Event()
+    cache.keep(Embedded("k", "aa", vector(3)))
+    cache.keep(Address(7, "http://x/a.png", "aa", FOREVER), kept.set)
     assert kept.wait(LIMIT_S)
     assert {url: one.tolist() for url, one in cache.known(7, ["http://x/a.png"], "k").items()} == {
         "http://x/a.png": [3]
     }
-    keeper.close(LIMIT_S)
+    cache.close(LIMIT_S)
 
 
 def test_the_end_writes_what_is_left(cache: EmbeddingCache) -> None:
     """Nothing that was accepted is lost when the backend stops; what comes later is refused, and says so."""
-    keeper = Keeper(cache, 10**9)
     for number in range(1000):
-        keeper.keep(Embedded("k", str(number), vector(number)))
-    keeper.close(LIMIT_S)
+        cache.keep(Embedded("k", str(number), vector(number)))
+    cache.close(LIMIT_S)
     assert [cache.get(str(number), "k").tolist() for number in range(1000)] == [[n] for n in range(1000)]
     refused = threading.Event()
-    keeper.keep(Embedded("k", "late", vector(1)), refused.set)
+    cache.keep(Embedded("k", "late", vector(1)), refused.set)
     assert refused.is_set()
     assert cache.get("late", "k") is None
 
@@ -67,17 +65,17 @@ def test_a_slow_disk_fills_no_memory(cache: EmbeddingCache, monkeypatch: pytest.
         go.wait(LIMIT_S)
 
     monkeypatch.setattr(cache, "write", slow)
-    monkeypatch.setattr(keeping, "_WAITING", 2)
-    keeper, refused = Keeper(cache, 10**9), threading.Event()
-    keeper.keep(Embedded("k", "0", vector(0)))
+    monkeypatch.setattr(module, "_WAITING", 2)
+    refused = threading.Event()
+    cache.keep(Embedded("k", "0", vector(0)))
     assert begun.wait(LIMIT_S)
-    keeper.keep(Embedded("k", "1", vector(1)))
-    keeper.keep(Embedded("k", "2", vector(2)))
+    cache.keep(Embedded("k", "1", vector(1)))
+    cache.keep(Embedded("k", "2", vector(2)))
     assert not refused.is_set()
-    keeper.keep(Embedded("k", "3", vector(3)), refused.set)
+    cache.keep(Embedded("k", "3", vector(3)), refused.set)
     assert refused.is_set()
     go.set()
-    keeper.close(LIMIT_S)
+    cache.close(LIMIT_S)
 
 
 def test_a_failed_write_ends_nothing(cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,39 +87,38 @@ def test_a_failed_write_ends_nothing(cache: EmbeddingCache, monkeypatch: pytest.
         raise ZeroDivisionError
 
     monkeypatch.setattr(cache, "write", fails)
-    keeper = Keeper(cache, 10**9)
-    keeper.keep(Embedded("k", "aa", vector(1)), kept[0].set)
+    cache.keep(Embedded("k", "aa", vector(1)), kept[0].set)
     assert kept[0].wait(LIMIT_S)
-    keeper.keep(Embedded("k", "bb", vector(2)), kept[1].set)
+    cache.keep(Embedded("k", "bb", vector(2)), kept[1].set)
     assert kept[1].wait(LIMIT_S)
     assert (cache.get("aa", "k"), cache.get("bb", "k").tolist()) == (None, [2])
-    keeper.close(LIMIT_S)
+    cache.close(LIMIT_S)
 
 
-def test_the_first_write_tidies(cache: EmbeddingCache, clock: "Clock") -> None:
+def test_the_first_write_tidies(cache: EmbeddingCache, clock: "Clock", tmp_path: Path) -> None:
     """What no version needs any more has gone once something new has been kept."""
     cache.put("old", {"aa": vector(1)})
+    cache.close()
     clock.now += 3 * DAY_S
-    keeper, kept = Keeper(cache, 10**9, lambda: {"new"}), threading.Event()
-    keeper.keep(Embedded("new", "bb", vector(2)), kept.set)
+    cache, kept = EmbeddingCache(tmp_path / "embeddings.sqlite", clock, in_use=lambda: {"new"}), threading.Event()
+    cache.keep(Embedded("new", "bb", vector(2)), kept.set)
     assert kept.wait(LIMIT_S)
     assert (cache.get("aa", "old"), cache.get("bb", "new").tolist()) == (None, [2])
-    keeper.close(LIMIT_S)
+    cache.close(LIMIT_S)
 
 
 def test_use_is_noted_without_new_embeddings(cache: EmbeddingCache, clock: "Clock") -> None:
     """What is read for the first time that day is noted on disk although nothing else is written."""
     cache.put("k", {"aa": vector(1)})
-    keeper = Keeper(cache, 10**9)
     assert cache.get("aa", "k").tolist() == [1]
     assert not cache.noted
     clock.now += DAY_S
     assert cache.get("aa", "k").tolist() == [1]
     assert cache.noted
-    keeper.note_use()
+    cache.note_use()
     ends_at = time.monotonic() + LIMIT_S
     while cache.noted and time.monotonic() < ends_at:
         time.sleep(0.01)
-    keeper.close(LIMIT_S)
+    cache.close(LIMIT_S)
     assert cache.get("aa", "k").tolist() == [1]
     assert not cache.noted
