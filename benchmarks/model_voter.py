@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 
 from consensus.core.arrays import Floats
 from consensus.core.decide.scoring import Scored, score
-from consensus.core.model.model_voter import Suggested
+from consensus.core.model.model_voter import Suggestions
 from consensus.core.votes.classifications import Gold, Listed
 from consensus.core.votes.votes import Votes
 
@@ -55,7 +55,7 @@ def _gradients(strength: Floats, direction: np.ndarray, cells: int) -> Floats:
     return np.asarray(4 * np.sqrt(histogram / (histogram.sum() + 1e-9)))
 
 
-def suggested(described: Floats, believed: Floats, seed: int) -> Suggested:
+def suggested(described: Floats, believed: Floats, seed: int) -> Suggestions:
     """Suggest for each photograph what a model says that was trained on what is believed of the others."""
     fold = np.random.default_rng(seed).permutation(len(described)) % FOLDS
     probability = np.zeros_like(believed)
@@ -66,7 +66,7 @@ def suggested(described: Floats, believed: Floats, seed: int) -> Suggested:
         model.fit(described[known], believed[known].argmax(axis=1), **weight)
         probability[np.ix_(~known, model[-1].classes_)] = model.predict_proba(described[~known])
     task = np.arange(len(described), dtype=np.int32)
-    return Suggested(task, probability.argmax(axis=1).astype(np.int32), probability.max(axis=1))
+    return Suggestions(task, probability.argmax(axis=1).astype(np.int32), probability.max(axis=1))
 
 
 def some_of(votes: Votes, most: int, seed: int) -> Votes:
@@ -92,10 +92,10 @@ def compare(votes: Votes, truth: np.ndarray, described: Floats, seed: int) -> di
     return figures
 
 
-def _scored(votes: Votes, suggestions: Suggested | None) -> Scored:
+def _scored(votes: Votes, suggestions: Suggestions | None) -> Scored:
     none = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=bool)
     learned = np.full(votes.n_annotators, np.nan)
-    return score(votes, Listed(*none), Gold(*none), learned, suggested=suggestions)
+    return score(votes, Listed(*none), Gold(*none), learned, suggestions=suggestions)
 
 
 def _believed(scored: Scored, votes: Votes) -> Floats:

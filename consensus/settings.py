@@ -1,5 +1,6 @@
 """Settings from the environment and `.env`, and what the settings file says of a project."""
 
+import os
 import tomllib
 from dataclasses import replace
 from functools import lru_cache
@@ -172,6 +173,11 @@ def project_config(path: Path | None, project: int) -> ProjectConfig:
     except ConfigError as error:
         raise ConfigError(f"settings file {path}: {error}") from None
     return found
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def _merged(everywhere: dict[str, Any], special: dict[str, Any]) -> dict[str, Any]:

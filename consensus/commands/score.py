@@ -19,6 +19,7 @@ from consensus.files.start_files import read_start, write_start
 from consensus.files.suggestion_files import read_suggested
 from consensus.files.votes_files import Ballot, annotators_table, check_outputs, read_ballot, result_table, write
 from consensus.files.votes_folder import Outcome
+from consensus.settings import processors
 
 UNHEARD = (
     f"the model is not heard: its worth can be learned where {GROUP} tasks with a suggestion or more have two "
@@ -118,7 +119,14 @@ def score(
     suggested, notes = read_suggested(model, ballot.votes) if model else (None, [])
     start = read_start(state) if state else None
     scored = score_votes(
-        ballot.votes, ballot.listed, lesson, ballot.fixed_trust, policy, start=start, suggested=suggested
+        ballot.votes,
+        ballot.listed,
+        lesson,
+        ballot.fixed_trust,
+        policy,
+        start=start,
+        suggestions=suggested,
+        threads=processors(),
     )
     if suggested is not None and not scored.model_share.any():
         notes.append(UNHEARD)

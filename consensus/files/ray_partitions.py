@@ -1,116 +1,119 @@
-"""Parts of votes on a Ray cluster: each worker keeps some parts, takes rates and gives back sums.
+"""Votes on a Ray cluster: each worker keeps some partitions, takes confusion matrices and gives back sums.
 
-Parts go to the workers once, by value, so that no disk need be shared. What then travels in a round is what was
-learned (there) and sums (back): by annotator and pair of classes, however many votes there are.
+Partitions go to the workers once, by value, so that no disk need be shared. What then travels in a round is what
+was fitted (there) and sums (back): by annotator and pair of classes, however many votes there are.
 """
 
+import operator
 import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any, TypeVar
 
 import numpy as np
 
-from consensus.core.decide.partitions import Part, Parts
-from consensus.core.model.em import Over
-from consensus.core.model.models import Size, size_of
-from consensus.core.votes.label_matrix import Items
+from consensus.core.decide.partitions import Partition, Partitions
+from consensus.core.model.em import MapMatrices
+from consensus.core.votes.label_matrix import LabelMatrix, MatrixSize
 from consensus.core.votes.votes import Votes
 from consensus.errors import ConfigError
-from consensus.files.partition_files import PartFiles
+from consensus.files.partition_files import PartitionFiles
 
 Found = TypeVar("Found")
 
 AHEAD = 2
-"""Parts of a worker that are asked for before the first of them is taken."""
+"""Partitions of a worker that are asked for before the first of them is taken."""
 
 
-class Keeper:
-    """Keeps parts and their items on a worker, and calls functions with them."""
+class PartitionActor:
+    """Keeps partitions and their label matrices on a worker, and calls functions with them."""
 
     def __init__(self) -> None:
-        self._parts: dict[int, Part] = {}
-        self._items: dict[int, Items] = {}
+        self._partitions: dict[int, Partition] = {}
+        self._matrices: dict[int, LabelMatrix] = {}
 
-    def take(self, number: int, part: Part) -> None:
-        """Keep a part."""
-        self._parts[number] = part
+    def take(self, number: int, partition: Partition) -> None:
+        """Keep a partition."""
+        self._partitions[number] = partition
 
-    def over(self, function: Callable[[Part], Found], number: int) -> Found:
-        """Call a function with a part."""
-        return function(self._parts[number])
+    def map(self, function: Callable[[Partition], Found], number: int) -> Found:
+        """Call a function with a partition; what it derives from it is not kept."""
+        return function(replace(self._partitions[number]))
 
-    def keep(self, function: Callable[[Part], Items], number: int) -> Size:
-        """Make a part's items and keep them."""
-        self._items[number] = function(self._parts[number])
-        return size_of(self._items[number])
+    def make_matrix(self, function: Callable[[Partition], LabelMatrix], number: int) -> MatrixSize:
+        """Keep the label matrix of a partition."""
+        self._matrices[number] = self.map(function, number)
+        return self._matrices[number].size
 
-    def over_items(self, function: Callable[[Items], Found], number: int, first: int) -> Found:
-        """Call a function with a part's items, of which the first has this number among those of all parts."""
-        return function(replace(self._items[number], first=first))
+    def map_matrix(self, function: Callable[[LabelMatrix], Found], number: int, first: int) -> Found:
+        """Call a function with a label matrix whose first row has this number among those of all partitions."""
+        return function(replace(self._matrices[number], first=first))
 
 
 @dataclass(frozen=True, eq=False)
-class RayParts:
-    """Parts on the workers of a cluster; see `consensus.core.decide.partitions.Parts`.
+class RayPartitions:
+    """Partitions on the workers of a cluster; see `consensus.core.decide.partitions.Partitions`.
 
     Attributes
     ----------
     ray : module
-    keepers : list
-        Handles of `Keeper` actors; part N is with the N-th of them, counted around.
-    nobody : Votes
+    actors : list
+        Handles of `PartitionActor`; partition N is with the N-th of them, counted around.
+    empty : Votes
     n_parts, n_tasks, n_votes : int
     """
 
     ray: Any
-    keepers: list[Any]
-    nobody: Votes
+    actors: list[Any]
+    empty: Votes
     n_parts: int
     n_tasks: int
     n_votes: int
 
-    def over(self, function: Callable[[Part], Found]) -> Iterator[Found]:
-        """Call a function with each part and yield what it returns, in the order of the parts."""
+    def map(self, function: Callable[[Partition], Found]) -> Iterator[Found]:
+        """Call a function with each partition and yield what it returns, in the order of the partitions."""
         sent = self.ray.put(function)
-        return self._in_order(lambda keeper, number: keeper.over.remote(sent, number))
+        return self._in_order(lambda actor, number: actor.map.remote(sent, number))
 
-    def keep(self, function: Callable[[Part], Items]) -> tuple[Over, Size]:
-        """Make each part's items where the part is, for the rounds of learning."""
+    def label_matrices(self, function: Callable[[Partition], LabelMatrix]) -> tuple[MapMatrices, MatrixSize]:
+        """Keep each partition's label matrix where the partition is, for the fit."""
         sent = self.ray.put(function)
-        sizes: list[Size] = list(self._in_order(lambda keeper, number: keeper.keep.remote(sent, number)))
-        firsts = np.cumsum([0, *(size.items for size in sizes)]).tolist()
+        sizes: list[MatrixSize] = list(
+            self._in_order(lambda actor, number: actor.make_matrix.remote(sent, number))
+        )
+        firsts = np.cumsum([0, *(size.rows for size in sizes)]).tolist()
 
-        def over(of_items: Callable[[Items], Found]) -> Iterable[Found]:
-            sent = self.ray.put(of_items)
-            return self._in_order(lambda keeper, number: keeper.over_items.remote(sent, number, firsts[number]))
+        def map_matrices(of_matrix: Callable[[LabelMatrix], Found]) -> Iterable[Found]:
+            sent = self.ray.put(of_matrix)
+            return self._in_order(lambda actor, number: actor.map_matrix.remote(sent, number, firsts[number]))
 
-        return over, Size(firsts[-1], sum(size.votes for size in sizes), sizes[0].n_classes)
+        return map_matrices, reduce(operator.add, sizes)
 
     def _in_order(self, ask: Callable[[Any, int], Any]) -> Iterator[Any]:
         waiting: deque[Any] = deque()
         for number in range(self.n_parts):
-            if len(waiting) == AHEAD * len(self.keepers):
+            if len(waiting) == AHEAD * len(self.actors):
                 yield self.ray.get(waiting.popleft())
-            waiting.append(ask(self.keepers[number % len(self.keepers)], number))
+            waiting.append(ask(self.actors[number % len(self.actors)], number))
         while waiting:
             yield self.ray.get(waiting.popleft())
 
 
 @contextmanager
-def on_ray(parts: PartFiles) -> Iterator[Parts]:
-    """Put parts onto a Ray cluster: the one that runs, that of RAY_ADDRESS, or one on this machine for a while.
+def on_ray(partitions: PartitionFiles) -> Iterator[Partitions]:
+    """Put partitions onto a Ray cluster: the one that runs, that of RAY_ADDRESS, or one on this machine.
 
     Parameters
     ----------
-    parts : PartFiles
+    partitions : PartitionFiles
 
     Yields
     ------
-    Parts
+    Partitions
 
     Raises
     ------
@@ -122,14 +125,16 @@ def on_ray(parts: PartFiles) -> Iterator[Parts]:
     try:
         if ours:
             _start(ray)
-        n_keepers = max(1, min(int(ray.cluster_resources().get("CPU", 1)), parts.n_parts))
+        n_actors = max(1, min(int(ray.cluster_resources().get("CPU", 1)), partitions.n_parts))
         # A worker stays with what it keeps: where one is lost, so are its parts, and the run ends with an error.
-        keepers = [ray.remote(num_cpus=1)(Keeper).remote() for _ in range(n_keepers)]
-        for number in range(parts.n_parts):
-            ray.get(keepers[number % n_keepers].take.remote(number, parts.part(number)))
-        yield RayParts(ray, keepers, parts.nobody, parts.n_parts, parts.n_tasks, parts.n_votes)
-        for keeper in keepers:
-            ray.kill(keeper)
+        actors = [ray.remote(num_cpus=1)(PartitionActor).remote() for _ in range(n_actors)]
+        for number in range(partitions.n_parts):
+            ray.get(actors[number % n_actors].take.remote(number, partitions.partition(number)))
+        yield RayPartitions(
+            ray, actors, partitions.empty, partitions.n_parts, partitions.n_tasks, partitions.n_votes
+        )
+        for actor in actors:
+            ray.kill(actor)
     except (ray.exceptions.RayError, ConnectionError) as error:
         raise ConfigError(f"Ray failed: {str(error).strip().splitlines()[-1]}") from None
     finally:

@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consensus.core.arrays import Names
-from consensus.core.model.confusion_matrices import Rates
-from consensus.core.model.warm_start import Known, Start
+from consensus.core.model.confusion_matrices import ConfusionMatrices
+from consensus.core.model.warm_start import WarmStart
 from consensus.errors import VotesError
 
 FORMAT = 2
 
 
-def packed(start: Start) -> bytes:
+def packed(start: WarmStart) -> bytes:
     """Write what was learned as the bytes of an .npz file."""
-    rates = start.known.rates
+    confusion = start.confusion
     written = io.BytesIO()
     np.savez_compressed(
         written,
@@ -27,12 +27,12 @@ def packed(start: Start) -> bytes:
         annotators=_as_text(start.annotators),
         classes=_as_text(start.classes),
         basis=np.asarray(start.basis),
-        table=rates.table,
-        prevalence=rates.prevalence,
-        accuracy=rates.accuracy,
-        evidence=rates.evidence,
-        fixed=start.known.fixed,
-        numbers=np.array([rates.strength, rates.own_strength, start.known.correlation, start.votes]),
+        table=confusion.table,
+        prevalence=confusion.prevalence,
+        accuracy=confusion.accuracy,
+        evidence=confusion.evidence,
+        fixed=start.fixed,
+        numbers=np.array([confusion.strength, confusion.own_strength, start.correlation, start.votes]),
     )
     return written.getvalue()
 
@@ -46,7 +46,7 @@ def _as_names(text: NDArray[np.uint8]) -> Names:
     return np.array([*json.loads(text.tobytes()), None], dtype=object)[:-1]
 
 
-def unpacked(written: bytes) -> Start:
+def unpacked(written: bytes) -> WarmStart:
     """Read what `packed` wrote.
 
     Raises
@@ -60,22 +60,21 @@ def unpacked(written: bytes) -> Start:
         if int(found["format"]) != FORMAT:
             raise ValueError("of another format")
         strength, own_strength, correlation, votes = found["numbers"].tolist()
-        rates = Rates(
+        confusion = ConfusionMatrices(
             found["table"], found["prevalence"], found["accuracy"], found["evidence"], strength, own_strength
         )
         annotators, classes = _as_names(found["annotators"]), _as_names(found["classes"])
         basis = str(found["basis"])
         n, n_classes = len(annotators), len(classes)
-        shapes = rates.table.shape, rates.evidence.shape, rates.accuracy.shape, found["fixed"].shape
+        shapes = confusion.table.shape, confusion.evidence.shape, confusion.accuracy.shape, found["fixed"].shape
         if shapes != ((n, n_classes, n_classes), (n, n_classes), (n,), (n,)):
             raise ValueError("of columns that do not belong together")
     except (OSError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(type(error).__name__) from None
-    known = Known(rates, correlation, found["fixed"].astype(bool))
-    return Start(known, annotators, classes, int(votes), basis)
+    return WarmStart(confusion, correlation, found["fixed"].astype(bool), annotators, classes, int(votes), basis)
 
 
-def write_start(start: Start, path: Path) -> None:
+def write_start(start: WarmStart, path: Path) -> None:
     """Write a state file, whole or not at all.
 
     Raises
@@ -92,7 +91,7 @@ def write_start(start: Start, path: Path) -> None:
         raise VotesError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def read_start(path: Path) -> Start | None:
+def read_start(path: Path) -> WarmStart | None:
     """Read a state file; None where there is none yet.
 
     Raises

@@ -6,13 +6,13 @@ import numpy as np
 import pyarrow as pa
 
 from consensus.core.arrays import Floats
-from consensus.core.model.model_voter import Suggested
+from consensus.core.model.model_voter import Suggestions
 from consensus.core.votes.votes import Votes
 from consensus.errors import VotesError
 from consensus.files.text_columns import codes_of, number, place, positions, read_columns
 
 
-def read_suggested(path: Path, votes: Votes) -> tuple[Suggested, list[str]]:
+def read_suggested(path: Path, votes: Votes) -> tuple[Suggestions, list[str]]:
     """Read what a model suggests for the tasks of the votes.
 
     Parameters
@@ -23,7 +23,7 @@ def read_suggested(path: Path, votes: Votes) -> tuple[Suggested, list[str]]:
 
     Returns
     -------
-    suggested : Suggested
+    suggested : Suggestions
         For tasks and labels that the votes have.
     notes : list of str
         What was left out.
@@ -39,7 +39,7 @@ def read_suggested(path: Path, votes: Votes) -> tuple[Suggested, list[str]]:
     there = (task >= 0) & (label >= 0)
     left_out = int((~there).sum())
     notes = [f"{path}: {left_out} suggestions are for tasks or labels that no vote has; they have no effect"]
-    return Suggested(task[there], label[there], score[there]), notes if left_out else []
+    return Suggestions(task[there], label[there], score[there]), notes if left_out else []
 
 
 def _scores(column: pa.ChunkedArray, path: Path) -> Floats:

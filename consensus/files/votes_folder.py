@@ -14,17 +14,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from consensus.core.arrays import Codes, Flags, Names
-from consensus.core.decide.partitions import Part, Parts, Ruling, learn_parts
-from consensus.core.model.em import Over
-from consensus.core.model.models import Size
+from consensus.core.decide.partitions import Partition, Partitions
+from consensus.core.decide.scoring import Scorer, fit_partitions
+from consensus.core.model.em import MapMatrices
 from consensus.core.votes.classifications import Gold, Listed, lists_all_of, too_many
-from consensus.core.votes.label_matrix import Items
+from consensus.core.votes.label_matrix import LabelMatrix, MatrixSize
 from consensus.core.votes.votes import Votes
 from consensus.errors import VotesError
 from consensus.files.flags import check_repeats, flags_of
 from consensus.files.folder_coding import Coded, code_folder, header_of_all, parquet_files
 from consensus.files.notes import notes_of
-from consensus.files.partition_files import PartFiles, write_parts
+from consensus.files.partition_files import PartitionFiles, write_parts
 from consensus.files.result_files import writing
 from consensus.files.scratch import scratch
 from consensus.files.text_columns import codes_of, read_columns
@@ -72,36 +72,36 @@ class Outcome:
 
 
 @dataclass(frozen=True, eq=False)
-class _Told:
-    """Parts that tell how many rounds have begun."""
+class _Watched:
+    """Partitions that tell how many rounds have begun."""
 
-    parts: Parts
+    partitions: Partitions
     tell: Callable[[int], None]
 
     @property
-    def nobody(self) -> Votes:
-        return self.parts.nobody
+    def empty(self) -> Votes:
+        return self.partitions.empty
 
     @property
     def n_tasks(self) -> int:
-        return self.parts.n_tasks
+        return self.partitions.n_tasks
 
     @property
     def n_votes(self) -> int:
-        return self.parts.n_votes
+        return self.partitions.n_votes
 
-    def over(self, function: Callable[[Part], Found]) -> Iterable[Found]:
-        return self.parts.over(function)
+    def map(self, function: Callable[[Partition], Found]) -> Iterable[Found]:
+        return self.partitions.map(function)
 
-    def keep(self, function: Callable[[Part], Items]) -> tuple[Over, Size]:
-        over, size = self.parts.keep(function)
+    def label_matrices(self, function: Callable[[Partition], LabelMatrix]) -> tuple[MapMatrices, MatrixSize]:
+        map_matrices, size = self.partitions.label_matrices(function)
         rounds = count(1)
 
-        def told(of_items: Callable[[Items], Found]) -> Iterable[Found]:
+        def watched(of_matrix: Callable[[LabelMatrix], Found]) -> Iterable[Found]:
             self.tell(next(rounds))
-            return over(of_items)
+            return map_matrices(of_matrix)
 
-        return told, size
+        return watched, size
 
 
 def score_folder(
@@ -151,21 +151,21 @@ def score_folder(
     with scratch((n_rows + (listed[0].num_rows if listed else 0)) * DISK) as room:
         coded = code_folder(files, columns, listed, room, part_votes, watcher)
         parts = _parts_of(coded, "each" if "vote" in columns else choice, folder, watcher)
-        fixed_trust, unused_trust = trust_by_hand(trust, parts.nobody.annotator_names)
+        fixed_trust, unused_trust = trust_by_hand(trust, parts.empty.annotator_names)
         with _spread(engine, parts) as spread:
-            ruling = learn_parts(_Told(spread, watcher.of("rounds of learning", 0)), fixed_trust, policy)
-            reports, by_annotator = _write(spread, ruling, out, watcher.of("parts written", parts.n_parts))
+            scorer = fit_partitions(_Watched(spread, watcher.of("rounds of learning", 0)), fixed_trust, policy)
+            reports, by_annotator = _write(spread, scorer, out, watcher.of("parts written", parts.n_parts))
     if annotators:
         none = np.zeros(0, dtype=np.int32)
         nothing = Listed(none, none, none.astype(bool))
-        people = ruling.score(Part(parts.nobody, nothing, Gold(none, none, none.astype(bool))))
+        people = scorer.score(Partition(parts.empty, nothing, Gold(none, none, none.astype(bool))))
         write(
-            annotators_table(parts.nobody, replace(people, votes_by_annotator=by_annotator.astype(np.int32))),
+            annotators_table(parts.empty, replace(people, votes_by_annotator=by_annotator.astype(np.int32))),
             annotators,
         )
     return Outcome(
         parts.n_votes,
-        parts.nobody.n_annotators,
+        parts.empty.n_annotators,
         parts.n_tasks,
         parts.replaced,
         unused_trust,
@@ -187,20 +187,20 @@ def _read_given(path: Path | None) -> tuple[tuple[pa.Table, Flags] | None, list[
 
 def _parts_of(
     coded: Coded, choice: Literal["single", "multiple", "each"], folder: Path, watcher: Watcher
-) -> PartFiles:
+) -> PartitionFiles:
     none = np.zeros(0, dtype=np.int32)
     no_names: Names = np.empty(0, dtype=object)
-    nobody = Votes(
+    empty = Votes(
         choice, none, none, none, none.astype(np.int8), no_names, coded.annotator_names, coded.label_names
     )
-    check_labels(nobody, coded.n_rows, folder)
-    parts = write_parts(coded, nobody, watcher.of("votes cut into parts", coded.n_rows))
-    if choice == "multiple" and too_many(parts.n_votes, nobody.n_labels):
-        return replace(parts, nobody=replace(nobody, choice="each"), asked_only=True)
+    check_labels(empty, coded.n_rows, folder)
+    parts = write_parts(coded, empty, watcher.of("votes cut into parts", coded.n_rows))
+    if choice == "multiple" and too_many(parts.n_votes, empty.n_labels):
+        return replace(parts, empty=replace(empty, choice="each"), asked_only=True)
     return parts
 
 
-def _spread(engine: Engine, parts: PartFiles) -> AbstractContextManager[Parts]:
+def _spread(engine: Engine, parts: PartitionFiles) -> AbstractContextManager[Partitions]:
     if engine == "local":
         return nullcontext(parts)
     from consensus.files.ray_partitions import on_ray  # noqa: PLC0415  # an extra: only this engine needs it
@@ -208,18 +208,18 @@ def _spread(engine: Engine, parts: PartFiles) -> AbstractContextManager[Parts]:
     return on_ray(parts)
 
 
-def _score(ruling: Ruling, part: Part) -> tuple[pa.Table, Codes]:
-    scored = ruling.score(part)
-    return result_table(part.votes, scored), scored.votes_by_annotator
+def _score(scorer: Scorer, partition: Partition) -> tuple[pa.Table, Codes]:
+    scored = scorer.score(partition)
+    return result_table(partition.votes, scored), scored.votes_by_annotator
 
 
 def _write(
-    parts: Parts, ruling: Ruling, out: Path, tell: Callable[[int], None]
+    partitions: Partitions, scorer: Scorer, out: Path, tell: Callable[[int], None]
 ) -> tuple[Mapping[str, int], NDArray[np.int64]]:
     reports: Counter[str] = Counter()
-    by_annotator: NDArray[np.int64] = np.zeros(parts.nobody.n_annotators, dtype=np.int64)
+    by_annotator: NDArray[np.int64] = np.zeros(partitions.empty.n_annotators, dtype=np.int64)
     with writing(out) as put:
-        for done, (table, votes) in enumerate(parts.over(partial(_score, ruling)), start=1):
+        for done, (table, votes) in enumerate(partitions.map(partial(_score, scorer)), start=1):
             put(table)
             reports.update(table["report"].to_pylist())
             by_annotator += votes
@@ -227,8 +227,8 @@ def _write(
     return reports, by_annotator
 
 
-def _notes_on(parts: PartFiles, folder: Path) -> Iterator[str]:
-    names = parts.nobody
+def _notes_on(parts: PartitionFiles, folder: Path) -> Iterator[str]:
+    names = parts.empty
     yield from notes_of(names, parts.n_votes, all_unsure=parts.n_unsure == parts.n_votes, path=folder)
     if parts.asked_only or not lists_all_of(names.choice, parts.n_tasks, parts.n_votes, names.n_labels):
         yield note_on_labels(names.n_labels)

@@ -14,8 +14,8 @@ from consensus.core.decide.scoring import Scored, score
 from consensus.core.decide.writeback import Difference, Entry, difference
 from consensus.core.guarantee.conformal import NO_GOLD, guarantee
 from consensus.core.guarantee.wording import guarantee_lines
-from consensus.core.model.from_predictions import suggested_on
-from consensus.core.model.warm_start import Start
+from consensus.core.model.from_predictions import suggestions_on
+from consensus.core.model.warm_start import WarmStart
 from consensus.core.votes.controls import Control, ControlSettings, resolve
 from consensus.core.votes.from_annotations import Collected, Problem, Task, collect
 from consensus.errors import ConfigError
@@ -119,7 +119,7 @@ def run(
                 name,
                 lines,
                 known.get(one.control.tag.name),
-                suggested_on(one, pulled.tasks) if config.model_votes else None,
+                suggestions_on(one, pulled.tasks) if config.model_votes else None,
             )
             for one in taught
         ]
@@ -209,7 +209,7 @@ def entries(collected: Collected, scored: Scored) -> Iterator[Entry]:
         )
 
 
-def _learned(store: Store | None, project: int) -> dict[str, Start]:
+def _learned(store: Store | None, project: int) -> dict[str, WarmStart]:
     """What the last run learned, by control; without it a run takes longer and ends at the same."""
     found = {}
     for control, written in (store.learned(project) if store else {}).items():

@@ -1,180 +1,167 @@
-"""Score votes in parts, each of some of the tasks, that need not be in one memory nor on one machine.
-
-A pass says what holds for all parts (whether the given labels have something to say), one lays the items out, the
-rounds of learning take sums from each part's items (`consensus.core.model.em`), and a last pass decides. The steps
-are those of `consensus.core.decide.scoring.score`, and so are the numbers, up to the rounding of sums.
-"""
+"""Votes in partitions, each of some of the tasks, that need not be in one memory nor on one machine."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from consensus.core.arrays import Floats
-from consensus.core.decide.policies import POLICIES
-from consensus.core.decide.scoring import Scored, check_codes, check_trust, decide
-from consensus.core.decide.thresholds import Thresholds
-from consensus.core.model.em import Over
-from consensus.core.model.given_label_voter import add_witness, said_by_witness, says
-from consensus.core.model.models import Size, lay_out
-from consensus.core.model.trust import Learned
-from consensus.core.model.voters import Heard, hear, learn_heard, look_up_heard
-from consensus.core.votes.classifications import Classifications, Gold, Listed, classify, lists_all_of
-from consensus.core.votes.label_matrix import Items
+from consensus.core.arrays import Flags
+from consensus.core.model.em import MapMatrices, in_threads
+from consensus.core.model.fit import ModelName
+from consensus.core.model.given_label_voter import votes_on, with_given_labels
+from consensus.core.model.posterior import Posterior, posterior_of
+from consensus.core.model.trust import FittedModel
+from consensus.core.votes.classifications import Classifications, Gold, Listed, classify
+from consensus.core.votes.label_matrix import LabelMatrix, MatrixSize, label_matrix_of
 from consensus.core.votes.votes import Votes
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class Voters:
+    """The votes of the annotators and, after them, of who else votes, and what they are on.
+
+    Attributes
+    ----------
+    votes : Votes
+    n_annotators : int
+    classifications : Classifications
+        All that anybody votes on.
+    row : (n,) intp or slice
+        Where the rows of the result are among these.
+    gold : Gold
+    """
+
+    votes: Votes
+    n_annotators: int
+    classifications: Classifications
+    row: NDArray[np.intp] | slice
+    gold: Gold
+
+    @cached_property
+    def label_matrix(self) -> tuple[LabelMatrix, Classifications | None]:
+        """As `label_matrix_of` returns it."""
+        return label_matrix_of(self.votes, self.classifications, self.gold)
+
+    def posterior(self, model: ModelName, fitted: FittedModel, threads: int) -> Posterior:
+        """Return the posterior of the rows of the result; the label matrix is not kept any longer."""
+        label_matrix, questions = self.label_matrix
+        vars(self).pop("label_matrix")  # with very many votes there is better use for the room
+        map_matrices = in_threads(label_matrix, threads)
+        posterior = posterior_of(model, fitted, map_matrices, self.votes, self.classifications, questions)
+        return Posterior(posterior.probability[self.row], posterior.variance[self.row])
+
+
+@dataclass(frozen=True, eq=False)
+class Partition:
     """Some of the tasks, with all votes on them.
 
     Attributes
     ----------
     votes : Votes
-        Tasks are named and numbered within the part, annotators and labels as in all parts.
+        Tasks are named and numbered within the partition, annotators and labels as in all partitions.
     listed : Listed
     gold : Gold
+    all_labels : bool or None
+        Whether the labels of a task that nobody chose are classified too; None where there is no other partition.
+    voting : Votes or None
+        The votes and, after them, those of a model's suggestions, if these vote.
     """
 
     votes: Votes
     listed: Listed
     gold: Gold
+    all_labels: bool | None = None
+    voting: Votes | None = None
+    _voters: dict[bool, Voters] = field(default_factory=dict, init=False, repr=False)
+
+    @cached_property
+    def classifications(self) -> Classifications:
+        """The rows of the result."""
+        return classify(self.votes, self.listed, all_labels=self.all_labels)
+
+    @cached_property
+    def given_label_votes(self) -> Flags:
+        """(n_classifications,) bool: what the given labels would vote on."""
+        return votes_on(self.votes, self.classifications, self.listed)
+
+    def voters(self, *, given_labels: bool) -> Voters:
+        """Return everybody who votes, with or without the given labels; kept for the next time."""
+        if given_labels not in self._voters:
+            self._voters[given_labels] = self._find_voters(given_labels=given_labels)
+        return self._voters[given_labels]
+
+    def _find_voters(self, *, given_labels: bool) -> Voters:
+        votes, rows, n_annotators = self.voting or self.votes, self.classifications, self.votes.n_annotators
+        if given_labels:
+            votes = with_given_labels(votes, rows, self.given_label_votes)
+        if votes.n_annotators == n_annotators:
+            return Voters(votes, n_annotators, rows, slice(None), self.gold)
+        # Others than annotators vote on labels that the result has not: on every label of a task, voted on or not.
+        voted_on = classify(votes, Listed(rows.task, rows.label, rows.given))
+        row = voted_on.rows_of(rows.task, rows.label).astype(np.intp)
+        return Voters(votes, n_annotators, voted_on, row, self.gold)
 
 
-class Parts(Protocol):
-    """Where parts are: in memory, on disk, on other machines."""
+class Partitions(Protocol):
+    """Where partitions are: in memory, on disk, on other machines."""
 
     @property
-    def nobody(self) -> Votes:
-        """No votes on no tasks, with the choice, the annotators and the labels of all parts."""
+    def empty(self) -> Votes:
+        """No votes on no tasks, with the choice, the annotators and the labels of all partitions."""
         ...
 
     @property
     def n_tasks(self) -> int:
-        """Tasks of all parts."""
+        """Tasks of all partitions."""
         ...
 
     @property
     def n_votes(self) -> int:
-        """Votes of all parts."""
+        """Votes of all partitions."""
         ...
 
-    def over(self, function: Callable[[Part], Found], /) -> Iterable[Found]:
-        """Call a function with each part and yield what it returns, in the order of the parts."""
+    def map(self, function: Callable[[Partition], Result], /) -> Iterable[Result]:
+        """Call a function with each partition and yield what it returns, in the order of the partitions."""
         ...
 
-    def keep(self, function: Callable[[Part], Items], /) -> tuple[Over, Size]:
-        """Make each part's items and keep them for the rounds of learning; `Items.first` counts on through all."""
+    def label_matrices(self, function: Callable[[Partition], LabelMatrix], /) -> tuple[MapMatrices, MatrixSize]:
+        """Keep each partition's label matrix for the fit; `LabelMatrix.first` counts on through all."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
-    """What holds for all parts before anything is learned.
+class OnePartition:
+    """All votes in memory; its label matrix is spread over threads."""
 
-    Attributes
-    ----------
-    all_labels : bool
-        Whether the labels of a task that nobody chose are classified too.
-    witness : bool
-        Whether the given labels are heard.
-    """
+    partition: Partition
+    threads: int
 
-    all_labels: bool
-    witness: bool
+    @property
+    def empty(self) -> Votes:
+        """No votes, with the names of all."""
+        votes = self.partition.votes
+        return replace(votes.rows(np.zeros(0, dtype=np.int32)), task_names=votes.task_names[:0])
 
-    def hear(self, part: Part) -> tuple[Classifications, Heard]:
-        """Find the rows of the result that a part has, and what is heard of them."""
-        rows = classify(part.votes, part.listed, all_labels=self.all_labels)
-        heard = part.votes
-        if self.witness:
-            heard = add_witness(heard, rows, said_by_witness(heard, rows, part.listed))
-        return rows, hear(part.votes, heard, rows)
+    @property
+    def n_tasks(self) -> int:
+        """All tasks."""
+        return self.partition.votes.n_tasks
 
+    @property
+    def n_votes(self) -> int:
+        """All votes."""
+        return len(self.partition.votes)
 
-@dataclass(frozen=True, eq=False)
-class Ruling:
-    """All that is needed to decide on a part.
+    def map(self, function: Callable[[Partition], Result]) -> Iterable[Result]:
+        """Call a function with the partition."""
+        yield function(self.partition)
 
-    Attributes
-    ----------
-    ground : Ground
-    learned : Learned
-    fixed_trust : (n_annotators,) float64
-    policy : str
-    thresholds : Thresholds or None
-    """
-
-    ground: Ground
-    learned: Learned
-    fixed_trust: Floats
-    policy: str
-    thresholds: Thresholds | None
-
-    def score(self, part: Part) -> Scored:
-        """Score a part; its `votes_by_annotator` are those of the part."""
-        rows, heard = self.ground.hear(part)
-        model = POLICIES[self.policy].model
-        laid = lay_out(heard.votes, heard.classifications, part.gold)
-        belief = look_up_heard(model, lambda function: [function(laid.items)], laid, self.learned, heard)
-        return decide(part.votes, rows, heard, belief, self.fixed_trust, self.policy, self.thresholds)
-
-
-def learn_parts(
-    parts: Parts, fixed_trust: Floats, policy: str = "default", thresholds: Thresholds | None = None
-) -> Ruling:
-    """Learn from all parts what is needed to decide on each.
-
-    Parameters
-    ----------
-    parts : Parts
-    fixed_trust : (n_annotators,) float64
-        Trust set by hand, NaN where it is to be learned.
-    policy : str
-        A key of `consensus.core.decide.policies.POLICIES`.
-    thresholds : Thresholds, optional
-        The policy's own by default.
-
-    Returns
-    -------
-    Ruling
-
-    Raises
-    ------
-    VotesError
-        As `consensus.core.decide.scoring.score`.
-    """
-    check_trust(fixed_trust, parts.nobody, policy)
-    ground = _ground_of(parts)
-    over, size = parts.keep(partial(_items_of, ground))
-    learned = learn_heard(
-        POLICIES[policy].model, over, size, np.minimum(fixed_trust, 1.0), int(ground.witness), None
-    )
-    return Ruling(ground, learned, fixed_trust, policy, thresholds)
-
-
-def _ground_of(parts: Parts) -> Ground:
-    choice = parts.nobody.choice
-    all_labels = lists_all_of(choice, parts.n_tasks, parts.n_votes, parts.nobody.n_labels)
-    unheard = Ground(all_labels, witness=False)
-    n_said, n_given = np.sum(list(parts.over(partial(_said_in, unheard))), axis=0, initial=0).tolist()
-    return Ground(all_labels, witness=says(choice, n_said, n_given))
-
-
-def _said_in(ground: Ground, part: Part) -> tuple[int, int]:
-    """Of how many classifications the given labels speak, and how many of these are given."""
-    check_codes(part.votes, part.listed, part.gold)
-    if not len(part.listed.task):
-        return 0, 0
-    rows, _ = ground.hear(part)
-    said = said_by_witness(part.votes, rows, part.listed)
-    return int(said.sum()), int(rows.given[said].sum())
-
-
-def _items_of(ground: Ground, part: Part) -> Items:
-    _, heard = ground.hear(part)
-    return lay_out(heard.votes, heard.classifications, part.gold).items
+    def label_matrices(self, function: Callable[[Partition], LabelMatrix]) -> tuple[MapMatrices, MatrixSize]:
+        """Spread the label matrix over threads."""
+        label_matrix = function(self.partition)
+        return in_threads(label_matrix, self.threads), label_matrix.size

@@ -8,7 +8,7 @@ import numpy as np
 
 from consensus.core.arrays import Flags, Floats, in_blocks
 from consensus.core.decide.thresholds import Thresholds
-from consensus.core.model.models import ModelName
+from consensus.core.model.fit import ModelName
 from consensus.core.votes.classifications import Tally
 from consensus.core.wilson import wilson_interval
 

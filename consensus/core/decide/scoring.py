@@ -1,21 +1,22 @@
-"""From votes to reports: the whole engine on one screen."""
+"""From votes to reports: label matrix, fitted model, posterior, decision, report."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from consensus.core.arrays import Codes, Floats, Names, counts
+from consensus.core.decide.partitions import OnePartition, Partition, Partitions, Voters
 from consensus.core.decide.policies import POLICIES, Evidence, decide_by_posterior
 from consensus.core.decide.reports import report_of
 from consensus.core.decide.thresholds import Thresholds
-from consensus.core.model.belief import Belief
-from consensus.core.model.given_label_voter import with_witness
-from consensus.core.model.model_voter import NAME, Suggested, with_suggested
-from consensus.core.model.models import ModelName, asks_each, class_names, lay_out, processors, size_of
-from consensus.core.model.trust import Learned, trust_by_precision
-from consensus.core.model.voters import Heard, hear, learn_heard, look_up_heard
-from consensus.core.model.warm_start import Known, Start
-from consensus.core.votes.classifications import Classifications, Gold, Listed, Tally, classify, tally
+from consensus.core.model import given_label_voter, model_voter
+from consensus.core.model.fit import fit
+from consensus.core.model.model_voter import Suggestions, with_model_voter
+from consensus.core.model.trust import FittedModel, trust_by_precision
+from consensus.core.model.warm_start import WarmStart
+from consensus.core.votes.classifications import Classifications, Gold, Listed, Tally, tally
+from consensus.core.votes.label_matrix import LabelMatrix, asks_each, class_names
 from consensus.core.votes.votes import Votes, submission_keys
 from consensus.errors import VotesError
 
@@ -38,12 +39,10 @@ class Scored:
         Learned, with the bounds of a 95 % interval, or as set by hand.
     votes_by_annotator : (n_annotators,) int32
         Tasks (or, for choice "each", classifications) that an annotator said something of.
-    learned : Learned
-        Of the annotators, then of the groups of suggestions, then of the given labels, where they have a voice.
     model_share : (n,) float64
         Share of a model's suggestions in what weighs for and against the classification, in [0, 1].
-    start : Start
-        The same, to start the next run from.
+    start : WarmStart
+        The fitted model, to start the next run from.
     """
 
     classifications: Classifications
@@ -56,9 +55,8 @@ class Scored:
     trust_low: Floats
     trust_high: Floats
     votes_by_annotator: Codes
-    learned: Learned
     model_share: Floats
-    start: Start
+    start: WarmStart
 
 
 def score(
@@ -68,10 +66,12 @@ def score(
     fixed_trust: Floats,
     policy: str = "default",
     thresholds: Thresholds | None = None,
-    start: Start | None = None,
-    suggested: Suggested | None = None,
+    start: WarmStart | None = None,
+    suggestions: Suggestions | None = None,
+    *,
+    threads: int = 1,
 ) -> Scored:
-    """Score every classification of one control.
+    """Score every classification of one control: the partitioned engine with one partition.
 
     Parameters
     ----------
@@ -81,21 +81,12 @@ def score(
         Given labels and candidates; they are in the result with or without a vote.
     gold : Gold
         Known truth. It teaches trust; it is no vote and decides nothing by itself.
-    fixed_trust : (n_annotators,) float64
-        Trust set by hand, NaN where it is to be learned.
-    policy : str
-        A key of `consensus.core.decide.policies.POLICIES`.
-    thresholds : Thresholds, optional
-        The policy's own by default.
-    start : Start, optional
-        `Scored.start` of an earlier run: a run after a few new votes needs fewer rounds from there. It is left
-        alone where more than the votes has changed: see `Start.basis`.
-    suggested : Suggested, optional
-        A model's suggestions, to be heard as one more voter.
-
-    Returns
-    -------
-    Scored
+    fixed_trust, policy, thresholds, start
+        As for `fit_partitions`.
+    suggestions : Suggestions, optional
+        A model's, as one more voter.
+    threads : int
+        How many to fit the model with.
 
     Raises
     ------
@@ -103,113 +94,179 @@ def score(
         Where the policy is unknown, a trust set by hand is out of its range, or something listed or gold is not
         among the names of the votes.
     """
-    check_trust(fixed_trust, votes, policy)
-    check_codes(votes, listed, gold)
-    classifications = classify(votes, listed)
-    heard = hear(votes, _heard(votes, classifications, listed, suggested), classifications)
-    basis = _basis(POLICIES[policy].model, heard, gold, fixed_trust)
-    usable = start if start is not None and start.basis == basis else None
-    known = usable.for_now(heard.votes.annotator_names, class_names(heard.votes), len(votes)) if usable else None
-    scored = decide(
-        votes,
-        classifications,
-        heard,
-        _believe(POLICIES[policy].model, heard, gold, np.minimum(fixed_trust, 1.0), known),
+    partition = Partition(votes, listed, gold)
+    if suggestions is not None:
+        _check_codes(votes, listed, gold)
+        partition = replace(partition, voting=with_model_voter(votes, partition.classifications, suggestions))
+    scorer = fit_partitions(
+        OnePartition(partition, threads),
         fixed_trust,
         policy,
         thresholds,
+        start,
+        partition.voting.annotator_names if partition.voting else None,
     )
-    since = usable.votes if usable and known else len(votes)
-    return replace(scored, start=replace(scored.start, votes=since, basis=basis))
+    return scorer.score(partition, threads)
 
 
-def _basis(model: ModelName, heard: Heard, gold: Gold, fixed_trust: Floats) -> str:
-    """Name what is learned with beside the annotators' votes."""
-    names = heard.votes.annotator_names.tolist()
-    taught = ["gold"] if len(gold.task) else []
-    by_hand = sorted(f"{names[at]}={fixed_trust[at]}" for at in np.flatnonzero(~np.isnan(fixed_trust)).tolist())
-    return "; ".join([model, *taught, *names[len(fixed_trust) :], *by_hand])
-
-
-def _believe(model: ModelName, heard: Heard, gold: Gold, fixed_trust: Floats, known: Known | None) -> Belief:
-    laid = lay_out(heard.votes, heard.classifications, gold)
-    with processors(laid.items) as over:
-        learned = learn_heard(model, over, size_of(laid.items), fixed_trust, heard.n_more, known)
-        return look_up_heard(model, over, laid, learned, heard)
-
-
-def decide(
-    votes: Votes,
-    classifications: Classifications,
-    heard: Heard,
-    belief: Belief,
+def fit_partitions(
+    partitions: Partitions,
     fixed_trust: Floats,
     policy: str = "default",
     thresholds: Thresholds | None = None,
-) -> Scored:
-    """Decide on classifications of which a model believes something; see `score`."""
-    chosen, learned, known = POLICIES[policy], belief.learned, slice(votes.n_annotators)
-    by_hand = ~np.isnan(fixed_trust)
-    columns = learned.trust, learned.trust_low, learned.trust_high
-    if asks_each(heard.votes):
-        columns = trust_by_precision(learned, votes.n_labels)
-    trust, low, high = (np.where(by_hand, fixed_trust, column[known]) for column in columns)
-    added = tally(votes, classifications)
-    evidence = Evidence(
-        given=classifications.given,
-        counts=added,
-        weigh=lambda weight: tally(votes, classifications, weight),
-        trust=trust,
-        posterior=belief.posterior,
-        variance=belief.variance,
-    )
-    decision = chosen.decide(evidence, thresholds or chosen.thresholds)
-    del belief, evidence  # with very many votes there is better use for the room
-    return Scored(
-        classifications=classifications,
-        counts=added,
-        confidence=decision.confidence,
-        upper=decision.upper,
-        posterior=decision.posterior,
-        report=report_of(decision, classifications),
-        trust=trust,
-        trust_low=low,
-        trust_high=high,
-        votes_by_annotator=_votes_by_annotator(votes),
-        learned=learned,
-        start=Start(_known(learned), heard.votes.annotator_names, class_names(heard.votes), len(votes)),
-        model_share=_share_of_model(heard, learned, decides=chosen.decide is decide_by_posterior),
-    )
+    start: WarmStart | None = None,
+    voter_names: Names | None = None,
+) -> "Scorer":
+    """Fit a model to all partitions.
+
+    Parameters
+    ----------
+    partitions : Partitions
+    fixed_trust : (n_annotators,) float64
+        Trust set by hand, NaN where it is to be learned.
+    policy : str
+        A key of `consensus.core.decide.policies.POLICIES`.
+    thresholds : Thresholds, optional
+        The policy's own by default.
+    start : WarmStart, optional
+        `Scored.start` of an earlier run: a run after a few new votes needs fewer rounds from there. It is left
+        alone where more than the votes has changed: see `WarmStart.basis`.
+    voter_names : (n_voters,) object, optional
+        The annotators and, after them, who else has votes in the partitions; the annotators by default.
+
+    Returns
+    -------
+    Scorer
+        Of each partition.
+
+    Raises
+    ------
+    VotesError
+        As `score`.
+    """
+    empty = partitions.empty
+    _check_trust(fixed_trust, empty, policy)
+    model = POLICIES[policy].model
+    passes = np.array(list(partitions.map(_given_label_votes)), dtype=np.int64).reshape(-1, 3)
+    n_votes, n_given, n_gold = passes.sum(axis=0).tolist()
+    given_labels = given_label_voter.can_vote(empty.choice, n_votes, n_given)
+    names = empty.annotator_names if voter_names is None else voter_names
+    everybody = replace(empty, annotator_names=np.append(names, [given_label_voter.NAME] if given_labels else []))
+    names, classes = everybody.annotator_names, class_names(everybody)
+
+    basis = _basis(model, names, fixed_trust, gold=n_gold > 0)
+    usable = start.for_now(names, classes, partitions.n_votes) if start and start.basis == basis else None
+    map_matrices, size = partitions.label_matrices(partial(_label_matrix, given_labels))
+    fitted = fit(model, map_matrices, size, np.minimum(fixed_trust, 1.0), len(names), usable)
+
+    since = usable.votes if usable else partitions.n_votes
+    next_start = WarmStart(fitted.confusion, fitted.correlation, fitted.fixed, names, classes, since, basis)
+    return Scorer(fitted, given_labels, fixed_trust, policy, thresholds, next_start)
 
 
-def _known(learned: Learned) -> Known:
-    return Known(learned.rates, learned.correlation, learned.fixed)
+@dataclass(frozen=True, eq=False)
+class Scorer:
+    """A fitted model, and all else that it takes to score a partition.
+
+    Attributes
+    ----------
+    fitted : FittedModel
+    given_labels : bool
+        Whether the given labels vote.
+    fixed_trust : (n_annotators,) float64
+    policy : str
+    thresholds : Thresholds or None
+    start : WarmStart
+        For the next run.
+    """
+
+    fitted: FittedModel
+    given_labels: bool
+    fixed_trust: Floats
+    policy: str
+    thresholds: Thresholds | None
+    start: WarmStart
+
+    def score(self, partition: Partition, threads: int = 1) -> Scored:
+        """Score a partition; its `votes_by_annotator` are those of the partition."""
+        policy, votes, classifications = POLICIES[self.policy], partition.votes, partition.classifications
+        voters = partition.voters(given_labels=self.given_labels)
+        posterior = voters.posterior(policy.model, self.fitted, threads)
+        trust, low, high = self._trust(voters.votes, votes.n_annotators)
+        votes_added = tally(votes, classifications)
+        evidence = Evidence(
+            given=classifications.given,
+            counts=votes_added,
+            weigh=lambda weight: tally(votes, classifications, weight),
+            trust=trust,
+            posterior=posterior.probability,
+            variance=posterior.variance,
+        )
+        decision = policy.decide(evidence, self.thresholds or policy.thresholds)
+        del posterior, evidence  # with very many votes there is better use for the room
+        return Scored(
+            classifications=classifications,
+            counts=votes_added,
+            confidence=decision.confidence,
+            upper=decision.upper,
+            posterior=decision.posterior,
+            report=report_of(decision, classifications),
+            trust=trust,
+            trust_low=low,
+            trust_high=high,
+            votes_by_annotator=_votes_by_annotator(votes),
+            model_share=_model_share(voters, self.fitted, decides=policy.decide is decide_by_posterior),
+            start=self.start,
+        )
+
+    def _trust(self, votes: Votes, n_annotators: int) -> tuple[Floats, Floats, Floats]:
+        """Trust of the annotators and the bounds of its interval, or as set by hand."""
+        columns = self.fitted.trust, self.fitted.trust_low, self.fitted.trust_high
+        if asks_each(votes):
+            columns = trust_by_precision(self.fitted, votes.n_labels)
+        by_hand = ~np.isnan(self.fixed_trust)
+        trust, low, high = (np.where(by_hand, self.fixed_trust, column[:n_annotators]) for column in columns)
+        return trust, low, high
 
 
-def _heard(votes: Votes, classifications: Classifications, listed: Listed, suggested: Suggested | None) -> Votes:
-    """Everything that is heard: the votes, a model's suggestions, the given labels."""
-    heard = votes if suggested is None else with_suggested(votes, classifications, suggested)
-    return with_witness(heard, classifications, listed) or heard
+def _given_label_votes(partition: Partition) -> tuple[int, int, int]:
+    """On how many classifications the given labels vote, how many of these are given; and how much is gold."""
+    _check_codes(partition.votes, partition.listed, partition.gold)
+    n_gold = len(partition.gold.task)
+    if not len(partition.listed.task):
+        return 0, 0, n_gold
+    voted = partition.given_label_votes
+    return int(voted.sum()), int(partition.classifications.given[voted].sum()), n_gold
 
 
-def _share_of_model(heard: Heard, learned: Learned, *, decides: bool) -> Floats:
+def _label_matrix(given_labels: bool, partition: Partition) -> LabelMatrix:  # noqa: FBT001  # first for `partial`
+    return partition.voters(given_labels=given_labels).label_matrix[0]
+
+
+def _basis(model: str, names: Names, fixed_trust: Floats, *, gold: bool) -> str:
+    """Name what is fitted with beside the annotators' votes."""
+    by_hand = np.flatnonzero(~np.isnan(fixed_trust)).tolist()
+    trust = sorted(f"{names[number]}={fixed_trust[number]}" for number in by_hand)
+    return "; ".join([model, *(["gold"] if gold else []), *names[len(fixed_trust) :].tolist(), *trust])
+
+
+def _model_share(voters: Voters, fitted: FittedModel, *, decides: bool) -> Floats:
     """Share that a model's suggestions have in the weight of the yes and no votes on each classification.
 
-    None where the policy decides by the votes and not by what is believed.
+    None where the policy decides by the votes and not by the posterior.
     """
-    n_annotators = heard.votes.n_annotators - heard.n_more
-    models = [str(name).startswith(NAME) for name in heard.votes.annotator_names[n_annotators:]]
-    if not (decides and any(models)):
-        return np.broadcast_to(0.0, len(heard.classifications))[heard.row]
-    those = n_annotators + np.flatnonzero(models)
-    only = np.zeros_like(learned.weight)
-    only[those] = learned.weight[those]
-    everybody, part = (tally(heard.votes, heard.classifications, one) for one in (learned.weight, only))
+    names = voters.votes.annotator_names.tolist()
+    is_model = np.array([str(name).startswith(model_voter.NAME) for name in names], dtype=bool)
+    is_model[: voters.n_annotators] = False
+    if not (decides and is_model.any()):
+        return np.broadcast_to(0.0, len(voters.classifications))[voters.row]
+    weights = fitted.weight, np.where(is_model, fitted.weight, 0.0)
+    everybody, model = (tally(voters.votes, voters.classifications, weight) for weight in weights)
     total = everybody.yes + everybody.no
-    return np.where(total > 0, (part.yes + part.no) / np.where(total > 0, total, 1.0), 0.0)[heard.row]
+    return np.where(total > 0, (model.yes + model.no) / np.where(total > 0, total, 1.0), 0.0)[voters.row]
 
 
-def check_trust(fixed_trust: Floats, votes: Votes, policy: str) -> None:
+def _check_trust(fixed_trust: Floats, votes: Votes, policy: str) -> None:
     """Refuse a policy that there is not, and trust set by hand that is out of its range.
 
     Raises
@@ -233,7 +290,7 @@ def check_trust(fixed_trust: Floats, votes: Votes, policy: str) -> None:
         )
 
 
-def check_codes(votes: Votes, listed: Listed, gold: Gold) -> None:
+def _check_codes(votes: Votes, listed: Listed, gold: Gold) -> None:
     """Refuse what is listed or gold, and not among the names of the votes.
 
     Raises
@@ -250,7 +307,7 @@ def check_codes(votes: Votes, listed: Listed, gold: Gold) -> None:
 
 
 def _votes_by_annotator(votes: Votes) -> Codes:
-    of = votes.annotator
+    annotator = votes.annotator
     if votes.choice == "multiple":
-        of = (np.unique(submission_keys(votes)) % max(votes.n_annotators, 1)).astype(np.int32)
-    return counts(of, votes.n_annotators).astype(np.int32)
+        annotator = (np.unique(submission_keys(votes)) % max(votes.n_annotators, 1)).astype(np.int32)
+    return counts(annotator, votes.n_annotators).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Rates: how often each annotator says each class where another one is true - a confusion matrix per annotator.
+"""Confusion matrices: how often each annotator says each class where another one is true.
 
 A row of a matrix is drawn towards what is expected of the annotator: the annotator's own accuracy, moved by how
 much easier or harder than others that class is to everybody, and the mistakes that all annotators make on it. The
@@ -34,19 +34,19 @@ LOWEST = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
-class Rates:
-    """What is believed of annotators and of classes.
+class ConfusionMatrices:
+    """A confusion matrix per annotator, and how frequent each class is.
 
     Attributes
     ----------
     table : (n_annotators, n_classes, n_classes) float64
         [annotator, true class, said class]; rows sum to 1.
     prevalence : (n_classes,) float64
-        Share of the items of each class.
+        Share of the rows of each class.
     accuracy : (n_annotators,) float64
         Share of an annotator's votes that are right.
     evidence : (n_annotators, n_classes) float64
-        Expected number of judged votes on items of each true class.
+        Expected number of informative votes on rows of each true class.
     strength, own_strength : float
         Votes that the prior weighs in a row of the table, and in an annotator's own accuracy.
     """
@@ -60,18 +60,18 @@ class Rates:
 
     @property
     def by_column(self) -> Floats:
-        """(n_annotators * n_classes, n_classes): rates by column of `Items.said`, then true class."""
+        """(n_annotators * n_classes, n_classes): rates by column of `LabelMatrix.one_hot`, then true class."""
         n_annotators, n_classes, _ = self.table.shape
         return np.ascontiguousarray(self.table.transpose(0, 2, 1)).reshape(n_annotators * n_classes, n_classes)
 
 
 def expected_rows(counts: Floats) -> tuple[Floats, Floats, float]:
-    """Say what to expect of each row before its own votes are looked at.
+    """Return what to expect of each row before its own votes are looked at.
 
     Parameters
     ----------
     counts : (n_annotators, n_classes, n_classes) float64
-        Expected number of judged votes: [annotator, true class, said class].
+        Expected number of informative votes: [annotator, true class, said class].
 
     Returns
     -------
@@ -116,10 +116,10 @@ def strength_of(counts: Floats, expected: Floats) -> float:
         likelihood = float(rows.sum() + (gammaln(counts + prior) - gammaln(prior)).sum())
         return float(UNDECIDED * (log_strength - np.log(MIDDLE)) ** 2 - likelihood)
 
-    found = minimize_scalar(
+    best = minimize_scalar(
         surprise, bounds=(np.log(FEWEST), np.log(MOST)), method="bounded", options={"xatol": 0.02}
     )
-    return float(np.exp(found.x))
+    return float(np.exp(best.x))
 
 
 def loosened(strength: float) -> float:
@@ -138,15 +138,15 @@ def loosened(strength: float) -> float:
     return max(1 / (1 - (1 - shown) ** 2) - 1, FEWEST)
 
 
-def rates_of(counts: Floats, items_of_class: Floats, strength: float, fixed_trust: Floats) -> Rates:
-    """Turn expected counts into rates.
+def m_step(counts: Floats, rows_of_class: Floats, strength: float, fixed_trust: Floats) -> ConfusionMatrices:
+    """Turn expected counts into confusion matrices.
 
     Parameters
     ----------
     counts : (n_annotators, n_classes, n_classes) float64
         [annotator, true class, said class].
-    items_of_class : (n_classes,) float64
-        Expected number of items of each class.
+    rows_of_class : (n_classes,) float64
+        Expected number of rows of the label matrix of each class.
     strength : float
         Votes that the prior of a row weighs.
     fixed_trust : (n_annotators,) float64
@@ -163,8 +163,8 @@ def rates_of(counts: Floats, items_of_class: Floats, strength: float, fixed_trus
     table[by_hand[:, None], diagonal, diagonal] = accuracy[by_hand, None]
     table = np.maximum(table, LOWEST / max(n_classes - 1, 1))
     table /= table.sum(axis=2, keepdims=True)
-    prevalence = (items_of_class + 1) / (items_of_class.sum() + n_classes)
-    return Rates(table, prevalence, accuracy, evidence, strength, own_strength)
+    prevalence = (rows_of_class + 1) / (rows_of_class.sum() + n_classes)
+    return ConfusionMatrices(table, prevalence, accuracy, evidence, strength, own_strength)
 
 
 def _logit(share: Floats | float) -> Floats:

@@ -10,38 +10,44 @@ from dataclasses import replace
 import numpy as np
 
 from consensus.core.arrays import Floats
-from consensus.core.model.confusion_matrices import Rates, rates_of
-from consensus.core.model.em import Found, Over, Sums, settle, shares_of, sums_of, total
-from consensus.core.model.trust import Learned, sum_up
-from consensus.core.votes.label_matrix import Items
+from consensus.core.model.confusion_matrices import ConfusionMatrices, m_step
+from consensus.core.model.em import (
+    ExpectedCounts,
+    MapMatrices,
+    Result,
+    expected_counts,
+    iterate,
+    total,
+    vote_shares,
+)
+from consensus.core.votes.label_matrix import LabelMatrix
 
 TOLERANCE, TINY = 1e-5, 1e-10
 
 
-def learn_plainly(over: Over, fixed_trust: Floats) -> Learned:
-    """Learn a confusion matrix per annotator from its own votes alone.
+def maximum_likelihood(map_matrices: MapMatrices, fixed_trust: Floats) -> ConfusionMatrices:
+    """Fit a confusion matrix per annotator to its own votes alone.
 
     There is no other start than the votes' shares: they define the estimate.
 
     Parameters
     ----------
-    over : callable
-        Runs a function over the parts of the items.
+    map_matrices : callable
+        Maps all parts of the label matrix.
     fixed_trust : (n_annotators,) float64
         Trust set by hand, in [0, 1]; NaN where it is to be learned.
     """
 
-    def over_unguarded(function: Callable[[Items], Found]) -> Iterable[Found]:
-        return over(lambda items: function(items.as_published))
+    def map_unguarded(function: Callable[[LabelMatrix], Result]) -> Iterable[Result]:
+        return map_matrices(lambda part: function(part.as_published))
 
-    def refine(sums: Sums, strength: float) -> Rates:
-        shrunk = rates_of(sums.table, sums.items, strength, fixed_trust)
-        table = (sums.table + TINY) / (sums.table + TINY).sum(axis=2, keepdims=True)
+    def maximise(counts: ExpectedCounts, strength: float) -> ConfusionMatrices:
+        shrunk = m_step(counts.table, counts.rows, strength, fixed_trust)
+        table = (counts.table + TINY) / (counts.table + TINY).sum(axis=2, keepdims=True)
         by_hand = ~np.isnan(fixed_trust)
         table[by_hand] = shrunk.table[by_hand]
-        prevalence = (sums.items + TINY) / (sums.items + TINY).sum()
+        prevalence = (counts.rows + TINY) / (counts.rows + TINY).sum()
         return replace(shrunk, table=table, prevalence=prevalence)
 
-    first = refine(total(over_unguarded(lambda items: sums_of(items, shares_of(items)))), 1.0)
-    rates = settle(over_unguarded, refine, first, TOLERANCE)[0]
-    return sum_up(rates, 0.0, fixed_trust)
+    first = maximise(total(map_unguarded(lambda part: expected_counts(part, vote_shares(part)))), 1.0)
+    return iterate(map_unguarded, maximise, first, TOLERANCE)[0]

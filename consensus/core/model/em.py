@@ -1,66 +1,93 @@
-"""Learning rates from votes: expectation-maximisation.
+"""Fitting confusion matrices to votes: expectation-maximisation.
 
-Given rates, the votes on an item say how probable each of its classes is; given the items' classes, the votes
-count into the annotators' rates (A. P. Dawid, A. M. Skene, "Maximum likelihood estimation of observer error-rates
-using the EM algorithm", Applied Statistics 28 (1979), 20-28, doi:10.2307/2346806). All that a round takes from the
-items are sums, so parts of the items can be on different processors or machines.
+The E step gives each row of the label matrix the posterior of its classes; the M step counts the votes into the
+annotators' confusion matrices (A. P. Dawid, A. M. Skene, "Maximum likelihood estimation of observer error-rates
+using the EM algorithm", Applied Statistics 28 (1979), 20-28, doi:10.2307/2346806). All that an M step needs of the
+label matrix are sums, so parts of it can be on different processors or machines.
 """
 
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from consensus.core.arrays import Floats
-from consensus.core.model.confusion_matrices import FEWEST, Rates, expected_rows, loosened, rates_of, strength_of
-from consensus.core.votes.label_matrix import Items, softmax
+from consensus.core.model.confusion_matrices import (
+    FEWEST,
+    ConfusionMatrices,
+    expected_rows,
+    loosened,
+    m_step,
+    strength_of,
+)
+from consensus.core.votes.label_matrix import LabelMatrix, softmax
 
 ROUNDS, TOLERANCE, ROUGHLY = 200, 1e-4, 3e-3
 """Most rounds, and the largest change of a rate that ends them; a rougher one before the strength is learned."""
 
 FIRST_STRENGTH = 2.0
 
+PART = 200_000
+"""Votes of a part that a thread works on: what is made of it should stay in a cache."""
+
 
 @dataclass(frozen=True, eq=False)
-class Sums:
-    """What a round takes from items.
+class ExpectedCounts:
+    """What an M step needs of a label matrix.
 
     Attributes
     ----------
-    counts : (n_annotators * n_classes, n_classes) float64
-        Expected number of judged votes, by column of `Items.said` and true class.
-    items : (n_classes,) float64
-        Expected number of items of each class.
+    votes : (n_annotators * n_classes, n_classes) float64
+        Expected number of informative votes, by column of `LabelMatrix.one_hot` and true class.
+    rows : (n_classes,) float64
+        Expected number of rows of each class.
     """
 
-    counts: Floats
-    items: Floats
+    votes: Floats
+    rows: Floats
 
-    def __add__(self, other: "Sums") -> "Sums":
-        return Sums(self.counts + other.counts, self.items + other.items)
+    def __add__(self, other: "ExpectedCounts") -> "ExpectedCounts":
+        return ExpectedCounts(self.votes + other.votes, self.rows + other.rows)
 
     @property
     def table(self) -> Floats:
-        """(n_annotators, n_classes, n_classes): counts by annotator, true class and said class."""
-        n_classes = len(self.items)
-        return np.ascontiguousarray(self.counts.reshape(-1, n_classes, n_classes).transpose(0, 2, 1))
+        """(n_annotators, n_classes, n_classes): votes by annotator, true class and said class."""
+        n_classes = len(self.rows)
+        return np.ascontiguousarray(self.votes.reshape(-1, n_classes, n_classes).transpose(0, 2, 1))
 
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
-class Over(Protocol):
-    """Runs a function over all parts of the items: in memory, one after the other from disk, on other machines."""
+class MapMatrices(Protocol):
+    """Maps all parts of a label matrix: in memory, one after the other from disk, on other machines."""
 
-    def __call__(self, function: Callable[[Items], Found], /) -> Iterable[Found]:
+    def __call__(self, function: Callable[[LabelMatrix], Result], /) -> Iterable[Result]:
         """Call the function with each part and yield what it returns, always in the order of the parts."""
         ...
 
 
-Refine = Callable[[Sums, float], Rates]
+MStep = Callable[[ExpectedCounts, float], ConfusionMatrices]
+
+
+def in_threads(label_matrix: LabelMatrix, threads: int) -> MapMatrices:
+    """Spread a label matrix over threads, as many as are worth their while."""
+    # A part has more votes than its sums have numbers, or adding these up would be the work.
+    n_columns = label_matrix.one_hot.shape[1]
+    n_parts = 1 + int(label_matrix.one_hot.nnz // max(PART, n_columns * label_matrix.n_classes))
+    if n_parts == 1:
+        return lambda function: [function(label_matrix)]
+    parts = list(label_matrix.split(n_parts))
+
+    def map_matrices(function: Callable[[LabelMatrix], Any]) -> Iterator[Any]:
+        with ThreadPoolExecutor(min(threads, n_parts)) as pool:
+            yield from pool.map(function, parts)
+
+    return map_matrices
 
 
 def against_first(table: Floats) -> Floats:
@@ -69,89 +96,91 @@ def against_first(table: Floats) -> Floats:
     return np.ascontiguousarray(logs[..., 1:] - logs[..., :1])
 
 
-def scores_of(items: Items, rates: Rates) -> Floats:
-    """Log-likelihood of each class against the first, (n_items, n_classes - 1), without the prevalence."""
-    return np.asarray(items.said @ against_first(rates.by_column))
+def log_likelihood(label_matrix: LabelMatrix, confusion: ConfusionMatrices) -> Floats:
+    """Log-likelihood of each class against the first, (n_rows, n_classes - 1), without the prevalence."""
+    return np.asarray(label_matrix.one_hot @ against_first(confusion.by_column))
 
 
-def posterior_of(items: Items, rates: Rates) -> Floats:
-    """Probability of each class of each item if annotators err independently, (n_items, n_classes)."""
-    return softmax(scores_of(items, rates) + against_first(rates.prevalence))
+def e_step(label_matrix: LabelMatrix, confusion: ConfusionMatrices) -> Floats:
+    """Posterior of each class of each row if annotators err independently, (n_rows, n_classes)."""
+    return softmax(log_likelihood(label_matrix, confusion) + against_first(confusion.prevalence))
 
 
-def shares_of(items: Items) -> Floats:
-    """Share of each item's votes that each class has, (n_items, n_classes); even where there is no vote."""
-    size = items.n_classes
-    key = np.repeat(np.arange(len(items), dtype=np.int64), items.votes_each) * size + items.said.indices % size
-    counts = np.bincount(key, minlength=len(items) * size).reshape(len(items), size).astype(np.float64)
+def vote_shares(label_matrix: LabelMatrix) -> Floats:
+    """Share of each row's votes that each class has, (n_rows, n_classes); even where there is no vote."""
+    size, n_rows = label_matrix.n_classes, len(label_matrix)
+    row = np.repeat(np.arange(n_rows, dtype=np.int64), label_matrix.votes_per_row)
+    key = row * size + label_matrix.one_hot.indices % size
+    counts = np.bincount(key, minlength=n_rows * size).reshape(n_rows, size).astype(np.float64)
     votes = counts.sum(axis=1, keepdims=True)
     return np.where(votes > 0, counts / np.maximum(votes, 1), 1 / size)
 
 
-def sums_of(items: Items, posterior: Floats) -> Sums:
-    """Add up what items say of the rates.
+def expected_counts(label_matrix: LabelMatrix, posterior: Floats) -> ExpectedCounts:
+    """Count votes and rows by true class, as probable as the posterior says.
 
-    While rates are learned an item's truth is a class that somebody said: with few votes to judge by, most of them
-    in dispute, classes could otherwise change places with one another. Gold goes before that. The posterior is
+    During the fit a row's truth is a class that somebody said: with few votes to judge by, most of them in
+    dispute, classes could otherwise change places with one another. Gold goes before that. The posterior is
     changed in place.
     """
-    known = posterior[items.gold] * items.possible
-    if not items.unguarded:
-        posterior *= items.voiced
+    gold, possible = label_matrix.gold, label_matrix.possible
+    known = posterior[gold] * possible
+    if not label_matrix.unguarded:
+        posterior *= label_matrix.voted_classes
         posterior /= np.maximum(posterior.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-    if len(items.gold):
+    if len(gold):
         # What gold rules out is no truth, whatever the votes say.
         ruled_out = known.sum(axis=1) == 0
-        known[ruled_out] = items.possible[ruled_out]
-        posterior[items.gold] = known / known.sum(axis=1, keepdims=True)
-    voted = items.votes_each > 0
-    judged = items.judged
+        known[ruled_out] = possible[ruled_out]
+        posterior[gold] = known / known.sum(axis=1, keepdims=True)
+    voted = label_matrix.votes_per_row > 0
+    informative = label_matrix.informative
     # The first class has what the others leave: one product with the matrix less.
-    others = items.said.T @ np.multiply(posterior[:, 1:], judged[:, None], order="C")
-    first = np.maximum(items.judged_votes - others.sum(axis=1), 0.0)
-    return Sums(np.column_stack([first, others]), voted @ posterior)
+    others = label_matrix.one_hot.T @ np.multiply(posterior[:, 1:], informative[:, None], order="C")
+    first = np.maximum(label_matrix.informative_votes - others.sum(axis=1), 0.0)
+    return ExpectedCounts(np.column_stack([first, others]), voted @ posterior)
 
 
-def learn(over: Over, fixed_trust: Floats, start: Rates | None = None) -> Rates:
-    """Learn the rates that explain the votes best.
+def em(
+    map_matrices: MapMatrices, fixed_trust: Floats, start: ConfusionMatrices | None = None
+) -> ConfusionMatrices:
+    """Find the confusion matrices that explain the votes best.
 
     Parameters
     ----------
-    over : callable
-        Runs a function over the parts of the items: see `Over`.
+    map_matrices : callable
+        Maps all parts of the label matrix: see `MapMatrices`.
     fixed_trust : (n_annotators,) float64
         Trust set by hand, in [0, 1]; NaN where it is to be learned.
-    start : Rates, optional
-        Where to start: what was learned last time; its strength stays. The votes' shares by default.
-
-    Returns
-    -------
-    Rates
+    start : ConfusionMatrices, optional
+        Where to start: those of last time; their strength stays. The votes' shares by default.
     """
 
-    def refine(sums: Sums, strength: float) -> Rates:
-        return rates_of(sums.table, sums.items, strength, fixed_trust)
+    def maximise(counts: ExpectedCounts, strength: float) -> ConfusionMatrices:
+        return m_step(counts.table, counts.rows, strength, fixed_trust)
 
     if start is not None:
-        return settle(over, refine, start, TOLERANCE)[0]
-    first = refine(total(over(lambda items: sums_of(items, shares_of(items)))), FIRST_STRENGTH)
-    sums = settle(over, refine, first, ROUGHLY)[1]
-    counts = sums.table
-    strength = loosened(strength_of(counts, expected_rows(counts)[0])) if counts.size else FEWEST
-    return settle(over, refine, refine(sums, strength), TOLERANCE)[0]
+        return iterate(map_matrices, maximise, start, TOLERANCE)[0]
+    first = maximise(total(map_matrices(lambda part: expected_counts(part, vote_shares(part)))), FIRST_STRENGTH)
+    counts = iterate(map_matrices, maximise, first, ROUGHLY)[1]
+    table = counts.table
+    strength = loosened(strength_of(table, expected_rows(table)[0])) if table.size else FEWEST
+    return iterate(map_matrices, maximise, maximise(counts, strength), TOLERANCE)[0]
 
 
-def settle(over: Over, refine: Refine, rates: Rates, tolerance: float) -> tuple[Rates, Sums]:
-    """Repeat rounds until no rate moves by more than the tolerance."""
+def iterate(
+    map_matrices: MapMatrices, maximise: MStep, confusion: ConfusionMatrices, tolerance: float
+) -> tuple[ConfusionMatrices, ExpectedCounts]:
+    """Repeat E and M steps until no rate moves by more than the tolerance."""
     for _ in range(ROUNDS):
-        known = rates
-        sums = total(over(lambda items, known=known: sums_of(items, posterior_of(items, known))))  # type: ignore[misc]
-        rates = refine(sums, known.strength)
-        if np.abs(rates.table - known.table).max(initial=0.0) <= tolerance:
+        last = confusion
+        counts = total(map_matrices(lambda part, last=last: expected_counts(part, e_step(part, last))))  # type: ignore[misc]
+        confusion = maximise(counts, last.strength)
+        if np.abs(confusion.table - last.table).max(initial=0.0) <= tolerance:
             break
-    return rates, sums
+    return confusion, counts
 
 
-def total(found: Iterable[Sums]) -> Sums:
-    """Add up what was found in each part."""
-    return reduce(operator.add, found)
+def total(counts: Iterable[ExpectedCounts]) -> ExpectedCounts:
+    """Add up the counts of all parts."""
+    return reduce(operator.add, counts)

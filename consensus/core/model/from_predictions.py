@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from consensus.core.model.model_voter import Suggested
+from consensus.core.model.model_voter import Suggestions
 from consensus.core.votes.accepted_suggestions import choices_on
 from consensus.core.votes.from_annotations import Collected, Task
 
 
-def suggested_on(collected: Collected, tasks: Sequence[Task]) -> Suggested | None:
+def suggestions_on(collected: Collected, tasks: Sequence[Task]) -> Suggestions | None:
     """Read what a model suggested for a control before anybody had annotated the task.
 
     Parameters
@@ -19,7 +19,7 @@ def suggested_on(collected: Collected, tasks: Sequence[Task]) -> Suggested | Non
 
     Returns
     -------
-    Suggested or None
+    Suggestions or None
         None for a verification: its labels are words for yes and no. Labels that the control does not have, and
         suggestions without a score, say nothing.
     """
@@ -36,7 +36,7 @@ def suggested_on(collected: Collected, tasks: Sequence[Task]) -> Suggested | Non
         if label in label_codes
     ]
     table = np.array(rows, dtype=np.float64).reshape(-1, 3)
-    return Suggested(table[:, 0].astype(np.int32), table[:, 1].astype(np.int32), np.clip(table[:, 2], 0, 1))
+    return Suggestions(table[:, 0].astype(np.int32), table[:, 1].astype(np.int32), np.clip(table[:, 2], 0, 1))
 
 
 def _scored(

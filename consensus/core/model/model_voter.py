@@ -23,7 +23,7 @@ MOST_GROUPS, GROUP = 4, 50
 
 
 @dataclass(frozen=True, eq=False)
-class Suggested:
+class Suggestions:
     """What a model suggests.
 
     Attributes
@@ -39,14 +39,14 @@ class Suggested:
     score: Floats
 
 
-def with_suggested(votes: Votes, classifications: Classifications, suggested: Suggested) -> Votes:
+def with_model_voter(votes: Votes, classifications: Classifications, suggestions: Suggestions) -> Votes:
     """Add suggestions to the votes, as annotators after all others.
 
     Parameters
     ----------
     votes : Votes
     classifications : Classifications
-    suggested : Suggested
+    suggestions : Suggestions
         Of a single choice the label with the highest score votes; of a multiple choice all labels do; where yes
         and no are asked, a label is answered with yes if it is suggested for its task, else with no.
 
@@ -57,13 +57,13 @@ def with_suggested(votes: Votes, classifications: Classifications, suggested: Su
         tasks that two annotators voted on: where a person and a model contradict each other, nobody can say who is
         wrong, and so not what either is worth.
     """
-    if np.isin(np.unique(suggested.task), np.flatnonzero(_annotators_each(votes) > 1)).sum() < GROUP:
+    if np.isin(np.unique(suggestions.task), np.flatnonzero(_annotators_each(votes) > 1)).sum() < GROUP:
         return votes
-    task, label = suggested.task, suggested.label
+    task, label = suggestions.task, suggestions.label
     best = np.zeros(votes.n_tasks)
-    np.maximum.at(best, task, suggested.score)
+    np.maximum.at(best, task, suggestions.score)
     if votes.choice == "single":
-        order = np.lexsort((label, -suggested.score, task))
+        order = np.lexsort((label, -suggestions.score, task))
         first = order[np.unique(task[order], return_index=True)[1]]
         task, label = task[first], label[first]
     vote: Stands = np.full(len(task), YES)
@@ -72,7 +72,7 @@ def with_suggested(votes: Votes, classifications: Classifications, suggested: Su
         is_suggested = np.isin(classifications.keys[asked], pack(task, label, votes.n_labels))
         vote = np.where(is_suggested, YES, NO)
         task, label = classifications.task[asked], classifications.label[asked]
-    group, names = _groups(best, np.unique(suggested.task))
+    group, names = _groups(best, np.unique(suggestions.task))
     return replace(
         votes,
         task=np.append(votes.task, task),

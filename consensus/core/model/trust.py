@@ -1,21 +1,21 @@
-"""What is learned of annotators, summed up: trust and what follows from it."""
+"""A fitted model of annotators, and their trust: each confusion matrix summed up as one number."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from consensus.core.arrays import Flags, Floats
-from consensus.core.model.confusion_matrices import LOWEST, Rates
+from consensus.core.model.confusion_matrices import LOWEST, ConfusionMatrices
 from consensus.core.wilson import wilson_interval
 
 
 @dataclass(frozen=True, eq=False)
-class Learned:
+class FittedModel:
     """Everything that a posterior needs to know of annotators.
 
     Attributes
     ----------
-    rates : Rates
+    confusion : ConfusionMatrices
     correlation : float
         Of the mistakes of annotators on one item, in [0, 1).
     trust : (n_annotators,) float64
@@ -26,7 +26,7 @@ class Learned:
         Whose trust was set and not learned.
     """
 
-    rates: Rates
+    confusion: ConfusionMatrices
     correlation: float
     trust: Floats
     trust_low: Floats
@@ -36,19 +36,19 @@ class Learned:
     @property
     def weight(self) -> Floats:
         """(n_annotators,) float64: trust in units of the average vote's."""
-        votes = self.rates.evidence.sum(axis=1) + 1e-9
+        votes = self.confusion.evidence.sum(axis=1) + 1e-9
         average = float(votes @ self.trust / votes.sum()) if len(votes) else 0.0
         return self.trust / average if average > 0 else np.zeros(len(votes))
 
     @property
-    def doubt(self) -> Floats:
+    def accuracy_variance(self) -> Floats:
         """(n_annotators,) float64: variance of the log-odds of an annotator's accuracy, at most 1."""
-        accuracy = np.clip(self.rates.accuracy, LOWEST, 1 - LOWEST)
-        votes = self.rates.evidence.sum(axis=1) + self.rates.own_strength
+        accuracy = np.clip(self.confusion.accuracy, LOWEST, 1 - LOWEST)
+        votes = self.confusion.evidence.sum(axis=1) + self.confusion.own_strength
         return np.asarray(np.minimum(1 / (votes * accuracy * (1 - accuracy)), 1.0))
 
 
-def sum_up(rates: Rates, correlation: float, fixed_trust: Floats) -> Learned:
+def fitted_model(confusion: ConfusionMatrices, correlation: float, fixed_trust: Floats) -> FittedModel:
     """Sum each annotator's confusion matrix up as one number.
 
     Trust is the mean over the classes of how often the class is recognised, corrected for chance:
@@ -57,37 +57,37 @@ def sum_up(rates: Rates, correlation: float, fixed_trust: Floats) -> Learned:
 
     Parameters
     ----------
-    rates : Rates
+    confusion : ConfusionMatrices
     correlation : float
     fixed_trust : (n_annotators,) float64
         Trust set by hand, in [0, 1]; NaN where it is learned.
     """
-    n_classes = max(rates.table.shape[1], 1)
-    recognised = np.einsum("ajj->aj", rates.table)
+    n_classes = max(confusion.table.shape[1], 1)
+    recognised = np.einsum("ajj->aj", confusion.table)
     mean = recognised.mean(axis=1) if recognised.size else np.zeros(len(recognised))
     # As many votes as would make a share as uncertain as this mean is.
-    votes = mean * (1 - mean) / np.maximum(_uncertainty(rates, recognised), 1e-12)
+    votes = mean * (1 - mean) / np.maximum(_uncertainty(confusion, recognised), 1e-12)
     bounds = mean, *wilson_interval(mean * votes, votes)
     chance = 1 / n_classes
     learned = [np.clip((bound - chance) / max(1 - chance, 1e-12), 0.0, 1.0) for bound in bounds]
     trust, low, high = (np.where(np.isnan(fixed_trust), bound, fixed_trust) for bound in learned)
-    return Learned(rates, correlation, trust, low, high, ~np.isnan(fixed_trust))
+    return FittedModel(confusion, correlation, trust, low, high, ~np.isnan(fixed_trust))
 
 
-def _uncertainty(rates: Rates, recognised: Floats) -> Floats:
+def _uncertainty(confusion: ConfusionMatrices, recognised: Floats) -> Floats:
     """Variance of the mean over the classes of how often an annotator recognises them, (n_annotators,).
 
     That of each class by itself, and that of the annotator's accuracy as far as all classes lean on it.
     """
-    n_classes = max(rates.table.shape[1], 1)
-    apart = recognised * (1 - recognised) / (rates.evidence + rates.strength + 1)
-    leaning = (rates.strength / (rates.evidence + rates.strength)).sum(axis=1) / n_classes
-    votes = rates.evidence.sum(axis=1) + rates.own_strength + 1
-    together = leaning**2 * rates.accuracy * (1 - rates.accuracy) / votes
+    n_classes = max(confusion.table.shape[1], 1)
+    apart = recognised * (1 - recognised) / (confusion.evidence + confusion.strength + 1)
+    leaning = (confusion.strength / (confusion.evidence + confusion.strength)).sum(axis=1) / n_classes
+    votes = confusion.evidence.sum(axis=1) + confusion.own_strength + 1
+    together = leaning**2 * confusion.accuracy * (1 - confusion.accuracy) / votes
     return np.asarray(apart.sum(axis=1) / n_classes**2 + together)
 
 
-def trust_by_precision(learned: Learned, n_labels: int) -> tuple[Floats, Floats, Floats]:
+def trust_by_precision(fitted: FittedModel, n_labels: int) -> tuple[Floats, Floats, Floats]:
     """Sum annotators up who were asked about the labels that somebody chose, of a single choice of many.
 
     Each submission says yes to one label, so the share of right labels among those is the annotator's accuracy p,
@@ -96,7 +96,7 @@ def trust_by_precision(learned: Learned, n_labels: int) -> tuple[Floats, Floats,
 
     Parameters
     ----------
-    learned : Learned
+    fitted : FittedModel
         Of two classes: wrong and right.
     n_labels : int
         k, the labels of the control.
@@ -104,14 +104,14 @@ def trust_by_precision(learned: Learned, n_labels: int) -> tuple[Floats, Floats,
     Returns
     -------
     trust, low, high : (n_annotators,) float64
-        In [0, 1]; where trust was set by hand, or there is no vote to judge by, as in `learned`.
+        In [0, 1]; where trust was set by hand, or there is no vote to judge by, as in `fitted`.
     """
-    said_yes = learned.rates.evidence * learned.rates.table[:, :, 1]
-    votes = said_yes.sum(axis=1)
-    right = said_yes[:, 1] / np.where(votes > 0, votes, 1.0)
+    counts = fitted.confusion.evidence * fitted.confusion.table[:, :, 1]
+    votes = counts.sum(axis=1)
+    right = counts[:, 1] / np.where(votes > 0, votes, 1.0)
     bounds = right, *wilson_interval(right * votes, votes)
-    known = (votes > 0) & ~learned.fixed
-    otherwise = learned.trust, learned.trust_low, learned.trust_high
+    known = (votes > 0) & ~fitted.fixed
+    otherwise = fitted.trust, fitted.trust_low, fitted.trust_high
     trust, low, high = (
         np.where(known, np.clip((bound - 1 / n_labels) / (1 - 1 / n_labels), 0.0, 1.0), other)
         for bound, other in zip(bounds, otherwise, strict=True)

@@ -1,7 +1,7 @@
-"""Items: what has one true class each, and who said which class of it, as a sparse matrix.
+"""The label matrix: a row for each thing that has one true class, and which class each annotator said, sparse.
 
-An item of a single choice is a task, its classes are the labels. Where yes and no are asked, an item is a
-classification and has two classes: wrong and right.
+A row of a single choice is a task, its classes are the labels. Where yes and no are asked, a row is a
+classification and has two classes: wrong and right. A single choice among very many labels is asked like that too.
 """
 
 from collections.abc import Iterator
@@ -11,9 +11,10 @@ from functools import cached_property, reduce
 import numpy as np
 from scipy.sparse import csr_array
 
-from consensus.core.arrays import Codes, Flags, Floats, counts
-from consensus.core.votes.classifications import Classifications, Gold, pack
-from consensus.core.votes.votes import NO_LABEL, UNSURE, YES, Votes
+from consensus.core.arrays import Codes, Flags, Floats, Names, counts
+from consensus.core.votes.candidates import as_questions, gold_of_questions
+from consensus.core.votes.classifications import Classifications, Gold, Listed, classify, pack
+from consensus.core.votes.votes import NO_LABEL, UNSURE, YES, Votes, spelled_out
 
 LARGEST = 700.0
 """A score whose exponential is still a number."""
@@ -22,27 +23,48 @@ WRONG, RIGHT = 0, 1
 """The two classes of a classification that is asked about with yes and no."""
 
 
-@dataclass(frozen=True, eq=False)
-class Items:
-    """Votes on items.
+MOST_LABELS, MOST_RATES = 64, 4_000_000
+"""A single choice of more labels, or with more rates to fit, is asked as yes or no to the chosen labels."""
+
+
+@dataclass(frozen=True)
+class MatrixSize:
+    """How much there is in one or several label matrices of the same classes.
 
     Attributes
     ----------
-    said : (n_items, n_annotators * n_classes) csr_array of float64
-        1 where an annotator said a class of an item: column annotator * n_classes + class.
+    rows, votes, n_classes : int
+    """
+
+    rows: int
+    votes: int
+    n_classes: int
+
+    def __add__(self, other: "MatrixSize") -> "MatrixSize":
+        return MatrixSize(self.rows + other.rows, self.votes + other.votes, self.n_classes)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMatrix:
+    """Votes by row and annotator.
+
+    Attributes
+    ----------
+    one_hot : (n_rows, n_annotators * n_classes) csr_array of float64
+        1 where an annotator said a class of a row: column annotator * n_classes + class.
     n_annotators, n_classes : int
     gold : (n_gold,) int32
-        Items of which something is known, ascending.
+        Rows of which something is known, ascending.
     possible : (n_gold, n_classes) float64
-        1 for the classes that an item of `gold` can have, else 0.
+        1 for the classes that a row of `gold` can have, else 0.
     first : int
-        Number of the first item, where these are a part of more.
+        Number of the first row, where the matrix is a part of more.
     unguarded : bool
-        Whether, as in the published estimate, votes teach that nobody else can judge, and an item's truth can be a
+        Whether, as in the published estimate, votes teach that nobody else can judge, and a row's truth can be a
         class that nobody said.
     """
 
-    said: csr_array
+    one_hot: csr_array
     n_annotators: int
     n_classes: int
     gold: Codes
@@ -51,100 +73,128 @@ class Items:
     unguarded: bool = False
 
     def __len__(self) -> int:
-        return int(self.said.shape[0])
+        return int(self.one_hot.shape[0])
+
+    @property
+    def size(self) -> MatrixSize:
+        """Number of rows, votes and classes."""
+        return MatrixSize(len(self), int(self.one_hot.nnz), self.n_classes)
 
     @cached_property
-    def as_published(self) -> "Items":
+    def as_published(self) -> "LabelMatrix":
         """The same votes, unguarded; kept, so that what a round derives from them is derived once."""
         return replace(self, unguarded=True)
 
     @property
-    def votes_each(self) -> Codes:
-        """(n_items,) int32: how many annotators said something."""
-        return np.diff(self.said.indptr).astype(np.int32)
+    def votes_per_row(self) -> Codes:
+        """(n_rows,) int32: how many annotators said something."""
+        return np.diff(self.one_hot.indptr).astype(np.int32)
 
     @cached_property
-    def voiced(self) -> Flags:
-        """(n_items, n_classes) bool: the classes that somebody said; all of them where nobody said anything."""
+    def voted_classes(self) -> Flags:
+        """(n_rows, n_classes) bool: the classes that somebody said; all of them where nobody said anything."""
         size = self.n_classes
-        said = np.zeros((size, len(self)), dtype=bool).T  # class by class in memory, as `softmax` has it
-        item = np.repeat(np.arange(len(self)), self.votes_each)
-        said[item, self.said.indices % size] = True
-        said[self.votes_each == 0] = True
-        return said
+        voted = np.zeros((size, len(self)), dtype=bool).T  # class by class in memory, as `softmax` has it
+        row = np.repeat(np.arange(len(self)), self.votes_per_row)
+        voted[row, self.one_hot.indices % size] = True
+        voted[self.votes_per_row == 0] = True
+        return voted
 
     @property
-    def judged(self) -> Flags:
-        """(n_items,) bool: where others or gold can judge a vote; one vote alone would only confirm itself."""
-        judged = self.votes_each > (0 if self.unguarded else 1)
+    def informative(self) -> Flags:
+        """(n_rows,) bool: where others or gold can judge a vote; one vote alone would only confirm itself."""
+        informative = self.votes_per_row > (0 if self.unguarded else 1)
         # Gold that leaves several classes open leaves it to the votes which: one alone would confirm itself.
-        judged[self.gold[self.possible.sum(axis=1) == 1]] = True
-        return judged
+        informative[self.gold[self.possible.sum(axis=1) == 1]] = True
+        return informative
 
     @cached_property
-    def judged_votes(self) -> Floats:
-        """(n_annotators * n_classes,) float64: how many judged votes each column of `said` has."""
-        return np.asarray(self.said.T @ self.judged.astype(np.float64))
+    def informative_votes(self) -> Floats:
+        """(n_annotators * n_classes,) float64: votes on informative rows in each column of `one_hot`."""
+        return np.asarray(self.one_hot.T @ self.informative.astype(np.float64))
 
-    def parts(self, n_parts: int) -> Iterator["Items"]:
-        """Cut into that many runs of items with about as many votes each, sharing the memory."""
-        pointers = self.said.indptr
+    def split(self, n_parts: int) -> Iterator["LabelMatrix"]:
+        """Cut into that many runs of rows with about as many votes each, sharing the memory."""
+        pointers = self.one_hot.indptr
         cuts = np.searchsorted(pointers, np.linspace(0, pointers[-1], n_parts + 1)[1:-1])
         ones = np.ones(np.diff(pointers[[0, *cuts, len(self)]]).max())
         for start, stop in zip([0, *cuts], [*cuts, len(self)], strict=True):
             low, high = pointers[start], pointers[stop]
-            rows = ones[: high - low], self.said.indices[low:high], pointers[start : stop + 1] - low
-            of_part = slice(*np.searchsorted(self.gold, [start, stop]))
+            rows = ones[: high - low], self.one_hot.indices[low:high], pointers[start : stop + 1] - low
+            gold = slice(*np.searchsorted(self.gold, [start, stop]))
             yield replace(
                 self,
-                said=csr_array(rows, shape=(stop - start, self.said.shape[1])),
-                gold=self.gold[of_part] - np.int32(start),
-                possible=self.possible[of_part],
+                one_hot=csr_array(rows, shape=(stop - start, self.one_hot.shape[1])),
+                gold=self.gold[gold] - np.int32(start),
+                possible=self.possible[gold],
                 first=self.first + int(start),
             )
 
 
-def items_of(votes: Votes, classifications: Classifications, gold: Gold) -> Items:
-    """Lay votes out as items.
+def asks_each(votes: Votes) -> bool:
+    """Whether a single choice is asked as yes or no to each chosen label."""
+    many = votes.n_labels > MOST_LABELS or votes.n_annotators * votes.n_labels**2 > MOST_RATES
+    return votes.choice == "single" and many
 
-    Parameters
-    ----------
-    votes : Votes
-        Of choice "single" (items are the tasks) or "each" (items are the rows of `classifications`). Unsure
-        votes and submissions without a label say nothing.
-    classifications : Classifications
-    gold : Gold
+
+def class_names(votes: Votes) -> Names:
+    """Name the classes of the label matrix that votes become: the labels, or wrong and right."""
+    if votes.choice == "single" and not asks_each(votes):
+        return votes.label_names
+    return np.array(["wrong", "right"], dtype=object)
+
+
+def label_matrix_of(
+    votes: Votes, classifications: Classifications, gold: Gold
+) -> tuple[LabelMatrix, Classifications | None]:
+    """Build the label matrix of all tasks, or of a part of them.
+
+    Unsure votes and submissions without a label say nothing.
 
     Returns
     -------
-    Items
+    label_matrix : LabelMatrix
+        Its rows are the tasks of a single choice, else `classifications` or the questions.
+    questions : Classifications or None
+        What the rows are where a single choice is asked as yes or no to labels, else None.
     """
+    if votes.choice == "multiple":
+        votes = spelled_out(votes)
+    if not asks_each(votes):
+        return _matrix(votes, classifications, gold), None
+    asked = as_questions(votes)
+    none = np.zeros(0, dtype=np.int32)
+    questions = classify(asked, Listed(none, none, np.zeros(0, dtype=bool)))
+    return _matrix(asked, questions, gold_of_questions(gold, questions.keys, votes.n_labels)), questions
+
+
+def _matrix(votes: Votes, classifications: Classifications, gold: Gold) -> LabelMatrix:
     if votes.choice == "single":
         spoken = votes.label != NO_LABEL
-        said = votes.label[spoken]
-        size, n_classes, item = votes.n_tasks, max(votes.n_labels, 1), votes.task[spoken]
-        known, possible = _known_labels(gold, n_classes)
+        voted = votes.label[spoken]
+        n_rows, n_classes, row = votes.n_tasks, max(votes.n_labels, 1), votes.task[spoken]
+        known, possible = _gold_of_tasks(gold, n_classes)
     else:
         spoken = votes.vote != UNSURE
-        said = np.where(votes.vote[spoken] == YES, RIGHT, WRONG)
-        item = classifications.rows_of(votes.task[spoken], votes.label[spoken])
-        size, n_classes = len(classifications), 2
-        known, possible = _known_answers(gold, classifications)
-    column = votes.annotator[spoken] * np.int32(n_classes) + said
-    matrix = one_hot(item, column, size, votes.n_annotators * n_classes)
-    return Items(matrix, votes.n_annotators, n_classes, known, possible)
+        voted = np.where(votes.vote[spoken] == YES, RIGHT, WRONG)
+        row = classifications.rows_of(votes.task[spoken], votes.label[spoken])
+        n_rows, n_classes = len(classifications), 2
+        known, possible = _gold_of_classifications(gold, classifications)
+    column = votes.annotator[spoken] * np.int32(n_classes) + voted
+    matrix = one_hot(row, column, n_rows, votes.n_annotators * n_classes)
+    return LabelMatrix(matrix, votes.n_annotators, n_classes, known, possible)
 
 
-def one_hot(item: Codes, column: Codes, n_items: int, n_columns: int) -> csr_array:
-    """Build the matrix with a 1 for each (item, column); items in any order."""
-    if item.size and (item[1:] < item[:-1]).any():
-        column = column[np.argsort(item, kind="stable")]
-    pointers = np.zeros(n_items + 1, dtype=np.int64)
-    np.cumsum(counts(item, n_items), out=pointers[1:])
-    kind = np.int32 if len(item) < np.iinfo(np.int32).max else np.int64
+def one_hot(row: Codes, column: Codes, n_rows: int, n_columns: int) -> csr_array:
+    """Build the matrix with a 1 for each (row, column); rows in any order."""
+    if row.size and (row[1:] < row[:-1]).any():
+        column = column[np.argsort(row, kind="stable")]
+    pointers = np.zeros(n_rows + 1, dtype=np.int64)
+    np.cumsum(counts(row, n_rows), out=pointers[1:])
+    kind = np.int32 if len(row) < np.iinfo(np.int32).max else np.int64
     # One number in memory stands for all the ones.
-    rows = np.broadcast_to(1.0, len(item)), column.astype(kind, copy=False), pointers.astype(kind)
-    return csr_array(rows, shape=(n_items, n_columns))
+    entries = np.broadcast_to(1.0, len(row)), column.astype(kind, copy=False), pointers.astype(kind)
+    return csr_array(entries, shape=(n_rows, n_columns))
 
 
 def softmax(scores: Floats) -> Floats:
@@ -152,11 +202,11 @@ def softmax(scores: Floats) -> Floats:
 
     Parameters
     ----------
-    scores : (n_items, n_classes - 1) float64
+    scores : (n_rows, n_classes - 1) float64
 
     Returns
     -------
-    (n_items, n_classes) float64
+    (n_rows, n_classes) float64
         Rows sum to 1.
 
     Examples
@@ -177,24 +227,24 @@ def softmax(scores: Floats) -> Floats:
     return share.T
 
 
-def _known_labels(gold: Gold, n_labels: int) -> tuple[Codes, Floats]:
+def _gold_of_tasks(gold: Gold, n_labels: int) -> tuple[Codes, Floats]:
     """Tasks with gold and the labels that they can have: the right ones, or else all but the wrong ones."""
-    tasks, at = np.unique(gold.task, return_inverse=True)
+    tasks, row = np.unique(gold.task, return_inverse=True)
     possible = np.zeros((len(tasks), n_labels))
-    possible[at[gold.right], gold.label[gold.right]] = 1.0
-    open_ones = possible.sum(axis=1) == 0
+    possible[row[gold.right], gold.label[gold.right]] = 1.0
+    without_right = possible.sum(axis=1) == 0
     wrong = np.zeros_like(possible)
-    wrong[at[~gold.right], gold.label[~gold.right]] = 1.0
-    possible[open_ones] = 1 - wrong[open_ones]
+    wrong[row[~gold.right], gold.label[~gold.right]] = 1.0
+    possible[without_right] = 1 - wrong[without_right]
     some = possible.sum(axis=1) > 0
     return tasks[some].astype(np.int32), possible[some]
 
 
-def _known_answers(gold: Gold, classifications: Classifications) -> tuple[Codes, Floats]:
+def _gold_of_classifications(gold: Gold, classifications: Classifications) -> tuple[Codes, Floats]:
     keys = pack(gold.task, gold.label, classifications.n_labels)
     there = np.isin(keys, classifications.keys)
     # Of something said twice the last word counts, as with given labels.
     right = dict(zip(np.searchsorted(classifications.keys, keys[there]).tolist(), gold.right[there], strict=True))
     row = np.array(sorted(right), dtype=np.int32)
-    truth = np.array([right[one] for one in row.tolist()], dtype=bool)
+    truth = np.array([right[number] for number in row.tolist()], dtype=bool)
     return row, np.stack([~truth, truth], axis=1).astype(np.float64).reshape(-1, 2)

@@ -1,7 +1,7 @@
 """Votes, lists and gold for the tests of the core: written by hand, drawn by hypothesis or simulated."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from hypothesis import settings
@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 
 from consensus.core.arrays import Floats, Names
 from consensus.core.decide.scoring import Scored, score
-from consensus.core.model.belief import Belief
-from consensus.core.model.confusion_matrices import Rates
-from consensus.core.model.models import LEARN, ModelName, lay_out, look_up, processors, size_of
+from consensus.core.model.confusion_matrices import ConfusionMatrices
+from consensus.core.model.em import in_threads
+from consensus.core.model.fit import FITS, ModelName
+from consensus.core.model.posterior import posterior_of as model_posterior
+from consensus.core.model.trust import FittedModel
 from consensus.core.votes.classifications import Gold, Listed, classify
+from consensus.core.votes.label_matrix import label_matrix_of
 from consensus.core.votes.votes import NO, NO_LABEL, UNSURE, YES, Choice, Votes
 
 few_examples = settings(max_examples=25, deadline=None, derandomize=True)
@@ -86,6 +89,14 @@ def to_learn(votes: Votes) -> Floats:
     return np.full(votes.n_annotators, np.nan)
 
 
+class Fitted(NamedTuple):
+    """A fitted model and its posterior."""
+
+    model: FittedModel
+    posterior: Floats
+    variance: Floats
+
+
 def fitted(
     votes: Votes,
     model: ModelName = "default",
@@ -93,15 +104,16 @@ def fitted(
     listed: Listed | None = None,
     gold: Gold | None = None,
     trust: Floats | None = None,
-    start: Rates | None = None,
-) -> Belief:
-    """Learn from votes and look up what is believed of each classification, without a decision."""
+    start: ConfusionMatrices | None = None,
+) -> Fitted:
+    """Fit a model to votes, and take the posterior of each classification, without a decision."""
     rows = classify(votes, listed or listed_of())
-    laid = lay_out(votes, rows, gold or gold_of())
+    label_matrix, questions = label_matrix_of(votes, rows, gold or gold_of())
     fixed = to_learn(votes) if trust is None else np.asarray(trust, dtype=float)
-    with processors(laid.items) as over:
-        learned = LEARN[model](over, size_of(laid.items), fixed, start)
-        return look_up(model, over, laid, learned, votes, rows)
+    map_matrices = in_threads(label_matrix, 2)
+    learned = FITS[model](map_matrices, label_matrix.size, fixed, start)
+    posterior = model_posterior(model, learned, map_matrices, votes, rows, questions)
+    return Fitted(learned, posterior.probability, posterior.variance)
 
 
 def scored(

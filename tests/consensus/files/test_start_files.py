@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from consensus.core.model.confusion_matrices import Rates
-from consensus.core.model.warm_start import Known, Start
+from consensus.core.model.confusion_matrices import ConfusionMatrices
+from consensus.core.model.warm_start import WarmStart
 from consensus.errors import VotesError
 from consensus.files.start_files import packed, read_start, unpacked
 
@@ -15,40 +15,42 @@ ANNOTATORS = np.array(["a1", "größer", "日本"], dtype=object)
 LABELS = np.array(["cat", "dog"], dtype=object)
 
 
-def start(annotators: np.ndarray = ANNOTATORS) -> Start:
+def start(annotators: np.ndarray = ANNOTATORS) -> WarmStart:
     """What was learned of three annotators and two labels, under some names."""
-    return Start(
-        Known(learned(), 0.25, np.array([False, True, False])), annotators, LABELS, 1234, "default; größer=0.5"
+    return WarmStart(
+        learned(), 0.25, np.array([False, True, False]), annotators, LABELS, 1234, "default; größer=0.5"
     )
 
 
-def learned() -> Rates:
+def learned() -> ConfusionMatrices:
     """Some rates of three annotators and two labels."""
     table = np.random.default_rng(0).dirichlet((3.0, 1.0), (3, 2))
-    return Rates(table, np.array([0.3, 0.7]), np.array([0.9, 0.8, 0.7]), np.ones((3, 2)), 2.5, 9.0)
+    return ConfusionMatrices(table, np.array([0.3, 0.7]), np.array([0.9, 0.8, 0.7]), np.ones((3, 2)), 2.5, 9.0)
 
 
 def test_what_is_written_is_read_back() -> None:
     """Every number and every name survives."""
-    rates = learned()
+    confusion = learned()
     read = unpacked(packed(start()))
-    found = read.known.rates
+    found = read.confusion
     assert (read.annotators.tolist(), read.classes.tolist()) == (ANNOTATORS.tolist(), LABELS.tolist())
-    assert (read.known.correlation, read.known.fixed.tolist(), read.votes) == (0.25, [False, True, False], 1234)
+    assert (read.correlation, read.fixed.tolist(), read.votes) == (0.25, [False, True, False], 1234)
     assert read.basis == "default; größer=0.5"
-    assert found.table.tolist() == rates.table.tolist()
+    assert found.table.tolist() == confusion.table.tolist()
     assert (found.strength, found.own_strength) == (2.5, 9.0)
     assert found.prevalence.tolist() == [0.3, 0.7]
     assert found.accuracy.tolist() == [0.9, 0.8, 0.7]
-    assert found.evidence.tolist() == rates.evidence.tolist()
+    assert found.evidence.tolist() == confusion.evidence.tolist()
 
 
 def test_one_very_long_name_does_not_widen_the_others() -> None:
     """Of two thousand names the longest has 20,000 characters, and one ends in a zero: a megabyte is enough."""
     annotators = np.array(["a\0", "x" * 20_000, *(f"a{at}" for at in range(1998))], dtype=object)
-    rates = Rates(np.full((2000, 2, 2), 0.5), np.full(2, 0.5), np.ones(2000), np.ones((2000, 2)), 2.5, 9.0)
+    confusion = ConfusionMatrices(
+        np.full((2000, 2, 2), 0.5), np.full(2, 0.5), np.ones(2000), np.ones((2000, 2)), 2.5, 9.0
+    )
     tracemalloc.start()
-    read = unpacked(packed(Start(Known(rates, 0.25, np.zeros(2000, dtype=bool)), annotators, LABELS, 1234)))
+    read = unpacked(packed(WarmStart(confusion, 0.25, np.zeros(2000, dtype=bool), annotators, LABELS, 1234)))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert read.annotators.tolist() == annotators.tolist()

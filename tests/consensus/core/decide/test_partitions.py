@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import accumulate, pairwise
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -12,37 +14,35 @@ from hypothesis import strategies as st
 from made_votes import any_votes, chosen, few_examples, gold_of, listed_of, simulated_choices, to_learn
 
 from consensus.core.arrays import Floats
-from consensus.core.decide.partitions import Part, learn_parts
-from consensus.core.decide.scoring import Scored, score
+from consensus.core.decide.partitions import Partition
+from consensus.core.decide.scoring import Scored, fit_partitions, score
 from consensus.core.model import dependence
-from consensus.core.model.em import Over
-from consensus.core.model.models import Size
-from consensus.core.votes.classifications import MANY_ROWS, Gold, Listed
-from consensus.core.votes.label_matrix import Items
+from consensus.core.model.em import MapMatrices
+from consensus.core.votes.classifications import MANY_ROWS, Gold, Listed, lists_all
+from consensus.core.votes.label_matrix import LabelMatrix, MatrixSize
 from consensus.core.votes.votes import Votes
 from consensus.errors import VotesError
 
 
 @dataclass(frozen=True, eq=False)
 class InMemory:
-    """Parts in a list."""
+    """Partitions in a list."""
 
-    nobody: Votes
-    parts: list[Part]
+    empty: Votes
+    partitions: list[Partition]
     n_tasks: int
     n_votes: int
 
-    def over(self, function: Callable[[Part], Any]) -> Iterable[Any]:
-        """Call a function with each part."""
-        return map(function, self.parts)
+    def map(self, function: Callable[[Partition], Any]) -> Iterable[Any]:
+        """Call a function with each partition."""
+        return map(function, self.partitions)
 
-    def keep(self, function: Callable[[Part], Items]) -> tuple[Over, Size]:
-        """Keep items, which count on from part to part."""
-        made = [function(part) for part in self.parts]
-        firsts = accumulate((len(items) for items in made), initial=0)
-        kept = [replace(items, first=first) for items, first in zip(made, firsts, strict=False)]
-        size = Size(sum(map(len, kept)), sum(items.said.nnz for items in kept), kept[0].n_classes)
-        return lambda of_items: map(of_items, kept), size
+    def label_matrices(self, function: Callable[[Partition], LabelMatrix]) -> tuple[MapMatrices, MatrixSize]:
+        """Keep label matrices, whose rows count on from partition to partition."""
+        made = [function(partition) for partition in self.partitions]
+        firsts = accumulate((len(label_matrix) for label_matrix in made), initial=0)
+        kept = [replace(label_matrix, first=first) for label_matrix, first in zip(made, firsts, strict=False)]
+        return lambda of_matrix: map(of_matrix, kept), reduce(add, [label_matrix.size for label_matrix in kept])
 
 
 def cut(votes: Votes, listed: Listed, gold: Gold, cuts: list[int]) -> InMemory:
@@ -56,10 +56,11 @@ def cut(votes: Votes, listed: Listed, gold: Gold, cuts: list[int]) -> InMemory:
 
     bounds = [0, *sorted(cuts), votes.n_tasks]
     parts = [
-        Part(
+        Partition(
             of(votes, first, stop, task_names=votes.task_names[first:stop]),
             of(listed, first, stop),
             of(gold, first, stop),
+            lists_all(votes),
         )
         for first, stop in pairwise(bounds)
     ]
@@ -73,8 +74,8 @@ def assert_same(
     fixed = to_learn(votes) if trust is None else trust
     whole = score(votes, listed, gold, fixed, policy)
     parts = cut(votes, listed, gold, cuts)
-    ruling = learn_parts(parts, fixed, policy)
-    found: list[Scored] = list(parts.over(ruling.score))
+    scorer = fit_partitions(parts, fixed, policy)
+    found: list[Scored] = list(parts.map(scorer.score))
     for column in ("confidence", "posterior"):
         joined = np.concatenate([getattr(one, column) for one in found])
         np.testing.assert_allclose(joined, getattr(whole, column), rtol=0, atol=1e-9)
@@ -112,7 +113,7 @@ def test_the_same_items_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where only some items are looked at for the correlation, those of the parts are those of the whole."""
     monkeypatch.setattr(dependence, "SAMPLE", 1_000)
     votes, _ = simulated_choices(np.linspace(0.4, 0.9, 6), 3_000, 2, per_task=2, seed=2)
-    assert dependence.every_for(3_000, 6_000, 2) == 3
+    assert dependence.every_for(MatrixSize(3_000, 6_000, 2)) == 3
     assert_same(votes, listed_of(), gold_of(), [100, 1_234])
 
 
@@ -136,6 +137,6 @@ def test_policy_and_trust_are_checked_before_the_work() -> None:
     """An unknown policy and a trust out of its range are refused."""
     parts = cut(chosen({(0, 0): 0, (0, 1): 1}, 2), listed_of(), gold_of(), [])
     with pytest.raises(VotesError, match="policy 'none' is unknown"):
-        learn_parts(parts, np.full(2, np.nan), "none")
+        fit_partitions(parts, np.full(2, np.nan), "none")
     with pytest.raises(VotesError, match="trust of annotator 'a1' is 2; for policy default"):
-        learn_parts(parts, np.array([np.nan, 2.0]))
+        fit_partitions(parts, np.array([np.nan, 2.0]))

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from made_votes import few_examples
-from one_by_one import expected, rates
+from plain_loops import expected, rates
 from scipy.stats import dirichlet_multinomial
 
 from consensus.core.model.confusion_matrices import (
@@ -13,7 +13,7 @@ from consensus.core.model.confusion_matrices import (
     MOST,
     expected_rows,
     loosened,
-    rates_of,
+    m_step,
     strength_of,
 )
 
@@ -30,7 +30,7 @@ def any_counts(draw: st.DrawFn) -> np.ndarray:
 
 def test_without_a_vote_everybody_is_right_three_times_in_four() -> None:
     """The mistakes of newcomers are spread evenly, the prevalence is even."""
-    found = rates_of(np.zeros((2, 3, 3)), np.zeros(3), 2.0, LEARN[:2])
+    found = m_step(np.zeros((2, 3, 3)), np.zeros(3), 2.0, LEARN[:2])
     row = [[3 / 4, 1 / 8, 1 / 8], [1 / 8, 3 / 4, 1 / 8], [1 / 8, 1 / 8, 3 / 4]]
     np.testing.assert_allclose(found.table, [row, row])
     np.testing.assert_allclose(found.prevalence, 1 / 3)
@@ -43,7 +43,7 @@ def test_one_annotator_by_hand() -> None:
     Population: (6 + 3/2) / (8 + 2) = 3/4 of strength 4; own accuracy (6 + 3) / (8 + 4) = 3/4; each class
     (3 + 7.5) / (4 + 10) = 3/4. With a strength of 4 a row is (3 + 3) / (4 + 4).
     """
-    found = rates_of(np.array([[[3.0, 1.0], [1.0, 3.0]]]), np.array([4.0, 4.0]), 4.0, LEARN[:1])
+    found = m_step(np.array([[[3.0, 1.0], [1.0, 3.0]]]), np.array([4.0, 4.0]), 4.0, LEARN[:1])
     np.testing.assert_allclose(found.table, [[[3 / 4, 1 / 4], [1 / 4, 3 / 4]]])
     assert found.accuracy.tolist() == [pytest.approx(3 / 4)]
     assert (found.own_strength, found.evidence.tolist()) == (4, [[4, 4]])
@@ -71,9 +71,9 @@ def test_rates_are_those_of_the_formulas(counts: np.ndarray, strength: float, tr
     """Rates, accuracies and prevalence are those of docs/method.md cell by cell."""
     n_annotators = len(counts)
     by_hand = trust[:n_annotators]
-    items = counts.sum(axis=(0, 2))
-    found = rates_of(counts, items, strength, np.array([np.nan if one is None else one for one in by_hand]))
-    known = rates(counts.tolist(), items.tolist(), strength, by_hand)
+    rows = counts.sum(axis=(0, 2))
+    found = m_step(counts, rows, strength, np.array([np.nan if one is None else one for one in by_hand]))
+    known = rates(counts.tolist(), rows.tolist(), strength, by_hand)
     np.testing.assert_allclose(found.table, known.table, atol=1e-12)
     np.testing.assert_allclose(found.accuracy, known.accuracy, atol=1e-12)
     np.testing.assert_allclose(found.prevalence, known.prevalence, atol=1e-12)
@@ -84,7 +84,7 @@ def test_rates_are_those_of_the_formulas(counts: np.ndarray, strength: float, tr
 @given(any_counts(), st.floats(1, 4))
 def test_rows_sum_to_one_and_nothing_is_impossible(counts: np.ndarray, strength: float) -> None:
     """Of whatever counts, rows and prevalence are distributions without a zero."""
-    found = rates_of(counts, counts.sum(axis=(0, 2)), strength, LEARN[: len(counts)])
+    found = m_step(counts, counts.sum(axis=(0, 2)), strength, LEARN[: len(counts)])
     np.testing.assert_allclose(found.table.sum(axis=2), 1, atol=1e-12)
     assert found.table.min() >= LOWEST / 3 / (1 + LOWEST)
     assert found.prevalence.sum() == pytest.approx(1)
@@ -95,7 +95,7 @@ def test_rows_sum_to_one_and_nothing_is_impossible(counts: np.ndarray, strength:
 def test_trust_by_hand_is_a_table_by_hand(trust: float, right: float) -> None:
     """Trust 0 guesses, 1/2 is right in 2 of 3, 1 nearly always; mistakes are even, and votes change nothing."""
     counts = np.array([[[0.0, 9.0, 0.0]] * 3, [[9.0, 0.0, 0.0]] * 3])
-    found = rates_of(counts, np.full(3, 9.0), 2.0, np.array([np.nan, trust]))
+    found = m_step(counts, np.full(3, 9.0), 2.0, np.array([np.nan, trust]))
     wrong = (1 - right) / 2
     np.testing.assert_allclose(
         found.table[1], [[right, wrong, wrong], [wrong, right, wrong], [wrong, wrong, right]]
@@ -105,7 +105,7 @@ def test_trust_by_hand_is_a_table_by_hand(trust: float, right: float) -> None:
 
 def test_prevalence_counts_one_item_of_each_class_more() -> None:
     """Of 7 items, 6 and 1: (6 + 1) / 9 and (1 + 1) / 9."""
-    found = rates_of(np.zeros((1, 2, 2)), np.array([6.0, 1.0]), 2.0, LEARN[:1])
+    found = m_step(np.zeros((1, 2, 2)), np.array([6.0, 1.0]), 2.0, LEARN[:1])
     np.testing.assert_allclose(found.prevalence, [7 / 9, 2 / 9])
 
 
@@ -148,6 +148,6 @@ def test_as_much_overdispersion_again_is_assumed(shown: float, allowed: float) -
 
 def test_by_column_has_a_row_for_each_annotator_and_said_class() -> None:
     """Row annotator * n_classes + said holds the rates of saying so, by true class."""
-    found = rates_of(np.arange(8.0).reshape(2, 2, 2), np.ones(2), 2.0, LEARN[:2])
+    found = m_step(np.arange(8.0).reshape(2, 2, 2), np.ones(2), 2.0, LEARN[:2])
     for by, true, what in np.ndindex(2, 2, 2):
         assert found.by_column[by * 2 + what, true] == found.table[by, true, what]

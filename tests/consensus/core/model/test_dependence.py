@@ -4,41 +4,41 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_items import any_said, drawn_rates, items_from, rates_from
+from made_label_matrices import any_said, confusion_from, drawn_confusion, matrix_from
 from made_votes import few_examples
-from one_by_one import Known, independent, perceived, predicted
+from plain_loops import Known, independent, perceived, predicted
 
 from consensus.core.model import dependence
-from consensus.core.model.confusion_matrices import Rates
+from consensus.core.model.confusion_matrices import ConfusionMatrices
 from consensus.core.model.dependence import (
     GRID,
     PSEUDO_VOTES,
     USUAL,
     correlation_of,
     discount,
-    doubted,
     every_for,
+    log_odds_variance,
     mean_of,
-    predictions,
+    prediction_likelihood,
     tempered,
 )
-from consensus.core.model.em import learn
-from consensus.core.votes.label_matrix import Items
+from consensus.core.model.em import em
+from consensus.core.votes.label_matrix import LabelMatrix, MatrixSize
 
 Whole = tuple[list[dict[int, int]], int, int]
 EVEN = [[3 / 4, 1 / 4], [1 / 4, 3 / 4]]
 
 
-def known_of(rates: Rates) -> Known:
+def known_of(confusion: ConfusionMatrices) -> Known:
     """Rates as lists."""
-    return Known(rates.table.tolist(), rates.prevalence.tolist(), [], [], 0.0, 0.0)
+    return Known(confusion.table.tolist(), confusion.prevalence.tolist(), [], [], 0.0, 0.0)
 
 
 def test_discount_is_the_design_effect() -> None:
     """With a correlation of 1/4 votes are worth 1, 4/5 and 4/7 of themselves; no vote has no discount."""
-    items = items_from([{0: 0}, {0: 0, 1: 0}, {0: 0, 1: 0, 2: 1, 3: 1}, {}], 4, 2)
-    np.testing.assert_allclose(discount(items, 1 / 4), [1, 4 / 5, 4 / 7, 1])
-    assert discount(items, 0.0).tolist() == [1, 1, 1, 1]
+    label_matrix = matrix_from([{0: 0}, {0: 0, 1: 0}, {0: 0, 1: 0, 2: 1, 3: 1}, {}], 4, 2)
+    np.testing.assert_allclose(discount(label_matrix, 1 / 4), [1, 4 / 5, 4 / 7, 1])
+    assert discount(label_matrix, 0.0).tolist() == [1, 1, 1, 1]
 
 
 def test_tempered_by_hand() -> None:
@@ -46,23 +46,26 @@ def test_tempered_by_hand() -> None:
 
     The prevalence counts by half: odds of 1 to 16 become 1 to 4, and 3 times as much is 3/7.
     """
-    items = items_from([dict.fromkeys(range(4), 0)], 4, 2)
-    np.testing.assert_allclose(tempered(items, rates_from([EVEN] * 4), 1.0)[0, 0], 3 / 4)
-    rare = rates_from([EVEN] * 4, [1 / 17, 16 / 17])
-    np.testing.assert_allclose(tempered(items, rare, 1.0)[0, 0], 3 / 7)
+    label_matrix = matrix_from([dict.fromkeys(range(4), 0)], 4, 2)
+    np.testing.assert_allclose(tempered(label_matrix, confusion_from([EVEN] * 4), 1.0)[0, 0], 3 / 4)
+    rare = confusion_from([EVEN] * 4, [1 / 17, 16 / 17])
+    np.testing.assert_allclose(tempered(label_matrix, rare, 1.0)[0, 0], 3 / 7)
 
 
 def test_perceived_by_hand() -> None:
     """Two votes of weight 1 and one of 2 against, with one spread evenly: 5/2 and 5/2 of 5; no vote is even."""
-    items = items_from([{0: 0, 1: 0, 2: 1}, {0: 1}, {}], 3, 2)
-    found = dependence.perceived(items, np.array([1.0, 1.0, 2.0]))
+    label_matrix = matrix_from([{0: 0, 1: 0, 2: 1}, {0: 1}, {}], 3, 2)
+    found = dependence.perceived(label_matrix, np.array([1.0, 1.0, 2.0]))
     np.testing.assert_allclose(found, [[1 / 2, 1 / 2], [1 / 4, 3 / 4], [1 / 2, 1 / 2]])
 
 
 def test_mean_of_two_accounts() -> None:
     """One vote of odds 3 is 3/4 by itself and, of weight 0, 1/2 as perceived: 5/8 by both."""
-    items = items_from([{0: 0}], 1, 2)
-    first, second = tempered(items, rates_from([EVEN]), 0.0), dependence.perceived(items, np.zeros(1))
+    label_matrix = matrix_from([{0: 0}], 1, 2)
+    first, second = (
+        tempered(label_matrix, confusion_from([EVEN]), 0.0),
+        dependence.perceived(label_matrix, np.zeros(1)),
+    )
     assert mean_of(first, second)[0].tolist() == pytest.approx([5 / 8, 3 / 8])
 
 
@@ -71,17 +74,17 @@ def test_doubt_counts_where_the_posterior_moves() -> None:
 
     Where the first account is sure, (1/2) 0 of (3/4)(1/4), they do not move.
     """
-    items = items_from([{0: 0, 1: 1}, {0: 0, 1: 0}, {}], 2, 2)
+    label_matrix = matrix_from([{0: 0, 1: 1}, {0: 0, 1: 0}, {}], 2, 2)
     first = np.array([[1 / 2, 1 / 2], [1.0, 0.0], [1 / 2, 1 / 2]])
     posterior = np.array([[1 / 2, 1 / 2], [3 / 4, 1 / 4], [1 / 2, 1 / 2]])
-    found = doubted(items, 1.0, np.array([1 / 4, 3 / 4]), first, posterior)
+    found = log_odds_variance(label_matrix, 1.0, np.array([1 / 4, 3 / 4]), first, posterior)
     np.testing.assert_allclose(found, [[1 / 16, 1 / 16], [0, 0], [0, 0]])
 
 
 def test_doubt_of_certainty_is_finite() -> None:
     """Posteriors of 0 and 1 divide by no zero."""
-    items, sure = items_from([{0: 0}], 1, 2), np.array([[1.0, 0.0]])
-    assert doubted(items, 0.0, np.ones(1), sure, sure).tolist() == [[0, 0]]
+    label_matrix, sure = matrix_from([{0: 0}], 1, 2), np.array([[1.0, 0.0]])
+    assert log_odds_variance(label_matrix, 0.0, np.ones(1), sure, sure).tolist() == [[0, 0]]
 
 
 @few_examples
@@ -89,13 +92,16 @@ def test_doubt_of_certainty_is_finite() -> None:
 def test_accounts_are_those_of_adding_one_by_one(whole: Whole, seed: int, correlation: float) -> None:
     """Both accounts and their mean are those of plain loops."""
     said, n_annotators, n_classes = whole
-    rates, items = drawn_rates(n_annotators, n_classes, seed), items_from(said, n_annotators, n_classes)
+    confusion, label_matrix = (
+        drawn_confusion(n_annotators, n_classes, seed),
+        matrix_from(said, n_annotators, n_classes),
+    )
     weight = np.random.default_rng(seed).random(n_annotators)
-    one_way = np.array([independent(one, known_of(rates), 0.5, correlation) for one in said])
+    one_way = np.array([independent(one, known_of(confusion), 0.5, correlation) for one in said])
     other_way = np.array([perceived(one, weight.tolist(), n_classes) for one in said])
-    np.testing.assert_allclose(tempered(items, rates, correlation), one_way, atol=1e-12)
-    np.testing.assert_allclose(dependence.perceived(items, weight), other_way, atol=1e-12)
-    both = mean_of(tempered(items, rates, correlation), dependence.perceived(items, weight))
+    np.testing.assert_allclose(tempered(label_matrix, confusion, correlation), one_way, atol=1e-12)
+    np.testing.assert_allclose(dependence.perceived(label_matrix, weight), other_way, atol=1e-12)
+    both = mean_of(tempered(label_matrix, confusion, correlation), dependence.perceived(label_matrix, weight))
     np.testing.assert_allclose(both, (one_way + other_way) / 2, atol=1e-12)
 
 
@@ -104,9 +110,12 @@ def test_accounts_are_those_of_adding_one_by_one(whole: Whole, seed: int, correl
 def test_predictions_are_those_of_deleting_each_vote(whole: Whole, seed: int, n_parts: int) -> None:
     """At every correlation, each vote is predicted from its item as it is without that vote, in parts or not."""
     said, n_annotators, n_classes = whole
-    rates, items = drawn_rates(n_annotators, n_classes, seed), items_from(said, n_annotators, n_classes)
-    expected = [predicted(said, known_of(rates), correlation) for correlation in GRID]
-    found = sum(predictions(part, rates, 1) for part in items.parts(n_parts))
+    confusion, label_matrix = (
+        drawn_confusion(n_annotators, n_classes, seed),
+        matrix_from(said, n_annotators, n_classes),
+    )
+    expected = [predicted(said, known_of(confusion), correlation) for correlation in GRID]
+    found = sum(prediction_likelihood(part, confusion, 1) for part in label_matrix.split(n_parts))
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
@@ -125,21 +134,21 @@ def test_the_best_correlation_is_found_between_the_grid(top: float) -> None:
     assert found == pytest.approx(1 - (1 - top) ** 2, abs=1e-9)
 
 
-def simulated(right: Callable[[np.random.Generator], np.ndarray]) -> Items:
+def simulated(right: Callable[[np.random.Generator], np.ndarray]) -> LabelMatrix:
     """Simulated votes of 6 annotators on 800 items, each item with its own chance to be got right."""
     generator = np.random.default_rng(1)
     truth, chance = generator.integers(2, size=800)[:, None], right(generator)[:, None]
     said = np.where(generator.random((800, 6)) < chance, truth, 1 - truth)
-    return items_from([dict(enumerate(row)) for row in said.tolist()], 6, 2)
+    return matrix_from([dict(enumerate(row)) for row in said.tolist()], 6, 2)
 
 
 def test_correlation_rises_where_items_differ_in_difficulty() -> None:
     """Of items as hard as one another next to none is found; the more they differ, the more of it."""
 
     def found(right: Callable[[np.random.Generator], np.ndarray]) -> float:
-        items = simulated(right)
-        rates = learn(lambda function: [function(items)], np.full(6, np.nan))
-        return correlation_of([predictions(items, rates, 1)])
+        label_matrix = simulated(right)
+        confusion = em(lambda function: [function(label_matrix)], np.full(6, np.nan))
+        return correlation_of([prediction_likelihood(label_matrix, confusion, 1)])
 
     alike = found(lambda _: np.full(800, 3 / 4))
     somewhat = found(lambda generator: generator.beta(6, 2, 800))
@@ -150,26 +159,26 @@ def test_correlation_rises_where_items_differ_in_difficulty() -> None:
 
 def test_a_sample_has_its_share_of_items_and_of_every_label() -> None:
     """One item in 10 is about a tenth of all, and of each label's where every tenth item is of one label."""
-    items, rates = items_from([{0: 0, 1: 1}] * 2000, 2, 2), rates_from([EVEN] * 2)
-    one = predictions(items_from([{0: 0, 1: 1}], 2, 2), rates, 1)[0]
-    assert predictions(items, rates, 10)[0] / one == pytest.approx(200, abs=2)
+    label_matrix, confusion = matrix_from([{0: 0, 1: 1}] * 2000, 2, 2), confusion_from([EVEN] * 2)
+    one = prediction_likelihood(matrix_from([{0: 0, 1: 1}], 2, 2), confusion, 1)[0]
+    assert prediction_likelihood(label_matrix, confusion, 10)[0] / one == pytest.approx(200, abs=2)
     for label in range(10):
         said = [{0: 0, 1: 1} if at % 10 == label else {} for at in range(2000)]
-        assert predictions(items_from(said, 2, 2), rates, 10)[0] / one == pytest.approx(20, abs=3)
+        assert prediction_likelihood(matrix_from(said, 2, 2), confusion, 10)[0] / one == pytest.approx(20, abs=3)
 
 
 @pytest.mark.parametrize("n_parts", [2, 5])
 def test_a_sample_of_parts_is_that_of_the_whole(n_parts: int) -> None:
     """Which items are looked at does not depend on how they are cut."""
-    items, rates = simulated(lambda _: np.full(800, 3 / 4)), drawn_rates(6, 2, 3)
-    found = sum(predictions(part, rates, 7) for part in items.parts(n_parts))
-    np.testing.assert_allclose(found, predictions(items, rates, 7), atol=1e-9)
+    label_matrix, confusion = simulated(lambda _: np.full(800, 3 / 4)), drawn_confusion(6, 2, 3)
+    found = sum(prediction_likelihood(part, confusion, 7) for part in label_matrix.split(n_parts))
+    np.testing.assert_allclose(found, prediction_likelihood(label_matrix, confusion, 7), atol=1e-9)
 
 
 @pytest.mark.parametrize(
-    ("items", "votes", "n_classes", "every"),
+    ("rows", "votes", "n_classes", "every"),
     [(0, 0, 1, 1), (100, 10**7, 2, 1), (10**4, 10**5, 2, 1), (10**6, 10**6, 2, 10), (5000, 10**8, 2, 5)],
 )
-def test_sample_size(items: int, votes: int, n_classes: int, every: int) -> None:
+def test_sample_size(rows: int, votes: int, n_classes: int, every: int) -> None:
     """A sample has about 200,000 votes times classes and at least about a thousand items."""
-    assert every_for(items, votes, n_classes) == every
+    assert every_for(MatrixSize(rows, votes, n_classes)) == every

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_items import any_possible, any_said, drawn_rates, items_from, rates_from
+from made_label_matrices import any_possible, any_said, confusion_from, drawn_confusion, matrix_from
 from made_votes import few_examples
-from one_by_one import Known, counted, independent, learned, shares, voiced, with_gold
+from plain_loops import Known, counted, independent, learned, shares, voiced, with_gold
 
 from consensus.core.arrays import Floats
-from consensus.core.model.confusion_matrices import Rates
-from consensus.core.model.em import Over, Sums, learn, posterior_of, shares_of, sums_of
-from consensus.core.votes.label_matrix import Items
+from consensus.core.model.confusion_matrices import ConfusionMatrices
+from consensus.core.model.em import ExpectedCounts, MapMatrices, e_step, em, expected_counts, vote_shares
+from consensus.core.votes.label_matrix import LabelMatrix
 
 Whole = tuple[list[dict[int, int]], int, int]
 
@@ -22,15 +22,15 @@ def to_learn(n_annotators: int) -> Floats:
     return np.full(n_annotators, np.nan)
 
 
-def over(parts: Iterable[Items]) -> Over:
+def over(parts: Iterable[LabelMatrix]) -> MapMatrices:
     """Go through parts one after the other."""
     kept = list(parts)
     return lambda function: map(function, kept)
 
 
-def known_of(rates: Rates) -> Known:
+def known_of(confusion: ConfusionMatrices) -> Known:
     """Rates as lists."""
-    return Known(rates.table.tolist(), rates.prevalence.tolist(), [], [], 0.0, 0.0)
+    return Known(confusion.table.tolist(), confusion.prevalence.tolist(), [], [], 0.0, 0.0)
 
 
 def crowd(n_items: int, n_annotators: int, n_classes: int) -> list[dict[int, int]]:
@@ -44,37 +44,37 @@ def crowd(n_items: int, n_annotators: int, n_classes: int) -> list[dict[int, int
 
 def test_posterior_by_hand() -> None:
     """Votes right in 3 of 4 and in 2 of 3, for two classes apart: odds 3/1 against 2/1, so 3/5; twice that 6/7."""
-    rates = rates_from([[[3 / 4, 1 / 4], [1 / 4, 3 / 4]], [[2 / 3, 1 / 3], [1 / 3, 2 / 3]]])
-    items = items_from([{0: 0, 1: 1}, {0: 0, 1: 0}, {}], 2, 2)
-    np.testing.assert_allclose(posterior_of(items, rates)[:, 0], [3 / 5, 6 / 7, 1 / 2])
+    confusion = confusion_from([[[3 / 4, 1 / 4], [1 / 4, 3 / 4]], [[2 / 3, 1 / 3], [1 / 3, 2 / 3]]])
+    label_matrix = matrix_from([{0: 0, 1: 1}, {0: 0, 1: 0}, {}], 2, 2)
+    np.testing.assert_allclose(e_step(label_matrix, confusion)[:, 0], [3 / 5, 6 / 7, 1 / 2])
 
 
 def test_shares_by_hand() -> None:
     """Two of three votes are 2/3; no vote is even."""
-    items = items_from([{0: 1, 1: 1, 2: 0}, {}], 3, 2)
-    np.testing.assert_allclose(shares_of(items), [[1 / 3, 2 / 3], [1 / 2, 1 / 2]])
+    label_matrix = matrix_from([{0: 1, 1: 1, 2: 0}, {}], 3, 2)
+    np.testing.assert_allclose(vote_shares(label_matrix), [[1 / 3, 2 / 3], [1 / 2, 1 / 2]])
 
 
 def test_sums_by_hand() -> None:
     """Two votes on an item of class 1 with 3/4 count by parts; a vote alone counts its item and nobody's votes."""
-    items = items_from([{0: 1, 1: 0}, {0: 0}, {}], 2, 2)
-    found = sums_of(items, np.array([[1 / 4, 3 / 4], [1.0, 0.0], [1 / 2, 1 / 2]]))
+    label_matrix = matrix_from([{0: 1, 1: 0}, {0: 0}, {}], 2, 2)
+    found = expected_counts(label_matrix, np.array([[1 / 4, 3 / 4], [1.0, 0.0], [1 / 2, 1 / 2]]))
     np.testing.assert_allclose(found.table, [[[0, 1 / 4], [0, 3 / 4]], [[1 / 4, 0], [3 / 4, 0]]])
-    np.testing.assert_allclose(found.items, [5 / 4, 3 / 4])
+    np.testing.assert_allclose(found.rows, [5 / 4, 3 / 4])
 
 
 def test_gold_takes_the_place_of_the_belief() -> None:
     """Of a belief of 1/2, 1/4, 1/4 gold leaves class 2, or classes 1 and 2 as they were to one another."""
     belief = np.tile([1 / 2, 1 / 8, 3 / 8], (2, 1))
-    found = sums_of(items_from([{0: 0, 1: 0}] * 2, 2, 3, {0: [2], 1: [1, 2]}), belief)
+    found = expected_counts(matrix_from([{0: 0, 1: 0}] * 2, 2, 3, {0: [2], 1: [1, 2]}), belief)
     np.testing.assert_allclose(found.table[0, :, 0], [0, 1 / 4, 1 + 3 / 4])
 
 
 def test_gold_against_all_votes_counts_each_vote_once() -> None:
     """Where all say what gold rules out, the two other classes are true with 1/2 each."""
-    items = items_from([{0: 0, 1: 0}], 2, 3, {0: [1, 2]})
-    found = sums_of(items, shares_of(items))
-    assert found.items.tolist() == [0, 1 / 2, 1 / 2]
+    label_matrix = matrix_from([{0: 0, 1: 0}], 2, 3, {0: [1, 2]})
+    found = expected_counts(label_matrix, vote_shares(label_matrix))
+    assert found.rows.tolist() == [0, 1 / 2, 1 / 2]
     assert found.table[0].tolist() == [[0, 0, 0], [1 / 2, 0, 0], [1 / 2, 0, 0]]
 
 
@@ -84,16 +84,16 @@ def test_a_round_is_that_of_counting_one_by_one(whole: Whole, seed: int, data: s
     """The belief of each item and what it counts are those of multiplying and adding vote by vote."""
     said, n_annotators, n_classes = whole
     gold = data.draw(any_possible(len(said), n_classes))
-    rates = drawn_rates(n_annotators, n_classes, seed)
-    items = items_from(said, n_annotators, n_classes, gold)
-    beliefs = [independent(one, known_of(rates)) for one in said]
-    found = posterior_of(items, rates)
+    confusion = drawn_confusion(n_annotators, n_classes, seed)
+    label_matrix = matrix_from(said, n_annotators, n_classes, gold)
+    beliefs = [independent(one, known_of(confusion)) for one in said]
+    found = e_step(label_matrix, confusion)
     np.testing.assert_allclose(found, beliefs, atol=1e-12)
-    np.testing.assert_allclose(shares_of(items), [shares(one, n_classes) for one in said])
+    np.testing.assert_allclose(vote_shares(label_matrix), [shares(one, n_classes) for one in said])
     votes, of_class = counted(said, beliefs, gold, n_annotators)
-    sums = sums_of(items, found)
+    sums = expected_counts(label_matrix, found)
     np.testing.assert_allclose(sums.table, votes, atol=1e-12)
-    np.testing.assert_allclose(sums.items, of_class, atol=1e-12)
+    np.testing.assert_allclose(sums.rows, of_class, atol=1e-12)
     taught = [
         with_gold(belief, gold[at]) if at in gold else voiced(one, belief)
         for at, (one, belief) in enumerate(zip(said, beliefs, strict=True))
@@ -111,7 +111,7 @@ def test_rates_are_those_of_learning_one_by_one(
     gold = data.draw(any_possible(len(said), n_classes))
     by_hand = trust[:n_annotators]
     fixed = np.array([np.nan if one is None else one for one in by_hand])
-    found = learn(over([items_from(said, n_annotators, n_classes, gold)]), fixed)
+    found = em(over([matrix_from(said, n_annotators, n_classes, gold)]), fixed)
     expected = learned(said, gold, by_hand, n_classes)
     np.testing.assert_allclose(found.table, expected.table, atol=1e-9)
     np.testing.assert_allclose(found.prevalence, expected.prevalence, atol=1e-9)
@@ -122,33 +122,33 @@ def test_rates_are_those_of_learning_one_by_one(
 @pytest.mark.parametrize("n_parts", [2, 3, 7])
 def test_parts_teach_what_the_whole_does(n_parts: int) -> None:
     """Items cut into parts have the same sums and the same rates, whichever part the gold is in."""
-    items = items_from(crowd(60, 5, 3), 5, 3, {0: [1], 31: [0, 2], 59: [2]})
-    parts = list(items.parts(n_parts))
-    whole = sums_of(items, shares_of(items))
-    each = [sums_of(part, shares_of(part)) for part in parts]
-    np.testing.assert_allclose(sum(each[1:], each[0]).counts, whole.counts, atol=1e-9)
-    in_parts, at_once = learn(over(parts), to_learn(5)), learn(over([items]), to_learn(5))
+    label_matrix = matrix_from(crowd(60, 5, 3), 5, 3, {0: [1], 31: [0, 2], 59: [2]})
+    parts = list(label_matrix.split(n_parts))
+    whole = expected_counts(label_matrix, vote_shares(label_matrix))
+    each = [expected_counts(part, vote_shares(part)) for part in parts]
+    np.testing.assert_allclose(sum(each[1:], each[0]).votes, whole.votes, atol=1e-9)
+    in_parts, at_once = em(over(parts), to_learn(5)), em(over([label_matrix]), to_learn(5))
     np.testing.assert_allclose(in_parts.table, at_once.table, atol=1e-9)
     np.testing.assert_allclose(in_parts.prevalence, at_once.prevalence, atol=1e-9)
 
 
-def rounds_of(items: Items, start: Rates | None) -> tuple[Rates, int]:
+def rounds_of(label_matrix: LabelMatrix, start: ConfusionMatrices | None) -> tuple[ConfusionMatrices, int]:
     """What is learned, and how often the items were gone through."""
     calls = []
 
-    def counting(function: Callable[[Items], Sums]) -> list[Sums]:
+    def counting(function: Callable[[LabelMatrix], ExpectedCounts]) -> list[ExpectedCounts]:
         calls.append(function)
-        return [function(items)]
+        return [function(label_matrix)]
 
-    return learn(counting, to_learn(items.n_annotators), start), len(calls)
+    return em(counting, to_learn(label_matrix.n_annotators), start), len(calls)
 
 
 def test_a_warm_start_ends_sooner_at_the_same() -> None:
     """From what was learned before a few votes more, rounds are fewer than half, and rates are about the same."""
     said = crowd(200, 6, 4)
-    before, _ = rounds_of(items_from(said[:197], 6, 4), None)
-    items = items_from(said, 6, 4)
-    (cold, rounds), (warm, fewer) = rounds_of(items, None), rounds_of(items, before)
+    before, _ = rounds_of(matrix_from(said[:197], 6, 4), None)
+    label_matrix = matrix_from(said, 6, 4)
+    (cold, rounds), (warm, fewer) = rounds_of(label_matrix, None), rounds_of(label_matrix, before)
     assert fewer < rounds / 2
     assert warm.strength == before.strength
     np.testing.assert_allclose(warm.table, cold.table, atol=2e-3)
@@ -156,15 +156,15 @@ def test_a_warm_start_ends_sooner_at_the_same() -> None:
 
 def test_a_start_keeps_its_strength() -> None:
     """Learned from rates of another strength, the strength would move on from run to run."""
-    items = items_from(crowd(200, 6, 4), 6, 4)
-    cold, _ = rounds_of(items, None)
-    assert rounds_of(items, replace(cold, strength=7.0))[0].strength == 7
+    label_matrix = matrix_from(crowd(200, 6, 4), 6, 4)
+    cold, _ = rounds_of(label_matrix, None)
+    assert rounds_of(label_matrix, replace(cold, strength=7.0))[0].strength == 7
 
 
 def test_a_vote_alone_teaches_nothing() -> None:
     """Who votes alone on thirty items has the rates of somebody who did not vote."""
     said = crowd(30, 4, 3) + [{4: 0}] * 30
-    found = learn(over([items_from(said, 6, 3)]), to_learn(6))
+    found = em(over([matrix_from(said, 6, 3)]), to_learn(6))
     assert found.evidence[4].tolist() == [0, 0, 0]
     assert found.table[4].tolist() == found.table[5].tolist()
 
@@ -173,5 +173,5 @@ def test_gold_that_leaves_two_classes_does_not_let_a_vote_alone_confirm_itself()
     """Not even where gold says of thirty items that they are not of class 2, which one voter never said."""
     said = crowd(30, 4, 3) + [{4: 0}] * 30
     gold = {at: [0, 1] for at in range(30, 60)}
-    found = learn(over([items_from(said, 6, 3, gold)]), to_learn(6))
+    found = em(over([matrix_from(said, 6, 3, gold)]), to_learn(6))
     assert found.table[4].tolist() == found.table[5].tolist()

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from common.label_studio.label_config import ChoicesTag
-from consensus.core.model.from_predictions import suggested_on
+from consensus.core.model.from_predictions import suggestions_on
 from consensus.core.votes.controls import Control
 from consensus.core.votes.from_annotations import Annotation, Collected, Task, collect
 
@@ -24,7 +24,7 @@ SAID = [Annotation(1, "a1", "", skipped=False, ground_truth=False, result=[regio
 def rows(tasks: Sequence[Task], control: Control | None = None) -> list[tuple[str, str, float]] | None:
     """Task, label and score of each suggestion."""
     collected: Collected = collect(tasks, control or Control(TAG, "choices"), [])
-    found = suggested_on(collected, tasks)
+    found = suggestions_on(collected, tasks)
     if found is None:
         return None
     tasks_of, labels = collected.votes.task_names, collected.votes.label_names

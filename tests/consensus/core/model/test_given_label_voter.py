@@ -4,50 +4,54 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_votes import any_votes, chosen, few_examples, listed_of, scored, votes_of
 
-from consensus.core.model.given_label_voter import with_witness
+from consensus.core.model.given_label_voter import can_vote, votes_on, with_given_labels
 from consensus.core.votes.classifications import MANY_ROWS, classify
 from consensus.core.votes.votes import Votes
 
 
-def heard(votes: Votes, rows: list[tuple[int, int, bool]]) -> list[tuple[int, int, int]] | None:
-    """What the witness says, as (task, label, vote)."""
+def given_votes(votes: Votes, rows: list[tuple[int, int, bool]]) -> list[tuple[int, int, int]] | None:
+    """The votes of the given labels, as (task, label, vote)."""
     listed = listed_of(rows)
-    found = with_witness(votes, classify(votes, listed), listed)
-    if found is None:
+    classifications = classify(votes, listed)
+    voted = votes_on(votes, classifications, listed)
+    if not can_vote(votes.choice, int(voted.sum()), int(classifications.given[voted].sum())):
         return None
-    added = found.rows(found.annotator == votes.n_annotators)
-    assert len(added) == len(found) - len(votes)
+    everybody = with_given_labels(votes, classifications, voted)
+    added = everybody.rows(everybody.annotator == votes.n_annotators)
+    assert len(added) == len(everybody) - len(votes)
     return list(zip(added.task.tolist(), added.label.tolist(), added.vote.tolist(), strict=True))
 
 
-def test_witness_chooses_the_one_given_label_of_a_single_choice() -> None:
-    """Where a task came with one label the witness chose it; with none, two or a candidate it is silent."""
+def test_given_labels_voter_chooses_the_one_given_label_of_a_single_choice() -> None:
+    """Where a task came with one label the voter chose it; with none, two or a candidate it is silent."""
     votes = chosen({(0, 0): 0}, n_labels=3, n_tasks=4)
     rows = [(0, 1, True), (0, 0, False), (1, 2, True), (2, 0, True), (2, 1, True), (3, 0, False)]
-    assert heard(votes, rows) == [(0, 1, 1), (1, 2, 1)]
+    assert given_votes(votes, rows) == [(0, 1, 1), (1, 2, 1)]
 
 
-def test_witness_chooses_all_given_labels_of_a_multiple_choice() -> None:
-    """Where several labels may be right the witness chose each given one."""
+def test_given_labels_voter_chooses_all_given_labels_of_a_multiple_choice() -> None:
+    """Where several labels may be right the voter chose each given one."""
     votes = chosen({(0, 0): 0}, n_labels=3, choice="multiple")
-    assert heard(votes, [(0, 1, True), (0, 2, True), (0, 0, False)]) == [(0, 1, 1), (0, 2, 1)]
+    assert given_votes(votes, [(0, 1, True), (0, 2, True), (0, 0, False)]) == [(0, 1, 1), (0, 2, 1)]
 
 
-def test_witness_answers_questions_of_listed_tasks() -> None:
+def test_given_labels_voter_answers_questions_of_listed_tasks() -> None:
     """A given label is yes and another question of the same task no; other tasks it knows nothing of."""
     votes = votes_of("each", [(0, 0, 0, 1), (0, 0, 1, 1), (1, 0, 0, 1)], 2, 1, 2)
-    assert heard(votes, [(0, 0, True)]) == [(0, 0, 1), (0, 1, -1)]
+    assert given_votes(votes, [(0, 0, True)]) == [(0, 0, 1), (0, 1, -1)]
 
 
 @pytest.mark.parametrize("rows", [[], [(0, 0, True)], [(0, 0, False)]])
-def test_witness_that_always_says_the_same_of_questions_is_not_heard(rows: list[tuple[int, int, bool]]) -> None:
+def test_given_labels_that_always_say_the_same_of_questions_have_no_vote(
+    rows: list[tuple[int, int, bool]],
+) -> None:
     """Where only given labels are asked about, or none is, the given labels say nothing."""
-    assert heard(votes_of("each", [(0, 0, 0, 1)], 1, 1, 1), rows) is None
+    assert given_votes(votes_of("each", [(0, 0, 0, 1)], 1, 1, 1), rows) is None
 
 
 @few_examples
 @given(any_votes(), st.sets(st.tuples(st.integers(0, 4), st.integers(0, 3), st.booleans()), max_size=8))
-def test_witness_is_no_annotator(votes: Votes, rows: set[tuple[int, int, bool]]) -> None:
+def test_given_labels_voter_is_no_annotator(votes: Votes, rows: set[tuple[int, int, bool]]) -> None:
     """Whatever is listed, the counts are those of the votes, and all numbers are probabilities."""
     listed = listed_of(row for row in sorted(rows) if row[0] < votes.n_tasks and row[1] < votes.n_labels)
     result, without = scored(votes, listed=listed), scored(votes)
@@ -79,7 +83,7 @@ def test_reliable_given_label_decides_a_draw() -> None:
     assert np.isclose(result.trust[0], result.trust[1], atol=0.2)
 
 
-def test_witness_of_many_tasks_leaves_each_posterior_in_its_place() -> None:
+def test_given_labels_voter_of_many_tasks_leaves_each_posterior_in_its_place() -> None:
     """Where given labels are on so many tasks that not all labels are listed, a task's posterior sums to 1."""
     n_tasks = MANY_ROWS // 200 + 1_000
     answers = {(task, by): task % 3 for task in range(10) for by in range(3)}

@@ -5,22 +5,22 @@ import pytest
 from made_votes import chosen, gold_of, listed_of, scored, simulated_choices, votes_of
 
 from consensus.core.decide.scoring import score
-from consensus.core.model.model_voter import GROUP, Suggested, with_suggested
+from consensus.core.model.model_voter import GROUP, Suggestions, with_model_voter
 from consensus.core.votes.classifications import classify
 from consensus.core.votes.votes import YES, Votes
 
 NOBODY = listed_of()
 
 
-def suggestions(rows: list[tuple[int, int, float]]) -> Suggested:
+def suggestions(rows: list[tuple[int, int, float]]) -> Suggestions:
     """Suggestions from rows of (task, label, score)."""
     task, label, probability = zip(*rows, strict=True)
-    return Suggested(np.array(task, np.int32), np.array(label, np.int32), np.array(probability))
+    return Suggestions(np.array(task, np.int32), np.array(label, np.int32), np.array(probability))
 
 
-def added(votes: Votes, suggested: Suggested) -> list[tuple[int, int, int, int]]:
+def added(votes: Votes, suggested: Suggestions) -> list[tuple[int, int, int, int]]:
     """Rows (task, group, label, vote) that a model adds."""
-    heard = with_suggested(votes, classify(votes, NOBODY), suggested)
+    heard = with_model_voter(votes, classify(votes, NOBODY), suggested)
     row = slice(len(votes), None)
     columns = heard.task[row], heard.annotator[row] - votes.n_annotators, heard.label[row], heard.vote[row]
     return list(zip(*(column.tolist() for column in columns), strict=True))
@@ -64,7 +64,7 @@ def test_a_model_that_nobody_can_judge_is_not_heard() -> None:
     """Where fewer tasks than a group have two annotators, the model has no vote at all."""
     votes = agreed(GROUP - 1)
     some = suggestions([(task, 0, 0.9) for task in range(GROUP - 1)])
-    assert with_suggested(votes, classify(votes, NOBODY), some) is votes
+    assert with_model_voter(votes, classify(votes, NOBODY), some) is votes
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +78,9 @@ def with_model(crowd: tuple[Votes, np.ndarray], accuracy: float) -> tuple[float,
     votes, truth = crowd
     drawn = np.random.default_rng(1)
     label = np.where(drawn.random(400) < accuracy, truth, (truth + drawn.integers(1, 4, 400)) % 4)
-    model = Suggested(np.arange(400, dtype=np.int32), label.astype(np.int32), np.full(400, 0.8))
+    model = Suggestions(np.arange(400, dtype=np.int32), label.astype(np.int32), np.full(400, 0.8))
     without = scored(votes).posterior.reshape(400, 4).argmax(axis=1)
-    result = score(votes, NOBODY, gold_of(), np.full(votes.n_annotators, np.nan), suggested=model)
+    result = score(votes, NOBODY, gold_of(), np.full(votes.n_annotators, np.nan), suggestions=model)
     together = result.posterior.reshape(400, 4).argmax(axis=1)
     assert result.trust.shape == (12,)
     assert result.counts.yes.sum() == len(votes)
@@ -113,7 +113,7 @@ def test_without_people_nothing_is_decided() -> None:
     votes = chosen({(task, by): 0 for task in range(GROUP) for by in range(2)}, 3, n_tasks=GROUP + 1)
     model = suggestions([(task, 0, 0.99) for task in range(GROUP + 1)])
     given = listed_of([(GROUP, 0, True)])
-    result = score(votes, given, gold_of(), np.full(2, np.nan), suggested=model)
+    result = score(votes, given, gold_of(), np.full(2, np.nan), suggestions=model)
     last = result.classifications.task == GROUP
     assert result.report[last].tolist() == ["NoVotes"]
     assert result.model_share[last].min() > 0
@@ -122,6 +122,6 @@ def test_without_people_nothing_is_decided() -> None:
 def test_a_policy_that_counts_has_no_share_for_a_model(crowd: tuple[Votes, np.ndarray]) -> None:
     """Where the majority decides, a model's share in the decision is none."""
     votes, truth = crowd
-    model = Suggested(np.arange(400, dtype=np.int32), truth.astype(np.int32), np.full(400, 0.8))
-    result = score(votes, NOBODY, gold_of(), np.full(12, np.nan), "majority", suggested=model)
+    model = Suggestions(np.arange(400, dtype=np.int32), truth.astype(np.int32), np.full(400, 0.8))
+    result = score(votes, NOBODY, gold_of(), np.full(12, np.nan), "majority", suggestions=model)
     assert result.model_share.tolist() == [0.0] * len(result.classifications)

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_votes import any_votes, chosen, few_examples, fitted, gold_of, listed_of, simulated_choices, votes_of
-from one_by_one import Known, independent, learned, perceived, predicted
+from plain_loops import Known, independent, learned, perceived, predicted
 
-from consensus.core.model import models
+from consensus.core.model import em
 from consensus.core.model.dependence import GRID
-from consensus.core.model.models import lay_out
+from consensus.core.model.fit import ModelName
+from consensus.core.votes import label_matrix
 from consensus.core.votes.classifications import classify
 from consensus.core.votes.votes import Votes, spelled_out
 
@@ -83,7 +84,7 @@ def test_belief_is_that_of_plain_loops(votes: Votes) -> None:
         return
     known = learned(said, {}, [None] * votes.n_annotators, n_classes)
     posterior, variance, trust = believed(said, known, n_classes)
-    np.testing.assert_allclose(belief.learned.trust, trust, atol=1e-8)
+    np.testing.assert_allclose(belief.model.trust, trust, atol=1e-8)
     rows = classify(votes, listed_of())
     if votes.choice == "single":
         posterior, variance = posterior[rows.task, rows.label], variance[rows.task, rows.label]
@@ -95,7 +96,7 @@ def test_belief_is_that_of_plain_loops(votes: Votes) -> None:
 
 @few_examples
 @given(any_votes(), st.sampled_from(["default", "dawid-skene"]))
-def test_beliefs_are_probabilities(votes: Votes, model: models.ModelName) -> None:
+def test_beliefs_are_probabilities(votes: Votes, model: ModelName) -> None:
     """Posteriors are in [0, 1], over the labels of a single choice they sum to 1, and doubt is finite."""
     belief = fitted(votes, model)
     assert ((belief.posterior >= 0) & (belief.posterior <= 1)).all()
@@ -109,7 +110,7 @@ def test_beliefs_are_probabilities(votes: Votes, model: models.ModelName) -> Non
 @every_model
 @few_examples
 @given(votes=any_votes(choices=("multiple",)))
-def test_a_multiple_choice_is_its_questions(model: models.ModelName, votes: Votes) -> None:
+def test_a_multiple_choice_is_its_questions(model: ModelName, votes: Votes) -> None:
     """What a multiple choice implies is believed as if it had been asked label by label."""
     spelled = spelled_out(votes)
     np.testing.assert_allclose(fitted(votes, model).posterior, fitted(spelled, model).posterior, atol=1e-12)
@@ -117,16 +118,15 @@ def test_a_multiple_choice_is_its_questions(model: models.ModelName, votes: Vote
 
 @every_model
 @pytest.mark.parametrize("n_labels", [2, 70])
-def test_threads_change_nothing(model: models.ModelName, n_labels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_change_nothing(model: ModelName, n_labels: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Items spread over three threads teach and are believed what they are on one."""
     votes, _ = simulated_choices(np.array([0.9, 0.8, 0.7, 0.6]), 80, n_labels, 3, seed=4)
     gold = gold_of([(0, 1, True), (79, 0, True)])
     one = fitted(votes, model, gold=gold)
-    monkeypatch.setattr(models, "PROCESSORS", 3)
-    monkeypatch.setattr(models, "PART", 10)
+    monkeypatch.setattr(em, "PART", 10)
     three = fitted(votes, model, gold=gold)
     np.testing.assert_allclose(three.posterior, one.posterior, atol=1e-9)
-    np.testing.assert_allclose(three.learned.trust, one.learned.trust, atol=1e-9)
+    np.testing.assert_allclose(three.model.trust, one.model.trust, atol=1e-9)
 
 
 @pytest.mark.parametrize("n_labels", [2, 4, 70])
@@ -134,28 +134,30 @@ def test_a_warm_start_believes_the_same(n_labels: int) -> None:
     """From what was learned without a few tasks posteriors are about the same."""
     votes, _ = simulated_choices(np.array([0.9, 0.85, 0.8, 0.75, 0.7, 0.6]), 400, n_labels, 4, seed=6)
     cold = fitted(votes).posterior
-    few = fitted(votes, start=fitted(votes.rows(votes.task < 397)).learned.rates)
+    few = fitted(votes, start=fitted(votes.rows(votes.task < 397)).model.confusion)
     np.testing.assert_allclose(few.posterior, cold, atol=5e-3 if n_labels < 65 else 0.02)
 
 
 @every_model
-def test_from_65_labels_the_chosen_ones_are_asked_about(model: models.ModelName) -> None:
+def test_from_65_labels_the_chosen_ones_are_asked_about(model: ModelName) -> None:
     """64 labels have a matrix of 64 classes, 65 one of two: wrong and right."""
     for n_labels, n_classes in ((64, 64), (65, 2)):
         votes = chosen({(0, 0): 3, (0, 1): 3, (1, 0): 5, (1, 1): 3}, n_labels)
-        assert fitted(votes, model).learned.rates.table.shape == (2, n_classes, n_classes)
-        assert len(models.class_names(votes)) == n_classes
-        assert (lay_out(votes, classify(votes, listed_of()), gold_of()).questions is None) == (n_labels == 64)
+        assert fitted(votes, model).model.confusion.table.shape == (2, n_classes, n_classes)
+        assert len(label_matrix.class_names(votes)) == n_classes
+        assert (label_matrix.label_matrix_of(votes, classify(votes, listed_of()), gold_of())[1] is None) == (
+            n_labels == 64
+        )
 
 
 def test_too_many_rates_are_not_learned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where annotators times labels squared are more than the most, labels are asked about too."""
     votes = chosen({(0, 0): 3, (0, 1): 3, (1, 0): 5, (1, 1): 3}, 10)
-    monkeypatch.setattr(models, "MOST_RATES", 200)
-    assert fitted(votes).learned.rates.table.shape == (2, 10, 10)
-    monkeypatch.setattr(models, "MOST_RATES", 199)
-    assert fitted(votes).learned.rates.table.shape == (2, 2, 2)
-    assert len(models.class_names(votes)) == 2
+    monkeypatch.setattr(label_matrix, "MOST_RATES", 200)
+    assert fitted(votes).model.confusion.table.shape == (2, 10, 10)
+    monkeypatch.setattr(label_matrix, "MOST_RATES", 199)
+    assert fitted(votes).model.confusion.table.shape == (2, 2, 2)
+    assert len(label_matrix.class_names(votes)) == 2
 
 
 def test_trust_by_hand_decides_by_hand() -> None:
@@ -176,4 +178,4 @@ def test_no_labels_and_no_votes() -> None:
     for choice in ("single", "multiple", "each"):
         belief = fitted(votes_of(choice, [], 3, 2, 0))  # type: ignore[arg-type]
         assert len(belief.posterior) == 0
-        assert np.isfinite(belief.learned.trust).all()
+        assert np.isfinite(belief.model.trust).all()

@@ -5,16 +5,16 @@ import pytest
 from made_votes import gold_of, listed_of, names, scored, simulated_choices
 
 from consensus.core.model import em as learning
-from consensus.core.model import models
-from consensus.core.model.model_voter import Suggested
+from consensus.core.model.model_voter import Suggestions
+from consensus.core.votes import label_matrix
 
 
 @pytest.fixture
 def rounds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A list that grows by one at each round of learning."""
     found: list[int] = []
-    original = learning.sums_of
-    monkeypatch.setattr(learning, "sums_of", lambda *given: found.append(1) or original(*given))
+    original = learning.expected_counts
+    monkeypatch.setattr(learning, "expected_counts", lambda *given: found.append(1) or original(*given))
     return found
 
 
@@ -72,7 +72,7 @@ def test_with_more_than_other_votes_all_is_learned_from_scratch(change: str) -> 
         "policy": {"policy": "dawid-skene"},
         "gold": {"gold": gold_of(of_truth[:40])},
         "given labels": {"listed": listed_of(of_truth)},
-        "model": {"suggested": Suggested(tasks, truth.astype(np.int32), np.linspace(0.5, 1.0, 120))},
+        "model": {"suggestions": Suggestions(tasks, truth.astype(np.int32), np.linspace(0.5, 1.0, 120))},
         "trust": {"trust": np.array([0.9, *[np.nan] * 7])},
     }
     plain, changed = scored(votes), scored(votes, **changes[change])
@@ -86,10 +86,10 @@ def test_annotators_are_found_by_name() -> None:
     start = scored(votes).start
     found = start.for_now(np.array(["a2", "new", "a0"], dtype=object), names("l", 2), len(votes))
     assert found is not None
-    before = start.known.rates
-    assert found.rates.table[[0, 2]].tolist() == before.table[[2, 0]].tolist()
-    assert found.rates.table[1] == pytest.approx(before.table.mean(axis=0))
-    assert found.rates.evidence[1].tolist() == [0.0, 0.0]
+    before = start.confusion
+    assert found.confusion.table[[0, 2]].tolist() == before.table[[2, 0]].tolist()
+    assert found.confusion.table[1] == pytest.approx(before.table.mean(axis=0))
+    assert found.confusion.evidence[1].tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("classes", [["l0"], ["l1", "l0"], ["l0", "l1", "l2"]])
@@ -110,10 +110,10 @@ def test_what_speaks_beside_the_annotators_counts_for_how_labels_are_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where given labels make one confusion matrix too many, classes and rates both are those of yes and no."""
-    monkeypatch.setattr(models, "MOST_RATES", 4 * 3 * 3)  # of four annotators and three labels
+    monkeypatch.setattr(label_matrix, "MOST_RATES", 4 * 3 * 3)  # of four annotators and three labels
     votes, truth = simulated_choices(np.array([0.9, 0.8, 0.7, 0.6]), 60, 3, per_task=3, seed=7)
     given = listed_of([(task, int(label), True) for task, label in enumerate(truth)])
     for listed, classes in ((listed_of(), ["l0", "l1", "l2"]), (given, ["wrong", "right"])):
         start = scored(votes, listed=listed).start
         assert start.classes.tolist() == classes
-        assert start.known.rates.table.shape[1] == len(classes)
+        assert start.confusion.table.shape[1] == len(classes)

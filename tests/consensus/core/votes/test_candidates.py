@@ -106,7 +106,7 @@ def test_seventy_labels_are_the_questions_asked_by_hand() -> None:
     parts = fitted(asked, gold=gold_of_questions(gold, questions.keys, 70))
     expected = over_labels(parts.posterior, questions, rows_of)
     np.testing.assert_allclose(whole.posterior, expected, atol=1e-12)
-    np.testing.assert_allclose(whole.learned.trust, parts.learned.trust, atol=1e-12)
+    np.testing.assert_allclose(whole.model.trust, parts.model.trust, atol=1e-12)
     for task in range(20):
         assert (whole.variance[rows_of.task == task] == parts.variance[questions.task == task].max()).all()
 

@@ -6,16 +6,16 @@ import numpy as np
 from hypothesis import strategies as st
 
 from consensus.core.arrays import Floats
-from consensus.core.model.confusion_matrices import Rates
-from consensus.core.votes.label_matrix import Items, one_hot
+from consensus.core.model.confusion_matrices import ConfusionMatrices
+from consensus.core.votes.label_matrix import LabelMatrix, one_hot
 
 Said = Sequence[Mapping[int, int]]
 """Of each item, the class that each annotator said."""
 
 
-def items_from(
+def matrix_from(
     said: Said, n_annotators: int, n_classes: int, possible: Mapping[int, Sequence[int]] | None = None
-) -> Items:
+) -> LabelMatrix:
     """Items from {annotator: class} each, and {item: classes that gold leaves possible}."""
     item = np.repeat(np.arange(len(said), dtype=np.int32), [len(one) for one in said])
     column = np.array([by * n_classes + what for one in said for by, what in one.items()], dtype=np.int32)
@@ -24,18 +24,18 @@ def items_from(
     for row, at in enumerate(known):
         left[row, list((possible or {})[at])] = 1
     matrix = one_hot(item, column, len(said), n_annotators * n_classes)
-    return Items(matrix, n_annotators, n_classes, np.array(known, dtype=np.int32), left)
+    return LabelMatrix(matrix, n_annotators, n_classes, np.array(known, dtype=np.int32), left)
 
 
-def rates_from(
+def confusion_from(
     table: Sequence[object] | Floats,
     prevalence: Sequence[float] | Floats | None = None,
     evidence: Sequence[object] | Floats | None = None,
-) -> Rates:
+) -> ConfusionMatrices:
     """Rates of a table [annotator][true class][said class]; an even prevalence and no evidence by default."""
     rows = np.array(table, dtype=float)
     n_annotators, n_classes, _ = rows.shape
-    return Rates(
+    return ConfusionMatrices(
         table=rows,
         prevalence=np.full(n_classes, 1 / n_classes) if prevalence is None else np.array(prevalence, dtype=float),
         accuracy=np.einsum("ajj->a", rows) / n_classes,
@@ -45,11 +45,11 @@ def rates_from(
     )
 
 
-def drawn_rates(n_annotators: int, n_classes: int, seed: int) -> Rates:
+def drawn_confusion(n_annotators: int, n_classes: int, seed: int) -> ConfusionMatrices:
     """Rates drawn evenly, the rows of the table and the prevalence from Dirichlet distributions."""
     generator = np.random.default_rng(seed)
     table = generator.dirichlet(np.ones(n_classes), size=(n_annotators, n_classes))
-    return rates_from((table + 0.01) / (1 + 0.01 * n_classes), generator.dirichlet(np.full(n_classes, 5.0)))
+    return confusion_from((table + 0.01) / (1 + 0.01 * n_classes), generator.dirichlet(np.full(n_classes, 5.0)))
 
 
 @st.composite

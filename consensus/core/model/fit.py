@@ -1,0 +1,105 @@
+"""Fitting a model of the voters: the annotators, then a model's suggestions and the given labels.
+
+Those who are no annotators weigh at most as much as the average annotator.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from consensus.core.arrays import Floats
+from consensus.core.model.confusion_matrices import ConfusionMatrices
+from consensus.core.model.dawid_skene import maximum_likelihood
+from consensus.core.model.dependence import correlation_of, every_for, prediction_likelihood
+from consensus.core.model.em import MapMatrices, em
+from consensus.core.model.trust import FittedModel, fitted_model
+from consensus.core.model.warm_start import WarmStart
+from consensus.core.votes.label_matrix import MatrixSize
+
+ModelName = Literal["default", "dawid-skene"]
+
+STILL = 2e-3
+"""Where no rate moves by more than this from a warm start, the fit of last time stays."""
+
+
+def fit(
+    model: ModelName,
+    map_matrices: MapMatrices,
+    size: MatrixSize,
+    fixed_trust: Floats,
+    n_voters: int,
+    start: WarmStart | None,
+) -> FittedModel:
+    """Fit a model to votes, and once more where a voter who is no annotator weighed more than may be.
+
+    Parameters
+    ----------
+    model : {"default", "dawid-skene"}
+    map_matrices : callable
+        Maps all parts of the label matrix.
+    size : MatrixSize
+        Of all parts together.
+    fixed_trust : (n_annotators,) float64
+        Trust set by hand, in [0, 1]; NaN where it is to be learned.
+    n_voters : int
+        The annotators and the other voters after them.
+    start : WarmStart or None
+        Of all voters, in their order. Who weighed as much as may be then still does, and where no rate moves by
+        more than `STILL` everything stays as it was: a run without news changes nothing.
+    """
+    n_annotators = len(fixed_trust)
+    fixed_trust = np.append(fixed_trust, np.full(n_voters - n_annotators, np.nan))
+    if start is not None:
+        return _fit_from(start, model, map_matrices, size, fixed_trust, n_annotators)
+    fitted = FITS[model](map_matrices, size, fixed_trust, None)
+    limit = _mean_trust(fitted, n_annotators)
+    limited = (fitted.trust > limit) & (np.arange(n_voters) >= n_annotators)
+    if not limited.any():
+        return fitted
+    return FITS[model](map_matrices, size, np.where(limited, limit, fixed_trust), fitted.confusion)
+
+
+def _fit_from(
+    start: WarmStart,
+    model: ModelName,
+    map_matrices: MapMatrices,
+    size: MatrixSize,
+    fixed_trust: Floats,
+    n_annotators: int,
+) -> FittedModel:
+    before = fitted_model(start.confusion, start.correlation, fixed_trust)
+    limited = start.fixed & (np.arange(len(fixed_trust)) >= n_annotators)
+    fitted = FITS[model](map_matrices, size, np.where(limited, before.trust, fixed_trust), start.confusion)
+    moved = np.abs(fitted.confusion.table - start.confusion.table).max(initial=0.0)
+    return replace(before, fixed=fitted.fixed) if moved <= STILL else fitted
+
+
+def _mean_trust(fitted: FittedModel, n_annotators: int) -> float:
+    """Trust of the average annotator; each counts as far as there is evidence."""
+    evidence = np.maximum(fitted.confusion.evidence.sum(axis=1)[:n_annotators], 1e-9)
+    return float(np.average(fitted.trust[:n_annotators], weights=evidence)) if n_annotators else 0.0
+
+
+def _default(
+    map_matrices: MapMatrices, size: MatrixSize, fixed_trust: Floats, start: ConfusionMatrices | None
+) -> FittedModel:
+    """Fit a confusion matrix per voter, and how far mistakes depend on one another."""
+    confusion = em(map_matrices, fixed_trust, start)
+    every = every_for(size)
+    likelihood = map_matrices(lambda part: prediction_likelihood(part, confusion, every))
+    return fitted_model(confusion, correlation_of(likelihood), fixed_trust)
+
+
+def _dawid_skene(
+    map_matrices: MapMatrices, _: MatrixSize, fixed_trust: Floats, __: ConfusionMatrices | None
+) -> FittedModel:
+    """Fit a confusion matrix per voter to its own votes alone, always from the votes' shares."""
+    return fitted_model(maximum_likelihood(map_matrices, fixed_trust), 0.0, fixed_trust)
+
+
+FITS: dict[str, Callable[[MapMatrices, MatrixSize, Floats, ConfusionMatrices | None], FittedModel]] = {
+    "default": _default,
+    "dawid-skene": _dawid_skene,
+}

@@ -1,0 +1,85 @@
+"""The posterior: how probable a fitted model takes each classification to be right, and how far it may be off."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from consensus.core.arrays import Floats
+from consensus.core.model.dependence import log_odds_variance, mean_of, perceived, tempered
+from consensus.core.model.em import MapMatrices, e_step
+from consensus.core.model.fit import ModelName
+from consensus.core.model.trust import FittedModel
+from consensus.core.votes.candidates import over_labels
+from consensus.core.votes.classifications import Classifications
+from consensus.core.votes.label_matrix import RIGHT, LabelMatrix
+from consensus.core.votes.votes import Votes
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Of each classification.
+
+    Attributes
+    ----------
+    probability : (n_classifications,) float64
+        That the label is right, in [0, 1].
+    variance : (n_classifications,) float64
+        Variance of its log-odds that comes from not knowing the annotators exactly.
+    """
+
+    probability: Floats
+    variance: Floats
+
+
+def posterior_of(
+    model: ModelName,
+    fitted: FittedModel,
+    map_matrices: MapMatrices,
+    votes: Votes,
+    classifications: Classifications,
+    questions: Classifications | None,
+) -> Posterior:
+    """Return the posterior of classifications.
+
+    Parameters
+    ----------
+    model : {"default", "dawid-skene"}
+    fitted : FittedModel
+    map_matrices : callable
+        Maps all parts of the label matrix of these votes.
+    votes : Votes
+    classifications : Classifications
+    questions : Classifications or None
+        As `label_matrix_of` returned them.
+    """
+    by_part = list(zip(*map_matrices(lambda part: POSTERIORS[model](part, fitted)), strict=True))
+    variance = np.concatenate(by_part.pop())
+    probability = np.concatenate(by_part.pop())
+    if questions is not None:
+        of_task = np.zeros(votes.n_tasks)
+        np.maximum.at(of_task, questions.task, variance[:, RIGHT])
+        spread = over_labels(probability[:, RIGHT], questions, classifications)
+        return Posterior(spread, of_task[classifications.task])
+    if votes.choice == "single":
+        row = classifications.task, classifications.label
+        return Posterior(probability[row], variance[row])
+    return Posterior(probability[:, RIGHT], variance[:, RIGHT])
+
+
+def _default(label_matrix: LabelMatrix, fitted: FittedModel) -> tuple[Floats, Floats]:
+    independent = tempered(label_matrix, fitted.confusion, fitted.correlation)
+    probability = mean_of(independent, perceived(label_matrix, fitted.weight))
+    doubt = fitted.correlation, fitted.accuracy_variance
+    return probability, log_odds_variance(label_matrix, *doubt, independent, probability)
+
+
+def _dawid_skene(label_matrix: LabelMatrix, fitted: FittedModel) -> tuple[Floats, Floats]:
+    variance = label_matrix.one_hot @ np.repeat(fitted.accuracy_variance, label_matrix.n_classes)
+    return e_step(label_matrix, fitted.confusion), np.repeat(variance[:, None], label_matrix.n_classes, axis=1)
+
+
+POSTERIORS: dict[str, Callable[[LabelMatrix, FittedModel], tuple[Floats, Floats]]] = {
+    "default": _default,
+    "dawid-skene": _dawid_skene,
+}
