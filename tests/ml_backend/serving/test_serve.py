@@ -1,5 +1,7 @@
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,3 +30,17 @@ def test_a_worker_ends_without_the_interpreters_end(code: int, stop: str) -> Non
         [sys.executable, "-c", STOPPED, str(code), stop], capture_output=True, timeout=60, check=False, text=True
     )
     assert (done.returncode, "the interpreter has ended" in done.stdout) == (code, False)
+
+
+def test_in_compose_label_studio_meets_the_proxy() -> None:
+    """The address that connections and webhooks get is the proxy's, which is given a file that is there."""
+    root = Path(__file__).parents[3]
+    compose = (root / "docker-compose.yml").read_text(encoding="utf-8")
+    services = dict(re.findall(r"^  ([\w-]+):\n((?:    .*\n|\n|  #.*\n)+)", compose, re.MULTILINE))
+    address = re.search(r"ML_BACKEND_PUBLIC_URL: http://([\w.-]+):9090$", services["ml-backend"], re.MULTILINE)
+    assert address is not None
+    assert f"- {address[1]}\n" in services["ml-backend-proxy"]
+    assert f"- {address[1]}\n" not in services["ml-backend"]
+    mounted = re.search(r"- \./(\S+):/etc/nginx/conf\.d/default\.conf:ro", services["ml-backend-proxy"])
+    assert mounted is not None
+    assert (root / mounted[1]).is_file()
