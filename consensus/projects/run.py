@@ -154,7 +154,14 @@ def run(
             studio.show(project, shown)
         to_name = {control.tag.name: control.tag.to_name for control in controls}
         total = len(changes.create) + len(changes.update) + len(changes.delete)
-        studio.write(project, changes, to_name, watcher.of("writing reports", total))
+        tell = watcher.of("writing reports", total)
+
+        def written(n: int) -> None:
+            store.check(project)  # whoever has lost the lock writes no more beside the next run
+            tell(n)
+
+        written(0)
+        studio.write(project, changes, to_name, written)
         if outcome.tabs:
             studio.make_tabs(project)
         store.finish(number, now())

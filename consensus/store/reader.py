@@ -1,10 +1,11 @@
 """What is asked of the store: each question is answered from one state of the database."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection, Table, and_, func, select, tuple_
 
 from consensus.errors import ConfigError
@@ -20,6 +21,9 @@ from consensus.store.tables import (
     VOTE,
     VOTE_HISTORY,
 )
+
+UNKNOWN_ACCOUNT = "account unknown "
+"""How the name of an annotator begins whose account Label Studio has deleted."""
 
 
 class Reader:
@@ -169,6 +173,19 @@ class Reader:
         table = VOTE.c
         query = select(VOTE).where(table.project == project)
         return self._rows(query.order_by(table.control, table.task, table.annotator, table.label))
+
+    def annotators_of(self, project: int, annotations: Collection[int]) -> dict[int, str]:
+        """Return whose annotations were, by their ids: Label Studio forgets it with a deleted account.
+
+        The first name that a run saw counts; an annotation that no run saw before is not there.
+        """
+        wanted, names = np.array(sorted(annotations), dtype=np.int64), dict[int, str]()
+        for table in (VOTE, VOTE_HISTORY, LEDGER):
+            columns = self.columns(table, project, ("annotation", "annotator"))
+            at = np.isin(columns["annotation"], wanted)
+            pairs = zip(columns["annotation"][at].tolist(), columns["annotator"][at].tolist(), strict=True)
+            names |= {number: name for number, name in pairs if not name.startswith(UNKNOWN_ACCOUNT)}
+        return names
 
     def controls(self, project: int) -> list[Row]:
         """How each control of a project's latest run asks, and its labels."""

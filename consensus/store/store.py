@@ -1,8 +1,10 @@
 """The store: the one file that writes the database."""
 
 import fcntl
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,9 +14,17 @@ from consensus.errors import StoreError
 from consensus.store.columns import Columns, Row
 from consensus.store.database import Database
 from consensus.store.reader import Reader, Snapshot
-from consensus.store.tables import ANNOTATOR, CLASSIFICATION, CONTROL, REPORT_COUNT, RUN, VOTE
+from consensus.store.tables import ANNOTATOR, CLASSIFICATION, CONTROL, PROJECT, REPORT_COUNT, RUN, VOTE
 from consensus.store.vote_history import Seen
 from consensus.store.writing import counted, forget, keep_ledger, write_changes
+
+
+@dataclass(frozen=True)
+class _Held:
+    """The lock of a project: what says whose it is, and a question that fails where it is lost."""
+
+    token: str
+    answers: Callable[[], object]
 
 
 class Store(Reader):
@@ -37,6 +47,7 @@ class Store(Reader):
 
     def __init__(self, url: str, history: timedelta | None = None) -> None:
         self._history = history
+        self._held: dict[int, _Held] = {}
         self._database = Database(url)
         self._database.check()
         super().__init__(self._database.reading)
@@ -65,28 +76,36 @@ class Store(Reader):
     def lock(self, project: int) -> Iterator[None]:
         """Hold a project alone; the lock ends with the process, however it ends.
 
+        Whoever holds it writes a token of its own, so that one whose lock was lost meanwhile finds another's.
+
         Raises
         ------
         StoreError
             Where another run holds it.
         """
-        with (
-            self._file_lock(project, self._database.path) if self._database.path else self._postgres_lock(project)
-        ):
-            yield
+        path = self._database.path
+        with self._file_lock(project, path) if path else self._postgres_lock(project) as answers:
+            token = uuid.uuid4().hex
+            with self._database.writing() as connection:
+                _note(connection, project, {"token": token})
+            self._held[project] = _Held(token, answers)
+            try:
+                yield
+            finally:
+                del self._held[project]
 
     @contextmanager
-    def _postgres_lock(self, project: int) -> Iterator[None]:
+    def _postgres_lock(self, project: int) -> Iterator[Callable[[], object]]:
         with self._database.session() as connection:  # the lock ends with the session
             key = text("SELECT pg_try_advisory_lock(hashtext('consensus'), :project)")
             with self._database.errors():
                 got = connection.execute(key, {"project": project}).scalar()
             if not got:
                 raise StoreError(_busy(project))
-            yield
+            yield lambda: connection.execute(select(1))
 
     @contextmanager
-    def _file_lock(self, project: int, database: Path) -> Iterator[None]:
+    def _file_lock(self, project: int, database: Path) -> Iterator[Callable[[], object]]:
         path = Path(f"{database}.project-{project}.lock")
         try:
             file = path.open("w", encoding="utf-8")
@@ -97,7 +116,58 @@ class Store(Reader):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise StoreError(_busy(project)) from None
-            yield
+            yield lambda: None
+
+    def check(self, project: int) -> None:
+        """Refuse to go on where the lock of a project was lost, before anything more is written.
+
+        Raises
+        ------
+        StoreError
+            Where the database ended the session that held the lock, or somebody else holds the project now.
+        """
+        if project in self._held:
+            with self._database.errors():
+                self._held[project].answers()
+            with self._database.reading() as connection:
+                self._check(connection, project)
+
+    def _check(self, connection: Connection, project: int) -> None:
+        query = select(PROJECT.c.token).where(PROJECT.c.project == project)
+        if project in self._held and connection.execute(query).scalar() != self._held[project].token:
+            raise StoreError(
+                f"another run has taken over project {project} while this one had lost its lock; nothing more is "
+                "written, and the next run repairs what is half-written"
+            )
+
+    def recognize(self, project: int, url: str, created_at: str) -> None:
+        """Refuse a project of another Label Studio than that of its number in this store, or another incarnation.
+
+        A server may get another address; when it made the project stays the same.
+
+        Parameters
+        ----------
+        project : int
+        url : str
+            Address of the Label Studio.
+        created_at : str
+            When it made the project.
+
+        Raises
+        ------
+        StoreError
+            Where the runs of this store were about another project.
+        """
+        with self._database.writing() as connection:
+            row = connection.execute(select(PROJECT).where(PROJECT.c.project == project)).mappings().first()
+            if row and row["created_at"] not in (None, created_at):
+                raise StoreError(
+                    f"project {project} of this store is another one than project {project} of the Label Studio at "
+                    f"{url}: it was made at another time, by the Label Studio at {row['url']}. What is stored stays "
+                    "as it is; set CONSENSUS_DATABASE_URL to a database of its own for the other one"
+                )
+            if not row or (row["url"], row["created_at"]) != (url, created_at):
+                _note(connection, project, {"url": url, "created_at": created_at})
 
     def save(
         self,
@@ -133,6 +203,7 @@ class Store(Reader):
         """
         project = run["project"]
         with self._database.writing() as connection:
+            self._check(connection, project)
             before = _last_start(connection, project)
             run = {**run, "started_at": _not_before(before, run["started_at"])}
             if seen is not None:
@@ -166,6 +237,11 @@ def _last_start(connection: Connection, project: int) -> datetime | None:
 def _not_before(before: datetime | None, started: datetime) -> datetime:
     """Start of a run, or just after that of the one before it where the clock has gone back."""
     return max(started, before + timedelta(microseconds=1)) if before else started
+
+
+def _note(connection: Connection, project: int, values: Row) -> None:
+    if not connection.execute(update(PROJECT).where(PROJECT.c.project == project).values(values)).rowcount:
+        connection.execute(insert(PROJECT).values(project=project, **values))
 
 
 def _busy(project: int) -> str:

@@ -117,6 +117,23 @@ def test_what_was_found_is_stored_before_it_is_sent_and_noted_as_sent_after(stor
     assert (last(store)["tasks"], last(store)["votes"], outcome.votes) == (2, 2, 2)
 
 
+def test_a_run_whose_project_was_taken_over_writes_no_more(store: Store, tmp_path: Path) -> None:
+    """Its lock is gone and another run has it: what is sent ends there, and the run is not finished."""
+    studio, other = InMemory(task(1, a1="cat", a2="cat")), Store(f"sqlite:///{tmp_path}/store.db")
+    pulled = studio.pull
+
+    def taken_over(*_: object) -> Pulled:
+        (tmp_path / "store.db.project-7.lock").unlink()
+        with other.lock(7):
+            return pulled()
+
+    studio.pull = taken_over  # type: ignore[method-assign]
+    with pytest.raises(StoreError, match="another run has taken over project 7"):
+        once(studio, store)
+    assert "write" not in studio.done
+    assert store.last_run(7) is None
+
+
 def test_a_dry_run_stores_and_sends_nothing(store: Store) -> None:
     """It looks, and tells."""
     studio = InMemory(task(1))

@@ -388,6 +388,65 @@ def test_a_project_is_free_once_its_holder_is_dead(url: str) -> None:
             threading.Event().wait(0.1)
 
 
+def test_one_database_by_two_paths_is_one_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path, an absolute one and a link to the file."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link.db").symlink_to("store.db")
+    urls = ["sqlite:///store.db", f"sqlite:///{tmp_path}/store.db", "sqlite:///link.db"]
+    stores = [Store.migrated(url) for url in urls]
+    with stores[0].lock(7):
+        for store in stores[1:]:
+            with pytest.raises(StoreError, match="another run is at work"):
+                store.lock(7).__enter__()
+
+
+def test_a_run_that_lost_its_lock_stores_nothing(url: str, tmp_path: Path, tables: sqlalchemy.Connection) -> None:
+    """Somebody else holds the project now: the one of before is refused before each write."""
+    first, second = Store.migrated(url), Store.migrated(url)
+    with first.lock(7):
+        first.check(7)
+        if "sqlite" in url:
+            (tmp_path / "store.db.project-7.lock").unlink()
+        else:
+            end = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+            tables.execute(sqlalchemy.text(end))
+            tables.rollback()
+            with pytest.raises(StoreError, match="cannot be used"):
+                first.check(7)
+        with second.lock(7):
+            with pytest.raises(
+                StoreError, match="another run has taken over project 7" if "sqlite" in url else "cannot"
+            ):
+                first.check(7)
+            with pytest.raises(StoreError, match="another run has taken over project 7"):
+                save(first, facts(), [], [], [])
+            second.check(7)
+            save(second, facts(), [], [], [])
+
+
+def test_a_project_of_another_label_studio_is_refused(url: str) -> None:
+    """Its number is the same, but it was made at another time; a server that moved is the same one."""
+    store = Store.migrated(url)
+    store.recognize(1, "http://here", "2026-01-01")
+    store.recognize(1, "http://moved", "2026-01-01")
+    store.recognize(2, "http://here", "2026-01-05")
+    with pytest.raises(StoreError, match=r"made at another time, by .* at http://moved.* CONSENSUS_DATABASE_URL"):
+        store.recognize(1, "http://reset", "2026-02-01")
+    with store.lock(1):
+        store.recognize(1, "http://moved", "2026-01-01")
+
+
+def test_the_store_knows_whose_annotation_it_was(url: str) -> None:
+    """The account is gone, the vote is withdrawn or entered under a name made up: the name that was known counts."""
+    store = Store.migrated(url)
+    seen = Seen(frozenset({1, 2}), frozenset({"kind"}))
+    save(store, facts(), [], [vote(1, annotation=5), vote(2, annotation=6, annotator="a2")], [], seen=seen)
+    gone = vote(1, annotation=5, annotator="account unknown of annotation 5")
+    save(store, facts(), [], [gone], [], seen=seen)
+    assert store.annotators_of(7, {5, 6, 7}) == {5: "a1", 6: "a2"}
+    assert store.annotators_of(8, {5}) == {}
+
+
 @pytest.mark.server
 def test_the_holder_of_a_project_is_in_no_transaction(postgres_database_url: str) -> None:
     """A server that ends idle transactions would end the lock with it."""
