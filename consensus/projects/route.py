@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from consensus.core.routing.overlap import (
 from consensus.core.votes.from_annotations import Problem
 from consensus.errors import LabelStudioError
 from consensus.label_studio import Project, Studio
+from consensus.projects.deleted_accounts import with_known_annotators
 from consensus.store.store import Store
 from consensus.store.stored_votes import Facts, facts_of
 from consensus.watcher import SILENT, Watcher
@@ -132,6 +133,7 @@ def route(
         limits = Limits(min(facts.fewest_votes, max_votes), max_votes)
         found = studio.project(project)
         served = studio.served(project, studio.accounts(), watcher.of("reading tasks", found.n_tasks))
+        served = replace(served, tasks=tuple(with_known_annotators(served.tasks, store, project)))
         routed = Routed(found, advise(facts, served, limits), 0, [], limits, dry_run)
         if dry_run:
             return routed

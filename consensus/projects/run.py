@@ -21,6 +21,7 @@ from consensus.core.votes.from_annotations import Collected, Problem, Task, coll
 from consensus.errors import ConfigError
 from consensus.files.start_files import unpacked
 from consensus.label_studio import Project, Studio
+from consensus.projects.deleted_accounts import with_known_annotators
 from consensus.settings import ProjectConfig
 from consensus.store.columns import Row
 from consensus.store.rows import (
@@ -103,6 +104,8 @@ def run(
         found = studio.project(project)
         accounts = studio.accounts()
         pulled = studio.pull(project, accounts, watcher.of("reading tasks", found.n_tasks))
+        if store:
+            pulled = replace(pulled, tasks=list(with_known_annotators(pulled.tasks, store, project)))
         controls = resolve_controls(found, config, pulled.tasks)
         machines = [_account(name, accounts) for name in config.machines]
         collected = [collect(pulled.tasks, control, machines) for control in controls]

@@ -162,9 +162,9 @@ class Store(Reader):
             row = connection.execute(select(PROJECT).where(PROJECT.c.project == project)).mappings().first()
             if row and row["created_at"] not in (None, created_at):
                 raise StoreError(
-                    f"project {project} of this store is another one than project {project} of the Label Studio at "
-                    f"{url}: it was made at another time, by the Label Studio at {row['url']}. What is stored stays "
-                    "as it is; set CONSENSUS_DATABASE_URL to a database of its own for the other one"
+                    f"project {project} of this store is another one than project {project} of the Label Studio "
+                    f"at {url}: it was made at another time, by the Label Studio at {row['url']}. What is stored "
+                    "stays as it is; set CONSENSUS_DATABASE_URL to a database of its own for the other one"
                 )
             if not row or (row["url"], row["created_at"]) != (url, created_at):
                 _note(connection, project, {"url": url, "created_at": created_at})

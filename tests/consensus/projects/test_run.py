@@ -134,6 +134,21 @@ def test_a_run_whose_project_was_taken_over_writes_no_more(store: Store, tmp_pat
     assert store.last_run(7) is None
 
 
+def test_a_deleted_account_stays_one_annotator(store: Store) -> None:
+    """Label Studio no longer says whose its annotations were; the store does, of each that it has seen."""
+    studio = InMemory(*(task(number, a1="cat", a2="cat") for number in range(1, 9)))
+    once(studio, store)
+    forgotten = [task(number, gone="cat", a2="cat") for number in range(1, 9)] + [task(9, gone="dog")]
+    studio.tasks = [replace(made, annotations=[anonymous(made.annotations[0])]) for made in forgotten]
+    names = [row["annotator"] for row in once(studio, store).annotators]
+    assert names == [A1, "account unknown of annotation 90"]
+
+
+def anonymous(annotation: Annotation) -> Annotation:
+    """An annotation of an account that was deleted."""
+    return replace(annotation, annotator=f"account unknown of annotation {annotation.id}")
+
+
 def test_a_dry_run_stores_and_sends_nothing(store: Store) -> None:
     """It looks, and tells."""
     studio = InMemory(task(1))

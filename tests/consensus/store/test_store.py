@@ -437,7 +437,7 @@ def test_a_project_of_another_label_studio_is_refused(url: str) -> None:
 
 
 def test_the_store_knows_whose_annotation_it_was(url: str) -> None:
-    """The account is gone, the vote is withdrawn or entered under a name made up: the name that was known counts."""
+    """The account is gone, its vote withdrawn or under a made-up name: the name that was known counts."""
     store = Store.migrated(url)
     seen = Seen(frozenset({1, 2}), frozenset({"kind"}))
     save(store, facts(), [], [vote(1, annotation=5), vote(2, annotation=6, annotator="a2")], [], seen=seen)
