@@ -17,7 +17,7 @@ from label_studio_sdk.tasks.client_ext import TasksClientExt
 from common.contract import VERSION_PREFIX
 from ml_backend.core.consensus_targets import Verdict
 from ml_backend.core.evidence import Annotation
-from ml_backend.errors import LabelStudioError, LostAnswerError
+from ml_backend.errors import LabelStudioError, LostAnswerError, RefusedError
 from ml_backend.settings import Settings
 
 _PAGE = 500  # on SQLite, Label Studio answers 500 for a page of 999 tasks whose images were uploaded
@@ -365,9 +365,10 @@ class LabelStudioClient:
             return ask()
         except ApiError as error:
             kind = LostAnswerError if error.status_code in _LOST else LabelStudioError
-            raise kind(
-                f"Label Studio at {self._url} answered {error.status_code}: {_detail(error.body)}"
-            ) from None
+            message = f"Label Studio at {self._url} answered {error.status_code}: {_detail(error.body)}"
+            if error.status_code == _GONE:
+                raise RefusedError(message, _GONE, _detail(error.body)) from None
+            raise kind(message) from None
         except httpx.HTTPError as error:
             kind = LabelStudioError if isinstance(error, _NEVER_SENT) else LostAnswerError
             raise kind(

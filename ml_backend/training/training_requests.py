@@ -12,14 +12,15 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import httpx
 import structlog
 
-from ml_backend.errors import MLBackendError
+from ml_backend.errors import MLBackendError, RefusedError
 from ml_backend.label_studio.client import LabelStudioClient
 
 log = structlog.get_logger()
 
-_REQUESTED, _TRAINING = "requested", "training"
+_REQUESTED, _TRAINING, _GONE = "requested", "training", "gone"
 _MOST_KNOWN = 10_000  # anybody who may ask can name projects
 
 
@@ -71,12 +72,19 @@ class TrainingRequests:
                 return False
             with contextlib.suppress(OSError):  # a full disk costs the reconciliation, not the answer
                 folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):
+            self._path(project_id, _GONE).unlink(missing_ok=True)
         return True
 
+    def forget(self, project_id: int) -> None:
+        """Leave a project alone that Label Studio does not have, until it meets this backend again."""
+        with contextlib.suppress(OSError):
+            self._path(project_id, _GONE).touch()
+
     def known(self) -> list[int]:
-        """Ids of the projects that were ever connected or trained."""
-        names = (path.name for path in self._projects.glob("[0-9]*"))
-        return sorted(int(name) for name in names if name.isdecimal())
+        """Ids of the projects that were ever connected or trained, but for the forgotten ones."""
+        folders = (path for path in self._projects.glob("[0-9]*") if path.name.isdecimal())
+        return sorted(int(folder.name) for folder in folders if not (folder / _GONE).exists())
 
     def due(self, now: float) -> list[int]:
         """Ids of the projects whose training should start, longest waiting first."""
@@ -182,14 +190,18 @@ class Reconciliation:
         Returns
         -------
         list of int
-            The projects. One that cannot be looked at is written to the log, once, and costs the others nothing.
+            The projects. One that cannot be looked at is written to the log, once, and costs the others nothing;
+            one that was deleted is not asked for again.
         """
         found = []
         for project_id in self._requests.known():
             try:
                 behind = self._behind(client, project_id)
             except MLBackendError as error:
-                if project_id not in self._silent:
+                if isinstance(error, RefusedError) and error.status == httpx.codes.NOT_FOUND:
+                    log.info("project_gone", project=project_id)
+                    self._requests.forget(project_id)
+                elif project_id not in self._silent:
                     self._silent.add(project_id)
                     log.warning("project_not_reconciled", project=project_id, error=str(error))
                 continue

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from running_backend import eventually
 
-from ml_backend.errors import LabelStudioError
+from ml_backend.errors import LabelStudioError, RefusedError
 from ml_backend.label_studio.client import Connection, Counts, Project
 from ml_backend.training.training_requests import Reconciliation, TrainingRequests, project_state
 
@@ -30,9 +30,14 @@ class Studio:
         self.stamp = "1"
         self.down: set[int] = set()
         self.connected = {7, 8}
+        self.deleted: set[int] = set()
+        self.asked: list[int] = []
 
     def project(self, project_id: int) -> Project:
         """The project."""
+        self.asked.append(project_id)
+        if project_id in self.deleted:
+            raise RefusedError("has no project 7 (404)", 404, "")
         if project_id in self.down:
             raise LabelStudioError("cannot be reached")
         counts = Counts(10, self.annotations[project_id], 0)
@@ -117,6 +122,21 @@ def test_one_project_that_fails_does_not_stop_the_others(reconciliation: Reconci
     """Project 7 cannot be looked at; project 8 gets its request."""
     studio = Studio()
     studio.down = {7}
+    assert ask(reconciliation, studio) == [8]
+
+
+def test_a_deleted_project_is_asked_for_once(
+    reconciliation: Reconciliation, requests: TrainingRequests, tmp_path: Path
+) -> None:
+    """Also after a restart; once it meets the backend again, for example as another project, it is looked at."""
+    studio = Studio()
+    studio.deleted = {8}
+    for each in (reconciliation, reconciliation, Reconciliation(tmp_path, requests)):
+        assert ask(each, studio) == []
+    assert studio.asked.count(8) == 1
+    assert studio.asked.count(7) == 3
+    studio.deleted = set()
+    assert requests.know(8)
     assert ask(reconciliation, studio) == [8]
 
 
