@@ -12,13 +12,14 @@ import structlog
 import typer
 
 from common.contract import LEFT_OUT, ReportName
+from common.errors import SuiteError
 from consensus.commands import output, people, route, score
 from consensus.commands.connections import database, run_project
 from consensus.commands.connections import store as _store
 from consensus.commands.connections import studio as _studio
 from consensus.commands.options import ConfigOption, ProjectOption, flowing
 from consensus.core.decide.policies import PolicyName
-from consensus.errors import ConfigError, ConsensusError
+from consensus.errors import ConfigError
 from consensus.projects.schedule import run_by_cron, trigger_of
 from consensus.settings import project_config, settings
 
@@ -137,7 +138,7 @@ def ping() -> None:
     for name, ask in (("database", _ask_database), ("Label Studio", _ask_label_studio)):
         try:
             ask()
-        except ConsensusError as error:
+        except SuiteError as error:
             faults.append(str(error))
         else:
             typer.echo(f"{name}: answers")
@@ -162,7 +163,7 @@ def _run_all(config: Path | None) -> None:
     try:
         with closing(_studio()) as studio:
             _run_each(studio, _store(), config)
-    except ConsensusError as error:
+    except SuiteError as error:
         LOG.error("no project run", reason=str(error))
 
 
@@ -174,7 +175,7 @@ def _run_each(studio: "Studio", store: "Store", config: Path | None) -> None:
             if not wanted and not studio.project(number).config.choices:
                 continue
             outcome = run_project(studio, store, project_config(config, number), number, now=_now)
-        except ConsensusError as error:
+        except SuiteError as error:
             LOG.error("project failed", project=number, reason=str(error))
         except Exception as error:  # noqa: BLE001  # the next project must run whatever this one did
             LOG.error(
@@ -225,7 +226,7 @@ def main() -> None:
     )
     try:
         app()
-    except ConsensusError as error:
+    except SuiteError as error:
         output.ERR.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
 

@@ -1,21 +1,19 @@
-"""What can go wrong, as types; every message names the value, its place and the remedy."""
+"""What can go wrong in consensus."""
+
+from common.errors import SettingsError, SuiteError
 
 
-class ConsensusError(Exception):
-    """Base of all errors that are meant to be read by a person."""
-
-
-class VotesError(ConsensusError):
+class VotesError(SuiteError):
     """Votes, given labels or trust that cannot be used."""
 
 
-class ConfigError(ConsensusError):
-    """A settings file, an environment variable or an option that cannot be used."""
+class ConfigError(SettingsError):
+    """A settings file or an option that cannot be used."""
 
 
-class LabelStudioError(ConsensusError):
+class LabelStudioError(SuiteError):
     """Label Studio refused, failed or answered something unusable."""
 
 
-class StoreError(ConsensusError):
+class StoreError(SuiteError):
     """The database cannot be reached, or another run holds the project."""

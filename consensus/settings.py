@@ -1,34 +1,60 @@
 """Settings from the environment and `.env`, and what the settings file says of a project."""
 
 import os
+import re
 import tomllib
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
+from common.errors import SettingsError
+from common.settings import LabelStudioSettings, read
 from consensus.core.decide.policies import POLICIES, PolicyName
 from consensus.core.decide.thresholds import Thresholds
 from consensus.core.votes.controls import ControlSettings
 from consensus.errors import ConfigError
 
+POSTGRES = re.compile(r"^postgres(ql)?(\+psycopg)?://")
 
-class Settings(BaseSettings):
+
+class Settings(LabelStudioSettings):
     """What the environment says; the names are the upper-case ones of the fields."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore")
+    prefix = "CONSENSUS_"
 
-    label_studio_url: str = ""
-    label_studio_api_key: SecretStr = SecretStr("")
     consensus_signing_key: SecretStr = SecretStr("")
-    consensus_database_url: SecretStr = SecretStr("sqlite:///consensus.db")
+    consensus_database_url: SecretStr = Field(default_factory=lambda: SecretStr(f"sqlite:///{default_store()}"))
     consensus_config: Path | None = None
     consensus_cron: str = "*/15 * * * *"
     consensus_projects: str = ""
     consensus_history_days: int = Field(default=90, ge=0)
+
+    @field_validator("consensus_database_url")
+    @classmethod
+    def _driver(cls, secret: SecretStr) -> SecretStr:
+        """Name the PostgreSQL driver that is installed, whatever the address says."""
+        return SecretStr(POSTGRES.sub("postgresql+psycopg2://", secret.get_secret_value().strip()))
+
+
+def default_store() -> Path:
+    """Return where the store lies unless CONSENSUS_DATABASE_URL says otherwise, wherever the command is run."""
+    try:
+        home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    except RuntimeError:
+        raise SettingsError("CONSENSUS_DATABASE_URL is not set, and this account has no home folder") from None
+    return home / "consensus" / "consensus.db"
 
 
 @lru_cache(maxsize=1)
@@ -37,15 +63,10 @@ def settings() -> Settings:
 
     Raises
     ------
-    ConfigError
+    SettingsError
         Where a variable cannot be understood.
     """
-    try:
-        return Settings()
-    except ValidationError as error:
-        raise ConfigError(f"the environment cannot be used: {_first_fault(error)}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"the file .env is no UTF-8 text: {error}") from None
+    return read(Settings)
 
 
 Share = Annotated[float, Field(gt=0, lt=1)]

@@ -61,7 +61,7 @@ class Backend:
 
         Raises
         ------
-        NotConfiguredError
+        SettingsError
             If its address or key is not set.
         """
         return LabelStudioClient(self.settings)

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import typer
 
+from common.errors import SuiteError
 from ml_backend.commands.connect import connect
 from ml_backend.commands.console import say
 from ml_backend.commands.doctor import doctor
@@ -14,7 +15,6 @@ from ml_backend.commands.serving import serve
 from ml_backend.commands.training import train
 from ml_backend.commands.tuning import finetune, pretrain
 from ml_backend.commands.versions import promote, versions
-from ml_backend.errors import MLBackendError
 from ml_backend.logs import configure_logs
 
 cli = typer.Typer(
@@ -38,7 +38,7 @@ def main() -> None:
         if (error.name or "").split(".")[0] == "ml_backend":
             raise
         _fail(f'{error.name} is not installed: pip install "label-studio-consensus[ml]"')
-    except MLBackendError as error:
+    except SuiteError as error:
         _fail(str(error))
     except (OSError, sqlite3.Error) as error:
         _fail(f"{error} (ML_BACKEND_DATA_DIR must be a folder with free space that this account may write)")

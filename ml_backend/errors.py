@@ -1,15 +1,9 @@
 """What can go wrong at the edges, as one small tree of exceptions with messages that a person can act on."""
 
-
-class MLBackendError(Exception):
-    """Something that the person who runs the backend can fix; its message says how."""
+from common.errors import SuiteError
 
 
-class NotConfiguredError(MLBackendError):
-    """A setting is missing that this action needs."""
-
-
-class LabelStudioError(MLBackendError):
+class LabelStudioError(SuiteError):
     """Label Studio could not be reached or refused a request."""
 
 
@@ -35,7 +29,7 @@ class RefusedError(LabelStudioError):
         self.reason = reason
 
 
-class WeightsError(MLBackendError):
+class WeightsError(SuiteError):
     """The backbone's weights cannot be had."""
 
 
@@ -43,31 +37,31 @@ class DownloadError(WeightsError):
     """The backbone's weights cannot be downloaded now, which may pass."""
 
 
-class NothingToLearnError(MLBackendError):
+class NothingToLearnError(SuiteError):
     """The project holds no annotation that the backend could learn from; nothing was changed."""
 
 
-class NothingToPredictError(MLBackendError):
+class NothingToPredictError(SuiteError):
     """No model version answers for the project, or none of its controls is in the project's config."""
 
 
-class VersionError(MLBackendError):
+class VersionError(SuiteError):
     """A model version is not there, is damaged, or does not fit the project."""
 
 
-class ModelLoadingError(MLBackendError):
+class ModelLoadingError(SuiteError):
     """The backbone is still being loaded, or will be tried again."""
 
 
-class EmbeddingError(MLBackendError):
+class EmbeddingError(SuiteError):
     """The network failed on an image, or gave it something else than numbers."""
 
 
-class StoppingError(MLBackendError):
+class StoppingError(SuiteError):
     """The backend is being stopped, and begins nothing new."""
 
 
-class FetchError(MLBackendError):
+class FetchError(SuiteError):
     """An image could not be fetched.
 
     Parameters

@@ -7,7 +7,6 @@ that should take over holds an empty file ``unanswered`` until it does.
 """
 
 import json
-import os
 import shutil
 import tempfile
 import zipfile
@@ -22,6 +21,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from common.files import to_disk, write_whole
 from ml_backend.core.held_out import HeldOutCheck
 from ml_backend.core.identity import Identity
 from ml_backend.core.model import ProjectModel, from_parts, to_parts
@@ -169,11 +169,11 @@ class ModelRegistry:
         if stamp:
             found = self.current(project_id, stamp)
             return found.model_version if found else None
-        return _read_name(self._project(project_id) / _CURRENT)
+        return _named_by(self._project(project_id) / _CURRENT)
 
     def chosen_version(self, project_id: int) -> str | None:
         """Name the version that answers because a person went back to it; None if none does."""
-        chosen = _read_name(self._project(project_id) / _CHOSEN)
+        chosen = _named_by(self._project(project_id) / _CHOSEN)
         return chosen if chosen == self.current_version(project_id) else None
 
     def load(self, project_id: int, model_version: str) -> Artifact:
@@ -212,9 +212,9 @@ class ModelRegistry:
                 (unfinished / _UNANSWERED).touch()
             unfinished.chmod(0o755)
             for written in (unfinished / _ARRAYS, unfinished / _DESCRIPTION, unfinished):
-                _to_disk(written)
+                to_disk(written)
             unfinished.rename(versions / artifact.model_version)
-            _to_disk(versions)
+            to_disk(versions)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -229,9 +229,9 @@ class ModelRegistry:
             Whether a person has gone back to it.
         """
         if chosen:
-            _write_name(self._project(project_id) / _CHOSEN, model_version)
+            write_whole(self._project(project_id) / _CHOSEN, model_version, alone=True)
         before = self.current_version(project_id)
-        _write_name(self._project(project_id) / _CURRENT, model_version)
+        write_whole(self._project(project_id) / _CURRENT, model_version, alone=True)
         for answered in (before or model_version, model_version):  # a killed switch may have left the one before
             (self._folder(project_id, answered) / _UNANSWERED).unlink(missing_ok=True)
         if not chosen:
@@ -287,6 +287,14 @@ class ModelRegistry:
         return self._project(project_id) / "versions" / version
 
 
+def _named_by(pointer: Path) -> str | None:
+    """Return what a small file names; None where it is missing or empty."""
+    try:
+        return pointer.read_text("utf-8").strip() or None
+    except FileNotFoundError:
+        return None
+
+
 def _described(folder: Path) -> Mapping[str, Any]:
     try:
         found = VersionRecord("", json.loads((folder / _DESCRIPTION).read_text("utf-8")))
@@ -306,39 +314,3 @@ def _load(folder: Path) -> Artifact:
         name.removeprefix(_CALIBRATION): values for name, values in arrays.items() if name.startswith(_CALIBRATION)
     }
     return Artifact(model=model, calibration=calibration, **described)
-
-
-def _read_name(path: Path) -> str | None:
-    """Give what a pointer names; None where it is missing or empty."""
-    try:
-        name = path.read_text("utf-8").strip()
-    except FileNotFoundError:
-        return None
-    return name or None
-
-
-def _write_name(path: Path, name: str) -> None:
-    """Let a pointer name something else, on the disk when this returns. One program at a time may do so.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; it names then what it named before.
-    """
-    unfinished = path.with_name(f".{path.name}")  # one that a killed program has left is overwritten
-    try:
-        unfinished.write_text(name, "utf-8")
-        _to_disk(unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    _to_disk(path.parent)
-
-
-def _to_disk(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, would survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,30 +4,27 @@ import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
 
-from ml_backend.errors import NotConfiguredError
+from common.settings import Address, LabelStudioSettings, Secret, Token, read
 from ml_backend.images.addresses import AllowedHosts
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class Settings(BaseSettings):
+class Settings(LabelStudioSettings):
     """Settings by environment variable or line of ``.env``: ``ML_BACKEND_<NAME>``, the first two without prefix.
 
     Only these name Label Studio and its key: what ``/setup`` carries is ignored, since anybody could post it.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix="ML_BACKEND_", env_file=".env", extra="ignore", populate_by_name=True
-    )
+    model_config = SettingsConfigDict(env_prefix="ML_BACKEND_")
+    prefix = "ML_BACKEND_"
+    options = {"host": "--host", "port": "--port", "workers": "--workers", "public_url": "--url"}  # noqa: RUF012
 
-    label_studio_url: str = Field("", validation_alias="LABEL_STUDIO_URL")
-    label_studio_api_key: SecretStr = Field(SecretStr(""), validation_alias="LABEL_STUDIO_API_KEY")
     # With which consensus signs its reports; empty: with Label Studio's key.
     consensus_signing_key: SecretStr = Field(SecretStr(""), validation_alias="CONSENSUS_SIGNING_KEY")
 
@@ -36,15 +33,15 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=1, le=65535)] = 9090
     workers: Count = 2
     threads: Count = 32  # that answer, in each worker; three in four may predict at a time
-    public_url: str = ""  # as Label Studio knows it; needed where a project has several backends
+    public_url: Address = ""  # as Label Studio knows it; needed where a project has several backends
     max_request_bytes: Count = 200_000_000
     predict_deadline_s: Annotated[float, Field(gt=0, lt=100)] = 80
     model_wait_s: Positive = 60
 
     # Who may call; all empty: everybody. Label Studio logs in with user and password, other programs with either.
     basic_user: str = ""
-    basic_password: SecretStr = SecretStr("")
-    token: SecretStr = SecretStr("")
+    basic_password: Secret = SecretStr("")
+    token: Token = SecretStr("")
 
     # The model
     data_dir: Path = Path("ml-backend-data")
@@ -81,39 +78,12 @@ class Settings(BaseSettings):
     publish_predictions: bool = True
     ordered_tasks: Annotated[int, Field(ge=0)] = 100  # that uncertainty sampling serves first, by cluster
 
-    @field_validator("label_studio_url", "public_url")
-    @classmethod
-    def _without_slash(cls, value: str) -> str:
-        value = value.strip().rstrip("/")
-        if value and not value.startswith(("http://", "https://")):
-            raise ValueError(f"{value!r} must start with http:// or https://")
-        parts = urlsplit(value)
-        if value and (not parts.hostname or parts.port == 0):  # what is no port raises ValueError
-            raise ValueError("must name a host, and a port from 1 to 65535 if any")
-        return value
-
     @field_validator("basic_user")
     @classmethod
     def _account(cls, value: str) -> str:
         if ":" in value or not value.isprintable():
             raise ValueError("must hold no colon and nothing that cannot be printed: HTTP basic cannot send it")
         return value
-
-    @field_validator("basic_password", "token", "label_studio_api_key")
-    @classmethod
-    def _sendable(cls, secret: SecretStr) -> SecretStr:
-        value = secret.get_secret_value().strip()  # a file's last line break is no part of a secret
-        if not value.isprintable():
-            raise ValueError("must hold nothing that cannot be printed")
-        return SecretStr(value)
-
-    @field_validator("token", "label_studio_api_key")
-    @classmethod
-    def _one_word(cls, secret: SecretStr) -> SecretStr:
-        value = secret.get_secret_value()
-        if " " in value or not value.isascii():
-            raise ValueError("must be ASCII without blanks: an Authorization header cannot send it otherwise")
-        return secret
 
     @model_validator(mode="after")
     def _both_or_none(self) -> Self:
@@ -154,23 +124,6 @@ class Settings(BaseSettings):
             self.consensus_signing_key.get_secret_value() or self.label_studio_api_key.get_secret_value()
         ).strip()
 
-    @property
-    def missing(self) -> list[str]:
-        """Names of the environment variables without which Label Studio cannot be asked."""
-        given = {
-            "LABEL_STUDIO_URL": self.label_studio_url,
-            "LABEL_STUDIO_API_KEY": self.label_studio_api_key.get_secret_value(),
-        }
-        return [name for name, value in given.items() if not value]
-
-    def require_label_studio(self) -> None:
-        """Raise NotConfiguredError unless Label Studio's address and key are set."""
-        if self.missing:
-            raise NotConfiguredError(
-                f"{' and '.join(self.missing)} not set: give the backend Label Studio's address and the access "
-                "token of an account that may edit the project (Account & Settings > Access Token)"
-            )
-
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
@@ -178,7 +131,7 @@ def get_settings() -> Settings:
 
     Raises
     ------
-    NotConfiguredError
+    SettingsError
         As ``read_settings``.
     """
     return read_settings()
@@ -189,14 +142,7 @@ def read_settings(**given: object) -> Settings:
 
     Raises
     ------
-    NotConfiguredError
+    SettingsError
         If a setting has a value that does not fit, naming the setting but not its value.
     """
-    try:
-        return Settings.model_validate(given)
-    except ValidationError as error:
-        wrong = "; ".join(
-            ": ".join(("_".join(map(str, one["loc"])).upper(), one["msg"])).removeprefix(": ")
-            for one in error.errors(include_input=False, include_url=False)
-        )
-        raise NotConfiguredError(f"cannot use the settings: {wrong}") from None
+    return read(Settings, given)

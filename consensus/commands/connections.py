@@ -1,9 +1,12 @@
 """Label Studio and the database of the environment, imported at first use: scoring a file needs neither."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from consensus.settings import settings
+from common.errors import SettingsError
+from consensus.commands import output
+from consensus.settings import default_store, settings
 
 if TYPE_CHECKING:
     from consensus.label_studio import Studio
@@ -23,22 +26,26 @@ def studio(timeout: float | None = None) -> "Studio":
     """Return the Label Studio of LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY."""
     from consensus.label_studio import Studio  # noqa: PLC0415
 
-    found = settings()
+    given = settings()
+    given.require_label_studio()
     return Studio(
-        found.label_studio_url,
-        found.label_studio_api_key.get_secret_value(),
+        given.label_studio_url,
+        given.label_studio_api_key.get_secret_value(),
         timeout=timeout,
-        signing_key=found.consensus_signing_key.get_secret_value().strip(),
+        signing_key=given.consensus_signing_key.get_secret_value().strip(),
     )
 
 
 def store(*, make: bool = False, migrate: bool = False) -> "Store":
-    """Open the store of CONSENSUS_DATABASE_URL; it can be made where it is empty, or migrated, first."""
+    """Open the store of CONSENSUS_DATABASE_URL, or the one of this account.
+
+    It can be made where it is empty, which is said, or migrated, first.
+    """
     from consensus.store.store import Store  # noqa: PLC0415
 
     history = timedelta(settings().consensus_history_days) or None
     opened = Store.migrated if migrate else Store.made if make else Store
-    return opened(_database_url(), history)
+    return opened(_database_url(make=make or migrate), history)
 
 
 def database() -> "Database":
@@ -48,5 +55,37 @@ def database() -> "Database":
     return Database(_database_url())
 
 
-def _database_url() -> str:
+def _database_url(*, make: bool = False) -> str:
+    place = store_file()
+    if place == default_store():
+        place.parent.mkdir(parents=True, exist_ok=True)
+    if place is not None and make and not place.exists():
+        output.note(f"there is no store yet: a new one is made at {place}")
     return settings().consensus_database_url.get_secret_value()
+
+
+def store_file() -> Path | None:
+    """Return the file of the store; None where it is no SQLite database or its address cannot be understood.
+
+    Raises
+    ------
+    SettingsError
+        Where another folder would have another store, without a word.
+    """
+    url = settings().consensus_database_url.get_secret_value()
+    name = url.removeprefix("sqlite:///").partition("?")[0]
+    if name == url or name in ("", ":memory:"):
+        return None
+    place, here = Path(name), Path("consensus.db").absolute()
+    if place == default_store() and here.exists() and here != place:
+        raise SettingsError(
+            f"{here} is a store that was made where the command was run; without CONSENSUS_DATABASE_URL the "
+            f"store is {place} now, wherever the command is run. Move the file there, or set "
+            f"CONSENSUS_DATABASE_URL=sqlite:///{here}"
+        )
+    if not place.is_absolute() and not settings().is_from_file("consensus_database_url"):
+        raise SettingsError(
+            f"CONSENSUS_DATABASE_URL names {name}, which is another file in each folder; name it from the root, "
+            f"as in sqlite:///{place.absolute()}"
+        )
+    return place.absolute()

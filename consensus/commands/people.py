@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from common.files import check_outputs, database_files, write_whole
+from common.settings import ENV_FILE
 from consensus.commands import connections, output
 from consensus.commands.options import ProjectOption
 from consensus.errors import ConfigError
+from consensus.settings import settings
 
 if TYPE_CHECKING:
     from consensus.people.payroll import Payroll
@@ -111,6 +114,12 @@ def pay(
     from consensus.people.pay_rules import read_rules  # noqa: PLC0415
     from consensus.people.payroll import payroll  # noqa: PLC0415
 
+    store = connections.store_file()
+    check_outputs(
+        {"--out": out},
+        {"--rules": rules, "CONSENSUS_CONFIG": settings().consensus_config, ENV_FILE: Path(ENV_FILE)}
+        | (database_files(store) if store else {}),
+    )
     wanted = read_rules(rules)
     period = _day("--from", first), _day("--to", end)
     found = payroll(connections.store(), project, *period, wanted.core(), _today())
@@ -213,10 +222,8 @@ def _sum(found: "Payroll") -> int:
 
 def _write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        write_whole(path, text)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from common.contract import REPORT_NAMES
+from common.files import check_outputs
 from consensus.commands import folder, output
 from consensus.core.decide.policies import PolicyName
 from consensus.core.decide.scoring import score as score_votes
@@ -17,7 +18,7 @@ from consensus.core.model.model_voter import GROUP
 from consensus.errors import ConfigError
 from consensus.files.start_files import read_start, write_start
 from consensus.files.suggestion_files import read_suggested
-from consensus.files.votes_files import Ballot, annotators_table, check_outputs, read_ballot, result_table, write
+from consensus.files.votes_files import Ballot, annotators_table, read_ballot, result_table, write
 from consensus.files.votes_folder import Outcome
 from consensus.settings import processors
 
@@ -97,7 +98,10 @@ def score(
     AllConfirmed, Discovered and MisClassified hold, so that, on average over the draw, at most that share of each
     is wrong: docs/guarantee.md.
     """
-    check_outputs((votes, given, trust, gold, model), (out, annotators, state))
+    check_outputs(
+        {"--out": out, "--annotators": annotators, "--state": state},
+        {"the votes": votes, "--given": given, "--trust": trust, "--gold": gold, "--model": model},
+    )
     if share is not None:
         _check_guarantee(share, gold)
     if votes.is_dir() or engine == "ray":

@@ -1,7 +1,6 @@
 """The edge to result files, written part by part: whole or not at all."""
 
 import gzip
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
+from common.files import replacing
 from consensus.errors import VotesError
 from consensus.files.text_columns import PARQUET, extension
 
@@ -39,15 +39,14 @@ def writing(path: Path) -> Iterator[Put]:
     """
     if not path.name or path.is_dir():
         raise VotesError(f"{path} cannot be written: it is a folder; name a file")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    if not path.parent.is_dir():
+        raise VotesError(f"{path} cannot be written: there is no folder {path.parent}; make it")
     try:
-        with ExitStack() as stack:
-            yield _parquet(partial, stack) if extension(path) in PARQUET else _csv(partial, extension(path), stack)
-        partial.replace(path)
+        with replacing(path) as unfinished, ExitStack() as stack:
+            kind = extension(path)
+            yield _parquet(unfinished, stack) if kind in PARQUET else _csv(unfinished, kind, stack)
     except OSError as error:
         raise VotesError(f"{path} cannot be written: {error.strerror or error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _parquet(path: Path, stack: ExitStack) -> Put:

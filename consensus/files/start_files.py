@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from common.files import write_whole
 from consensus.core.arrays import Names
 from consensus.core.model.confusion_matrices import ConfusionMatrices
 from consensus.core.model.warm_start import WarmStart
@@ -82,12 +83,9 @@ def write_start(start: WarmStart, path: Path) -> None:
     VotesError
         Where it cannot be written.
     """
-    new = path.with_name(f".{path.name}.new")
     try:
-        new.write_bytes(packed(start))
-        new.replace(path)
+        write_whole(path, packed(start))
     except OSError as error:
-        new.unlink(missing_ok=True)
         raise VotesError(f"{path} cannot be written: {error.strerror}") from None
 
 

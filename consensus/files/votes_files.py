@@ -1,6 +1,5 @@
 """The edge to files: votes, given labels, trust and gold in; results out. CSV, gzip or Parquet by extension."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -185,23 +184,6 @@ def annotators_table(votes: Votes, scored: Scored) -> pa.Table:
             "trust_high": scored.trust_high,
         }
     )
-
-
-def check_outputs(inputs: Sequence[Path | None], outputs: Sequence[Path | None]) -> None:
-    """Refuse an output that would overwrite an input or another output, or for which there is no folder.
-
-    Raises
-    ------
-    VotesError
-        Naming the file.
-    """
-    taken = {path.resolve() for path in inputs if path}
-    for path in (path for path in outputs if path):
-        if path.resolve() in taken:
-            raise VotesError(f"{path} is to be written, but it is also another of the files; name another file")
-        if not path.parent.is_dir():  # known before the work, and before the other output is written
-            raise VotesError(f"{path} cannot be written: there is no folder {path.parent}; make it")
-        taken.add(path.resolve())
 
 
 def write(table: pa.Table, path: Path) -> None:

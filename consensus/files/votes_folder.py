@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from common.files import scratch_folder
 from consensus.core.arrays import Codes, Flags, Names
 from consensus.core.decide.partitions import Partition, Partitions
 from consensus.core.decide.scoring import Scorer, fit_partitions
@@ -26,7 +27,6 @@ from consensus.files.folder_coding import Coded, code_folder, header_of_all, par
 from consensus.files.notes import notes_of
 from consensus.files.partition_files import PartitionFiles, write_parts
 from consensus.files.result_files import writing
-from consensus.files.scratch import scratch
 from consensus.files.text_columns import codes_of, read_columns
 from consensus.files.votes_files import (
     CHOSEN,
@@ -148,7 +148,7 @@ def score_folder(
             f"{folder} spells its votes out in column 'vote', so --choice multiple says nothing; leave it out"
         )
     listed, notes = _read_given(given)
-    with scratch((n_rows + (listed[0].num_rows if listed else 0)) * DISK) as room:
+    with scratch_folder("consensus-score-", (n_rows + (listed[0].num_rows if listed else 0)) * DISK) as room:
         coded = code_folder(files, columns, listed, room, part_votes, watcher)
         parts = _parts_of(coded, "each" if "vote" in columns else choice, folder, watcher)
         fixed_trust, unused_trust = trust_by_hand(trust, parts.empty.annotator_names)

@@ -124,7 +124,7 @@ def route(
 
     Raises
     ------
-    ConsensusError
+    SuiteError
         Where the project has no run yet, or Label Studio or the store cannot be used.
     """
     with nullcontext() if dry_run else store.lock(project):

@@ -96,7 +96,7 @@ def run(
 
     Raises
     ------
-    ConsensusError
+    SuiteError
         Where Label Studio, the store or the settings cannot be used, or no control of the project can.
     """
     with store.lock(project) if store else nullcontext():

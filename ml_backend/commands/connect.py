@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from common.errors import SettingsError
 from ml_backend.commands.console import ProjectOption
-from ml_backend.errors import NotConfiguredError
 from ml_backend.settings import Settings, get_settings, read_settings
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def connect(
 def _settings(url: str) -> Settings:
     settings = read_settings(public_url=url) if url else get_settings()
     if not settings.public_url:
-        raise NotConfiguredError(
+        raise SettingsError(
             "ML_BACKEND_PUBLIC_URL not set: give the address at which Label Studio reaches this backend, or --url"
         )
     return settings

@@ -36,8 +36,8 @@ def train(project: ProjectOption) -> None:
 @contextmanager
 def at_work(settings: Settings) -> Iterator[tuple["Backend", "steps.Progress"]]:
     """Show the progress of a backend that does nothing else, while no other training runs on this machine."""
+    from common.files import held  # noqa: PLC0415
     from ml_backend.backend import Backend  # noqa: PLC0415 - --help needs none of it
-    from ml_backend.locks import held  # noqa: PLC0415
 
     backend = Backend(settings.model_copy(update={"torch_threads": settings.training_torch_threads}))
     errors = to_person()

@@ -12,6 +12,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from common.errors import SuiteError
 from ml_backend.core.identity import Identity
 from ml_backend.core.versions import RANDOM
 from ml_backend.embedding import exporting
@@ -28,7 +29,7 @@ from ml_backend.embedding.engines import (
     open_session,
     streams_and_threads,
 )
-from ml_backend.errors import DownloadError, MLBackendError, ModelLoadingError, WeightsError
+from ml_backend.errors import DownloadError, ModelLoadingError, WeightsError
 from ml_backend.settings import Settings
 
 if TYPE_CHECKING:  # torch takes seconds to import, and hundreds of megabytes
@@ -352,4 +353,4 @@ def _limit_torch(threads: int) -> None:
 def _message(error: Exception | None) -> str:
     if isinstance(error, EngineError):
         return f"{exporting.NO_ENGINE}: {error}"
-    return str(error) if isinstance(error, MLBackendError) else type(error).__name__
+    return str(error) if isinstance(error, SuiteError) else type(error).__name__

@@ -1,10 +1,8 @@
 """Files of weights: found, or downloaded once; none of it needs torch but reading what is in them."""
 
-import contextlib
 import hashlib
 import os
 import re
-import threading
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from common.files import replacing
 from ml_backend.core.versions import RANDOM
 from ml_backend.errors import DownloadError, WeightsError
 from ml_backend.settings import Settings
@@ -120,12 +119,11 @@ def _torch_hub() -> Path:
 
 
 def _download(url: str, path: Path, timeout_s: float) -> Path:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}")
     ends_at = time.monotonic() + timeout_s
     digest = hashlib.sha256()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with (
+            replacing(path) as unfinished,
             httpx.stream("GET", url, timeout=_STEP_S, follow_redirects=True) as response,
             unfinished.open("wb") as file,
         ):
@@ -135,13 +133,9 @@ def _download(url: str, path: Path, timeout_s: float) -> Path:
                 digest.update(chunk)
                 if time.monotonic() > ends_at:
                     raise DownloadError(f"downloading {path.name} took over {timeout_s:.0f} s")
-        expected = re.search(r"-([0-9a-f]{8})\.pth$", path.name)
-        if expected and not digest.hexdigest().startswith(expected[1]):
-            raise DownloadError(f"the download of {path.name} has a wrong checksum")
-        unfinished.replace(path)
+            expected = re.search(r"-([0-9a-f]{8})\.pth$", path.name)
+            if expected and not digest.hexdigest().startswith(expected[1]):
+                raise DownloadError(f"the download of {path.name} has a wrong checksum")
     except (httpx.HTTPError, OSError) as error:
         raise DownloadError(f"{path.name} cannot be downloaded ({type(error).__name__})") from error
-    finally:
-        with contextlib.suppress(OSError):  # the folder could not be made
-            unfinished.unlink()
     return path

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from common.errors import SuiteError
 from ml_backend.core.identified import Identified
 from ml_backend.core.identity import Calibration, Identity
-from ml_backend.errors import MLBackendError
 
 Kind = Literal["onnx", "cuda", "cpu"]
 NAMES: dict[Kind, str] = {"onnx": "onnxruntime-cpu", "cuda": "torch-cuda", "cpu": "torch-cpu"}
@@ -22,7 +22,7 @@ KEY_PROPERTY = "embedding_key"  # of an engine's file
 _STREAMS = 4  # at most
 
 
-class EngineError(MLBackendError):
+class EngineError(SuiteError):
     """A network cannot be exported to ONNX, or its file cannot be used."""
 
 

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import structlog
 
+from common.errors import SuiteError
+from common.files import held, replacing
 from ml_backend.core.identity import Identity
 from ml_backend.core.preparing import PREPARATIONS
 from ml_backend.embedding.checkpoints import read_state
 from ml_backend.embedding.engines import KEY_PROPERTY, EngineError, engine_file, open_session
-from ml_backend.errors import MLBackendError, WeightsError
-from ml_backend.locks import held
+from ml_backend.errors import WeightsError
 
 if TYPE_CHECKING:
     from ml_backend.core.embedder import ResNetEmbedder
@@ -49,14 +50,9 @@ def export(embedder: "ResNetEmbedder", path: Path) -> None:
     EngineError
         If torch cannot export it, or ONNX Runtime's embeddings differ from torch's by more than ``TOLERANCE``.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as unfinished:
         _write(embedder, unfinished)
         _check(embedder, unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def export_apart(identity: Identity, state: Path | None, path: Path, *, timeout_s: float) -> None:
@@ -232,7 +228,7 @@ def main() -> int:
         print(f"weights: {error}")  # noqa: T201 - to the process that asked
         return 1
     except Exception as error:  # noqa: BLE001 - whatever it is, the process that asked goes on without the engine
-        said = str(error) if isinstance(error, MLBackendError) else type(error).__name__
+        said = str(error) if isinstance(error, SuiteError) else type(error).__name__
         print(f"engine: {said}")  # noqa: T201
         return 1
     return 0

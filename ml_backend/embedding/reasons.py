@@ -1,6 +1,7 @@
 """Short codes that say why an image has no embedding: they go to logs and metrics, and name no address."""
 
-from ml_backend.errors import EmbeddingError, FetchError, MLBackendError, ModelLoadingError, StoppingError
+from common.errors import SuiteError
+from ml_backend.errors import EmbeddingError, FetchError, ModelLoadingError, StoppingError
 from ml_backend.images.decoding import ImageRejectedError
 
 DEADLINE, OVERLOADED, NO_URL = "deadline", "overloaded", "no_url"
@@ -9,7 +10,7 @@ _REASONS = {
     ModelLoadingError: "model_loading",
     EmbeddingError: "embedding_failed",
     StoppingError: "stopping",
-    MLBackendError: "model_unavailable",
+    SuiteError: "model_unavailable",
 }
 _LONGEST_URL = 16_384  # characters
 

@@ -5,16 +5,14 @@ weights the project's next training takes instead of the configured ones, with t
 """
 
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from common.files import write_whole
 from ml_backend.core.identity import Identity
 from ml_backend.embedding.checkpoints import kept_weights
 from ml_backend.errors import WeightsError
@@ -154,21 +152,6 @@ class TunedWeights:
         return kept_weights(self._data_dir, weights_id).with_suffix(".json")
 
 
-@contextmanager
-def written_whole(path: Path) -> Iterator[IO[bytes]]:
-    """Write a file beside its place and put it there in one step: readers see all or what was there before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with unfinished.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
 def _read(path: Path, remedy: str) -> tuple[Tuned | None, str]:
     """Give what is there, and the stamp that was written with it."""
     try:
@@ -182,5 +165,4 @@ def _read(path: Path, remedy: str) -> tuple[Tuned | None, str]:
 
 
 def _write(path: Path, tuned: Tuned, **more: str) -> None:
-    with written_whole(path) as file:
-        file.write(json.dumps(asdict(tuned) | more, indent=1).encode())
+    write_whole(path, json.dumps(asdict(tuned) | more, indent=1))

@@ -4,10 +4,11 @@ import re
 import shutil
 from pathlib import Path
 
+from common.files import replacing
 from ml_backend.core.identity import Identity
 from ml_backend.core.versions import RANDOM
 from ml_backend.embedding.checkpoints import IMAGENET, content_id, kept_weights, state_file
-from ml_backend.embedding.tuned import TunedWeights, written_whole
+from ml_backend.embedding.tuned import TunedWeights
 from ml_backend.settings import Settings
 from ml_backend.training.train import Trainer
 
@@ -46,6 +47,6 @@ def _kept(path: Path, settings: Settings) -> str:
     weights_id = content_id(path)
     place = kept_weights(settings.data_dir, weights_id)
     if not place.is_file():
-        with path.open("rb") as given, written_whole(place) as file:
-            shutil.copyfileobj(given, file)
+        with replacing(place) as unfinished:
+            shutil.copyfile(path, unfinished)
     return weights_id

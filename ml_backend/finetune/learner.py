@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from common.files import held
 from ml_backend.core.embedder import ResNetEmbedder
 from ml_backend.core.finetune import finetuning, pretraining
 from ml_backend.core.finetune.bodies import recalibrate
@@ -22,7 +23,6 @@ from ml_backend.errors import WeightsError
 from ml_backend.finetune.options import FINETUNE
 from ml_backend.finetune.plan import split_of
 from ml_backend.finetune.tuning_folder import Inputs, Plan, TuningError, TuningFolder
-from ml_backend.locks import held
 from ml_backend.settings import Settings
 
 CHECKPOINT_S = 300.0

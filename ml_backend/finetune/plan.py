@@ -59,7 +59,7 @@ def plan_tuning(
         If the project has too few images, or too few that are annotated.
     TuningError
         If the disk has too little space.
-    MLBackendError
+    SuiteError
         If Label Studio or the weights fail.
     """
     project = trainer.client.project(project_id)

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from common.files import held, write_whole
 from ml_backend.core.identity import Identity
 from ml_backend.embedding.checkpoints import content_id, kept_weights
 from ml_backend.embedding.engines import Embedder
 from ml_backend.embedding.gather import ImageRef
-from ml_backend.embedding.tuned import Tuned, TunedWeights, written_whole
+from ml_backend.embedding.tuned import Tuned, TunedWeights
 from ml_backend.finetune.evaluation import Judgement, judge
 from ml_backend.finetune.image_squares import Fetch
 from ml_backend.finetune.initial_weights import base_identity
 from ml_backend.finetune.options import FINETUNE, Wanted
 from ml_backend.finetune.plan import plan_tuning, split_of
 from ml_backend.finetune.tuning_folder import Plan, TuningError, TuningFolder
-from ml_backend.locks import held
 from ml_backend.steps import Progress, silent
 from ml_backend.training.train import Trainer
 
@@ -93,7 +93,7 @@ class Tuner:
         ------
         TuningError
             If another tuning is running, or one with other options or of an earlier project has not ended.
-        MLBackendError, OSError
+        SuiteError, OSError
             If it stops before its end; the last checkpoint stays.
         """
         settings = self.trainer.settings
@@ -162,8 +162,7 @@ class Tuner:
         kept = io.BytesIO()  # into a file torch writes the file's name as well, and the id would depend on it
         torch.save(state, kept)
         unnamed = self._weights_folder / f".made-for-{project_id}"
-        with written_whole(unnamed) as file:
-            file.write(kept.getbuffer())
+        write_whole(unnamed, kept.getvalue())
         weights_id = content_id(unnamed)
         unnamed.replace(kept_weights(self.trainer.settings.data_dir, weights_id))
         inputs = folder.inputs(plan)

@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from common.errors import SuiteError
+from common.files import replacing, write_whole
 from ml_backend.core.finetune.targets import ControlTargets
-from ml_backend.embedding.tuned import written_whole
-from ml_backend.errors import MLBackendError
 
 IMAGES = "images.u8"
 _COLUMNS = ("tasks", "keys", "urls", "contents")
 _PLAN, _INPUTS, _CHECKPOINT = "plan.json", "inputs.npz", "checkpoint.pt"
 
 
-class TuningError(MLBackendError):
+class TuningError(SuiteError):
     """A tuning cannot begin or go on; its message says how it can."""
 
 
@@ -131,10 +131,9 @@ class TuningFolder:
         arrays: dict[str, NDArray[Any]] = {name: getattr(inputs, name) for name in _COLUMNS}
         for name, targets in inputs.targets.items():
             arrays |= {f"shares/{name}": targets.shares, f"weights/{name}": targets.weights}
-        with written_whole(self.path / _INPUTS) as file:
+        with replacing(self.path / _INPUTS) as unfinished, unfinished.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
-        with written_whole(self.path / _PLAN) as file:
-            file.write(json.dumps(asdict(plan), indent=1).encode())
+        write_whole(self.path / _PLAN, json.dumps(asdict(plan), indent=1))
 
     def inputs(self, plan: Plan) -> Inputs:
         """Read what a tuning learns from besides the images.
@@ -182,8 +181,7 @@ class TuningFolder:
 
         kept = io.BytesIO()  # into a file torch raises errors of its own when the disk is full
         torch.save(dict(checkpoint), kept)
-        with written_whole(self.path / _CHECKPOINT) as file:
-            file.write(kept.getbuffer())
+        write_whole(self.path / _CHECKPOINT, kept.getvalue())
 
     def checkpoint(self) -> dict[str, Any] | None:
         """Give the last checkpoint, on the processor; None before the first.

@@ -9,8 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
+from common.errors import SettingsError, SuiteError
 from ml_backend import __version__
-from ml_backend.errors import FetchError, MLBackendError, NotConfiguredError
+from ml_backend.errors import FetchError
 from ml_backend.images.addresses import AllowedHosts, ip_literal
 from ml_backend.images.bodies import read_body
 from ml_backend.images.checked_transport import CheckedTransport, host_and_port
@@ -184,9 +185,9 @@ class Fetcher:
     def _key(self) -> str:
         try:
             return self._authorization()
-        except NotConfiguredError:
+        except SettingsError:
             raise FetchError("not_configured") from None
-        except MLBackendError:
+        except SuiteError:
             raise FetchError("label_studio_error") from None
 
     def _serves_files(self, url: httpx.URL) -> bool:

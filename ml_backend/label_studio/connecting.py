@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from common.errors import SettingsError
 from ml_backend.core.versions import is_ours
-from ml_backend.errors import NotConfiguredError, RefusedError
+from ml_backend.errors import RefusedError
 from ml_backend.label_studio.admin import LabelStudioAdmin
 from ml_backend.label_studio.backend_address import same_address, webhook_address, without_password
 from ml_backend.label_studio.connection_faults import (
@@ -58,16 +59,16 @@ class Wanted:
 
         Raises
         ------
-        NotConfiguredError
+        SettingsError
         """
         if self.headers and self.login is None:
-            raise NotConfiguredError(
+            raise SettingsError(
                 "the backend asks for a token (ML_BACKEND_TOKEN), which Label Studio cannot send to /predict: its "
                 "connections know only HTTP basic. Set ML_BACKEND_BASIC_USER and ML_BACKEND_BASIC_PASSWORD as "
                 "well, for the backend and for this command; the token goes on working for other programs"
             )
         if self.login is not None and not self.login.in_latin_1:
-            raise NotConfiguredError(
+            raise SettingsError(
                 "ML_BACKEND_BASIC_USER or ML_BACKEND_BASIC_PASSWORD has a letter outside of Latin-1, which Label "
                 "Studio cannot send: choose another one"
             )

@@ -5,7 +5,6 @@ sent again. What could not be predicted is kept in a file, for ``--failed``.
 """
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from common.files import write_whole
 from ml_backend.core.controls import Control, image_controls
 from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
@@ -101,10 +101,7 @@ class FailedTasks:
 
     def write(self, failures: Mapping[int, str]) -> None:
         """Keep the failures of now instead of the last ones."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        unfinished.write_text(json.dumps({str(task): reason for task, reason in failures.items()}), "utf-8")
-        unfinished.replace(self._path)
+        write_whole(self._path, json.dumps({str(task): reason for task, reason in failures.items()}))
 
 
 @dataclass(frozen=True)
@@ -138,7 +135,7 @@ class Bulk:
         ------
         NothingToPredictError
             If no version answers for the project, or its controls are not those of its config.
-        MLBackendError
+        SuiteError
             If Label Studio cannot be reached or keeps refusing.
         """
         artifact, controls = self._model(project_id)

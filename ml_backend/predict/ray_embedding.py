@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from common.errors import SuiteError
 from ml_backend.core.identity import Identity
 from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.cache import Address, Embedded, EmbeddingCache
 from ml_backend.embedding.engines import OnnxEmbedder, engine_file, open_session
 from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef, make_fetcher
-from ml_backend.errors import MLBackendError
 from ml_backend.images.decoding import ImageLimits
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.model_registry import Artifact
@@ -115,7 +115,7 @@ def embed_on_ray(settings: Settings, backbones: Backbones) -> "Embed":
 
     Raises
     ------
-    MLBackendError
+    SuiteError
         If Ray is not installed, its cluster cannot be reached, or there is no ONNX engine.
     """
     ray = _ray()
@@ -172,7 +172,7 @@ def _started(ray: Any, settings: Settings, backbones: Backbones, artifact: Artif
     embedder = backbones.matching(artifact.identity, artifact.embedding_key, timeout_s=settings.model_wait_s)
     path = engine_file(settings.data_dir, embedder.key)
     if not path.is_file():
-        raise MLBackendError(f"--engine ray needs an ONNX engine of {embedder.key}: set ML_BACKEND_ENGINE=onnx")
+        raise SuiteError(f"--engine ray needs an ONNX engine of {embedder.key}: set ML_BACKEND_ENGINE=onnx")
     engine = ray.put(path.read_bytes())
     count = max(1, int(ray.available_resources().get("CPU", 1)))
     actor = ray.remote(num_cpus=1)(Worker)
@@ -185,7 +185,7 @@ def _ray() -> Any:  # noqa: ANN401 - a module
     try:
         import ray  # noqa: PLC0415 - an extra
     except ModuleNotFoundError:
-        raise MLBackendError(
+        raise SuiteError(
             "--engine ray needs Ray, which is not installed: pip install 'label-studio-consensus[ml,ray]'"
         ) from None
     if not ray.is_initialized():
@@ -194,5 +194,5 @@ def _ray() -> Any:  # noqa: ANN401 - a module
             try:
                 ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, RuntimeError, ValueError) as error:
-                raise MLBackendError(f"the Ray cluster cannot be used ({type(error).__name__}): {error}") from None
+                raise SuiteError(f"the Ray cluster cannot be used ({type(error).__name__}): {error}") from None
     return ray

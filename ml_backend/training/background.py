@@ -14,9 +14,9 @@ from typing import IO, Any
 
 import structlog
 
-from ml_backend.errors import MLBackendError, NotConfiguredError
+from common.errors import SettingsError, SuiteError
+from common.files import held
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.locks import held
 from ml_backend.metrics import TRAINING_SECONDS, TRAININGS
 from ml_backend.model_registry import ModelRegistry, VersionRecord
 from ml_backend.settings import Settings
@@ -100,7 +100,7 @@ class BackgroundTraining:
         if self._client is None or not every or early:
             return
         self._reconcile_at = time.monotonic() + every
-        with contextlib.suppress(NotConfiguredError):
+        with contextlib.suppress(SettingsError):
             self._reconciliation.ask(self._client(), time.time())
 
     def _state(self, project_id: int) -> ProjectState | None:
@@ -108,7 +108,7 @@ class BackgroundTraining:
             return None
         try:
             return project_state(self._client(), project_id)
-        except MLBackendError:  # the training will say what is wrong
+        except SuiteError:  # the training will say what is wrong
             return None
 
     def _train(self, project_id: int) -> None:

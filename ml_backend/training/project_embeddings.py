@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import structlog
 
+from common.errors import SuiteError
 from ml_backend.core.identity import Identity
 from ml_backend.core.versions import RANDOM
 from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.engines import Embedder
 from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
 from ml_backend.embedding.tuned import TunedWeights
-from ml_backend.errors import MLBackendError, ModelLoadingError, NothingToLearnError
+from ml_backend.errors import ModelLoadingError, NothingToLearnError
 from ml_backend.model_registry import Artifact
 from ml_backend.settings import Settings
 from ml_backend.steps import Progress
@@ -44,7 +45,7 @@ class ProjectEmbeddings:
         ------
         NothingToLearnError
             If no image can be read to calibrate on.
-        MLBackendError
+        SuiteError
             If the weights cannot be had.
         """
         tuned = TunedWeights(self.settings.data_dir).of_project(project_id, stamp)
@@ -99,7 +100,7 @@ class ProjectEmbeddings:
             self._embedder_of(artifact)
         except ModelLoadingError:  # which passes
             return ""
-        except MLBackendError as error:
+        except SuiteError as error:
             return str(error)
         return ""
 

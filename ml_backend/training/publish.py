@@ -8,10 +8,10 @@ from typing import Any
 
 import structlog
 
+from common.errors import SuiteError
 from ml_backend.core.controls import image_controls
 from ml_backend.core.versions import is_ours
 from ml_backend.embedding.gather import Gathered
-from ml_backend.errors import MLBackendError
 from ml_backend.label_studio.client import Connection, LabelStudioClient, Project, Task
 from ml_backend.label_studio.ordering import UNCERTAINTY, store_in_order
 from ml_backend.label_studio.storing import import_missing, tasks_of_version
@@ -69,7 +69,7 @@ class Publisher:
             return
         try:
             delete_old(self.client, project_id, [model_version], 0)
-        except MLBackendError as error:
+        except SuiteError as error:
             log.warning("version_not_withdrawn", project=project_id, version=model_version, error=str(error))
         else:
             self.registry.discard(project_id, model_version)
@@ -81,7 +81,7 @@ class Publisher:
             old = [version for version in self.registry.versions(project_id) if version not in stay]
             delete_old(self.client, project_id, [*stay, *old], len(stay))
             self.registry.prune(project_id, self.settings.keep_versions)
-        except (MLBackendError, OSError) as error:
+        except (SuiteError, OSError) as error:
             log.warning("old_versions_not_deleted", project=project_id, error=str(error))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from common.files import held
 from common.label_studio.label_config import config_digest
 from ml_backend.core.comparison import Comparison, succeeds
 from ml_backend.core.controls import image_controls
@@ -22,7 +23,6 @@ from ml_backend.embedding.tuned import TunedWeights
 from ml_backend.errors import NothingToLearnError, VersionError
 from ml_backend.label_studio.client import LabelStudioClient, Project, Task
 from ml_backend.label_studio.pulling import Pulled, Puller
-from ml_backend.locks import held
 from ml_backend.model_registry import Artifact, ModelRegistry
 from ml_backend.predict.predict import image_refs
 from ml_backend.settings import Settings
@@ -118,7 +118,7 @@ class Trainer:
         ------
         NothingToLearnError
             If no annotation can be used; the last version goes on answering.
-        MLBackendError
+        SuiteError
             If Label Studio or the weights fail.
         """
         with self._alone(project_id):
@@ -162,7 +162,7 @@ class Trainer:
         ------
         VersionError
             If there is no such version, or it cannot be read or does not fit the project.
-        MLBackendError
+        SuiteError
             If Label Studio fails. The version that answers goes on answering.
         """
         with self._alone(project_id):

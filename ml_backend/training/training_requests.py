@@ -15,7 +15,9 @@ from pathlib import Path
 import httpx
 import structlog
 
-from ml_backend.errors import MLBackendError, RefusedError
+from common.errors import SuiteError
+from common.files import write_whole
+from ml_backend.errors import RefusedError
 from ml_backend.label_studio.client import LabelStudioClient
 
 log = structlog.get_logger()
@@ -197,7 +199,7 @@ class Reconciliation:
         for project_id in self._requests.known():
             try:
                 behind = self._behind(client, project_id)
-            except MLBackendError as error:
+            except SuiteError as error:
                 if isinstance(error, RefusedError) and error.status == httpx.codes.NOT_FOUND:
                     log.info("project_gone", project=project_id)
                     self._requests.forget(project_id)
@@ -216,12 +218,8 @@ class Reconciliation:
         """Keep what a training began from; None where Label Studio could not be asked."""
         if state is None:
             return
-        path = self._path(project_id)
-        unfinished = path.with_name(f".{path.name}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished.write_text(json.dumps(asdict(state)), "utf-8")
-            unfinished.replace(path)
+            write_whole(self._path(project_id), json.dumps(asdict(state)), alone=True)
         except OSError as error:  # a full disk: the training has ended all the same, and the next look asks again
             log.warning("project_state_not_kept", project=project_id, error=type(error).__name__)
 

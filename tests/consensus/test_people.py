@@ -449,7 +449,7 @@ def test_other_things_that_are_not_there(call: Call) -> None:
     status, _, err = call("annotators", "--project", 7, "--annotator", "a5")
     assert (status, "has no vote of 'a5'; it has votes of a1, a2, a3" in err) == (1, True)
     status, _, err = pay(call, "2026-01-01", "2026-02-01", "--out", "nowhere/pay.csv")
-    assert (status, "nowhere/pay.csv cannot be written: No such file or directory" in err) == (1, True)
+    assert (status, "nowhere/pay.csv cannot be written: there is no folder nowhere; make it" in err) == (1, True)
     facts = {"project": 8, "started_at": on(1, 5), "model_version": "", "policy": "default", "thresholds": {}}
     Store.migrated("sqlite:///consensus.db").save(
         {**facts, "tasks": 0, "votes": 0, "problems": 0}, as_columns(CLASSIFICATION, []), as_columns(VOTE, []), []
@@ -459,6 +459,16 @@ def test_other_things_that_are_not_there(call: Call) -> None:
         1,
         True,
     )
+
+
+@pytest.mark.parametrize("out", ["pay.toml", "./pay.toml", "consensus.db", "consensus.db-wal", ".env"])
+def test_pay_is_never_written_over_what_it_reads(call: Call, out: str) -> None:
+    """Neither the rules nor the store nor the settings, whatever the name."""
+    Path(".env").touch()
+    run(on(1, 5), agreeing(range(2)))
+    status, _, err = pay(call, "2026-01-01", "2026-02-01", "--out", out)
+    assert (status, "error: --out would overwrite " in err) == (1, True)
+    assert Path("pay.toml").read_text().startswith(RULES[:20])
 
 
 def test_a_project_without_votes_has_empty_lists(call: Call) -> None:

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
@@ -83,8 +84,8 @@ TASKS = (
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Store:
     """A store with a run on project 7."""
-    monkeypatch.setenv("CONSENSUS_DATABASE_URL", "sqlite:///store.db")
-    made = Store.migrated("sqlite:///store.db")
+    monkeypatch.setenv("CONSENSUS_DATABASE_URL", f"sqlite:///{Path.cwd()}/store.db")
+    made = Store.migrated(f"sqlite:///{Path.cwd()}/store.db")
     save(made)
     return made
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import SettingsError
 from consensus.core.decide.policies import POLICIES, PolicyName
 from consensus.core.decide.thresholds import Thresholds
 from consensus.errors import ConfigError
-from consensus.settings import LINES, ControlSection, ProjectConfig, project_config, settings
+from consensus.settings import LINES, ControlSection, ProjectConfig, default_store, project_config, settings
 
 
 def file(folder: Path, content: str) -> Path:
@@ -194,11 +195,11 @@ def test_a_file_of_variables_is_read_and_the_environment_wins(monkeypatch: pytes
     found = settings()
     assert (found.consensus_cron, found.consensus_projects) == ("1 * * * *", "3")
     assert found.consensus_config is None
-    assert found.consensus_database_url.get_secret_value() == "sqlite:///consensus.db"
+    assert found.consensus_database_url.get_secret_value() == f"sqlite:///{default_store()}"
 
 
 def test_a_file_of_variables_that_is_no_text_is_refused() -> None:
     """The message names it."""
     Path(".env").write_bytes(b"CONSENSUS_CRON=\xe9\n")
-    with pytest.raises(ConfigError, match=r"\.env is no UTF-8 text"):
+    with pytest.raises(SettingsError, match=r"\.env is no UTF-8 text"):
         settings()

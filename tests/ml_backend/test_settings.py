@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_backend.errors import NotConfiguredError
+from common.errors import SettingsError
 from ml_backend.images.addresses import AllowedHosts
 from ml_backend.settings import Settings, get_settings, read_settings
 
@@ -38,7 +38,7 @@ def test_the_hosts_of_images_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_wrong_host_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names the setting and the entry that is wrong."""
     monkeypatch.setenv("ML_BACKEND_IMAGE_HOSTS", "images.example, https://b.example")
-    with pytest.raises(NotConfiguredError, match=r"IMAGE_HOSTS: .*'https://b\.example'"):
+    with pytest.raises(SettingsError, match=r"IMAGE_HOSTS: .*'https://b\.example'"):
         read_settings()
 
 
@@ -50,7 +50,7 @@ def test_the_folder_of_local_files_is_a_folder(monkeypatch: pytest.MonkeyPatch, 
     assert read_settings().local_files_dir == tmp_path
     for wrong in ("/", ".", "files", str(tmp_path / "gone")):
         monkeypatch.setenv("ML_BACKEND_LOCAL_FILES_DIR", wrong)
-        with pytest.raises(NotConfiguredError, match="LOCAL_FILES_DIR"):
+        with pytest.raises(SettingsError, match="LOCAL_FILES_DIR"):
             read_settings()
 
 
@@ -68,7 +68,7 @@ def test_the_key_is_not_shown() -> None:
 def test_what_is_missing_is_named() -> None:
     """Without an address and a key, the message names both variables."""
     settings = Settings.model_validate({"label_studio_url": "", "label_studio_api_key": ""})
-    with pytest.raises(NotConfiguredError, match="LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"):
+    with pytest.raises(SettingsError, match="LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"):
         settings.require_label_studio()
 
 
@@ -76,7 +76,7 @@ def test_a_wrong_value_is_named_without_being_shown(monkeypatch: pytest.MonkeyPa
     """The message names the setting and the fault, not the value, which may be a secret put in the wrong place."""
     monkeypatch.setenv("ML_BACKEND_PORT", "secret-key")
     get_settings.cache_clear()
-    with pytest.raises(NotConfiguredError, match="PORT") as wrong:
+    with pytest.raises(SettingsError, match="PORT") as wrong:
         get_settings()
     get_settings.cache_clear()
     assert "secret-key" not in str(wrong.value)
@@ -94,7 +94,7 @@ def test_label_studio_needs_http(url: str) -> None:
 )
 def test_an_address_without_a_host_or_with_a_wrong_port_is_refused(url: str) -> None:
     """The setting is named, before anything is asked at an address that is none."""
-    with pytest.raises(NotConfiguredError, match="LABEL_STUDIO_URL"):
+    with pytest.raises(SettingsError, match="LABEL_STUDIO_URL"):
         read_settings(label_studio_url=url)
 
 
@@ -103,6 +103,6 @@ def test_the_last_line_break_of_a_file_is_no_part_of_the_key() -> None:
     settings = read_settings(label_studio_api_key="secret-key\n")
     assert settings.label_studio_api_key.get_secret_value() == "secret-key"
     for wrong in ("secret key", "secret-k\u00e9y", "secret-key\nsecret-key"):
-        with pytest.raises(NotConfiguredError, match="LABEL_STUDIO_API_KEY") as refused:
+        with pytest.raises(SettingsError, match="LABEL_STUDIO_API_KEY") as refused:
             read_settings(label_studio_api_key=wrong)
         assert "secret" not in str(refused.value)

@@ -14,7 +14,7 @@ import killed_training
 import pytest
 from training_parts import NOW, Studio, tasks, trainer
 
-from ml_backend.locks import held
+from common.files import held
 from ml_backend.model_registry import ModelRegistry
 from ml_backend.settings import Settings
 

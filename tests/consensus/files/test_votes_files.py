@@ -17,7 +17,7 @@ from consensus.core.decide.scoring import Scored, score
 from consensus.core.votes.classifications import FEW_LABELS, MANY_ROWS
 from consensus.core.votes.votes import NO, NO_LABEL, UNSURE, YES
 from consensus.errors import VotesError
-from consensus.files.votes_files import Ballot, annotators_table, check_outputs, read_ballot, result_table, write
+from consensus.files.votes_files import Ballot, annotators_table, read_ballot, result_table, write
 
 CHOSEN = "task,annotator,label\nt1,a1,cat\nt1,a2,dog\nt2,a1,cat\n"
 SPOKEN = "task,label,annotator,vote\nt1,cat,a1,yes\nt1,cat,a2,No\nt2,dog,a1, UNSURE \n"
@@ -346,40 +346,6 @@ def test_one_label_is_enough_where_it_can_be_turned_down(tmp_path: Path) -> None
     assert len(rows(read(tmp_path, "task,label,annotator,vote\nt1,cat,a1,no\n"))) == 1
     empty = read(tmp_path, "task,annotator,label\n", given="task,label\nt1,cat\n")
     assert scored(empty).report.tolist() == ["NoVotes"]
-
-
-@pytest.mark.parametrize(
-    ("inputs", "outputs"),
-    [
-        (["votes.csv", None, None], ["votes.csv", None]),
-        (["votes.csv", "given.csv", None], ["./sub/../given.csv", None]),
-        (["votes.csv", None, "trust.csv"], ["out.csv", "trust.csv"]),
-        (["votes.csv", None, None], ["out.csv", "out.csv"]),
-        (["votes.csv", None, None], ["link.csv", None]),
-    ],
-)
-def test_an_output_that_is_another_of_the_files_is_refused(
-    inputs: list[str | None], outputs: list[str | None]
-) -> None:
-    """Whether it would overwrite an input or the other output, and however its path is written."""
-    Path("sub").mkdir()
-    Path("link.csv").symlink_to("votes.csv")
-    paths = [[Path(one) if one else None for one in some] for some in (inputs, outputs)]
-    with pytest.raises(VotesError, match=r"\.csv is to be written, but it is also another of the files; name"):
-        check_outputs(*paths)
-
-
-def test_outputs_of_their_own_are_taken() -> None:
-    """Inputs may be the same file twice: reading does no harm."""
-    votes = Path("votes.csv")
-    check_outputs((votes, votes, None), (Path("out.csv"), Path("who.csv")))
-    check_outputs((votes, None, None), (Path("out.csv"), None))
-
-
-def test_an_output_without_a_folder_is_refused_before_the_work() -> None:
-    """The other output would be written by then."""
-    with pytest.raises(VotesError, match=r"no/who.csv cannot be written: there is no folder no; make it"):
-        check_outputs([Path("votes.csv")], [Path("out.csv"), Path("no/who.csv")])
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """A folder of Parquet files is scored like one file of the same rows."""
 
-import fcntl
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +13,11 @@ import pytest
 from made_folders import KINDS, assert_same, rows_of, tables_of_file, write_folder, write_given
 from typer.testing import CliRunner
 
+from common.errors import FilesError, SuiteError
 from consensus.cli import app
 from consensus.core.model import dependence
-from consensus.errors import ConfigError, ConsensusError, VotesError
-from consensus.files import scratch, votes_folder
+from consensus.errors import VotesError
+from consensus.files import votes_folder
 from consensus.files.votes_files import read_ballot
 from consensus.files.votes_folder import score_folder
 
@@ -177,7 +176,7 @@ def test_what_cannot_be_done_in_parts_is_refused(tmp_path: Path, options: list[s
     """An option without effect on a folder is an error."""
     folder = write_folder(tmp_path / "votes", rows_of("each"))
     result = CliRunner().invoke(app, ["score", str(folder), "--out", str(tmp_path / "out.csv"), *options])
-    assert isinstance(result.exception, ConsensusError)
+    assert isinstance(result.exception, SuiteError)
     assert message in str(result.exception)
 
 
@@ -200,40 +199,5 @@ def test_a_single_choice_of_one_label_is_refused(tmp_path: Path) -> None:
 def test_too_little_room_is_said_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the disk is too small, the error says how much is needed and where."""
     monkeypatch.setattr(votes_folder, "DISK", 10**12)
-    with pytest.raises(ConfigError, match=r"are needed for a while in .* let the environment variable TMPDIR"):
+    with pytest.raises(FilesError, match=r"are needed for a while in .* let the environment variable TMPDIR"):
         score_folder(write_folder(tmp_path / "votes", rows_of("single")), tmp_path / "out.csv")
-
-
-def test_what_a_killed_run_left_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Folders of runs that are no more go at the next run; that of a run that is at work stays."""
-    monkeypatch.setattr(scratch.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(scratch.tempfile, "tempdir", str(tmp_path))
-    left, busy = tmp_path / f"{scratch.PREFIX}left", tmp_path / f"{scratch.PREFIX}busy"
-    for folder in (left, busy):
-        folder.mkdir()
-        (folder / "lock").touch()
-    with (busy / "lock").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with scratch.scratch(1) as room:
-            assert (left.exists(), busy.exists(), room.parent) == (False, True, tmp_path)
-    assert not room.exists()
-
-
-def test_sigterm_leaves_nothing_behind(tmp_path: Path) -> None:
-    """A run that is terminated deletes its folder."""
-    program = (
-        "import os, signal\n"
-        "from consensus.files.scratch import scratch\n"
-        "with scratch(1) as room:\n"
-        "    print(room.exists(), flush=True)\n"
-        "    os.kill(os.getpid(), signal.SIGTERM)\n"
-        "    signal.pause()\n"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-        capture_output=True,
-        check=False,
-    )
-    assert (ended.returncode, ended.stdout) == (128 + signal.SIGTERM, b"True\n")
-    assert list(tmp_path.iterdir()) == []

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from ml_backend.core.identity import Identity
-from ml_backend.embedding.tuned import Tuned, TunedWeights, written_whole
+from ml_backend.embedding.tuned import Tuned, TunedWeights
 from ml_backend.errors import WeightsError
 
 MADE = Tuned("resnet18", "0123abcd", "finetune", "resnet18:random-0", "2026-01-31T12:00:00+00:00", {"7": [1, 2]})
@@ -67,19 +67,3 @@ def test_a_damaged_pointer_is_named_with_its_remedy(tmp_path: Path) -> None:
         pointer.write_text(damage)
         with pytest.raises(WeightsError, match=r"backbone\.json.*finetune --project 7 --undo removes it"):
             weights.of_project(7)
-
-
-def test_what_cannot_be_written_whole_leaves_what_was_there(tmp_path: Path) -> None:
-    """A fault in the middle keeps the old file and leaves no other one."""
-    path = tmp_path / "a"
-    path.write_text("old")
-
-    def fail() -> None:
-        with written_whole(path) as file:
-            file.write(b"ne")
-            raise OSError(28, "No space left on device")
-
-    with pytest.raises(OSError, match="No space left"):
-        fail()
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]

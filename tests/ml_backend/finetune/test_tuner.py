@@ -6,6 +6,7 @@ import pytest
 import torch
 from training_parts import BLIND, STAMP, Images, Loader
 
+from common.files import held
 from ml_backend.core.finetune.held_tasks import held_out
 from ml_backend.embedding.checkpoints import content_id, kept_weights, read_state
 from ml_backend.embedding.tuned import TunedWeights
@@ -13,7 +14,6 @@ from ml_backend.finetune.learner import Learner
 from ml_backend.finetune.options import PRETRAIN
 from ml_backend.finetune.tuner import Tuner
 from ml_backend.finetune.tuning_folder import TuningError, TuningFolder
-from ml_backend.locks import held
 
 if TYPE_CHECKING:
     from conftest import TinyProject

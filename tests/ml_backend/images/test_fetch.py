@@ -15,7 +15,8 @@ from faulty_web import FAULTS, FaultyWeb, closing, faulty_web, gzipped, page, re
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ml_backend.errors import FetchError, LabelStudioError, MLBackendError, NotConfiguredError
+from common.errors import SettingsError, SuiteError
+from ml_backend.errors import FetchError, LabelStudioError
 from ml_backend.images.addresses import AllowedHosts
 from ml_backend.images.fetch import Connect, Fetcher, absolute_url, is_upload, parsed
 from ml_backend.images.local_files import LocalFiles
@@ -131,9 +132,9 @@ def test_nobody_else_can_lead_the_key_to_a_file(fetcher: Fetcher, web: "Web") ->
 
 @pytest.mark.parametrize(
     ("error", "why"),
-    [(NotConfiguredError("no key"), "not_configured"), (LabelStudioError("is down"), "label_studio_error")],
+    [(SettingsError("no key"), "not_configured"), (LabelStudioError("is down"), "label_studio_error")],
 )
-def test_a_key_that_cannot_be_had_is_a_reason(connections: Connect, error: MLBackendError, why: str) -> None:
+def test_a_key_that_cannot_be_had_is_a_reason(connections: Connect, error: SuiteError, why: str) -> None:
     """Without a key, or if Label Studio does not renew it, its files are left out."""
 
     def fail() -> str:

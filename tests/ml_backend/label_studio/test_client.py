@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import httpx
 import pytest
 
-from ml_backend.errors import LabelStudioError, LostAnswerError, NotConfiguredError
+from common.errors import SettingsError
+from ml_backend.errors import LabelStudioError, LostAnswerError
 from ml_backend.label_studio.client import Counts, LabelStudioClient
 from ml_backend.settings import Settings
 
@@ -47,7 +48,7 @@ def test_a_refusal_is_passed_on(settings: Settings) -> None:
 def test_without_a_key_there_is_no_client(settings: Settings) -> None:
     """A missing variable is named before anything is sent."""
     missing = settings.model_copy(update={"label_studio_url": ""})
-    with pytest.raises(NotConfiguredError, match="LABEL_STUDIO_URL not set"):
+    with pytest.raises(SettingsError, match="LABEL_STUDIO_URL is not set"):
         LabelStudioClient(missing)
 
 

@@ -1,6 +1,7 @@
 import pytest
 
-from ml_backend.errors import NotConfiguredError, RefusedError
+from common.errors import SettingsError
+from ml_backend.errors import RefusedError
 from ml_backend.label_studio.backend_address import same_address
 from ml_backend.label_studio.connecting import NEW_TITLE, Wanted
 from ml_backend.label_studio.connection_faults import EVENTS, explained
@@ -39,9 +40,9 @@ def test_a_refusal_is_explained(status: int, reason: str, words: str) -> None:
 
 def test_what_label_studio_cannot_send_is_refused() -> None:
     """A token alone, and letters that HTTP basic of Label Studio has no place for."""
-    with pytest.raises(NotConfiguredError, match="ML_BACKEND_BASIC_USER and ML_BACKEND_BASIC_PASSWORD as well"):
+    with pytest.raises(SettingsError, match="ML_BACKEND_BASIC_USER and ML_BACKEND_BASIC_PASSWORD as well"):
         Wanted(7, URL, headers={"Authorization": "Bearer t0ken"})
-    with pytest.raises(NotConfiguredError, match="Latin-1"):
+    with pytest.raises(SettingsError, match="Latin-1"):
         Wanted(7, URL, login=Login("me", "пароль"), headers={"Authorization": "Basic eA=="})
     assert "pässword" not in repr(Wanted(7, URL, login=Login("me", "pässword"), title=NEW_TITLE))
 

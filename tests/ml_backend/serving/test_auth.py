@@ -4,8 +4,8 @@ import pytest
 from flask.testing import FlaskClient
 from structlog.testing import capture_logs
 
+from common.errors import SettingsError
 from ml_backend.backend import Backend
-from ml_backend.errors import NotConfiguredError
 from ml_backend.serving.app import create_app
 from ml_backend.serving.auth import webhook_headers
 from ml_backend.serving.serve import warn_of_access
@@ -174,7 +174,7 @@ def test_a_webhook_with_our_headers_is_let_in(
 )
 def test_credentials_that_cannot_be_sent_are_refused(given: dict[str, str], named: str) -> None:
     """Half an account, or a secret that no header can carry, is an error at the start that does not show it."""
-    with pytest.raises(NotConfiguredError, match=named) as wrong:
+    with pytest.raises(SettingsError, match=named) as wrong:
         read_settings(**given)
     assert "secret" not in str(wrong.value)
     assert "secrét" not in str(wrong.value)

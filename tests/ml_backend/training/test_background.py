@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_backend.errors import NotConfiguredError
+from common.errors import SettingsError
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.settings import Settings
 from ml_backend.training import background
@@ -128,7 +128,7 @@ def test_a_training_does_not_begin_while_its_worker_stops(settings: Settings, lo
 
     def stopping() -> LabelStudioClient:
         worker._stopping.set()
-        raise NotConfiguredError("no Label Studio")
+        raise SettingsError("no Label Studio")
 
     script = RECORD.format(place=str(log), seconds=60, code=0)
     worker = BackgroundTraining(settings, requests, (sys.executable, "-c", script), client=stopping)

@@ -1,0 +1,53 @@
+"""Where the store lies."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from common.errors import SettingsError
+from consensus.commands import connections
+from consensus.settings import default_store, settings
+
+
+def test_the_store_is_the_same_wherever_the_command_is_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of the account, and a word where it is made: else another folder would begin another pay ledger."""
+    monkeypatch.delenv("CONSENSUS_DATABASE_URL")
+    connections.store(make=True)
+    assert capsys.readouterr().err.replace("\n", "").endswith(f"a new one is made at {default_store()}")
+    other = tmp_path / "other"
+    other.mkdir()
+    monkeypatch.chdir(other)
+    connections.store(make=True)
+    assert (list(other.iterdir()), capsys.readouterr().err) == ([], "")
+
+
+def test_a_store_of_an_earlier_version_is_not_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It was made where the command was run; what is to be done is said, and no second one is begun."""
+    monkeypatch.delenv("CONSENSUS_DATABASE_URL")
+    Path("consensus.db").touch()
+    with pytest.raises(SettingsError, match=f"set CONSENSUS_DATABASE_URL=sqlite:///{tmp_path}/consensus.db"):
+        connections.store(make=True)
+    assert not default_store().exists()
+
+
+def test_a_relative_file_is_relative_to_the_file_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In `.env` it means the folder of `.env`; exported, it would be another store in each folder."""
+    monkeypatch.setenv("CONSENSUS_DATABASE_URL", "sqlite:///mine.db")
+    with pytest.raises(SettingsError, match="which is another file in each folder; name it from the root"):
+        connections.store()
+    monkeypatch.delenv("CONSENSUS_DATABASE_URL")
+    Path(".env").write_text("CONSENSUS_DATABASE_URL=sqlite:///mine.db\n")
+    settings.cache_clear()
+    connections.store(make=True)
+    assert Path("mine.db").exists()
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg2"])
+def test_any_address_of_postgresql_is_understood(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    """The driver is the one that is installed, whichever an address names."""
+    monkeypatch.setenv("CONSENSUS_DATABASE_URL", f"{scheme}://me@127.0.0.1:1/consensus")
+    with pytest.raises(Exception, match=re.escape("the database postgresql+psycopg2://me@127.0.0.1:1/consensus")):
+        connections.store()
