@@ -242,9 +242,11 @@ def _undecided(crowd: CrowdSet, scored: Scored) -> Flags:
         scored.counts.yes,
         scored.counts.no,
         scored.confidence,
+        scored.upper,
         scored.posterior,
         scored.report,
         crowd.votes.n_labels,
+        crowd.votes.choice == "single" and crowd.votes.n_labels > 1,
     )
     return open_rows(standing, lines.reject, fewest_votes=lines.fewest_votes)
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy as np
 from common.contract import REPORT_NAMES
 from consensus.core.decide.policies import PolicyName
 from consensus.core.decide.scoring import Scored, score
-from consensus.core.decide.writeback import Difference, Entry, difference
+from consensus.core.decide.thresholds import Thresholds
+from consensus.core.decide.writeback import Difference, Entry, Written, difference
 from consensus.core.guarantee.conformal import NO_GOLD, guarantee
 from consensus.core.guarantee.wording import guarantee_lines
 from consensus.core.model.from_predictions import suggestions_on
@@ -22,7 +23,7 @@ from consensus.errors import ConfigError
 from consensus.files.start_files import unpacked
 from consensus.label_studio import Project, Studio
 from consensus.projects.deleted_accounts import with_known_annotators
-from consensus.settings import ProjectConfig
+from consensus.settings import ProjectConfig, processors
 from consensus.store.columns import Row
 from consensus.store.rows import (
     annotator_rows,
@@ -79,6 +80,43 @@ class Outcome:
     guarantees: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Context:
+    """What the steps of a run share: what is asked for, and what Label Studio held at its start.
+
+    Attributes
+    ----------
+    model_version : str
+        The version that annotators see; also where a run that was cut off has left none to see.
+    accounts : mapping of int to str
+        Name of each account by its id.
+    written : list of Written
+        What earlier runs wrote.
+    """
+
+    studio: Studio
+    config: ProjectConfig
+    policy: PolicyName
+    watcher: Watcher
+    started_at: datetime
+    project: Project
+    model_version: str
+    accounts: Mapping[int, str]
+    tasks: list[Task]
+    written: list[Written]
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """Those of the policy, as the settings have them."""
+        return self.config.lines(self.policy)
+
+    def account(self, name: str) -> str:
+        """Name of an account that the settings name by its id or, in any case of its letters, by its address."""
+        if name.isdecimal():
+            return self.accounts.get(int(name), f"account {name}")
+        return next((email for email in self.accounts.values() if email.casefold() == name.casefold()), name)
+
+
 def run(
     studio: Studio,
     store: Store | None,
@@ -100,75 +138,163 @@ def run(
         Where Label Studio, the store or the settings cannot be used, or no control of the project can.
     """
     with store.lock(project) if store else nullcontext():
-        started = now()
-        found = studio.project(project)
-        accounts = studio.accounts()
-        pulled = studio.pull(project, accounts, watcher.of("reading tasks", found.n_tasks))
-        if store:
-            pulled = replace(pulled, tasks=list(with_known_annotators(pulled.tasks, store, project)))
-        controls = resolve_controls(found, config, pulled.tasks)
-        machines = [_account(name, accounts) for name in config.machines]
-        collected = [collect(pulled.tasks, control, machines) for control in controls]
-        trust = {_account(name, accounts): value for name, value in config.trust.items()}
-        name, lines = policy or config.policy, config.lines(policy or config.policy)
-        taught = [one if config.guarantee is None else replace(one, gold=NO_GOLD) for one in collected]
-        known = _learned(store, project)
-        scored = [
-            score(
-                one.votes,
-                one.listed,
-                one.gold,
-                _hand(one, trust),
-                name,
-                lines,
-                known.get(one.control.tag.name),
-                suggestions_on(one, pulled.tasks) if config.model_votes else None,
-            )
-            for one in taught
-        ]
-        pairs, guarantees = _guaranteed(list(zip(collected, scored, strict=True)), config.guarantee)
-        changes = difference([entry for pair in pairs for entry in entries(*pair)], pulled.written)
-        unused = _unused(found, config, accounts, collected)
-        dry_run = dry_run or store is None
-        outcome = _outcome(found, pairs, unused, changes, studio.make_tabs(project, dry_run=True), dry_run=dry_run)
-        outcome = replace(outcome, guarantees=tuple(guarantees))
-        if dry_run or store is None:
-            return outcome
-        shown = found.model_version or _forgotten(store.last_run(project))
-        facts = {
-            "project": project,
-            "started_at": started,
-            "model_version": shown,
-            "policy": name,
-            "thresholds": asdict(lines),
-            "tasks": len(pulled.tasks),
-            "votes": outcome.votes,
-            "problems": len(outcome.problems),
-        }
-        number = store.save(
-            facts,
-            classification_columns(pairs),
-            vote_columns(pairs, pulled.tasks),
-            [row for pair in pairs for row in judged_rows(*pair, pulled.tasks)],
-            control_rows(pairs),
-            seen_in(pairs, pulled.tasks),
-        )
-        if not found.model_version:
-            studio.show(project, shown)
-        to_name = {control.tag.name: control.tag.to_name for control in controls}
-        total = len(changes.create) + len(changes.update) + len(changes.delete)
-        tell = watcher.of("writing reports", total)
-
-        def written(n: int) -> None:
-            store.check(project)  # whoever has lost the lock writes no more beside the next run
-            tell(n)
-
-        written(0)
-        studio.write(project, changes, to_name, written)
-        if outcome.tabs:
-            studio.make_tabs(project)
-        store.finish(number, now())
+        context = read(studio, store, config, project, policy or config.policy, now(), watcher)
+        votes = collect_votes(context)
+        results = score_votes(context, votes, warm_starts(store, project))
+        results, guarantees = guaranteed(results, config.guarantee)
+        changes = difference([entry for result in results for entry in entries(*result)], context.written)
+        outcome = outcome_of(context, results, guarantees, changes, dry_run=dry_run or store is None)
+        if store and not dry_run:
+            number = save(context, store, results, outcome)
+            write_reports(context, store, outcome)
+            store.finish(number, now())
         return outcome
+
+
+def read(
+    studio: Studio,
+    store: Store | None,
+    config: ProjectConfig,
+    project: int,
+    policy: PolicyName,
+    started_at: datetime,
+    watcher: Watcher,
+) -> Context:
+    """Read the project, its accounts and its tasks."""
+    found = studio.project(project)
+    accounts = studio.accounts()
+    pulled = studio.pull(project, accounts, watcher.of("reading tasks", found.n_tasks))
+    tasks, model_version = pulled.tasks, found.model_version
+    if store:
+        tasks = list(with_known_annotators(tasks, store, project))
+        model_version = model_version or _forgotten(store.last_run(project))
+    return Context(
+        studio, config, policy, watcher, started_at, found, model_version, accounts, tasks, pulled.written
+    )
+
+
+def collect_votes(context: Context) -> list[Collected]:
+    """Collect the votes of each control."""
+    controls = resolve_controls(context.project, context.config, context.tasks)
+    machines = [context.account(name) for name in context.config.machines]
+    return [collect(context.tasks, control, machines) for control in controls]
+
+
+def score_votes(
+    context: Context, votes: Sequence[Collected], starts: Mapping[str, WarmStart]
+) -> list[tuple[Collected, Scored]]:
+    """Score the votes of each control; where a guarantee is asked for, gold does not teach."""
+    trust = {context.account(name): value for name, value in context.config.trust.items()}
+    return [
+        (
+            collected,
+            score(
+                collected.votes,
+                collected.listed,
+                collected.gold if context.config.guarantee is None else NO_GOLD,
+                np.array([trust.get(name, np.nan) for name in collected.votes.annotator_names], dtype=np.float64),
+                context.policy,
+                context.thresholds,
+                starts.get(collected.control.tag.name),
+                suggestions_on(collected, context.tasks) if context.config.model_votes else None,
+                threads=processors(),
+            ),
+        )
+        for collected in votes
+    ]
+
+
+def warm_starts(store: Store | None, project: int) -> dict[str, WarmStart]:
+    """What the last run learned, by control; without it a run takes longer and ends at the same."""
+    starts = {}
+    for control, written in (store.learned(project) if store else {}).items():
+        with suppress(ValueError):
+            starts[control] = unpacked(written)
+    return starts
+
+
+def guaranteed(
+    results: list[tuple[Collected, Scored]], share: float | None
+) -> tuple[list[tuple[Collected, Scored]], list[str]]:
+    """Put into the reports what ground truth allows, where the settings ask for a guarantee."""
+    if share is None:
+        return results, []
+    allowed, wording = [], []
+    for collected, scored in results:
+        kept, grounds = guarantee(scored, collected.gold, share, collected.votes.choice)
+        n_gold = len(np.unique(collected.gold.task))
+        lines = guarantee_lines(share, n_gold, collected.votes.n_tasks, grounds)
+        wording += [f"{collected.control.tag.name}: {lines[0]}", *lines[1:]]
+        allowed.append((collected, kept))
+    return allowed, wording
+
+
+def outcome_of(
+    context: Context,
+    results: Sequence[tuple[Collected, Scored]],
+    guarantees: Sequence[str],
+    changes: Difference,
+    *,
+    dry_run: bool,
+) -> Outcome:
+    """Sum up what a run found and is to send."""
+    reports = Counter(name for _, scored in results for name in scored.report.tolist())
+    problems = {problem: None for collected, _ in results for problem in collected.problems}
+    return Outcome(
+        project=context.project,
+        controls=[collected.control for collected, _ in results],
+        reports={name: reports[name] for name in REPORT_NAMES},
+        classifications=sum(len(scored.classifications) for _, scored in results),
+        votes=sum(len(collected.votes) for collected, _ in results),
+        annotators=[row for result in results for row in annotator_rows(*result)],
+        problems=list(problems),
+        unused=_unused(context, [collected for collected, _ in results]),
+        changes=changes,
+        tabs=context.studio.make_tabs(context.project.id, dry_run=True),
+        dry_run=dry_run,
+        guarantees=tuple(guarantees),
+    )
+
+
+def save(context: Context, store: Store, results: Sequence[tuple[Collected, Scored]], outcome: Outcome) -> int:
+    """Store the run, and return its number."""
+    run_row: Row = {
+        "project": context.project.id,
+        "started_at": context.started_at,
+        "model_version": context.model_version,
+        "policy": context.policy,
+        "thresholds": asdict(context.thresholds),
+        "tasks": len(context.tasks),
+        "votes": outcome.votes,
+        "problems": len(outcome.problems),
+    }
+    return store.save(
+        run_row,
+        classification_columns(results),
+        vote_columns(results, context.tasks),
+        [row for result in results for row in judged_rows(*result, context.tasks)],
+        control_rows(results),
+        seen_in(results, context.tasks),
+    )
+
+
+def write_reports(context: Context, store: Store, outcome: Outcome) -> None:
+    """Write the reports into Label Studio."""
+    studio, project, changes = context.studio, context.project.id, outcome.changes
+    if not context.project.model_version:
+        studio.show(project, context.model_version)
+    to_name = {control.tag.name: control.tag.to_name for control in outcome.controls}
+    total = len(changes.create) + len(changes.update) + len(changes.delete)
+    tell = context.watcher.of("writing reports", total)
+
+    def written(n: int) -> None:
+        store.check(project)  # whoever has lost the lock writes no more beside the next run
+        tell(n)
+
+    written(0)
+    studio.write(project, changes, to_name, written)
+    if outcome.tabs:
+        studio.make_tabs(project)
 
 
 def resolve_controls(project: Project, config: ProjectConfig, tasks: Sequence[Task]) -> list[Control]:
@@ -219,83 +345,19 @@ def entries(collected: Collected, scored: Scored) -> Iterator[Entry]:
         )
 
 
-def _learned(store: Store | None, project: int) -> dict[str, WarmStart]:
-    """What the last run learned, by control; without it a run takes longer and ends at the same."""
-    found = {}
-    for control, written in (store.learned(project) if store else {}).items():
-        with suppress(ValueError):
-            found[control] = unpacked(written)
-    return found
-
-
-def _account(name: str, accounts: Mapping[int, str]) -> str:
-    """Name of an account that the settings name by its id or, in any case of its letters, by its address."""
-    if name.isdecimal():
-        return accounts.get(int(name), f"account {name}")
-    return next((email for email in accounts.values() if email.casefold() == name.casefold()), name)
-
-
-def _unused(
-    project: Project, config: ProjectConfig, accounts: Mapping[int, str], collected: Sequence[Collected]
-) -> list[str]:
-    """Say which accounts and controls of the settings are not there: a name may be misspelt."""
-    names = {tag.name for tag in project.config.choices}
-    known, voted = set(accounts.values()), {name for one in collected for name in one.votes.annotator_names}
-    machines = [name for name in config.machines if not name.isdecimal() and _account(name, accounts) not in known]
+def _unused(context: Context, votes: Sequence[Collected]) -> list[str]:
+    """Name the accounts and controls of the settings that are not there: a name may be misspelt."""
+    config, names = context.config, {tag.name for tag in context.project.config.choices}
+    accounts = set(context.accounts.values())
+    voted = {name for collected in votes for name in collected.votes.annotator_names}
+    machines = [name for name in config.machines if not name.isdecimal() and context.account(name) not in accounts]
     return [
         *(f"control {name!r}, which this project does not have" for name in config.controls if name not in names),
         *(f"machine {name!r}, who has no account" for name in machines),
-        *(f"trust of {name!r}, who has no vote" for name in config.trust if _account(name, accounts) not in voted),
+        *(f"trust of {name!r}, who has no vote" for name in config.trust if context.account(name) not in voted),
     ]
 
 
 def _forgotten(last: Row | None) -> str:
     """The version that annotators saw before a run that was cut off, perhaps right after it was forgotten."""
     return str(last["model_version"]) if last and last["finished_at"] is None else ""
-
-
-def _hand(collected: Collected, trust: Mapping[str, float]) -> np.typing.NDArray[np.float64]:
-    """Trust set by hand, by annotator; NaN where it is to be learned."""
-    return np.array([trust.get(name, np.nan) for name in collected.votes.annotator_names], dtype=np.float64)
-
-
-def _guaranteed(
-    pairs: list[tuple[Collected, Scored]], share: float | None
-) -> tuple[list[tuple[Collected, Scored]], list[str]]:
-    """Put into the reports what ground truth allows, where the settings ask for a guarantee."""
-    if share is None:
-        return pairs, []
-    found, told = [], []
-    for one, scored in pairs:
-        allowed, grounds = guarantee(scored, one.gold, share, one.votes.choice)
-        n_gold = len(np.unique(one.gold.task))
-        lines = guarantee_lines(share, n_gold, one.votes.n_tasks, grounds)
-        told += [f"{one.control.tag.name}: {lines[0]}", *lines[1:]]
-        found.append((one, allowed))
-    return found, told
-
-
-def _outcome(
-    project: Project,
-    pairs: Sequence[tuple[Collected, Scored]],
-    unused: list[str],
-    changes: Difference,
-    tabs: list[str],
-    *,
-    dry_run: bool,
-) -> Outcome:
-    reports = Counter(name for _, scored in pairs for name in scored.report.tolist())
-    problems = {problem: None for collected, _ in pairs for problem in collected.problems}
-    return Outcome(
-        project=project,
-        controls=[collected.control for collected, _ in pairs],
-        reports={name: reports[name] for name in REPORT_NAMES},
-        classifications=sum(len(scored.classifications) for _, scored in pairs),
-        votes=sum(len(collected.votes) for collected, _ in pairs),
-        annotators=[row for pair in pairs for row in annotator_rows(*pair)],
-        problems=list(problems),
-        unused=unused,
-        changes=changes,
-        tabs=tabs,
-        dry_run=dry_run,
-    )

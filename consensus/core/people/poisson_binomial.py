@@ -1,4 +1,9 @@
-"""Probabilities that a sum of independent amounts lies as far out as it does, and accusing several at once."""
+"""Probabilities that a sum of independent amounts lies as far out as it does, and accusing several at once.
+
+`scipy.stats.poisson_binom` is no substitute: it has no amounts but 0 and 1 and no rows that depend on each other,
+its tails end at 1e-16 (3e-15 for 5,000 rows: rounding of its Fourier transform), and 2,000 groups of 50 rows take
+it 1.2 s in place of 0.1 s. It is the oracle in the tests.
+"""
 
 from dataclasses import dataclass
 
