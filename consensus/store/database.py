@@ -129,7 +129,7 @@ class Database:
         """Turn whatever goes wrong into one sentence."""
         try:
             yield
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
             cause = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
             raise StoreError(f"the database {self.name} cannot be used: {cause}") from None
         except CommandError as error:

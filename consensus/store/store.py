@@ -3,12 +3,13 @@
 import fcntl
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from consensus.errors import StoreError
 from consensus.store.columns import Columns, Row
@@ -102,7 +103,11 @@ class Store(Reader):
                 got = connection.execute(key, {"project": project}).scalar()
             if not got:
                 raise StoreError(_busy(project))
-            yield lambda: connection.execute(select(1))
+            try:
+                yield lambda: connection.execute(select(1))
+            finally:  # a session that is closed ends a moment later
+                with suppress(SQLAlchemyError):
+                    connection.execute(text("SELECT pg_advisory_unlock_all()"))
 
     @contextmanager
     def _file_lock(self, project: int, database: Path) -> Iterator[Callable[[], object]]:

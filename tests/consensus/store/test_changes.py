@@ -98,6 +98,24 @@ def test_a_run_writes_what_changed_and_keeps_what_it_was(url: str) -> None:
     assert len(store.classifications(7)) == 1000
 
 
+def test_many_rows_come_back_as_they_were(url: str) -> None:
+    """However they are sent: empty texts, missing values, quotes, commas and lines in names, truth and numbers."""
+    store = Store.migrated(url)
+    labels = ["", 'a "b", c', "two\nlines", "žirafa 🦒"]
+    rows = [
+        classification(task, labels[task % 4], given=task % 3 == 0, confidence=1 / (task + 3), model_share=None)
+        for task in range(3000)
+    ]
+    votes = [{**vote(task, label=""), "accepted": (None, True, False)[task % 3]} for task in range(3000)]
+    save(store, rows, votes)
+    assert sorted(store.classifications(7), key=lambda row: row["task"]) == rows
+    assert [row["accepted"] for row in store.votes(7)] == [row["accepted"] for row in votes]
+    changed = [{**row, "report": "", "yes": 3} for row in rows]
+    save(store, changed, votes)
+    assert sorted(store.classifications(7), key=lambda row: row["task"]) == changed
+    assert store.versions(7, 5)[0]["report"] == "Discovered"
+
+
 def test_votes_that_were_changed_or_withdrawn_are_kept(url: str) -> None:
     """With the runs that saw and missed them."""
     store = Store.migrated(url)
