@@ -1,9 +1,8 @@
 """The store: the one file that writes the database."""
 
-import fcntl
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import Connection, func, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from common.files import held
 from consensus.errors import StoreError
 from consensus.store.columns import Columns, Row
 from consensus.store.database import Database
@@ -112,15 +112,13 @@ class Store(Reader):
     @contextmanager
     def _file_lock(self, project: int, database: Path) -> Iterator[Callable[[], object]]:
         path = Path(f"{database}.project-{project}.lock")
-        try:
-            file = path.open("w", encoding="utf-8")
-        except OSError as error:
-            raise StoreError(f"the lock file {path} cannot be written: {error.strerror}") from None
-        with file:
+        with ExitStack() as stack:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StoreError(_busy(project)) from None
+                is_ours = stack.enter_context(held(path, wait=False))
+            except OSError as error:
+                raise StoreError(f"the lock file {path} cannot be written: {error.strerror}") from None
+            if not is_ours:
+                raise StoreError(_busy(project))
             yield lambda: None
 
     def check(self, project: int) -> None:
