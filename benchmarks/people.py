@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from consensus.core.arrays import Floats
 from consensus.core.decide.scoring import score
-from consensus.core.people.suspicion import KINDS, judge
+from consensus.core.people.suspicion import KINDS, assess
 from consensus.core.votes.classifications import Gold, Listed
 from consensus.core.votes.votes import Votes
 
@@ -53,8 +53,8 @@ def kinds(votes: Votes, annotator: NDArray[np.int32] = NO_CODES, seconds: Floats
     nothing = np.zeros(0, dtype=bool)
     listed, gold = Listed(NO_CODES, NO_CODES, nothing), Gold(NO_CODES, NO_CODES, nothing)
     trust = score(votes, listed, gold, np.full(votes.n_annotators, np.nan)).trust
-    judged = judge(votes, trust, annotator, np.zeros(0) if seconds is None else seconds)
-    return [{one.kind for one in suspicions} for suspicions in judged.suspicions]
+    assessment = assess(votes, trust, annotator, np.zeros(0) if seconds is None else seconds)
+    return [{one.kind for one in suspicions} for suspicions in assessment.suspicions]
 
 
 def honest(draw: np.random.Generator, crowds: int) -> tuple[int, Counter[str]]:

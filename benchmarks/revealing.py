@@ -13,7 +13,7 @@ from consensus.core.arrays import Codes, Flags, Floats
 from consensus.core.decide.policies import POLICIES
 from consensus.core.decide.scoring import Scored, score
 from consensus.core.routing.information_gain import accuracy_of, information_gain
-from consensus.core.routing.open_classifications import Standing, open_rows
+from consensus.core.routing.open_classifications import StoredClassifications, open_rows
 from consensus.core.votes.classifications import Gold, Listed
 from consensus.core.votes.votes import Votes
 
@@ -235,7 +235,7 @@ def _view(crowd: CrowdSet, scored: Scored) -> View:
 
 def _undecided(crowd: CrowdSet, scored: Scored) -> Flags:
     rows, lines = scored.classifications, POLICIES[OURS].thresholds
-    standing = Standing(
+    stored = StoredClassifications(
         rows.task,
         rows.label,
         rows.given,
@@ -248,7 +248,7 @@ def _undecided(crowd: CrowdSet, scored: Scored) -> Flags:
         crowd.votes.n_labels,
         crowd.votes.choice == "single" and crowd.votes.n_labels > 1,
     )
-    return open_rows(standing, lines.reject, fewest_votes=lines.fewest_votes)
+    return open_rows(stored, lines.reject, fewest_votes=lines.fewest_votes)
 
 
 def _unknown(crowd: CrowdSet) -> View:

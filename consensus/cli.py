@@ -86,8 +86,8 @@ def report(
     with _store().snapshot() as snapshot:
         snapshot.needed_run(project)
         rows = snapshot.report(project, name)
-    heard = any(row[MODEL_COLUMN] is not None for row in rows)
-    output.print_rows(rows, (*REPORT_COLUMNS, MODEL_COLUMN) if heard else REPORT_COLUMNS, form)
+    with_model = any(row[MODEL_COLUMN] is not None for row in rows)
+    output.print_rows(rows, (*REPORT_COLUMNS, MODEL_COLUMN) if with_model else REPORT_COLUMNS, form)
 
 
 app.command()(score.score)

@@ -11,7 +11,7 @@ from consensus.core.arrays import Floats
 from consensus.core.people.agreement import Agreement, Pairs, about_answer, agreement
 from consensus.core.people.answers import YES_CODE, Answers, answers_of, chosen
 from consensus.core.people.confusions import Believed, Confusions, agreement_with_consensus, believed, confusions
-from consensus.core.people.suspicion import Judged, judge
+from consensus.core.people.suspicion import Assessment, assess
 from consensus.core.votes.votes import NO_LABEL, STANDS, Votes, encode
 from consensus.store.columns import Row
 from consensus.store.reader import Snapshot
@@ -101,7 +101,7 @@ def _people_of(
 ) -> Iterator[Row]:
     names = [str(name) for name in one.votes.annotator_names]
     trust = np.array([known[one.control, name]["trust"] for name in names])
-    judged, answers = _judged(one, trust), answers_of(one.votes)
+    assessment, answers = _assess(one, trust), answers_of(one.votes)
     belief = _believed(one, answers)
     with_consensus, mistaken = agreement_with_consensus(answers, belief), confusions(answers, belief)
     suggestions = _suggestions(one.rows)
@@ -112,10 +112,10 @@ def _people_of(
             "annotator": name,
             **{key: row[key] for key in ("votes", "trust", "trust_low", "trust_high")},
             "with_consensus": _known(with_consensus[position]),
-            "with_others": _known(judged.agreement[position]),
-            "spammer_score": _known(judged.spammer_score[position]),
-            "seconds": _known(judged.speed.seconds[position]),
-            "others_seconds": _known(judged.speed.others[position]),
+            "with_others": _known(assessment.agreement[position]),
+            "spammer_score": _known(assessment.spammer_score[position]),
+            "seconds": _known(assessment.speed.seconds[position]),
+            "others_seconds": _known(assessment.speed.others[position]),
             **suggestions[name],
             "confusions": _confusions(one.votes, mistaken, position),
             "suspicions": row["suspicions"],
@@ -123,12 +123,12 @@ def _people_of(
         }
 
 
-def _judged(one: Stored, trust: Floats) -> Judged:
+def _assess(one: Stored, trust: Floats) -> Assessment:
     _, first = np.unique([row["annotation"] for row in one.rows], return_index=True)
     times = [one.rows[row]["lead_time"] for row in first.tolist()]
     seconds = np.array([np.nan if time is None else time for time in times], dtype=np.float64)
     voted = moments(row["voted_at"] for row in one.rows)
-    return judge(one.votes, trust, one.votes.annotator[first], seconds, voted)
+    return assess(one.votes, trust, one.votes.annotator[first], seconds, voted)
 
 
 def _believed(one: Stored, answers: Answers) -> Believed:

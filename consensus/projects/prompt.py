@@ -67,7 +67,7 @@ def prompts(
 def _open_to(asked: Asked, facts: Facts, annotator: int | None) -> list[Row]:
     free = asked.is_open
     if annotator is not None:
-        free = free & ~facts.voted[asked.control][asked.standing.task, annotator]
+        free = free & ~facts.voted[asked.control][asked.stored.task, annotator]
     gain = asked.gain[:, -1 if annotator is None else annotator]
     question = asked.questions.row
     at = np.flatnonzero(free)

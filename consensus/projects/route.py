@@ -195,14 +195,14 @@ def _open_reports(facts: Facts) -> list[list[str]]:
     reports: list[list[str]] = [[] for _ in facts.tasks]
     for asked in facts.controls:
         for row in np.flatnonzero(asked.is_open):
-            reports[asked.standing.task[row]].append(str(asked.standing.report[row]))
+            reports[asked.stored.task[row]].append(str(asked.stored.report[row]))
     return reports
 
 
 def _gain_of_new_task(facts: Facts) -> Floats:
     new: Floats = np.zeros(len(facts.annotators) + 1)
     for asked in facts.controls:
-        new += gain_of_new_task(asked.standing, asked.trust)
+        new += gain_of_new_task(asked.stored, asked.trust)
     return new
 
 

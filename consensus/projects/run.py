@@ -27,9 +27,9 @@ from consensus.settings import ProjectConfig, processors
 from consensus.store.columns import Row
 from consensus.store.rows import (
     annotator_rows,
+    assessment_rows,
     classification_columns,
     control_rows,
-    judged_rows,
     seen_in,
     vote_columns,
 )
@@ -272,7 +272,7 @@ def save(context: Context, store: Store, results: Sequence[tuple[Collected, Scor
         run_row,
         classification_columns(results),
         vote_columns(results, context.tasks),
-        [row for result in results for row in judged_rows(*result, context.tasks)],
+        [row for result in results for row in assessment_rows(*result, context.tasks)],
         control_rows(results),
         seen_in(results, context.tasks),
     )

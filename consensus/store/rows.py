@@ -10,7 +10,7 @@ from sqlalchemy import Table
 from common.label_studio.annotations import moment_of
 from consensus.core.arrays import Keys, Names
 from consensus.core.decide.scoring import Scored
-from consensus.core.people.suspicion import judge
+from consensus.core.people.suspicion import assess
 from consensus.core.votes.accepted_suggestions import accepted
 from consensus.core.votes.from_annotations import Annotation, Collected, Task
 from consensus.core.votes.votes import STANDS, encode
@@ -36,7 +36,7 @@ def annotator_rows(collected: Collected, scored: Scored) -> Iterator[Row]:
         }
 
 
-def judged_rows(collected: Collected, scored: Scored, tasks: Sequence[Task]) -> Iterator[Row]:
+def assessment_rows(collected: Collected, scored: Scored, tasks: Sequence[Task]) -> Iterator[Row]:
     """Yield the same, with what makes an annotator suspicious: what the store keeps of each run."""
     annotations = {one.id: one for task in tasks for one in task.annotations}
     votes = collected.votes
@@ -44,11 +44,11 @@ def judged_rows(collected: Collected, scored: Scored, tasks: Sequence[Task]) -> 
     numbers, first = np.unique(collected.annotations, return_index=True)
     lead_times = [annotations[number].lead_time for number in numbers.tolist()]
     seconds = np.array([np.nan if time is None else time for time in lead_times], dtype=np.float64)
-    judged = judge(votes, scored.trust, votes.annotator[first], seconds, times)
+    assessment = assess(votes, scored.trust, votes.annotator[first], seconds, times)
     bounds = zip(scored.trust_low.tolist(), scored.trust_high.tolist(), strict=True)
     intervals = ({"trust_low": _number(low), "trust_high": _number(high)} for low, high in bounds)
     rows = annotator_rows(collected, scored)
-    for row, interval, suspicions in zip(rows, intervals, judged.suspicions, strict=True):
+    for row, interval, suspicions in zip(rows, intervals, assessment.suspicions, strict=True):
         yield {**row, **interval, "suspicions": [asdict(one) for one in suspicions]}
 
 

@@ -13,7 +13,7 @@ from consensus.core.routing.information_gain import (
     mean_trust,
     open_questions,
 )
-from consensus.core.routing.open_classifications import Standing, open_rows
+from consensus.core.routing.open_classifications import StoredClassifications, open_rows
 from consensus.core.votes.votes import encode
 from consensus.store.columns import Columns, Row, chosen
 from consensus.store.reader import Snapshot
@@ -32,7 +32,7 @@ class Asked:
     control : str
     rows : dict of str to (n_rows,) array
         Classifications as the store has them, in the order of the standing.
-    standing : Standing
+    stored : StoredClassifications
         Task codes are those of the project.
     is_open : (n_rows,) bool
     questions : Questions
@@ -46,7 +46,7 @@ class Asked:
 
     control: str
     rows: Columns
-    standing: Standing
+    stored: StoredClassifications
     is_open: Flags
     questions: Questions
     trust: Floats
@@ -131,21 +131,21 @@ def facts_of(store: Snapshot, project: int) -> Facts:
 
 
 def _asked(control: Row, rows: Columns, run: Row, tasks: Names, trust: Floats) -> Asked:
-    standing = standing_of(control, rows, tasks)
+    stored = stored_classifications(control, rows, tasks)
     lines = run["thresholds"]
     is_open = open_rows(
-        standing,
+        stored,
         lines["reject"],
         by_lower_bound=run["policy"] in BY_LOWER_BOUND,
         fewest_votes=lines.get("fewest_votes", 0),
     )
-    questions = open_questions(standing, is_open)
+    questions = open_questions(stored, is_open)
     gain = gain_of_questions(questions, trust)
     by_task = gain_by_task(questions, gain, len(tasks))
-    return Asked(control["control"], rows, standing, is_open, questions, trust, gain, by_task)
+    return Asked(control["control"], rows, stored, is_open, questions, trust, gain, by_task)
 
 
-def standing_of(control: Row, rows: Columns, tasks: Names) -> Standing:
+def stored_classifications(control: Row, rows: Columns, tasks: Names) -> StoredClassifications:
     """Lay classifications of one control out as the core reads them.
 
     Parameters
@@ -157,7 +157,7 @@ def standing_of(control: Row, rows: Columns, tasks: Names) -> Standing:
         Ids, ascending.
     """
     label, label_names = encode(rows["label"], control["labels"])
-    return Standing(
+    return StoredClassifications(
         task=_position(tasks, rows["task"]),
         label=label,
         given=rows["given"],

@@ -134,8 +134,8 @@ def decide_by_posterior(evidence: Evidence, thresholds: Thresholds) -> Decision:
     Unsure votes say nothing here. Where nobody said anything there is no vote's worth: the interval is [0, 1].
     """
     lower, upper = in_blocks(_bounds, evidence.posterior, evidence.variance)
-    unheard = (evidence.variance <= 0) & (evidence.counts.yes + evidence.counts.no == 0)
-    lower[unheard], upper[unheard] = 0.0, 1.0
+    without_vote = (evidence.variance <= 0) & (evidence.counts.yes + evidence.counts.no == 0)
+    lower[without_vote], upper[without_vote] = 0.0, 1.0
     return _settle(evidence, thresholds, evidence.posterior, (lower, upper))
 
 

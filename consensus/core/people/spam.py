@@ -71,27 +71,27 @@ def find_spam(answers: Answers, others: Others) -> Spam:
     -------
     Spam
     """
-    heard = others.weight > 0
-    count = np.bincount(answers.annotator[heard], minlength=answers.n_annotators)
-    entry = heard[others.row]
+    comparable = others.weight > 0
+    count = np.bincount(answers.annotator[comparable], minlength=answers.n_annotators)
+    entry = comparable[others.row]
     row, answer = others.row[entry], others.answer[entry]
     share, expected = others.share[entry], others.expected[entry]
     of_entry = answers.annotator[row]
     mine = answer == answers.answer[row]
     seen = sums(row[mine], share[mine], len(answers))
-    habit = _habit(answers, others, heard)[of_entry, answer]
-    often = _frequency(answers, heard)[of_entry, answer]
+    habit = _habit(answers, others, comparable)[of_entry, answer]
+    often = _frequency(answers, comparable)[of_entry, answer]
 
     def so_little_under(probability: Floats) -> Floats:
         # So little agreement is the upper tail of disagreement.
-        entries = Entries((np.cumsum(heard) - 1)[row], -share, probability)
-        who = answers.annotator[heard]
-        p_value = high_tail(who, -seen[heard], entries, answers.n_annotators, answers.together)
+        entries = Entries((np.cumsum(comparable) - 1)[row], -share, probability)
+        who = answers.annotator[comparable]
+        p_value = high_tail(who, -seen[comparable], entries, answers.n_annotators, answers.together)
         return np.where(count > 0, p_value, np.nan)
 
     trusted = 1 - others.floor  # undoes the shrinkage: plain shares are what a person understands
     plain = share / trusted[row]
-    top, top_share, expected_share, same_p = _sameness(answers, others, heard)
+    top, top_share, expected_share, same_p = _sameness(answers, others, comparable)
 
     def mean(values: Floats) -> Floats:
         with np.errstate(invalid="ignore"):
@@ -111,24 +111,24 @@ def find_spam(answers: Answers, others: Others) -> Spam:
     )
 
 
-def _frequency(answers: Answers, heard: np.typing.NDArray[np.bool_]) -> Floats:
+def _frequency(answers: Answers, comparable: np.typing.NDArray[np.bool_]) -> Floats:
     """(n_annotators, n_answers): how often each annotator gives each answer."""
     k = max(answers.n_answers, 1)
-    key = answers.annotator[heard].astype(np.int64) * k + answers.answer[heard]
+    key = answers.annotator[comparable].astype(np.int64) * k + answers.answer[comparable]
     counts = np.bincount(key, minlength=answers.n_annotators * k).reshape(answers.n_annotators, k)
     return np.asarray(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), dtype=np.float64)
 
 
-def _habit(answers: Answers, others: Others, heard: np.typing.NDArray[np.bool_]) -> Floats:
+def _habit(answers: Answers, others: Others, comparable: np.typing.NDArray[np.bool_]) -> Floats:
     """How the least honest annotator would answer without looking, to give the answers that were seen in all.
 
     What is given after looking is taken off the frequencies; the rest is the habit.
     """
-    frequency = _frequency(answers, heard)
-    entry = heard[others.row]
+    frequency = _frequency(answers, comparable)
+    entry = comparable[others.row]
     k = max(answers.n_answers, 1)
     key = answers.annotator[others.row[entry]].astype(np.int64) * k + others.answer[entry]
-    count = np.bincount(answers.annotator[heard], minlength=len(frequency))
+    count = np.bincount(answers.annotator[comparable], minlength=len(frequency))
     after = (
         sums(key, others.expected[entry], frequency.size).reshape(frequency.shape) / np.maximum(count, 1)[:, None]
     )
@@ -137,21 +137,21 @@ def _habit(answers: Answers, others: Others, heard: np.typing.NDArray[np.bool_])
 
 
 def _sameness(
-    answers: Answers, others: Others, heard: np.typing.NDArray[np.bool_]
+    answers: Answers, others: Others, comparable: np.typing.NDArray[np.bool_]
 ) -> tuple[Codes, Floats, Floats, Floats]:
     """The most frequent answer, its share, the share to be expected, and the p-value of so much sameness."""
-    frequency = _frequency(answers, heard)
-    count = np.bincount(answers.annotator[heard], minlength=answers.n_annotators)
+    frequency = _frequency(answers, comparable)
+    count = np.bincount(answers.annotator[comparable], minlength=answers.n_annotators)
     top = np.where(count > 0, frequency.argmax(axis=1), -1).astype(np.int32)
     wanted = np.maximum(top, 0)[answers.annotator]
     expected = others.expected_of(answers, wanted)
-    who = answers.annotator[heard]
+    who = answers.annotator[comparable]
     rows = np.arange(len(who))
-    entries = Entries(rows, np.ones(len(who)), BY_ROTE + (1 - BY_ROTE) * expected[heard])
-    came = (answers.answer == wanted)[heard].astype(np.float64)
+    entries = Entries(rows, np.ones(len(who)), BY_ROTE + (1 - BY_ROTE) * expected[comparable])
+    came = (answers.answer == wanted)[comparable].astype(np.float64)
     p_value = high_tail(who, came, entries, answers.n_annotators, answers.together, step=1)
     p_value = np.minimum(p_value * answers.n_answers, 1.0)  # the answer was picked for being the most frequent
     top_share = np.where(count > 0, frequency.max(axis=1, initial=0.0), np.nan)
     with np.errstate(invalid="ignore"):
-        expected_share = sums(who, expected[heard], answers.n_annotators) / np.where(count > 0, count, np.nan)
+        expected_share = sums(who, expected[comparable], answers.n_annotators) / np.where(count > 0, count, np.nan)
     return top, top_share, expected_share, np.where(top_share >= NEARLY_ALL, p_value, 1.0)

@@ -43,7 +43,7 @@ class Suspicion:
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class Assessment:
     """What the votes say about the annotators of a control; columns of (n_annotators,).
 
     Attributes
@@ -62,7 +62,9 @@ class Judged:
     suspicions: list[list[Suspicion]]
 
 
-def judge(votes: Votes, trust: Floats, annotator: Codes, lead_time: Floats, moment: Keys | None = None) -> Judged:
+def assess(
+    votes: Votes, trust: Floats, annotator: Codes, lead_time: Floats, moment: Keys | None = None
+) -> Assessment:
     """Judge the annotators of a control by their votes and lead times.
 
     Parameters
@@ -77,7 +79,7 @@ def judge(votes: Votes, trust: Floats, annotator: Codes, lead_time: Floats, mome
 
     Returns
     -------
-    Judged
+    Assessment
     """
     answers = answers_of(votes)
     weight = np.clip(trust, 0.0, 1.0)
@@ -88,7 +90,7 @@ def judge(votes: Votes, trust: Floats, annotator: Codes, lead_time: Floats, mome
     for source in (_spam(spam), _sameness(spam, votes), _speed(speed), _copying(copying, votes.annotator_names)):
         for position, suspicion in source:
             found[position].append(suspicion)
-    return Judged(_agreement(answers, others), raykar_yu(answers, others, weight), speed, found)
+    return Assessment(_agreement(answers, others), raykar_yu(answers, others, weight), speed, found)
 
 
 def _agreement(answers: Answers, others: Others) -> Floats:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from consensus.core.arrays import Codes, Flags, Floats, sums
-from consensus.core.routing.open_classifications import Standing
+from consensus.core.routing.open_classifications import StoredClassifications
 
 HIGHEST = 0.995
 """Nobody is taken to be always right."""
@@ -94,26 +94,26 @@ def information_gain(posterior: Floats, accuracy: Floats) -> Floats:
     return np.maximum(gain, 0.0)
 
 
-def open_questions(standing: Standing, is_open: Flags) -> Questions:
+def open_questions(stored: StoredClassifications, is_open: Flags) -> Questions:
     """Put the open classifications of one control as questions.
 
     Parameters
     ----------
-    standing : Standing
+    stored : StoredClassifications
     is_open : (n_rows,) bool
         See `consensus.core.routing.open_classifications.open_rows`.
     """
-    question = np.full(len(standing), -1, dtype=np.int32)
-    if not standing.one_of_many:
+    question = np.full(len(stored), -1, dtype=np.int32)
+    if not stored.one_of_many:
         question[is_open] = np.arange(int(is_open.sum()), dtype=np.int32)
-        right = standing.posterior[is_open]
-        return Questions(standing.task[is_open], np.column_stack([right, 1 - right]), question)
-    tasks = np.unique(standing.task[is_open])
-    asked = np.isin(standing.task, tasks)
-    position = np.searchsorted(tasks, standing.task[asked])
-    question[is_open] = np.searchsorted(tasks, standing.task[is_open])
-    posterior = np.full((len(tasks), standing.n_labels), np.nan)
-    posterior[position, standing.label[asked]] = standing.posterior[asked]
+        right = stored.posterior[is_open]
+        return Questions(stored.task[is_open], np.column_stack([right, 1 - right]), question)
+    tasks = np.unique(stored.task[is_open])
+    asked = np.isin(stored.task, tasks)
+    position = np.searchsorted(tasks, stored.task[asked])
+    question[is_open] = np.searchsorted(tasks, stored.task[is_open])
+    posterior = np.full((len(tasks), stored.n_labels), np.nan)
+    posterior[position, stored.label[asked]] = stored.posterior[asked]
     return Questions(tasks, _filled(posterior), question)
 
 
@@ -139,7 +139,7 @@ def gain_by_task(questions: Questions, gain: Floats, n_tasks: int) -> Floats:
     return np.array(columns, dtype=np.float64).reshape(gain.shape[1], n_tasks).T
 
 
-def gain_of_new_task(standing: Standing, trust: Floats) -> Floats:
+def gain_of_new_task(stored: StoredClassifications, trust: Floats) -> Floats:
     """Expected information of a first vote on a task of which nothing is known but what the other tasks are like.
 
     Its labels are as likely as they are right on the mean, and asked as often.
@@ -148,10 +148,10 @@ def gain_of_new_task(standing: Standing, trust: Floats) -> Floats:
     -------
     (n_annotators,) float64
     """
-    rows = np.bincount(standing.label, minlength=standing.n_labels)
-    right = sums(standing.label, standing.posterior, standing.n_labels) / np.maximum(rows, 1)
-    posterior, often = np.column_stack([right, 1 - right]), rows / max(len(np.unique(standing.task)), 1)
-    if standing.one_of_many:
+    rows = np.bincount(stored.label, minlength=stored.n_labels)
+    right = sums(stored.label, stored.posterior, stored.n_labels) / np.maximum(rows, 1)
+    posterior, often = np.column_stack([right, 1 - right]), rows / max(len(np.unique(stored.task)), 1)
+    if stored.one_of_many:
         posterior, often = _filled(np.where(rows > 0, right, np.nan)[None, :]), np.ones(1)
     return np.asarray(often @ information_gain(posterior, accuracy_of(trust, posterior.shape[1])))
 

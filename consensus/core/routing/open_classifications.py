@@ -12,7 +12,7 @@ NO_VOTES = "NoVotes"
 
 
 @dataclass(frozen=True, eq=False)
-class Standing:
+class StoredClassifications:
     """The classifications of one control, as a run stored them, in columns.
 
     Attributes
@@ -46,7 +46,7 @@ class Standing:
 
 
 def open_rows(
-    standing: Standing, reject: float, *, by_lower_bound: bool = False, fewest_votes: float = 0
+    stored: StoredClassifications, reject: float, *, by_lower_bound: bool = False, fewest_votes: float = 0
 ) -> Flags:
     """Tell which classifications are asked and not decided.
 
@@ -58,7 +58,7 @@ def open_rows(
 
     Parameters
     ----------
-    standing : Standing
+    stored : StoredClassifications
     reject : float
         The threshold of the run's policy.
     by_lower_bound : bool
@@ -71,15 +71,15 @@ def open_rows(
     -------
     (n,) bool
     """
-    confirmed = np.isin(standing.report, CONFIRMED)
-    bound = standing.confidence if by_lower_bound else standing.upper
+    confirmed = np.isin(stored.report, CONFIRMED)
+    bound = stored.confidence if by_lower_bound else stored.upper
     turned_down = (bound < reject) if by_lower_bound else (bound <= reject)
-    answered, n_tasks = standing.yes + standing.no, int(standing.task.max(initial=-1)) + 1
-    asked = standing.given | (standing.yes > 0) | (standing.report == NO_VOTES)
-    silent = sums(standing.task, asked.astype(np.float64), n_tasks)[standing.task] == 0
+    answered, n_tasks = stored.yes + stored.no, int(stored.task.max(initial=-1)) + 1
+    asked = stored.given | (stored.yes > 0) | (stored.report == NO_VOTES)
+    silent = sums(stored.task, asked.astype(np.float64), n_tasks)[stored.task] == 0
     asked |= silent & (answered < max(fewest_votes, 1))
-    turned_down &= ~standing.given & (answered > 0) & (answered >= fewest_votes)
-    decided = confirmed | np.isin(standing.report, REJECTED) | turned_down
-    if standing.one_of_many:
-        decided |= sums(standing.task, confirmed.astype(np.float64), n_tasks)[standing.task] > 0
+    turned_down &= ~stored.given & (answered > 0) & (answered >= fewest_votes)
+    decided = confirmed | np.isin(stored.report, REJECTED) | turned_down
+    if stored.one_of_many:
+        decided |= sums(stored.task, confirmed.astype(np.float64), n_tasks)[stored.task] > 0
     return np.asarray(asked & ~decided, dtype=np.bool_)

@@ -6,15 +6,15 @@ import numpy as np
 from hypothesis import given
 from made_votes import any_votes, few_examples, simulated_choices
 
-from consensus.core.people.suspicion import KINDS, Judged, judge
+from consensus.core.people.suspicion import KINDS, Assessment, assess
 from consensus.core.votes.votes import Votes
 
 NOBODY = np.zeros(0, dtype=np.int32)
 
 
-def judged(votes: Votes, moment: np.ndarray | None = None) -> Judged:
+def assessment(votes: Votes, moment: np.ndarray | None = None) -> Assessment:
     """Judged by the votes alone, with equal trust."""
-    return judge(votes, np.ones(votes.n_annotators), NOBODY, np.zeros(0), moment)
+    return assess(votes, np.ones(votes.n_annotators), NOBODY, np.zeros(0), moment)
 
 
 def crowd(first: float, n_tasks: int = 200) -> Votes:
@@ -23,19 +23,19 @@ def crowd(first: float, n_tasks: int = 200) -> Votes:
     return votes
 
 
-def kinds(found: Judged) -> list[list[str]]:
+def kinds(found: Assessment) -> list[list[str]]:
     """Kinds of suspicion by annotator."""
     return [[one.kind for one in suspicions] for suspicions in found.suspicions]
 
 
 def test_an_honest_crowd_is_not_suspected() -> None:
     """Nobody, of any kind."""
-    assert kinds(judged(crowd(0.5))) == [[]] * 8
+    assert kinds(assessment(crowd(0.5))) == [[]] * 8
 
 
 def test_spam_is_explained() -> None:
     """Who guesses is suspected of spam alone; the sentence has the figures."""
-    found = judged(crowd(0.25))
+    found = assessment(crowd(0.25))
     assert kinds(found) == [["spam"], *[[]] * 7]
     reason = found.suspicions[0][0].reason
     assert reason.startswith("agrees with 2")
@@ -45,7 +45,7 @@ def test_spam_is_explained() -> None:
 
 def test_who_is_never_right_is_contrary() -> None:
     """Worse than guessing: something is misunderstood."""
-    found = judged(crowd(0.0))
+    found = assessment(crowd(0.0))
     assert kinds(found) == [["contrary"], *[[]] * 7]
     assert "are the question or the labels misunderstood?" in found.suspicions[0][0].reason
 
@@ -53,7 +53,7 @@ def test_who_is_never_right_is_contrary() -> None:
 def test_always_the_same_answer_is_named() -> None:
     """It is spam, too; the label is in the sentence."""
     votes = crowd(0.85)
-    found = judged(replace(votes, label=np.where(votes.annotator == 0, 2, votes.label).astype(np.int32)))
+    found = assessment(replace(votes, label=np.where(votes.annotator == 0, 2, votes.label).astype(np.int32)))
     assert kinds(found) == [["spam", "same answer"], *[[]] * 7]
     assert found.suspicions[0][1].reason.startswith("answers 'l2' in 100% of 200 cases, where the typical")
 
@@ -62,7 +62,7 @@ def test_too_fast_is_explained() -> None:
     """One second where the others take ten."""
     votes = crowd(0.85)
     who = np.repeat(np.arange(8), 20).astype(np.int32)
-    found = judge(votes, np.ones(8), who, np.where(who == 0, 1.0, 10.0))
+    found = assess(votes, np.ones(8), who, np.where(who == 0, 1.0, 10.0))
     assert kinds(found) == [["too fast"], *[[]] * 7]
     reason = found.suspicions[0][0].reason
     assert reason.startswith("20 of 20 annotations took less than 33% of the others' time: 1.0 s in the median ")
@@ -74,10 +74,10 @@ def test_copying_names_the_other_and_who_was_later() -> None:
     label = votes.label.copy()
     label[votes.annotator == 3] = label[votes.annotator == 0]
     votes = replace(votes, label=label)
-    without = judged(votes)
+    without = assessment(votes)
     assert [who for who, suspected in enumerate(kinds(without)) if suspected == ["copying"]] == [0, 3]
     assert "; who copied whom, or both from elsewhere, is open (p < 0.0001)" in without.suspicions[0][0].reason
-    later = judged(votes, np.where(votes.annotator == 3, 5, 1).astype(np.int64))
+    later = assessment(votes, np.where(votes.annotator == 3, 5, 1).astype(np.int64))
     assert kinds(later) == [[], [], [], ["copying"], *[[]] * 4]
     reason = later.suspicions[3][0].reason
     assert reason.startswith("shares with a0 ")
@@ -90,7 +90,7 @@ def test_a_group_of_copiers_is_one_suspicion_each() -> None:
     label = votes.label.copy()
     for copier in (1, 2):
         label[votes.annotator == copier] = label[votes.annotator == 0]
-    found = judged(replace(votes, label=label))
+    found = assessment(replace(votes, label=label))
     assert kinds(found)[:3] == [["copying"]] * 3
     assert found.suspicions[0][0].reason.endswith("; likewise with 1 more")
 
@@ -99,7 +99,7 @@ def test_a_group_of_copiers_is_one_suspicion_each() -> None:
 @few_examples
 def test_few_votes_suspect_nobody(votes: Votes) -> None:
     """Whatever the votes of five annotators on five tasks are."""
-    found = judged(votes, np.arange(len(votes)))
+    found = assessment(votes, np.arange(len(votes)))
     assert len(found.suspicions) == votes.n_annotators
     assert {one.kind for suspicions in found.suspicions for one in suspicions} <= set(KINDS)
     if votes.choice == "single":

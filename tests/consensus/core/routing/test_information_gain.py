@@ -17,18 +17,18 @@ from consensus.core.routing.information_gain import (
     mean_trust,
     open_questions,
 )
-from consensus.core.routing.open_classifications import Standing
+from consensus.core.routing.open_classifications import StoredClassifications
 
 EVENS = np.array([[0.5, 0.5]])
 
 
-def standing(
+def stored(
     rows: list[tuple[int, int, float]], n_labels: int, votes: float = 1, *, one_of_many: bool = True
-) -> Standing:
+) -> StoredClassifications:
     """Rows of (task, label, posterior), all of them chosen by somebody and in no report."""
     table = np.array(rows, dtype=float).reshape(-1, 3)
     counts = np.full(len(table), votes)
-    return Standing(
+    return StoredClassifications(
         task=table[:, 0].astype(np.int32),
         label=table[:, 1].astype(np.int32),
         given=np.zeros(len(table), dtype=bool),
@@ -102,7 +102,7 @@ def test_trust_beyond_its_range_is_the_best_there_is() -> None:
 
 def test_a_single_choice_is_one_question_a_task() -> None:
     """Its rows share the question, whichever of them are open; labels of the other tasks have their own."""
-    made = standing([(0, 0, 0.75), (0, 1, 0.25), (2, 0, 0.5), (2, 1, 0.5)], 2)
+    made = stored([(0, 0, 0.75), (0, 1, 0.25), (2, 0, 0.5), (2, 1, 0.5)], 2)
     questions = open_questions(made, np.array([True, True, False, True]))
     assert (questions.task.tolist(), questions.row.tolist()) == ([0, 2], [0, 0, -1, 1])
     assert questions.posterior.tolist() == [[0.75, 0.25], [0.5, 0.5]]
@@ -110,16 +110,16 @@ def test_a_single_choice_is_one_question_a_task() -> None:
 
 def test_a_label_without_a_row_gets_an_even_share_of_what_is_left() -> None:
     """A task without votes has a row for the label that it came with alone."""
-    made = standing([(0, 0, 0.2), (0, 1, 0.3), (0, 2, 0.5), (1, 0, 0.5)], 3)
+    made = stored([(0, 0, 0.2), (0, 1, 0.3), (0, 2, 0.5), (1, 0, 0.5)], 3)
     only = made.yes * [1, 1, 1, 0]
-    made = Standing(**{**vars(made), "yes": only, "no": only})
+    made = StoredClassifications(**{**vars(made), "yes": only, "no": only})
     questions = open_questions(made, np.array([False, False, False, True]))
     assert questions.posterior.tolist() == [[0.5, 0.25, 0.25]]
 
 
 def test_labels_that_do_not_exclude_each_other_are_a_question_each() -> None:
     """Their gains add up on the task, since one annotation answers all of them."""
-    made = standing([(1, 0, 0.5), (1, 1, 0.5), (2, 0, 0.9), (2, 1, 0.9)], 2, one_of_many=False)
+    made = stored([(1, 0, 0.5), (1, 1, 0.5), (2, 0, 0.9), (2, 1, 0.9)], 2, one_of_many=False)
     questions = open_questions(made, np.array([True, True, False, True]))
     assert questions.row.tolist() == [0, 1, -1, 2]
     gain = gain_of_questions(questions, np.array([0.995, 0.5]))
@@ -131,7 +131,7 @@ def test_labels_that_do_not_exclude_each_other_are_a_question_each() -> None:
 
 def test_nothing_open_is_no_question() -> None:
     """Of no task and for nobody, too."""
-    made = standing([(0, 0, 0.75), (0, 1, 0.25)], 2)
+    made = stored([(0, 0, 0.75), (0, 1, 0.25)], 2)
     questions = open_questions(made, np.zeros(2, dtype=bool))
     assert len(questions) == 0
     assert gain_by_task(questions, gain_of_questions(questions, np.array([0.5])), 1).tolist() == [[0.0]]
@@ -140,17 +140,17 @@ def test_nothing_open_is_no_question() -> None:
 
 def test_a_new_task_is_taken_to_be_like_the_others() -> None:
     """Of a single choice one question with the labels' mean; else one for each label, as often as it is asked."""
-    single = standing([(0, 0, 0.75), (0, 1, 0.25), (1, 0, 0.25), (1, 1, 0.75)], 2)
+    single = stored([(0, 0, 0.75), (0, 1, 0.25), (1, 0, 0.25), (1, 1, 0.75)], 2)
     bit = information_gain(EVENS, np.array([0.75]))[0, 0]
     assert gain_of_new_task(single, np.array([0.5])).tolist() == pytest.approx([bit])
-    multiple = standing(
+    multiple = stored(
         [(0, 0, 0.5), (0, 1, 0.5), (1, 0, 0.5), (1, 1, 0.5), (2, 0, 0.5), (2, 1, 0.5)],
         2,
         votes=0,
         one_of_many=False,
     )
     assert gain_of_new_task(multiple, np.array([0.5])).tolist() == pytest.approx([2 * bit])
-    verified = standing([(0, 0, 0.5), (1, 1, 0.5)], 2, one_of_many=False)
+    verified = stored([(0, 0, 0.5), (1, 1, 0.5)], 2, one_of_many=False)
     assert gain_of_new_task(verified, np.array([0.5])).tolist() == pytest.approx([bit])
 
 

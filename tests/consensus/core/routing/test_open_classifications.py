@@ -4,16 +4,16 @@ import numpy as np
 from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 
-from consensus.core.routing.open_classifications import Standing, open_rows
+from consensus.core.routing.open_classifications import StoredClassifications, open_rows
 
 Row = tuple[int, int, bool, float, float, float, str]
 
 
-def standing(*rows: Row, n_labels: int = 3, one_of_many: bool = True) -> Standing:
+def stored(*rows: Row, n_labels: int = 3, one_of_many: bool = True) -> StoredClassifications:
     """Rows of (task, label, given, yes, no, posterior, report); the bounds are those of 60 effective votes."""
     task, label, given, yes, no, posterior, report = map(np.array, zip(*rows, strict=True))
     lower, upper = proportion_confint(posterior * 60, 60, 2 * norm.sf(1.96), "wilson")
-    return Standing(
+    return StoredClassifications(
         task.astype(np.int32),
         label.astype(np.int32),
         given.astype(bool),
@@ -39,8 +39,8 @@ def single(task: int, votes: tuple[int, int, int], given: int | None = None, **r
 
 def is_open(rows: list[Row], fewest_votes: float = 2, *, one_of_many: bool = True) -> list[int]:
     """Positions of the open rows; 0.10 rejects, and two votes decide."""
-    stored = standing(*rows, one_of_many=one_of_many)
-    return np.flatnonzero(open_rows(stored, 0.10, fewest_votes=fewest_votes)).tolist()
+    rows_stored = stored(*rows, one_of_many=one_of_many)
+    return np.flatnonzero(open_rows(rows_stored, 0.10, fewest_votes=fewest_votes)).tolist()
 
 
 def test_one_confirmed_label_decides_a_single_choice() -> None:
@@ -88,7 +88,7 @@ def test_nothing_chosen_needs_a_second_opinion() -> None:
 
 def test_a_policy_that_rejects_by_the_confidence_turns_down_by_it() -> None:
     """As label-ai: below the line, not at it."""
-    made = standing((0, 0, False, 1, 9, 0.5, ""), (0, 1, False, 1, 9, 0.9, ""))
+    made = stored((0, 0, False, 1, 9, 0.5, ""), (0, 1, False, 1, 9, 0.9, ""))
     line = float(made.confidence[0])
     assert open_rows(made, line, by_lower_bound=True).tolist() == [True, True]
     assert open_rows(made, np.nextafter(line, 1), by_lower_bound=True).tolist() == [False, True]
