@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.core.controls import Control
-from ml_backend.core.held_out import hits
-from ml_backend.core.losses import log_losses
+from ml_backend.core.held_out import hits, log_losses
 from ml_backend.core.model import Evidence, ProjectModel
 from ml_backend.core.scores import ControlScores
 

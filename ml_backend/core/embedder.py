@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torchvision import models
 
-from ml_backend.core.identified import Identified
-from ml_backend.core.identity import Calibration, Identity
+from ml_backend.core.identity import Calibration, Identified, Identity
 from ml_backend.core.versions import RANDOM
 
 BACKBONES: dict[str, Any] = {

@@ -11,8 +11,7 @@ from ml_backend.core.controls import Control
 from ml_backend.core.held_out import OutOfFold, check
 from ml_backend.core.linear import LinearClassifier, fit_linear
 from ml_backend.core.model_selection import SHARES, Contest
-from ml_backend.core.pooling import Pool
-from ml_backend.core.scores import ControlScores, least_support
+from ml_backend.core.scores import ControlScores, Pool, least_support
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]

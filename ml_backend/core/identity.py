@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend.core.preparing import PREPARATIONS, Preparation
 from ml_backend.core.versions import RANDOM
 
 Calibration = Mapping[str, NDArray[np.float32]]
@@ -58,3 +59,39 @@ class Identity:
     def __hash__(self) -> int:
         """Hash the key."""
         return hash(self.key)
+
+
+class Identified:
+    """What an embedder's identity tells of it."""
+
+    identity: Identity
+
+    @property
+    def key(self) -> str:
+        """Name of what the embeddings depend on besides the image."""
+        return self.identity.key
+
+    @property
+    def backbone(self) -> str:
+        """For example ``resnet18``."""
+        return self.identity.backbone
+
+    @property
+    def weights_id(self) -> str:
+        """How the weights are called."""
+        return self.identity.weights_id
+
+    @property
+    def calibration(self) -> Calibration:
+        """Mean and variance of the batch normalisation where they are a project's own; else empty."""
+        return self.identity.calibration
+
+    @property
+    def prepare(self) -> Preparation:
+        """What maps an RGB image to the (3, height, width) float32 input of the network."""
+        return PREPARATIONS[self.identity.backbone]
+
+    @property
+    def short_side(self) -> int:
+        """Pixels of an image's shorter side that are enough for ``prepare``."""
+        return self.prepare.resize

@@ -14,8 +14,7 @@ from ml_backend.core.fit import Known, fit_scores
 from ml_backend.core.held_out import HeldOutCheck, OutOfFold
 from ml_backend.core.linear import Components, LinearClassifier, fit_components, one_thread
 from ml_backend.core.model_selection import SHARES
-from ml_backend.core.pooling import Pool
-from ml_backend.core.scores import ControlScores
+from ml_backend.core.scores import ControlScores, Pool
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from ml_backend.core.pooling import Pool, scale
+from ml_backend.core.scores import Pool, scale
 
 Floats = NDArray[np.floating[Any]]
 

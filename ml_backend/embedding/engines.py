@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from common.errors import SuiteError
-from ml_backend.core.identified import Identified
-from ml_backend.core.identity import Calibration, Identity
+from ml_backend.core.identity import Calibration, Identified, Identity
 
 Kind = Literal["onnx", "cuda", "cpu"]
 NAMES: dict[Kind, str] = {"onnx": "onnxruntime-cpu", "cuda": "torch-cuda", "cpu": "torch-cpu"}

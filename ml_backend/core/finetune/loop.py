@@ -5,6 +5,7 @@ of that number: a checkpoint holds tensors and counts alone.
 """
 
 import copy
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,8 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ml_backend.core.finetune.schedule import cosine
-
+WARM_UP = 0.05  # share of the steps
 _ORDER, _VIEWS = 0, 1  # what a random stream is for
 _LARGEST_NORM = 5.0
 
@@ -210,3 +210,36 @@ class Tuning:
     def _generator(self) -> torch.Generator:
         seed = np.random.SeedSequence([self._options.seed, _VIEWS, self._number]).generate_state(1, np.uint64)[0]
         return torch.Generator().manual_seed(int(seed >> np.uint64(1)))
+
+
+def cosine(step: int, steps: int, warm_up: float = WARM_UP) -> float:
+    """Give what share of the learning rate a step has: up in a line, then down along half a cosine.
+
+    Loshchilov and Hutter, SGDR: stochastic gradient descent with warm restarts, 2017, arXiv:1608.03983 (without
+    restarts); Goyal et al., Accurate, large minibatch SGD, 2017, arXiv:1706.02677 (the warm-up).
+
+    Parameters
+    ----------
+    step : int
+        From 0.
+    steps : int
+        Of the whole run, at least 1.
+    warm_up : float
+        Share of the steps that go up, in [0, 1).
+
+    Returns
+    -------
+    float
+        In (0, 1].
+
+    Examples
+    --------
+    >>> [round(cosine(step, 4, warm_up=0), 2) for step in range(4)]
+    [1.0, 0.85, 0.5, 0.15]
+    >>> cosine(0, 100), cosine(4, 100), cosine(5, 100)
+    (0.2, 1.0, 1.0)
+    """
+    up = math.ceil(warm_up * steps)
+    if step < up:
+        return (step + 1) / up
+    return (1 + math.cos(math.pi * (step - up) / max(steps - up, 1))) / 2

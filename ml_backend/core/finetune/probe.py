@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.core.finetune.targets import ControlTargets
-from ml_backend.core.held_out import hits
+from ml_backend.core.held_out import hits, log_losses
 from ml_backend.core.linear import LinearClassifier, fit_components, fit_linear
-from ml_backend.core.losses import log_losses
 
 Rows = NDArray[np.int64]
 

@@ -10,8 +10,7 @@ from ml_backend.core.controls import Control
 from ml_backend.core.held_out import OutOfFold
 from ml_backend.core.linear import Components
 from ml_backend.core.model import Evidence, ProjectModel
-from ml_backend.core.pooling import Pool
-from ml_backend.core.scores import ControlScores
+from ml_backend.core.scores import ControlScores, Pool
 
 KIND = Control("kind", "image", ("a", "b"), multiple=False, image_key="image")
 OTHER = replace(KIND, name="other")

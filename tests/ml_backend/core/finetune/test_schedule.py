@@ -1,6 +1,6 @@
 from itertools import pairwise
 
-from ml_backend.core.finetune.schedule import cosine
+from ml_backend.core.finetune.loop import cosine
 
 
 def test_the_rate_goes_up_to_one_and_down_to_almost_nothing() -> None:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ml_backend.core.pooling import Pool
+from ml_backend.core.scores import Pool
 
 ONE = np.array([[0.9, 0.1]], dtype=np.float32)
 OTHER = np.array([[0.5, 0.5]], dtype=np.float32)
