@@ -14,3 +14,29 @@ class SettingsError(SuiteError):
 
 class FilesError(SuiteError):
     """A file or folder that cannot be read, written or locked, or a disk without room."""
+
+
+class LabelStudioError(SuiteError):
+    """Label Studio could not be reached, refused, failed or answered something unusable."""
+
+
+class LostAnswerError(LabelStudioError):
+    """Label Studio may have done what it was asked, or may be doing it still: its answer did not arrive."""
+
+
+class RefusedError(LabelStudioError):
+    """Label Studio answered a request with an error status.
+
+    Parameters
+    ----------
+    message : str
+    status : int
+        Of the answer.
+    reason : str
+        What Label Studio said about it.
+    """
+
+    def __init__(self, message: str, status: int, reason: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason

@@ -1,6 +1,8 @@
 """What can go wrong in consensus."""
 
-from common.errors import SettingsError, SuiteError
+from common.errors import LabelStudioError, SettingsError, SuiteError
+
+__all__ = ["ConfigError", "LabelStudioError", "StoreError", "VotesError"]
 
 
 class VotesError(SuiteError):
@@ -9,10 +11,6 @@ class VotesError(SuiteError):
 
 class ConfigError(SettingsError):
     """A settings file or an option that cannot be used."""
-
-
-class LabelStudioError(SuiteError):
-    """Label Studio refused, failed or answered something unusable."""
 
 
 class StoreError(SuiteError):

@@ -1,30 +1,26 @@
-"""The edge to Label Studio: the one file that owns its SDK."""
+"""What consensus reads from Label Studio and writes there: votes, reports, tabs, overlap."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
-from label_studio_sdk import LabelStudio
-from label_studio_sdk.core.api_error import ApiError
-from label_studio_sdk.core.request_options import RequestOptions
 
 from common.contract import REPORT_NAMES, VERSION_PREFIX, signed_kind, signed_meta
+from common.errors import LabelStudioError, LostAnswerError, RefusedError
 from common.label_studio.annotations import account_of, choices_in
+from common.label_studio.client import PAGE, LabelStudioClient
 from common.label_studio.label_config import LabelConfig, LabelConfigError, read_label_config
 from consensus.core.decide.writeback import Difference, Entry, Written
 from consensus.core.routing.overlap import Change, Served, ServedTask
 from consensus.core.votes.from_annotations import Annotation, Task
-from consensus.errors import LabelStudioError
 
-PAGE = 500
-TIMEOUT_SECONDS = 120.0
-CLEARING_SECONDS = 1800
-READINGS = 3
-"""While tasks are deleted, others slip to pages that were read already; then all are read again, so often at most.
-What still slips is the next run's difference."""
+LOOKS_SECONDS = (0.0, 5.0, 15.0, 40.0)
+"""Pauses before each look at what has arrived, while an import whose answer was lost may be at work."""
+SENDINGS = 3
 FIELDS = (
     "id,data,annotations,predictions,result,completed_by,was_cancelled,ground_truth,created_at,updated_at,lead_time,"
     "parent_prediction,model_version,score"
@@ -82,14 +78,11 @@ class Studio:
 
     Parameters
     ----------
-    url, api_key : str
-        Address, and a legacy token or a personal access token.
-    client : LabelStudio, optional
-        In place of one made from the two.
-    timeout : float, optional
-        Seconds that an answer may take.
-    signing_key : str, optional
-        What reports are signed with in place of the API key.
+    client : LabelStudioClient
+    secret : str
+        What reports are signed with.
+    sleep : callable
+        Waits for so many seconds.
 
     Raises
     ------
@@ -98,65 +91,30 @@ class Studio:
     """
 
     def __init__(
-        self,
-        url: str,
-        api_key: str,
-        client: LabelStudio | None = None,
-        timeout: float | None = None,
-        signing_key: str = "",
+        self, client: LabelStudioClient, secret: str = "", sleep: Callable[[float], None] = time.sleep
     ) -> None:
-        if not client and not (url and api_key):
-            missing = "LABEL_STUDIO_API_KEY" if url else "LABEL_STUDIO_URL"
-            raise LabelStudioError(
-                f"{missing} is not set; set it in the environment or in .env "
-                "(the token is in Label Studio under Account & Settings)"
-            )
-        if "@" in url:
-            raise LabelStudioError(
-                "LABEL_STUDIO_URL holds a password; the token in LABEL_STUDIO_API_KEY is enough"
-            )
-        self.url = url.strip().rstrip("/")
-        self._secret = signing_key or api_key.strip()
-        try:
-            api_key.encode("ascii")
-            httpx.URL(self.url)
-        except UnicodeEncodeError:
-            raise LabelStudioError(
-                "LABEL_STUDIO_API_KEY is no token: it holds letters that no token has"
-            ) from None
-        except httpx.InvalidURL as error:
-            raise LabelStudioError(f"LABEL_STUDIO_URL is {self.url!r}, which is no address: {error}") from None
-        limit = timeout or TIMEOUT_SECONDS
-        self._connections = httpx.Client(timeout=limit, follow_redirects=True)
-        self._client = client or LabelStudio(
-            base_url=self.url, api_key=api_key.strip(), timeout=limit, httpx_client=self._connections
-        )
+        self._client, self._secret, self._sleep = client, secret, sleep
 
     def close(self) -> None:
-        """Close the connections; those of a client that was given stay."""
-        self._connections.close()
+        """Close the connections."""
+        self._client.close()
 
     def project(self, number: int) -> Project:
         """Read a project and its `<Choices>`."""
-        with self._talking(f"project {number}"):
-            found = self._client.projects.get(number)
+        found = self._client.project(number)
         try:
-            config = read_label_config(found.label_config or "")
+            config = read_label_config(found.label_config)
         except LabelConfigError as error:
             raise LabelStudioError(str(error)) from None
-        return Project(number, found.title or "", found.task_number or 0, found.model_version or "", config)
+        return Project(number, found.title, found.n_tasks, found.model_version or "", config)
 
     def project_numbers(self) -> list[int]:
         """Ids of all projects that the account sees."""
-        with self._talking("the list of projects"):
-            return sorted(project.id for project in self._client.projects.list() if project.id is not None)
+        return self._client.project_ids()
 
     def accounts(self) -> dict[int, str]:
         """E-mail address of each account, by id."""
-        with self._talking("the list of accounts"):
-            return {
-                user.id: user.email for user in self._client.users.list() if user.id is not None and user.email
-            }
+        return self._client.accounts()
 
     def pull(self, project: int, accounts: Mapping[int, str], progress: Progress = lambda _: None) -> Pulled:
         """Read all tasks with their submitted annotations and our predictions.
@@ -168,34 +126,34 @@ class Studio:
             Names of the annotators; others are called `account ID`.
         progress : callable
             Told the number of tasks read so far.
+
+        Raises
+        ------
+        LabelStudioError
+            Also where tasks were deleted during each of several readings.
         """
-        for _ in range(READINGS):
-            before = self.project(project).n_tasks
-            pulled = self._pull_once(project, accounts, progress)
-            if len(pulled.tasks) >= before <= self.project(project).n_tasks:
-                break
-        return pulled
+        return self._client.read_steadily(
+            project, lambda: self._pull_once(project, accounts, progress), lambda pulled: len(pulled.tasks)
+        )
 
     def _pull_once(self, project: int, accounts: Mapping[int, str], progress: Progress) -> Pulled:
-        pulled, read = Pulled([], []), set[int]()
-        with self._talking(f"the tasks of project {project}"):
-            pager = self._client.tasks.list(project=project, fields="all", include=FIELDS, page_size=PAGE)
-            for count, task in enumerate(pager, start=1):
-                if task.id in read:  # tasks that come or go meanwhile move the others between the pages
-                    continue
-                read.add(int(task.id or 0))
-                suggested = {one.id: one.result for one in task.predictions or []}
-                annotations = [_annotation(one, accounts, suggested) for one in task.annotations or []]
-                before = _made_before(task.predictions or [], task.annotations or [])
-                pulled.tasks.append(Task(int(task.id or 0), task.data or {}, annotations, *before))
-                pulled.written.extend(
-                    _written(one, int(task.id or 0), self._secret)
-                    for one in task.predictions or []
-                    if (one.model_version or "").startswith(VERSION_PREFIX)
+        pulled = Pulled([], [])
+        for task in _counted(self._client.tasks(project, FIELDS), progress):
+            predictions, annotations = task.get("predictions") or [], task.get("annotations") or []
+            suggested = {prediction["id"]: prediction.get("result") for prediction in predictions}
+            pulled.tasks.append(
+                Task(
+                    task["id"],
+                    task.get("data") or {},
+                    [_annotation(row, accounts, suggested) for row in annotations],
+                    *_made_before(predictions, annotations),
                 )
-                if count % PAGE == 0:
-                    progress(count)
-        progress(len(pulled.tasks))
+            )
+            pulled.written.extend(
+                _written(prediction, task["id"], self._secret)
+                for prediction in predictions
+                if (prediction.get("model_version") or "").startswith(VERSION_PREFIX)
+            )
         return pulled
 
     def served(self, project: int, accounts: Mapping[int, str], progress: Progress = lambda _: None) -> Served:
@@ -208,24 +166,30 @@ class Studio:
             Names of the annotators; others are called `account ID`.
         progress : callable
             Told the number of tasks read so far.
+
+        Raises
+        ------
+        LabelStudioError
+            Also where tasks were deleted during each of several readings.
         """
-        tasks: dict[int, ServedTask] = {}
-        with self._talking(f"the tasks of project {project}"):
-            skips_count = self._client.projects.get(project).skip_queue in SKIPS_COUNT
-            pager = self._client.tasks.list(project=project, fields="all", include=STREAM_FIELDS, page_size=PAGE)
-            for count, task in enumerate(pager, start=1):
-                number = int(task.id or 0)
-                annotations = tuple(_annotation(one, accounts) for one in task.annotations or [])
-                tasks[number] = ServedTask(number, int(task.overlap or 1), bool(task.is_labeled), annotations)
-                if count % PAGE == 0:
-                    progress(count)
-        progress(len(tasks))
-        return Served(tuple(tasks.values()), skips_count)
+
+        def read() -> tuple[ServedTask, ...]:
+            return tuple(
+                ServedTask(
+                    task["id"],
+                    int(task.get("overlap") or 1),
+                    bool(task.get("is_labeled")),
+                    tuple(_annotation(row, accounts) for row in task.get("annotations") or []),
+                )
+                for task in _counted(self._client.tasks(project, STREAM_FIELDS), progress)
+            )
+
+        tasks = self._client.read_steadily(project, read, len)
+        return Served(tasks, self._client.project(project).skip_queue in SKIPS_COUNT)
 
     def set_overlap(self, change: Change) -> None:
-        """Set to how many annotators a task is shown, and open or close it: neither follows from the other."""
-        with self._talking(f"task {change.task}"):
-            self._client.tasks.update(str(change.task), overlap=change.overlap, is_labeled=change.closed)
+        """Set to how many annotators a task is shown, and open or close it."""
+        self._client.set_overlap(change.task, change.overlap, closed=change.closed)
 
     def write(
         self, project: int, changes: Difference, to_name: Mapping[str, str], progress: Progress = lambda _: None
@@ -244,10 +208,10 @@ class Studio:
             Told the number of predictions sent so far.
         """
         sent = 0
-        shown = self.project(project).model_version if changes.clear else ""
+        shown = (self._client.project(project).model_version or "") if changes.clear else ""
         try:
             for version in changes.clear:
-                self._clear(project, version)
+                self._client.delete_version(project, version)
         finally:
             if changes.clear:
                 self.show(project, shown)
@@ -259,13 +223,11 @@ class Studio:
         if shown in changes.clear:  # it could not be shown while it had no prediction
             self.show(project, shown)
         for written in changes.update:
-            with self._talking(f"prediction {written.id}"):
-                self._client.predictions.update(written.id, score=written.entry.score)
+            self._client.set_prediction_score(written.id, written.entry.score)
             sent += 1
             progress(sent)
         for number in changes.delete:
-            with self._talking(f"prediction {number}"):
-                self._delete(number)
+            self._client.delete_prediction(number)
             sent += 1
             progress(sent)
 
@@ -275,14 +237,13 @@ class Studio:
         A version that somebody has chosen meanwhile stays; one that no prediction and no ML backend has any more
         cannot be shown.
         """
-        if not version or self.project(project).model_version:
+        if not version or self._client.project(project).model_version:
             return
-        with self._talking(f"model version {version!r} of project {project}"):
-            try:
-                self._client.projects.update(project, model_version=version)
-            except ApiError as error:
-                if error.status_code != httpx.codes.BAD_REQUEST:
-                    raise
+        try:
+            self._client.show_version(project, version)
+        except RefusedError as error:
+            if error.status != httpx.codes.BAD_REQUEST:
+                raise
 
     def make_tabs(self, project: int, *, dry_run: bool = False) -> list[str]:
         """Make the Data Manager tab of each report that has none; return the reports it was made for.
@@ -290,9 +251,8 @@ class Studio:
         A project without any tab gets one of all tasks first, as Label Studio would make it: once other tabs
         exist, it makes none.
         """
-        with self._talking(f"the tabs of project {project}"):
-            views = list(self._client.views.list(project=project))
-        shown = {value for view in views for value in _versions_shown(view.data)}
+        views = self._client.tabs(project)
+        shown = {value for view in views for value in _versions_shown(view.get("data"))}
         missing: list[str] = [report for report in REPORT_NAMES if VERSION_PREFIX + report not in shown]
         if dry_run:
             return missing
@@ -308,71 +268,68 @@ class Studio:
         return missing
 
     def _make_tab(self, project: int, content: dict[str, Any]) -> None:
-        with self._talking(f"tab {content['title']!r} of project {project}"):
-            self._client.views.create(project=project, data=content)
-
-    def _create(self, project: int, entries: Sequence[Entry], to_name: Mapping[str, str]) -> None:
-        body: list[Any] = [
-            {
-                "task": entry.task,
-                "model_version": entry.model_version,
-                "score": entry.score,
-                "result": [_region(entry, to_name, self._secret)] if entry.choice else [],
-            }
-            for entry in entries
-        ]
-        with self._talking(f"import of predictions into project {project}"):
-            created = self._client.projects.import_predictions(project, request=body).created
-        if created != len(entries):
-            raise LabelStudioError(
-                f"Label Studio stored {created} of {len(entries)} predictions of project {project}; were tasks "
-                "deleted or choices renamed meanwhile? The next run repairs it"
-            )
-
-    def _delete(self, prediction: int) -> None:
+        """Make a tab; where the answer is lost, look whether it is there."""
         try:
-            self._client.predictions.delete(prediction)
-        except ApiError as error:
-            if error.status_code != httpx.codes.NOT_FOUND:  # gone already: an earlier try got through
+            self._client.add_tab(project, content)
+        except LostAnswerError:
+            self._sleep(LOOKS_SECONDS[1])
+            titles = [(view.get("data") or {}).get("title") for view in self._client.tabs(project)]
+            if content["title"] not in titles:
                 raise
 
-    def _clear(self, project: int, version: str) -> None:
-        """Delete all predictions of one of our versions; Label Studio may forget the annotators' one over it."""
-        with self._talking(f"model version {version!r} of project {project}"):
-            # The SDK has no method for this route.
-            answer = self._client._client_wrapper.httpx_client.request(  # noqa: SLF001
-                f"api/projects/{project}/model-versions/",
-                method="DELETE",
-                json={"model_version": version},
-                request_options=RequestOptions(timeout_in_seconds=CLEARING_SECONDS),
+    def _create(self, project: int, entries: Sequence[Entry], to_name: Mapping[str, str]) -> None:
+        """Send entries; where the answer is lost, look what is there, and send only what is not."""
+        for last in (False,) * (SENDINGS - 1) + (True,):
+            rows = [
+                {
+                    "task": entry.task,
+                    "model_version": entry.model_version,
+                    "score": entry.score,
+                    "result": [_region(entry, to_name, self._secret)] if entry.choice else [],
+                }
+                for entry in entries
+            ]
+            try:
+                created = self._client.import_predictions(project, rows)
+            except LostAnswerError:
+                if last:
+                    raise
+                entries = self._not_there(project, entries)
+                if not entries:
+                    return
+                continue
+            if created != len(entries):
+                raise LabelStudioError(
+                    f"Label Studio stored {created} of {len(entries)} predictions of project {project}; were "
+                    "tasks deleted or choices renamed meanwhile? The next run repairs it"
+                )
+            return
+
+    def _not_there(self, project: int, entries: Sequence[Entry]) -> list[Entry]:
+        """Give the entries that have not arrived, after waiting for those that may still do."""
+        tasks = sorted({entry.task for entry in entries})
+        for pause in LOOKS_SECONDS:
+            self._sleep(pause)
+            there = Counter(
+                _written(prediction, task["id"], self._secret).entry.identity
+                for task in self._client.tasks_by_id(project, FIELDS, tasks)
+                for prediction in task.get("predictions") or []
+                if (prediction.get("model_version") or "").startswith(VERSION_PREFIX)
             )
-            if answer.is_error:
-                raise ApiError(status_code=answer.status_code, body=answer.text)
-
-    @contextmanager
-    def _talking(self, subject: str) -> Iterator[None]:
-        """Turn whatever goes wrong on the way into one sentence."""
-        try:
-            yield
-        except ApiError as error:
-            raise LabelStudioError(_explained(error, subject, self.url)) from None
-        except httpx.HTTPError as error:
-            raise LabelStudioError(
-                f"Label Studio at {self.url} cannot be reached for {subject} ({type(error).__name__}); "
-                "is it running, and is LABEL_STUDIO_URL right?"
-            ) from None
+            missing = [entry for entry in entries if not there[entry.identity]]
+            if not missing:
+                break
+        return missing
 
 
-def _explained(error: ApiError, subject: str, url: str) -> str:
-    if error.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        return (
-            f"Label Studio at {url} refused the token for {subject} ({error.status_code}); check "
-            "LABEL_STUDIO_API_KEY, and that legacy tokens are on if it is one"
-        )
-    if error.status_code == httpx.codes.NOT_FOUND:
-        return f"Label Studio at {url} has no {subject}, or the account may not see it (404)"
-    said = " ".join(str(error.body).split())[:300]
-    return f"Label Studio at {url} answered {error.status_code} about {subject}: {said}"
+def _counted(tasks: Iterable[dict[str, Any]], progress: Progress) -> Iterator[dict[str, Any]]:
+    count = 0
+    for count, task in enumerate(tasks, start=1):
+        yield task
+        if count % PAGE == 0:
+            progress(count)
+    if count % PAGE:
+        progress(count)
 
 
 def _annotation(
@@ -403,15 +360,15 @@ def _made_before(
     """
     earliest = min((_moment(one.get("created_at")) for one in annotations), default=None)
     of_models = [
-        (_moment(one.created_at), one)
+        (_moment(one.get("created_at")), one)
         for one in predictions
-        if not (one.model_version or "").startswith(VERSION_PREFIX)
+        if not (one.get("model_version") or "").startswith(VERSION_PREFIX)
     ]
     before = [(moment, one) for moment, one in of_models if moment and (earliest is None or moment < earliest)]
     if not before:
         return None, None
     last = max(before, key=lambda pair: pair[0])[1]
-    return _regions(last.result), last.score
+    return _regions(last.get("result")), last.get("score")
 
 
 def _moment(value: Any) -> str:  # noqa: ANN401  # text or a datetime, as the SDK has read it
@@ -426,15 +383,17 @@ def _regions(result: Any) -> Sequence[Mapping[str, object]] | None:  # noqa: ANN
     return result
 
 
-def _written(prediction: Any, task: int, secret: str) -> Written:  # noqa: ANN401  # the SDK's generated type
-    made = choices_in(prediction.result).made if isinstance(prediction.result, list) else {}
+def _written(prediction: Mapping[str, Any], task: int, secret: str) -> Written:
+    result, score = prediction.get("result"), prediction.get("score")
+    made = choices_in(result).made if isinstance(result, list) else {}
     control, choices = next(iter(made.items()), ("", ()))
-    score = float("nan") if prediction.score is None else float(prediction.score)
-    version = str(prediction.model_version)
-    kind = signed_kind(secret, task, version, prediction.result)
+    version = str(prediction["model_version"])
+    kind = signed_kind(secret, task, version, result)
+    shown = float("nan") if score is None else float(score)
     choice = choices[0] if choices else ""
-    entry = Entry(task, version.removeprefix(VERSION_PREFIX), control, choice, score, kind)
-    return Written(int(prediction.id), entry)
+    return Written(
+        int(prediction["id"]), Entry(task, version.removeprefix(VERSION_PREFIX), control, choice, shown, kind)
+    )
 
 
 def _region(entry: Entry, to_name: Mapping[str, str], secret: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from ml_backend.diagnosis.findings import Finding, Level, problem, warning
 from ml_backend.diagnosis.reading import ProjectReader, read_backend, read_label_studio
 from ml_backend.diagnosis.replies import client
 from ml_backend.errors import LabelStudioError, RefusedError
-from ml_backend.label_studio.admin import LabelStudioAdmin
+from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.settings import Settings
 
 PROJECT_CHECKS = connection_checks.CHECKS | version_checks.CHECKS | task_checks.CHECKS | image_checks.CHECKS
@@ -84,7 +84,7 @@ def examine(
             yield from (Diagnosis(about, None, name, finding) for finding in check(facts))
         if any(finding.level is Level.PROBLEM for _, finding in found):
             return
-        admin = LabelStudioAdmin(settings)
+        admin = LabelStudioClient(settings)
         opened.callback(admin.close)
         backend = Backend(settings)
         opened.callback(backend.close)

@@ -1,32 +1,8 @@
-"""What can go wrong at the edges, as one small tree of exceptions with messages that a person can act on."""
+"""What can go wrong, as one small tree of exceptions with messages that a person can act on."""
 
-from common.errors import SuiteError
+from common.errors import LabelStudioError, LostAnswerError, RefusedError, SuiteError
 
-
-class LabelStudioError(SuiteError):
-    """Label Studio could not be reached or refused a request."""
-
-
-class LostAnswerError(LabelStudioError):
-    """Label Studio may have done what it was asked, or may be doing it still: its answer did not arrive."""
-
-
-class RefusedError(LabelStudioError):
-    """Label Studio answered a request with an error status.
-
-    Parameters
-    ----------
-    message : str
-    status : int
-        Of the answer.
-    reason : str
-        What Label Studio said about it.
-    """
-
-    def __init__(self, message: str, status: int, reason: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.reason = reason
+__all__ = ["LabelStudioError", "LostAnswerError", "RefusedError"]
 
 
 class WeightsError(SuiteError):

@@ -24,15 +24,16 @@ def run_project(*arguments: Any, **options: Any) -> "Outcome":  # noqa: ANN401  
 
 def studio(timeout: float | None = None) -> "Studio":
     """Return the Label Studio of LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY."""
+    from common.label_studio.client import LabelStudioClient  # noqa: PLC0415
+    from common.label_studio.session import TIMEOUT_S  # noqa: PLC0415
     from consensus.label_studio import Studio  # noqa: PLC0415
 
-    given = settings()
-    given.require_label_studio()
+    found = settings()
+    found.require_label_studio()
+    key = found.label_studio_api_key.get_secret_value()
     return Studio(
-        given.label_studio_url,
-        given.label_studio_api_key.get_secret_value(),
-        timeout=timeout,
-        signing_key=given.consensus_signing_key.get_secret_value().strip(),
+        LabelStudioClient(found.label_studio_url, key, timeout_s=timeout or TIMEOUT_S),
+        found.consensus_signing_key.get_secret_value().strip() or key.strip(),
     )
 
 

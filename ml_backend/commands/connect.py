@@ -62,13 +62,13 @@ def _settings(url: str) -> Settings:
 
 
 def _connect(project: int, settings: Settings, sampling: str | None, title: str, *, dry_run: bool) -> "list[Part]":
-    from ml_backend.label_studio.admin import LabelStudioAdmin  # noqa: PLC0415
+    from common.label_studio.rows import Login  # noqa: PLC0415
+    from ml_backend.label_studio.client import LabelStudioClient  # noqa: PLC0415
     from ml_backend.label_studio.connecting import Connecting, Wanted  # noqa: PLC0415
-    from ml_backend.label_studio.rows import Login  # noqa: PLC0415
     from ml_backend.model_registry import ModelRegistry  # noqa: PLC0415 - --help needs none of it
     from ml_backend.serving.auth import webhook_headers  # noqa: PLC0415
 
-    admin = LabelStudioAdmin(settings)
+    admin = LabelStudioClient(settings)
     password = settings.basic_password.get_secret_value()
     wanted = Wanted(
         project,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ml_backend.label_studio.rows import ConnectionRow, ProjectSettings, Storage, Webhook
+from common.label_studio.rows import ConnectionRow, ProjectSettings, Storage, Webhook
 
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
 

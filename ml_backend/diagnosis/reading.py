@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from common.label_studio.rows import ConnectionRow, ProjectSettings
 from ml_backend.backend import Backend
 from ml_backend.core.controls import image_controls
 from ml_backend.core.versions import is_ours
@@ -28,10 +29,9 @@ from ml_backend.diagnosis.replies import ask, moment, read_key
 from ml_backend.diagnosis.spreading import spread
 from ml_backend.errors import FetchError, LabelStudioError, RefusedError
 from ml_backend.images.decoding import ImageLimits, ImageRejectedError, decode
-from ml_backend.label_studio.admin import LabelStudioAdmin
 from ml_backend.label_studio.backend_address import same_address, webhook_address
+from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.connection_faults import EVENTS
-from ml_backend.label_studio.rows import ConnectionRow, ProjectSettings
 from ml_backend.model_registry import ModelRegistry
 from ml_backend.serving.auth import webhook_headers
 from ml_backend.settings import Settings
@@ -54,7 +54,7 @@ def read_label_studio(settings: Settings, connections: httpx.Client) -> LabelStu
     if missing or version.body is None:
         return facts
     try:
-        with closing(LabelStudioAdmin(settings)) as admin:
+        with closing(LabelStudioClient(settings)) as admin:
             admin.authorize()
     except RefusedError as error:
         return replace(facts, refused=error.reason or str(error), refused_with=error.status)
@@ -87,14 +87,14 @@ class ProjectReader:
 
     Parameters
     ----------
-    admin : LabelStudioAdmin
+    admin : LabelStudioClient
     backend : Backend
     facts : BackendFacts
     images : int
         How many of a project's images are tried.
     """
 
-    def __init__(self, admin: LabelStudioAdmin, backend: Backend, facts: BackendFacts, images: int) -> None:
+    def __init__(self, admin: LabelStudioClient, backend: Backend, facts: BackendFacts, images: int) -> None:
         self._admin, self._backend, self._facts, self._images = admin, backend, facts, images
         self._events = EVENTS & admin.known_actions()
         self._webhooks = admin.webhooks()
@@ -109,7 +109,7 @@ class ProjectReader:
         }
         for number, project_id in enumerate(ids):
             advance(number, len(ids))
-            if project_id not in found and self._ours(self._admin.connection_rows(project_id), ()):
+            if project_id not in found and self._ours(self._admin.connections(project_id), ()):
                 found.add(project_id)
         return sorted(found)
 
@@ -122,7 +122,7 @@ class ProjectReader:
             If it is not there, or Label Studio cannot be asked.
         """
         project = self._admin.project_settings(project_id)
-        rows = self._admin.connection_rows(project_id)
+        rows = self._admin.connections(project_id)
         own = self._backend.registry.versions(project_id)
         ours = self._ours(rows, own)
         tasks = (

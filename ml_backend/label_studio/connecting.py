@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from common.errors import SettingsError
+from common.label_studio.rows import ConnectionRow, Login, ProjectSettings
 from ml_backend.core.versions import is_ours
 from ml_backend.errors import RefusedError
-from ml_backend.label_studio.admin import LabelStudioAdmin
 from ml_backend.label_studio.backend_address import same_address, webhook_address, without_password
+from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.connection_faults import (
     EVENTS,
     explained,
@@ -20,7 +21,6 @@ from ml_backend.label_studio.connection_faults import (
     unhealthy,
     webhook_faults,
 )
-from ml_backend.label_studio.rows import ConnectionRow, Login, ProjectSettings
 
 NEW_TITLE = "suggestions"
 
@@ -98,13 +98,13 @@ class Connecting:
 
     Parameters
     ----------
-    admin : LabelStudioAdmin
+    admin : LabelStudioClient
     wanted : Wanted
     dry_run : bool
         Only tell what would be changed.
     """
 
-    def __init__(self, admin: LabelStudioAdmin, wanted: Wanted, *, dry_run: bool = False) -> None:
+    def __init__(self, admin: LabelStudioClient, wanted: Wanted, *, dry_run: bool = False) -> None:
         self._admin, self._wanted, self._dry_run = admin, wanted, dry_run
         self._parts: list[Part] = []
 
@@ -127,7 +127,7 @@ class Connecting:
     def _connection(self) -> tuple[ConnectionRow | None, list[str]]:
         """Make one connection that is ours; give it, and the addresses where ours were before."""
         wanted = self._wanted
-        rows = self._admin.connection_rows(wanted.project_id)
+        rows = self._admin.connections(wanted.project_id)
         here = [row for row in rows if same_address(row.url, wanted.url)]
         there = [row for row in rows if row not in here and row.bears(wanted.own_versions)]
         kept = next((row for row in here if row.works), None) or next(iter([*here, *there]), None)
@@ -166,7 +166,7 @@ class Connecting:
         try:
             self._admin.add_connection(wanted.project_id, wanted.url, wanted.title or NEW_TITLE, wanted.login)
         except RefusedError as error:
-            half_made = self._ours(self._admin.connection_rows(wanted.project_id))
+            half_made = self._ours(self._admin.connections(wanted.project_id))
             if half_made:  # it would suggest, but nothing would ever train it
                 self._admin.delete_connection(half_made)
             raise explained(error, wanted.url) from None
@@ -183,7 +183,7 @@ class Connecting:
 
         The project's version follows the title, and only predictions of that version are shown and give the score.
         """
-        row = self._ours(self._admin.connection_rows(self._wanted.project_id))
+        row = self._ours(self._admin.connections(self._wanted.project_id))
         if row is None:  # a dry run, before there is one at this address
             return None
         if not row.works:
@@ -264,7 +264,7 @@ class Connecting:
         if is_ours(row.answers_with):
             return row.answers_with
         shown = project.model_version
-        rows = self._admin.connection_rows(project.id)
+        rows = self._admin.connections(project.id)
         if shown and (any(one.title == shown for one in rows) or shown in self._admin.versions(project.id)):
             return None
         return next(one.title for one in rows if one.id == row.id)

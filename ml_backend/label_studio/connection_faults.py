@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from common.label_studio.rows import ConnectionRow, Webhook
 from ml_backend.errors import RefusedError
 from ml_backend.label_studio.backend_address import (
     host_of,
@@ -10,7 +11,6 @@ from ml_backend.label_studio.backend_address import (
     webhook_refusal,
     without_password,
 )
-from ml_backend.label_studio.rows import ConnectionRow, Webhook
 
 LATE = "annotations are learned late, only when the backend looks for lost events (every ML_BACKEND_RECONCILE_S)"
 BOTH_VARIABLES = "ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false"

@@ -103,7 +103,7 @@ class Puller:
                 why_all = "" if read >= 0 else "the counts of tasks or annotations do not fit"
             if not kept or why_all:
                 mirror.clear()
-                read, kept = mirror.put(_told(self._client.tasks(project.id), advance)), None
+                read, kept = mirror.put(_told(self._client.annotated_tasks(project.id), advance)), None
             if versions != (kept.versions if kept else {}):
                 mirror.put_verdicts(self._client.verdicts(project.id, n_predictions) if versions else ())
             mirror.note(
@@ -120,7 +120,9 @@ class Puller:
     def _read_changes(self, mirror: Mirror, project: Project, kept: Reading, with_verdicts: bool) -> int:  # noqa: FBT001
         """Read what has changed; give the number of tasks, or -1 if the mirror does not fit even then."""
         for _ in range(_ATTEMPTS):
-            changed = self._client.tasks(project.id, since=kept.changes_since, with_verdicts=with_verdicts)
+            changed = self._client.annotated_tasks(
+                project.id, since=kept.changes_since, with_verdicts=with_verdicts
+            )
             read = mirror.put(changed)
             if mirror.counts() == project.counts:
                 return read

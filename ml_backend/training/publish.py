@@ -9,10 +9,11 @@ from typing import Any
 import structlog
 
 from common.errors import SuiteError
+from common.label_studio.rows import ConnectionRow
 from ml_backend.core.controls import image_controls
 from ml_backend.core.versions import is_ours
 from ml_backend.embedding.gather import Gathered
-from ml_backend.label_studio.client import Connection, LabelStudioClient, Project, Task
+from ml_backend.label_studio.client import LabelStudioClient, Project, Task
 from ml_backend.label_studio.ordering import UNCERTAINTY, store_in_order
 from ml_backend.label_studio.storing import import_missing, tasks_of_version
 from ml_backend.model_registry import Artifact, ModelRegistry
@@ -151,7 +152,7 @@ def show_version(client: LabelStudioClient, project_id: int, model_version: str,
         client.show_version(project_id, model_version)
 
 
-def _ours(connections: Sequence[Connection], shown: str | None, public_url: str) -> list[Connection]:
+def _ours(connections: Sequence[ConnectionRow], shown: str | None, public_url: str) -> list[ConnectionRow]:
     """Find our connection: by our address, or else the only one if it is in use or bears a version of ours."""
     if public_url:
         return [one for one in connections if one.url.rstrip("/") == public_url]

@@ -53,6 +53,7 @@ class TrainingRequests:
         """
         path = self._path(project_id, _REQUESTED)
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path(project_id, _GONE).unlink(missing_ok=True)
         with contextlib.suppress(FileExistsError), path.open("x") as file:
             file.write(repr(now))
         with contextlib.suppress(
@@ -70,7 +71,7 @@ class TrainingRequests:
         """
         folder = self._path(project_id, _REQUESTED).parent
         if not folder.is_dir():
-            if len(self.known()) >= _MOST_KNOWN:
+            if len(self._folders()) >= _MOST_KNOWN:
                 return False
             with contextlib.suppress(OSError):  # a full disk costs the reconciliation, not the answer
                 folder.mkdir(parents=True, exist_ok=True)
@@ -117,6 +118,10 @@ class TrainingRequests:
     def counts(self) -> tuple[int, int]:
         """Give how many projects wait for a training, and how many are in one."""
         return len(self._found(_REQUESTED)), len(self._found(_TRAINING))
+
+    def _folders(self) -> list[int]:
+        names = (path.name for path in self._projects.glob("[0-9]*"))
+        return sorted(int(name) for name in names if name.isdecimal())
 
     def _found(self, name: str) -> list[tuple[int, Path]]:
         """List the files of a name by project; a folder such as ``7.bak`` is nobody's."""
@@ -222,6 +227,11 @@ class Reconciliation:
             write_whole(self._path(project_id), json.dumps(asdict(state)), alone=True)
         except OSError as error:  # a full disk: the training has ended all the same, and the next look asks again
             log.warning("project_state_not_kept", project=project_id, error=type(error).__name__)
+
+    def _tell(self, project_id: int, error: Exception) -> None:
+        if project_id not in self._silent:
+            self._silent.add(project_id)
+            log.warning("project_not_reconciled", project=project_id, error=str(error))
 
     def _behind(self, client: LabelStudioClient, project_id: int) -> bool:
         state = project_state(client, project_id)

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from label_studio_sdk import LabelStudio
 from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 
 from common.contract import REPORT_NAMES
+from common.label_studio.client import LabelStudioClient
 from consensus import cli
 from consensus import label_studio as edge
 from consensus.core.decide.writeback import difference
@@ -76,12 +76,25 @@ def lower(positive: float, total: float) -> float:
     return float(proportion_confint(positive, total, 2 * norm.sf(1.96), "wilson")[0])
 
 
+class Noting(httpx.HTTPTransport):
+    """The network; what is sent beside GET is noted."""
+
+    def __init__(self, sent: list[str]) -> None:
+        super().__init__()
+        self.sent = sent
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method != "GET":
+            self.sent.append(f"{request.method} {request.url.path}")
+        return super().handle_request(request)
+
+
 @dataclass
 class Place:
     """A Label Studio with annotators, and what was sent to it."""
 
     url: str
-    client: LabelStudio
+    edge: LabelStudioClient
     raw: httpx.Client
     tokens: Mapping[str, str]
     ids: Mapping[str, int]
@@ -89,7 +102,7 @@ class Place:
 
     def studio(self) -> Studio:
         """The edge under test; what it sends beside GET is noted."""
-        return Studio(self.url, "", self.client, signing_key="of a test")
+        return Studio(self.edge, "of a test")
 
     def make(
         self,
@@ -188,18 +201,12 @@ def shared_place(
 ) -> Iterator[Place]:
     """The Label Studio of this module's tests."""
     sent: list[str] = []
-
-    def note(request: httpx.Request) -> None:
-        if request.method != "GET":
-            sent.append(f"{request.method} {request.url.path}")
-
     header = {"Authorization": f"Token {label_studio.api_key}"}
     with (
-        httpx.Client(event_hooks={"request": [note]}, timeout=60, follow_redirects=True) as counted,
+        LabelStudioClient(label_studio.url, label_studio.api_key, transport=Noting(sent)) as edge,
         httpx.Client(base_url=label_studio.url, headers=header, timeout=60, follow_redirects=True) as raw,
     ):
-        client = LabelStudio(base_url=label_studio.url, api_key=label_studio.api_key, httpx_client=counted)
-        yield Place(label_studio.url, client, raw, *accounts, sent)
+        yield Place(label_studio.url, edge, raw, *accounts, sent)
 
 
 @pytest.fixture

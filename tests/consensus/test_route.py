@@ -9,9 +9,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from label_studio_sdk import LabelStudio
 from meanwhile import after_the_first_question
 
+from common.label_studio.client import LabelStudioClient
 from common.label_studio.label_config import LabelConfig
 from consensus.commands import route as command
 from consensus.core.routing.overlap import Change, Served, ServedTask
@@ -435,10 +435,13 @@ def test_both_commands_explain_themselves(call: Call, name: str, words: list[str
 
 def answering(answer: Callable[[httpx.Request], httpx.Response]) -> Studio:
     """A studio whose every request is answered by a function."""
-    client = httpx.Client(transport=httpx.MockTransport(answer))
-    return Studio(
-        "http://label-studio.test", "", LabelStudio(base_url="http://x.test", api_key="t", httpx_client=client)
-    )
+
+    def answers(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/api/version":
+            return httpx.Response(200, json={"release": "1.23.2"})
+        return answer(request)
+
+    return Studio(LabelStudioClient("http://label-studio.test", "t", transport=httpx.MockTransport(answers)))
 
 
 @pytest.mark.parametrize(

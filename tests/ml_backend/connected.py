@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from werkzeug.serving import make_server
 
+from common.label_studio.rows import Login
 from ml_backend.backend import Backend
 from ml_backend.diagnosis.findings import Finding, Level
 from ml_backend.diagnosis.reading import ProjectReader, read_backend
 from ml_backend.doctor import PROJECT_CHECKS
-from ml_backend.label_studio.admin import LabelStudioAdmin
+from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.connecting import Connecting, Part, Wanted
-from ml_backend.label_studio.rows import Login
 from ml_backend.model_registry import Artifact
 from ml_backend.serving.app import create_app
 from ml_backend.serving.auth import webhook_headers
@@ -56,7 +56,7 @@ class Studio:
 
     running: "RunningLabelStudio"
     _open: ExitStack = field(default_factory=ExitStack)
-    _admins: dict[str, LabelStudioAdmin] = field(default_factory=dict)
+    _admins: dict[str, LabelStudioClient] = field(default_factory=dict)
 
     @cached_property
     def http(self) -> httpx.Client:
@@ -79,11 +79,11 @@ class Studio:
             made.headers["X-CSRFToken"] = made.cookies["csrftoken"]
             yield made
 
-    def admin(self, settings: Settings) -> LabelStudioAdmin:
+    def admin(self, settings: Settings) -> LabelStudioClient:
         """Our own client for a key: one for all tests."""
         key = settings.label_studio_api_key.get_secret_value()
         if key not in self._admins:
-            self._admins[key] = LabelStudioAdmin(settings)
+            self._admins[key] = LabelStudioClient(settings)
             self._open.callback(self._admins[key].close)
         return self._admins[key]
 

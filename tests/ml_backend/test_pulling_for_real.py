@@ -161,4 +161,4 @@ def test_more_uploads_than_a_page_of_label_studio_can_hold_are_read(
     assert ls.get("/api/tasks", params=whole).status_code == 500  # the trap
     names = {task.data["image"].rsplit("-", 1)[-1] for task in reader.tasks_alone(number)}
     assert names == {f"{one}.png" for one in range(1000)}
-    assert len(list(reader.tasks(number))) == 1000
+    assert len(list(reader.annotated_tasks(number))) == 1000

@@ -33,7 +33,7 @@ def test_uploaded_images_are_read_with_either_token(
 
     given = {"label_studio_url": label_studio.url, "label_studio_api_key": key, "data_dir": tmp_path}
     backend = Backend(Settings.model_validate(given))
-    [task] = backend.client.tasks(project.id)
+    [task] = backend.client.annotated_tasks(project.id)
     body = backend.gatherer._fetcher.fetch(task.data["image"], task.id)
     assert body == samples.png("red")
     refs = [ImageRef(task.id, "image", task.data["image"])]

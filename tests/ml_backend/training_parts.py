@@ -104,7 +104,7 @@ class Studio:
         """The project shows nothing."""
         return Project(project_id, self.config, None, stamp=self.stamp)
 
-    def tasks(self, *_: object, **__: object) -> Iterator[Task]:
+    def annotated_tasks(self, *_: object, **__: object) -> Iterator[Task]:
         """All tasks."""
         yield from self.found
 

@@ -1,11 +1,11 @@
 import pytest
 
 from common.errors import SettingsError
+from common.label_studio.rows import Login
 from ml_backend.errors import RefusedError
 from ml_backend.label_studio.backend_address import same_address
 from ml_backend.label_studio.connecting import NEW_TITLE, Wanted
 from ml_backend.label_studio.connection_faults import EVENTS, explained
-from ml_backend.label_studio.rows import Login
 from ml_backend.serving.routes import TRAINING_ACTIONS
 
 URL = "http://me:secret@ml-backend.internal:9090"

@@ -48,7 +48,9 @@ class Studio:
         counts = Counts(len(self.found), submitted, 0)
         return Project(project_id, "", None, stamp=self.made, counts=counts, read_at=self.now)
 
-    def tasks(self, _: int, *, since: datetime | None = None, with_verdicts: bool = False) -> Iterator[Task]:
+    def annotated_tasks(
+        self, _: int, *, since: datetime | None = None, with_verdicts: bool = False
+    ) -> Iterator[Task]:
         """All tasks, or those changed later."""
         if self.refuses:
             raise LabelStudioError("answered 500")

@@ -3,9 +3,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from common.label_studio.rows import ConnectionRow
 from ml_backend.errors import LabelStudioError, LostAnswerError
 from ml_backend.label_studio import storing
-from ml_backend.label_studio.client import Connection, Project, Task
+from ml_backend.label_studio.client import Project, Task
 from ml_backend.label_studio.storing import import_missing
 from ml_backend.training.publish import delete_old, show_version
 
@@ -18,7 +19,7 @@ class Memory:
     def __init__(self) -> None:
         self.stored: list[tuple[int, str]] = []
         self.shown: str | None = None
-        self.backends = [Connection(1, "http://ml.example", "default")]
+        self.backends = [ConnectionRow(1, "http://ml.example", "default")]
         self.lose_answers = self.sent = 0
         self.slow = False
         self.late: list[tuple[int, str]] = []
@@ -66,16 +67,17 @@ class Memory:
         """The tasks that there are."""
         return [Task(number, {}, ()) for number in range(700) if number not in self.deleted]
 
-    def connections(self, _: int) -> list[Connection]:
+    def connections(self, _: int) -> list[ConnectionRow]:
         """The ML backends of the project."""
         return self.backends
 
-    def rename_connection(self, _: int, connection: Connection, title: str) -> None:
+    def rename_connection(self, _: int, connection: ConnectionRow, title: str) -> None:
         """Rename; the project follows if it showed the old title."""
         if self.shown == connection.title:
             self.shown = title
         self.backends = [
-            Connection(one.id, one.url, title if one.id == connection.id else one.title) for one in self.backends
+            ConnectionRow(one.id, one.url, title if one.id == connection.id else one.title)
+            for one in self.backends
         ]
 
     def project(self, project_id: int) -> Project:
@@ -218,14 +220,14 @@ def test_an_admins_own_choice_is_left(memory: Memory) -> None:
 
 def test_our_connection_is_found_among_several(memory: Memory) -> None:
     """Of two backends the one with our public address is renamed."""
-    memory.backends.append(Connection(2, "http://other.example/", "other"))
+    memory.backends.append(ConnectionRow(2, "http://other.example/", "other"))
     show_version(memory, 7, V1, public_url="http://other.example")
     assert [one.title for one in memory.backends] == ["default", V1]
 
 
 def test_no_foreign_connection_is_renamed(memory: Memory) -> None:
     """Of two backends neither of which is known to be ours, none is touched."""
-    memory.backends.append(Connection(2, "http://other.example", "other"))
+    memory.backends.append(ConnectionRow(2, "http://other.example", "other"))
     show_version(memory, 7, V1, public_url="")
     assert [one.title for one in memory.backends] == ["default", "other"]
 
@@ -244,7 +246,7 @@ def test_the_only_connection_may_be_another_backends(
     memory: Memory, public_url: str, shown: str | None, title: str
 ) -> None:
     """The only connection is ours if it has our address, or if no address is set and the project uses it."""
-    memory.backends, memory.shown = [Connection(1, "http://ml.example", "other")], shown
+    memory.backends, memory.shown = [ConnectionRow(1, "http://ml.example", "other")], shown
     show_version(memory, 7, V2, public_url)
     assert memory.backends[0].title == title.replace("V2", V2)
 

@@ -7,8 +7,9 @@ import httpx
 import pytest
 from running_backend import eventually
 
+from common.label_studio.rows import ConnectionRow
 from ml_backend.errors import LabelStudioError, RefusedError
-from ml_backend.label_studio.client import Connection, Counts, Project
+from ml_backend.label_studio.client import Counts, Project
 from ml_backend.training.training_requests import Reconciliation, TrainingRequests, project_state
 
 if TYPE_CHECKING:
@@ -47,9 +48,9 @@ class Studio:
         """The last change of a task with annotations."""
         return self.newest if self.annotations[project_id] else ""
 
-    def connections(self, project_id: int) -> list[Connection]:
+    def connections(self, project_id: int) -> list[ConnectionRow]:
         """The ML backends of a project."""
-        return [Connection(1, "http://ml.example", "v")] if project_id in self.connected else []
+        return [ConnectionRow(1, "http://ml.example", "v")] if project_id in self.connected else []
 
 
 @pytest.fixture

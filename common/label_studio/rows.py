@@ -1,11 +1,73 @@
-"""Connections, webhooks, settings and storages of a project, as Label Studio has them."""
+"""Projects with their connections, webhooks, settings and storages, as Label Studio has them."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Self
 
 BASIC = "BASIC_AUTH"
 CONNECTED = "CO"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much a project holds; ``submitted`` and ``skipped`` are annotations."""
+
+    tasks: int
+    submitted: int
+    skipped: int
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project, and when it was read.
+
+    Parameters
+    ----------
+    id : int
+    label_config : str
+    model_version : str or None
+        The version whose predictions annotators see.
+    sampling : str
+    stamp : str
+        Second of its creation: another project may get its id after a reset.
+    counts : Counts or None
+    read_at : datetime or None
+        By Label Studio's clock.
+    title : str
+    skip_queue : str
+    """
+
+    id: int
+    label_config: str
+    model_version: str | None
+    sampling: str = ""
+    stamp: str = ""
+    counts: Counts | None = None
+    read_at: datetime | None = None
+    title: str = ""
+    skip_queue: str = ""
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any], project_id: int, read_at: datetime | None) -> Self:
+        """Read Label Studio's JSON."""
+        counts = [found.get(f"{name}_number") for name in ("task", "total_annotations", "skipped_annotations")]
+        return cls(
+            id=project_id,
+            label_config=str(found.get("label_config") or ""),
+            model_version=found.get("model_version") or None,
+            sampling=str(found.get("sampling") or ""),
+            stamp=_stamp(found.get("created_at")),
+            counts=Counts(*(int(count) for count in counts if count is not None)) if None not in counts else None,
+            read_at=read_at,
+            title=str(found.get("title") or ""),
+            skip_queue=str(found.get("skip_queue") or ""),
+        )
+
+    @property
+    def n_tasks(self) -> int:
+        """Number of tasks; 0 where Label Studio does not tell."""
+        return self.counts.tasks if self.counts else 0
 
 
 @dataclass(frozen=True)
@@ -46,24 +108,24 @@ class ConnectionRow:
     id: int
     url: str
     title: str
-    state: str
-    reason: str
-    answers_with: str
-    basic_account: str | None
+    state: str = ""
+    reason: str = ""
+    answers_with: str = ""
+    basic_account: str | None = None
     follows_version: bool = True
 
     @classmethod
-    def of(cls, one: Any) -> Self:  # noqa: ANN401 - the SDK's own
-        """Read the SDK's."""
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """Read Label Studio's JSON."""
         return cls(
-            id=int(one.id),
-            url=one.url,
-            title=one.title or "",
-            state=str(one.state or ""),
-            reason=one.error_message or "",
-            answers_with=one.model_version or "",
-            basic_account=(one.basic_auth_user or None) if one.auth_method == BASIC else None,
-            follows_version=one.auto_update is not False,
+            id=int(row["id"]),
+            url=row["url"],
+            title=row.get("title") or "",
+            state=str(row.get("state") or ""),
+            reason=row.get("error_message") or "",
+            answers_with=row.get("model_version") or "",
+            basic_account=(row.get("basic_auth_user") or None) if row.get("auth_method") == BASIC else None,
+            follows_version=row.get("auto_update") is not False,
         )
 
     @property
@@ -95,17 +157,17 @@ class Webhook:
     headers: Mapping[str, str] = field(repr=False)
 
     @classmethod
-    def of(cls, one: Any) -> Self:  # noqa: ANN401 - the SDK's own
-        """Read the SDK's."""
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """Read Label Studio's JSON."""
         return cls(
-            id=int(one.id),
-            url=one.url,
-            project_id=one.project,
-            active=bool(one.is_active),
-            with_payload=bool(one.send_payload),
-            all_actions=bool(one.send_for_all_actions),
-            actions=frozenset(map(str, one.actions or ())),
-            headers={str(name): str(value) for name, value in (one.headers or {}).items()},
+            id=int(row["id"]),
+            url=row["url"],
+            project_id=row.get("project"),
+            active=bool(row.get("is_active")),
+            with_payload=bool(row.get("send_payload")),
+            all_actions=bool(row.get("send_for_all_actions")),
+            actions=frozenset(map(str, row.get("actions") or ())),
+            headers={str(name): str(value) for name, value in (row.get("headers") or {}).items()},
         )
 
 
@@ -165,3 +227,11 @@ class Storage:
             status=str(one.get("status") or ""),
             presign=one.get("presign"),
         )
+
+
+def _stamp(created_at: object) -> str:
+    """Name the moment of a project's creation as Label Studio does in what it sends to a backend."""
+    try:
+        return str(int(datetime.fromisoformat(str(created_at)).timestamp()))
+    except ValueError:
+        return ""
