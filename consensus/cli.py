@@ -25,10 +25,15 @@ from consensus.settings import project_config, settings
 
 if TYPE_CHECKING:
     from consensus.label_studio import Studio
+    from consensus.projects.run import Outcome
     from consensus.store.store import Store
 
 LOG = structlog.get_logger()
 PING_SECONDS = 10.0
+NAMED = 5
+"""Tasks that were left out that a tick of the schedule names."""
+_WARNED: dict[int, set[object]] = {}
+"""What a schedule has warned of, by project."""
 REPORT_COLUMNS = ("task", "control", "label", "given", "yes", "no", "unsure", "confidence", "posterior")
 MODEL_COLUMN = "model_share"
 
@@ -188,10 +193,21 @@ def _run_each(studio: "Studio", store: "Store", config: Path | None) -> None:
             LOG.info(
                 "project done", project=number, votes=outcome.votes, **outcome.reports, writes=facts["writes"]
             )
-            for problem in outcome.problems:
-                LOG.warning("task left out", project=number, task=problem.task, reason=problem.what)
-            for line in outcome.unused:
-                LOG.warning("setting without effect", project=number, reason=line)
+            _warn(number, outcome)
+
+
+def _warn(project: int, outcome: "Outcome") -> None:
+    """Log what a schedule has not logged of this project at its last tick already."""
+    told = _WARNED.get(project, set())
+    _WARNED[project] = {*outcome.problems, *outcome.unused}
+    fresh = [problem for problem in outcome.problems if problem not in told]
+    for problem in fresh[:NAMED]:
+        LOG.warning("task left out", project=project, task=problem.task, reason=problem.what)
+    if len(fresh) > NAMED:
+        LOG.warning("more tasks left out", project=project, tasks=len(fresh) - NAMED)
+    for line in outcome.unused:
+        if line not in told:
+            LOG.warning("setting without effect", project=project, reason=line)
 
 
 def _place(error: Exception) -> str:

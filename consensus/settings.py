@@ -97,6 +97,7 @@ class ControlSection(_Strict):
     yes: str | None = None
     no: str | None = None
     unsure: str | None = None
+    renamed: dict[str, str] = {}
 
     def core(self) -> ControlSettings:
         """The same, as the core reads it."""

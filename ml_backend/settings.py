@@ -55,6 +55,11 @@ class Settings(LabelStudioSettings):
     torch_threads: Annotated[int, Field(ge=0)] = 0  # while serving, of torch or ONNX Runtime; 0: all
     training_torch_threads: Annotated[int, Field(ge=0)] = 0
 
+    # Annotations that teach nothing: of accounts by e-mail address or id, as in bot@example.com,12.
+    machines: str = ""
+    # Choices that have a new name, by control, as in {"kind": {"dog": "hound"}}.
+    renamed: dict[str, dict[str, str]] = Field(default_factory=dict)
+
     # Images
     image_hosts: str = ""  # that may be asked besides Label Studio and its storages, as AllowedHosts.parse reads
     # Label Studio's LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT, to read its local files without it. Whoever can write
@@ -123,6 +128,11 @@ class Settings(LabelStudioSettings):
         return (
             self.consensus_signing_key.get_secret_value() or self.label_studio_api_key.get_secret_value()
         ).strip()
+
+    @property
+    def machine_names(self) -> list[str]:
+        """The names in ``machines``."""
+        return [name.strip() for name in self.machines.split(",") if name.strip()]
 
 
 @lru_cache(maxsize=1)

@@ -64,7 +64,8 @@ class ProjectModel:
         """Score the controls that the project has now.
 
         A label that the project no longer has keeps its probability mass but is not suggested; a label that it did
-        not have at training gets 0.
+        not have at training gets 0. Where a label that a single choice no longer has is the likeliest, nothing is
+        suggested: what is left would be a guess.
 
         Parameters
         ----------
@@ -89,7 +90,9 @@ class ProjectModel:
             for column, label in enumerate(control.labels):
                 if label in known:
                     now[:, column] = then[:, known[label]]
-            answers[control.name] = (now, supported & (now.max(axis=1) > 0))
+            gone = [column for label, column in known.items() if label not in control.labels]
+            likelier = then[:, gone].max(axis=1, initial=0) if gone and not control.multiple else 0
+            answers[control.name] = (now, supported & (now.max(axis=1) > likelier))
         return answers
 
 

@@ -70,7 +70,7 @@ def plan_tuning(
     controls = image_controls(project.label_config)
     if not controls:
         raise NothingToLearnError(f"project {project_id} has no <Choices> bound to an <Image>")
-    tasks = list(trainer.client.annotated_tasks(project_id, with_verdicts=True))
+    tasks = trainer.usable(trainer.client.annotated_tasks(project_id, with_verdicts=True))
     of_project = image_refs(tasks, controls)
     refs = _chosen(of_project, _annotated(controls, tasks), wanted.how, int(options["max_images"]))
     folder.clear()

@@ -1,6 +1,6 @@
 """Training on one screen: pull, embed, learn, compare, save, publish."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -11,9 +11,10 @@ import structlog
 from numpy.typing import NDArray
 
 from common.files import held
+from common.label_studio.annotations import accounts_named
 from common.label_studio.label_config import config_digest
 from ml_backend.core.comparison import Comparison, succeeds
-from ml_backend.core.controls import image_controls
+from ml_backend.core.controls import image_controls, passed_over
 from ml_backend.core.model import Evidence, ProjectModel, fit_model
 from ml_backend.core.versions import trained_version
 from ml_backend.embedding.backbones import Backbones
@@ -29,7 +30,13 @@ from ml_backend.settings import Settings
 from ml_backend.steps import Progress, Steps, silent
 from ml_backend.training.project_embeddings import ProjectEmbeddings
 from ml_backend.training.publish import Publisher
-from ml_backend.training.training_set import evidence_digest, find_evidence, require_evidence
+from ml_backend.training.training_set import (
+    evidence_digest,
+    find_evidence,
+    log_unknown_choices,
+    require_evidence,
+    usable,
+)
 
 log = structlog.get_logger()
 
@@ -127,7 +134,8 @@ class Trainer:
             controls = image_controls(project.label_config)
             with steps.timed("pull"):
                 pulled = self._pull(project, now, progress)
-                require_evidence(project_id, controls, pulled.tasks)
+                log_unknown_choices(project_id, controls, pulled.tasks)
+                require_evidence(project_id, controls, pulled.tasks, passed_over(project.label_config))
             current = self.registry.current(project_id, project.stamp)
             refs = image_refs(pulled.tasks, controls)
             with steps.timed("backbone"):
@@ -199,12 +207,23 @@ class Trainer:
         expected = project.counts.tasks if project.counts else 0
         progress("reading tasks", 0, max(expected, 1))
         puller = Puller(self.client, self.settings.data_dir)
-        return puller.pull(
+        pulled = puller.pull(
             project,
             config_digest(project.label_config),
             now,
             lambda done: progress("reading tasks", done, max(done, expected)),
         )
+        return replace(pulled, tasks=self.usable(pulled.tasks))
+
+    def usable(self, tasks: Iterable[Task]) -> list[Task]:
+        """Leave out what machine accounts annotated, and rename choices, as the settings say."""
+        names = self.settings.machine_names
+        accounts = {} if all(name.isdecimal() for name in names) else self.client.accounts()
+        machines = accounts_named(names, accounts)
+        for name, account in machines.items():
+            if account is None:
+                log.warning("machine_without_account", machine=name)
+        return [usable(task, frozenset(machines.values()), self.settings.renamed) for task in tasks]
 
     def _fitting(self, project: Project, model_version: str) -> Artifact:
         """Load a version that can answer for a project as it is now."""

@@ -1,9 +1,12 @@
 """What a training learns from: annotations and verdicts of consensus become the targets of embedded images."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from ml_backend.core.consensus_targets import consensus_targets
@@ -13,6 +16,10 @@ from ml_backend.core.model import Evidence
 from ml_backend.embedding.gather import Gathered
 from ml_backend.errors import NothingToLearnError
 from ml_backend.label_studio.client import Task
+
+log = structlog.get_logger()
+
+_NAMED = 5
 
 Clean = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
 """Tells which tasks, by id, the backbone has not learned the labels of."""
@@ -26,11 +33,49 @@ def evidence_digest(embeddings: NDArray[np.float32], evidence: Sequence[Evidence
     return digest.hexdigest()
 
 
-def require_evidence(project_id: int, controls: Sequence[Control], tasks: Sequence[Task]) -> None:
-    """Raise NothingToLearnError unless some annotation says something of a control."""
+def usable(task: Task, machines: Collection[int | None], renamed: Mapping[str, Mapping[str, str]]) -> Task:
+    """Give a task without what machine accounts annotated, its choices under their names of today."""
+    annotations = tuple(
+        replace(each, choices={
+            control: tuple(renamed.get(control, {}).get(choice, choice) for choice in choices)
+            for control, choices in each.choices.items()
+        })
+        for each in task.annotations
+        if each.ground_truth or each.annotator not in machines
+    )  # fmt: skip
+    return replace(task, annotations=annotations)
+
+
+def log_unknown_choices(project_id: int, controls: Sequence[Control], tasks: Sequence[Task]) -> None:
+    """Say how many annotations chose what their control does not offer any more: they teach nothing."""
+    labels = {control.name: control.labels for control in controls}
+    chosen = Counter(
+        (control, choice)
+        for task in tasks
+        for annotation in task.annotations
+        for control, choices in annotation.choices.items()
+        for choice in choices
+        if control in labels and choice not in labels[control]
+    )
+    for (control, choice), count in chosen.most_common(_NAMED):
+        log.warning(
+            "annotations_not_learned", project=project_id, control=control, choice=choice, annotations=count,
+            remedy="name it in ML_BACKEND_RENAMED if it has a new name",
+        )  # fmt: skip
+
+
+def require_evidence(
+    project_id: int, controls: Sequence[Control], tasks: Sequence[Task], others: Mapping[str, str]
+) -> None:
+    """Raise NothingToLearnError unless some annotation says something of a control.
+
+    ``others`` says why other ``<Choices>`` are no such controls.
+    """
     if not controls:
+        reasons = "; ".join(f"{name} {why}" for name, why in others.items())
         raise NothingToLearnError(
             f"project {project_id} has no <Choices> bound to an <Image>: there is nothing to suggest"
+            + (f" ({reasons})" if reasons else "")
         )
     if not any(targets(control, [task.annotations for task in tasks])[1].any() for control in controls):
         raise NothingToLearnError(

@@ -454,6 +454,20 @@ def test_schedule_refuses_at_its_start(
     assert err.startswith(message)
 
 
+def test_a_schedule_warns_once(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was left out at the last tick is not told at this one; of many, five are named and the rest counted."""
+    monkeypatch.setenv("CONSENSUS_PROJECTS", "7")
+    monkeypatch.setattr(cli, "_studio", _Projects)
+    monkeypatch.setattr(cli, "_WARNED", {})
+    monkeypatch.setattr(cli, "run_project", lambda *_, **__: replace(OUTCOME, problems=problems))
+    monkeypatch.setattr(cli, "run_by_cron", lambda _cron, work: (work(), work(), work()))
+    problems = [Problem(task, "old choice") for task in range(9)]
+    status, out, _ = call("schedule")
+    assert (status, out.count("event='task left out'")) == (0, 5)
+    assert out.count("event='more tasks left out'") == 1
+    assert "tasks=4" in out
+
+
 class _Projects:
     """Stands for a Label Studio of four projects: 1 cannot be read, 3 has nothing to count."""
 
@@ -487,6 +501,7 @@ def test_a_project_that_fails_does_not_keep_the_others_from_running(
 
     monkeypatch.setenv("CONSENSUS_PROJECTS", wanted)
     monkeypatch.setattr(cli, "_studio", _Projects)
+    monkeypatch.setattr(cli, "_WARNED", {})
     monkeypatch.setattr(cli, "run_project", run)
     monkeypatch.setattr(cli, "run_by_cron", lambda _cron, work: work())
     status, out, _ = call("schedule")

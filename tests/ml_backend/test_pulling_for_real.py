@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from common.contract import signed_meta
 from ml_backend.core.consensus_targets import Verdict
 from ml_backend.label_studio import pulling
 from ml_backend.label_studio.client import Counts, LabelStudioClient
@@ -48,6 +49,13 @@ def region(kind: str) -> dict[str, Any]:
     return {"id": "a", "from_name": "kind", "to_name": "image", "type": "choices", "value": {"choices": [kind]}}
 
 
+def signed(secret: str, task: int, report: str, kind: str, score: float) -> dict[str, Any]:
+    """What consensus writes of a task."""
+    version = f"consensus/{report}"
+    meta = signed_meta(secret, task, version, region(kind), "choices")
+    return {"task": task, "model_version": version, "score": score, "result": [{**region(kind), "meta": meta}]}
+
+
 def said(pulled: Pulled) -> list[tuple[str, ...]]:
     """The label of each annotation, task by task; a skipped one says nothing."""
     return [
@@ -56,7 +64,11 @@ def said(pulled: Pulled) -> list[tuple[str, ...]]:
 
 
 def test_changes_of_a_real_project_are_read(
-    ls: httpx.Client, reader: LabelStudioClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    label_studio: "RunningLabelStudio",
+    ls: httpx.Client,
+    reader: LabelStudioClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Annotations, skips, changes, deletions and what consensus writes arrive, with as few tasks as can be."""
     monkeypatch.setattr(pulling, "_OVERLAP", timedelta(0))  # half a minute would have to pass between the steps
@@ -102,11 +114,14 @@ def test_changes_of_a_real_project_are_read(
     assert pulled.why_all == "the counts of tasks or annotations do not fit"
     assert [task.id for task in pulled.tasks] == [ids[0], ids[2], ids[3]]
 
-    discovered = {"model_version": "consensus/Discovered", "score": 0.9, "result": [region("light")]}
     other = {"model_version": "resnet18-random-20260131T120000-00aa", "score": 0.5, "result": [region("dark")]}
     ls.post(
         f"/api/projects/{number}/import/predictions",
-        json=[{"task": task, **one} for task in (ids[0], ids[2]) for one in (discovered, other)],
+        json=[
+            row
+            for task in (ids[0], ids[2])
+            for row in (signed(label_studio.api_key, task, "Discovered", "light", 0.9), {"task": task, **other})
+        ],
     ).raise_for_status()
     verdict = Verdict("Discovered", "kind", "light", 0.9)
     pulled = pull()
@@ -125,7 +140,10 @@ def test_changes_of_a_real_project_are_read(
 
 
 def test_verdicts_can_be_read_page_by_page(
-    ls: httpx.Client, reader: LabelStudioClient, monkeypatch: pytest.MonkeyPatch
+    label_studio: "RunningLabelStudio",
+    ls: httpx.Client,
+    reader: LabelStudioClient,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A project with too many predictions for one answer gives the same ones."""
     number = ls.post("/api/projects/", json={"title": "Pages", "label_config": CONFIG}).json()["id"]
@@ -134,9 +152,12 @@ def test_verdicts_can_be_read_page_by_page(
     ls.post(
         f"/api/projects/{number}/import/predictions",
         json=[
-            {"task": task, "model_version": version, "score": 0.5, "result": [region("dark")]}
+            row
             for task in ids[:2]
-            for version in ("consensus/NoVotes", "other")
+            for row in (
+                signed(label_studio.api_key, task, "NoVotes", "dark", 0.5),
+                {"task": task, "model_version": "other", "score": 0.5, "result": [region("dark")]},
+            )
         ],
     ).raise_for_status()
     assert {version: count for version, (count, _) in reader.version_counts(number).items()} == {

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image, ImageDraw
 from running_backend import running
 
+from common.contract import signed_meta
 from ml_backend.model_registry import ModelRegistry
 
 if TYPE_CHECKING:
@@ -193,7 +194,14 @@ def test_the_versions_of_a_project(label_studio: "RunningLabelStudio", tmp_path:
                 "task": task,
                 "model_version": "consensus/Discovered",
                 "score": 0.9,
-                "result": [region(kinds[number])],
+                "result": [
+                    {
+                        **region(kinds[number]),
+                        "meta": signed_meta(
+                            label_studio.api_key, task, "consensus/Discovered", region(kinds[number]), "choices"
+                        ),
+                    }
+                ],
             }
             for number, task in enumerate(ids[:12])
         ]

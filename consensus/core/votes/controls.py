@@ -29,6 +29,7 @@ class ControlSettings:
     yes: str | None = None
     no: str | None = None
     unsure: str | None = None
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Control:
         Of a verification control: what each of its labels says. Empty for choices.
     hint : str
         What a person may want to set, where something was not clear.
+    renamed : mapping of str to str
+        What choices and given labels mean that are spelled otherwise than a choice of today.
     """
 
     tag: ChoicesTag
@@ -55,6 +58,7 @@ class Control:
     candidates: str | None = None
     answers: Mapping[str, str] = field(default_factory=dict)
     hint: str = ""
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def choice(self) -> Choice:
@@ -96,6 +100,12 @@ def resolve(
         Where a control that the settings call a verification has no key with the given label, or words that are
         not understood, or a key that the settings name is in no task.
     """
+    for old, new in settings.renamed.items():
+        if new not in tag.labels:
+            raise ConfigError(
+                f"control {tag.name!r}: the settings say that {old!r} means {new!r}, which is none of its labels "
+                f"{', '.join(tag.labels)}"
+            )
     answers = _answers(tag, settings)
     is_yes_no = {"yes", "no"} <= set(answers.values())
     for key in (settings.given, settings.candidates):
@@ -113,7 +123,7 @@ def resolve(
     if is_yes_no and settings.kind != "choices":
         given = settings.given or _verified_key(tag, settings, tasks, config)
         if given or (settings.kind and not tasks):
-            return Control(tag, "verification", given, settings.candidates, answers)
+            return Control(tag, "verification", given, settings.candidates, answers, renamed=settings.renamed)
         if settings.kind:
             raise ConfigError(
                 f"control {tag.name!r} asks for yes or no about a given label, but which key of the tasks holds "
@@ -121,11 +131,11 @@ def resolve(
                 "about no given label"
             )
     taken = {*config.objects, settings.candidates or ""}
-    given = settings.given or _given_key(tasks, set(tag.labels), taken, tag.name)
+    given = settings.given or _given_key(tasks, {*tag.labels, *settings.renamed}, taken, tag.name)
     hint = "" if given else _misspelt(tag, tasks, taken)
     if is_yes_no and settings.kind is None and not hint:
         hint = f'is it about a label that tasks came with? Then set given = "KEY" in [controls.{tag.name}]'
-    return Control(tag, "choices", given, settings.candidates, hint=hint)
+    return Control(tag, "choices", given, settings.candidates, hint=hint, renamed=settings.renamed)
 
 
 def _answers(tag: ChoicesTag, settings: ControlSettings) -> dict[str, str]:

@@ -234,6 +234,7 @@ def _labels_in(task: Task, key: str | None, control: Control) -> tuple[str, ...]
         if key == control.given and len(labels) > 1:
             raise VotesError(f"data key {key!r} holds {len(labels)} labels; a verification is about one")
         return labels
+    labels = tuple(dict.fromkeys(control.renamed.get(label, label) for label in labels))
     unknown = [label for label in labels if label not in control.tag.labels]
     if unknown:
         raise VotesError(
@@ -274,4 +275,6 @@ def _chosen(annotation: Annotation, control: Control) -> tuple[str, ...] | None:
         if name in ("", control.tag.name):
             raise VotesError(f"annotation {annotation.id} has {fault}")
     tag = control.tag
-    return answer_on(tag.name, choices.made, multiple=control.choice == "multiple", conditions=tag.conditions)
+    made = dict(choices.made)
+    made[tag.name] = tuple(control.renamed.get(choice, choice) for choice in made.get(tag.name, ()))
+    return answer_on(tag.name, made, multiple=control.choice == "multiple", conditions=tag.conditions)

@@ -36,6 +36,12 @@ def test_only_the_controls_of_today_are_scored() -> None:
     assert MODEL.scores(EMBEDDINGS, served) == {}
 
 
+def test_a_likelier_label_that_is_gone_is_no_reason_for_another() -> None:
+    """A light image is not suggested to be dark because light has another name now."""
+    today = replace(KIND, labels=("bright", "dark"))
+    assert MODEL.scores(EMBEDDINGS[[0, 11]], {"kind": today})["kind"][1].tolist() == [True, False]
+
+
 def test_labels_follow_the_config_of_today() -> None:
     """A removed label is not suggested, a new one is impossible so far, and the order is that of today."""
     today = replace(KIND, labels=("new", "dark"))

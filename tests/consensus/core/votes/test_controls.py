@@ -145,6 +145,7 @@ def test_a_given_label_in_another_spelling_is_pointed_out(values: list[str], odd
         (KIND, ControlSettings(candidates="cats"), "name 'cats', but no task has that key"),
         (KIND, ControlSettings(kind="verification"), r'cat, dog, owl means is unclear; set yes = "..."'),
         (KIND, ControlSettings(yes="cow"), "'kind'.*yes = 'cow', which is none of its labels cat, dog, owl"),
+        (KIND, ControlSettings(renamed={"kitten": "cow"}), "'kitten' means 'cow', which is none of its labels"),
         (CHECK, ControlSettings(unsure="cow"), "unsure = 'cow', which is none of its labels"),
         (
             CHECK,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from common.label_studio.label_config import ChoicesTag
+from common.label_studio.label_config import ChoicesTag, Condition
 from consensus.core.votes.controls import Control
 from consensus.core.votes.from_annotations import Annotation, Collected, Task, collect
 from consensus.core.votes.votes import NO, NO_LABEL, UNSURE, YES
@@ -348,3 +348,28 @@ def test_no_tasks_are_no_votes() -> None:
     """Nothing is collected from nothing."""
     got = collect([], KIND)
     assert (len(got.votes), len(got.listed.task), len(got.gold.task), got.problems) == (0, 0, 0, [])
+
+
+def test_a_renamed_choice_counts_under_its_new_name() -> None:
+    """So does a given label; other names that are gone are named as before."""
+    tag = ChoicesTag("kind", "image", multiple=False, labels=("cat", "hound"))
+    control = Control(tag, "choices", given="given", renamed={"dog": "hound"})
+    tasks = [Task(1, {"given": "dog"}, [annotation(1, "a1", "dog"), annotation(2, "a2", "hound")])]
+    collected = collect(tasks, control)
+    names = collected.votes.label_names
+    assert [names[label] for label in collected.votes.label] == ["hound", "hound"]
+    assert [names[label] for label in collected.listed.label] == ["hound"]
+    assert collected.problems == []
+
+
+def test_a_control_that_was_hidden_has_no_votes() -> None:
+    """What was chosen before it was hidden is no vote, and neither is its blank."""
+    when = (Condition("choice-selected", "kind", ("dog",)),)
+    breed = Control(ChoicesTag("breed", "image", False, ("corgi", "pug"), conditions=when), "choices")  # noqa: FBT003
+    marks = Control(ChoicesTag("marks", "image", True, ("spots",), conditions=when), "choices")  # noqa: FBT003
+    stale = annotation(1, "a1", "corgi", control="breed")
+    hidden = replace(stale, result=[*annotation(1, "a1", "cat").result, *stale.result])
+    shown = replace(stale, id=2, annotator="a2", result=[*annotation(1, "a2", "dog").result, *stale.result])
+    tasks = [Task(1, {}, [hidden, shown])]
+    assert collect(tasks, breed).votes.annotator_names.tolist() == ["a2"]
+    assert collect(tasks, marks).votes.annotator_names.tolist() == ["a2"]

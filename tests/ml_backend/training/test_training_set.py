@@ -1,0 +1,49 @@
+from structlog.testing import capture_logs
+from training_parts import Studio, task, trainer
+
+from ml_backend.core.controls import Control
+from ml_backend.core.evidence import Annotation
+from ml_backend.label_studio.client import Task
+from ml_backend.settings import read_settings
+from ml_backend.training.training_set import log_unknown_choices, usable
+
+BOT = 3
+
+
+def annotation(annotator: int, choice: str, *, ground_truth: bool = False) -> Annotation:
+    """One that chose."""
+    return Annotation(annotator, "2026-01-01", False, ground_truth, {"kind": (choice,)})  # noqa: FBT003
+
+
+def test_machine_accounts_teach_nothing_and_renamed_choices_teach_their_new_name() -> None:
+    """What a machine wrote and somebody starred is ground truth."""
+    rows = (annotation(1, "dog"), annotation(BOT, "cat"), annotation(BOT, "owl", ground_truth=True))
+    left = usable(Task(7, {}, rows), {BOT}, {"kind": {"dog": "hound"}, "other": {"owl": "bird"}})
+    assert [each.annotator for each in left.annotations] == [1, BOT]
+    assert [each.choices["kind"] for each in left.annotations] == [("hound",), ("owl",)]
+
+
+def test_machines_are_named_by_address_or_id(settings: object) -> None:
+    """In any case of the address; one that has no account is logged, for it may be misspelt."""
+
+    class WithAccounts(Studio):
+        def accounts(self) -> dict[int, str]:
+            return {BOT: "bot@example.com"}
+
+    named = read_settings(**{**vars(settings), "machines": "BOT@example.com, 9,nobody@example.com"})
+    work = trainer(named, WithAccounts([]))
+    rows = tuple(annotation(number, "dark") for number in (1, BOT, 9))
+    with capture_logs() as logged:
+        [left] = work.usable([Task(7, {}, rows)])
+    assert [each.annotator for each in left.annotations] == [1]
+    assert [row["machine"] for row in logged] == ["nobody@example.com"]
+
+
+def test_choices_that_are_gone_are_counted() -> None:
+    """Annotations that a training could not use are told, with the choice and the remedy."""
+    control = Control("kind", "image", ("dark", "light"), multiple=False, image_key="image")
+    with capture_logs() as logged:
+        log_unknown_choices(7, (control,), [task(1, "dark", "black"), task(2, "black"), task(3, None)])
+    [row] = logged
+    assert (row["control"], row["choice"], row["annotations"]) == ("kind", "black", 2)
+    assert "ML_BACKEND_RENAMED" in row["remedy"]
