@@ -4,6 +4,7 @@ The engine travels to the workers by value, so that no disk need be shared; imag
 are those of this machine: the same engine, the same pipeline.
 """
 
+import functools
 import logging
 import os
 import tempfile
@@ -92,8 +93,11 @@ class Worker:
         session = open_session(path, threads=1, key=identity.key)
         self._embedder = OnnxEmbedder(identity, lambda: session, origin=Backbones(settings))
         self._collector = Collector(Path(self._folder.name) / "embeddings.sqlite")
+        client = functools.cache(
+            lambda: LabelStudioClient(settings)
+        )  # made at the first image of Label Studio's own
         self._gatherer = Gatherer(
-            fetcher=make_fetcher(settings, LabelStudioClient(settings).authorization),
+            fetcher=make_fetcher(settings, lambda: client().authorization()),
             cache=self._collector,
             limits=ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
             fetch_threads=settings.fetch_threads,
