@@ -2,7 +2,6 @@
 
 import json
 import logging
-import sys
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import structlog
 import typer
 
+from common.console import add_version, emit, run_program
 from common.contract import LEFT_OUT, ReportName
 from common.errors import SuiteError
+from common.logs import configure_logs, fault
 from consensus.commands import output, people, route, score
 from consensus.commands.connections import database, run_project
 from consensus.commands.connections import store as _store
@@ -74,7 +75,7 @@ def run(
             watcher=watcher,
         )
     if as_json:
-        typer.echo(json.dumps(output.outcome_facts(outcome), ensure_ascii=False))
+        emit(json.dumps(output.outcome_facts(outcome), ensure_ascii=False) + "\n")
     else:
         output.show_outcome(outcome)
     if outcome.problems:
@@ -113,9 +114,11 @@ def schedule(
     """
     expression = cron or settings().consensus_cron
     trigger_of(expression)
-    _parse_projects()
+    path = config or settings().consensus_config
+    for project in _parse_projects() or [0]:
+        project_config(path, project)  # a file that cannot be used as well
     _store(migrate=True)  # a database that cannot be used is better known now than at the first run
-    run_by_cron(expression, lambda: _run_all(config or settings().consensus_config))
+    run_by_cron(expression, lambda: _run_all(path))
 
 
 app.command()(route.route)
@@ -151,6 +154,7 @@ def ping() -> None:
         raise ConfigError("; ".join(faults))
 
 
+add_version(app)
 for _command in app.registered_commands:
     _command.help = flowing(_command.callback.__doc__)
 
@@ -170,6 +174,8 @@ def _run_all(config: Path | None) -> None:
             _run_each(studio, _store(), config)
     except SuiteError as error:
         LOG.error("no project run", reason=str(error))
+    except Exception as error:  # noqa: BLE001 - the next time must come whatever happened this time
+        LOG.error("no project run", reason="unexpected", **fault(error))
 
 
 def _run_each(studio: "Studio", store: "Store", config: Path | None) -> None:
@@ -183,9 +189,7 @@ def _run_each(studio: "Studio", store: "Store", config: Path | None) -> None:
         except SuiteError as error:
             LOG.error("project failed", project=number, reason=str(error))
         except Exception as error:  # noqa: BLE001  # the next project must run whatever this one did
-            LOG.error(
-                "project failed", project=number, reason=f"unexpected {type(error).__name__}", place=_place(error)
-            )
+            LOG.error("project failed", project=number, reason="unexpected", **fault(error))
         else:
             facts = output.outcome_facts(outcome)
             for control in outcome.controls:
@@ -210,14 +214,6 @@ def _warn(project: int, outcome: "Outcome") -> None:
             LOG.warning("setting without effect", project=project, reason=line)
 
 
-def _place(error: Exception) -> str:
-    """Where an error was raised; its text could hold what a log must not."""
-    where = error.__traceback__
-    while where and where.tb_next:
-        where = where.tb_next
-    return f"{where.tb_frame.f_code.co_name}:{where.tb_lineno}" if where else "?"
-
-
 def _parse_projects() -> list[int]:
     text = settings().consensus_projects
     try:
@@ -232,19 +228,13 @@ def _now() -> datetime:
 
 def main() -> None:
     """Run the command line; an error is one sentence and exit status 1, never a traceback."""
+    configure_logs()
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
-        ]
+    run_program(
+        app,
+        extra=".",
+        interrupted="what was sent stays; the same command sends what is missing",
     )
-    try:
-        app()
-    except SuiteError as error:
-        output.ERR.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(1)
 
 
 if __name__ == "__main__":

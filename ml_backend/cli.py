@@ -2,20 +2,19 @@
 
 import os
 import sqlite3
-from typing import NoReturn
 
 import typer
 
-from common.errors import SuiteError
+from common.console import add_version, run_program
+from common.errors import FilesError
+from common.logs import configure_logs
 from ml_backend.commands.connect import connect
-from ml_backend.commands.console import say
 from ml_backend.commands.doctor import doctor
 from ml_backend.commands.predicting import predict
 from ml_backend.commands.serving import serve
 from ml_backend.commands.training import train
 from ml_backend.commands.tuning import finetune, pretrain
 from ml_backend.commands.versions import promote, versions
-from ml_backend.logs import configure_logs
 
 cli = typer.Typer(
     help="Pre-annotations for Label Studio from ResNet embeddings, k-means and what annotators said.",
@@ -26,24 +25,25 @@ cli = typer.Typer(
 for _command in (serve, connect, doctor, train, versions, promote, predict, finetune, pretrain):
     cli.command()(_command)
 
+add_version(cli)
+
 
 def main() -> None:
     """Run the command; what a person can fix is one line, without a traceback."""
     configure_logs()
     # Threads that wait by spinning take the processor from Label Studio on the same machine; read as torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    run_program(
+        _run,
+        extra=".[ml]",
+        interrupted="what was stored stays; the same command goes on from there",
+    )
+
+
+def _run() -> None:
     try:
         cli()
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] == "ml_backend":
-            raise
-        _fail(f'{error.name} is not installed: pip install "label-studio-consensus[ml]"')
-    except SuiteError as error:
-        _fail(str(error))
     except (OSError, sqlite3.Error) as error:
-        _fail(f"{error} (ML_BACKEND_DATA_DIR must be a folder with free space that this account may write)")
-
-
-def _fail(why: str) -> NoReturn:
-    say(f"Error: {why}")
-    raise SystemExit(1) from None
+        raise FilesError(
+            f"{error} (ML_BACKEND_DATA_DIR must be a folder with free space that this account may write)"
+        ) from None

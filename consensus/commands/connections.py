@@ -4,8 +4,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.console import note
 from common.errors import SettingsError
-from consensus.commands import output
 from consensus.settings import default_store, settings
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _database_url(*, make: bool = False) -> str:
     if place == default_store():
         place.parent.mkdir(parents=True, exist_ok=True)
     if place is not None and make and not place.exists():
-        output.note(f"there is no store yet: a new one is made at {place}")
+        note(f"there is no store yet: a new one is made at {place}")
     return settings().consensus_database_url.get_secret_value()
 
 

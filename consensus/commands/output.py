@@ -1,19 +1,16 @@
 """What a person sees: tables, progress and outcomes."""
 
-import csv
-import io
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from common.console import console, csv_text, emit, error_console
 from consensus.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -21,16 +18,9 @@ if TYPE_CHECKING:
     from consensus.store.columns import Row
 
 Format = Literal["table", "csv", "json"]
-PIPED_WIDTH = 200
-"""Columns of a table that goes into a pipe or a file, where nothing says how wide it may be."""
-OUT = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
-ERR = Console(stderr=True)
+OUT = console()
+ERR = error_console()
 PROBLEMS_SHOWN = 10
-
-
-def note(text: str) -> None:
-    """Say on standard error what a person should know though nothing went wrong."""
-    ERR.print(f"note: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -117,7 +107,7 @@ def show_rows(rows: "Sequence[Row]", title: str | None = None) -> None:
         table.add_column(name, justify="right" if number else "left")
     for row in rows:
         table.add_row(*(_text(value) for value in row.values()))
-    OUT.print(table)
+    OUT.print_table(table)
 
 
 def _text(value: object) -> str:
@@ -129,14 +119,8 @@ def _text(value: object) -> str:
 def print_rows(rows: "Sequence[Row]", columns: Sequence[str], form: Format) -> None:
     """Print rows as a table for a person, or as CSV or JSON for a program."""
     if form == "json":
-        print(json.dumps([{name: row[name] for name in columns} for row in rows], ensure_ascii=False))  # noqa: T201
+        emit(json.dumps([{name: row[name] for name in columns} for row in rows], ensure_ascii=False) + "\n")
     elif form == "csv":
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(
-            {name: int(value) if isinstance(value, bool) else value for name, value in row.items()} for row in rows
-        )
-        print(text.getvalue(), end="")  # noqa: T201
+        emit(csv_text(rows, columns))
     else:
         show_rows([{name: row[name] for name in columns} for row in rows])

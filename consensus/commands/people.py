@@ -1,7 +1,5 @@
 """Commands about people: `consensus annotators | agreement | pay`."""
 
-import csv
-import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from common.console import csv_text, emit, note
 from common.files import check_outputs, database_files, write_whole
 from common.settings import ENV_FILE
 from consensus.commands import connections, output
@@ -63,7 +62,7 @@ def annotators(
                 f"project {project} has no vote of {annotator!r}; it has votes of {', '.join(names) or 'nobody'}"
             )
     if form == "json":
-        typer.echo(json.dumps(rows, ensure_ascii=False))
+        emit(json.dumps(rows, ensure_ascii=False) + "\n")
     elif form == "csv":
         _print_csv([{**row, **_words(row)} for row in rows], OVERVIEW)
     elif annotator is None:
@@ -91,7 +90,7 @@ def agreement(
     if form == "csv":
         _print_csv(rows, columns)
     elif form == "json":
-        typer.echo(json.dumps(rows, ensure_ascii=False))
+        emit(json.dumps(rows, ensure_ascii=False) + "\n")
     else:
         output.show_rows([{name: _shown(row[name]) for name in columns} for row in rows])
 
@@ -123,8 +122,8 @@ def pay(
     wanted = read_rules(rules)
     period = _day("--from", first), _day("--to", end)
     found = payroll(connections.store(), project, *period, wanted.core(), _today())
-    for note in found.notes:
-        output.note(note)
+    for line in found.notes:
+        note(line)
     facts = {"project": project, "from": str(period[0]), "to": str(period[1]), "rules": wanted.model_dump()}
     if out is not None:
         _write(out, _pay_json(found, facts) if form == "json" else _pay_csv(found))
@@ -132,7 +131,7 @@ def pay(
     elif form == "table":
         _show_pay(found, wanted.unit)
     else:
-        typer.echo(_pay_json(found, facts) if form == "json" else _pay_csv(found), nl=False)
+        emit(_pay_json(found, facts) if form == "json" else _pay_csv(found))
 
 
 def _show_overview(rows: "Sequence[Row]") -> None:
@@ -200,7 +199,7 @@ def _show_pay(found: "Payroll", unit: str) -> None:
 
 
 def _pay_csv(found: "Payroll") -> str:
-    return _csv([asdict(line) for line in found.lines], LINE)
+    return csv_text([asdict(line) for line in found.lines], LINE)
 
 
 def _pay_json(found: "Payroll", facts: "Row") -> str:
@@ -287,12 +286,4 @@ def _say(line: str) -> None:
 
 
 def _print_csv(rows: "Sequence[Row]", columns: Sequence[str]) -> None:
-    typer.echo(_csv(rows, columns), nl=False)
-
-
-def _csv(rows: "Sequence[Row]", columns: Sequence[str]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    emit(csv_text(rows, columns))

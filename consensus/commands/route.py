@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from common.console import emit
 from common.contract import LEFT_OUT
 from consensus.commands import output
 from consensus.commands.connections import store, studio
@@ -47,7 +48,7 @@ def route(
             label_studio, store(), project, max_votes=max_votes, dry_run=dry_run, watcher=watcher
         )
     if as_json:
-        typer.echo(json.dumps(facts(routed), ensure_ascii=False))
+        emit(json.dumps(facts(routed), ensure_ascii=False) + "\n")
     else:
         _show(routed)
     if routed.failures:

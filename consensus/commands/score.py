@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from common.console import note
 from common.contract import REPORT_NAMES
 from common.files import check_outputs
-from consensus.commands import folder, output
+from consensus.commands import folder
 from consensus.core.decide.policies import PolicyName
 from consensus.core.decide.scoring import score as score_votes
 from consensus.core.guarantee.conformal import NO_GOLD, check_alpha, guarantee
@@ -156,8 +157,8 @@ def score(
 
 
 def _say(outcome: Outcome, out: Path, trust: Path | None, lines: Sequence[str] = ()) -> None:
-    for note in outcome.notes:
-        output.note(note)
+    for line in outcome.notes:
+        note(line)
     typer.echo(
         f"{outcome.votes} votes of {outcome.annotators} annotators on {outcome.tasks} tasks "
         f"({outcome.replaced} replaced by a later vote of the same annotator)"

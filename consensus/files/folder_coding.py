@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet
 
+from common.console import install
 from consensus.core.arrays import Flags, Keys, Names
 from consensus.errors import ConfigError, VotesError
 from consensus.files.folder_coder import Coder
@@ -185,6 +186,6 @@ def _duckdb() -> ModuleType:
         import duckdb  # noqa: PLC0415  # an extra: only folders need it
     except ModuleNotFoundError:
         raise ConfigError(
-            "a folder of votes needs DuckDB, which is not installed: pip install 'label-studio-consensus[large]'"
+            f"a folder of votes needs DuckDB, which is not installed: {install('.[large]')}"
         ) from None
     return duckdb

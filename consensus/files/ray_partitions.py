@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from common.console import install
 from consensus.core.decide.partitions import Partition, Partitions
 from consensus.core.model.em import MapMatrices
 from consensus.core.votes.label_matrix import LabelMatrix, MatrixSize
@@ -148,9 +149,7 @@ def _ray() -> Any:  # noqa: ANN401  # a module
     try:
         import ray  # noqa: PLC0415  # an extra
     except ModuleNotFoundError:
-        raise ConfigError(
-            "--engine ray needs Ray, which is not installed: pip install 'label-studio-consensus[large,ray]'"
-        ) from None
+        raise ConfigError(f"--engine ray needs Ray, which is not installed: {install('.[large,ray]')}") from None
     return ray
 
 

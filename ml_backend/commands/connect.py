@@ -4,10 +4,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from common.console import console as new_console
 from common.errors import SettingsError
 from ml_backend.commands.console import ProjectOption
 from ml_backend.settings import Settings, get_settings, read_settings
@@ -90,8 +90,8 @@ def _show(parts: "list[Part]", *, dry_run: bool) -> None:
     for part in parts:
         mark = "to do" if part.problem else part.now
         table.add_row(part.name, Text(part.found), Text(mark, style="yellow" if part.problem else "green"))
-    console = Console(highlight=False)
-    console.print(table)
+    console = new_console()
+    console.print_table(table)
     problems = [part for part in parts if part.problem]
     for part in problems:
         console.print(Text(f"To do ({part.name}): {part.problem}.", style="yellow"), soft_wrap=True)

@@ -3,19 +3,8 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 ProjectOption = Annotated[int, typer.Option(help="Id of the project in Label Studio.")]
-
-
-def to_person() -> Console:
-    """Give a console on standard error, for what is no result."""
-    return Console(stderr=True)
-
-
-def say(sentence: str) -> None:
-    """Print as it is: a bracket in a message is no markup."""
-    to_person().print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 def number(value: float | None) -> str:

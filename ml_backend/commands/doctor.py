@@ -5,12 +5,12 @@ from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from ml_backend.commands.console import to_person
+from common.console import console as new_console
+from common.console import error_console
 from ml_backend.settings import get_settings, read_settings
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def doctor(
     from ml_backend.doctor import examine  # noqa: PLC0415 - --help needs none of it
 
     settings = read_settings(public_url=url) if url else get_settings()
-    person = to_person()
+    person = error_console()
     with Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -60,7 +60,7 @@ def doctor(
 
 
 def _print(found: "Iterable[Diagnosis]") -> Counter[str]:
-    console = Console(highlight=False)
+    console = new_console()
     levels: Counter[str] = Counter()
     about = ""
     for one in found:

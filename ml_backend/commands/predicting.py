@@ -5,7 +5,6 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,8 +17,10 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from common.console import console as new_console
+from common.console import error_console
 from common.contract import LEFT_OUT
-from ml_backend.commands.console import ProjectOption, to_person
+from ml_backend.commands.console import ProjectOption
 from ml_backend.settings import get_settings
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def predict(
     from ml_backend.predict.bulk import Bulk  # noqa: PLC0415
 
     backend = Backend(get_settings())
-    errors = to_person()
+    errors = error_console()
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(),
     )  # fmt: skip
@@ -93,7 +94,7 @@ class _Rate(ProgressColumn):
 
 
 def _show(report: "BulkReport", project: int) -> None:
-    console = Console()
+    console = new_console()
     console.print(
         f"[bold]{report.model_version}[/bold]: {report.tasks} tasks, {report.stored} suggestions stored, "
         f"{report.already} there before, {report.silent} with nothing to suggest, {len(report.failures)} failed"
@@ -107,5 +108,5 @@ def _show(report: "BulkReport", project: int) -> None:
     for reason, tasks in sorted(by_reason.items(), key=lambda one: -len(one[1])):
         named = ", ".join(map(str, sorted(tasks)[:_NAMED])) + (", ..." if len(tasks) > _NAMED else "")
         table.add_row(reason, str(len(tasks)), named)
-    console.print(table)
+    console.print_table(table)
     console.print(f"Try them again: ml-backend predict --project {project} --failed")

@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ml_backend.commands.console import ProjectOption, number, say, to_person
+from common.console import console as new_console
+from common.console import error_console, say
+from ml_backend.commands.console import ProjectOption, number
 from ml_backend.errors import NothingToLearnError
 from ml_backend.settings import Settings, get_settings
 
@@ -40,7 +42,7 @@ def at_work(settings: Settings) -> Iterator[tuple["Backend", "steps.Progress"]]:
     from ml_backend.backend import Backend  # noqa: PLC0415 - --help needs none of it
 
     backend = Backend(settings.model_copy(update={"torch_threads": settings.training_torch_threads}))
-    errors = to_person()
+    errors = error_console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
         with Progress(*columns, console=errors, disable=not errors.is_terminal) as shown:
@@ -65,7 +67,7 @@ def _train(project: int, settings: Settings) -> None:
     with at_work(settings) as (backend, progress):
         trained = backend.trainer.train(project, datetime.now(UTC), progress)
         backend.prune_engines(time.time())
-    console, artifact = Console(), trained.artifact
+    console, artifact = new_console(), trained.artifact
     console.print(
         f"[bold]{artifact.model_version}[/bold]: {artifact.n_images} images, {artifact.n_annotated} annotated "
         f"({artifact.n_settled} by consensus), {trained.predictions} predictions stored"
@@ -75,7 +77,7 @@ def _train(project: int, settings: Settings) -> None:
         check = scores.check
         figures = (check.accuracy, check.macro_f1, check.mean_score, check.calibration_error)
         table.add_row(scores.control.name, str(check.tasks), *map(number, figures))
-    console.print(table)
+    console.print_table(table)
     if artifact.held_back:
         console.print(
             f"It does not answer; {trained.serving} does. {artifact.held_back}\n"

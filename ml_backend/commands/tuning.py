@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,7 +15,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from ml_backend.commands.console import ProjectOption, number, say, to_person
+from common.console import console as new_console
+from common.console import error_console, say
+from ml_backend.commands.console import ProjectOption, number
 from ml_backend.errors import NothingToLearnError
 from ml_backend.settings import Settings, get_settings
 
@@ -137,7 +138,7 @@ def _run(project: int, wanted: "Wanted", resume: bool | None, settings: Settings
     from ml_backend.finetune.tuner import Tuner  # noqa: PLC0415
 
     backend = Backend(settings)
-    errors = to_person()
+    errors = error_console()
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     bar = Progress(TextColumn("{task.description}"), *columns, console=errors, disable=not errors.is_terminal)
     try:
@@ -165,13 +166,13 @@ def _sentence(step: "Step") -> str:
 
 
 def _report(project: int, result: "TuningResult") -> None:
-    console, tuned, judgement = Console(), result.tuned, result.judgement
+    console, tuned, judgement = new_console(), result.tuned, result.judgement
     console.print(f"weights [bold]{tuned.weights_id}[/bold] of {tuned.backbone}, from {tuned.base}")
     if judgement.figures:
         table = Table("control", "held-out tasks", "right before", "right after")
         for one in judgement.figures:
             table.add_row(one.control, str(one.tasks), number(one.before), number(one.after))
-        console.print(table)
+        console.print_table(table)
     for reason, count in result.failures.items():
         console.print(f"{count} images left out: {reason}")
     if not result.used:

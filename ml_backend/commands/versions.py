@@ -1,16 +1,16 @@
 """``ml-backend versions`` and ``ml-backend promote``."""
 
 import json
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ml_backend.commands.console import ProjectOption, number, say
+from common.console import SafeConsole
+from common.console import console as new_console
+from ml_backend.commands.console import ProjectOption, number
 from ml_backend.commands.training import at_work, show_failures
 from ml_backend.errors import VersionError
 from ml_backend.settings import get_settings
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from ml_backend.core.held_out import HeldOutCheck
     from ml_backend.model_registry import ModelRegistry, VersionRecord
-
-_PIPED_WIDTH = 200
 
 
 def versions(
@@ -43,9 +41,15 @@ def versions(
     records = registry.records(project)
     if as_json:
         print(json.dumps([_facts(registry, project, record) for record in records], indent=2))  # noqa: T201
-    elif not records:
-        say(f"Project {project} has no model version yet: annotate, then run ml-backend train --project {project}")
-    elif control is None:
+    if not records:
+        known = ", ".join(map(str, registry.projects())) or "none"
+        raise VersionError(
+            f"project {project} has no model version; projects that have: {known}. Annotate, then run ml-backend "
+            f"train --project {project}"
+        )
+    if as_json:
+        return
+    if control is None:
         _list(registry, project, records)
     else:
         _show_control(_record(registry, project, records, of), control)
@@ -102,7 +106,7 @@ def _list(registry: "ModelRegistry", project: int, records: "Sequence[VersionRec
             table.add_row(*began, escape(name), *_figures(check))
             began = [""] * len(began)
     console = _console()
-    console.print(table)
+    console.print_table(table)
     for record in records:
         if record.held_back:
             console.print(
@@ -147,14 +151,14 @@ def _show_control(record: "VersionRecord", control: str) -> None:
     if check.tasks == 0:
         return
     multiple = bool(check.confusion and isinstance(check.confusion[0][0], tuple))
-    console.print((_confusion_each if multiple else _confusion)(labels, check.confusion))
+    console.print_table((_confusion_each if multiple else _confusion)(labels, check.confusion))
     thresholds = sorted({threshold for found in check.precision_at.values() for threshold in found}, key=float)
     table = Table("precision at a score of", *(f"{threshold} or more" for threshold in thresholds))
     for label in labels:
         found = check.precision_at.get(label, {})
         cells = (f"{found[one][0]:.3f} of {found[one][1]}" if one in found else "-" for one in thresholds)
         table.add_row(escape(label), *cells)
-    console.print(table)
+    console.print_table(table)
 
 
 def _confusion(labels: "Sequence[str]", confusion: "Sequence[Sequence[float]]") -> Table:
@@ -171,5 +175,5 @@ def _confusion_each(labels: "Sequence[str]", confusion: "Sequence[Sequence[Seque
     return table
 
 
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+def _console() -> SafeConsole:
+    return new_console()

@@ -73,6 +73,7 @@ class Backbones:
         self._preferred_lock = threading.Lock()
         self._preferred: Embedder | None = None
         self._error: str | None = None
+        self._is_random_said = False
         self._lock = threading.Lock()  # never held while something is loaded
         self._loads: dict[str, _Load] = {}
         self._kept: dict[str, Embedder] = {}
@@ -259,7 +260,9 @@ class Backbones:
             try:
                 state_file(identity, settings)
             except WeightsError as error:
-                log.warning("imagenet_weights_unavailable_using_random", reason=str(error), weights=RANDOM)
+                if not self._is_random_said:  # asked again every while: once is enough
+                    log.warning("imagenet_weights_unavailable_using_random", reason=str(error), weights=RANDOM)
+                self._is_random_said = True
                 return dataclasses.replace(identity, weights_id=RANDOM)
         return identity
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from common.console import install
 from common.errors import SuiteError
 from ml_backend.core.identity import Identity
 from ml_backend.embedding.backbones import Backbones
@@ -189,9 +190,7 @@ def _ray() -> Any:  # noqa: ANN401 - a module
     try:
         import ray  # noqa: PLC0415 - an extra
     except ModuleNotFoundError:
-        raise SuiteError(
-            "--engine ray needs Ray, which is not installed: pip install 'label-studio-consensus[ml,ray]'"
-        ) from None
+        raise SuiteError(f"--engine ray needs Ray, which is not installed: {install('.[ml,ray]')}") from None
     if not ray.is_initialized():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

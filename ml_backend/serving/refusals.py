@@ -5,7 +5,7 @@ from flask import Flask, Response, jsonify, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from ml_backend.logs import fault
+from common.logs import fault
 
 log = structlog.get_logger()
 

@@ -17,8 +17,8 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # ships no types
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
+from common.logs import ToStructlog, fault
 from ml_backend.embedding.engines import may_need_torch
-from ml_backend.logs import ToStructlog, fault
 from ml_backend.serving.auth import asks_for_credentials
 from ml_backend.settings import Settings
 

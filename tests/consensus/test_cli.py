@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -462,10 +463,10 @@ def test_a_schedule_warns_once(call: Call, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(cli, "run_project", lambda *_, **__: replace(OUTCOME, problems=problems))
     monkeypatch.setattr(cli, "run_by_cron", lambda _cron, work: (work(), work(), work()))
     problems = [Problem(task, "old choice") for task in range(9)]
-    status, out, _ = call("schedule")
-    assert (status, out.count("event='task left out'")) == (0, 5)
-    assert out.count("event='more tasks left out'") == 1
-    assert "tasks=4" in out
+    status, _, err = call("schedule")
+    assert (status, err.count('"event": "task left out"')) == (0, 5)
+    assert err.count('"event": "more tasks left out"') == 1
+    assert '"tasks": 4' in err
 
 
 class _Projects:
@@ -503,17 +504,57 @@ def test_a_project_that_fails_does_not_keep_the_others_from_running(
     monkeypatch.setattr(cli, "_studio", _Projects)
     monkeypatch.setattr(cli, "_WARNED", {})
     monkeypatch.setattr(cli, "run_project", run)
-    monkeypatch.setattr(cli, "run_by_cron", lambda _cron, work: work())
-    status, out, _ = call("schedule")
-    assert (status, ran) == (0, done)
-    assert out.count("event='project done'") == 2
-    assert out.count("event='task left out'") == out.count("event='setting without effect'") == 2
-    assert out.count("event='control'") == 2
-    assert f"about={OUTCOME.controls[0].about!r}" in out or f'about="{OUTCOME.controls[0].about}"' in out
-    assert ("unexpected ZeroDivisionError" in out) == (4 in done)
-    assert ("place='run:" in out) == (4 in done)
-    assert ("the label config cannot be read" in out) == (not wanted)
-    assert "secret" not in out
+    monkeypatch.setattr(cli, "run_by_cron", lambda _cron, work: (work(), work()))
+    status, _, err = call("schedule")
+    lines = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    events = [line["event"] for line in lines]
+    assert (status, ran) == (0, [*done, *done])
+    assert events.count("project done") == 4
+    assert events.count("task left out") == events.count("setting without effect") == 2  # not again while the same
+    assert [line["about"] for line in lines if line["event"] == "control"] == [OUTCOME.controls[0].about] * 4
+    places = [line["place"].split(":")[1] for line in lines if line.get("error") == "ZeroDivisionError"]
+    assert places == (["run"] * 2 if 4 in done else [])
+    assert ("the label config cannot be read" in err) == (not wanted)
+    assert "secret" not in err
+
+
+def test_a_schedule_goes_on_after_an_error_that_nobody_expected(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What goes wrong outside of any project is logged without its text, and the next time comes."""
+
+    def broken() -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(cli, "_studio", broken)
+    monkeypatch.setattr(cli, "run_by_cron", lambda _cron, work: (work(), work()))
+    status, _, err = call("schedule")
+    assert (status, err.count('"error": "ZeroDivisionError"'), "secret" in err) == (0, 2, False)
+
+
+def test_a_schedule_refuses_a_settings_file_that_cannot_be_used(call: Call) -> None:
+    """At its start, not at the first run."""
+    status, _, err = call("schedule", "--config", "nowhere.toml")
+    assert (status, "settings file nowhere.toml cannot be read" in err) == (1, True)
+
+
+def test_the_version_is_shown(call: Call) -> None:
+    """That of the package."""
+    assert call("--version")[:2] == (0, f"{version('label-studio-consensus')}\n")
+
+
+def test_an_interrupted_command_says_what_happens_next(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends with 130 and a sentence."""
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_ask_database", interrupted)
+    status, _, err = call("ping")
+    assert (status, "interrupted: what was sent stays; the same command sends what is missing" in err) == (
+        130,
+        True,
+    )
 
 
 class _Answering:

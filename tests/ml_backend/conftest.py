@@ -20,11 +20,11 @@ import structlog
 from PIL import Image
 
 from common.label_studio.label_config import config_digest
+from common.logs import ToStructlog
 from ml_backend.backend import Backend
 from ml_backend.core.controls import Control
 from ml_backend.core.model import Evidence, fit_model
 from ml_backend.images.fetch import Connect
-from ml_backend.logs import ToStructlog
 from ml_backend.model_registry import Artifact
 from ml_backend.settings import Settings
 

@@ -42,10 +42,10 @@ def test_a_fault_that_a_person_can_fix_is_one_line(
 @pytest.mark.parametrize(
     ("fault", "shown"),
     [
-        (LabelStudioError("answered 400: [bold] is no [label]"), "Error: answered 400: [bold] is no [label]"),
+        (LabelStudioError("answered 400: [bold] is no [label]"), "error: answered 400: [bold] is no [label]"),
         (OSError(28, "No space left on device", "/d/model.npz"), "No space left on device: '/d/model.npz'"),
         (sqlite3.OperationalError("database is locked"), "database is locked"),
-        (ModuleNotFoundError("No module named 'flask'", name="flask"), 'pip install "label-studio-consensus[ml]"'),
+        (ModuleNotFoundError("No module named 'flask'", name="flask"), "pip install '.[ml]'"),
         (ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn"), "torch.nn is not installed"),
     ],
 )

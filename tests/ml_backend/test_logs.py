@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
+from common.logs import ToStructlog, configure_logs, without_secrets
 from ml_backend.backend import Backend
-from ml_backend.logs import ToStructlog, configure_logs, without_secrets
 from ml_backend.serving.app import create_app
 from ml_backend.settings import Settings
 from ml_backend.training.background import BackgroundTraining

@@ -152,6 +152,8 @@ def test_what_is_not_there_is_told_with_what_is(
 
 @pytest.mark.usefixtures("registry")
 def test_a_project_without_versions_says_what_to_do() -> None:
-    """No table, and the command that makes a version."""
-    assert "ml-backend train --project 7" in run().output
-    assert json.loads(run("--json").output) == []
+    """An error status, and the command that makes a version."""
+    ended = run()
+    assert (ended.exit_code, "train --project 7" in str(ended.exception)) == (1, True)
+    as_json = run("--json")
+    assert (as_json.exit_code, json.loads(as_json.output)) == (1, [])

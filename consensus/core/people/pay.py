@@ -1,5 +1,6 @@
 """Pay: from counted votes, trust and rules to amounts, each explained; money is in whole smallest units."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -185,12 +186,17 @@ def _tier(trust: float | None, tiers: Sequence[Tier]) -> Tier | None:
     return max(reached, key=lambda tier: tier.trust, default=None)
 
 
+def _cut(trust: float) -> str:
+    """Show three digits and never more than there is: 0.8997 must not look like the 0.9 that it does not reach."""
+    return f"{math.floor(trust * 1000 + 1e-9) / 1000:.3f}"
+
+
 def _bonus_words(trust: float | None, tier: Tier | None, base: int, bonus: int) -> str:
     if trust is None:
         return "no trust is stored: no bonus"
     if tier is None:
-        return f"trust {trust:.3f} reaches no tier: no bonus"
-    return f"trust {trust:.3f} reaches the tier from {tier.trust:g}: {tier.bonus_percent} % of {base} = {bonus}"
+        return f"trust {_cut(trust)} reaches no tier: no bonus"
+    return f"trust {_cut(trust)} reaches the tier from {tier.trust:g}: {tier.bonus_percent} % of {base} = {bonus}"
 
 
 def best_of(works: Iterable[Work], best: Best, rules: Rules, month: str) -> list[Line]:

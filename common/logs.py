@@ -11,6 +11,8 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict
 
+from common.console import safe
+
 _LONGEST = 500  # characters of one value
 # What follows a question mark may sign an address, and what stands before an @ may be a password.
 _QUERY = re.compile(r"(?<=[\w/.\-*~%=])\?[^\s\"'<>)\]]+")
@@ -57,7 +59,7 @@ def without_secrets(_logger: object, _method: str, event: EventDict) -> EventDic
 
 def _safe(value: Any) -> Any:  # noqa: ANN401 - whatever is logged
     if isinstance(value, str):
-        bare = _ACCOUNT.sub("", _QUERY.sub("?…", value[: 2 * _LONGEST]))
+        bare = safe(_ACCOUNT.sub("", _QUERY.sub("?…", value[: 2 * _LONGEST])))
         return bare if len(bare) <= _LONGEST else bare[:_LONGEST] + "…"
     if isinstance(value, list | tuple):
         return [_safe(one) for one in value]

@@ -1,0 +1,144 @@
+"""What commands print with: text that does a terminal no harm, whole names, and one way to end with an error."""
+
+import csv
+import io
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.measure import Measurement
+from rich.segment import Segment
+from rich.table import Table
+
+from common.errors import SuiteError
+
+PIPED_WIDTH = 200
+"""Columns of a table that goes into a pipe or a file, where nothing says how wide it may be."""
+INTERRUPTED = 130
+_HARMFUL = [*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+_SAFE = dict.fromkeys(_HARMFUL, "\N{REPLACEMENT CHARACTER}")
+
+
+def safe(text: str) -> str:
+    r"""Replace what would steer a terminal, or turn its text around, in names and data that somebody else wrote.
+
+    Examples
+    --------
+    >>> safe("a\x1b[2Jb\tc\n") == "a\N{REPLACEMENT CHARACTER}[2Jb\tc\n"
+    True
+    """
+    return text.translate(_SAFE)
+
+
+class SafeConsole(Console):
+    """A console to which no text of others reaches raw, and whose tables cut no word: it may be copied."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Render as rich does, without control characters in any text."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(safe(segment.text), segment.style)
+
+    def print_table(self, table: Table) -> None:
+        """Print a table, wider than the terminal where the longest words of its columns are."""
+        for column in table.columns:
+            column.overflow = "fold"
+        needed = Measurement.get(self, self.options.update(max_width=10_000), table)
+        before = self.width
+        self.width = needed.maximum if needed.minimum > before else before
+        try:
+            self.print(table, crop=False)
+        finally:
+            self.width = before
+
+
+def console() -> SafeConsole:
+    """Return the console for results."""
+    return SafeConsole(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+
+
+def error_console() -> SafeConsole:
+    """Return the console for what is no result."""
+    return SafeConsole(stderr=True)
+
+
+def say(sentence: str, style: str | None = None) -> None:
+    """Print on standard error, as it is: a bracket in a message is no markup."""
+    error_console().print(sentence, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """Say on standard error what a person should know though nothing went wrong."""
+    say(f"note: {text}", "yellow")
+
+
+def emit(text: str) -> None:
+    """Print for a program: as it is, but not onto a terminal."""
+    typer.echo(safe(text) if sys.stdout.isatty() else text, nl=False)
+
+
+def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """Lay rows out as CSV; yes and no are 1 and 0."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(
+        {name: int(value) if isinstance(value, bool) else value for name, value in row.items()} for row in rows
+    )
+    return text.getvalue()
+
+
+def add_version(app: typer.Typer) -> None:
+    """Give a program the option `--version`."""
+
+    def show(wanted: bool) -> None:  # noqa: FBT001 - as typer calls it
+        if wanted:
+            typer.echo(version("label-studio-consensus"))
+            raise typer.Exit
+
+    def options(
+        _: bool = typer.Option(False, "--version", callback=show, is_eager=True, help="Show the version."),  # noqa: FBT001, FBT003
+    ) -> None:
+        pass
+
+    app.callback()(options)
+
+
+def run_program(app: Callable[[], object], *, extra: str, interrupted: str) -> None:
+    """Run a command line; what a person can mend is one line and an exit status, never a traceback.
+
+    Parameters
+    ----------
+    app : callable
+    extra : str
+        Of this package that brings what the program imports, as in ``.[ml]``.
+    interrupted : str
+        What Ctrl-C has left and how it goes on.
+    """
+    try:
+        app()
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("common", "consensus", "ml_backend"):
+            raise
+        fail(f"{error.name} is not installed: {install(extra)}")
+    except SuiteError as error:
+        fail(str(error), error.status)
+    except KeyboardInterrupt:
+        fail(f"interrupted: {interrupted}", INTERRUPTED)
+    except SystemExit as end:
+        if end.code == INTERRUPTED or isinstance(end.__context__, typer.Abort):
+            fail(f"interrupted: {interrupted}", INTERRUPTED)
+        raise
+
+
+def install(extra: str) -> str:
+    """Say how an extra of this package is had: it is on no index."""
+    return f"in the folder of this repository do pip install '{extra}'"
+
+
+def fail(why: str, status: int = 1) -> NoReturn:
+    """End with one line and an exit status."""
+    say(f"error: {why}", "red")
+    raise SystemExit(status) from None

@@ -1,0 +1,41 @@
+import io
+
+import pytest
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from common.console import SafeConsole
+
+HARM = "cat\x1b[2J\x07\x9b31m\u202egpj\r"
+
+
+@pytest.mark.parametrize("kind", ["text", "markup", "table", "title", "progress"])
+def test_no_control_character_reaches_the_terminal(kind: str) -> None:
+    """Wherever a name or data of others stands: in a sentence, a table or the name of a step."""
+    written = io.StringIO()
+    console = SafeConsole(file=written, force_terminal=True, color_system=None, width=80, legacy_windows=False)
+    if kind == "text":
+        console.print(Text(HARM))
+    elif kind == "markup":
+        console.print(f"[bold]{HARM}[/bold]", soft_wrap=True)
+    elif kind == "progress":
+        with Progress(console=console) as shown:
+            shown.add_task(HARM, total=1)
+    else:
+        table = Table("a", title=HARM if kind == "title" else None)
+        table.add_row(HARM)
+        console.print_table(table)
+    assert "cat" in written.getvalue()
+    assert not [part for part in ("\x1b[2J", "\x07", "\x9b", "\u202e") if part in written.getvalue()]
+
+
+@pytest.mark.parametrize("width", [20, 80, 200])
+def test_a_table_cuts_no_name(width: int) -> None:
+    """What is copied stands there whole, however narrow the terminal."""
+    written = io.StringIO()
+    console = SafeConsole(file=written, width=width)
+    table = Table("version", "why")
+    table.add_row("resnet18-2026-01-31T12-00-00-0123abcd", "a sentence of several words")
+    console.print_table(table)
+    assert "resnet18-2026-01-31T12-00-00-0123abcd" in written.getvalue()
