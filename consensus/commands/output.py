@@ -67,6 +67,13 @@ def show_outcome(outcome: "Outcome") -> None:
     OUT.print(f"[bold]{escape(outcome.project.title)}[/bold] (project {outcome.project.id})")
     for control in outcome.controls:
         OUT.print(f"  {control.about}", highlight=False, markup=False)
+    if outcome.gold_tasks:
+        OUT.print(
+            f"  {outcome.gold_tasks} tasks have ground truth: no vote, but the measure of how far people are trusted "
+            "(labels imported as annotations are ground truth too, unless imported otherwise)",
+            highlight=False,
+            soft_wrap=True,
+        )
     for line in outcome.project.config.reasons:
         OUT.print(f"  not counted: {line}", highlight=False, markup=False)
     OUT.print(f"  {outcome.votes} votes on {outcome.classifications} classifications")

@@ -64,6 +64,8 @@ class Outcome:
     dry_run : bool
     guarantees : tuple of str
         What is guaranteed, and on what grounds, control by control; empty without a guarantee.
+    gold_tasks : int
+        Tasks with ground truth on some control.
     """
 
     project: Project
@@ -78,6 +80,7 @@ class Outcome:
     tabs: list[str]
     dry_run: bool
     guarantees: tuple[str, ...] = ()
+    gold_tasks: int = 0
 
 
 @dataclass(frozen=True)
@@ -251,6 +254,9 @@ def outcome_of(
         unused=_unused(context, [collected for collected, _ in results]),
         changes=changes,
         tabs=context.studio.make_tabs(context.project.id, dry_run=True),
+        gold_tasks=len(
+            {one.votes.task_names[task] for one, *_ in pairs for task in np.unique(one.gold.task).tolist()}
+        ),
         dry_run=dry_run,
         guarantees=tuple(guarantees),
     )

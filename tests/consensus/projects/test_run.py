@@ -327,3 +327,11 @@ def test_a_watcher_is_told_of_a_step() -> None:
     told: list[tuple[str, int, int]] = []
     Watcher(lambda *facts: told.append(facts)).of("reading", 3)(2)
     assert told == [("reading", 2, 3)]
+
+
+def test_tasks_with_ground_truth_are_counted(store: Store) -> None:
+    """Labels that were imported as annotations are ground truth, and the owner should know."""
+    tasks = [task(number, a1="cat") for number in (1, 2)]
+    truth = replace(tasks[0].annotations[0], id=99, ground_truth=True)
+    tasks[0] = replace(tasks[0], annotations=[*tasks[0].annotations, truth])
+    assert once(InMemory(*tasks), store).gold_tasks == 1
