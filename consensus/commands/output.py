@@ -69,7 +69,7 @@ def show_outcome(outcome: "Outcome") -> None:
         OUT.print(f"  {control.about}", highlight=False, markup=False)
     if outcome.gold_tasks:
         OUT.print(
-            f"  {outcome.gold_tasks} tasks have ground truth: no vote, but the measure of how far people are trusted "
+            f"  {outcome.gold_tasks} tasks have ground truth: no vote, but the measure of everybody's trust "
             "(labels imported as annotations are ground truth too, unless imported otherwise)",
             highlight=False,
             soft_wrap=True,

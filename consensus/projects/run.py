@@ -255,7 +255,7 @@ def outcome_of(
         changes=changes,
         tabs=context.studio.make_tabs(context.project.id, dry_run=True),
         gold_tasks=len(
-            {one.votes.task_names[task] for one, *_ in pairs for task in np.unique(one.gold.task).tolist()}
+            {one.votes.task_names[task] for one, *_ in results for task in np.unique(one.gold.task).tolist()}
         ),
         dry_run=dry_run,
         guarantees=tuple(guarantees),
