@@ -56,6 +56,10 @@ class Project:
     model_version : str
         The version whose predictions annotators see.
     config : LabelConfig
+    url : str
+        Of the Label Studio.
+    stamp : str
+        Second of its creation: another project may get its id after a reset.
     """
 
     id: int
@@ -63,6 +67,8 @@ class Project:
     n_tasks: int
     model_version: str
     config: LabelConfig
+    url: str = ""
+    stamp: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,8 @@ class Studio:
             config = read_label_config(found.label_config)
         except LabelConfigError as error:
             raise LabelStudioError(str(error)) from None
-        return Project(number, found.title, found.n_tasks, found.model_version or "", config)
+        shown = found.model_version or ""
+        return Project(number, found.title, found.n_tasks, shown, config, self._client.url, found.stamp)
 
     def project_numbers(self) -> list[int]:
         """Ids of all projects that the account sees."""
@@ -190,6 +197,11 @@ class Studio:
     def set_overlap(self, change: Change) -> None:
         """Set to how many annotators a task is shown, and open or close it."""
         self._client.set_overlap(change.task, change.overlap, closed=change.closed)
+
+    def written_versions(self, project: int) -> dict[str, tuple[int, str]]:
+        """Return how many predictions each report has, and when the latest was made."""
+        counts = self._client.version_counts(project)
+        return {version: count for version, count in counts.items() if version.startswith(VERSION_PREFIX)}
 
     def write(
         self, project: int, changes: Difference, to_name: Mapping[str, str], progress: Progress = lambda _: None

@@ -132,6 +132,8 @@ def route(
             facts = facts_of(snapshot, project)
         limits = Limits(min(facts.fewest_votes, max_votes), max_votes)
         found = studio.project(project)
+        if not dry_run:
+            store.recognize(project, found.url, found.stamp)
         served = studio.served(project, studio.accounts(), watcher.of("reading tasks", found.n_tasks))
         served = replace(served, tasks=tuple(with_known_annotators(served.tasks, store, project)))
         routed = Routed(found, advise(facts, served, limits), 0, [], limits, dry_run)

@@ -9,6 +9,7 @@ from datetime import datetime
 import numpy as np
 
 from common.contract import REPORT_NAMES
+from common.errors import LabelStudioError
 from consensus.core.decide.policies import PolicyName
 from consensus.core.decide.scoring import Scored, score
 from consensus.core.decide.thresholds import Thresholds
@@ -95,6 +96,8 @@ class Context:
         Name of each account by its id.
     written : list of Written
         What earlier runs wrote.
+    versions : mapping of str to (int, str)
+        How many predictions each report had, and when the latest was made.
     """
 
     studio: Studio
@@ -107,6 +110,7 @@ class Context:
     accounts: Mapping[int, str]
     tasks: list[Task]
     written: list[Written]
+    versions: Mapping[str, tuple[int, str]]
 
     @property
     def thresholds(self) -> Thresholds:
@@ -148,6 +152,7 @@ def run(
         changes = difference([entry for result in results for entry in entries(*result)], context.written)
         outcome = outcome_of(context, results, guarantees, changes, dry_run=dry_run or store is None)
         if store and not dry_run:
+            check_alone(context)
             number = save(context, store, results, outcome)
             write_reports(context, store, outcome)
             store.finish(number, now())
@@ -165,14 +170,26 @@ def read(
 ) -> Context:
     """Read the project, its accounts and its tasks."""
     found = studio.project(project)
-    accounts = studio.accounts()
+    if store:
+        store.recognize(project, found.url, found.stamp)
+    versions, accounts = studio.written_versions(project), studio.accounts()
     pulled = studio.pull(project, accounts, watcher.of("reading tasks", found.n_tasks))
     tasks, model_version = pulled.tasks, found.model_version
     if store:
         tasks = list(with_known_annotators(tasks, store, project))
         model_version = model_version or _forgotten(store.last_run(project))
     return Context(
-        studio, config, policy, watcher, started_at, found, model_version, accounts, tasks, pulled.written
+        studio,
+        config,
+        policy,
+        watcher,
+        started_at,
+        found,
+        model_version,
+        accounts,
+        tasks,
+        pulled.written,
+        versions,
     )
 
 
@@ -260,6 +277,18 @@ def outcome_of(
         dry_run=dry_run,
         guarantees=tuple(guarantees),
     )
+
+
+def check_alone(context: Context) -> None:
+    """Refuse to write beside a run with another store, which no lock of this one keeps away."""
+    project = context.project.id
+    for version, (number, latest) in context.studio.written_versions(project).items():
+        number_before, latest_before = context.versions.get(version, (0, ""))
+        if number > number_before or latest > latest_before:
+            raise LabelStudioError(
+                f"something else has written {version} of project {project} while this run read it: is there "
+                "another consensus with a store of its own? This run writes nothing; let one store have it"
+            )
 
 
 def save(context: Context, store: Store, results: Sequence[tuple[Collected, Scored]], outcome: Outcome) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import LabelStudioError
 from common.label_studio.label_config import ChoicesTag, LabelConfig
 from consensus.core.decide.writeback import Difference, Entry, Written
 from consensus.core.votes.from_annotations import Annotation, Task
@@ -45,6 +46,7 @@ class InMemory(Studio):
 
     def __init__(self, *tasks: Task, tags: tuple[ChoicesTag, ...] = (KIND,), version: str = "") -> None:
         self.tasks, self.tags, self.version = list(tasks), tags, version
+        self.stamp, self.versions = "1", dict[str, tuple[int, str]]()
         self.held: list[Written] = []
         self.done: list[object] = []
         self.at_write: Callable[[], None] = lambda: None
@@ -56,7 +58,10 @@ class InMemory(Studio):
             objects=frozenset({"image"}),
             shown=frozenset({"image", "label"}),
         )
-        return Project(number, "Seven", len(self.tasks), self.version, config)
+        return Project(number, "Seven", len(self.tasks), self.version, config, "http://here", self.stamp)
+
+    def written_versions(self, _project: int) -> dict[str, tuple[int, str]]:
+        return dict(self.versions)
 
     def accounts(self) -> dict[int, str]:
         return {1: A1, 2: A2, 3: BOT}
@@ -132,6 +137,33 @@ def test_a_run_whose_project_was_taken_over_writes_no_more(store: Store, tmp_pat
         once(studio, store)
     assert "write" not in studio.done
     assert store.last_run(7) is None
+
+
+@pytest.mark.parametrize("written", [(6, "2026-01-01T00:00:00Z"), (5, "2026-01-02T00:00:00Z")])
+def test_a_run_beside_one_with_another_store_writes_nothing(store: Store, written: tuple[int, str]) -> None:
+    """What it has read is no longer what Label Studio holds: more of a report, or as much of a later time."""
+    studio = InMemory(task(1, a1="cat", a2="cat"))
+    studio.versions["consensus/NoVotes"] = (5, "2026-01-01T00:00:00Z")
+    pulled = studio.pull
+
+    def meanwhile(*_: object) -> Pulled:
+        studio.versions["consensus/NoVotes"] = written
+        return pulled()
+
+    studio.pull = meanwhile  # type: ignore[method-assign]
+    with pytest.raises(LabelStudioError, match="something else has written consensus/NoVotes of project 7"):
+        once(studio, store)
+    assert ("write" in studio.done, store.last_run(7)) == (False, None)
+
+
+def test_a_project_of_a_reset_label_studio_is_refused(store: Store) -> None:
+    """Its number is the same, its time of creation is not: nothing of it is stored, and there is a remedy."""
+    studio = InMemory(task(1, a1="cat", a2="cat"))
+    once(studio, store)
+    run_before, studio.stamp = store.last_run(7), "2"
+    with pytest.raises(StoreError, match="set CONSENSUS_DATABASE_URL to a database of its own"):
+        once(studio, store)
+    assert store.last_run(7) == run_before
 
 
 def test_a_deleted_account_stays_one_annotator(store: Store) -> None:
