@@ -29,8 +29,9 @@ from consensus.core.arrays import Codes, Floats, Names
 from consensus.core.decide.scoring import Scored, score
 from consensus.core.votes.classifications import Gold, Listed
 from consensus.core.votes.votes import YES, Votes
+from consensus.files.score_files import MEMORY, Inputs, score_files
+from consensus.files.tables import Limits
 from consensus.files.votes_files import read_ballot
-from consensus.files.votes_folder import score_folder
 
 Beliefs = Callable[[Names, Names], Floats]
 """Looks up what is believed of (task, label) pairs, by name."""
@@ -118,7 +119,8 @@ def of_folder(folder: Path) -> dict[str, float]:
     before = memory("VmRSS")
     with tempfile.TemporaryDirectory() as out:
         began = time.perf_counter()
-        score_folder(folder, Path(out) / "result.parquet")
+        limits = Limits(MEMORY * (n_votes - 1), Limits.of_machine().threads)  # too little to do it at once
+        score_files(Inputs(folder), Path(out) / "result.parquet", limits=limits)
         seconds = time.perf_counter() - began
     return {"votes": n_votes, "seconds": seconds, "megabytes": (memory("VmHWM") - before) / 1e6}
 

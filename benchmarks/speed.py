@@ -29,7 +29,6 @@ from side_by_side import figure, finish, table, yes_no
 from simulated_votes import CHUNK, N_CLASSES, PER_TASK, annotators_for, write_arrays, write_names, write_truth
 
 from consensus.core.votes.votes import STANDS
-from consensus.files.text_columns import codes_of, read_columns
 
 ROOT = Path(__file__).resolve().parent
 OURS, PEER = "ours", "crowd-kit"
@@ -140,11 +139,11 @@ def of_real(options: argparse.Namespace, room: Path) -> tuple[Row, float]:
 
 def write_real(votes: Path, room: Path) -> None:
     """Write the votes of ReaL as whole numbers, and those of yes and no on questions by name."""
-    columns = read_columns(votes, (("task", "label", "annotator", "vote"),))
-    codes = {name: codes_of(columns[name]) for name in columns.column_names}
-    stands = np.array([STANDS[one] for one in codes["vote"][1]], dtype=np.int8)[codes["vote"][0]]
-    np.savez(room / "real.npz", **{name: codes[name][0] for name in ("task", "label", "annotator")}, vote=stands)
-    texts = {name: columns[name].cast(pa.string()) for name in columns.column_names}
+    columns = pq.read_table(votes, columns=["task", "label", "annotator", "vote"])
+    texts = {name: columns[name].cast(pa.string()).combine_chunks() for name in columns.column_names}
+    codes = {name: texts[name].dictionary_encode().indices.to_numpy() for name in ("task", "label", "annotator")}
+    stands = np.array([STANDS[vote] for vote in texts["vote"].to_pylist()], dtype=np.int8)
+    np.savez(room / "real.npz", **codes, vote=stands)
     question = pc.binary_join_element_wise(texts["task"], texts["label"], " ")
     rows = pa.table({"task": question, "annotator": texts["annotator"], "label": texts["vote"]})
     pq.write_table(rows.filter(pc.not_equal(rows["label"], "unsure")), room / "questions.parquet")

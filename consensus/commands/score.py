@@ -1,7 +1,5 @@
 """`consensus score`: from files to a file."""
 
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,23 +8,12 @@ import typer
 from common.console import note
 from common.contract import REPORT_NAMES
 from common.files import check_outputs
-from consensus.commands import folder
+from consensus.commands import output
 from consensus.core.decide.policies import PolicyName
-from consensus.core.decide.scoring import score as score_votes
-from consensus.core.guarantee.conformal import NO_GOLD, check_alpha, guarantee
-from consensus.core.guarantee.wording import guarantee_lines
-from consensus.core.model.model_voter import GROUP
+from consensus.core.guarantee.conformal import check_alpha
 from consensus.errors import ConfigError
-from consensus.files.start_files import read_start, write_start
-from consensus.files.suggestion_files import read_suggested
-from consensus.files.votes_files import Ballot, annotators_table, read_ballot, result_table, write
-from consensus.files.votes_folder import Outcome
-from consensus.settings import processors
-
-UNHEARD = (
-    f"the model is not heard: its worth can be learned where {GROUP} tasks with a suggestion or more have two "
-    "annotators' votes, and there are fewer"
-)
+from consensus.files.score_files import Inputs, score_files
+from consensus.files.tables import Limits
 
 
 def score(
@@ -72,15 +59,26 @@ def score(
         ),
     ] = None,
     engine: Annotated[
-        Literal["local", "ray"], typer.Option("--engine", help="Where Parquet votes are worked on, part by part.")
+        Literal["local", "ray"], typer.Option("--engine", help="Where votes are worked on that are in parts.")
     ] = "local",
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            "--memory",
+            min=0.1,
+            help="GB to take; half of the machine's by default. Votes that need more are scored in parts.",
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="Processors that read; all of them by default.")
+    ] = None,
 ) -> None:
     """Score a votes file; no Label Studio is needed.
 
-    Files are CSV, CSV with gzip (.gz) or Parquet (.parquet) by extension; a folder of Parquet files may be larger
-    than memory, and --engine ray spreads it over a Ray cluster. Of repeated votes the last one counts. The result
-    has a row per classification that has a vote or is listed in --given, with the columns task, label, given, yes,
-    no, unsure, confidence, posterior and report.
+    Files are CSV, CSV with gzip (.gz) or Parquet (.parquet) by extension, or folders of Parquet files. They may be
+    larger than memory; --engine ray spreads them over a Ray cluster. Of repeated votes the last one counts. The
+    result has a row per classification that has a vote or is listed in --given, with the columns task, label,
+    given, yes, no, unsure, confidence, posterior and report.
 
     How votes become a posterior: of each annotator a confusion matrix is learned by expectation-maximisation
     (Dawid and Skene 1979), drawn towards the annotator's own accuracy, and that towards everybody's. For one label
@@ -105,58 +103,10 @@ def score(
     )
     if share is not None:
         _check_guarantee(share, gold)
-    if votes.is_dir() or engine == "ray":
-        folder.refuse_for_parts({"--gold": gold, "--model": model, "--state": state})
-        outcome = folder.score_in_parts(
-            votes,
-            out,
-            given=given,
-            trust=trust,
-            policy=policy,
-            annotators=annotators,
-            choice=choice,
-            engine=engine,
-        )
-        _say(outcome, out, trust)
-        return
-    ballot = read_ballot(votes, given, trust, choice, gold)
-    lesson = ballot.lesson if share is None else NO_GOLD
-    suggested, notes = read_suggested(model, ballot.votes) if model else (None, [])
-    start = read_start(state) if state else None
-    scored = score_votes(
-        ballot.votes,
-        ballot.listed,
-        lesson,
-        ballot.fixed_trust,
-        policy,
-        start=start,
-        suggestions=suggested,
-        threads=processors(),
-    )
-    if suggested is not None and not scored.model_share.any():
-        notes.append(UNHEARD)
-    lines = []
-    if share is not None:
-        scored, grounds = guarantee(scored, ballot.gold, share, ballot.votes.choice)
-        lines = guarantee_lines(share, ballot.gold_tasks, ballot.votes.n_tasks, grounds)
-    write(result_table(ballot.votes, scored), out)
-    if annotators:
-        write(annotators_table(ballot.votes, scored), annotators)
-    if state:
-        write_start(scored.start, state)
-    outcome = Outcome(
-        votes=ballot.rows,
-        annotators=ballot.votes.n_annotators,
-        tasks=ballot.votes.n_tasks,
-        replaced=ballot.replaced,
-        unused_trust=ballot.unused_trust,
-        reports=Counter(scored.report.tolist()),
-        notes=(*ballot.notes, *notes),
-    )
-    _say(outcome, out, trust, lines or _taught(ballot))
-
-
-def _say(outcome: Outcome, out: Path, trust: Path | None, lines: Sequence[str] = ()) -> None:
+    inputs = Inputs(votes, given, trust, gold, model, state, choice, policy, share)
+    limits = Limits.of_machine(int(memory * 1e9) if memory else None, threads)
+    with output.watching() as watcher:
+        outcome = score_files(inputs, out, annotators, engine=engine, limits=limits, watcher=watcher)
     for line in outcome.notes:
         note(line)
     typer.echo(
@@ -165,7 +115,7 @@ def _say(outcome: Outcome, out: Path, trust: Path | None, lines: Sequence[str] =
     )
     if outcome.unused_trust:
         typer.echo(f"{outcome.unused_trust} annotators of {trust} have no vote; their trust has no effect")
-    for line in lines:
+    for line in outcome.lines:
         typer.echo(line)
     typer.echo(", ".join(f"{name} {outcome.reports.get(name, 0)}" for name in REPORT_NAMES))
     typer.echo(f"{sum(outcome.reports.values())} classifications written to {out}")
@@ -175,12 +125,3 @@ def _check_guarantee(share: float, gold: Path | None) -> None:
     check_alpha(share)
     if gold is None:
         raise ConfigError("--guarantee needs --gold: tasks drawn at random whose truth is known")
-
-
-def _taught(ballot: Ballot) -> list[str]:
-    strange = ballot.gold_tasks - len(set(ballot.lesson.task.tolist()))
-    lines = [f"{ballot.gold_tasks - strange} gold tasks taught trust"] if ballot.gold_tasks else []
-    return [
-        *lines,
-        *([f"{strange} gold tasks have a label that nobody chose and taught nothing"] if strange else []),
-    ]

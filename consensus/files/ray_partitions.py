@@ -149,7 +149,7 @@ def _ray() -> Any:  # noqa: ANN401  # a module
     try:
         import ray  # noqa: PLC0415  # an extra
     except ModuleNotFoundError:
-        raise ConfigError(f"--engine ray needs Ray, which is not installed: {install('.[large,ray]')}") from None
+        raise ConfigError(f"--engine ray needs Ray, which is not installed: {install('.[ray]')}") from None
     return ray
 
 

@@ -1,21 +1,69 @@
-"""The edge to result files, written part by part: whole or not at all."""
+"""The edge to result files: written part by part, whole or not at all."""
 
-import gzip
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
 
 from common.files import replacing
+from consensus.core.decide.scoring import Scored
+from consensus.core.votes.votes import Votes
 from consensus.errors import VotesError
-from consensus.files.text_columns import PARQUET, extension
+from consensus.files.csv_text import is_gzip
+from consensus.files.tables import PARQUET, extension, first_line, pattern
 
-Put = Callable[[pa.Table], None]
+Columns = Mapping[str, NDArray[Any]]
+"""A table: columns of the same length by name."""
+
+Put = Callable[[Columns], None]
+
+
+def result_table(votes: Votes, scored: Scored) -> Columns:
+    """Lay the result out as `task,label,given,yes,no,unsure,confidence,posterior,report`.
+
+    A last column `model_share` is there where a model's suggestions were heard.
+    """
+    rows = scored.classifications
+    return {
+        "task": votes.task_names[rows.task],
+        "label": votes.label_names[rows.label],
+        "given": rows.given.astype(np.int8),
+        "yes": scored.counts.yes.astype(np.int64),
+        "no": scored.counts.no.astype(np.int64),
+        "unsure": scored.counts.unsure.astype(np.int64),
+        "confidence": scored.confidence,
+        "posterior": scored.posterior,
+        "report": scored.report,
+        **({"model_share": scored.model_share} if scored.model_share.any() else {}),
+    }
+
+
+def annotators_table(votes: Votes, scored: Scored) -> Columns:
+    """Lay the annotators out as `annotator,votes,trust,trust_low,trust_high`."""
+    return {
+        "annotator": votes.annotator_names,
+        "votes": scored.votes_by_annotator.astype(np.int64),
+        "trust": scored.trust,
+        "trust_low": scored.trust_low,
+        "trust_high": scored.trust_high,
+    }
+
+
+def write(columns: Columns, path: Path) -> None:
+    """Write a table, whole or not at all.
+
+    Raises
+    ------
+    VotesError
+        Where the file cannot be written.
+    """
+    with writing(path) as put:
+        put(columns)
 
 
 @contextmanager
@@ -41,39 +89,50 @@ def writing(path: Path) -> Iterator[Put]:
         raise VotesError(f"{path} cannot be written: it is a folder; name a file")
     if not path.parent.is_dir():
         raise VotesError(f"{path} cannot be written: there is no folder {path.parent}; make it")
+    pieces: list[Path] = []
     try:
-        with replacing(path) as unfinished, ExitStack() as stack:
-            kind = extension(path)
-            yield _parquet(unfinished, stack) if kind in PARQUET else _csv(unfinished, kind, stack)
+        with replacing(path) as unfinished, duckdb.connect() as connection:
+            whole_path = unfinished.absolute()
+
+            def put(columns: Columns) -> None:
+                pieces.append(whole_path.with_name(f"{whole_path.name}.{len(pieces)}"))
+                connection.register("columns", dict(columns))
+                connection.execute(_copy(columns, path, header=len(pieces) == 1), [str(pieces[-1])])
+                connection.unregister("columns")
+                if extension(path) not in PARQUET:
+                    with pieces[-1].open("rb") as piece, whole_path.open("ab") as whole:
+                        shutil.copyfileobj(piece, whole)  # gzip files one after the other are a gzip file
+                    pieces[-1].unlink()
+
+            yield put
+            if extension(path) in PARQUET:
+                _join(connection, pieces, whole_path)
     except OSError as error:
         raise VotesError(f"{path} cannot be written: {error.strerror or error}") from None
+    except duckdb.Error as error:
+        raise VotesError(f"{path} cannot be written: {first_line(error)}") from None
+    finally:
+        for piece in pieces:
+            piece.unlink(missing_ok=True)
 
 
-def _parquet(path: Path, stack: ExitStack) -> Put:
-    file = stack.enter_context(path.open("wb"))
-    writers: list[Any] = []
-
-    def put(table: pa.Table) -> None:
-        if not writers:
-            opened = pyarrow.parquet.ParquetWriter(file, table.schema, compression="zstd")
-            writers.append(stack.enter_context(opened))
-        writers[0].write_table(table)
-
-    return put
+def _copy(columns: Columns, path: Path, *, header: bool) -> str:
+    parquet = extension(path) in PARQUET
+    # In a CSV what is empty would be written as quotation marks; names that are none have no type.
+    text = "{0}::VARCHAR AS {0}" if parquet else "nullif({0}, '')::VARCHAR AS {0}"
+    texts = [text.format(name) if column.dtype == object else name for name, column in columns.items()]
+    form = "FORMAT parquet, COMPRESSION zstd"
+    if not parquet:
+        form = f"FORMAT csv, HEADER {header}, COMPRESSION {'gzip' if is_gzip(path) else 'none'}"
+    return f"COPY (SELECT {', '.join(texts)} FROM columns) TO ? ({form})"
 
 
-def _csv(path: Path, kind: str, stack: ExitStack) -> Put:
-    file: Any = stack.enter_context(gzip.GzipFile(path, "wb") if kind == ".gz" else path.open("wb"))
-    headers: list[bytes] = []
-
-    def put(table: pa.Table) -> None:
-        if not headers:
-            # Arrow would put quotes around the names of the columns.
-            headers.append((",".join(table.column_names) + "\n").encode())
-            file.write(headers[0])
-        texts = [column for column in table.columns if pa.types.is_string(column.type)]
-        special = any(pc.any(pc.match_substring_regex(column, '[",\\r\\n]')).as_py() for column in texts)
-        style = "needed" if special else "none"
-        pyarrow.csv.write_csv(table, file, pyarrow.csv.WriteOptions(include_header=False, quoting_style=style))
-
-    return put
+def _join(connection: duckdb.DuckDBPyConnection, pieces: Sequence[Path], path: Path) -> None:
+    """Make one Parquet file of several."""
+    if len(pieces) == 1:
+        pieces[0].replace(path)
+        return
+    connection.execute(
+        "COPY (FROM read_parquet($pieces)) TO $path (FORMAT parquet, COMPRESSION zstd)",
+        {"pieces": [pattern(piece) for piece in pieces], "path": str(path)},
+    )

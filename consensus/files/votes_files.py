@@ -1,25 +1,142 @@
-"""The edge to files: votes, given labels, trust and gold in; results out. CSV, gzip or Parquet by extension."""
+"""Votes and the labels that tasks came with, out of files, as codes."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import duckdb
 import numpy as np
-import pyarrow as pa
+from numpy.typing import NDArray
 
-from consensus.core.arrays import Codes, Floats, Names
-from consensus.core.decide.scoring import Scored
+from common.files import scratch_folder
+from consensus.core.arrays import Floats, Names
 from consensus.core.votes.classifications import Gold, Listed, lists_all, too_many
-from consensus.core.votes.votes import STANDS, YES, Votes, asked_only, latest
+from consensus.core.votes.votes import STANDS, Choice, Votes, asked_only, latest
 from consensus.errors import VotesError
-from consensus.files.flags import check_repeats, flags_of
-from consensus.files.gold_files import read_gold
 from consensus.files.notes import notes_on
-from consensus.files.result_files import writing
-from consensus.files.text_columns import codes_of, number, place, read_columns
+from consensus.files.side_files import note_repeats, read_given, read_gold, trust_by_hand
+from consensus.files.tables import AFTER_ALL, Limits, Table, database, read_table
+from consensus.watcher import SILENT, Watcher
 
 CHOSEN = ("task", "annotator", "label")
 SPELLED_OUT = ("task", "label", "annotator", "vote")
+
+SCRATCH = "consensus-score-"
+"""How the temporary folders are called."""
+
+NOBODY = -1
+"""The annotator of a given label, where it stands among the votes."""
+
+
+@dataclass(frozen=True, eq=False)
+class CodedVotes:
+    """Votes and given labels in a database, coded in order of appearance.
+
+    Attributes
+    ----------
+    votes : Table
+    given : Table or None
+    choice : {"single", "multiple", "each"}
+    annotator_names, label_names : object
+    n_tasks, n_rows : int
+        Tasks that have votes or are listed, and rows of votes.
+    notes : tuple of str
+    """
+
+    votes: Table
+    given: Table | None
+    choice: Choice
+    annotator_names: Names
+    label_names: Names
+    n_tasks: int
+    n_rows: int
+    notes: tuple[str, ...]
+
+    def query(self) -> str:
+        """Return the query for all rows: `task, annotator, label, vote, position`."""
+        if self.choice == "each":
+            rows = self.votes.coded("task", "annotator", "label", "vote")
+        else:
+            rows = f"SELECT task, annotator, label, 1 AS vote, position FROM ({self.votes.coded(*CHOSEN)})"
+        if self.given is not None:
+            flagged = "given" in self.given.columns
+            listed = self.given.coded("task", "label", *(["given"] if flagged else []))
+            flag = "given" if flagged else "1"
+            rows += f" UNION ALL SELECT task, {NOBODY}, label, {flag}, position + {AFTER_ALL} FROM ({listed})"
+        return f"SELECT task, annotator, label, vote::TINYINT AS vote, position FROM ({rows})"
+
+    def of_rows(self, rows: dict[str, NDArray[Any]], first: int, task_names: Names) -> tuple[Votes, Listed]:
+        """Part rows of `query` into votes and given labels, of tasks from a first one on."""
+        n_votes = int((rows["annotator"] != NOBODY).sum())  # given labels come last
+        task = (rows["task"] - first).astype(np.int32, copy=False)
+        votes = Votes(
+            self.choice,
+            task[:n_votes],
+            rows["annotator"][:n_votes],
+            rows["label"][:n_votes],
+            rows["vote"][:n_votes],
+            task_names,
+            self.annotator_names,
+            self.label_names,
+        )
+        return votes, Listed(task[n_votes:], rows["label"][n_votes:], rows["vote"][n_votes:].astype(bool))
+
+
+def read_votes(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    given: Path | None,
+    choice: Literal["single", "multiple"],
+    watcher: Watcher = SILENT,
+) -> CodedVotes:
+    """Read votes, and the labels that the tasks came with, into a database.
+
+    Parameters
+    ----------
+    connection : DuckDBPyConnection
+    path : Path
+        Columns `task,annotator,label` (a row is a chosen label) or `task,label,annotator,vote`.
+    given : Path or None
+        Columns `task,label` and optionally `given` (1, or 0 for a candidate).
+    choice : {"single", "multiple"}
+        How many labels an annotator may choose; for the first kind of votes.
+    watcher : Watcher
+
+    Raises
+    ------
+    VotesError
+        Where a file cannot be read; the message names the file, the line and the remedy.
+    """
+    tell = watcher.of("columns read", len(SPELLED_OUT))
+    votes = read_table(connection, "votes", path, (CHOSEN, SPELLED_OUT))
+    spelled_out = "vote" in votes.columns
+    if spelled_out and choice == "multiple":
+        raise VotesError(
+            f"{path} spells its votes out in column 'vote', so --choice multiple says nothing; leave it out"
+        )
+    listed = read_given(connection, given) if given else None
+    votes.code("annotator")
+    tell(1)
+    votes.code("label", listed)
+    tell(2)
+    n_tasks = votes.code("task", listed)
+    tell(3)
+    if spelled_out:
+        votes.value(
+            "vote",
+            lambda text: float(STANDS[text.lower()]) if text.lower() in STANDS else None,
+            lambda text: f"vote {text.lower()!r} is unknown; use yes, no or unsure",
+        )
+    tell(4)
+    labels, n_rows = votes.names("label"), len(votes)
+    if not spelled_out and choice == "single" and n_rows and len(labels) == 1:
+        raise VotesError(
+            f"{path}: all votes are for the label {labels[0]!r}, and a choice of one label decides "
+            "nothing; name the other labels in --given with given=0, or use the columns task,label,annotator,vote"
+        )
+    notes = note_repeats(listed, "given") if listed else []
+    kind: Choice = "each" if spelled_out else choice
+    return CodedVotes(votes, listed, kind, votes.names("annotator"), labels, n_tasks, n_rows, tuple(notes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,75 +189,50 @@ def read_ballot(
     choice: Literal["single", "multiple"],
     gold: Path | None = None,
 ) -> Ballot:
-    """Read votes, the labels that the tasks came with, trust set by hand, and gold.
+    """Read votes, the labels that the tasks came with, trust set by hand, and gold, all into memory.
 
     Parameters
     ----------
-    votes : Path
-        Columns `task,annotator,label` (a row is a chosen label) or `task,label,annotator,vote`.
-    given : Path or None
-        Columns `task,label` and optionally `given` (1, or 0 for a candidate).
+    votes, given, choice
+        See `read_votes`.
     trust : Path or None
         Columns `annotator,trust`.
-    choice : {"single", "multiple"}
-        How many labels an annotator may choose; for the first kind of votes file.
     gold : Path or None
-        Columns `task,label` and optionally `right` (1 or 0); see `consensus.files.gold_files.read_gold`.
+        Columns `task,label` and optionally `right` (1 or 0); see `consensus.files.side_files.read_gold`.
 
     Raises
     ------
     VotesError
         Where a file cannot be read; the message names the file, the line and the remedy.
     """
-    table = read_columns(votes, (CHOSEN, SPELLED_OUT))
-    spoken = "vote" in table.column_names
-    if spoken and choice == "multiple":
-        raise VotesError(
-            f"{votes} spells its votes out in column 'vote', so --choice multiple says nothing; leave it out"
-        )
-    others = read_columns(given, (("task", "label"),), optional=("given",)) if given else None
-    task, task_names = _shared_codes(table, others, "task")
-    label, label_names = _shared_codes(table, others, "label")
-    annotator, annotator_names = codes_of(table.column("annotator"))
-    n_votes = table.num_rows
-    all_votes = Votes(
-        choice="each" if spoken else choice,
-        task=task[:n_votes],
-        annotator=annotator,
-        label=label[:n_votes],
-        vote=_stands(table.column("vote"), votes) if spoken else np.full(n_votes, YES),
-        task_names=task_names,
-        annotator_names=annotator_names,
-        label_names=label_names,
-    )
-    check_labels(all_votes, len(all_votes), votes)
+    with scratch_folder(SCRATCH, 0) as folder, database(folder, Limits.of_machine()) as connection:
+        return ballot_of(connection, read_votes(connection, votes, given, choice), trust, gold)
+
+
+def ballot_of(
+    connection: duckdb.DuckDBPyConnection, coded: CodedVotes, trust: Path | None, gold: Path | None
+) -> Ballot:
+    """Take coded votes into memory, and read trust set by hand and gold."""
+    rows = connection.execute(f"{coded.query()} ORDER BY position").fetchnumpy()
+    all_votes, listed = coded.of_rows(rows, 0, coded.votes.names("task"))
+    del rows
     kept, replaced = latest(all_votes)
-    listed = Listed(task[n_votes:], label[n_votes:], _given_flags(others, given))
-    notes = [*_notes_on_given(listed, given, len(label_names)), *notes_on(kept, votes)]
-    n_kept = len(kept)
+    n_kept, path = len(kept), coded.votes.path
+    notes = [*coded.notes, *notes_on(kept, path)]
     sparse = kept.choice == "multiple" and too_many(n_kept, kept.n_labels)
     if sparse or not lists_all(kept):
         notes.append(note_on_labels(kept.n_labels))
     if sparse:
         kept = asked_only(kept, listed.task, listed.label)
-    fixed_trust, unused_trust = trust_by_hand(trust, annotator_names)
-    truth, notes_on_gold = read_gold(gold, kept, listed)
-    return Ballot(kept, listed, fixed_trust, truth, n_kept, replaced, unused_trust, (*notes, *notes_on_gold))
+    fixed_trust, unused_trust = trust_by_hand(connection, trust, kept.annotator_names)
+    known, notes_on_gold = read_gold(connection, gold, kept, listed) if gold else (no_gold(), [])
+    return Ballot(kept, listed, fixed_trust, known, n_kept, replaced, unused_trust, (*notes, *notes_on_gold))
 
 
-def check_labels(names: Votes, n_votes: int, path: Path) -> None:
-    """Refuse a single choice of one label.
-
-    Raises
-    ------
-    VotesError
-        Naming the file and the label.
-    """
-    if names.choice == "single" and n_votes and names.n_labels == 1:
-        raise VotesError(
-            f"{path}: all votes are for the label {names.label_names[0]!r}, and a choice of one label decides "
-            "nothing; name the other labels in --given with given=0, or use the columns task,label,annotator,vote"
-        )
+def no_gold() -> Gold:
+    """Return gold that says nothing."""
+    none = np.zeros(0, dtype=np.int32)
+    return Gold(none, none, none.astype(bool))
 
 
 def note_on_labels(n_labels: int) -> str:
@@ -149,104 +241,3 @@ def note_on_labels(n_labels: int) -> str:
         f"there are {n_labels} labels: one that nobody chose for a task and that is not listed for it "
         "has no row in the result"
     )
-
-
-def result_table(votes: Votes, scored: Scored) -> pa.Table:
-    """Lay the result out as `task,label,given,yes,no,unsure,confidence,posterior,report`.
-
-    A last column `model_share` is there where a model's suggestions were heard.
-    """
-    rows = scored.classifications
-    return pa.table(
-        {
-            "task": _decoded(rows.task, votes.task_names),
-            "label": _decoded(rows.label, votes.label_names),
-            "given": rows.given.astype(np.int8),
-            "yes": scored.counts.yes.astype(np.int64),
-            "no": scored.counts.no.astype(np.int64),
-            "unsure": scored.counts.unsure.astype(np.int64),
-            "confidence": scored.confidence,
-            "posterior": scored.posterior,
-            "report": pa.array(scored.report.tolist(), pa.string()),
-            **({"model_share": scored.model_share} if scored.model_share.any() else {}),
-        }
-    )
-
-
-def annotators_table(votes: Votes, scored: Scored) -> pa.Table:
-    """Lay the annotators out as `annotator,votes,trust,trust_low,trust_high`."""
-    return pa.table(
-        {
-            "annotator": pa.array(votes.annotator_names.tolist(), pa.string()),
-            "votes": scored.votes_by_annotator.astype(np.int64),
-            "trust": scored.trust,
-            "trust_low": scored.trust_low,
-            "trust_high": scored.trust_high,
-        }
-    )
-
-
-def write(table: pa.Table, path: Path) -> None:
-    """Write a table, whole or not at all.
-
-    Raises
-    ------
-    VotesError
-        Where the file cannot be written.
-    """
-    with writing(path) as put:
-        put(table)
-
-
-def _shared_codes(table: pa.Table, listed: pa.Table | None, name: str) -> tuple[Codes, Names]:
-    chunks = [table.column(name), *([listed.column(name)] if listed is not None else [])]
-    return codes_of(pa.chunked_array([chunk for column in chunks for chunk in column.chunks]))
-
-
-def _decoded(codes: Codes, names: Names) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(names.tolist(), pa.string())).cast(pa.string())
-
-
-def _stands(column: pa.ChunkedArray, path: Path) -> np.typing.NDArray[np.int8]:
-    codes, names = codes_of(column, lower=True)
-    for position, name in enumerate(names):
-        if name not in STANDS:
-            row = int(np.flatnonzero(codes == position)[0])
-            raise VotesError(f"{place(path, row)}: vote {name!r} is unknown; use yes, no or unsure")
-    return np.array([STANDS[name] for name in names], dtype=np.int8)[codes]
-
-
-def _given_flags(listed: pa.Table | None, path: Path | None) -> np.typing.NDArray[np.bool_]:
-    if listed is None or path is None:
-        return np.zeros(0, dtype=bool)
-    return flags_of(listed, "given", path, "or 0 for a candidate")
-
-
-def _notes_on_given(listed: Listed, path: Path | None, n_labels: int) -> list[str]:
-    if path is None:
-        return []
-    repeated = check_repeats(listed.task, listed.label, listed.given, n_labels, path, "given")
-    return [f"{path}: {repeated} rows repeat an earlier one"] if repeated else []
-
-
-def trust_by_hand(path: Path | None, annotators: Names) -> tuple[Floats, int]:
-    """Trust by annotator, NaN where none is set; and how many it is set for in vain."""
-    fixed = np.full(len(annotators), np.nan)
-    if path is None:
-        return fixed, 0
-    table = read_columns(path, (("annotator", "trust"),))
-    positions = {name: position for position, name in enumerate(annotators)}
-    pairs = zip(table.column("annotator").to_pylist(), table.column("trust").to_pylist(), strict=True)
-    for row, (annotator, trust) in enumerate(pairs):
-        value = number(trust)
-        if not 0 <= value < float("inf"):
-            raise VotesError(
-                f"{place(path, row)}: trust of annotator {annotator!r} is {trust!r}; use a number of 0 or more"
-            )
-        if annotator in positions:
-            if not np.isnan(fixed[positions[annotator]]):
-                raise VotesError(
-                    f"{place(path, row)}: trust of annotator {annotator!r} is set twice; take one out"
-                )
-            fixed[positions[annotator]] = value
-    return fixed, len(set(table.column("annotator").to_pylist()) - set(positions))

@@ -8,7 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from consensus.core.decide.scoring import score
-from consensus.files.votes_files import annotators_table, read_ballot, result_table
+from consensus.files.result_files import annotators_table, result_table
+from consensus.files.score_files import MEMORY
+from consensus.files.tables import Limits
+from consensus.files.votes_files import read_ballot
 
 Choice = Literal["single", "multiple"]
 
@@ -58,7 +61,12 @@ def tables_of_file(
     pq.write_table(table, path)
     ballot = read_ballot(path, files.get("given"), files.get("trust"), choice)
     scored = score(ballot.votes, ballot.listed, ballot.lesson, ballot.fixed_trust, policy)
-    return [result_table(ballot.votes, scored), annotators_table(ballot.votes, scored)]
+    tables = result_table(ballot.votes, scored), annotators_table(ballot.votes, scored)
+    return [pa.table(dict(columns)) for columns in tables]
+
+
+LITTLE = Limits(1_000 * MEMORY, 2)
+"""Too little memory for the rows, so that they are scored in parts."""
 
 
 def assert_same(found: pa.Table, expected: pa.Table) -> None:

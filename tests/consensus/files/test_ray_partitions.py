@@ -10,10 +10,9 @@ import pytest
 from made_folders import Choice, assert_same, rows_of, tables_of_file, write_folder, write_given
 
 from consensus.errors import ConfigError
-from consensus.files.votes_folder import score_folder
+from consensus.files.score_files import Inputs, score_files
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
-pytest.importorskip("duckdb", reason="DuckDB, which reads folders, is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +34,7 @@ def test_a_cluster_says_the_same(tmp_path: Path, kind: str, choice: Choice) -> N
     expected = tables_of_file(tmp_path / "one.parquet", rows_of(kind), "default", choice, given=given)
     folder = write_folder(tmp_path / "votes", rows_of(kind))
     out = [tmp_path / name for name in ("out.parquet", "people.parquet")]
-    score_folder(
-        folder,
-        out[0],
-        annotators=out[1],
-        given=given,
-        choice=choice,
-        engine="ray",
-        part_votes=230,
-    )
+    score_files(Inputs(folder, given=given, choice=choice), *out, engine="ray", part_votes=230)
     for file, table in zip(out, expected, strict=True):
         assert_same(pq.read_table(file), table)
     assert ray.is_initialized()
@@ -52,5 +43,7 @@ def test_a_cluster_says_the_same(tmp_path: Path, kind: str, choice: Choice) -> N
 def test_without_ray_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine is an extra, and its absence is no traceback."""
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ConfigError, match=r"pip install 'label-studio-consensus\[large,ray\]'"):
-        score_folder(write_folder(tmp_path / "votes", rows_of("single")), tmp_path / "out.csv", engine="ray")
+    with pytest.raises(ConfigError, match=r"pip install '.\[ray\]'"):
+        score_files(
+            Inputs(write_folder(tmp_path / "votes", rows_of("single"))), tmp_path / "out.csv", engine="ray"
+        )

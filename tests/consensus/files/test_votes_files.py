@@ -3,9 +3,10 @@
 import csv
 import gzip
 import math
+import shutil
 from collections import defaultdict
 from pathlib import Path
-from typing import Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,8 @@ from consensus.core.decide.scoring import Scored, score
 from consensus.core.votes.classifications import FEW_LABELS, MANY_ROWS
 from consensus.core.votes.votes import NO, NO_LABEL, UNSURE, YES
 from consensus.errors import VotesError
-from consensus.files.votes_files import Ballot, annotators_table, read_ballot, result_table, write
+from consensus.files.result_files import annotators_table, result_table, write
+from consensus.files.votes_files import Ballot, read_ballot
 
 CHOSEN = "task,annotator,label\nt1,a1,cat\nt1,a2,dog\nt2,a1,cat\n"
 SPOKEN = "task,label,annotator,vote\nt1,cat,a1,yes\nt1,cat,a2,No\nt2,dog,a1, UNSURE \n"
@@ -68,6 +70,8 @@ def scored(ballot: Ballot, policy: str = "default") -> Scored:
     return score(ballot.votes, ballot.listed, ballot.gold, ballot.fixed_trust, policy)
 
 
+OLD, NEW = ({"a": np.array([word], dtype=object)} for word in ("old", "new"))
+
 IN_CHOSEN = [("t1", "a1", "cat", YES), ("t1", "a2", "dog", YES), ("t2", "a1", "cat", YES)]
 
 
@@ -97,6 +101,10 @@ def test_rows_of_yes_no_and_unsure(tmp_path: Path) -> None:
         '"a,b",task,annotator,label\n0,t1,a1,cat\n0,t1,a2,dog\n0,t2,a1,cat\n',
         'task,annotator,label\n t1,a1,cat\t\nt1 , a2,dog\n" t2\n", a1 ,"cat "\n',
         'x,task,annotator,label\n"two\nlines",t1,a1,cat\n,t1,a2,dog\n,t2,a1,cat\n',
+        CHOSEN.replace("\n", "\r\n", 2),
+        CHOSEN.replace("task", "Task").replace("label", "LABEL"),
+        CHOSEN.replace(",", ";"),
+        CHOSEN.replace(",", "\t"),
     ],
     ids=[
         "CRLF",
@@ -108,6 +116,10 @@ def test_rows_of_yes_no_and_unsure(tmp_path: Path) -> None:
         "comma in header",
         "spaces around values",
         "a line break in a column of no interest",
+        "line ends of two kinds",
+        "header in any case",
+        "semicolons",
+        "tabs",
     ],
 )
 def test_spellings_of_the_same_file(tmp_path: Path, content: str) -> None:
@@ -202,7 +214,6 @@ def test_trust_set_by_hand(tmp_path: Path) -> None:
         ("task,annotator\nt1,a1\n", None, None, "votes.csv has the columns task, annotator; expected task,annot"),
         ("", None, None, "votes.csv has the columns none; expected"),
         ("\n\n", None, None, "votes.csv has the columns none; expected"),
-        ("task;annotator;label\nt1;a1;cat\n", None, None, "has the columns task;annotator;label; expected"),
         ("task,task,annotator,label\n1,2,a1,cat\n", None, None, "has two columns 'task'; take one out"),
         (
             "task,label,annotator,vote\nt1,cat,a1,yes\nt1,cat,a2,jein\n",
@@ -278,8 +289,8 @@ def test_trust_set_by_hand(tmp_path: Path) -> None:
         (b"PAR1abc", None, None, r"votes.csv is a Parquet file; give it a name that ends in \.parquet"),
         (b"PK\x03\x04abc", None, None, "votes.csv is a zip file or a spreadsheet; save it as CSV"),
         (CHOSEN.replace("\n", "\r"), None, None, "votes.csv ends its lines with a carriage return alone"),
-        (CHOSEN.replace(",", ";"), None, None, "its columns are separated by semicolons: use commas"),
-        (CHOSEN.replace(",", "\t"), None, None, "its columns are separated by tabs: use commas"),
+        (CHOSEN.replace(",", "|"), None, None, "its columns are separated by bars: use commas"),
+        ("task,Task,annotator,label\n1,2,a1,cat\n", None, None, "has two columns 'task'; take one out"),
         ("# votes\n" + CHOSEN, None, None, "votes.csv has the columns # votes; expected task,annotator,label"),
         ('"a\nb",' + CHOSEN, None, None, "line 1: a quotation mark of the header is not closed"),
         (
@@ -364,6 +375,24 @@ def test_a_broken_file_is_refused(tmp_path: Path, name: str, content: bytes, mes
         read_ballot(file(tmp_path, content, name), None, None, "single")
 
 
+def test_an_open_quotation_mark_is_named_where_it_stands(tmp_path: Path) -> None:
+    """The rest of the file belongs to it, so its last line would say nothing."""
+    lines = [f"t{number},a1,cat" for number in range(5_000)]
+    lines[9] = 't9,"a1,cat'
+    with pytest.raises(VotesError, match="line 11: 2 columns where the header has 3"):
+        read(tmp_path, "task,annotator,label\n" + "\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("name", ["votes[1].csv", "vo*es.csv", "what's ?.csv", 'a "b".csv'])
+def test_a_name_is_no_pattern(tmp_path: Path, name: str) -> None:
+    """A file is read, whatever letters its name has, and no other."""
+    (tmp_path / "votes1.csv").write_text("task,annotator,label\n")
+    assert rows(read_ballot(file(tmp_path, CHOSEN, name), None, None, "single")) == IN_CHOSEN
+    parquet = (tmp_path / name).with_suffix(".parquet")
+    pyarrow.parquet.write_table(pyarrow.csv.read_csv(tmp_path / name), parquet)
+    assert rows(read_ballot(parquet, None, None, "single")) == IN_CHOSEN
+
+
 def test_rows_of_parquet_are_named(tmp_path: Path) -> None:
     """Parquet has rows, not lines; a column that is no text is refused by its type."""
     path = tmp_path / "votes.parquet"
@@ -373,7 +402,7 @@ def test_rows_of_parquet_are_named(tmp_path: Path) -> None:
     with pytest.raises(VotesError, match=r"votes.parquet, row 2: column 'task' is empty"):
         read_ballot(path, None, None, "single")
     pyarrow.parquet.write_table(pa.table({"task": [[1]], "annotator": ["a"], "label": ["x"]}), path)
-    with pytest.raises(VotesError, match=r"column 'task' holds list<.*; use text or numbers"):
+    with pytest.raises(VotesError, match=r"column 'task' holds BIGINT.*; use text or numbers"):
         read_ballot(path, None, None, "single")
 
 
@@ -381,7 +410,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """The message names the path; a folder is no file."""
     with pytest.raises(VotesError, match=r"none.csv cannot be read: No such file"):
         read_ballot(tmp_path / "none.csv", None, None, "single")
-    with pytest.raises(VotesError, match="cannot be read: Is a directory"):
+    with pytest.raises(VotesError, match="is a folder without a Parquet file; name another, or a file"):
         read_ballot(tmp_path, None, None, "single")
 
 
@@ -389,7 +418,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_file_without_rows_has_an_empty_result(tmp_path: Path, header: str) -> None:
     """No votes are no classifications; with given labels they are all without a vote."""
     empty = read(tmp_path, header)
-    assert result_table(empty.votes, scored(empty)).num_rows == 0
+    assert len(result_table(empty.votes, scored(empty))["task"]) == 0
     listed = read(tmp_path, header, given="task,label\nt1,cat\nt2,dog\n")
     assert scored(listed).report.tolist() == ["NoVotes", "NoVotes"]
 
@@ -415,7 +444,7 @@ def test_the_posterior_of_a_single_choice_sums_to_one(tmp_path: Path) -> None:
     ballot = read(tmp_path, CHOSEN + "t3,a2,owl\nt3,a1,owl\n", given="task,label\nt1,owl\nt9,cat\n")
     table = result_table(ballot.votes, scored(ballot))
     sums: dict[str, float] = defaultdict(float)
-    for task, posterior in zip(table["task"].to_pylist(), table["posterior"].to_pylist(), strict=True):
+    for task, posterior in zip(table["task"], table["posterior"], strict=True):
         sums[task] += posterior
     assert {task: total for task, total in sums.items() if task != "t9"} == pytest.approx(
         {"t1": 1.0, "t2": 1.0, "t3": 1.0}
@@ -426,10 +455,10 @@ def test_the_annotators_have_votes_and_trust(tmp_path: Path) -> None:
     """A row per annotator with the number of tasks, and the trust set by hand where it is."""
     ballot = read(tmp_path, CHOSEN, trust="annotator,trust\na2,0.25\n")
     table = annotators_table(ballot.votes, scored(ballot))
-    assert table.column_names == ["annotator", "votes", "trust", "trust_low", "trust_high"]
-    assert table["annotator"].to_pylist() == ["a1", "a2"]
-    assert table["votes"].to_pylist() == [2, 1]
-    assert table["trust"].to_pylist()[1] == 0.25
+    assert list(table) == ["annotator", "votes", "trust", "trust_low", "trust_high"]
+    assert table["annotator"].tolist() == ["a1", "a2"]
+    assert table["votes"].tolist() == [2, 1]
+    assert table["trust"][1] == 0.25
 
 
 def test_all_forms_of_output_hold_the_same(tmp_path: Path) -> None:
@@ -440,39 +469,41 @@ def test_all_forms_of_output_hold_the_same(tmp_path: Path) -> None:
         write(table, tmp_path / name)
     plain = (tmp_path / "out.csv").read_bytes()
     assert gzip.decompress((tmp_path / "out.csv.gz").read_bytes()) == plain
-    assert pyarrow.parquet.read_table(tmp_path / "out.parquet").equals(table)
+    assert pyarrow.parquet.read_table(tmp_path / "out.parquet").to_pydict() == {
+        name: column.tolist() for name, column in table.items()
+    }
     again = pyarrow.csv.read_csv(tmp_path / "out.csv")
-    assert again["confidence"].to_pylist() == table["confidence"].to_pylist()
+    assert again["confidence"].to_pylist() == table["confidence"].tolist()
 
 
 @pytest.mark.parametrize("target", ["missing/out.csv", ".", ""])
 def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path, target: str) -> None:
     """A missing folder and a folder itself are named, and nothing is left behind."""
     with pytest.raises(VotesError, match="cannot be written: "):
-        write(pa.table({"a": [1]}), tmp_path / target)
+        write({"a": np.array([1])}, tmp_path / target)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a result is never seen: the old file stays, and no part of the new one."""
-    write(pa.table({"a": ["old"]}), tmp_path / "out.csv")
+    write(OLD, tmp_path / "out.csv")
 
-    def full(_table: object, file: object, _options: object) -> None:
-        file.write(b"half")  # type: ignore[attr-defined]
+    def full(_piece: object, whole: IO[bytes]) -> None:
+        whole.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pyarrow.csv, "write_csv", full)
+    monkeypatch.setattr(shutil, "copyfileobj", full)
     with pytest.raises(VotesError, match=r"out.csv cannot be written: No space left on device"):
-        write(pa.table({"a": ["new"]}), tmp_path / "out.csv")
+        write(NEW, tmp_path / "out.csv")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("out.csv", "a\nold\n")]
 
 
 def test_a_file_is_replaced_at_once(tmp_path: Path) -> None:
     """Who is reading the old file goes on reading the old one."""
     path = tmp_path / "out.csv"
-    write(pa.table({"a": ["old"]}), path)
+    write(OLD, path)
     with path.open() as reading:
-        write(pa.table({"a": ["new"]}), path)
+        write(NEW, path)
         assert reading.read() == "a\nold\n"
     assert path.read_text() == "a\nnew\n"
 
@@ -524,10 +555,14 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytes
     """Root may read anything, so the refusal is made."""
     path = file(tmp_path, CHOSEN)
 
-    def refuse(_: Path) -> bytes:
-        raise PermissionError(13, "Permission denied")
+    opened = Path.open
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    def refuse(self: Path, *args: Any, **options: Any) -> IO[Any]:  # noqa: ANN401  # whatever open takes
+        if self == path:
+            raise PermissionError(13, "Permission denied")
+        return opened(self, *args, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(VotesError, match=r"votes.csv cannot be read: Permission denied"):
         read_ballot(path, None, None, "single")
 
@@ -535,7 +570,9 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytes
 def test_a_folder_without_a_parquet_file_is_refused(tmp_path: Path) -> None:
     """Whatever its name ends in."""
     (tmp_path / "votes.parquet").mkdir()
-    with pytest.raises(VotesError, match=r"votes.parquet is a folder without a Parquet file; name a file"):
+    with pytest.raises(
+        VotesError, match=r"votes.parquet is a folder without a Parquet file; name another, or a file"
+    ):
         read_ballot(tmp_path / "votes.parquet", None, None, "single")
 
 
@@ -654,13 +691,12 @@ def test_ten_thousand_labels_of_which_several_may_be_chosen(tmp_path: Path) -> N
     """They are written out for the labels that somebody chose, with the counts that they would have had."""
     ballot = read(tmp_path, many_labels(500, 500), given="task,label\nt3,l5\n", choice="multiple")
     table = result_table(ballot.votes, scored(ballot))
-    assert table.num_rows == 500 * 500
+    assert len(table["task"]) == 500 * 500
     assert FEW_LABELS < 500
     sparse = read(tmp_path, many_labels(2_000, 2_000), given="task,label\nt3,l5\n", choice="multiple")
-    rows_of = {
-        (row["task"], row["label"]): (row["yes"], row["no"])
-        for row in result_table(sparse.votes, scored(sparse)).to_pylist()
-    }
+    found = result_table(sparse.votes, scored(sparse))
+    columns = (found[name].tolist() for name in ("task", "label", "yes", "no"))
+    rows_of = {(task, label): (yes, no) for task, label, yes, no in zip(*columns, strict=True)}
     assert (sparse.rows, len(rows_of)) == (6_000, 2_000 + 200 + 1)
     assert [rows_of[key] for key in (("t3", "l3"), ("t3", "l5"), ("t10", "l10"), ("t10", "l17"))] == [
         (3, 0), (0, 3), (2, 1), (1, 2)

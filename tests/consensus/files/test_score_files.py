@@ -1,4 +1,4 @@
-"""A folder of Parquet files is scored like one file of the same rows."""
+"""Votes in parts are scored like those in memory, a folder like one file of the same rows."""
 
 import os
 import subprocess
@@ -10,18 +10,17 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from made_folders import KINDS, assert_same, rows_of, tables_of_file, write_folder, write_given
+from made_folders import KINDS, LITTLE, assert_same, rows_of, tables_of_file, write_folder, write_given
 from typer.testing import CliRunner
 
 from common.errors import FilesError, SuiteError
 from consensus.cli import app
 from consensus.core.model import dependence
 from consensus.errors import VotesError
-from consensus.files import votes_folder
+from consensus.files import score_files as module
+from consensus.files.score_files import Inputs, score_files
+from consensus.files.tables import Limits
 from consensus.files.votes_files import read_ballot
-from consensus.files.votes_folder import score_folder
-
-pytest.importorskip("duckdb", reason="DuckDB, which reads folders, is not installed")
 
 
 @pytest.mark.parametrize(
@@ -48,9 +47,8 @@ def test_a_folder_is_scored_like_a_file(
     folder = write_folder(tmp_path / "votes", rows_of(kind))
     expected = tables_of_file(tmp_path / "one.parquet", rows_of(kind), policy, choice, **files)
     out = [tmp_path / name for name in ("out.parquet", "people.parquet")]
-    outcome = score_folder(
-        folder, out[0], annotators=out[1], policy=policy, choice=choice, part_votes=130, **files
-    )
+    inputs = Inputs(folder, policy=policy, choice=choice, **files)
+    outcome = score_files(inputs, *out, limits=LITTLE, part_votes=130)
     for file, table in zip(out, expected, strict=True):
         assert_same(pq.read_table(file), table)
     ballot = read_ballot(tmp_path / "one.parquet", files.get("given"), files["trust"], choice)
@@ -67,7 +65,9 @@ def test_many_labels_of_a_multiple_choice_are_asked_where_chosen(
     monkeypatch.setattr("consensus.core.votes.classifications.MANY_ROWS", 1_000)
     folder = write_folder(tmp_path / "votes", rows_of("multiple"))
     expected, _ = tables_of_file(tmp_path / "one.parquet", rows_of("multiple"), "default", "multiple")
-    outcome = score_folder(folder, tmp_path / "out.parquet", choice="multiple", part_votes=200)
+    outcome = score_files(
+        Inputs(folder, choice="multiple"), tmp_path / "out.parquet", limits=LITTLE, part_votes=200
+    )
     assert_same(pq.read_table(tmp_path / "out.parquet"), expected)
     assert "there are 4 labels: one that nobody chose for a task" in outcome.notes[0]
 
@@ -77,7 +77,7 @@ def test_csv_is_written_in_parts(tmp_path: Path, name: str) -> None:
     """One header, then all rows; quotes where a value needs them."""
     rows = pa.table({"task": ["a", "b,c"] * 2, "annotator": ["a1", "a1", "a2", "a2"], "label": ["x", "y"] * 2})
     folder = write_folder(tmp_path / "votes", rows, 2)
-    score_folder(folder, tmp_path / name, part_votes=1)
+    score_files(Inputs(folder), tmp_path / name, limits=Limits(1, 2), part_votes=1)
     found = pyarrow.csv.read_csv(tmp_path / name)
     assert found["task"].to_pylist() == ["a", "a", "b,c", "b,c"]
     assert found["yes"].to_pylist() == [2, 0, 0, 2]
@@ -110,7 +110,7 @@ def broken(folder: Path, case: str) -> Path:
         "missing": {**rows, "annotator": [None, "a1"]},
         "line break": {**rows, "label": ["x", "y\nz"]},
         "columns": {"task": ["a"], "label": ["x"]},
-        "kind": {**rows, "task": [0.5, 1.5]},
+        "kind": {**rows, "task": [[1], [2]]},
         "other header": {**rows, "vote": ["yes", "no"]},
     }
     if case == "truncated":
@@ -127,7 +127,7 @@ def broken(folder: Path, case: str) -> Path:
         ("missing", r"2\.parquet, row 1: column 'annotator' is empty"),
         ("line break", r"2\.parquet, row 2: column 'label' holds a line break"),
         ("columns", r"2\.parquet has the columns task, label; expected"),
-        ("kind", r"2\.parquet: column 'task' holds double; use text or whole numbers"),
+        ("kind", r"2\.parquet: column 'task' holds BIGINT.*; use text or numbers"),
         ("other header", r"2\.parquet has the columns task,label,annotator,vote, and .*1\.parquet"),
         ("truncated", r"2\.parquet is no whole Parquet file"),
     ],
@@ -135,7 +135,7 @@ def broken(folder: Path, case: str) -> Path:
 def test_a_spoilt_file_is_named(tmp_path: Path, case: str, message: str) -> None:
     """The error names the file, the row where there is one, and the remedy; nothing is written."""
     with pytest.raises(VotesError, match=message):
-        score_folder(broken(tmp_path / "votes", case), tmp_path / "out.csv")
+        score_files(Inputs(broken(tmp_path / "votes", case)), tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -151,14 +151,14 @@ def test_an_unknown_vote_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         VotesError, match=r"votes-2\.parquet, row 1: vote 'maybe' is unknown; use yes, no or unsure"
     ):
-        score_folder(folder, tmp_path / "out.csv")
+        score_files(Inputs(folder), tmp_path / "out.csv")
 
 
 def test_no_votes_are_no_error(tmp_path: Path) -> None:
     """Of a folder without rows only what is given is in the result, in NoVotes."""
     folder = write_folder(tmp_path / "votes", rows_of("single").slice(0, 0), 1)
     (tmp_path / "given.csv").write_text("task,label\na,x\n")
-    outcome = score_folder(folder, tmp_path / "out.csv", given=tmp_path / "given.csv")
+    outcome = score_files(Inputs(folder, given=tmp_path / "given.csv"), tmp_path / "out.csv", limits=Limits(-1, 2))
     assert (outcome.votes, outcome.reports) == (0, {"NoVotes": 1})
     assert outcome.notes == (f"{folder} holds no votes",)
 
@@ -166,38 +166,64 @@ def test_no_votes_are_no_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--gold", "gold.csv"], "--gold is not there for a folder"),
-        (["--model", "model.csv"], "--model is not there for a folder"),
-        (["--state", "state.npz"], "--state is not there for a folder"),
+        (["--gold", "gold.csv"], "--gold needs all votes in memory, and 1500 votes take about 1500.0 GB"),
+        (["--model", "model.csv"], "--model needs all votes in memory"),
+        (["--state", "state.npz"], "--state needs all votes in memory"),
         (["--choice", "multiple"], "spells its votes out in column 'vote'"),
     ],
 )
-def test_what_cannot_be_done_in_parts_is_refused(tmp_path: Path, options: list[str], message: str) -> None:
-    """An option without effect on a folder is an error."""
+def test_what_cannot_be_done_in_parts_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], message: str
+) -> None:
+    """An option without effect on votes larger than memory is an error, which says how large they are."""
+    monkeypatch.setattr(module, "MEMORY", 10**9)
     folder = write_folder(tmp_path / "votes", rows_of("each"))
     result = CliRunner().invoke(app, ["score", str(folder), "--out", str(tmp_path / "out.csv"), *options])
     assert isinstance(result.exception, SuiteError)
     assert message in str(result.exception)
 
 
-def test_files_other_than_parquet_are_refused(tmp_path: Path) -> None:
-    """A folder without Parquet files, and a CSV for another engine, are named."""
+def test_a_folder_without_parquet_is_refused(tmp_path: Path) -> None:
+    """Other files of a folder are not read."""
     (tmp_path / "votes.csv").write_text("task,annotator,label\n")
     with pytest.raises(VotesError, match="is a folder without a Parquet file"):
-        score_folder(tmp_path, tmp_path / "out.csv")
-    with pytest.raises(VotesError, match=r"votes\.csv is no folder and no Parquet file"):
-        score_folder(tmp_path / "votes.csv", tmp_path / "out.csv")
+        score_files(Inputs(tmp_path), tmp_path / "out.csv")
+
+
+def test_a_folder_that_fits_into_memory_takes_all_options(tmp_path: Path) -> None:
+    """Gold teaches, a state is written, and the result is that of one file."""
+    gold, state = tmp_path / "gold.csv", tmp_path / "state.npz"
+    gold.write_text("task,label\nt1,l1\nt2,l2\n")
+    folder = write_folder(tmp_path / "votes", rows_of("single"))
+    file = write_folder(tmp_path / "file", rows_of("single"), 1) / "z" / "votes-0.parquet"
+    outs = [tmp_path / "folder.parquet", tmp_path / "file.parquet"]
+    for votes, out in zip((folder, file), outs, strict=True):
+        assert score_files(Inputs(votes, gold=gold), out).lines == ("2 gold tasks taught trust",)
+    assert_same(*map(pq.read_table, outs))
+    score_files(Inputs(folder, state=state), outs[0])
+    assert state.exists()
+
+
+def test_a_csv_larger_than_memory_is_scored_in_parts(tmp_path: Path) -> None:
+    """Any kind of file can be; the result is that of memory."""
+    rows = rows_of("each")
+    pyarrow.csv.write_csv(rows, tmp_path / "votes.csv")
+    for limits, name in (LITTLE, "parts.parquet"), (None, "memory.parquet"):
+        score_files(Inputs(tmp_path / "votes.csv"), tmp_path / name, limits=limits, part_votes=130)
+    assert_same(*(pq.read_table(tmp_path / name) for name in ("parts.parquet", "memory.parquet")))
 
 
 def test_a_single_choice_of_one_label_is_refused(tmp_path: Path) -> None:
     """As in a file, a choice of one label decides nothing."""
     rows = pa.table({"task": ["a"], "annotator": ["a1"], "label": ["x"]})
     with pytest.raises(VotesError, match="all votes are for the label 'x'"):
-        score_folder(write_folder(tmp_path / "votes", rows, 1), tmp_path / "out.csv")
+        score_files(Inputs(write_folder(tmp_path / "votes", rows, 1)), tmp_path / "out.csv", limits=LITTLE)
 
 
 def test_too_little_room_is_said_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the disk is too small, the error says how much is needed and where."""
-    monkeypatch.setattr(votes_folder, "DISK", 10**12)
+    monkeypatch.setattr(module, "DISK", 10**12)
     with pytest.raises(FilesError, match=r"are needed for a while in .* let the environment variable TMPDIR"):
-        score_folder(write_folder(tmp_path / "votes", rows_of("single")), tmp_path / "out.csv")
+        score_files(
+            Inputs(write_folder(tmp_path / "votes", rows_of("single"))), tmp_path / "out.csv", limits=LITTLE
+        )

@@ -1,0 +1,315 @@
+"""Score files: what fits into memory at once, with all options; what is larger part by part, here or on Ray."""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import FilesError
+from common.files import ROOM_REMEDY, scratch_folder
+from consensus.core.arrays import Codes
+from consensus.core.decide.partitions import Partition, Partitions
+from consensus.core.decide.scoring import Scorer, fit_partitions, score
+from consensus.core.guarantee.conformal import NO_GOLD, guarantee
+from consensus.core.guarantee.wording import guarantee_lines
+from consensus.core.model.em import MapMatrices
+from consensus.core.model.model_voter import GROUP
+from consensus.core.votes.classifications import Listed, lists_all_of
+from consensus.core.votes.label_matrix import LabelMatrix, MatrixSize
+from consensus.core.votes.votes import Votes
+from consensus.errors import ConfigError, VotesError
+from consensus.files.notes import notes_of
+from consensus.files.partition_files import PartitionFiles, write_parts
+from consensus.files.result_files import Columns, annotators_table, result_table, write, writing
+from consensus.files.side_files import read_suggested, trust_by_hand
+from consensus.files.start_files import read_start, write_start
+from consensus.files.tables import Limits, database, first_line
+from consensus.files.votes_files import SCRATCH, Ballot, ballot_of, no_gold, note_on_labels, read_votes
+from consensus.watcher import SILENT, Watcher
+
+Engine = Literal["local", "ray"]
+Found = TypeVar("Found")
+
+PART_VOTES = 1_000_000
+"""Votes of a part: what is in memory at a time is some hundred megabytes a thread, however many there are."""
+
+DISK, MEMORY = 80, 200
+"""Bytes that a vote needs: on disk for a while where votes are scored in parts, or else in memory."""
+
+UNHEARD = (
+    f"the model is not heard: its worth can be learned where {GROUP} tasks with a suggestion or more have two "
+    "annotators' votes, and there are fewer"
+)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Files to score, and how; see `consensus score --help`.
+
+    Attributes
+    ----------
+    votes : Path
+        A file or a folder of Parquet files: `task,annotator,label` or `task,label,annotator,vote`.
+    given, trust, gold, model, state : Path or None
+    choice : {"single", "multiple"}
+    policy : str
+        A key of `consensus.core.decide.policies.POLICIES`.
+    share : float or None
+        Of a report that may be wrong: the guarantee.
+    """
+
+    votes: Path
+    given: Path | None = None
+    trust: Path | None = None
+    gold: Path | None = None
+    model: Path | None = None
+    state: Path | None = None
+    choice: Literal["single", "multiple"] = "single"
+    policy: str = "default"
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was scored.
+
+    Attributes
+    ----------
+    votes, annotators, tasks, replaced, unused_trust : int
+    reports : mapping
+        Classifications by report, "" for those in none.
+    notes : tuple of str
+        What a person should know of the files.
+    lines : tuple of str
+        What was done with gold.
+    """
+
+    votes: int
+    annotators: int
+    tasks: int
+    replaced: int
+    unused_trust: int
+    reports: Mapping[str, int]
+    notes: tuple[str, ...]
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Watched:
+    """Partitions that tell how many rounds have begun."""
+
+    partitions: Partitions
+    tell: Callable[[int], None]
+
+    @property
+    def empty(self) -> Votes:
+        return self.partitions.empty
+
+    @property
+    def n_tasks(self) -> int:
+        return self.partitions.n_tasks
+
+    @property
+    def n_votes(self) -> int:
+        return self.partitions.n_votes
+
+    def map(self, function: Callable[[Partition], Found]) -> Iterable[Found]:
+        return self.partitions.map(function)
+
+    def label_matrices(self, function: Callable[[Partition], LabelMatrix]) -> tuple[MapMatrices, MatrixSize]:
+        map_matrices, size = self.partitions.label_matrices(function)
+        rounds = count(1)
+
+        def watched(of_matrix: Callable[[LabelMatrix], Found]) -> Iterable[Found]:
+            self.tell(next(rounds))
+            return map_matrices(of_matrix)
+
+        return watched, size
+
+
+def score_files(
+    inputs: Inputs,
+    out: Path,
+    annotators: Path | None = None,
+    *,
+    engine: Engine = "local",
+    limits: Limits | None = None,
+    watcher: Watcher = SILENT,
+    part_votes: int = PART_VOTES,
+) -> Outcome:
+    """Score votes and write the result.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    out, annotators : Path
+        For the result, and for the annotators; see `consensus.files.result_files.writing`.
+    engine : {"local", "ray"}
+        Where parts are learned from and scored.
+    limits : Limits, optional
+        Votes that need more memory are scored in parts. Those of this machine by default.
+    watcher : Watcher
+    part_votes : int
+        Votes of a part.
+
+    Raises
+    ------
+    VotesError, ConfigError
+        Where a file cannot be used, something is not installed or there is no room; the message says which.
+    """
+    limits = limits or Limits.of_machine()
+    with scratch_folder(SCRATCH, 0) as folder, database(folder, limits) as connection:
+        try:
+            coded = read_votes(connection, inputs.votes, inputs.given, inputs.choice, watcher)
+            if engine == "local" and coded.n_rows * MEMORY <= limits.memory:
+                ballot = ballot_of(connection, coded, inputs.trust, inputs.gold)
+                return _score_ballot(inputs, ballot, connection, out, annotators, limits.threads)
+            _refuse_in_parts(inputs, coded.n_rows)
+            _check_room(folder, (coded.n_rows + (len(coded.given) if coded.given else 0)) * DISK)
+            parts = write_parts(
+                coded,
+                connection,
+                folder,
+                part_votes,
+                limits.threads,
+                watcher.of("votes cut into parts", coded.n_rows),
+            )
+            fixed_trust, unused_trust = trust_by_hand(connection, inputs.trust, coded.annotator_names)
+        except duckdb.Error as error:
+            raise VotesError(f"{inputs.votes} cannot be read: {first_line(error)}") from None
+        connection.close()  # its memory is needed now
+        with _spread(engine, parts) as spread:
+            scorer = fit_partitions(
+                _Watched(spread, watcher.of("rounds of learning", 0)), fixed_trust, inputs.policy
+            )
+            reports, by_annotator = _write(spread, scorer, out, watcher.of("parts written", parts.n_parts))
+    if annotators:
+        none = np.zeros(0, dtype=np.int32)
+        people = scorer.score(Partition(parts.empty, Listed(none, none, none.astype(bool)), no_gold()))
+        people = replace(people, votes_by_annotator=by_annotator.astype(np.int32))
+        write(annotators_table(parts.empty, people), annotators)
+    return Outcome(
+        parts.n_votes,
+        parts.empty.n_annotators,
+        parts.n_tasks,
+        parts.replaced,
+        unused_trust,
+        reports,
+        (*coded.notes, *_notes_on(parts, inputs.votes)),
+    )
+
+
+def _score_ballot(
+    inputs: Inputs,
+    ballot: Ballot,
+    connection: duckdb.DuckDBPyConnection,
+    out: Path,
+    annotators: Path | None,
+    threads: int,
+) -> Outcome:
+    """Score votes that are in memory."""
+    votes = ballot.votes
+    suggested, notes = read_suggested(connection, inputs.model, votes) if inputs.model else (None, [])
+    connection.close()  # its memory is needed now
+    scored = score(
+        votes,
+        ballot.listed,
+        ballot.lesson if inputs.share is None else NO_GOLD,
+        ballot.fixed_trust,
+        inputs.policy,
+        start=read_start(inputs.state) if inputs.state else None,
+        suggestions=suggested,
+        threads=threads,
+    )
+    if suggested is not None and not scored.model_share.any():
+        notes.append(UNHEARD)
+    lines = _taught(ballot)
+    if inputs.share is not None:
+        scored, grounds = guarantee(scored, ballot.gold, inputs.share, votes.choice)
+        lines = guarantee_lines(inputs.share, ballot.gold_tasks, votes.n_tasks, grounds)
+    write(result_table(votes, scored), out)
+    if annotators:
+        write(annotators_table(votes, scored), annotators)
+    if inputs.state:
+        write_start(scored.start, inputs.state)
+    return Outcome(
+        ballot.rows,
+        votes.n_annotators,
+        votes.n_tasks,
+        ballot.replaced,
+        ballot.unused_trust,
+        Counter(scored.report.tolist()),
+        (*ballot.notes, *notes),
+        tuple(lines),
+    )
+
+
+def _taught(ballot: Ballot) -> list[str]:
+    strange = ballot.gold_tasks - len(set(ballot.lesson.task.tolist()))
+    lines = [f"{ballot.gold_tasks - strange} gold tasks taught trust"] if ballot.gold_tasks else []
+    return [
+        *lines,
+        *([f"{strange} gold tasks have a label that nobody chose and taught nothing"] if strange else []),
+    ]
+
+
+def _refuse_in_parts(inputs: Inputs, n_rows: int) -> None:
+    """Refuse what needs all votes in memory."""
+    for option, value in {"--gold": inputs.gold, "--model": inputs.model, "--state": inputs.state}.items():
+        if value is not None:
+            raise ConfigError(
+                f"{option} needs all votes in memory, and {n_rows} votes take about {n_rows * MEMORY / 1e9:.1f} "
+                "GB: let --memory allow as much, and leave --engine ray out"
+            )
+
+
+def _check_room(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise FilesError(
+            f"about {needed / 1e9:.1f} GB are needed for a while in {folder.parent}, and {free / 1e9:.1f} GB are "
+            f"free; {ROOM_REMEDY}"
+        )
+
+
+def _spread(engine: Engine, parts: PartitionFiles) -> AbstractContextManager[Partitions]:
+    if engine == "local":
+        return nullcontext(parts)
+    from consensus.files.ray_partitions import on_ray  # noqa: PLC0415  # an extra: only this engine needs it
+
+    return on_ray(parts)
+
+
+def _score(scorer: Scorer, partition: Partition) -> tuple[Columns, Codes]:
+    scored = scorer.score(partition)
+    return result_table(partition.votes, scored), scored.votes_by_annotator
+
+
+def _write(
+    partitions: Partitions, scorer: Scorer, out: Path, tell: Callable[[int], None]
+) -> tuple[Mapping[str, int], NDArray[np.int64]]:
+    reports: Counter[str] = Counter()
+    by_annotator: NDArray[np.int64] = np.zeros(partitions.empty.n_annotators, dtype=np.int64)
+    with writing(out) as put:
+        for done, (table, votes) in enumerate(partitions.map(partial(_score, scorer)), start=1):
+            put(table)
+            reports.update(table["report"].tolist())
+            by_annotator += votes
+            tell(done)
+    return reports, by_annotator
+
+
+def _notes_on(parts: PartitionFiles, folder: Path) -> Iterator[str]:
+    names = parts.empty
+    yield from notes_of(names, parts.n_votes, all_unsure=parts.n_unsure == parts.n_votes, path=folder)
+    if parts.asked_only or not lists_all_of(names.choice, parts.n_tasks, parts.n_votes, names.n_labels):
+        yield note_on_labels(names.n_labels)
