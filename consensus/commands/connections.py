@@ -74,8 +74,9 @@ def store_file() -> Path | None:
         Where another folder would have another store, without a word.
     """
     url = settings().consensus_database_url.get_secret_value()
-    name = url.removeprefix("sqlite:///").partition("?")[0]
-    if name == url or name in ("", ":memory:"):
+    scheme, _, path = url.partition(":///")
+    name = path.partition("?")[0]
+    if scheme.partition("+")[0] != "sqlite" or name in ("", ":memory:"):
         return None
     place, here = Path(name), Path("consensus.db").absolute()
     if place == default_store() and here.exists() and here != place:

@@ -373,9 +373,16 @@ def _cut_after(function: Any, calls: int) -> Any:  # noqa: ANN401
     return cut
 
 
-@pytest.mark.parametrize(("method", "calls"), [("_create", 2), ("_delete", 1), ("_make_tab", 2)])
+@pytest.mark.parametrize(
+    ("owner", "method", "calls"),
+    [
+        (LabelStudioClient, "import_predictions", 2),
+        (LabelStudioClient, "delete_prediction", 1),
+        (LabelStudioClient, "add_tab", 2),
+    ],
+)
 def test_a_run_that_was_cut_off_is_repaired_by_the_next(
-    place: Place, store: Store, monkeypatch: pytest.MonkeyPatch, method: str, calls: int
+    place: Place, store: Store, monkeypatch: pytest.MonkeyPatch, owner: type, method: str, calls: int
 ) -> None:
     """Wherever a run ends, the next one leads to the same predictions and tabs, none of them twice."""
     monkeypatch.setattr(edge, "PAGE", 5)
@@ -383,7 +390,7 @@ def test_a_run_that_was_cut_off_is_repaired_by_the_next(
     surplus = [{"task": tasks[0], "result": [], "score": 0.1, "model_version": "consensus/Discovered"}] * 2
     place.raw.post(f"/api/projects/{project}/import/predictions", json=surplus).raise_for_status()
     with monkeypatch.context() as breaking:
-        breaking.setattr(Studio, method, _cut_after(getattr(Studio, method), calls))
+        breaking.setattr(owner, method, _cut_after(getattr(owner, method), calls))
         with pytest.raises(Cut):
             run(place, store, project)
     assert store.last_run(project)["finished_at"] is None  # type: ignore[index]
@@ -490,7 +497,7 @@ def test_emptying_a_report_keeps_the_annotators_version(
     lean = ProjectConfig(policy="label-ai", trust=dict.fromkeys(WHO, 30.0))
     if cut:
         with monkeypatch.context() as breaking:
-            breaking.setattr(Studio, "_clear", _cut_after(Studio._clear, 1))
+            breaking.setattr(LabelStudioClient, "delete_version", _cut_after(LabelStudioClient.delete_version, 1))
             if cut == "at once":  # a process that is killed sets nothing again
                 breaking.setattr(Studio, "show", lambda *_: None)
             with pytest.raises(Cut):

@@ -51,3 +51,12 @@ def test_any_address_of_postgresql_is_understood(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("CONSENSUS_DATABASE_URL", f"{scheme}://me@127.0.0.1:1/consensus")
     with pytest.raises(Exception, match=re.escape("the database postgresql+psycopg2://me@127.0.0.1:1/consensus")):
         connections.store()
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:p@/votes?host=/run/postgresql", "postgresql+psycopg2://u:p@db/votes?sslmode=require"]
+)
+def test_a_server_with_options_is_no_file(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """What follows a question mark makes no path of an address."""
+    monkeypatch.setenv("CONSENSUS_DATABASE_URL", url)
+    assert connections.store_file() is None
