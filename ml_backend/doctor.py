@@ -1,11 +1,10 @@
 """Find what goes wrong between Label Studio and this backend, and what helps; nothing is changed."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
 
+from common.doctor import Diagnosis, Level, Step, problem, run_checks, warning
 from ml_backend.backend import Backend
 from ml_backend.diagnosis import (
     backend_checks,
@@ -15,7 +14,6 @@ from ml_backend.diagnosis import (
     task_checks,
     version_checks,
 )
-from ml_backend.diagnosis.findings import Finding, Level, problem, warning
 from ml_backend.diagnosis.reading import ProjectReader, read_backend, read_label_studio
 from ml_backend.diagnosis.replies import client
 from ml_backend.errors import LabelStudioError, RefusedError
@@ -31,34 +29,13 @@ _NO_PROJECT = warning(
     "ml-backend connect --project ID",
 )
 
-Facts = TypeVar("Facts")
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """What one check found.
-
-    Parameters
-    ----------
-    about : str
-        ``Label Studio``, ``this backend`` or a project with its title.
-    project_id : int or None
-    check : str
-    finding : Finding
-    """
-
-    about: str
-    project_id: int | None
-    check: str
-    finding: Finding
-
 
 def examine(
     settings: Settings,
     project_ids: Sequence[int] = (),
     *,
     images: int = 5,
-    progress: Callable[[str, int, int], None] = lambda *_: None,
+    progress: Step = lambda *_: None,
 ) -> Iterator[Diagnosis]:
     """Go through all checks, and give what each found as soon as it is known.
 
@@ -75,14 +52,13 @@ def examine(
     with ExitStack() as opened:
         connections = opened.enter_context(client())
         progress("asking Label Studio", 0, 1)
-        found = list(_run(label_studio_checks.CHECKS, read_label_studio(settings, connections), datetime.now(UTC)))
-        yield from (Diagnosis("Label Studio", None, name, finding) for name, finding in found)
+        label_studio = read_label_studio(settings, connections)
+        found = list(run_checks("Label Studio", None, label_studio_checks.CHECKS, label_studio, datetime.now(UTC)))
+        yield from found
         progress("asking the backend", 0, 1)
         facts = read_backend(settings, connections)
-        about = "this backend"
-        for name, check in backend_checks.CHECKS.items():
-            yield from (Diagnosis(about, None, name, finding) for finding in check(facts))
-        if any(finding.level is Level.PROBLEM for _, finding in found):
+        yield from run_checks("this backend", None, backend_checks.CHECKS, facts)
+        if any(diagnosis.finding.level is Level.PROBLEM for diagnosis in found):
             return
         admin = LabelStudioClient(settings)
         opened.callback(admin.close)
@@ -111,14 +87,4 @@ def _of_project(reader: ProjectReader, project_id: int) -> Iterator[Diagnosis]:
             problem(seen, "nothing of it can be checked", "give the id that its address in Label Studio shows"),
         )
         return
-    for name, check in PROJECT_CHECKS.items():
-        for finding in check(facts):
-            yield Diagnosis(f"{about}, {facts.project.title}", project_id, name, finding)
-
-
-def _run(
-    checks: Mapping[str, Callable[[Facts, datetime], Iterable[Finding]]], facts: Facts, now: datetime
-) -> Iterator[tuple[str, Finding]]:
-    for name, check in checks.items():
-        for finding in check(facts, now):
-            yield name, finding
+    yield from run_checks(f"{about}, {facts.project.title}", project_id, PROJECT_CHECKS, facts)

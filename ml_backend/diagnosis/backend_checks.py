@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
+from common.doctor import Finding, fine, problem, warning
 from ml_backend.core.versions import RANDOM
 from ml_backend.diagnosis.facts import BackendFacts
-from ml_backend.diagnosis.findings import Finding, fine, problem, warning
 from ml_backend.embedding.exporting import NO_ENGINE
 from ml_backend.label_studio.backend_address import is_private, webhook_refusal, without_password
 from ml_backend.label_studio.connection_faults import BOTH_VARIABLES, DOTTED_ALIAS, LATE

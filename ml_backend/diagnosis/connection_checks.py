@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
+from common.doctor import Finding, fine, problem, warning
 from common.label_studio.rows import Webhook
 from ml_backend.diagnosis.facts import ProjectFacts
-from ml_backend.diagnosis.findings import Finding, fine, problem, warning
 from ml_backend.label_studio.backend_address import is_private, same_address, webhook_address, without_password
 from ml_backend.label_studio.connection_faults import BOTH_VARIABLES, LATE, no_webhook, unhealthy, webhook_faults
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
+from common.doctor import Finding, fine, problem, warning
 from ml_backend.diagnosis.facts import ImageTry, ProjectFacts
-from ml_backend.diagnosis.findings import Finding, fine, problem, warning
 from ml_backend.label_studio.backend_address import host_of, without_password
 
 _CLOUD = ("s3", "gs", "azure-blob")

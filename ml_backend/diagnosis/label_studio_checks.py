@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
+from common.doctor import Finding, fine, problem, warning
 from ml_backend.diagnosis.facts import LabelStudioFacts
-from ml_backend.diagnosis.findings import Finding, fine, problem, warning
 from ml_backend.label_studio.backend_address import without_password
 
 KNOWN_RELEASE = "1.23."

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from common.doctor import Finding, fine, problem, warning
 from common.label_studio.label_config import value_at
 from ml_backend.core.controls import image_controls, passed_over
 from ml_backend.diagnosis.facts import ProjectFacts
-from ml_backend.diagnosis.findings import Finding, fine, problem, warning
 
 _NAMED = 5  # of a long list
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
+from common.doctor import Finding, fine, problem, warning
 from ml_backend.core.versions import is_ours
 from ml_backend.diagnosis.facts import ProjectFacts
-from ml_backend.diagnosis.findings import Finding, fine, problem, warning
 from ml_backend.diagnosis.replies import moment
 
 _PATIENCE = timedelta(minutes=15)  # for events, quiet time and the training itself

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from werkzeug.serving import make_server
 
+from common.doctor import Finding, Level
 from common.label_studio.rows import Login
 from ml_backend.backend import Backend
-from ml_backend.diagnosis.findings import Finding, Level
 from ml_backend.diagnosis.reading import ProjectReader, read_backend
 from ml_backend.doctor import PROJECT_CHECKS
 from ml_backend.label_studio.client import LabelStudioClient

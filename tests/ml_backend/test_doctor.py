@@ -14,8 +14,8 @@ import pytest
 from connected import LOGIN, Connected, Studio, answering, settings_for
 from running_backend import RunningBackend, eventually
 
-from ml_backend.diagnosis.findings import Finding, Level
-from ml_backend.doctor import Diagnosis, examine
+from common.doctor import Diagnosis, Finding, Level
+from ml_backend.doctor import examine
 from ml_backend.errors import RefusedError
 from ml_backend.settings import Settings
 

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 import pytest
 from typer.testing import CliRunner
 
+from common.doctor import Diagnosis, fine, problem, warning
 from ml_backend import cli, doctor
-from ml_backend.diagnosis.findings import fine, problem, warning
-from ml_backend.doctor import Diagnosis
 from ml_backend.settings import get_settings
 
 FINE = Diagnosis("Label Studio", None, "release", fine("release 1.23.2"))

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from common.doctor import Level
 from ml_backend.diagnosis.backend_checks import CHECKS
 from ml_backend.diagnosis.facts import BackendFacts, Folder, Reply
-from ml_backend.diagnosis.findings import Level
 
 URL = "http://ml-backend.internal:9090"
 UP = {"status": "UP", "weights": "imagenet", "backbone": "resnet18", "model_loaded": True, "error": None}

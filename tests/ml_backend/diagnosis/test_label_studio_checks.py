@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from common.doctor import Finding, Level
 from ml_backend.diagnosis.facts import Key, LabelStudioFacts, Reply
-from ml_backend.diagnosis.findings import Finding, Level
 from ml_backend.diagnosis.label_studio_checks import CHECKS
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from common.doctor import Finding, Level
 from common.label_studio.rows import ConnectionRow, ProjectSettings, Storage, Webhook
 from ml_backend.diagnosis.connection_checks import CHECKS as OF_CONNECTION
 from ml_backend.diagnosis.facts import BackendFacts, Folder, ImageTry, ProjectFacts, Reply, Versions
-from ml_backend.diagnosis.findings import Finding, Level
 from ml_backend.diagnosis.image_checks import CHECKS as OF_IMAGES
 from ml_backend.diagnosis.task_checks import CHECKS as OF_TASKS
 from ml_backend.diagnosis.version_checks import CHECKS as OF_VERSIONS
