@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.progress import SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +15,7 @@ from common.console import console as new_console
 from common.console import error_console
 from common.errors import SuiteError
 from common.logs import fault
+from common.progress import shown_on
 
 
 class Level(StrEnum):
@@ -107,18 +108,9 @@ def report(examine: Callable[[Step], Iterable[Diagnosis]], *, as_json: bool) -> 
     typer.Exit
         With status 1 where something is to be done.
     """
-    person = error_console()
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        console=person,
-        transient=True,
-        disable=not person.is_terminal,
-    ) as shown:
-        step = shown.add_task("", total=None)
-        diagnoses = examine(
-            lambda name, done, total: shown.update(step, description=f"{name} ({done + 1} of {total})")
-        )
+    columns = (SpinnerColumn(), TextColumn("{task.description}"))
+    with shown_on(error_console(), *columns, first="", transient=True) as show:
+        diagnoses = examine(lambda name, done, total: show(f"{name} ({done + 1} of {total})", done, total))
         levels = (_print_json if as_json else _print)(diagnoses)
     if levels[Level.PROBLEM]:
         raise typer.Exit(1)

@@ -63,7 +63,7 @@ def run(
     most changed is written anew. A score that moved by less than 0.005 stays.
     Exits with 3 where tasks had to be left out, with 1 where nothing could be done.
     """
-    with closing(_studio()) as studio, output.watching(quiet=as_json) as watcher:
+    with closing(_studio()) as studio, output.progress_shown(quiet=as_json) as progress:
         outcome = run_project(
             studio,
             None if dry_run else _store(make=True),
@@ -72,7 +72,7 @@ def run(
             now=_now,
             policy=policy,
             dry_run=dry_run,
-            watcher=watcher,
+            progress=progress,
         )
     if as_json:
         emit(json.dumps(output.outcome_facts(outcome), ensure_ascii=False) + "\n")

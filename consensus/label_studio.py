@@ -14,6 +14,7 @@ from common.errors import LabelStudioError, LostAnswerError, RefusedError
 from common.label_studio.annotations import account_of, choices_in
 from common.label_studio.client import PAGE, LabelStudioClient
 from common.label_studio.label_config import LabelConfig, LabelConfigError, read_label_config
+from common.progress import StepProgress
 from consensus.core.decide.writeback import Difference, Entry, Written
 from consensus.core.routing.overlap import Change, Served, ServedTask
 from consensus.core.votes.from_annotations import Annotation, Task
@@ -40,8 +41,6 @@ HIDDEN = (
 """Columns that a tab made here does not show; Label Studio would show all of them."""
 HIDDEN_IN_REPORTS = ("predictions_score", "predictions_model_versions")
 """The score column is about the ML model's predictions, and a report's tab has one model version."""
-
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ class Studio:
         """E-mail address of each account, by id."""
         return self._client.accounts()
 
-    def pull(self, project: int, accounts: Mapping[int, str], progress: Progress = lambda _: None) -> Pulled:
+    def pull(self, project: int, accounts: Mapping[int, str], progress: StepProgress = lambda _: None) -> Pulled:
         """Read all tasks with their submitted annotations and our predictions.
 
         Parameters
@@ -143,7 +142,7 @@ class Studio:
             project, lambda: self._pull_once(project, accounts, progress), lambda pulled: len(pulled.tasks)
         )
 
-    def _pull_once(self, project: int, accounts: Mapping[int, str], progress: Progress) -> Pulled:
+    def _pull_once(self, project: int, accounts: Mapping[int, str], progress: StepProgress) -> Pulled:
         pulled = Pulled([], [])
         for task in _counted(self._client.tasks(project, FIELDS), progress):
             predictions, annotations = task.get("predictions") or [], task.get("annotations") or []
@@ -163,7 +162,7 @@ class Studio:
             )
         return pulled
 
-    def served(self, project: int, accounts: Mapping[int, str], progress: Progress = lambda _: None) -> Served:
+    def served(self, project: int, accounts: Mapping[int, str], progress: StepProgress = lambda _: None) -> Served:
         """Read how the label stream serves a project's tasks, and who had them; what was said is not read.
 
         Parameters
@@ -204,7 +203,11 @@ class Studio:
         return {version: count for version, count in counts.items() if version.startswith(VERSION_PREFIX)}
 
     def write(
-        self, project: int, changes: Difference, to_name: Mapping[str, str], progress: Progress = lambda _: None
+        self,
+        project: int,
+        changes: Difference,
+        to_name: Mapping[str, str],
+        progress: StepProgress = lambda _: None,
     ) -> None:
         """Send a difference: empty the reports that are written anew, add what is new, then take away what is old.
 
@@ -334,7 +337,7 @@ class Studio:
         return missing
 
 
-def _counted(tasks: Iterable[dict[str, Any]], progress: Progress) -> Iterator[dict[str, Any]]:
+def _counted(tasks: Iterable[dict[str, Any]], progress: StepProgress) -> Iterator[dict[str, Any]]:
     count = 0
     for count, task in enumerate(tasks, start=1):
         yield task

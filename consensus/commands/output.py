@@ -1,17 +1,16 @@
 """What a person sees: tables, progress and outcomes."""
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from common.console import console, csv_text, emit, error_console
-from consensus.watcher import Watcher
+from common.progress import Progress, shown_on
 
 if TYPE_CHECKING:
     from consensus.projects.run import Outcome
@@ -23,19 +22,9 @@ ERR = error_console()
 PROBLEMS_SHOWN = 10
 
 
-@contextmanager
-def watching(*, quiet: bool = False) -> Iterator[Watcher]:
+def progress_shown(*, quiet: bool = False) -> AbstractContextManager[Progress]:
     """Show the steps of a run as bars on standard error, or nothing where that is no terminal."""
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
-    with Progress(*columns, console=ERR, disable=quiet or not ERR.is_terminal) as progress:
-        bars: dict[str, TaskID] = {}
-
-        def tell(step: str, done: int, total: int) -> None:
-            if step not in bars:
-                bars[step] = progress.add_task(step, total=total)
-            progress.update(bars[step], completed=done, total=max(total, done))
-
-        yield Watcher(tell)
+    return shown_on(ERR, quiet=quiet)
 
 
 def outcome_facts(outcome: "Outcome") -> dict[str, Any]:

@@ -43,9 +43,9 @@ def route(
     """
     from consensus.projects.route import route as route_project  # noqa: PLC0415  # brings the SDK
 
-    with closing(studio()) as label_studio, output.watching(quiet=as_json) as watcher:
+    with closing(studio()) as label_studio, output.progress_shown(quiet=as_json) as progress:
         routed = route_project(
-            label_studio, store(), project, max_votes=max_votes, dry_run=dry_run, watcher=watcher
+            label_studio, store(), project, max_votes=max_votes, dry_run=dry_run, progress=progress
         )
     if as_json:
         emit(json.dumps(facts(routed), ensure_ascii=False) + "\n")

@@ -105,8 +105,8 @@ def score(
         _check_guarantee(share, gold)
     inputs = Inputs(votes, given, trust, gold, model, state, choice, policy, share)
     limits = Limits.of_machine(int(memory * 1e9) if memory else None, threads)
-    with output.watching() as watcher:
-        outcome = score_files(inputs, out, annotators, engine=engine, limits=limits, watcher=watcher)
+    with output.progress_shown() as progress:
+        outcome = score_files(inputs, out, annotators, engine=engine, limits=limits, progress=progress)
     for line in outcome.notes:
         note(line)
     typer.echo(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from common.errors import FilesError
 from common.files import ROOM_REMEDY, scratch_folder
+from common.progress import Progress, of_step, silent
 from consensus.core.arrays import Codes
 from consensus.core.decide.partitions import Partition, Partitions
 from consensus.core.decide.scoring import Scorer, fit_partitions, score
@@ -34,7 +35,6 @@ from consensus.files.side_files import read_suggested, trust_by_hand
 from consensus.files.start_files import read_start, write_start
 from consensus.files.tables import Limits, database, first_line
 from consensus.files.votes_files import SCRATCH, Ballot, ballot_of, no_gold, note_on_labels, read_votes
-from consensus.watcher import SILENT, Watcher
 
 Engine = Literal["local", "ray"]
 Found = TypeVar("Found")
@@ -143,7 +143,7 @@ def score_files(
     *,
     engine: Engine = "local",
     limits: Limits | None = None,
-    watcher: Watcher = SILENT,
+    progress: Progress = silent,
     part_votes: int = PART_VOTES,
 ) -> Outcome:
     """Score votes and write the result.
@@ -157,7 +157,7 @@ def score_files(
         Where parts are learned from and scored.
     limits : Limits, optional
         Votes that need more memory are scored in parts. Those of this machine by default.
-    watcher : Watcher
+    progress : Progress
     part_votes : int
         Votes of a part.
 
@@ -169,7 +169,7 @@ def score_files(
     limits = limits or Limits.of_machine()
     with scratch_folder(SCRATCH, 0) as folder, database(folder, limits) as connection:
         try:
-            coded = read_votes(connection, inputs.votes, inputs.given, inputs.choice, watcher)
+            coded = read_votes(connection, inputs.votes, inputs.given, inputs.choice, progress)
             if engine == "local" and coded.n_rows * MEMORY <= limits.memory:
                 ballot = ballot_of(connection, coded, inputs.trust, inputs.gold)
                 return _score_ballot(inputs, ballot, connection, out, annotators, limits.threads)
@@ -181,7 +181,7 @@ def score_files(
                 folder,
                 part_votes,
                 limits.threads,
-                watcher.of("votes cut into parts", coded.n_rows),
+                of_step(progress, "votes cut into parts", coded.n_rows),
             )
             fixed_trust, unused_trust = trust_by_hand(connection, inputs.trust, coded.annotator_names)
         except duckdb.Error as error:
@@ -189,9 +189,9 @@ def score_files(
         connection.close()  # its memory is needed now
         with _spread(engine, parts) as spread:
             scorer = fit_partitions(
-                _Watched(spread, watcher.of("rounds of learning", 0)), fixed_trust, inputs.policy
+                _Watched(spread, of_step(progress, "rounds of learning", 0)), fixed_trust, inputs.policy
             )
-            reports, by_annotator = _write(spread, scorer, out, watcher.of("parts written", parts.n_parts))
+            reports, by_annotator = _write(spread, scorer, out, of_step(progress, "parts written", parts.n_parts))
     if annotators:
         none = np.zeros(0, dtype=np.int32)
         people = scorer.score(Partition(parts.empty, Listed(none, none, none.astype(bool)), no_gold()))

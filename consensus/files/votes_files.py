@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.files import scratch_folder
+from common.progress import Progress, of_step, silent
 from consensus.core.arrays import Floats, Names
 from consensus.core.votes.classifications import Gold, Listed, lists_all, too_many
 from consensus.core.votes.votes import STANDS, Choice, Votes, asked_only, latest
@@ -16,7 +17,6 @@ from consensus.errors import VotesError
 from consensus.files.notes import notes_on
 from consensus.files.side_files import note_repeats, read_given, read_gold, trust_by_hand
 from consensus.files.tables import AFTER_ALL, Limits, Table, database, read_table
-from consensus.watcher import SILENT, Watcher
 
 CHOSEN = ("task", "annotator", "label")
 SPELLED_OUT = ("task", "label", "annotator", "vote")
@@ -87,7 +87,7 @@ def read_votes(
     path: Path,
     given: Path | None,
     choice: Literal["single", "multiple"],
-    watcher: Watcher = SILENT,
+    progress: Progress = silent,
 ) -> CodedVotes:
     """Read votes, and the labels that the tasks came with, into a database.
 
@@ -100,14 +100,14 @@ def read_votes(
         Columns `task,label` and optionally `given` (1, or 0 for a candidate).
     choice : {"single", "multiple"}
         How many labels an annotator may choose; for the first kind of votes.
-    watcher : Watcher
+    progress : Progress
 
     Raises
     ------
     VotesError
         Where a file cannot be read; the message names the file, the line and the remedy.
     """
-    tell = watcher.of("columns read", len(SPELLED_OUT))
+    tell = of_step(progress, "columns read", len(SPELLED_OUT))
     votes = read_table(connection, "votes", path, (CHOSEN, SPELLED_OUT))
     spelled_out = "vote" in votes.columns
     if spelled_out and choice == "multiple":

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from common.progress import Progress, of_step, silent
 from consensus.core.arrays import Floats
 from consensus.core.routing.information_gain import gain_of_new_task
 from consensus.core.routing.overlap import (
@@ -25,7 +26,6 @@ from consensus.label_studio import Project, Studio
 from consensus.projects.deleted_accounts import with_known_annotators
 from consensus.store.store import Store
 from consensus.store.stored_votes import Facts, facts_of
-from consensus.watcher import SILENT, Watcher
 
 ASKED = 5
 """So many annotators are named for a task."""
@@ -103,7 +103,7 @@ def route(
     *,
     max_votes: int = MAX_VOTES,
     dry_run: bool = False,
-    watcher: Watcher = SILENT,
+    progress: Progress = silent,
 ) -> Routed:
     """Set the overlap of each task so that votes go where they are needed.
 
@@ -120,7 +120,7 @@ def route(
         At least 1. A task that so many people had, skips included, is shown to nobody more.
     dry_run : bool
         Read and tell; send nothing.
-    watcher : Watcher
+    progress : Progress
 
     Raises
     ------
@@ -134,12 +134,12 @@ def route(
         found = studio.project(project)
         if not dry_run:
             store.recognize(project, found.url, found.stamp)
-        served = studio.served(project, studio.accounts(), watcher.of("reading tasks", found.n_tasks))
+        served = studio.served(project, studio.accounts(), of_step(progress, "reading tasks", found.n_tasks))
         served = replace(served, tasks=tuple(with_known_annotators(served.tasks, store, project)))
         routed = Routed(found, advise(facts, served, limits), 0, [], limits, dry_run)
         if dry_run:
             return routed
-        failures = _send(studio, routed.changes, watcher)
+        failures = _send(studio, routed.changes, progress)
         return Routed(found, routed.advice, len(routed.changes) - len(failures), failures, limits, dry_run)
 
 
@@ -208,9 +208,9 @@ def _gain_of_new_task(facts: Facts) -> Floats:
     return new
 
 
-def _send(studio: Studio, changes: Sequence[Change], watcher: Watcher) -> list[Problem]:
+def _send(studio: Studio, changes: Sequence[Change], progress: Progress) -> list[Problem]:
     """Set one task after the other; a Label Studio that refuses several in a row is not asked on."""
-    tell = watcher.of("setting overlap", len(changes))
+    tell = of_step(progress, "setting overlap", len(changes))
     failures: list[Problem] = []
     in_a_row = 0
     for done, change in enumerate(changes, start=1):

@@ -10,6 +10,7 @@ import numpy as np
 
 from common.contract import REPORT_NAMES
 from common.errors import LabelStudioError
+from common.progress import Progress, of_step, silent
 from consensus.core.decide.policies import PolicyName
 from consensus.core.decide.scoring import Scored, score
 from consensus.core.decide.thresholds import Thresholds
@@ -35,7 +36,6 @@ from consensus.store.rows import (
     vote_columns,
 )
 from consensus.store.store import Store
-from consensus.watcher import SILENT, Watcher
 
 VERDICTS = {"AllConfirmed": "yes", "Discovered": "yes", "MisClassified": "no", "Controversial": "unsure"}
 """What a report says on a verification control."""
@@ -103,7 +103,7 @@ class Context:
     studio: Studio
     config: ProjectConfig
     policy: PolicyName
-    watcher: Watcher
+    progress: Progress
     started_at: datetime
     project: Project
     model_version: str
@@ -133,7 +133,7 @@ def run(
     now: Callable[[], datetime],
     policy: PolicyName | None = None,
     dry_run: bool = False,
-    watcher: Watcher = SILENT,
+    progress: Progress = silent,
 ) -> Outcome:
     """Run consensus on a project.
 
@@ -145,7 +145,7 @@ def run(
         Where Label Studio, the store or the settings cannot be used, or no control of the project can.
     """
     with store.lock(project) if store else nullcontext():
-        context = read(studio, store, config, project, policy or config.policy, now(), watcher)
+        context = read(studio, store, config, project, policy or config.policy, now(), progress)
         votes = collect_votes(context)
         results = score_votes(context, votes, warm_starts(store, project))
         results, guarantees = guaranteed(results, config.guarantee)
@@ -166,14 +166,14 @@ def read(
     project: int,
     policy: PolicyName,
     started_at: datetime,
-    watcher: Watcher,
+    progress: Progress,
 ) -> Context:
     """Read the project, its accounts and its tasks."""
     found = studio.project(project)
     if store:
         store.recognize(project, found.url, found.stamp)
     versions, accounts = studio.written_versions(project), studio.accounts()
-    pulled = studio.pull(project, accounts, watcher.of("reading tasks", found.n_tasks))
+    pulled = studio.pull(project, accounts, of_step(progress, "reading tasks", found.n_tasks))
     tasks, model_version = pulled.tasks, found.model_version
     if store:
         tasks = list(with_known_annotators(tasks, store, project))
@@ -182,7 +182,7 @@ def read(
         studio,
         config,
         policy,
-        watcher,
+        progress,
         started_at,
         found,
         model_version,
@@ -320,7 +320,7 @@ def write_reports(context: Context, store: Store, outcome: Outcome) -> None:
         studio.show(project, context.model_version)
     to_name = {control.tag.name: control.tag.to_name for control in outcome.controls}
     total = len(changes.create) + len(changes.update) + len(changes.delete)
-    tell = context.watcher.of("writing reports", total)
+    tell = of_step(context.progress, "writing reports", total)
 
     def written(n: int) -> None:
         store.check(project)  # whoever has lost the lock writes no more beside the next run

@@ -5,21 +5,14 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import ProgressColumn, Task, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from common.console import console as new_console
 from common.console import error_console
 from common.contract import LEFT_OUT
+from common.progress import bar_columns, shown_on
 from ml_backend.commands.console import ProjectOption
 from ml_backend.settings import get_settings
 
@@ -54,20 +47,11 @@ def predict(
     from ml_backend.predict.bulk import Bulk  # noqa: PLC0415
 
     backend = Backend(get_settings())
-    errors = error_console()
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(),
-    )  # fmt: skip
+    columns = bar_columns(_Rate(), TimeRemainingColumn())
     try:
-        with Progress(*columns, console=errors, disable=not errors.is_terminal) as shown:
-            step = shown.add_task("predicting", total=None)
+        with shown_on(error_console(), *columns, first="predicting") as progress:
             bulk = Bulk(backend.client, backend.registry, _embed(backend, engine), backend.settings.data_dir)
-            report = bulk.predict(
-                project,
-                failed_only=failed,
-                begin=lambda total: shown.update(step, total=total),
-                advance=lambda count: shown.advance(step, count),
-            )
+            report = bulk.predict(project, failed_only=failed, progress=progress)
     finally:
         backend.close()
     _show(report, project)

@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import TimeElapsedColumn
 from rich.table import Table
 
 from common.console import console as new_console
 from common.console import error_console, say
+from common.progress import Progress, bar_columns, shown_on
 from ml_backend.commands.console import ProjectOption, number
 from ml_backend.errors import NothingToLearnError
 from ml_backend.settings import Settings, get_settings
 
 if TYPE_CHECKING:
-    from ml_backend import steps
     from ml_backend.backend import Backend
 
 
@@ -36,23 +36,20 @@ def train(project: ProjectOption) -> None:
 
 
 @contextmanager
-def at_work(settings: Settings) -> Iterator[tuple["Backend", "steps.Progress"]]:
+def at_work(settings: Settings) -> Iterator[tuple["Backend", Progress]]:
     """Show the progress of a backend that does nothing else, while no other training runs on this machine."""
     from common.files import held  # noqa: PLC0415
     from ml_backend.backend import Backend  # noqa: PLC0415 - --help needs none of it
 
     backend = Backend(settings.model_copy(update={"torch_threads": settings.training_torch_threads}))
-    errors = error_console()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns, waiting = bar_columns(TimeElapsedColumn()), "waiting for another training"
     try:
-        with Progress(*columns, console=errors, disable=not errors.is_terminal) as shown:
-            step = shown.add_task("waiting for another training", total=None)
-            with held(settings.data_dir / "training.lock", wait=True):
-                shown.update(step, description="starting")
-                yield (
-                    backend,
-                    lambda name, done, total: shown.update(step, description=name, completed=done, total=total),
-                )
+        with (
+            shown_on(error_console(), *columns, first=waiting) as progress,
+            held(settings.data_dir / "training.lock", wait=True),
+        ):
+            progress("starting", 0, 0)
+            yield backend, progress
     finally:
         backend.close()
 

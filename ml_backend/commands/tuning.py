@@ -5,18 +5,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from common.console import console as new_console
 from common.console import error_console, say
+from common.progress import bar_columns, shown_on
 from ml_backend.commands.console import ProjectOption, number
 from ml_backend.errors import NothingToLearnError
 from ml_backend.settings import Settings, get_settings
@@ -139,14 +133,9 @@ def _run(project: int, wanted: "Wanted", resume: bool | None, settings: Settings
 
     backend = Backend(settings)
     errors = error_console()
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    bar = Progress(TextColumn("{task.description}"), *columns, console=errors, disable=not errors.is_terminal)
+    columns = bar_columns(TimeElapsedColumn(), TimeRemainingColumn())
     try:
-        with bar:
-            bar_task = bar.add_task("starting", total=None)
-
-            def progress(name: str, done: int, total: int) -> None:
-                bar.update(bar_task, description=name, completed=done, total=total)
+        with shown_on(errors, *columns, first="starting") as progress:
 
             def shown(step: "Step") -> None:
                 progress(_sentence(step), step.number, step.steps)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from common.progress import Progress
 from ml_backend.core.finetune.held_tasks import Split
 from ml_backend.core.finetune.probe import probe
 from ml_backend.core.finetune.targets import ControlTargets
 from ml_backend.embedding.engines import Embedder
 from ml_backend.embedding.gather import Gatherer, ImageRef
 from ml_backend.finetune.tuning_folder import Inputs
-from ml_backend.steps import Progress
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from common.progress import Progress
 from ml_backend.core.consensus_targets import consensus_targets
 from ml_backend.core.controls import Control, image_controls
 from ml_backend.core.finetune.held_tasks import Split, split
@@ -22,7 +23,6 @@ from ml_backend.images.decoding import ImageLimits
 from ml_backend.label_studio.client import Task
 from ml_backend.predict.predict import image_refs
 from ml_backend.settings import Settings
-from ml_backend.steps import Progress
 from ml_backend.training.train import Trainer
 
 LEAST = 8  # images to learn from; with fewer the network learns their names

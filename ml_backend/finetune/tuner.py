@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from common.files import held, write_whole
+from common.progress import Progress, silent
 from ml_backend.core.identity import Identity
 from ml_backend.embedding.checkpoints import content_id, kept_weights
 from ml_backend.embedding.engines import Embedder
@@ -22,7 +23,6 @@ from ml_backend.finetune.initial_weights import base_identity
 from ml_backend.finetune.options import FINETUNE, Wanted
 from ml_backend.finetune.plan import plan_tuning, split_of
 from ml_backend.finetune.tuning_folder import Plan, TuningError, TuningFolder
-from ml_backend.steps import Progress, silent
 from ml_backend.training.train import Trainer
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from common.files import write_whole
+from common.progress import Progress, silent
 from ml_backend.core.controls import Control, image_controls
 from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
@@ -118,8 +119,7 @@ class Bulk:
         project_id: int,
         *,
         failed_only: bool = False,
-        begin: Callable[[int], None] = lambda _: None,
-        advance: Advance = lambda _: None,
+        progress: Progress = silent,
     ) -> BulkReport:
         """Predict all tasks of a project that have no prediction of the version that answers.
 
@@ -128,8 +128,7 @@ class Bulk:
         project_id : int
         failed_only : bool
             Only the tasks that failed last time.
-        begin, advance : callable
-            Told how many tasks there are, and how many more are done.
+        progress : Progress
 
         Raises
         ------
@@ -143,7 +142,14 @@ class Bulk:
         before = kept.read()
         report = BulkReport(artifact.model_version)
         done = without_doubles(self.client, project_id, artifact.model_version)
-        begin(len(before) if failed_only else self.client.task_number(project_id))
+        counted, total = 0, len(before) if failed_only else self.client.task_number(project_id)
+
+        def advance(count: int) -> None:
+            nonlocal counted
+            counted += count
+            progress("predicting", counted, total)
+
+        advance(0)
         waiting: list[dict[str, Any]] = []
         for page in _pages(self._tasks(project_id, before if failed_only else None)):
             waiting += self._page(project_id, page, done, (artifact, controls), report, advance)

@@ -7,6 +7,7 @@ import numpy as np
 import structlog
 
 from common.errors import SuiteError
+from common.progress import Progress
 from ml_backend.core.identity import Identity
 from ml_backend.core.versions import RANDOM
 from ml_backend.embedding.backbones import Backbones
@@ -16,7 +17,6 @@ from ml_backend.embedding.tuned import TunedWeights
 from ml_backend.errors import ModelLoadingError, NothingToLearnError
 from ml_backend.model_registry import Artifact
 from ml_backend.settings import Settings
-from ml_backend.steps import Progress
 
 log = structlog.get_logger()
 

@@ -10,6 +10,7 @@ import structlog
 
 from common.errors import SuiteError
 from common.label_studio.rows import ConnectionRow
+from common.progress import Progress
 from ml_backend.core.controls import image_controls
 from ml_backend.core.versions import is_ours
 from ml_backend.embedding.gather import Gathered
@@ -19,7 +20,6 @@ from ml_backend.label_studio.storing import import_missing, tasks_of_version
 from ml_backend.model_registry import Artifact, ModelRegistry
 from ml_backend.predict.predict import clusters_of_tasks, predict_gathered
 from ml_backend.settings import Settings
-from ml_backend.steps import Progress
 
 log = structlog.get_logger()
 

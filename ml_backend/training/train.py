@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from common.files import held
 from common.label_studio.annotations import accounts_named
 from common.label_studio.label_config import config_digest
+from common.progress import Progress, Steps, silent
 from ml_backend.core.comparison import Comparison, succeeds
 from ml_backend.core.controls import image_controls, passed_over
 from ml_backend.core.model import Evidence, ProjectModel, fit_model
@@ -27,7 +28,6 @@ from ml_backend.label_studio.pulling import Pulled, Puller
 from ml_backend.model_registry import Artifact, ModelRegistry
 from ml_backend.predict.predict import image_refs
 from ml_backend.settings import Settings
-from ml_backend.steps import Progress, Steps, silent
 from ml_backend.training.project_embeddings import ProjectEmbeddings
 from ml_backend.training.publish import Publisher
 from ml_backend.training.training_set import (

@@ -23,7 +23,6 @@ from consensus.projects.route import PATIENCE, Routed, counts, route
 from consensus.store.columns import Row, as_columns
 from consensus.store.store import Store
 from consensus.store.tables import CLASSIFICATION, VOTE
-from consensus.watcher import Watcher
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
 BEFORE, AFTER = "2026-01-01T00:00:00.000000Z", "2026-01-03T00:00:00.000000Z"
@@ -240,7 +239,7 @@ def test_a_task_that_fails_does_not_keep_the_others(store: Store) -> None:
 def test_progress_is_told(store: Store) -> None:
     """Of the tasks that are set, to the last."""
     told: list[tuple[str, int, int]] = []
-    route(InMemory(*TASKS), store, 7, watcher=Watcher(lambda *facts: told.append(facts)))
+    route(InMemory(*TASKS), store, 7, progress=lambda *step: told.append(step))
     assert told == [("setting overlap", done, 5) for done in range(1, 6)]
 
 

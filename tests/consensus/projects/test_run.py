@@ -17,7 +17,6 @@ from consensus.projects.run import Outcome, run
 from consensus.settings import ControlSection, ProjectConfig, project_config
 from consensus.store.columns import Row
 from consensus.store.store import Store
-from consensus.watcher import Watcher
 
 KIND = ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog", "owl"))
 CHECK = ChoicesTag("check", "image", multiple=False, labels=("Yes", "No"))
@@ -352,13 +351,6 @@ def test_what_was_learned_by_another_version_is_no_obstacle(store: Store, monkey
     """Bytes that cannot be read are as good as none."""
     monkeypatch.setattr(store, "learned", lambda _: {"kind": b"of another format"})
     assert once(InMemory(task(1, a1="cat", a2="cat")), store).votes == 2
-
-
-def test_a_watcher_is_told_of_a_step() -> None:
-    """The name of the step, what is done and what there is."""
-    told: list[tuple[str, int, int]] = []
-    Watcher(lambda *facts: told.append(facts)).of("reading", 3)(2)
-    assert told == [("reading", 2, 3)]
 
 
 def test_tasks_with_ground_truth_are_counted(store: Store) -> None:

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from training_parts import BLIND, Embedder, Images
 
+from common.progress import silent
 from ml_backend.core.finetune.targets import ControlTargets
 from ml_backend.finetune.evaluation import Figure, Judgement, judge
 from ml_backend.finetune.plan import split_of
 from ml_backend.finetune.tuning_folder import Inputs
-from ml_backend.steps import silent
 
 N = 60
 

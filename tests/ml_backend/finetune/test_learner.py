@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from common.files import held
+from common.progress import silent
 from ml_backend.core.finetune.loop import Step
 from ml_backend.errors import WeightsError
 from ml_backend.finetune.learner import Learner
 from ml_backend.finetune.options import PRETRAIN
 from ml_backend.finetune.plan import plan_tuning
 from ml_backend.finetune.tuning_folder import Plan, TuningError, TuningFolder
-from ml_backend.steps import silent
 
 if TYPE_CHECKING:
     from conftest import TinyProject

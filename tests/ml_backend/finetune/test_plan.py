@@ -7,6 +7,7 @@ import pytest
 import torch
 from training_parts import STAMP
 
+from common.progress import silent
 from ml_backend.core.consensus_targets import Verdict
 from ml_backend.core.finetune.held_tasks import held_out
 from ml_backend.embedding.tuned import Tuned, TunedWeights
@@ -15,7 +16,6 @@ from ml_backend.finetune.initial_weights import base_identity
 from ml_backend.finetune.options import PRETRAIN, Wanted, defaults
 from ml_backend.finetune.plan import plan_tuning, split_of
 from ml_backend.finetune.tuning_folder import Inputs, Plan, TuningFolder
-from ml_backend.steps import silent
 
 if TYPE_CHECKING:
     from conftest import TinyProject

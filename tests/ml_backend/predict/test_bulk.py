@@ -190,10 +190,9 @@ def test_failures_survive_a_run_that_ends_in_an_error(bulk: Bulk, studio: Studio
 def test_progress_counts_every_task(bulk: Bulk, studio: Studio, samples: "Samples") -> None:
     """What is already there counts as done: the bar ends at the number of tasks."""
     studio.stored = [(0, samples.version, "dark")]
-    begun: list[int] = []
-    advanced: list[int] = []
-    bulk.predict(7, begin=begun.append, advance=advanced.append)
-    assert (begun, sum(advanced)) == ([10], 10)
+    steps: list[tuple[str, int, int]] = []
+    bulk.predict(7, progress=lambda *step: steps.append(step))
+    assert (steps[0], steps[-1]) == (("predicting", 0, 10), ("predicting", 10, 10))
 
 
 def test_without_a_version_the_message_says_what_to_run(bulk: Bulk, studio: Studio) -> None:
