@@ -399,6 +399,9 @@ class Held(Studio):
     def accounts(self) -> dict[int, str]:
         return {}
 
+    def written_versions(self, _: int) -> dict[str, tuple[int, str]]:
+        return {}
+
     def pull(self, *_: object) -> Pulled:  # type: ignore[override]
         return Pulled(self.tasks, [])
 

@@ -62,7 +62,7 @@ def on_pointer() -> None:
 
 STEPS: dict[str, Callable[[], None]] = {
     "none": lambda: None,
-    "reading": instead(parts.Studio, "tasks"),
+    "reading": instead(parts.Studio, "annotated_tasks"),
     "mirroring": instead(mirror.Mirror, "note"),
     "after reading": after(pulling.Puller, "pull"),
     "embedding": instead(parts.Images, "gather"),

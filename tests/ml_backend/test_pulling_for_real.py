@@ -164,7 +164,7 @@ def test_verdicts_can_be_read_page_by_page(
         "consensus/NoVotes": 2,
         "other": 2,
     }
-    monkeypatch.setattr("ml_backend.label_studio.client._LISTED_PREDICTIONS", 3)
+    monkeypatch.setattr("common.label_studio.client._LISTED_PREDICTIONS", 3)
     both = [sorted(reader.verdicts(number, count), key=lambda one: one[0]) for count in (3, 4)]
     assert both[0] == both[1] == [(task, Verdict("NoVotes", "kind", "dark", 0.5)) for task in ids[:2]]
 

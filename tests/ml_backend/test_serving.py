@@ -78,7 +78,7 @@ def test_a_training_without_a_key_fails_and_serving_goes_on(tmp_path: Path) -> N
     with running(tmp_path, ML_BACKEND_QUIET_S="0") as backend:
         answer = httpx.post(backend.url + "/webhook", json={"action": "START_TRAINING", "project": {"id": 7}})
         assert answer.json() == {"status": "training requested"}
-        assert eventually(lambda: "LABEL_STUDIO_API_KEY not set" in backend.log, 60)
+        assert eventually(lambda: "LABEL_STUDIO_API_KEY are not set" in backend.log, 60)
         assert answers(backend.url)
 
 
