@@ -18,11 +18,12 @@ from consensus.commands import output, people, route, score
 from consensus.commands.connections import database, run_project
 from consensus.commands.connections import store as _store
 from consensus.commands.connections import studio as _studio
+from consensus.commands.doctor import doctor
 from consensus.commands.options import ConfigOption, ProjectOption, flowing
 from consensus.core.decide.policies import PolicyName
 from consensus.errors import ConfigError
 from consensus.projects.schedule import run_by_cron, trigger_of
-from consensus.settings import project_config, settings
+from consensus.settings import project_config, scheduled_projects, settings
 
 if TYPE_CHECKING:
     from consensus.label_studio import Studio
@@ -115,7 +116,7 @@ def schedule(
     expression = cron or settings().consensus_cron
     trigger_of(expression)
     path = config or settings().consensus_config
-    for project in _parse_projects() or [0]:
+    for project in scheduled_projects() or [0]:
         project_config(path, project)  # a file that cannot be used as well
     _store(migrate=True)  # a database that cannot be used is better known now than at the first run
     run_by_cron(expression, lambda: _run_all(path))
@@ -126,6 +127,7 @@ app.command()(route.prompt)
 app.command()(people.annotators)
 app.command()(people.agreement)
 app.command()(people.pay)
+app.command()(doctor)
 
 
 @app.command()
@@ -179,7 +181,7 @@ def _run_all(config: Path | None) -> None:
 
 
 def _run_each(studio: "Studio", store: "Store", config: Path | None) -> None:
-    wanted = _parse_projects()
+    wanted = scheduled_projects()
     numbers = wanted or studio.project_numbers()
     for number in numbers:
         try:
@@ -212,14 +214,6 @@ def _warn(project: int, outcome: "Outcome") -> None:
     for line in outcome.unused:
         if line not in told:
             LOG.warning("setting without effect", project=project, reason=line)
-
-
-def _parse_projects() -> list[int]:
-    text = settings().consensus_projects
-    try:
-        return [int(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        raise ConfigError(f"CONSENSUS_PROJECTS is {text!r}; use ids with commas, as in 1,2,7") from None
 
 
 def _now() -> datetime:

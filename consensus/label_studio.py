@@ -118,6 +118,15 @@ class Studio:
         """Ids of all projects that the account sees."""
         return self._client.project_ids()
 
+    def authorize(self) -> None:
+        """Ask who the key belongs to."""
+        self._client.authorize()
+
+    def overlaps(self, project: int) -> Counter[int]:
+        """Count tasks by how many annotators they are shown to, among the first of the project."""
+        tasks = self._client.task_page(project, page=1, size=PAGE, include="id,overlap")
+        return Counter(int(task.get("overlap") or 1) for task in tasks)
+
     def accounts(self) -> dict[int, str]:
         """E-mail address of each account, by id."""
         return self._client.accounts()

@@ -69,6 +69,15 @@ def settings() -> Settings:
     return read(Settings)
 
 
+def scheduled_projects() -> list[int]:
+    """Return the projects that CONSENSUS_PROJECTS names; none where it is empty."""
+    text = settings().consensus_projects
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise ConfigError(f"CONSENSUS_PROJECTS is {text!r}; use ids with commas, as in 1,2,7") from None
+
+
 Share = Annotated[float, Field(gt=0, lt=1)]
 HandSetTrust = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 

@@ -74,7 +74,7 @@ def annotators(
 
 def agreement(
     project: ProjectOption,
-    pairs: Annotated[bool, typer.Option("--pairs", help="Show Cohen's kappa of every two annotators.")] = False,  # noqa: FBT002 - a flag
+    pairs: Annotated[bool, typer.Option("--pairs", help="Show Cohen's kappa of every two annotators.")] = False,
     form: FormatOption = "table",
 ) -> None:
     """Show how far annotators agree: Krippendorff's alpha, Fleiss' and Cohen's kappa, per control and label.

@@ -31,8 +31,8 @@ def route(
     max_votes: Annotated[
         int, typer.Option("--max-votes", min=1, help="Votes after which a task is left undecided, skips included.")
     ] = MAX_VOTES,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be set; send nothing.")] = False,  # noqa: FBT002  # a flag
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,  # noqa: FBT002  # a flag
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be set; send nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
     """Ask for votes where they are needed: set how many annotators Label Studio shows each task to.
 

@@ -16,6 +16,7 @@ from consensus.store.tables import (
     CLASSIFICATION_HISTORY,
     CONTROL,
     LEDGER,
+    PROJECT,
     REPORT_COUNT,
     RUN,
     VOTE,
@@ -44,6 +45,11 @@ class Reader:
         """The latest run of a project."""
         query = select(RUN).where(RUN.c.project == project).order_by(RUN.c.id.desc()).limit(1)
         rows = self._rows(query)
+        return rows[0] if rows else None
+
+    def origin(self, project: int) -> Row | None:
+        """Return which Label Studio the runs of a project read, and when that made it."""
+        rows = self._rows(select(PROJECT).where(PROJECT.c.project == project))
         return rows[0] if rows else None
 
     def needed_run(self, project: int) -> Row:

@@ -1,0 +1,48 @@
+"""``consensus doctor``."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from common.doctor import report
+from consensus.commands.connections import store_file, studio
+from consensus.commands.options import ConfigOption
+from consensus.settings import scheduled_projects, settings
+
+_ANSWERS_IN_S = 15.0
+
+
+def doctor(
+    project: Annotated[
+        list[int] | None,
+        typer.Option(help="Id of a project; those of CONSENSUS_PROJECTS, or all with a <Choices>, if not given."),
+    ] = None,
+    config: ConfigOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Find what goes wrong between Label Studio, the settings and the store, and what helps. Changes nothing.
+
+    Ends with status 1 where something is to be done; warnings do not count.
+    """
+    from consensus.diagnosis.examination import examine  # noqa: PLC0415 - --help needs none of it
+
+    read = settings()
+    projects = project or scheduled_projects()
+    report(
+        lambda step: examine(
+            read.label_studio_url,
+            lambda: studio(_ANSWERS_IN_S),
+            _store_url,
+            config or read.consensus_config,
+            projects,
+            now=datetime.now(UTC),
+            progress=step,
+        ),
+        as_json=as_json,
+    )
+
+
+def _store_url() -> str:
+    store_file()  # which refuses one that would be another in each folder
+    return settings().consensus_database_url.get_secret_value()

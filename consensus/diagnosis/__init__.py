@@ -1,0 +1,1 @@
+"""What can be wrong between Label Studio, the settings and the store."""
