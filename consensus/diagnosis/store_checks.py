@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from common.doctor import Finding, fine, problem, warning
 from consensus.errors import StoreError
+from consensus.settings import default_store
 from consensus.store.database import NEWEST, Database
 
 WHY = "no run can be stored, and nothing stored can be read"
@@ -41,8 +42,10 @@ def read_store(url: str) -> StoreState:
         database = Database(url)
     except StoreError as error:
         return StoreState("the store", error=str(error))
-    if database.path and not database.path.exists():
-        return StoreState(database.name)
+    path = database.path
+    if path and not path.exists():
+        made = path.parent.is_dir() or path == default_store().resolve()
+        return StoreState(database.name, error="" if made else f"the folder {path.parent} of the store is missing")
     try:
         return StoreState(database.name, database.revision())
     except StoreError as error:

@@ -11,6 +11,7 @@ import pytest
 from common.label_studio.client import LabelStudioClient
 from consensus.commands import doctor
 from consensus.label_studio import Studio
+from consensus.settings import settings
 from consensus.store.database import Database
 
 URL = "http://label-studio.test"
@@ -145,3 +146,15 @@ def test_tables_of_an_older_version(examine: Examine, tmp_path: Path, monkeypatc
     monkeypatch.setattr(Database, "revision", lambda _: "0003")
     status, seen = examine()
     assert (status, seen["tables", "problem"]) == (1, "its tables are of an older version (0003)")
+
+
+def test_a_store_in_a_folder_that_is_missing(
+    examine: Examine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run makes the file and not its folder, but for the account's own."""
+    monkeypatch.setenv("CONSENSUS_DATABASE_URL", f"sqlite:///{tmp_path}/nowhere/consensus.db")
+    status, seen = examine()
+    assert (status, "nowhere of the store is missing" in seen["place", "problem"]) == (1, True)
+    monkeypatch.delenv("CONSENSUS_DATABASE_URL")
+    settings.cache_clear()
+    assert examine()[0] == 0
