@@ -162,6 +162,7 @@ class Studio:
                     task.get("data") or {},
                     [_annotation(row, accounts, suggested) for row in annotations],
                     *_made_before(predictions, annotations),
+                    _by_version(predictions),
                 )
             )
             pulled.written.extend(
@@ -393,6 +394,15 @@ def _made_before(
         return None, None
     last = max(before, key=lambda pair: pair[0])[1]
     return _regions(last.get("result")), last.get("score")
+
+
+def _by_version(predictions: Sequence[Any]) -> dict[str, Sequence[Mapping[str, object]]]:
+    """Regions of the latest prediction of each version of a model; reports are none."""
+    return {
+        prediction["model_version"]: _regions(prediction.get("result")) or []
+        for prediction in sorted(predictions, key=lambda each: int(each["id"]))
+        if prediction.get("model_version") and not prediction["model_version"].startswith(VERSION_PREFIX)
+    }
 
 
 def _moment(value: Any) -> str:  # noqa: ANN401  # text or a datetime, as the SDK has read it

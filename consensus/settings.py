@@ -102,6 +102,8 @@ class ControlSection(_Strict):
 
     kind: Literal["choices", "verification"] | None = None
     given: str | None = None
+    given_annotations: bool = False
+    given_version: str | None = None
     candidates: str | None = None
     yes: str | None = None
     no: str | None = None

@@ -388,6 +388,12 @@ def _unused(context: Context, votes: Sequence[Collected]) -> list[str]:
     machines = [name for name in config.machines if not name.isdecimal() and context.account(name) not in accounts]
     return [
         *(f"control {name!r}, which this project does not have" for name in config.controls if name not in names),
+        *(
+            f"given_version {version!r} of control {collected.control.tag.name!r}, of which there is no prediction"
+            for collected in votes
+            if (version := collected.control.given_version)
+            and not any(version in task.predictions for task in context.tasks)
+        ),
         *(f"machine {name!r}, who has no account" for name in machines),
         *(f"trust of {name!r}, who has no vote" for name in config.trust if context.account(name) not in voted),
     ]

@@ -336,6 +336,7 @@ def test_tasks_are_read_once_though_pages_overlap(make: Make, monkeypatch: pytes
     assert pulled.written[0].entry.identity == (1, "Discovered", "kind", "cat", "None")
     assert pulled.written[1].entry.identity == (1, "Old", "", "", "")
     assert told[-1] == 3
+    assert pulled.tasks[0].predictions == {"m1": []}
 
 
 def test_an_annotation_knows_the_suggestion_that_it_began_from(make: Make) -> None:

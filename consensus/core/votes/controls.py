@@ -25,6 +25,8 @@ class ControlSettings:
 
     kind: ControlKind | None = None
     given: str | None = None
+    given_annotations: bool = False
+    given_version: str | None = None
     candidates: str | None = None
     yes: str | None = None
     no: str | None = None
@@ -48,6 +50,10 @@ class Control:
         Of a verification control: what each of its labels says. Empty for choices.
     hint : str
         What a person may want to set, where something was not clear.
+    given_annotations : bool
+        Whether ground truth holds the given labels (they were imported as annotations) and is no gold.
+    given_version : str or None
+        The model version whose predictions are the given labels.
     renamed : mapping of str to str
         What choices and given labels mean that are spelled otherwise than a choice of today.
     """
@@ -59,6 +65,8 @@ class Control:
     answers: Mapping[str, str] = field(default_factory=dict)
     hint: str = ""
     renamed: Mapping[str, str] = field(default_factory=dict)
+    given_annotations: bool = False
+    given_version: str | None = None
 
     @property
     def choice(self) -> Choice:
@@ -72,6 +80,10 @@ class Control:
         """One line for a person: what was inferred or set."""
         what = "yes / no on the given label" if self.kind == "verification" else f"{self.choice} choice"
         given = f"given label in {self.given!r}" if self.given else "no given label"
+        if self.given_annotations:
+            given = "ground truth holds the given label"
+        elif self.given_version:
+            given = f"predictions of {self.given_version!r} are the given label"
         candidates = f", candidates in {self.candidates!r}" if self.candidates else ""
         hint = f" ({self.hint})" if self.hint else ""
         return f"{self.tag.name}: {what} of {len(self.tag.labels)} labels, {given}{candidates}{hint}"
@@ -100,20 +112,11 @@ def resolve(
         Where a control that the settings call a verification has no key with the given label, or words that are
         not understood, or a key that the settings name is in no task.
     """
-    for old, new in settings.renamed.items():
-        if new not in tag.labels:
-            raise ConfigError(
-                f"control {tag.name!r}: the settings say that {old!r} means {new!r}, which is none of its labels "
-                f"{', '.join(tag.labels)}"
-            )
+    _check_names(tag, settings, tasks)
+    if settings.given_annotations or settings.given_version:
+        return _given_elsewhere(tag, settings)
     answers = _answers(tag, settings)
     is_yes_no = {"yes", "no"} <= set(answers.values())
-    for key in (settings.given, settings.candidates):
-        if key is not None and tasks and not any(key in data or value_at(data, key) is not None for data in tasks):
-            raise ConfigError(
-                f"control {tag.name!r}: the settings name {key!r}, but no task has that key; the tasks have "
-                f"{', '.join(sorted(set().union(*tasks))) or 'none'}"
-            )
     if settings.kind == "verification" and not is_yes_no:
         raise ConfigError(
             f"control {tag.name!r} is a verification, but what each of its labels {', '.join(tag.labels)} means "
@@ -136,6 +139,51 @@ def resolve(
     if is_yes_no and settings.kind is None and not hint:
         hint = f'is it about a label that tasks came with? Then set given = "KEY" in [controls.{tag.name}]'
     return Control(tag, "choices", given, settings.candidates, hint=hint, renamed=settings.renamed)
+
+
+def _check_names(tag: ChoicesTag, settings: ControlSettings, tasks: Sequence[Mapping[str, object]]) -> None:
+    """Refuse settings that name a choice or a key of the tasks which is not there."""
+    for old, new in settings.renamed.items():
+        if new not in tag.labels:
+            raise ConfigError(
+                f"control {tag.name!r}: the settings say that {old!r} means {new!r}, which is none of its labels "
+                f"{', '.join(tag.labels)}"
+            )
+    for key in (settings.given, settings.candidates):
+        if key is not None and tasks and not any(key in data or value_at(data, key) is not None for data in tasks):
+            raise ConfigError(
+                f"control {tag.name!r}: the settings name {key!r}, but no task has that key; the tasks have "
+                f"{', '.join(sorted(set().union(*tasks))) or 'none'}"
+            )
+
+
+def _given_elsewhere(tag: ChoicesTag, settings: ControlSettings) -> Control:
+    """Return a control whose given labels are no data of the tasks but annotations or predictions."""
+    places = {
+        "given": settings.given,
+        "given_annotations": settings.given_annotations,
+        "given_version": settings.given_version,
+    }
+    named = [name for name, value in places.items() if value]
+    if len(named) > 1:
+        raise ConfigError(
+            f"control {tag.name!r}: the settings name {' and '.join(named)}, "
+            "but a given label comes from one place"
+        )
+    if settings.kind == "verification":
+        raise ConfigError(
+            f"control {tag.name!r} is a verification, whose given label lies in the tasks; "
+            f"set given, not {named[0]}"
+        )
+    return Control(
+        tag,
+        "choices",
+        None,
+        settings.candidates,
+        renamed=settings.renamed,
+        given_annotations=settings.given_annotations,
+        given_version=settings.given_version,
+    )
 
 
 def _answers(tag: ChoicesTag, settings: ControlSettings) -> dict[str, str]:

@@ -60,6 +60,8 @@ class Task:
         The regions of the last prediction of a model that was made before anybody had annotated the task.
     suggestion_score : float or None
         The score of that prediction as a whole.
+    predictions : mapping of str to sequence of mappings
+        The regions of the latest prediction of each version of a model.
     """
 
     id: int
@@ -67,6 +69,7 @@ class Task:
     annotations: Sequence[Annotation] = ()
     suggestion: Sequence[Mapping[str, object]] | None = None
     suggestion_score: float | None = None
+    predictions: Mapping[str, Sequence[Mapping[str, object]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,7 @@ def _collect_task(
     given: tuple[str, ...] = ()
     candidates: tuple[str, ...] = ()
     try:
-        given = _labels_in(task, control.given, control)
+        given = _given_labels(task, control, never)
         candidates = _labels_in(task, control.candidates, control)
     except VotesError as error:
         yield str(error)
@@ -198,6 +201,8 @@ def _collect_task(
     for name in [one for one in candidates if one not in given]:
         listed.add(task.id, name, value=0)
     for annotation in counted(task.annotations, never):
+        if annotation.ground_truth and control.given_annotations:
+            continue
         try:
             labels, value = _spoken(annotation, control, given[0] if given else None, task.id)
         except VotesError as error:
@@ -220,6 +225,28 @@ def _add_gold(gold: _Rows, task: int, labels: Sequence[str | None], value: np.in
     for name in control.tag.labels if control.choice == "multiple" else ():
         if name not in chosen:
             gold.add(task, name, 0)
+
+
+def _given_labels(task: Task, control: Control, never: frozenset[str]) -> tuple[str, ...]:
+    """The labels that a task came with, wherever they lie."""
+    if control.given_annotations:
+        truths = [each for each in counted(task.annotations, never) if each.ground_truth and not each.skipped]
+        sources = [(f"annotation {truth.id}", truth.result) for truth in truths]
+    elif control.given_version is not None:
+        sources = [
+            (f"the prediction of {version!r}", result)
+            for version, result in task.predictions.items()
+            if version == control.given_version
+        ]
+    else:
+        return _labels_in(task, control.given, control)
+    labels = []
+    for source, result in sources:
+        for label in _chosen(result, control, source) or ():
+            if label not in control.tag.labels:
+                raise VotesError(f"{source} gives {label!r}, which is no choice of control {control.tag.name!r}")
+            labels.append(label)
+    return tuple(labels)
 
 
 def _labels_in(task: Task, key: str | None, control: Control) -> tuple[str, ...]:
@@ -252,7 +279,7 @@ def _spoken(
         raise VotesError(f"annotation {annotation.id} verifies a given label, but task {task} has none")
     if annotation.skipped:
         return about, UNSURE
-    chosen = _chosen(annotation, control)
+    chosen = _chosen(annotation.result, control, f"annotation {annotation.id}")
     if chosen is None:
         return [], UNSURE
     unknown = [label for label in chosen if label not in control.tag.labels]
@@ -268,12 +295,12 @@ def _spoken(
     return [*chosen], YES
 
 
-def _chosen(annotation: Annotation, control: Control) -> tuple[str, ...] | None:
-    """The choices that an annotation's regions make on the control; None where it was not shown."""
-    choices = choices_in(annotation.result)
+def _chosen(result: Sequence[Mapping[str, object]], control: Control, source: str) -> tuple[str, ...] | None:
+    """The choices that regions make on the control; None where it was not shown."""
+    choices = choices_in(result)
     for name, fault in choices.faults:
         if name in ("", control.tag.name):
-            raise VotesError(f"annotation {annotation.id} has {fault}")
+            raise VotesError(f"{source} has {fault}")
     tag = control.tag
     made = dict(choices.made)
     made[tag.name] = tuple(control.renamed.get(choice, choice) for choice in made.get(tag.name, ()))

@@ -359,3 +359,61 @@ def test_tasks_with_ground_truth_are_counted(store: Store) -> None:
     truth = replace(tasks[0].annotations[0], id=99, ground_truth=True)
     tasks[0] = replace(tasks[0], annotations=[*tasks[0].annotations, truth])
     assert once(InMemory(*tasks), store).gold_tasks == 1
+
+
+def starred(number: int, label: str) -> Task:
+    """A task whose label was imported as an annotation, and that three others dispute."""
+    made = task(number, None, a1="dog", a2="dog", gone="dog")
+    truth = replace(made.annotations[0], id=number * 10 + 9, ground_truth=True, annotator=BOT,
+                    result=[{"from_name": "kind", "value": {"choices": [label]}}])  # fmt: skip
+    return replace(made, annotations=[*made.annotations, truth])
+
+
+def given_where(content: str, folder: Path) -> ProjectConfig:
+    """Settings of project 7 from a file."""
+    (folder / "consensus.toml").write_text(content)
+    return project_config(folder / "consensus.toml", 7)
+
+
+def test_ground_truth_can_be_the_given_label(store: Store, tmp_path: Path) -> None:
+    """Labels imported as annotations are then what is checked, and measure nobody's trust."""
+    tasks = [starred(number, "cat") for number in range(1, 9)]
+    assert once(InMemory(*tasks), store).gold_tasks == 8
+    config = given_where("[projects.7.controls.kind]\ngiven_annotations = true", tmp_path)
+    studio = InMemory(*tasks)
+    outcome = once(studio, store, config)
+    assert outcome.gold_tasks == 0
+    assert outcome.votes == 24
+    assert "ground truth holds the given label" in outcome.controls[0].about
+    assert outcome.reports["MisClassified"] == 8
+    assert {(each.entry.report, each.entry.choice) for each in studio.held} >= {("MisClassified", "cat")}
+
+
+def test_predictions_of_a_version_can_be_the_given_label(store: Store, tmp_path: Path) -> None:
+    """Those of other versions are none; a version without any prediction has no effect, and the run says so."""
+    regions = [{"from_name": "kind", "value": {"choices": ["cat"]}}]
+    tasks = [
+        replace(task(number, None, a1="dog", a2="dog", gone="dog"), predictions={"import": regions, "m1": []})
+        for number in range(1, 9)
+    ]
+    config = given_where('[controls.kind]\ngiven_version = "import"', tmp_path)
+    assert once(InMemory(*tasks), store).reports["MisClassified"] == 0
+    outcome = once(InMemory(*tasks), store, config)
+    assert outcome.reports["MisClassified"] == 8
+    assert not outcome.unused
+    config = given_where('[controls.kind]\ngiven_version = "m2"', tmp_path)
+    assert "given_version 'm2' of control 'kind'" in once(InMemory(*tasks), store, config).unused[0]
+
+
+@pytest.mark.parametrize(
+    ("section", "why"),
+    [
+        ('given = "label"\ngiven_annotations = true', "a given label comes from one place"),
+        ('given_annotations = true\ngiven_version = "m1"', "a given label comes from one place"),
+        ('kind = "verification"\ngiven_version = "m1"', "whose given label lies in the tasks"),
+    ],
+)
+def test_a_given_label_comes_from_one_place(store: Store, tmp_path: Path, section: str, why: str) -> None:
+    """Settings that name two, or one that a verification cannot have, are refused."""
+    with pytest.raises(ConfigError, match=why):
+        once(InMemory(task(1, a1="cat")), store, given_where(f"[controls.kind]\n{section}", tmp_path))

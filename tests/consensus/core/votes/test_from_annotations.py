@@ -373,3 +373,19 @@ def test_a_control_that_was_hidden_has_no_votes() -> None:
     tasks = [Task(1, {}, [hidden, shown])]
     assert collect(tasks, breed).votes.annotator_names.tolist() == ["a2"]
     assert collect(tasks, marks).votes.annotator_names.tolist() == ["a2"]
+
+
+def test_a_given_label_that_cannot_be_read_is_named_with_its_source() -> None:
+    """Whether it lies in ground truth or in a prediction; the votes on its task go on."""
+    by_version = replace(KIND, given=None, given_version="m1")
+    region = {"from_name": "kind", "type": "choices", "value": {"choices": ["cow"]}}
+    task = Task(
+        7, {}, [annotation(1, "a1", "cat"), annotation(2, "a2", "cow", gold=True)], predictions={"m1": [region]}
+    )
+    got = collect([task], by_version)
+    assert [each.what for each in got.problems if "m1" in each.what] == [
+        "the prediction of 'm1' gives 'cow', which is no choice of control 'kind'"
+    ]
+    got = collect([task], replace(KIND, given=None, given_annotations=True))
+    assert got.problems[0].what == "annotation 2 gives 'cow', which is no choice of control 'kind'"
+    assert [vote[1] for vote in votes_in(got)] == ["a1"]
