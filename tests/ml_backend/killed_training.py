@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import training_parts as parts
 
+from common.label_studio.task_cache import TaskCache
 from ml_backend import model_registry
-from ml_backend.label_studio import mirror, pulling
+from ml_backend.label_studio import pulling
 from ml_backend.settings import Settings
 from ml_backend.training import publish, train
 
@@ -63,7 +64,7 @@ def on_pointer() -> None:
 STEPS: dict[str, Callable[[], None]] = {
     "none": lambda: None,
     "reading": instead(parts.Studio, "annotated_tasks"),
-    "mirroring": instead(mirror.Mirror, "note"),
+    "mirroring": instead(TaskCache, "note"),
     "after reading": after(pulling.Puller, "pull"),
     "embedding": instead(parts.Images, "gather"),
     "learning": instead(train, "fit_model"),

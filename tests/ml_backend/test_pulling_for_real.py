@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from common.contract import signed_meta
+from common.label_studio import incremental_sync
 from ml_backend.core.consensus_targets import Verdict
-from ml_backend.label_studio import pulling
 from ml_backend.label_studio.client import Counts, LabelStudioClient
 from ml_backend.label_studio.pulling import Pulled, Puller
 from ml_backend.settings import Settings
@@ -71,7 +71,9 @@ def test_changes_of_a_real_project_are_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Annotations, skips, changes, deletions and what consensus writes arrive, with as few tasks as can be."""
-    monkeypatch.setattr(pulling, "_OVERLAP", timedelta(0))  # half a minute would have to pass between the steps
+    monkeypatch.setattr(
+        incremental_sync, "_OVERLAP", timedelta(0)
+    )  # half a minute would have to pass between the steps
     number = ls.post("/api/projects/", json={"title": "Pulling", "label_config": CONFIG}).json()["id"]
     body = [
         {"data": {"image": f"/{n}.png"}, "annotations": [{"result": [region("dark")], "ground_truth": n == 0}]}

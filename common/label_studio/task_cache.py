@@ -1,36 +1,36 @@
-"""A project's tasks as they were last read, so that a training asks Label Studio only for what has changed.
+"""A project's tasks as they were last read, so that the next reading asks Label Studio only for what has changed.
 
-One SQLite file a project, which only its trainings open. It can be deleted at any time: then all is read again.
+One SQLite file a project, which one program opens. It can be deleted at any time: then all is read again.
 """
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from ml_backend.core.consensus_targets import Verdict
-from ml_backend.core.evidence import Annotation
-from ml_backend.label_studio.client import Counts, Task
+from common.label_studio.rows import Counts
+
+Read = TypeVar("Read")
 
 IN_MEMORY = Path(":memory:")
-_FORMAT = 2
+_FORMAT = 3
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS task (
     id INTEGER PRIMARY KEY, data TEXT NOT NULL, annotations TEXT NOT NULL,
     submitted INTEGER NOT NULL, skipped INTEGER NOT NULL
 );
-CREATE TABLE IF NOT EXISTS verdict (task INTEGER PRIMARY KEY, described TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS prediction (task INTEGER PRIMARY KEY, described TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS reading (id INTEGER PRIMARY KEY CHECK (id = 0), described TEXT NOT NULL);
 """
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the mirror holds, and of when.
+    """What the cache holds, and of when.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Reading:
     all_read_at : datetime
         When all tasks were last read, by our clock; aware.
     changes_since : datetime or None
-        What has changed later, by Label Studio's clock, is perhaps not in the mirror.
+        What has changed later, by Label Studio's clock, is perhaps not in the cache.
     versions : dict of str to (int, str)
         The versions of consensus that Label Studio had: predictions and time of the latest one.
     """
@@ -53,7 +53,7 @@ class Reading:
     versions: dict[str, tuple[int, str]]
 
 
-class Mirror:
+class TaskCache:
     """The file. Used with ``with``: what was written stays only where the block ends well.
 
     Parameters
@@ -110,61 +110,79 @@ class Mirror:
 
     def clear(self) -> None:
         """Forget all tasks."""
-        for table in ("task", "verdict", "reading"):
+        for table in ("task", "prediction", "reading"):
             self._database.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
 
-    def put(self, tasks: Iterable[Task]) -> int:
-        """Keep tasks in place of what was known of them; give how many."""
+    def put(self, tasks: Iterable[Mapping[str, Any]]) -> int:
+        """Keep tasks, with the predictions in them, in place of what was known of them; return how many.
+
+        Parameters
+        ----------
+        tasks : iterable of mapping
+            With JSON: ``id``, ``data``, ``annotations`` (each with ``was_cancelled``) and ``predictions``.
+        """
         count = 0
         for task in tasks:
-            annotations = [vars(one) for one in task.annotations]
-            skipped = sum(one.skipped for one in task.annotations)
+            annotations = task.get("annotations") or ()
+            skipped = sum(bool(annotation["was_cancelled"]) for annotation in annotations)
             self._database.execute(
                 "REPLACE INTO task VALUES (?, ?, ?, ?, ?)",
-                (task.id, json.dumps(task.data), json.dumps(annotations), len(annotations) - skipped, skipped),
+                (
+                    task["id"],
+                    json.dumps(task["data"]),
+                    json.dumps(annotations),
+                    len(annotations) - skipped,
+                    skipped,
+                ),
             )
-            self._put_verdicts(task.id, task.verdicts)
+            self._put_predictions(task["id"], task.get("predictions") or ())
             count += 1
         return count
 
-    def put_verdicts(self, verdicts: Iterable[tuple[int, Verdict]]) -> None:
-        """Keep these, by task, in place of all verdicts."""
-        self._database.execute("DELETE FROM verdict")
-        by_task: dict[int, list[Verdict]] = {}
-        for task_id, verdict in verdicts:
-            by_task.setdefault(task_id, []).append(verdict)
-        for task_id, found in by_task.items():
-            self._put_verdicts(task_id, found)
+    def put_predictions(self, predictions: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
+        """Keep these, by task, in place of all predictions."""
+        self._database.execute("DELETE FROM prediction")
+        by_task: dict[int, list[Mapping[str, Any]]] = {}
+        for task_id, prediction in predictions:
+            by_task.setdefault(task_id, []).append(prediction)
+        for task_id, of_task in by_task.items():
+            self._put_predictions(task_id, of_task)
 
     def counts(self) -> Counts:
         """Count what is there."""
         query = "SELECT count(*), coalesce(sum(submitted), 0), coalesce(sum(skipped), 0) FROM task"
         return Counts(*self._database.execute(query).fetchone())
 
-    def tasks(self) -> Iterator[Task]:
-        """Give all tasks by id, with their verdicts."""
-        query = "SELECT id, data, annotations, described FROM task LEFT JOIN verdict ON task = id ORDER BY id"
-        for row in self._database.execute(query):
+    def tasks(self, read: Callable[[dict[str, Any]], Read]) -> Iterator[Read]:
+        """Read all tasks by id, with their predictions."""
+        query = "SELECT id, data, annotations, described FROM task LEFT JOIN prediction ON task = id ORDER BY id"
+        for number, data, annotations, predictions in self._database.execute(query):
             try:
-                task = _task(*row)
+                task = read(
+                    {
+                        "id": number,
+                        "data": json.loads(data),
+                        "annotations": json.loads(annotations),
+                        "predictions": json.loads(predictions or "[]"),
+                    }
+                )
             except (ValueError, LookupError, TypeError, AttributeError) as error:
-                raise sqlite3.DatabaseError(f"task {row[0]} cannot be read: {error}") from None
+                raise sqlite3.DatabaseError(f"task {number} cannot be read: {error}") from None
             yield task
 
     def _make(self) -> None:
         [version] = self._database.execute("PRAGMA user_version").fetchone()
         if version != _FORMAT:
-            for table in ("task", "verdict", "reading"):
+            for table in ("task", "prediction", "reading"):
                 self._database.execute(f"DROP TABLE IF EXISTS {table}")
             self._database.executescript(_SCHEMA)
             self._database.execute(f"PRAGMA user_version = {_FORMAT}")
 
-    def _put_verdicts(self, task_id: int, verdicts: Sequence[Verdict]) -> None:
-        if not verdicts:
-            self._database.execute("DELETE FROM verdict WHERE task = ?", (task_id,))
+    def _put_predictions(self, task_id: int, predictions: Sequence[Mapping[str, Any]]) -> None:
+        if not predictions:
+            self._database.execute("DELETE FROM prediction WHERE task = ?", (task_id,))
             return
-        described = json.dumps([vars(one) for one in verdicts])
-        self._database.execute("REPLACE INTO verdict VALUES (?, ?)", (task_id, described))
+        self._database.execute("REPLACE INTO prediction VALUES (?, ?)", (task_id, json.dumps(predictions)))
 
 
 def _reading(kept: dict[str, Any]) -> Reading:
@@ -176,17 +194,3 @@ def _reading(kept: dict[str, Any]) -> Reading:
         changes_since=datetime.fromisoformat(since) if since else None,
         versions={name: (count, latest) for name, (count, latest) in kept["versions"].items()},
     )
-
-
-def _task(task_id: int, data: str, annotations: str, verdicts: str | None) -> Task:
-    return Task(
-        task_id,
-        json.loads(data),
-        tuple(_annotation(one) for one in json.loads(annotations)),
-        tuple(Verdict(**one) for one in json.loads(verdicts or "[]")),
-    )
-
-
-def _annotation(kept: dict[str, Any]) -> Annotation:
-    choices = {control: tuple(chosen) for control, chosen in kept.pop("choices").items()}
-    return Annotation(choices=choices, **kept)
