@@ -1,8 +1,11 @@
 """The checks that read the code instead of running it, each by its own tool."""
 
+import ast
+import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -35,3 +38,44 @@ def test_the_images_hold_every_package() -> None:
     for package in packages:
         assert f"COPY {package} {package}\n" in copied.read_text(encoding="utf-8")
         assert f"!{package}\n" in carried.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("folders", "extras", "peers"),
+    [(["common", "consensus"], ["ray"], set()), (["ml_backend"], ["ml", "ray"], {"label_studio_ml"})],
+    ids=["consensus", "ml_backend"],
+)
+def test_each_import_is_a_declared_dependency(folders: list[str], extras: list[str], peers: set[str]) -> None:
+    """What is imported is installed with the package, in an environment that has nothing else."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    requirements = [
+        *project["dependencies"],
+        *(one for name in extras for one in project["optional-dependencies"][name]),
+    ]
+    declared = {normal(re.split(r"[<>=~!\[; ]", requirement)[0]) for requirement in requirements}
+    known = packages_distributions()
+    for folder in folders:
+        for path in (ROOT / folder).rglob("*.py"):
+            for name in (
+                imported(path) - set(sys.stdlib_module_names) - {"common", "consensus", "ml_backend"} - peers
+            ):
+                owners = {normal(owner) for owner in known.get(name, [name])}
+                assert owners & declared, (
+                    f"{path.relative_to(ROOT)} imports {name}, which pyproject.toml does not name"
+                )
+
+
+def imported(path: Path) -> set[str]:
+    """Names of the packages that a module imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def normal(name: str) -> str:
+    """A distribution's name as indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()

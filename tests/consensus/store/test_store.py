@@ -106,6 +106,19 @@ def test_what_was_saved_is_read(url: str) -> None:
     assert [(row["task"], row["label"]) for row in store.votes(7)] == [(1, ""), (2, "cat")]
 
 
+def test_many_rows_are_those_that_were_saved(url: str) -> None:
+    """Characters that mean something where rows are sent in one piece are kept; what is missing stays so."""
+    store = Store.migrated(url)
+    labels = ["tab\there", "line\nbreak", "return\r", "back\\slash", "\\N", "\\.", "", '"quoted",', "žirafa"]
+    rows = [classification(task, label, report="") for task in range(300) for label in labels]
+    votes = [vote(task, label=label, lead_time=None) for task in range(300) for label in labels]
+    save(store, facts(), rows, votes, [])
+    assert {(row["task"], row["label"]) for row in store.classifications(7)} == {
+        (row["task"], row["label"]) for row in rows
+    }
+    assert {(row["label"], row["lead_time"]) for row in store.votes(7)} == {(label, None) for label in labels}
+
+
 def test_what_a_run_learned_is_there_for_the_next(url: str) -> None:
     """Each control's bytes come back as they were, one without any is left out, the next run replaces them."""
     store = Store.migrated(url)
