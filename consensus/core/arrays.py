@@ -64,11 +64,11 @@ def counts(group: Codes, n_groups: int) -> Keys:
     >>> counts(np.array([0, 2, 0], dtype=np.int32), 3).tolist()
     [2, 0, 1]
     """
-    found = np.zeros(n_groups, dtype=np.int64)
+    total = np.zeros(n_groups, dtype=np.int64)
     block = max(10 * BLOCK, n_groups)
     for start in range(0, len(group), block):
-        found += np.bincount(group[start : start + block], minlength=n_groups)
-    return found
+        total += np.bincount(group[start : start + block], minlength=n_groups)
+    return total
 
 
 def in_blocks(function: Callable[..., tuple[Floats, Floats]], *columns: Floats) -> tuple[Floats, Floats]:

@@ -11,10 +11,10 @@ from consensus.core.votes.classifications import Classifications
 Rule = Callable[[Decision, Classifications], Flags]
 
 REPORTS: dict[str, Rule] = {
-    "NoVotes": lambda decision, those: those.listed & ~decision.voted,
-    "AllConfirmed": lambda decision, those: decision.confirmed & those.given,
-    "Discovered": lambda decision, those: decision.confirmed & ~those.given,
-    "MisClassified": lambda decision, those: decision.rejected & those.given,
+    "NoVotes": lambda decision, rows: rows.listed & ~decision.voted,
+    "AllConfirmed": lambda decision, rows: decision.confirmed & rows.given,
+    "Discovered": lambda decision, rows: decision.confirmed & ~rows.given,
+    "MisClassified": lambda decision, rows: decision.rejected & rows.given,
     "Controversial": lambda decision, _: decision.controversial,
 }
 """Report to rule of (decision, classifications). The first rule that holds wins, so the order is a policy: without

@@ -298,11 +298,11 @@ def _check_codes(votes: Votes, listed: Listed, gold: Gold) -> None:
     VotesError
         Naming the column.
     """
-    for what, rows in ("listed", listed), ("gold", gold):
+    for kind, rows in ("listed", listed), ("gold", gold):
         for codes, column, size in (rows.task, "task", votes.n_tasks), (rows.label, "label", votes.n_labels):
             if codes.size and (codes.min() < 0 or codes.max() >= size):
                 raise VotesError(
-                    f"a {what} classification has a {column} outside the {size} {column} names of the votes"
+                    f"a {kind} classification has a {column} outside the {size} {column} names of the votes"
                 )
 
 

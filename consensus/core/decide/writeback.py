@@ -83,15 +83,15 @@ class Difference:
 
 
 def difference(
-    wanted: Sequence[Entry], there: Sequence[Written], tolerance: float = TOLERANCE, many: int = MANY
+    entries: Sequence[Entry], present: Sequence[Written], tolerance: float = TOLERANCE, many: int = MANY
 ) -> Difference:
-    """Compare what is wanted with what is there.
+    """Compare what is to be there with what is.
 
     Parameters
     ----------
-    wanted : sequence of Entry
-        An identity may recur: then as many copies are wanted.
-    there : sequence of Written
+    entries : sequence of Entry
+        What is to be there. An identity may recur: then as many copies are meant.
+    present : sequence of Written
         As read from Label Studio; surplus copies, as an interrupted run may leave, are deleted.
     tolerance : float
         Scores that differ by less are the same.
@@ -108,29 +108,29 @@ def difference(
     >>> old = Entry(1, "Discovered", "digit", "8", 0.95)
     >>> new = Entry(1, "Discovered", "digit", "8", 0.97)
     >>> change = difference([new], [Written(7, old), Written(9, old)])
-    >>> [(one.id, one.entry.score) for one in change.update], change.delete, change.create
+    >>> [(written.id, written.entry.score) for written in change.update], change.delete, change.create
     ([(7, 0.97)], [9], [])
     """
     copies: dict[tuple[int, str, str, str, str], list[Written]] = defaultdict(list)
-    for written in sorted(there, key=lambda one: one.id):
+    for written in sorted(present, key=lambda written: written.id):
         copies[written.entry.identity].append(written)
     create, update = [], []
-    for entry in wanted:
-        present = copies.get(entry.identity)
-        if not present:
+    for entry in entries:
+        same = copies.get(entry.identity)
+        if not same:
             create.append(entry)
             continue
-        kept = present.pop(0)
-        if not abs(kept.entry.score - entry.score) < tolerance:  # a score that is no number differs, too
-            update.append(Written(kept.id, entry))
-    surplus = [one for left in copies.values() for one in left]
-    slow = Counter(one.entry.model_version for one in [*update, *surplus])
-    present_now = Counter(one.entry.model_version for one in there)
-    clear = sorted(version for version, n in slow.items() if n >= many and n > present_now[version] / 2)
+        existing = same.pop(0)
+        if not abs(existing.entry.score - entry.score) < tolerance:  # a score that is no number differs, too
+            update.append(Written(existing.id, entry))
+    surplus = [written for same in copies.values() for written in same]
+    slow = Counter(written.entry.model_version for written in [*update, *surplus])
+    size = Counter(written.entry.model_version for written in present)
+    clear = sorted(version for version, n in slow.items() if n >= many and n > size[version] / 2)
     return Difference(
-        create=[one for one in create if one.model_version not in clear]
-        + [one for one in wanted if one.model_version in clear],
-        update=[one for one in update if one.entry.model_version not in clear],
-        delete=sorted(one.id for one in surplus if one.entry.model_version not in clear),
+        create=[entry for entry in create if entry.model_version not in clear]
+        + [entry for entry in entries if entry.model_version in clear],
+        update=[written for written in update if written.entry.model_version not in clear],
+        delete=sorted(written.id for written in surplus if written.entry.model_version not in clear),
         clear=clear,
     )

@@ -59,7 +59,7 @@ class Grounds:
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
+class _Question:
     """The classifications that a report is about, from the surest on, and their tasks.
 
     Attributes
@@ -151,9 +151,9 @@ def guarantee(scored: Scored, gold: Gold, alpha: float, choice: Choice) -> tuple
         doubt = 1 - scored.posterior if says_right else scored.posterior
         voted = scored.counts.yes + scored.counts.no > 0
         proven = known_right if says_right else known_wrong
-        asked = _ask(about(rows) & voted & (doubt < EVEN), doubt, rows.task, on_gold, proven)
-        line, why = _draw_line(name, asked, alpha)
-        inside = asked.row[asked.doubt <= line]
+        question = _question(about(rows) & voted & (doubt < EVEN), doubt, rows.task, on_gold, proven)
+        line, why = _draw_line(name, question, alpha)
+        inside = question.row[question.doubt <= line]
         report[inside[~on_gold[inside] | proven[inside]]] = name
         grounds.append(why)
     return replace(scored, report=report), grounds
@@ -182,8 +182,8 @@ def _truth(rows: Classifications, gold: Gold, choice: Choice) -> tuple[Flags, Fl
     return right, wrong & ~right
 
 
-def _ask(wanted: Flags, doubt: Floats, task: Codes, on_gold: Flags, proven: Flags) -> _Asked:
-    row = np.flatnonzero(wanted)
+def _question(candidates: Flags, doubt: Floats, task: Codes, on_gold: Flags, proven: Flags) -> _Question:
+    row = np.flatnonzero(candidates)
     row = row[np.argsort(doubt[row], kind="stable")]
     _, of_task = np.unique(task[row], return_inverse=True)
     n_tasks = int(of_task.max(initial=-1)) + 1
@@ -191,31 +191,31 @@ def _ask(wanted: Flags, doubt: Floats, task: Codes, on_gold: Flags, proven: Flag
     np.minimum.at(enters, of_task, doubt[row])
     np.minimum.at(fails, of_task, np.where(proven[row], np.inf, doubt[row]))
     is_gold[of_task] = on_gold[row]
-    return _Asked(row, doubt[row], enters, fails[is_gold], is_gold)
+    return _Question(row, doubt[row], enters, fails[is_gold], is_gold)
 
 
-def _draw_line(report: ReportName, asked: _Asked, alpha: float) -> tuple[float, Grounds]:
+def _draw_line(report: ReportName, question: _Question, alpha: float) -> tuple[float, Grounds]:
     """Doubt up to which classifications are reported, below 0 for none, and why.
 
     The way and the model's line depend on how many tasks are gold; would they depend on which are, or on what
     these say, the promise would not hold.
     """
-    candidates, gold, _ = asked.sizes(EVEN)
+    candidates, gold, _ = question.sizes(EVEN)
     if alpha * (gold + 1) >= 1 + FORGIVEN:
-        return _line_by_gold(report, asked, alpha, candidates, gold)
-    prospect = prospect_of(asked.enters)
+        return _line_by_gold(report, question, alpha, candidates, gold)
+    prospect = prospect_of(question.enters)
     expected = expected_at_lines(prospect, gold, alpha)
     best = int(np.argmax(expected)) if expected.any() else -1  # where nothing can pass, say so of all
-    return _line_by_model(report, asked, alpha, float(prospect.line[best]) if len(prospect.line) else -1.0)
+    return _line_by_model(report, question, alpha, float(prospect.line[best]) if len(prospect.line) else -1.0)
 
 
 def _line_by_gold(
-    report: ReportName, asked: _Asked, alpha: float, candidates: int, gold: int
+    report: ReportName, question: _Question, alpha: float, candidates: int, gold: int
 ) -> tuple[float, Grounds]:
     """Conformal selection: the last line with (1 + wrong gold) * candidates / (gold + 1) <= alpha * reported."""
-    lines = np.unique(asked.enters)
-    wrong = np.searchsorted(np.sort(asked.fails), lines, side="right")
-    reported = np.searchsorted(np.sort(asked.enters[~asked.is_gold]), lines, side="right")
+    lines = np.unique(question.enters)
+    wrong = np.searchsorted(np.sort(question.fails), lines, side="right")
+    reported = np.searchsorted(np.sort(question.enters[~question.is_gold]), lines, side="right")
     affordable = alpha * reported * (gold + 1) / max(candidates, 1) * ROUNDING
     good = np.flatnonzero(1 + wrong <= affordable)
     last = int(good[-1]) if good.size else -1
@@ -232,9 +232,9 @@ def _line_by_gold(
     return (float(lines[last]) if good.size else -1.0), why
 
 
-def _line_by_model(report: ReportName, asked: _Asked, alpha: float, line: float) -> tuple[float, Grounds]:
+def _line_by_model(report: ReportName, question: _Question, alpha: float, line: float) -> tuple[float, Grounds]:
     """All or nothing up to a line, as the gold tasks there allow."""
-    candidates, gold, wrong = asked.sizes(line)
+    candidates, gold, wrong = question.sizes(line)
     size = candidates + gold
     forgiven = most_forgiven(size, gold, alpha) if size else -1
     allowed = wrong <= forgiven

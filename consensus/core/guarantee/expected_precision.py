@@ -39,8 +39,8 @@ def prospect_of(enters: Floats) -> Prospect:
 
     Examples
     --------
-    >>> found = prospect_of(np.array([0.25, 0.125, 0.25]))
-    >>> found.line.tolist(), found.size.tolist(), (3 * found.doubt).tolist()
+    >>> prospect = prospect_of(np.array([0.25, 0.125, 0.25]))
+    >>> prospect.line.tolist(), prospect.size.tolist(), (3 * prospect.doubt).tolist()
     ([0.125, 0.25], [1, 3], [0.375, 0.625])
     """
     ordered = np.sort(enters)

@@ -44,10 +44,10 @@ def worst_share(size: int, gold: int, forgiven: int) -> float:
     factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, size + 1)))])
     wrong = np.unique(np.geomspace(1, size, STEPS).astype(np.int64)) if size > STEPS else np.arange(1, size + 1)
     passes = np.zeros(len(wrong))
-    for seen in range(min(forgiven, gold) + 1):
-        possible = (wrong > seen) & (gold - seen <= size - wrong)
-        others = wrong[possible] - 1
-        ways = _choices(factorial, others, seen) + _choices(factorial, size - 1 - others, gold - seen)
+    for drawn in range(min(forgiven, gold) + 1):
+        possible = (wrong > drawn) & (gold - drawn <= size - wrong)
+        rest_wrong = wrong[possible] - 1
+        ways = _choices(factorial, rest_wrong, drawn) + _choices(factorial, size - 1 - rest_wrong, gold - drawn)
         all_ways = _choices(factorial, np.array([size - 1]), gold)
         passes[possible] += np.exp(ways - all_ways)
     # With more wrong ones the report is made less often, so that the first of each step bounds the others.

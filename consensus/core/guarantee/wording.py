@@ -29,20 +29,23 @@ def guarantee_lines(alpha: float, gold_tasks: int, n_tasks: int, grounds: Sequen
         f"Guarantee on {gold_tasks} gold tasks drawn at random: the expected share of a report that is wrong is "
         f"at most {alpha:g}"
     )
-    return [head, *(f"  {one.report}: {_why(one, n_tasks)}" for one in grounds)]
+    return [head, *(f"  {reason.report}: {_why(reason, n_tasks)}" for reason in grounds)]
 
 
-def _why(one: Grounds, n_tasks: int) -> str:
-    size = one.candidates + one.gold
+def _why(reason: Grounds, n_tasks: int) -> str:
+    size = reason.candidates + reason.gold
     if size == 0:
         return "nothing; the model is sure enough of no task"
-    seen = f"{one.wrong} of {one.gold} gold tasks in question would be wrong there, {max(one.forgiven, 0)} may be"
-    if one.tasks:
-        return f"{one.tasks} tasks; {seen}"
-    if one.forgiven >= 0 or one.drawn_by_gold:
-        return f"nothing; {seen}"
-    in_all = math.ceil(one.needed * max(n_tasks, size) / size)
+    wrong_gold = (
+        f"{reason.wrong} of {reason.gold} gold tasks in question would be wrong there, "
+        f"{max(reason.forgiven, 0)} may be"
+    )
+    if reason.tasks:
+        return f"{reason.tasks} tasks; {wrong_gold}"
+    if reason.forgiven >= 0 or reason.drawn_by_gold:
+        return f"nothing; {wrong_gold}"
+    in_all = math.ceil(reason.needed * max(n_tasks, size) / size)
     return (
-        f"nothing; {one.gold} gold tasks are among the {size} in question, {one.needed} are needed, "
+        f"nothing; {reason.gold} gold tasks are among the {size} in question, {reason.needed} are needed, "
         f"so about {in_all} in all"
     )

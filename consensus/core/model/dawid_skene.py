@@ -39,7 +39,7 @@ def maximum_likelihood(map_matrices: MapMatrices, fixed_trust: Floats) -> Confus
     """
 
     def map_unguarded(function: Callable[[LabelMatrix], Result]) -> Iterable[Result]:
-        return map_matrices(lambda part: function(part.as_published))
+        return map_matrices(lambda block: function(block.as_published))
 
     def maximise(counts: ExpectedCounts, strength: float) -> ConfusionMatrices:
         shrunk = m_step(counts.table, counts.rows, strength, fixed_trust)
@@ -49,5 +49,5 @@ def maximum_likelihood(map_matrices: MapMatrices, fixed_trust: Floats) -> Confus
         prevalence = (counts.rows + TINY) / (counts.rows + TINY).sum()
         return replace(shrunk, table=table, prevalence=prevalence)
 
-    first = maximise(total(map_unguarded(lambda part: expected_counts(part, vote_shares(part)))), 1.0)
+    first = maximise(total(map_unguarded(lambda block: expected_counts(block, vote_shares(block)))), 1.0)
     return iterate(map_unguarded, maximise, first, TOLERANCE)[0]

@@ -109,8 +109,8 @@ def correlation_of(likelihoods: Iterable[Floats]) -> float:
     around = slice(best - 1, best + 2)
     curve = np.polyfit(GRID[around], likelihood[around] - likelihood[best], 2)
     top = -curve[1] / (2 * curve[0]) if curve[0] < 0 else GRID[np.argmax(likelihood)]
-    seen = float(np.clip(top, GRID[best - 1], GRID[best + 1]))
-    return 1 - (1 - seen) ** 2
+    shown = float(np.clip(top, GRID[best - 1], GRID[best + 1]))
+    return 1 - (1 - shown) ** 2
 
 
 def tempered(label_matrix: LabelMatrix, confusion: ConfusionMatrices, correlation: float) -> Floats:

@@ -31,7 +31,7 @@ ROUNDS, TOLERANCE, ROUGHLY = 200, 1e-4, 3e-3
 
 FIRST_STRENGTH = 2.0
 
-PART = 200_000
+BLOCK_VOTES = 200_000
 """Votes of a part that a thread works on: what is made of it should stay in a cache."""
 
 
@@ -78,14 +78,14 @@ def in_threads(label_matrix: LabelMatrix, threads: int) -> MapMatrices:
     """Spread a label matrix over threads, as many as are worth their while."""
     # A part has more votes than its sums have numbers, or adding these up would be the work.
     n_columns = label_matrix.one_hot.shape[1]
-    n_parts = 1 + int(label_matrix.one_hot.nnz // max(PART, n_columns * label_matrix.n_classes))
-    if n_parts == 1:
+    n_blocks = 1 + int(label_matrix.one_hot.nnz // max(BLOCK_VOTES, n_columns * label_matrix.n_classes))
+    if n_blocks == 1:
         return lambda function: [function(label_matrix)]
-    parts = list(label_matrix.split(n_parts))
+    blocks = list(label_matrix.split(n_blocks))
 
     def map_matrices(function: Callable[[LabelMatrix], Any]) -> Iterator[Any]:
-        with ThreadPoolExecutor(min(threads, n_parts)) as pool:
-            yield from pool.map(function, parts)
+        with ThreadPoolExecutor(min(threads, n_blocks)) as pool:
+            yield from pool.map(function, blocks)
 
     return map_matrices
 
@@ -124,15 +124,15 @@ def expected_counts(label_matrix: LabelMatrix, posterior: Floats) -> ExpectedCou
     changed in place.
     """
     gold, possible = label_matrix.gold, label_matrix.possible
-    known = posterior[gold] * possible
+    gold_posterior = posterior[gold] * possible
     if not label_matrix.unguarded:
         posterior *= label_matrix.voted_classes
         posterior /= np.maximum(posterior.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
     if len(gold):
         # What gold rules out is no truth, whatever the votes say.
-        ruled_out = known.sum(axis=1) == 0
-        known[ruled_out] = possible[ruled_out]
-        posterior[gold] = known / known.sum(axis=1, keepdims=True)
+        ruled_out = gold_posterior.sum(axis=1) == 0
+        gold_posterior[ruled_out] = possible[ruled_out]
+        posterior[gold] = gold_posterior / gold_posterior.sum(axis=1, keepdims=True)
     voted = label_matrix.votes_per_row > 0
     informative = label_matrix.informative
     # The first class has what the others leave: one product with the matrix less.
@@ -161,7 +161,7 @@ def em(
 
     if start is not None:
         return iterate(map_matrices, maximise, start, TOLERANCE)[0]
-    first = maximise(total(map_matrices(lambda part: expected_counts(part, vote_shares(part)))), FIRST_STRENGTH)
+    first = maximise(total(map_matrices(lambda block: expected_counts(block, vote_shares(block)))), FIRST_STRENGTH)
     counts = iterate(map_matrices, maximise, first, ROUGHLY)[1]
     table = counts.table
     strength = loosened(strength_of(table, expected_rows(table)[0])) if table.size else FEWEST
@@ -174,7 +174,7 @@ def iterate(
     """Repeat E and M steps until no rate moves by more than the tolerance."""
     for _ in range(ROUNDS):
         last = confusion
-        counts = total(map_matrices(lambda part, last=last: expected_counts(part, e_step(part, last))))  # type: ignore[misc]
+        counts = total(map_matrices(lambda block, last=last: expected_counts(block, e_step(block, last))))  # type: ignore[misc]
         confusion = maximise(counts, last.strength)
         if np.abs(confusion.table - last.table).max(initial=0.0) <= tolerance:
             break

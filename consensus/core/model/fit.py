@@ -88,7 +88,7 @@ def _default(
     """Fit a confusion matrix per voter, and how far mistakes depend on one another."""
     confusion = em(map_matrices, fixed_trust, start)
     every = every_for(size)
-    likelihood = map_matrices(lambda part: prediction_likelihood(part, confusion, every))
+    likelihood = map_matrices(lambda block: prediction_likelihood(block, confusion, every))
     return fitted_model(confusion, correlation_of(likelihood), fixed_trust)
 
 

@@ -53,7 +53,7 @@ def posterior_of(
     questions : Classifications or None
         As `label_matrix_of` returned them.
     """
-    by_part = list(zip(*map_matrices(lambda part: POSTERIORS[model](part, fitted)), strict=True))
+    by_part = list(zip(*map_matrices(lambda block: POSTERIORS[model](block, fitted)), strict=True))
     variance = np.concatenate(by_part.pop())
     probability = np.concatenate(by_part.pop())
     if questions is not None:

@@ -110,10 +110,10 @@ def trust_by_precision(fitted: FittedModel, n_labels: int) -> tuple[Floats, Floa
     votes = counts.sum(axis=1)
     right = counts[:, 1] / np.where(votes > 0, votes, 1.0)
     bounds = right, *wilson_interval(right * votes, votes)
-    known = (votes > 0) & ~fitted.fixed
+    learned = (votes > 0) & ~fitted.fixed
     otherwise = fitted.trust, fitted.trust_low, fitted.trust_high
     trust, low, high = (
-        np.where(known, np.clip((bound - 1 / n_labels) / (1 - 1 / n_labels), 0.0, 1.0), other)
-        for bound, other in zip(bounds, otherwise, strict=True)
+        np.where(learned, np.clip((bound - 1 / n_labels) / (1 - 1 / n_labels), 0.0, 1.0), from_all)
+        for bound, from_all in zip(bounds, otherwise, strict=True)
     )
     return trust, low, high

@@ -82,19 +82,19 @@ def agreement(answers: Answers) -> tuple[Agreement, Pairs]:
     question, answer = answers.question[shared], answers.answer[shared]
     alpha, fleiss = _alpha_and_fleiss(question, answer, answers.n_answers)
     pairs = cohen(answers)
-    known = ~np.isnan(pairs.kappa)
-    compared = int(pairs.questions[known].sum())
-    mean = float(np.average(pairs.kappa[known], weights=pairs.questions[known])) if compared else np.nan
+    is_defined = ~np.isnan(pairs.kappa)
+    compared = int(pairs.questions[is_defined].sum())
+    mean = float(np.average(pairs.kappa[is_defined], weights=pairs.questions[is_defined])) if compared else np.nan
     return Agreement(
-        alpha, fleiss, mean, int((per_question > 1).sum()), int(shared.sum()), int(known.sum()), compared
+        alpha, fleiss, mean, int((per_question > 1).sum()), int(shared.sum()), int(is_defined.sum()), compared
     ), pairs
 
 
 def about_answer(answers: Answers, answer: int) -> Answers:
     """Turn a single choice into the question whether a label was chosen: yes or no."""
-    said = np.where(answers.answer == answer, YES_CODE, NO_CODE).astype(np.int32)
+    yes_no = np.where(answers.answer == answer, YES_CODE, NO_CODE).astype(np.int32)
     return Answers(
-        answers.question, answers.annotator, said, answers.task, answers.topic, answers.n_annotators, 2, 1
+        answers.question, answers.annotator, yes_no, answers.task, answers.topic, answers.n_annotators, 2, 1
     )
 
 
@@ -128,23 +128,24 @@ def cohen(answers: Answers) -> Pairs:
     """Cohen's kappa of every two annotators who share a question, over the questions that they share."""
     size, n_answers = max(answers.n_annotators, 1), max(answers.n_answers, 1)
     cells, counts = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
-    for one, other in pairs_of(answers.question):
-        pair = answers.annotator[one].astype(np.int64) * size + answers.annotator[other]
+    for first_row, second_row in pairs_of(answers.question):
+        pair = answers.annotator[first_row].astype(np.int64) * size + answers.annotator[second_row]
         cell, count = np.unique(
-            (pair * n_answers + answers.answer[one]) * n_answers + answers.answer[other], return_counts=True
+            (pair * n_answers + answers.answer[first_row]) * n_answers + answers.answer[second_row],
+            return_counts=True,
         )
         cells.append(cell)
         counts.append(count)
     cell, count = _added(np.concatenate(cells), np.concatenate(counts))
-    rest, second = np.divmod(cell, n_answers)
-    pair, first = np.divmod(rest, n_answers)
+    first_cell, second = np.divmod(cell, n_answers)
+    pair, first = np.divmod(first_cell, n_answers)
     keys, at = np.unique(pair, return_inverse=True)
     questions = np.bincount(at, count, minlength=len(keys))
     same = np.bincount(at, count * (first == second), minlength=len(keys))
-    one_key, one_count = _added(rest, count)
-    other_key, other_count = _added(pair * n_answers + second, count)
-    both, of_one, of_other = np.intersect1d(one_key, other_key, assume_unique=True, return_indices=True)
-    by_chance = one_count[of_one].astype(np.float64) * other_count[of_other]
+    first_key, first_count = _added(first_cell, count)
+    second_key, second_count = _added(pair * n_answers + second, count)
+    both, of_first, of_second = np.intersect1d(first_key, second_key, assume_unique=True, return_indices=True)
+    by_chance = first_count[of_first].astype(np.float64) * second_count[of_second]
     expected = np.bincount(np.searchsorted(keys, both // n_answers), by_chance, minlength=len(keys)) / questions**2
     with np.errstate(invalid="ignore", divide="ignore"):
         kappa = np.where(expected < 1, (same / questions - expected) / (1 - expected), np.nan)

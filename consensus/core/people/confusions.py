@@ -78,9 +78,9 @@ def believed(
         return Believed(np.concatenate([rows, rows]), both, np.concatenate([yes, 1 - yes]))
     likely = posterior >= LEAST_LIKELY
     task, label, posterior = task[likely], label[likely], posterior[likely]
-    wanted = answers.task[answers.question]
-    start = np.searchsorted(task, wanted)
-    size = np.searchsorted(task, wanted, side="right") - start
+    asked_task = answers.task[answers.question]
+    start = np.searchsorted(task, asked_task)
+    size = np.searchsorted(task, asked_task, side="right") - start
     row = np.repeat(np.arange(len(answers)), size)
     at = np.repeat(start - (np.cumsum(size) - size), size) + np.arange(len(row))
     return Believed(row, label[at], posterior[at])
@@ -127,11 +127,11 @@ def confusions(answers: Answers, belief: Believed, most: int = 3) -> Confusions:
     key = (key * k + answers.answer[row]) * k + truth
     cells, at = np.unique(key, return_inverse=True)
     times = sums(at, belief.probability[wrong], len(cells))
-    rest, truths = np.divmod(cells, k)
-    rest, said = np.divmod(rest, k)
-    who, topic = np.divmod(rest, n_topics)
+    remainder, truths = np.divmod(cells, k)
+    remainder, answer = np.divmod(remainder, k)
+    who, topic = np.divmod(remainder, n_topics)
     order = np.lexsort((cells, -times, who))
     place = np.arange(len(order)) - np.searchsorted(who[order], who[order])
-    kept = order[(place < most) & (times[order] >= 0.5)]  # noqa: PLR2004 - rounds to one time
-    who, topic, said, truths = (column[kept].astype(np.int32) for column in (who, topic, said, truths))
-    return Confusions(who, topic, said, truths, times[kept])
+    frequent = order[(place < most) & (times[order] >= 0.5)]  # noqa: PLR2004 - rounds to one time
+    who, topic, answer, truths = (column[frequent].astype(np.int32) for column in (who, topic, answer, truths))
+    return Confusions(who, topic, answer, truths, times[frequent])

@@ -73,16 +73,17 @@ def find_copying(answers: Answers, others: Others, weight: Floats, moment: Keys 
     Proceedings of the VLDB Endowment 2 (2009), 550-561. doi:10.14778/1687627.1687690: shared wrong values tell of
     copying, shared right ones do not.
     """
-    seen = np.bincount(answers.question, minlength=answers.n_questions)
-    few = seen[answers.question] <= MOST_ANSWERS
+    per_question = np.bincount(answers.question, minlength=answers.n_questions)
+    comparable = per_question[answers.question] <= MOST_ANSWERS
     habits = _Habits(answers, others)
     mass = _Mass(answers, weight)
-    found = [_Events(np.zeros(0, np.int64), np.zeros(0, bool), np.zeros(0), np.zeros(0, bool))]
-    position = np.flatnonzero(few)
-    for one, other in pairs_of(answers.question[few]):
-        for first, second in ((position[one], position[other]), (position[other], position[one])):
-            found.append(_events(answers, others, mass, habits, first, second, moment))
-    return _tested(answers, found, timed=moment is not None)
+    events = [_Events(np.zeros(0, np.int64), np.zeros(0, bool), np.zeros(0), np.zeros(0, bool))]
+    position = np.flatnonzero(comparable)
+    for rows in pairs_of(answers.question[comparable]):
+        first, second = (position[row] for row in rows)
+        events.append(_events(answers, others, mass, habits, first, second, moment))
+        events.append(_events(answers, others, mass, habits, second, first, moment))
+    return _tested(answers, events, timed=moment is not None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,9 +131,9 @@ class _Habits:
         self._keys, self._count = np.unique(keys, return_counts=True)
         self._favourites, self._times = np.unique(self._rows, return_counts=True)
 
-    def of(self, rows: Keys, wanted: Codes) -> Floats:
+    def of(self, rows: Keys, answer: Codes) -> Floats:
         """Share of a wanted answer among the annotator's answers where the others favour what they do here."""
-        key = self._rows[rows] * self._k + wanted
+        key = self._rows[rows] * self._k + answer
         at = np.minimum(np.searchsorted(self._keys, key), len(self._keys) - 1)
         count = np.where(self._keys[at] == key, self._count[at], 0)
         times = self._times[np.searchsorted(self._favourites, self._rows[rows])]
@@ -144,25 +145,25 @@ def _events(
 ) -> _Events:
     odd = mass.odd(answers, first, second)
     first, second = first[odd], second[odd]
-    wanted = answers.answer[first]
-    chance = np.maximum(_expected(answers, others, second, wanted), habits.of(second, wanted))
+    odd_answer = answers.answer[first]
+    chance = np.maximum(_expected(answers, others, second, odd_answer), habits.of(second, odd_answer))
     later = moment[second] > moment[first] if moment is not None else np.zeros(len(first), dtype=bool)
     pair = answers.annotator[first].astype(np.int64) * answers.n_annotators + answers.annotator[second]
-    return _Events(pair, wanted == answers.answer[second], chance, later)
+    return _Events(pair, odd_answer == answers.answer[second], chance, later)
 
 
-def _expected(answers: Answers, others: Others, rows: Keys, wanted: Codes) -> Floats:
+def _expected(answers: Answers, others: Others, rows: Keys, answer: Codes) -> Floats:
     """What is to be expected of a row after the others' answers; somebody gave the wanted one."""
     k = max(answers.n_answers, 1)
     keys = others.row * k + others.answer
-    return others.expected[np.searchsorted(keys, rows * k + wanted)]
+    return others.expected[np.searchsorted(keys, rows * k + answer)]
 
 
-def _tested(answers: Answers, found: list[_Events], *, timed: bool) -> Copying:
-    pair = np.concatenate([one.pair for one in found])
-    same = np.concatenate([one.same for one in found])
-    chance = np.concatenate([one.chance for one in found])
-    later = np.concatenate([one.later for one in found])
+def _tested(answers: Answers, events: list[_Events], *, timed: bool) -> Copying:
+    pair = np.concatenate([event.pair for event in events])
+    same = np.concatenate([event.same for event in events])
+    chance = np.concatenate([event.chance for event in events])
+    later = np.concatenate([event.later for event in events])
     keys, group = np.unique(pair, return_inverse=True)
     size, group = len(keys), group.astype(np.int32)
     entries = Entries(np.arange(len(pair)), np.ones(len(pair)), BY_CHANCE + (1 - BY_CHANCE) * chance)

@@ -47,22 +47,22 @@ class Others:
     prevalence: Floats
     strength: float
 
-    def expected_of(self, answers: Answers, wanted: Codes) -> Floats:
+    def expected_of(self, answers: Answers, answer: Codes) -> Floats:
         """Probability that the typical annotator gives a wanted answer in each row, knowing the others'.
 
         Parameters
         ----------
         answers : Answers
-        wanted : (n_rows,) int32
+        answer : (n_rows,) int32
 
         Returns
         -------
         (n_rows,) float64
         """
-        found = self.prevalence[answers.topic[answers.question], wanted] * self.floor
-        hit = self.answer == wanted[self.row]
-        found[self.row[hit]] = self.expected[hit]
-        return found
+        expected = self.prevalence[answers.topic[answers.question], answer] * self.floor
+        hit = self.answer == answer[self.row]
+        expected[self.row[hit]] = self.expected[hit]
+        return expected
 
 
 def others_of(answers: Answers, weight: Floats) -> Others:

@@ -23,12 +23,13 @@ def pairs_of(question: Codes, portion: int = PORTION) -> Iterator[tuple[Keys, Ke
 
     Yields
     ------
-    one, other : (n_pairs,) int64
-        Positions of rows; `one` < `other`.
+    first, second : (n_pairs,) int64
+        Positions of rows; `first` < `second`.
 
     Examples
     --------
-    >>> [(one.tolist(), other.tolist()) for one, other in pairs_of(np.array([3, 3, 3, 5, 7, 7], dtype=np.int32))]
+    >>> question = np.array([3, 3, 3, 5, 7, 7], dtype=np.int32)
+    >>> [(first.tolist(), second.tolist()) for first, second in pairs_of(question)]
     [([0, 0, 1, 4], [1, 2, 2, 5])]
     """
     end = np.searchsorted(question, question, side="right")
@@ -36,9 +37,8 @@ def pairs_of(question: Codes, portion: int = PORTION) -> Iterator[tuple[Keys, Ke
     portions = np.cumsum(partners) // max(portion, 1)
     edges = [0, *(np.flatnonzero(np.diff(portions)) + 1).tolist(), len(question)]
     for start, stop in pairwise(edges):
-        rows = np.arange(start, stop)
-        one = np.repeat(rows, partners[start:stop])
-        first = np.cumsum(partners[start:stop]) - partners[start:stop]
-        other = one + 1 + np.arange(len(one)) - np.repeat(first, partners[start:stop])
-        if len(one):
-            yield one, other
+        first = np.repeat(np.arange(start, stop), partners[start:stop])
+        before = np.cumsum(partners[start:stop]) - partners[start:stop]
+        second = first + 1 + np.arange(len(first)) - np.repeat(before, partners[start:stop])
+        if len(first):
+            yield first, second

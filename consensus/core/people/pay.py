@@ -153,9 +153,9 @@ def _line(work: Work, rules: Rules) -> Line:
     percent = tier.bonus_percent if tier and not rejection else 0
     bonus = percent_of(base, percent)
     if rejection:
-        parts = [f"{work.answers} votes and {work.unsure} unsure are rejected: {rejection}"]
+        reasons = [f"{work.answers} votes and {work.unsure} unsure are rejected: {rejection}"]
     else:
-        parts = [
+        reasons = [
             f"{work.answers} votes at {rules.per_vote} = {work.answers * rules.per_vote}",
             *(
                 [f"{work.unsure} unsure at {rules.per_unsure} = {work.unsure * rules.per_unsure}"]
@@ -164,13 +164,13 @@ def _line(work: Work, rules: Rules) -> Line:
             _bonus_words(work.trust, tier, base, bonus),
         ]
     if work.withdrawn:
-        parts.append(f"{work.withdrawn} withdrawn before the end of the period: not paid")
+        reasons.append(f"{work.withdrawn} withdrawn before the end of the period: not paid")
     if work.returned:
-        parts.append(f"{work.returned} came back after they had counted in an earlier period: not paid again")
+        reasons.append(f"{work.returned} came back after they had counted in an earlier period: not paid again")
     return Line(
         annotator=work.annotator, item="votes", control=work.control, votes=work.answers, unsure=work.unsure,
         withdrawn=work.withdrawn, returned=work.returned, trust=work.trust, base=base, bonus_percent=percent,
-        bonus=bonus, amount=base + bonus, why="; ".join(parts),
+        bonus=bonus, amount=base + bonus, why="; ".join(reasons),
     )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ class Entries:
 
 def high_tail(
     group: Codes,
-    seen: Floats,
+    amount: Floats,
     entries: Entries,
     n_groups: int,
     together: int = 1,
@@ -52,7 +52,7 @@ def high_tail(
     Parameters
     ----------
     group : (n_rows,) int32
-    seen : (n_rows,) float64
+    amount : (n_rows,) float64
         The amounts that came.
     entries : Entries
     n_groups : int
@@ -82,7 +82,7 @@ def high_tail(
     >>> round(float(high_tail(np.zeros(3, dtype=np.int32), np.ones(3), heads, 1)[0]), 6)
     0.125
     """
-    total = sums(group, seen, n_groups)
+    total = sums(group, amount, n_groups)
     expected = sums(group[entries.row].astype(np.int64), entries.probability * entries.amount, n_groups)
     above = total > expected
     group, entries = _of_groups(above, group, entries)
@@ -106,10 +106,10 @@ def high_tail(
 
 def _of_groups(chosen: Flags, group: Codes, entries: Entries) -> tuple[Codes, Entries]:
     """Leave out the rows of the other groups: what is not above its expectation needs no work."""
-    kept = chosen[group]
-    of_kept = kept[entries.row]
-    row = (np.cumsum(kept) - 1)[entries.row[of_kept]]
-    return group[kept], Entries(row, entries.amount[of_kept], entries.probability[of_kept])
+    in_group = chosen[group]
+    entry_in_group = in_group[entries.row]
+    row = (np.cumsum(in_group) - 1)[entries.row[entry_in_group]]
+    return group[in_group], Entries(row, entries.amount[entry_in_group], entries.probability[entry_in_group])
 
 
 def _cumulant(tilt: Floats, group: Codes, entries: Entries) -> tuple[Floats, Floats, Floats]:

@@ -78,7 +78,7 @@ def find_spam(answers: Answers, others: Others) -> Spam:
     share, expected = others.share[entry], others.expected[entry]
     of_entry = answers.annotator[row]
     mine = answer == answers.answer[row]
-    seen = sums(row[mine], share[mine], len(answers))
+    agreement = sums(row[mine], share[mine], len(answers))
     habit = _habit(answers, others, comparable)[of_entry, answer]
     often = _frequency(answers, comparable)[of_entry, answer]
 
@@ -86,7 +86,7 @@ def find_spam(answers: Answers, others: Others) -> Spam:
         # So little agreement is the upper tail of disagreement.
         entries = Entries((np.cumsum(comparable) - 1)[row], -share, probability)
         who = answers.annotator[comparable]
-        p_value = high_tail(who, -seen[comparable], entries, answers.n_annotators, answers.together)
+        p_value = high_tail(who, -agreement[comparable], entries, answers.n_annotators, answers.together)
         return np.where(count > 0, p_value, np.nan)
 
     trusted = 1 - others.floor  # undoes the shrinkage: plain shares are what a person understands
@@ -132,8 +132,8 @@ def _habit(answers: Answers, others: Others, comparable: np.typing.NDArray[np.bo
     after = (
         sums(key, others.expected[entry], frequency.size).reshape(frequency.shape) / np.maximum(count, 1)[:, None]
     )
-    rest = np.maximum(frequency - LOOKED * after, 0.0)
-    return np.asarray(rest / np.maximum(rest.sum(axis=1, keepdims=True), 1e-300), dtype=np.float64)
+    unexplained = np.maximum(frequency - LOOKED * after, 0.0)
+    return np.asarray(unexplained / np.maximum(unexplained.sum(axis=1, keepdims=True), 1e-300), dtype=np.float64)
 
 
 def _sameness(
@@ -143,13 +143,13 @@ def _sameness(
     frequency = _frequency(answers, comparable)
     count = np.bincount(answers.annotator[comparable], minlength=answers.n_annotators)
     top = np.where(count > 0, frequency.argmax(axis=1), -1).astype(np.int32)
-    wanted = np.maximum(top, 0)[answers.annotator]
-    expected = others.expected_of(answers, wanted)
+    top_answer = np.maximum(top, 0)[answers.annotator]
+    expected = others.expected_of(answers, top_answer)
     who = answers.annotator[comparable]
     rows = np.arange(len(who))
     entries = Entries(rows, np.ones(len(who)), BY_ROTE + (1 - BY_ROTE) * expected[comparable])
-    came = (answers.answer == wanted)[comparable].astype(np.float64)
-    p_value = high_tail(who, came, entries, answers.n_annotators, answers.together, step=1)
+    is_top = (answers.answer == top_answer)[comparable].astype(np.float64)
+    p_value = high_tail(who, is_top, entries, answers.n_annotators, answers.together, step=1)
     p_value = np.minimum(p_value * answers.n_answers, 1.0)  # the answer was picked for being the most frequent
     top_share = np.where(count > 0, frequency.max(axis=1, initial=0.0), np.nan)
     with np.errstate(invalid="ignore"):

@@ -38,13 +38,13 @@ def raykar_yu(answers: Answers, others: Others, trust: Floats) -> Floats:
     k = max(answers.n_answers, 1)
     truth = _truth(answers, others, trust, k)
     who = answers.annotator[others.row].astype(np.int64)
-    seen = sums(who * k + others.answer, truth, answers.n_annotators * k)
+    expected = sums(who * k + others.answer, truth, answers.n_annotators * k)
     cell, at = np.unique((who * k + others.answer) * k + answers.answer[others.row], return_inverse=True)
     mass = sums(at, truth, len(cell))
     of_truth = cell // k
-    counted = seen[of_truth] >= LEAST_SEEN
-    rate = mass[counted] / seen[of_truth[counted]]
-    return _spread(of_truth[counted], cell[counted] % k, rate, seen.reshape(-1, k) >= LEAST_SEEN)
+    counted = expected[of_truth] >= LEAST_SEEN
+    rate = mass[counted] / expected[of_truth[counted]]
+    return _spread(of_truth[counted], cell[counted] % k, rate, expected.reshape(-1, k) >= LEAST_SEEN)
 
 
 def _spread(of_truth: Keys, answer: Keys, rate: Floats, counted: np.typing.NDArray[np.bool_]) -> Floats:
@@ -77,5 +77,5 @@ def _normalised(row: Keys, log_odds: Floats, prior: Floats, n_rows: int) -> Floa
     highest = np.zeros(n_rows)
     np.maximum.at(highest, row, log_odds)
     weight = prior * np.exp(log_odds - highest[row])
-    rest = np.maximum(1 - sums(row, prior, n_rows), 0.0) * np.exp(-highest)
-    return np.asarray(weight / (sums(row, weight, n_rows) + rest)[row], dtype=np.float64)
+    remainder = np.maximum(1 - sums(row, prior, n_rows), 0.0) * np.exp(-highest)
+    return np.asarray(weight / (sums(row, weight, n_rows) + remainder)[row], dtype=np.float64)

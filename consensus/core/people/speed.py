@@ -59,20 +59,20 @@ def find_speed(annotator: Codes, lead_time: Floats, n_annotators: int) -> Speed:
     surveys", Survey Research Methods 13 (2019), 229-248. doi:10.18148/srm/2019.v13i3.7403: times relative to the
     median of the others tell best who does not read.
     """
-    known = np.isfinite(lead_time) & (lead_time > 0)
-    who, seconds = annotator[known], lead_time[known]
+    is_timed = np.isfinite(lead_time) & (lead_time > 0)
+    who, seconds = annotator[is_timed], lead_time[is_timed]
     timed = np.bincount(who, minlength=n_annotators)
     medians = _medians(who, seconds, n_annotators)
-    others = _median_of_others(np.where(timed >= FEWEST_TIMES, medians, np.nan))
+    other_median = _median_of_others(np.where(timed >= FEWEST_TIMES, medians, np.nan))
     with np.errstate(invalid="ignore"):
-        is_fast = seconds < TOO_FAST * others[who]
+        is_fast = seconds < TOO_FAST * other_median[who]
     entries = Entries(np.arange(len(who)), np.ones(len(who)), np.full(len(who), 0.5))
     p_value = high_tail(who, is_fast.astype(np.float64), entries, n_annotators, step=1)
-    comparable = (timed > 0) & ~np.isnan(others)
+    comparable = (timed > 0) & ~np.isnan(other_median)
     return Speed(
         timed=timed.astype(np.int32),
         seconds=medians,
-        others=others,
+        others=other_median,
         fast=np.bincount(who, is_fast, minlength=n_annotators).astype(np.int32),
         p_value=np.where(comparable, p_value, np.nan),
     )
@@ -92,15 +92,15 @@ def _medians(group: Codes, values: Floats, n_groups: int) -> Floats:
 
 def _median_of_others(medians: Floats) -> Floats:
     """(n,): median of all values but one's own."""
-    known = np.sort(medians[~np.isnan(medians)])
-    n = len(known)
+    ordered = np.sort(medians[~np.isnan(medians)])
+    n = len(ordered)
     if n == 0:
         return np.full(len(medians), np.nan)
-    rank = np.where(np.isnan(medians), n, np.searchsorted(known, medians))  # n: nothing is left out
+    rank = np.where(np.isnan(medians), n, np.searchsorted(ordered, medians))  # n: nothing is left out
     left = np.where(np.isnan(medians), n, n - 1)
 
     def at(position: Codes) -> Floats:
         shifted = np.where(position >= rank, position + 1, position)
-        return np.asarray(known[np.clip(shifted, 0, n - 1)], dtype=np.float64)
+        return np.asarray(ordered[np.clip(shifted, 0, n - 1)], dtype=np.float64)
 
     return np.where(left > 0, (at((left - 1) // 2) + at(left // 2)) / 2, np.nan)

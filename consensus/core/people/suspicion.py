@@ -86,17 +86,17 @@ def assess(
     others = others_of(answers, weight)
     spam, speed = find_spam(answers, others), find_speed(annotator, lead_time, votes.n_annotators)
     copying = find_copying(answers, others, weight, None if moment is None else _moments(votes, answers, moment))
-    found: list[list[Suspicion]] = [[] for _ in range(votes.n_annotators)]
+    suspicions: list[list[Suspicion]] = [[] for _ in range(votes.n_annotators)]
     for source in (_spam(spam), _sameness(spam, votes), _speed(speed), _copying(copying, votes.annotator_names)):
         for position, suspicion in source:
-            found[position].append(suspicion)
-    return Assessment(_agreement(answers, others), raykar_yu(answers, others, weight), speed, found)
+            suspicions[position].append(suspicion)
+    return Assessment(_agreement(answers, others), raykar_yu(answers, others, weight), speed, suspicions)
 
 
 def _agreement(answers: Answers, others: Others) -> Floats:
-    known = ~np.isnan(others.same)
-    count = np.bincount(answers.annotator[known], minlength=answers.n_annotators)
-    total = np.bincount(answers.annotator[known], others.same[known], answers.n_annotators)
+    has_others = ~np.isnan(others.same)
+    count = np.bincount(answers.annotator[has_others], minlength=answers.n_annotators)
+    total = np.bincount(answers.annotator[has_others], others.same[has_others], answers.n_annotators)
     return np.asarray(total / np.where(count > 0, count, np.nan), dtype=np.float64)
 
 
@@ -105,8 +105,8 @@ def _moments(votes: Votes, answers: Answers, moment: Keys) -> Keys:
     size = max(votes.n_annotators, 1)
     key = submission_keys(votes)
     order = np.lexsort((moment, key))
-    wanted = answers.task[answers.question].astype(np.int64) * size + answers.annotator
-    last = np.searchsorted(key[order], wanted, side="right") - 1
+    answer_key = answers.task[answers.question].astype(np.int64) * size + answers.annotator
+    last = np.searchsorted(key[order], answer_key, side="right") - 1
     return np.asarray(moment[order][last], dtype=np.int64)
 
 
@@ -119,15 +119,15 @@ def _accused(p_values: Floats) -> Iterator[tuple[int, float]]:
 def _spam(spam: Spam) -> Iterator[tuple[int, Suspicion]]:
     contrary = holm(spam.contrary_p)
     for who, p_value in _accused(spam.spam_p):
-        facts = (
+        observation = (
             f"agrees with {spam.agreed[who]:.0%} of the others on {spam.answers[who]} answers, where the typical "
             f"annotator reaches {spam.typical[who]:.0%} and guessing {spam.by_habit[who]:.0%}"
         )
         if contrary[who] <= ALPHA:
-            reason = f"{facts}: answers against the others; are the question or the labels misunderstood?"
+            reason = f"{observation}: answers against the others; are the question or the labels misunderstood?"
             yield who, Suspicion("contrary", float(contrary[who]), reason + _chance(contrary[who]))
         else:
-            reason = f"{facts}: looks at fewer than {LOOKED:.0%} of the questions"
+            reason = f"{observation}: looks at fewer than {LOOKED:.0%} of the questions"
             yield who, Suspicion("spam", p_value, reason + _chance(p_value))
 
 
@@ -153,30 +153,30 @@ def _speed(speed: Speed) -> Iterator[tuple[int, Suspicion]]:
 
 def _copying(copying: Copying, names: Names) -> Iterator[tuple[int, Suspicion]]:
     """One suspicion per annotator: the strongest, with the number of the others like it."""
-    found: dict[int, dict[int, Suspicion]] = {}
-    for row, p_value in sorted(_accused(copying.p_value), key=lambda one: one[1]):
+    copies_of: dict[int, dict[int, Suspicion]] = {}
+    for row, p_value in sorted(_accused(copying.p_value), key=lambda row_and_p: row_and_p[1]):
         first, second = int(copying.first[row]), int(copying.second[row])
         shared, later = int(copying.shared[row]), int(copying.later[row])
         share = later / shared if later >= 0 and shared else 0.5
-        for who, other, after in ((second, first, share), (first, second, 1 - share)):
+        for who, partner, after in ((second, first, share), (first, second, 1 - share)):
             if after > 1 - MOSTLY_LATER:
-                copy = _copy(copying, row, p_value, str(names[other]), after)
-                found.setdefault(who, {}).setdefault(other, copy)
-    for who, copies in found.items():
+                copy = _copy(copying, row, p_value, str(names[partner]), after)
+                copies_of.setdefault(who, {}).setdefault(partner, copy)
+    for who, copies in copies_of.items():
         strongest = next(iter(copies.values()))
         more = f"; likewise with {len(copies) - 1} more" if len(copies) > 1 else ""
         yield who, Suspicion(strongest.kind, strongest.p_value, strongest.reason + more)
 
 
-def _copy(copying: Copying, row: int, p_value: float, other: str, after: float) -> Suspicion:
+def _copy(copying: Copying, row: int, p_value: float, partner: str, after: float) -> Suspicion:
     later = (
         " and answered later" if after >= MOSTLY_LATER else "; who copied whom, or both from elsewhere, is open"
     )
     return Suspicion(
         "copying",
         p_value,
-        f"shares with {other} {copying.shared[row]} of {copying.odd[row]} answers that most others reject, where "
-        f"{copying.expected[row]:.1f} are to be expected{later}" + _chance(p_value),
+        f"shares with {partner} {copying.shared[row]} of {copying.odd[row]} answers that most others reject, "
+        f"where {copying.expected[row]:.1f} are to be expected{later}" + _chance(p_value),
     )
 
 

@@ -39,7 +39,7 @@ class ServedTask:
     @property
     def annotators(self) -> frozenset[str]:
         """Everybody who had the task, whether they submitted or skipped it."""
-        return frozenset(one.annotator for one in self.annotations)
+        return frozenset(annotation.annotator for annotation in self.annotations)
 
     @property
     def votes(self) -> int:
@@ -48,7 +48,9 @@ class ServedTask:
 
     def submitted(self, *, skips_count: bool) -> int:
         """Number of annotators that Label Studio compares with the overlap."""
-        return len({one.annotator for one in self.annotations if skips_count or not one.skipped})
+        return len(
+            {annotation.annotator for annotation in self.annotations if skips_count or not annotation.skipped}
+        )
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def need_of(task: ServedTask, *, is_open: bool, is_current: bool, limits: Limits
         Whether the last run saw all its annotations.
     limits : Limits
     """
-    if any(one.ground_truth for one in task.annotations):
+    if any(annotation.ground_truth for annotation in task.annotations):
         return "gold"
     if not is_current:
         return "run"
@@ -150,5 +152,7 @@ def is_current(task: ServedTask, counted: frozenset[tuple[int, str]], started_at
         When the run started, in UTC, as Label Studio writes times. An older annotation that is no vote was seen
         and passed over, as ground truth is.
     """
-    unseen = [one for one in task.annotations if (one.id, one.updated_at) not in counted]
-    return all(one.updated_at.rstrip("Z") <= started_at.rstrip("Z") for one in unseen)
+    unseen = [
+        annotation for annotation in task.annotations if (annotation.id, annotation.updated_at) not in counted
+    ]
+    return all(annotation.updated_at.rstrip("Z") <= started_at.rstrip("Z") for annotation in unseen)

@@ -49,8 +49,8 @@ def gold_of_questions(gold: Gold, asked: Keys, n_labels: int) -> Gold:
     task, label = unpack(asked, n_labels)
     right = np.isin(asked, pack(gold.task[gold.right], gold.label[gold.right], n_labels))
     wrong = np.isin(asked, pack(gold.task[~gold.right], gold.label[~gold.right], n_labels))
-    known = np.isin(task, gold.task[gold.right]) | wrong
-    return Gold(task[known], label[known], right[known])
+    has_gold = np.isin(task, gold.task[gold.right]) | wrong
+    return Gold(task[has_gold], label[has_gold], right[has_gold])
 
 
 def over_labels(posterior: Floats, questions: Classifications, classifications: Classifications) -> Floats:
@@ -68,10 +68,10 @@ def over_labels(posterior: Floats, questions: Classifications, classifications: 
     """
     n_tasks = int(max(questions.task.max(initial=-1), classifications.task.max(initial=-1))) + 1
     total = np.bincount(questions.task, posterior, n_tasks)
-    others = classifications.n_labels - np.bincount(questions.task, minlength=n_tasks)
-    left = np.maximum(1 - total, 0.0) / np.maximum(others, 1)
+    n_unasked = classifications.n_labels - np.bincount(questions.task, minlength=n_tasks)
+    left = np.maximum(1 - total, 0.0) / np.maximum(n_unasked, 1)
     # Where every label was asked about, nothing is left for others.
-    scale = np.where((total > 1) | (others == 0), np.where(total > 0, total, 1.0), 1.0)
+    scale = np.where((total > 1) | (n_unasked == 0), np.where(total > 0, total, 1.0), 1.0)
     spread: Floats = left[classifications.task]
     asked = np.isin(classifications.keys, questions.keys)
     row = questions.rows_of(classifications.task[asked], classifications.label[asked])

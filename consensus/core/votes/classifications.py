@@ -192,8 +192,10 @@ def tally(votes: Votes, classifications: Classifications, weight: Floats | None 
         yes, no, unsure = (_added(row, votes, votes.vote == stand, weight, size) for stand in (YES, NO, UNSURE))
         return Tally(yes, no, unsure)
     chosen = votes.label != NO_LABEL
-    said = votes if chosen.all() else votes.rows(chosen)
-    yes = _added(classifications.rows_of(said.task, said.label), said, said.vote == YES, weight, size)
+    choosing = votes if chosen.all() else votes.rows(chosen)
+    yes = _added(
+        classifications.rows_of(choosing.task, choosing.label), choosing, choosing.vote == YES, weight, size
+    )
     empty = ~chosen & (votes.vote == UNSURE)
     skipped: Floats = np.broadcast_to(0.0, size)  # mostly nobody skips, and one zero will do
     if empty.any():
@@ -207,13 +209,13 @@ def tally(votes: Votes, classifications: Classifications, weight: Floats | None 
     return Tally(yes, no, skipped)
 
 
-def _added(group: Codes, votes: Votes, those: Flags, weight: Floats | None, size: int) -> Floats:
+def _added(group: Codes, votes: Votes, chosen: Flags, weight: Floats | None, size: int) -> Floats:
     """Add up by group what some of the votes weigh; 1 each without weights."""
-    if not those.all():
-        group = group[those]
+    if not chosen.all():
+        group = group[chosen]
     if weight is None:
         return counts(group, size).astype(np.float64)
-    annotator = votes.annotator if len(group) == len(votes) else votes.annotator[those]
+    annotator = votes.annotator if len(group) == len(votes) else votes.annotator[chosen]
     return sums(group, weight[annotator], size)
 
 

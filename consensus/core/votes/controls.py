@@ -78,7 +78,7 @@ class Control:
     @property
     def about(self) -> str:
         """One line for a person: what was inferred or set."""
-        what = "yes / no on the given label" if self.kind == "verification" else f"{self.choice} choice"
+        question = "yes / no on the given label" if self.kind == "verification" else f"{self.choice} choice"
         given = f"given label in {self.given!r}" if self.given else "no given label"
         if self.given_annotations:
             given = "ground truth holds the given label"
@@ -86,7 +86,7 @@ class Control:
             given = f"predictions of {self.given_version!r} are the given label"
         candidates = f", candidates in {self.candidates!r}" if self.candidates else ""
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{self.tag.name}: {what} of {len(self.tag.labels)} labels, {given}{candidates}{hint}"
+        return f"{self.tag.name}: {question} of {len(self.tag.labels)} labels, {given}{candidates}{hint}"
 
 
 def resolve(
@@ -216,15 +216,16 @@ def _verified_key(
     """Key of a familiar name whose values a verification can be about: any short text could be a label."""
     keys = dict.fromkeys([*_keys(tasks, {settings.candidates or ""}), *sorted(config.shown)])
     fitting = [
-        key for key in keys if _share(tasks, key, lambda labels: not any("/" in one for one in labels)) > MOST
+        key for key in keys if _share(tasks, key, lambda labels: not any("/" in label for label in labels)) > MOST
     ]
     if settings.kind is None:
-        other_tags = [other for other in config.choices if other.name != tag.name]
-        others = {_plain(text) for other in other_tags for text in (*other.labels, *other.shown_as)}
+        other_tags = [choices for choices in config.choices if choices.name != tag.name]
+        other_labels = {_plain(text) for choices in other_tags for text in (*choices.labels, *choices.shown_as)}
         fitting = [
             key
             for key in fitting
-            if key in config.shown and _share(tasks, key, lambda labels: not others & {*map(_plain, labels)}) == 1
+            if key in config.shown
+            and _share(tasks, key, lambda labels: not other_labels & {*map(_plain, labels)}) == 1
         ]
     return next(_familiar(fitting, tag.name), None)
 

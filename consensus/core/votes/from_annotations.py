@@ -174,9 +174,9 @@ def collect(tasks: Iterable[Task], control: Control, machines: Iterable[str] = (
 
 
 def _encode_labels(
-    values: Sequence[str | None], known: Sequence[str]
+    values: Sequence[str | None], listed: Sequence[str]
 ) -> tuple[np.typing.NDArray[np.int32], Names]:
-    codes, names = encode([value or "" for value in values if value is not None], list(known))
+    codes, names = encode([value or "" for value in values if value is not None], list(listed))
     result = np.full(len(values), -1, dtype=np.int32)
     result[[value is not None for value in values]] = codes
     return result, names
@@ -198,7 +198,7 @@ def _collect_task(
             return
     for name in given:
         listed.add(task.id, name, value=1)
-    for name in [one for one in candidates if one not in given]:
+    for name in [candidate for candidate in candidates if candidate not in given]:
         listed.add(task.id, name, value=0)
     for annotation in counted(task.annotations, never):
         if annotation.ground_truth and control.given_annotations:

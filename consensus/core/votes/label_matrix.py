@@ -173,16 +173,16 @@ def _matrix(votes: Votes, classifications: Classifications, gold: Gold) -> Label
         spoken = votes.label != NO_LABEL
         voted = votes.label[spoken]
         n_rows, n_classes, row = votes.n_tasks, max(votes.n_labels, 1), votes.task[spoken]
-        known, possible = _gold_of_tasks(gold, n_classes)
+        gold_rows, possible = _gold_of_tasks(gold, n_classes)
     else:
         spoken = votes.vote != UNSURE
         voted = np.where(votes.vote[spoken] == YES, RIGHT, WRONG)
         row = classifications.rows_of(votes.task[spoken], votes.label[spoken])
         n_rows, n_classes = len(classifications), 2
-        known, possible = _gold_of_classifications(gold, classifications)
+        gold_rows, possible = _gold_of_classifications(gold, classifications)
     column = votes.annotator[spoken] * np.int32(n_classes) + voted
     matrix = one_hot(row, column, n_rows, votes.n_annotators * n_classes)
-    return LabelMatrix(matrix, votes.n_annotators, n_classes, known, possible)
+    return LabelMatrix(matrix, votes.n_annotators, n_classes, gold_rows, possible)
 
 
 def one_hot(row: Codes, column: Codes, n_rows: int, n_columns: int) -> csr_array:

@@ -102,28 +102,28 @@ class Votes:
         )
 
 
-def encode(values: "list[str] | Names", known: "list[str] | Names" = ()) -> tuple[Codes, Names]:  # type: ignore[assignment]
+def encode(values: "list[str] | Names", first: "list[str] | Names" = ()) -> tuple[Codes, Names]:  # type: ignore[assignment]
     """Turn names into codes.
 
     Parameters
     ----------
     values : (n,) str
-    known : (m,) str, optional
+    first : (m,) str, optional
         Names that get the first codes, in this order, whether they occur or not.
 
     Returns
     -------
     codes : (n,) int32
     names : (n_names,) object
-        The known names, then the others in order of appearance.
+        The first names, then the others in order of appearance.
 
     Examples
     --------
-    >>> codes, names = encode(["b", "a", "b"], known=["a"])
+    >>> codes, names = encode(["b", "a", "b"], first=["a"])
     >>> codes.tolist(), names.tolist()
     ([1, 0, 1], ['a', 'b'])
     """
-    positions = {name: position for position, name in enumerate(dict.fromkeys(known))}
+    positions = {name: position for position, name in enumerate(dict.fromkeys(first))}
     codes = np.fromiter(
         (positions.setdefault(value, len(positions)) for value in values), np.int32, count=len(values)
     )
@@ -147,14 +147,14 @@ def latest(votes: Votes) -> tuple[Votes, int]:
         How many rows were replaced by a later one.
     """
     stays = _not_contradicted(votes) if votes.choice == "multiple" else None
-    kept = votes if stays is None or len(stays) == len(votes) else votes.rows(stays.astype(np.int32))
-    keys = _classification_keys(kept)
+    remaining = votes if stays is None or len(stays) == len(votes) else votes.rows(stays.astype(np.int32))
+    keys = _classification_keys(remaining)
     ordered = np.sort(keys)
     if (ordered[1:] != ordered[:-1]).all():  # nearly always, and then nothing has to be copied
-        return kept, len(votes) - len(kept)
+        return remaining, len(votes) - len(remaining)
     order = np.argsort(keys, kind="stable")  # rows of one key stay in order of appearance
     is_last = np.append(keys[order][1:] != keys[order][:-1], True)
-    last = kept.rows(np.sort(order[is_last]).astype(np.int32))
+    last = remaining.rows(np.sort(order[is_last]).astype(np.int32))
     return last, len(votes) - len(last)
 
 
@@ -246,11 +246,11 @@ def asked_only(votes: Votes, task: Codes, label: Codes) -> Votes:
     vote = np.full(len(row), NO)
     skipped = np.isin(np.arange(len(keys)), submission[~chosen & (votes.vote == UNSURE)])
     vote[skipped[row]] = UNSURE
-    told = submission[chosen]
+    submission_of_choice = submission[chosen]
     at = np.searchsorted(
         asked_task * size + asked_label, votes.task[chosen].astype(np.int64) * size + votes.label[chosen]
     )
-    vote[start[told] + at - first[told]] = votes.vote[chosen]
+    vote[start[submission_of_choice] + at - first[submission_of_choice]] = votes.vote[chosen]
     return replace(
         votes,
         choice="each",

@@ -123,7 +123,7 @@ def test_threads_change_nothing(model: ModelName, n_labels: int, monkeypatch: py
     votes, _ = simulated_choices(np.array([0.9, 0.8, 0.7, 0.6]), 80, n_labels, 3, seed=4)
     gold = gold_of([(0, 1, True), (79, 0, True)])
     one = fitted(votes, model, gold=gold)
-    monkeypatch.setattr(em, "PART", 10)
+    monkeypatch.setattr(em, "BLOCK_VOTES", 10)
     three = fitted(votes, model, gold=gold)
     np.testing.assert_allclose(three.posterior, one.posterior, atol=1e-9)
     np.testing.assert_allclose(three.model.trust, one.model.trust, atol=1e-9)

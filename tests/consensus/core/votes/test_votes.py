@@ -18,14 +18,14 @@ def rows_of(votes: Votes) -> list[tuple[int, ...]]:
 
 def test_encode_puts_known_names_first() -> None:
     """Known names get the first codes whether they occur or not, the others follow as they appear."""
-    codes, names = encode(["c", "a", "d", "c"], known=["b", "a"])
+    codes, names = encode(["c", "a", "d", "c"], first=["b", "a"])
     assert codes.tolist() == [2, 1, 3, 2]
     assert names.tolist() == ["b", "a", "c", "d"]
 
 
 def test_encode_takes_a_known_name_once() -> None:
     """A known name that is listed twice has one code, within the names."""
-    codes, names = encode(["a", "b"], known=["a", "a", "b"])
+    codes, names = encode(["a", "b"], first=["a", "a", "b"])
     assert (codes.tolist(), names.tolist()) == ([0, 1], ["a", "b"])
 
 
