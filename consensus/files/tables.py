@@ -27,6 +27,11 @@ ROW_BITS, AFTER_ALL = 40, 1 << 62
 SPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))
 """What is no part of a name at its ends."""
 
+ODD = f"^$|^[{SPACE}]|[{SPACE}]$|[\\r\\n\\x00]"
+"""What is no name, or has space around it."""
+
+CODE = "(row_number() OVER () - 1)::INTEGER AS code"
+
 LINE, LONGEST_LINE = 2 << 20, 1 << 30
 """Bytes that a row of a CSV has room in, at first and where that does not do."""
 
@@ -110,17 +115,31 @@ class Table:
         if other is not None:
             rows += f' UNION ALL SELECT "{column}", position + {AFTER_ALL} FROM {other.name}'
         try:
-            run(
-                f"CREATE TABLE {key}_raw AS SELECT raw, min(position) AS first, "
-                "CASE WHEN regexp_matches(raw, ?) THEN trim(raw, ?) ELSE raw END AS name "
-                f"FROM ({rows}) GROUP BY raw",
-                [f"^[{SPACE}]|[{SPACE}]$", SPACE],
-            )
+            run(f"CREATE TABLE {key}_raw AS SELECT raw, min(position) AS first FROM ({rows}) GROUP BY raw")
         except duckdb.Error as error:
             raise VotesError(f"{self.path} cannot be read: {first_line(error)}") from None
+        if run(f"SELECT 1 FROM {key}_raw WHERE raw IS NULL OR regexp_matches(raw, ?) LIMIT 1", [ODD]).fetchone():
+            self._trim(column, other)
+        else:  # nearly always, and then a name is what the file has
+            ordered = f"FROM {key}_raw ORDER BY first"
+            run(f"CREATE TABLE {key}_names AS SELECT raw AS name, {CODE}, first FROM ({ordered})")
+            run(f"CREATE VIEW {key} AS SELECT name AS raw, code FROM {key}_names")
+        run(f"DROP TABLE {key}_raw")
+        if other is not None:
+            run(f"CREATE VIEW {other.name}_{column} AS FROM {key}")
+        return int(self._fetch(f"SELECT count(*) AS n FROM {key}_names")["n"][0])
+
+    def _trim(self, column: str, other: "Table | None") -> None:
+        """Number names without the space around them, and refuse what is none."""
+        key, run = f"{self.name}_{column}", self.connection.execute
         run(
-            f"CREATE TABLE {key}_names AS SELECT name, (row_number() OVER () - 1)::INTEGER AS code, first "
-            f"FROM (SELECT name, min(first) AS first FROM {key}_raw GROUP BY name ORDER BY first)"
+            f"CREATE TABLE {key}_trimmed AS SELECT raw, first, "
+            f"CASE WHEN regexp_matches(raw, ?) THEN trim(raw, ?) ELSE raw END AS name FROM {key}_raw",
+            [ODD, SPACE],
+        )
+        run(
+            f"CREATE TABLE {key}_names AS SELECT name, {CODE}, first "
+            f"FROM (SELECT name, min(first) AS first FROM {key}_trimmed GROUP BY name ORDER BY first)"
         )
         bad = run(
             f"SELECT name, first FROM {key}_names WHERE name IS NULL OR name = '' OR regexp_matches(name, ?) "
@@ -130,16 +149,14 @@ class Table:
         if bad:
             of = other if other is not None and bad[1] >= AFTER_ALL else self
             raise VotesError(f"{of.place(bad[1] % AFTER_ALL)}: column {column!r} {_fault(bad[0])}")
-        run(f"CREATE TABLE {key} AS SELECT raw, code FROM {key}_raw JOIN {key}_names USING (name)")
-        run(f"DROP TABLE {key}_raw")
-        if other is not None:
-            run(f"CREATE VIEW {other.name}_{column} AS FROM {key}")
-        return int(self._fetch(f"SELECT count(*) AS n FROM {key}_names")["n"][0])
+        run(f"CREATE TABLE {key}_codes AS SELECT raw, code FROM {key}_trimmed JOIN {key}_names USING (name)")
+        run(f"CREATE VIEW {key} AS FROM {key}_codes")
+        run(f"DROP TABLE {key}_trimmed")
 
     def names(self, column: str, first: int = 0, end: int = 1 << 62) -> Names:
         """Return the names of a column that is coded, from one code to before another."""
         names: Names = self._fetch(
-            f"SELECT name FROM {self.name}_{column}_names WHERE code >= ? AND code < ? ORDER BY code", [first, end]
+            f"SELECT name FROM {self.name}_{column}_names WHERE code >= ? AND code < ?", [first, end]
         )["name"]
         return names
 
@@ -166,8 +183,7 @@ class Table:
             f"CREATE TABLE {key}_values AS SELECT raw, value AS code FROM {key} JOIN numbers USING (code)"
         )
         self.connection.unregister("numbers")
-        self.connection.execute(f"DROP TABLE {key}")
-        self.connection.execute(f"ALTER TABLE {key}_values RENAME TO {key}")
+        self.connection.execute(f"CREATE OR REPLACE VIEW {key} AS FROM {key}_values")
 
     def coded(self, *columns: str) -> str:
         """Return the query for coded columns and the position of each row."""
@@ -180,7 +196,7 @@ class Table:
 
     def rows(self, *columns: str) -> dict[str, NDArray[Any]]:
         """Return coded columns and the positions, in the order of the rows."""
-        return self._fetch(f"{self.coded(*columns)} ORDER BY position")
+        return in_order(self._fetch(self.coded(*columns)))
 
     def place_of(self, column: str, code: int) -> str:
         """Name the first row with a code."""
@@ -237,6 +253,15 @@ def read_table(
         if csv_text.is_gzip(path) and error.errno is None:  # what the module gzip raises has no number
             raise VotesError(f"{path} is no whole gzip file ({error}); copy or compress it again") from None
         raise VotesError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def in_order(columns: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Put rows into the order of their positions; mostly the joins have kept it, and DuckDB would sort slowly."""
+    position = columns["position"]
+    if (position[1:] > position[:-1]).all():
+        return columns
+    order = np.argsort(position)
+    return {name: column[order] for name, column in columns.items()}
 
 
 def extension(path: Path) -> str:

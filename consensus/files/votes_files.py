@@ -16,7 +16,7 @@ from consensus.core.votes.votes import STANDS, Choice, Votes, asked_only, latest
 from consensus.errors import VotesError
 from consensus.files.notes import notes_on
 from consensus.files.side_files import note_repeats, read_given, read_gold, trust_by_hand
-from consensus.files.tables import AFTER_ALL, Limits, Table, database, read_table
+from consensus.files.tables import AFTER_ALL, Limits, Table, database, in_order, read_table
 
 CHOSEN = ("task", "annotator", "label")
 SPELLED_OUT = ("task", "label", "annotator", "vote")
@@ -213,7 +213,7 @@ def ballot_of(
     connection: duckdb.DuckDBPyConnection, coded: CodedVotes, trust: Path | None, gold: Path | None
 ) -> Ballot:
     """Take coded votes into memory, and read trust set by hand and gold."""
-    rows = connection.execute(f"{coded.query()} ORDER BY position").fetchnumpy()
+    rows = in_order(connection.execute(coded.query()).fetchnumpy())
     all_votes, listed = coded.of_rows(rows, 0, coded.votes.names("task"))
     del rows
     kept, replaced = latest(all_votes)
