@@ -18,7 +18,7 @@ from common.label_studio.rows import (
     Storage,
     Webhook,
 )
-from common.label_studio.session import TIMEOUT_S, Session
+from common.label_studio.session import Session
 
 PAGE = 500
 """Tasks a request; on SQLite, Label Studio answers 500 for a page of 999 whose images were uploaded."""
@@ -45,30 +45,18 @@ class LabelStudioClient:
 
     Parameters
     ----------
-    url, api_key : str
-        Address, and a legacy token or a personal access token.
-    timeout_s : float
-    transport : httpx.BaseTransport, optional
-        In place of the network.
+    session : Session
+        Closed with the client.
 
     Raises
     ------
-    SettingsError
-        Where the address or the key cannot be one.
     LabelStudioError
         From every method, where Label Studio cannot be reached, refuses or fails.
     """
 
-    def __init__(
-        self,
-        url: str,
-        api_key: str,
-        *,
-        timeout_s: float = TIMEOUT_S,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        self.session = Session(url, api_key, timeout_s=timeout_s, transport=transport)
-        self.url, self.close, self.authorization = self.session.url, self.session.close, self.session.authorization
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.url, self.close, self.authorization = session.url, session.close, session.authorization
 
     def __enter__(self) -> Self:
         """Use it."""

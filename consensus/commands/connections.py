@@ -25,15 +25,15 @@ def run_project(*arguments: Any, **options: Any) -> "Outcome":  # noqa: ANN401  
 def studio(timeout: float | None = None) -> "Studio":
     """Return the Label Studio of LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY."""
     from common.label_studio.client import LabelStudioClient  # noqa: PLC0415
-    from common.label_studio.session import TIMEOUT_S  # noqa: PLC0415
+    from common.label_studio.session import TIMEOUT_S, Session  # noqa: PLC0415
     from consensus.label_studio import Studio  # noqa: PLC0415
 
     found = settings()
     found.require_label_studio()
     key = found.label_studio_api_key.get_secret_value()
+    session = Session(found.label_studio_url, key, timeout_s=timeout or TIMEOUT_S)
     return Studio(
-        LabelStudioClient(found.label_studio_url, key, timeout_s=timeout or TIMEOUT_S),
-        found.consensus_signing_key.get_secret_value().strip() or key.strip(),
+        LabelStudioClient(session), found.consensus_signing_key.get_secret_value().strip() or key.strip()
     )
 
 

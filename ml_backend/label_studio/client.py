@@ -11,6 +11,7 @@ from common.contract import VERSION_PREFIX
 from common.label_studio import client as common_client
 from common.label_studio.client import TASK_ONLY
 from common.label_studio.rows import Counts, Project
+from common.label_studio.session import Session
 from ml_backend.core.consensus_targets import Verdict
 from ml_backend.core.evidence import Annotation
 from ml_backend.settings import Settings
@@ -44,7 +45,7 @@ class LabelStudioClient(common_client.LabelStudioClient):
     def __init__(self, settings: Settings, transport: httpx.BaseTransport | None = None) -> None:
         settings.require_label_studio()
         key = settings.label_studio_api_key.get_secret_value()
-        super().__init__(settings.label_studio_url, key, transport=transport)
+        super().__init__(Session(settings.label_studio_url, key, transport=transport))
         self._secret = settings.signing_key
 
     def annotated_tasks(

@@ -21,6 +21,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from common.contract import REPORT_NAMES
 from common.label_studio.client import LabelStudioClient
+from common.label_studio.session import Session
 from consensus import cli
 from consensus import label_studio as edge
 from consensus.core.decide.writeback import difference
@@ -203,7 +204,7 @@ def shared_place(
     sent: list[str] = []
     header = {"Authorization": f"Token {label_studio.api_key}"}
     with (
-        LabelStudioClient(label_studio.url, label_studio.api_key, transport=Noting(sent)) as edge,
+        LabelStudioClient(Session(label_studio.url, label_studio.api_key, transport=Noting(sent))) as edge,
         httpx.Client(base_url=label_studio.url, headers=header, timeout=60, follow_redirects=True) as raw,
     ):
         yield Place(label_studio.url, edge, raw, *accounts, sent)

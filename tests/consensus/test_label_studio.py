@@ -12,6 +12,7 @@ import pytest
 from common.contract import signed_meta
 from common.errors import SettingsError
 from common.label_studio.client import READINGS, LabelStudioClient
+from common.label_studio.session import Session
 from consensus.core.decide.writeback import Difference, Entry, Written
 from consensus.errors import LabelStudioError
 from consensus.label_studio import Studio
@@ -37,7 +38,7 @@ def make() -> Iterator[Make]:
                     return httpx.Response(200, json={"release": "1.23.2"})
                 return answers(request)
 
-            client = LabelStudioClient(URL, TOKEN, transport=httpx.MockTransport(answer))
+            client = LabelStudioClient(Session(URL, TOKEN, transport=httpx.MockTransport(answer)))
             return Studio(closing_all.enter_context(client), TOKEN, sleep=lambda _: None)
 
         yield _make
@@ -125,7 +126,7 @@ def test_a_server_that_is_not_there_is_named(
 def test_an_address_or_a_token_that_cannot_be_one_is_refused(url: str, token: str, message: str) -> None:
     """Before anything is sent, by the name of the variable."""
     with pytest.raises(SettingsError, match=message) as error:
-        LabelStudioClient(url, token)
+        LabelStudioClient(Session(url, token))
     assert TOKEN not in str(error.value)
 
 
@@ -134,7 +135,7 @@ def test_an_answer_is_waited_for_as_long_as_was_said() -> None:
     start = time.monotonic()
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
-        LabelStudioClient(f"http://127.0.0.1:{silent.getsockname()[1]}", TOKEN, timeout_s=0.2) as studio,
+        LabelStudioClient(Session(f"http://127.0.0.1:{silent.getsockname()[1]}", TOKEN, timeout_s=0.2)) as studio,
         pytest.raises(
             LabelStudioError,
             match=r"cannot be reached for the list of accounts \(no answer in time, ReadTimeout\)",

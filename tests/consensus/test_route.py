@@ -13,6 +13,7 @@ from meanwhile import after_the_first_question
 
 from common.label_studio.client import LabelStudioClient
 from common.label_studio.label_config import LabelConfig
+from common.label_studio.session import Session
 from consensus.commands import route as command
 from consensus.core.routing.overlap import Change, Served, ServedTask
 from consensus.core.votes.from_annotations import Annotation, Problem
@@ -440,7 +441,9 @@ def answering(answer: Callable[[httpx.Request], httpx.Response]) -> Studio:
             return httpx.Response(200, json={"release": "1.23.2"})
         return answer(request)
 
-    return Studio(LabelStudioClient("http://label-studio.test", "t", transport=httpx.MockTransport(answers)))
+    return Studio(
+        LabelStudioClient(Session("http://label-studio.test", "t", transport=httpx.MockTransport(answers)))
+    )
 
 
 @pytest.mark.parametrize(

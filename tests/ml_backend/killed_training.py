@@ -15,6 +15,7 @@ import training_parts as parts
 from common.label_studio.task_cache import TaskCache
 from ml_backend import model_registry
 from ml_backend.label_studio import pulling
+from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.settings import Settings
 from ml_backend.training import publish, train
 
@@ -63,7 +64,7 @@ def on_pointer() -> None:
 
 STEPS: dict[str, Callable[[], None]] = {
     "none": lambda: None,
-    "reading": instead(parts.Studio, "annotated_tasks"),
+    "reading": instead(LabelStudioClient, "annotated_tasks"),
     "mirroring": instead(TaskCache, "note"),
     "after reading": after(pulling.Puller, "pull"),
     "embedding": instead(parts.Images, "gather"),
@@ -72,7 +73,7 @@ STEPS: dict[str, Callable[[], None]] = {
     "while writing": after(np, "savez_compressed"),
     "before its name": on_rename,
     "after saving": after(model_registry.ModelRegistry, "save"),
-    "while publishing": after(parts.Studio, "import_predictions"),
+    "while publishing": after(LabelStudioClient, "import_predictions"),
     "before it answers": instead(model_registry.ModelRegistry, "switch"),
     "while it answers": on_pointer,
     "after it answers": after(model_registry.ModelRegistry, "switch"),
@@ -94,7 +95,7 @@ def main(folder: Path, step: str, largest_file: int | None = None) -> None:
         How many bytes a file may have that it writes.
     """
     settings = Settings.model_validate({"data_dir": folder, "weights": "random"})
-    trainer = parts.trainer(settings, parts.Studio(parts.tasks(12, 20)))
+    trainer = parts.trainer(settings, parts.annotated(12, 20))
     STEPS[step]()
     if largest_file is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write fails instead

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import killed_training
 import pytest
-from training_parts import NOW, Studio, tasks, trainer
+from training_parts import NOW, annotated, trainer
 
 from common.files import held
 from ml_backend.model_registry import ModelRegistry
@@ -38,7 +38,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data of a backend with one good version."""
     folder = tmp_path_factory.mktemp("trained") / "backend"
     settings = Settings.model_validate({"data_dir": folder, "weights": "random"})
-    trainer(settings, Studio(tasks(10, 20))).train(7, NOW)
+    trainer(settings, annotated(10, 20)).train(7, NOW)
     return folder
 
 
@@ -71,7 +71,7 @@ def serves(folder: Path) -> str:
 def train_again(folder: Path) -> str:
     """The version that a training after the fault makes; it leaves nothing half-written."""
     settings = Settings.model_validate({"data_dir": folder, "weights": "random"})
-    made = trainer(settings, Studio(tasks(14, 20))).train(7, NOW + timedelta(hours=2))
+    made = trainer(settings, annotated(14, 20)).train(7, NOW + timedelta(hours=2))
     assert unfinished(folder) == []
     return made.serving
 

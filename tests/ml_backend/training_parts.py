@@ -1,25 +1,28 @@
 """What a training uses, in memory, for tests without a server and for child processes that are killed."""
 
+import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 import numpy as np
+from in_memory_label_studio import NOW, PROJECT, URL, Answer, InMemoryStudio, region
 
-from ml_backend.core.consensus_targets import Verdict
-from ml_backend.core.evidence import Annotation
+from common.contract import VERSION_PREFIX, signed_meta
 from ml_backend.core.identity import Identity
 from ml_backend.embedding.gather import Gathered, ImageRef
-from ml_backend.errors import LabelStudioError, WeightsError
-from ml_backend.label_studio.client import Project, Task
+from ml_backend.errors import WeightsError
+from ml_backend.label_studio.client import LabelStudioClient, Task
 from ml_backend.model_registry import ModelRegistry
 from ml_backend.settings import Settings
 from ml_backend.training.train import Trainer
 
-NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
-STAMP = "1795256176"
+STAMP = str(int(NOW.timestamp()))
+LATER_PROJECT = "2026-01-31T12:30:00.000000Z", str(int(NOW.timestamp()) + 1800)
+"""When another project of this id was made, after a reset of Label Studio, and its stamp."""
+KEY = "secret-key"
 CONFIG = """<View><Image name="image" value="$image"/>
 <Choices name="kind" toName="image"><Choice value="dark"/><Choice value="light"/></Choices>
 <TextArea name="note" toName="image"/></View>"""
@@ -71,6 +74,9 @@ class Images:
     def __init__(self, broken: frozenset[int] = frozenset()) -> None:
         self.broken = broken
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def prepare(self, refs: Sequence[ImageRef], _: Embedder) -> tuple[list[int], Counter[str]]:
         """Those that can be read."""
         good = [ref.task_id for ref in refs if ref.task_id not in self.broken]
@@ -89,86 +95,69 @@ class Images:
         return found
 
 
-class Studio:
-    """A Label Studio in memory that keeps what is stored, in order."""
-
-    def __init__(self, tasks: list[Task], config: str = CONFIG, stamp: str = STAMP) -> None:
-        self.config, self.found, self.stamp = config, tasks, stamp
-        self.events: list[str] = []
-        self.refuses = self.fails_to_delete = False
-        self.stored: list[dict[str, Any]] = []
-        self.old: set[str] = set()
-        self.spoken: list[tuple[int, Verdict]] = []
-
-    def project(self, project_id: int) -> Project:
-        """The project shows nothing."""
-        return Project(project_id, self.config, None, stamp=self.stamp)
-
-    def annotated_tasks(self, *_: object, **__: object) -> Iterator[Task]:
-        """All tasks."""
-        yield from self.found
-
-    def tasks_alone(self, _: int) -> list[Task]:
-        """All tasks."""
-        return self.found
-
-    def tasks_with_version(self, _: int, version: str) -> set[int]:
-        """The tasks that have a prediction of a version."""
-        return {one["task"] for one in self.stored if one["model_version"] == version}
-
-    def import_predictions(self, _: int, predictions: Sequence[dict[str, Any]]) -> int:
-        """Keep them, or fail."""
-        if self.refuses:
-            self.stored += predictions[: len(predictions) // 2]
-            raise LabelStudioError("answered 500")
-        self.stored += predictions
-        return len(predictions)
-
-    def connections(self, _: int) -> list[Any]:
-        """The project has no connection."""
-        return []
-
-    def show_version(self, _: int, version: str) -> None:
-        """Note the version, or refuse one that nothing has."""
-        if version not in self.versions(7):
-            raise LabelStudioError("answered 400")
-        self.events.append(version)
-
-    def versions(self, _: int) -> list[str]:
-        """The versions of the predictions, and those from before."""
-        return sorted({one["model_version"] for one in self.stored} | self.old)
-
-    def version_counts(self, _: int) -> dict[str, tuple[int, str]]:
-        """The same, and whether consensus has run."""
-        counts = Counter(one["model_version"] for one in self.stored)
-        counts.update(f"consensus/{one.report}" for _, one in self.spoken)
-        return {version: (count, "2026-01-31") for version, count in counts.items()}
-
-    def verdicts(self, *_: object) -> list[tuple[int, Verdict]]:
-        """What consensus says."""
-        return self.spoken
-
-    def delete_version(self, _: int, version: str) -> None:
-        """Delete a version's predictions, or fail."""
-        if self.fails_to_delete:
-            raise LabelStudioError("cannot be reached")
-        self.stored = [one for one in self.stored if one["model_version"] != version]
-        self.old.discard(version)
+def label_studio(votes: Mapping[int, Sequence[str | None]], config: str = CONFIG) -> InMemoryStudio:
+    """A project of tasks with an annotation for each label; None is a skipped one."""
+    made = InMemoryStudio(config)
+    for number, labels in votes.items():
+        add_task(made, number, *labels)
+    return made
 
 
-def task(number: int, *labels: str | None) -> Task:
-    """A task with an annotation for each label; None is a skipped one."""
-    annotations = tuple(
-        Annotation(
-            annotator,
-            "2026-01-01",
-            skipped=label is None,
-            ground_truth=False,
-            choices={"kind": (label,)} if label else {},
-        )
-        for annotator, label in enumerate(labels)
-    )
-    return Task(number, {"image": f"/{number}.png"}, annotations)
+def annotated(count: int, n_tasks: int) -> InMemoryStudio:
+    """A project of which the first tasks are annotated rightly."""
+    return label_studio({number: [kind_of(number)] * (number < count) for number in range(n_tasks)})
+
+
+def add_task(studio: InMemoryStudio, number: int, *labels: str | None) -> None:
+    """Add a task with an annotation by an account of its own for each label."""
+    votes = [
+        {
+            "completed_by": account,
+            "was_cancelled": label is None,
+            "result": [region("kind", label)] if label else [],
+        }
+        for account, label in enumerate(labels)
+    ]
+    studio.add_task({"image": f"/{number}.png"}, votes, task_id=number)
+
+
+def report(studio: InMemoryStudio, task: int, name: str, choice: str, score: float) -> None:
+    """Store what consensus says of a task."""
+    version, said = f"consensus/{name}", region("kind", choice)
+    said["meta"] = signed_meta(KEY, task, version, said, "choices")
+    studio.predict(task, version, [said], score=score)
+
+
+def client_of(studio: InMemoryStudio, key: str = KEY) -> LabelStudioClient:
+    """The ML backend's client of it."""
+    settings = {"label_studio_url": URL, "label_studio_api_key": key}
+    return LabelStudioClient(Settings.model_validate(settings), studio.transport)
+
+
+def tasks_of(studio: InMemoryStudio) -> list[Task]:
+    """Its tasks, as a training reads them."""
+    return list(client_of(studio).annotated_tasks(PROJECT))
+
+
+def suggested(studio: InMemoryStudio, version: str | None = None) -> dict[int, str]:
+    """What the predictions of a version, or of all that are no reports, suggest first, by task."""
+    return {
+        row["task"]: row["result"][0]["value"]["choices"][0]
+        for row in studio.predictions
+        if version in (None, row["model_version"]) and not row["model_version"].startswith(VERSION_PREFIX)
+    }
+
+
+def refuse_half(studio: InMemoryStudio) -> Answer:
+    """Store half of a request's predictions, and fail."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        rows = json.loads(request.content)
+        for row in rows[: len(rows) // 2]:
+            studio.predict(row.pop("task"), **row)
+        return httpx.Response(500)
+
+    return answer
 
 
 def kind_of(number: int) -> str:
@@ -176,14 +165,12 @@ def kind_of(number: int) -> str:
     return "light" if number % 2 else "dark"
 
 
-def tasks(annotated: int, count: int) -> list[Task]:
-    """Tasks of which the first are annotated rightly."""
-    return [task(number, *[kind_of(number)] * (number < annotated)) for number in range(count)]
-
-
 def trainer(
-    settings: Settings, studio: Studio, images: Images | None = None, backbones: Loader | None = None
+    settings: Settings,
+    studio: InMemoryStudio,
+    images: Images | None = None,
+    backbones: Loader | None = None,
 ) -> Trainer:
     """A trainer of those parts."""
-    parts: Any = studio, images or Images(), backbones or Loader()
+    parts: Any = client_of(studio), images or Images(), backbones or Loader()
     return Trainer(settings, *parts, ModelRegistry(settings.data_dir))

@@ -10,6 +10,7 @@ import pytest
 from common.errors import LabelStudioError, LostAnswerError, RefusedError, SettingsError
 from common.label_studio import session
 from common.label_studio.client import LabelStudioClient
+from common.label_studio.session import Session
 
 URL, TOKEN, SECRET = "http://label-studio.test", "s3cret-token", "the patient's name"
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -36,7 +37,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def client_of(answer: Answer, url: str = URL, token: str = TOKEN) -> LabelStudioClient:
     """A client whose every request is answered by a function."""
-    return LabelStudioClient(url, token, transport=httpx.MockTransport(answer))
+    return LabelStudioClient(Session(url, token, transport=httpx.MockTransport(answer)))
 
 
 def label_studio(answer: Answer) -> Answer:
@@ -198,4 +199,4 @@ def test_what_label_studio_does_not_have_is_no_other_program() -> None:
 def test_an_address_without_http_is_named(url: str) -> None:
     """Before anything is sent."""
     with pytest.raises(SettingsError, match="does not begin with http:// or https://"):
-        LabelStudioClient(url, TOKEN)
+        LabelStudioClient(Session(url, TOKEN))

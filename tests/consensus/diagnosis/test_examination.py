@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from common.label_studio.client import LabelStudioClient
+from common.label_studio.session import Session
 from consensus.commands import doctor
 from consensus.label_studio import Studio
 from consensus.settings import settings
@@ -52,7 +53,7 @@ def examine(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Examine:
             )
 
         def studio(_: float) -> Studio:
-            return Studio(LabelStudioClient(URL, "token", transport=httpx.MockTransport(answer)))
+            return Studio(LabelStudioClient(Session(URL, "token", transport=httpx.MockTransport(answer))))
 
         monkeypatch.setenv("LABEL_STUDIO_URL", URL)
         monkeypatch.setenv("LABEL_STUDIO_API_KEY", "token")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from in_memory_label_studio import InMemoryStudio
 from PIL import Image
-from training_parts import Images, Studio, kind_of, task
+from training_parts import client_of, kind_of, label_studio
 
 from ml_backend.backend import Backend
 from ml_backend.finetune.image_squares import Fetch
@@ -41,7 +42,7 @@ class TinyProject:
     """Forty tasks with a picture each, the first thirty-six annotated; the last picture is cut off."""
 
     backend: Backend
-    studio: Studio
+    studio: InMemoryStudio
     id: int = PROJECT
     options: Mapping[str, float] = field(default_factory=lambda: TINY)
 
@@ -61,14 +62,11 @@ class TinyProject:
 @pytest.fixture
 def project(settings: Settings, connections: Connect, web: "Web") -> Iterator[TinyProject]:
     """The project, and a backend that reads it."""
-    tasks = [task(number, *[kind_of(number)] * (number <= ANNOTATED)) for number in range(1, COUNT + 1)]
+    studio = label_studio({number: [kind_of(number)] * (number <= ANNOTATED) for number in range(1, COUNT + 1)})
     web.pages |= {f"/{number}.png": picture(number) for number in range(1, COUNT)}
     web.pages[f"/{COUNT}.png"] = picture(COUNT)[:80]
     limited = settings.model_copy(update={"torch_threads": 1, "training_torch_threads": 1})
     backend = Backend(limited, connections)
-    studio = Studio(tasks)
-    vars(backend)["client"] = studio
+    vars(backend)["client"] = client_of(studio)
     with closing(backend):
         yield TinyProject(backend, studio)
-        for part in ("client", "gatherer") if isinstance(backend.gatherer, Images) else ("client",):
-            vars(backend).pop(part)  # nothing to close

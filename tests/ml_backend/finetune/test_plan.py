@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from training_parts import STAMP
+from training_parts import STAMP, report
 
 from common.progress import silent
-from ml_backend.core.consensus_targets import Verdict
 from ml_backend.core.finetune.held_tasks import held_out
 from ml_backend.embedding.tuned import Tuned, TunedWeights
 from ml_backend.errors import NothingToLearnError, WeightsError
@@ -66,18 +65,15 @@ def test_too_many_images_are_left_out_those_without_annotation_first(project: "T
 
 def test_what_consensus_says_weighs(project: "TinyProject") -> None:
     """A task that consensus has settled counts by its confidence, the others half."""
-    first, *others = project.studio.found
-    project.studio.found = [
-        type(first)(first.id, first.data, first.annotations, (Verdict("AllConfirmed", "kind", "light", 0.9),)),
-        *others,
-    ]
+    report(project.studio, 1, "AllConfirmed", "light", 0.9)
     _, inputs = planned(project, project.wanted())
     assert inputs.targets["kind"].weights[:2].tolist() == pytest.approx([0.9, 0.5])
 
 
 def test_too_few_annotations_are_counted(project: "TinyProject") -> None:
     """With six annotated tasks the message says what there is and what it takes."""
-    project.studio.found = project.studio.found[:6]
+    for number in range(7, 41):
+        del project.studio.tasks[number]
     with pytest.raises(
         NothingToLearnError, match=r"5 annotated images to learn from and 1 to judge by .* takes 8"
     ):
@@ -85,7 +81,7 @@ def test_too_few_annotations_are_counted(project: "TinyProject") -> None:
     with pytest.raises(NothingToLearnError, match="6 images to learn from, and it takes 8"):
         planned(project, project.wanted(PRETRAIN))
     assert not TuningFolder.of_project(project.backend.settings.data_dir, project.id).path.exists()
-    project.studio.config = "<View/>"
+    project.studio.project["label_config"] = "<View/>"
     with pytest.raises(NothingToLearnError, match="no <Choices> bound to an <Image>"):
         planned(project, project.wanted())
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from training_parts import BLIND, STAMP, Images, Loader
+from training_parts import BLIND, LATER_PROJECT, STAMP, Images, Loader
 
 from common.files import held
 from ml_backend.core.finetune.held_tasks import held_out
@@ -108,7 +108,8 @@ def test_weights_that_nothing_can_judge_are_kept_and_not_used(
         assert weights.of_project(project.id) is None
         assert weights.found(outcome.tuned.weights_id) == outcome.tuned
         quick(monkeypatch, project, "random")
-        project.studio.found = [type(one)(one.id, one.data, ()) for one in project.studio.found]
+        for task in project.studio.tasks.values():
+            task["annotations"] = []
 
 
 def test_what_was_begun_goes_on_or_says_why_not(
@@ -162,7 +163,7 @@ def test_what_was_begun_for_an_earlier_project_does_not_go_on(
     folder = TuningFolder.of_project(project.backend.settings.data_dir, project.id)
     with pytest.raises(Lost):
         tuner.tune(project.id, project.wanted(), resume=None, now=NOW)
-    project.studio.stamp = "1795256999"
+    project.studio.project["created_at"], stamp = LATER_PROJECT
     for resume in (None, True):
         with pytest.raises(TuningError, match=r"was of an earlier project 7: .* --restart begins anew"):
             tuner.tune(project.id, project.wanted(), resume=resume, now=NOW)
@@ -170,7 +171,7 @@ def test_what_was_begun_for_an_earlier_project_does_not_go_on(
         tuner.tune(project.id, project.wanted(), resume=False, now=NOW)
     begun = folder.plan()
     assert begun is not None
-    assert begun.stamp == "1795256999"
+    assert begun.stamp == stamp
 
 
 def test_two_tunings_do_not_run_at_once(project: "TinyProject", tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from in_memory_label_studio import InMemoryStudio, region
+from training_parts import client_of
+from training_parts import label_studio as made_project
 
-from ml_backend.errors import LabelStudioError
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.ordering import UNCERTAINTY, store_in_order
 from ml_backend.settings import Settings
@@ -19,38 +21,23 @@ V1 = "resnet18-random-20260131T120000-00aa"
 MADE_AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
-class Studio:
-    """Keeps what is stored; refuses some tasks."""
-
-    def __init__(self, refused: set[int]) -> None:
-        self.refused = refused
-        self.stored: list[dict[str, Any]] = []
-
-    def create_prediction(self, prediction: dict[str, Any]) -> None:
-        """Store one."""
-        if prediction["task"] in self.refused:
-            raise LabelStudioError("answered 502")
-        self.stored.append(prediction)
+@pytest.fixture
+def studio() -> InMemoryStudio:
+    """A project of four tasks."""
+    return made_project({number: [] for number in range(1, 5)})
 
 
 def prediction(task: int, score: float) -> dict[str, Any]:
     """A suggestion with a score."""
-    region = {
-        "id": "a",
-        "from_name": "kind",
-        "to_name": "image",
-        "type": "choices",
-        "value": {"choices": ["dark"]},
-    }
-    return {"task": task, "model_version": V1, "score": score, "result": [region]}
+    return {"task": task, "model_version": V1, "score": score, "result": [region("kind", "dark", id="a")]}
 
 
-def stored_in_order(studio: Studio, clock: list[float] | None = None) -> list[int]:
+def stored_in_order(studio: InMemoryStudio, clock: list[float] | None = None) -> list[int]:
     """Store three of four tasks: 1 and 2 in a cluster, 3 in another, 4 without one."""
     times = iter(clock or [0.0] * 9)
     tasks = [prediction(1, 0.3), prediction(2, 0.2), prediction(3, 0.9), prediction(4, 0.1)]
     done = store_in_order(
-        studio,  # type: ignore[arg-type]
+        client_of(studio),
         tasks,
         {1: 0, 2: 0, 3: 1},
         made_at=MADE_AT,
@@ -61,23 +48,23 @@ def stored_in_order(studio: Studio, clock: list[float] | None = None) -> list[in
     return sorted(done)
 
 
-def test_the_most_uncertain_of_each_cluster_are_stored_with_it() -> None:
+def test_the_most_uncertain_of_each_cluster_are_stored_with_it(studio: InMemoryStudio) -> None:
     """Of two places one goes to each cluster; a task without a cluster is left for the bulk import."""
-    studio = Studio(set())
     assert stored_in_order(studio) == [2, 3]
-    first, second = (one["cluster"] for one in studio.stored)
+    first, second = (row["cluster"] for row in studio.predictions)
     assert second - first == 1
     assert 0 <= first < second < 2**31
 
 
-def test_what_is_refused_is_left_for_the_import() -> None:
+def test_what_is_refused_is_left_for_the_import(studio: InMemoryStudio) -> None:
     """A task that fails costs only itself."""
-    assert stored_in_order(Studio({2})) == [3]
+    del studio.tasks[2]
+    assert stored_in_order(studio) == [3]
 
 
-def test_what_takes_too_long_is_left_for_the_import() -> None:
+def test_what_takes_too_long_is_left_for_the_import(studio: InMemoryStudio) -> None:
     """After the limit no more are stored one by one."""
-    assert stored_in_order(Studio(set()), [0.0, 1.0, 11.0]) == [2]
+    assert stored_in_order(studio, [0.0, 1.0, 11.0]) == [2]
 
 
 @pytest.mark.server

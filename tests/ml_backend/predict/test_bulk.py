@@ -1,14 +1,15 @@
 """Suggestions for a whole project, with a Label Studio in memory and embeddings that are made here."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import httpx
 import pytest
+from in_memory_label_studio import InMemoryStudio, region
+from training_parts import client_of, kind_of, suggested
 
 from ml_backend.embedding.gather import Gathered, ImageRef
 from ml_backend.errors import LabelStudioError, NothingToPredictError
-from ml_backend.label_studio.client import Project, Task
 from ml_backend.model_registry import Artifact, ModelRegistry
 from ml_backend.predict.bulk import REFUSED, Bulk, FailedTasks
 
@@ -16,64 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from conftest import Samples
-
-
-class Studio:
-    """A project of ten tasks: dark images at even ids, light ones at odd."""
-
-    def __init__(self, config: str) -> None:
-        self.config = config
-        self.stored: list[tuple[int, str, str]] = []
-        self.down = False
-        self.sent: list[int] = []
-        self.refused: set[int] = set()
-        self.urls = {task: f"{'light' if task % 2 else 'dark'}-{task}.png" for task in range(10)}
-
-    def project(self, project_id: int) -> Project:
-        """The project."""
-        return Project(project_id, self.config, None)
-
-    def task_number(self, _: int) -> int:
-        """How many tasks there are."""
-        return len(self.urls)
-
-    def tasks_alone(self, _: int) -> Iterator[Task]:
-        """The tasks."""
-        return (Task(task, {"image": url}, ()) for task, url in self.urls.items())
-
-    def versions(self, _: int) -> list[str]:
-        """The versions of all predictions."""
-        return sorted({version for _, version, _ in self.stored})
-
-    def tasks_with_version(self, _: int, version: str) -> set[int]:
-        """Ids of the tasks with a version."""
-        return {task for task, stored, _ in self.stored if stored == version}
-
-    def version_counts(self, _: int) -> dict[str, tuple[int, str]]:
-        """How many predictions each version has."""
-        return {version: ([one for _, one, _ in self.stored].count(version), "") for version in self.versions(7)}
-
-    def prediction_ids(self, *_: object) -> list[tuple[int, int]]:
-        """All predictions by their number, with their tasks."""
-        return [(number, task) for number, (task, _, _) in enumerate(self.stored)]
-
-    def delete_prediction(self, number: int) -> None:
-        """Delete the last one."""
-        assert number == len(self.stored) - 1
-        self.stored.pop()
-
-    def import_predictions(self, _: int, predictions: list[dict[str, Any]]) -> int:
-        """Store what fits."""
-        if self.down:
-            raise LabelStudioError("cannot be reached")
-        self.sent.append(len(predictions))
-        rows = [
-            (one["task"], one["model_version"], one["result"][0]["value"]["choices"][0])
-            for one in predictions
-            if one["task"] not in self.refused
-        ]
-        self.stored += rows
-        return len(rows)
 
 
 class Images:
@@ -107,59 +50,71 @@ def images(samples: "Samples") -> Images:
 
 
 @pytest.fixture
-def studio(samples: "Samples") -> Studio:
-    """A project without predictions."""
-    return Studio(samples.config)
+def studio(samples: "Samples") -> InMemoryStudio:
+    """A project of ten tasks without predictions: dark images at even ids, light ones at odd."""
+    made = InMemoryStudio(samples.config)
+    for task in range(10):
+        made.add_task({"image": f"{kind_of(task)}-{task}.png"}, task_id=task)
+    return made
+
+
+def store(studio: InMemoryStudio, version: str, *tasks: int) -> None:
+    """Store predictions of a version."""
+    for task in tasks:
+        studio.predict(task, version, [region("kind", "dark")])
+
+
+def predicted(studio: InMemoryStudio) -> list[int]:
+    """The task of each prediction."""
+    return sorted(row["task"] for row in studio.predictions)
 
 
 @pytest.fixture
-def bulk(studio: Studio, images: Images, samples: "Samples", tmp_path: Path) -> Bulk:
+def bulk(studio: InMemoryStudio, images: Images, samples: "Samples", tmp_path: Path) -> Bulk:
     """A bulk prediction of a project that has a trained model."""
     registry = ModelRegistry(tmp_path)
     registry.save(7, samples.trained())
     registry.switch(7, samples.version)
-    return Bulk(studio, registry, images, tmp_path)  # type: ignore[arg-type]
+    return Bulk(client_of(studio), registry, images, tmp_path)
 
 
-def test_every_task_gets_its_suggestion_once(bulk: Bulk, studio: Studio, samples: "Samples") -> None:
+def test_every_task_gets_its_suggestion_once(bulk: Bulk, studio: InMemoryStudio, samples: "Samples") -> None:
     """Ten tasks, ten predictions of the version that answers; a second run looks and stores nothing."""
     first = bulk.predict(7)
-    assert sorted(studio.stored) == [
-        (task, samples.version, "light" if task % 2 else "dark") for task in range(10)
-    ]
+    assert suggested(studio, samples.version) == {task: kind_of(task) for task in range(10)}
     second = bulk.predict(7)
     assert (first.tasks, first.stored, first.already) == (10, 10, 0)
     assert (second.tasks, second.stored, second.already) == (10, 0, 10)
-    assert len(studio.stored) == 10
+    assert predicted(studio) == list(range(10))
 
 
-def test_requests_are_full(bulk: Bulk, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_are_full(bulk: Bulk, studio: InMemoryStudio, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request costs time for every task of the project: ten predictions, found by twos, go in four of three."""
     monkeypatch.setattr("ml_backend.predict.bulk.PAGE", 2)
     for module in ("ml_backend.predict.bulk", "ml_backend.label_studio.storing"):
         monkeypatch.setattr(f"{module}.CHUNK", 3)
     assert bulk.predict(7).stored == 10
-    assert studio.sent == [3, 3, 3, 1]
+    assert [len(rows) for rows in studio.bodies("POST", "import/predictions")] == [3, 3, 3, 1]
 
 
 def test_what_is_there_is_not_embedded_again(
-    bulk: Bulk, studio: Studio, images: Images, samples: "Samples"
+    bulk: Bulk, studio: InMemoryStudio, images: Images, samples: "Samples"
 ) -> None:
     """After a run that was killed when four were stored, only the other six are looked at."""
-    studio.stored = [(task, samples.version, "dark") for task in range(4)]
+    store(studio, samples.version, *range(4))
     bulk.predict(7)
     assert images.asked == [4, 5, 6, 7, 8, 9]
-    assert len(studio.stored) == 10
+    assert predicted(studio) == list(range(10))
 
 
-def test_what_a_killed_run_stored_twice_is_deleted(bulk: Bulk, studio: Studio, samples: "Samples") -> None:
+def test_what_a_killed_run_stored_twice_is_deleted(bulk: Bulk, studio: InMemoryStudio, samples: "Samples") -> None:
     """Task 3 has two predictions of the version that answers: it has one afterwards, as each of the others."""
-    studio.stored = [(3, samples.version, "light")] * 2
+    store(studio, samples.version, 3, 3)
     assert bulk.predict(7).already == 1
-    assert sorted(task for task, _, _ in studio.stored) == list(range(10))
+    assert predicted(studio) == list(range(10))
 
 
-def test_failures_are_named_and_tried_again(bulk: Bulk, studio: Studio, images: Images) -> None:
+def test_failures_are_named_and_tried_again(bulk: Bulk, studio: InMemoryStudio, images: Images) -> None:
     """Two missing images cost two tasks; with failed_only these two are asked, and one of them is there now."""
     images.missing = {3, 4}
     first = bulk.predict(7)
@@ -169,37 +124,43 @@ def test_failures_are_named_and_tried_again(bulk: Bulk, studio: Studio, images: 
     assert images.asked == [3, 4]
     assert (again.tasks, again.stored, again.failures) == (2, 1, {4: "http_404"})
     assert FailedTasks(bulk.data_dir, 7).read() == {4: "http_404"}
-    assert sorted(task for task, _, _ in studio.stored) == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    assert predicted(studio) == [0, 1, 2, 3, 5, 6, 7, 8, 9]
 
 
-def test_what_label_studio_refuses_is_a_failure(bulk: Bulk, studio: Studio) -> None:
+def test_what_label_studio_refuses_is_a_failure(bulk: Bulk, studio: InMemoryStudio) -> None:
     """A prediction that Label Studio leaves out without an error is listed with the failures."""
-    studio.refused = {5}
-    assert bulk.predict(7).failures == {5: REFUSED}
+    renamed = studio.project["label_config"].replace('"light"', '"bright"')
+
+    def rename(_: httpx.Request) -> None:
+        studio.project["label_config"] = renamed
+
+    studio.faults["POST import/predictions"] = rename
+    assert bulk.predict(7).failures == dict.fromkeys(range(1, 10, 2), REFUSED)
 
 
-def test_failures_survive_a_run_that_ends_in_an_error(bulk: Bulk, studio: Studio, images: Images) -> None:
+def test_failures_survive_a_run_that_ends_in_an_error(bulk: Bulk, studio: InMemoryStudio, images: Images) -> None:
     """Label Studio goes away before anything is stored: what failed is known to the next --failed."""
     images.missing = {3}
-    studio.down = True
+    studio.faults["POST import/predictions"] = httpx.Response(400)
     with pytest.raises(LabelStudioError):
         bulk.predict(7)
     assert FailedTasks(bulk.data_dir, 7).read() == {3: "http_404"}
 
 
-def test_progress_counts_every_task(bulk: Bulk, studio: Studio, samples: "Samples") -> None:
+def test_progress_counts_every_task(bulk: Bulk, studio: InMemoryStudio, samples: "Samples") -> None:
     """What is already there counts as done: the bar ends at the number of tasks."""
-    studio.stored = [(0, samples.version, "dark")]
+    store(studio, samples.version, 0)
     steps: list[tuple[str, int, int]] = []
     bulk.predict(7, progress=lambda *step: steps.append(step))
     assert (steps[0], steps[-1]) == (("predicting", 0, 10), ("predicting", 10, 10))
 
 
-def test_without_a_version_the_message_says_what_to_run(bulk: Bulk, studio: Studio) -> None:
+def test_without_a_version_the_message_says_what_to_run(bulk: Bulk, studio: InMemoryStudio) -> None:
     """A project that was never trained, and one whose controls have all been replaced, ask for a training."""
+    studio.add_project("<View/>", 8)
     with pytest.raises(NothingToPredictError, match="ml-backend train --project 8"):
         bulk.predict(8)
-    studio.config = "<View/>"
+    studio.project["label_config"] = "<View/>"
     with pytest.raises(NothingToPredictError, match="knows no control"):
         bulk.predict(7)
 

@@ -1,135 +1,105 @@
+import json
+from collections.abc import Collection
 from typing import Any
 
+import httpx
 import pytest
+from in_memory_label_studio import InMemoryStudio, region
 from structlog.testing import capture_logs
+from training_parts import client_of, label_studio
 
-from common.label_studio.rows import ConnectionRow
-from ml_backend.errors import LabelStudioError, LostAnswerError
+from ml_backend.errors import LabelStudioError
 from ml_backend.label_studio import storing
-from ml_backend.label_studio.client import Project, Task
 from ml_backend.label_studio.storing import import_missing
 from ml_backend.training.publish import delete_old, show_version
 
 V1, V2, V3, V4 = (f"resnet18-random-2026013{day}T120000-00aa" for day in range(4))
 
 
-class Memory:
-    """A Label Studio in memory, with the faults that a real one shows only now and then."""
-
-    def __init__(self) -> None:
-        self.stored: list[tuple[int, str]] = []
-        self.shown: str | None = None
-        self.backends = [ConnectionRow(1, "http://ml.example", "default")]
-        self.lose_answers = self.sent = 0
-        self.slow = False
-        self.late: list[tuple[int, str]] = []
-        self.removed: list[int] = []
-        self.clears_version = self.fails_to_delete = False
-        self.unfit: set[int] = set()
-        self.deleted: set[int] = set()
-
-    def tasks_with_version(self, _: int, version: str) -> set[int]:
-        """Ids of the tasks with a version."""
-        return {task for task, stored in self.stored if stored == version}
-
-    def import_predictions(self, _: int, predictions: list[dict[str, Any]]) -> int:
-        """Store half of a request and lose the answer, or store all that fit."""
-        if self.deleted & {one["task"] for one in predictions}:
-            raise LabelStudioError("answered 400: task not found")
-        rows = [(one["task"], one["model_version"]) for one in predictions if one["task"] not in self.unfit]
-        self.sent += 1
-        if self.slow:
-            self.slow, self.late = False, rows
-            raise LostAnswerError("cannot be reached (ReadTimeout)")
-        if self.lose_answers:
-            self.lose_answers -= 1
-            self.stored += rows[: len(rows) // 2]
-            raise LabelStudioError("answered 502")
-        self.stored += rows
-        return len(rows)
-
-    def version_counts(self, _: int) -> dict[str, tuple[int, str]]:
-        """How many predictions each version has."""
-        return {version: ([one for _, one in self.stored].count(version), "") for version in self.versions(7)}
-
-    def prediction_ids(self, _: int, version: str, total: int) -> list[tuple[int, int]]:
-        """The predictions of a version by their number, with their tasks."""
-        assert total == len(self.stored)
-        return [(number, task) for number, (task, stored) in enumerate(self.stored) if stored == version]
-
-    def delete_prediction(self, number: int) -> None:
-        """Note that it goes, or fail."""
-        if self.fails_to_delete:
-            raise LabelStudioError("cannot be reached")
-        self.removed.append(number)
-
-    def tasks_alone(self, _: int) -> list[Task]:
-        """The tasks that there are."""
-        return [Task(number, {}, ()) for number in range(700) if number not in self.deleted]
-
-    def connections(self, _: int) -> list[ConnectionRow]:
-        """The ML backends of the project."""
-        return self.backends
-
-    def rename_connection(self, _: int, connection: ConnectionRow, title: str) -> None:
-        """Rename; the project follows if it showed the old title."""
-        if self.shown == connection.title:
-            self.shown = title
-        self.backends = [
-            ConnectionRow(one.id, one.url, title if one.id == connection.id else one.title)
-            for one in self.backends
-        ]
-
-    def project(self, project_id: int) -> Project:
-        """The project."""
-        return Project(project_id, "<View/>", self.shown)
-
-    def show_version(self, _: int, version: str) -> None:
-        """Show a version, or refuse one that nothing has."""
-        if version not in self.versions(7) and version not in {one.title for one in self.backends}:
-            raise LabelStudioError("answered 400")
-        self.shown = version
-
-    def versions(self, _: int) -> list[str]:
-        """The versions of all predictions."""
-        return sorted({version for _, version in self.stored})
-
-    def delete_version(self, _: int, version: str) -> None:
-        """Delete a version's predictions, and perhaps clear the project's version with them."""
-        self.stored = [row for row in self.stored if row[1] != version]
-        if self.clears_version:
-            self.shown = None
-        if self.fails_to_delete:
-            raise LabelStudioError("cannot be reached")
+Stored = list[tuple[int, str]]
 
 
 @pytest.fixture
-def memory() -> Memory:
-    """A project without predictions."""
-    return Memory()
+def studio(monkeypatch: pytest.MonkeyPatch) -> InMemoryStudio:
+    """A project of 700 tasks without predictions, connected to a backend; nobody waits between two looks at it."""
+    monkeypatch.setattr(storing.time, "sleep", lambda _: None)
+    made = label_studio({number: [] for number in range(700)})
+    made.connect("http://ml.example", "default")
+    return made
 
 
-def predictions(n: int, version: str = V1) -> list[dict[str, Any]]:
-    """A prediction for each of ``n`` tasks."""
-    return [{"task": task, "model_version": version, "score": 0.5, "result": []} for task in range(n)]
+def titles(studio: InMemoryStudio) -> list[str]:
+    """Those of its connections."""
+    return [row["title"] for row in studio.connections.values()]
 
 
-def test_what_is_stored_is_not_stored_again(memory: Memory) -> None:
+def predictions(n: int, version: str = V1, unfit: Collection[int] = ()) -> list[dict[str, Any]]:
+    """A prediction for each of ``n`` tasks; some have a choice that the label config does not have."""
+    choices = {task: "unfit" if task in unfit else "dark" for task in range(n)}
+    return [
+        {"task": task, "model_version": version, "score": 0.5, "result": [region("kind", choice)]}
+        for task, choice in choices.items()
+    ]
+
+
+def store(studio: InMemoryStudio, *rows: tuple[int, str]) -> None:
+    """Store predictions of a version for a task."""
+    for task, version in rows:
+        studio.predict(task, version)
+
+
+def stored(studio: InMemoryStudio) -> Stored:
+    """Task and version of each prediction, in the order in which they were stored."""
+    return [(row["task"], row["model_version"]) for row in studio.predictions]
+
+
+def lose_answers(studio: InMemoryStudio, count: int) -> None:
+    """Let half of each of the next requests arrive, and answer none of them."""
+
+    def answer(request: httpx.Request) -> httpx.Response | None:
+        if len(studio.bodies("POST", "import/predictions")) > count:
+            return None
+        rows = json.loads(request.content)
+        store(studio, *((row["task"], row["model_version"]) for row in rows[: len(rows) // 2]))
+        return httpx.Response(502)
+
+    studio.faults["POST import/predictions"] = answer
+
+
+def be_late(studio: InMemoryStudio) -> Stored:
+    """Let the first request be answered by nobody; return where its predictions will be, to be stored later."""
+    late: Stored = []
+
+    def answer(request: httpx.Request) -> None:
+        if not late:
+            late.extend((row["task"], row["model_version"]) for row in json.loads(request.content))
+            raise httpx.ReadTimeout("late")
+
+    studio.faults["POST import/predictions"] = answer
+    return late
+
+
+def import_all(studio: InMemoryStudio, rows: list[dict[str, Any]]) -> int:
+    """Store those that are missing."""
+    return import_missing(client_of(studio), 7, V1, rows)
+
+
+def test_what_is_stored_is_not_stored_again(studio: InMemoryStudio) -> None:
     """A second import of the same version sends nothing."""
-    assert import_missing(memory, 7, V1, predictions(700)) == 700
-    assert import_missing(memory, 7, V1, predictions(700)) == 0
-    assert len(memory.stored) == 700
+    assert import_all(studio, predictions(700)) == 700
+    assert import_all(studio, predictions(700)) == 0
+    assert len(studio.predictions) == 700
 
 
-def test_a_lost_answer_makes_no_duplicates(memory: Memory) -> None:
+def test_a_lost_answer_makes_no_duplicates(studio: InMemoryStudio) -> None:
     """Two answers are lost while half of each request had arrived: every task has its prediction once."""
-    memory.lose_answers = 2
-    import_missing(memory, 7, V1, predictions(700))
-    assert sorted(memory.stored) == [(task, V1) for task in range(700)]
+    lose_answers(studio, 2)
+    import_all(studio, predictions(700))
+    assert sorted(stored(studio)) == [(task, V1) for task in range(700)]
 
 
 def test_a_request_that_label_studio_goes_on_with_is_not_sent_again(
-    memory: Memory, monkeypatch: pytest.MonkeyPatch
+    studio: InMemoryStudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer comes too late, the predictions after the second look: they are found, and sent once."""
     waits: list[float] = []
@@ -137,99 +107,97 @@ def test_a_request_that_label_studio_goes_on_with_is_not_sent_again(
     def pause(seconds: float) -> None:
         waits.append(seconds)
         if len(waits) == 3:
-            memory.stored += memory.late
+            store(studio, *late)
 
     monkeypatch.setattr(storing.time, "sleep", pause)
-    memory.slow = True
-    assert import_missing(memory, 7, V1, predictions(700)) == 700
-    assert sorted(memory.stored) == [(task, V1) for task in range(700)]
-    assert (memory.sent, waits) == (1, [0.0, 5.0, 15.0])
+    late = be_late(studio)
+    assert import_all(studio, predictions(700)) == 700
+    assert sorted(stored(studio)) == [(task, V1) for task in range(700)]
+    assert (len(studio.writes), waits) == (1, [0.0, 5.0, 15.0])
 
 
-def test_what_comes_after_all_is_deleted_by_the_next_run(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_comes_after_all_is_deleted_by_the_next_run(studio: InMemoryStudio) -> None:
     """A request is done after it was sent again: of each task's two predictions of the version the first stays."""
-    monkeypatch.setattr(storing.time, "sleep", lambda _: None)
-    memory.stored = [(1, V2), (1, V2)]
-    memory.slow = True
-    assert import_missing(memory, 7, V1, predictions(3)) == 3
-    memory.stored += memory.late
-    assert import_missing(memory, 7, V1, predictions(4)) == 1
-    assert memory.stored[2:] == [(task, V1) for task in (0, 1, 2, 0, 1, 2, 3)]
-    assert memory.removed == [5, 6, 7]
+    store(studio, (1, V2), (1, V2))
+    late = be_late(studio)
+    assert import_all(studio, predictions(3)) == 3
+    store(studio, *late)
+    assert import_all(studio, predictions(4)) == 1
+    assert stored(studio) == [(1, V2), (1, V2), *((task, V1) for task in range(4))]
 
 
-def test_doubles_that_cannot_be_deleted_cost_nothing_else(memory: Memory) -> None:
+def test_doubles_that_cannot_be_deleted_cost_nothing_else(studio: InMemoryStudio) -> None:
     """They are named in the log and left for the next run; what is missing is stored."""
-    memory.stored, memory.fails_to_delete = [(0, V1), (0, V1)], True
+    store(studio, (0, V1), (0, V1))
+    studio.faults["DELETE predictions"] = httpx.Response(400)
     with capture_logs() as lines:
-        assert import_missing(memory, 7, V1, predictions(2)) == 1
+        assert import_all(studio, predictions(2)) == 1
     assert [line["event"] for line in lines] == ["doubles_not_deleted", "doubles_deleted"]
     assert (lines[1]["count"], lines[1]["left"]) == (0, 1)
 
 
-def test_a_task_that_was_deleted_costs_the_others_nothing(memory: Memory) -> None:
+def test_a_task_that_was_deleted_costs_the_others_nothing(studio: InMemoryStudio) -> None:
     """Label Studio refuses the whole request because of task 5: the other seven are stored, and five is named."""
-    memory.deleted = {5}
-    assert import_missing(memory, 7, V1, predictions(8)) == 7
-    assert sorted(task for task, _ in memory.stored) == [0, 1, 2, 3, 4, 6, 7]
+    del studio.tasks[5]
+    assert import_all(studio, predictions(8)) == 7
+    assert sorted(task for task, _ in stored(studio)) == [0, 1, 2, 3, 4, 6, 7]
 
 
-def test_a_label_studio_that_keeps_failing_is_an_error(memory: Memory) -> None:
+def test_a_label_studio_that_keeps_failing_is_an_error(studio: InMemoryStudio) -> None:
     """After three attempts the training fails, and the last version goes on answering."""
-    memory.lose_answers = 3
+    lose_answers(studio, 3)
     with pytest.raises(LabelStudioError):
-        import_missing(memory, 7, V1, predictions(8))
+        import_all(studio, predictions(8))
 
 
-def test_predictions_that_do_not_fit_are_not_counted(memory: Memory) -> None:
+def test_predictions_that_do_not_fit_are_not_counted(studio: InMemoryStudio) -> None:
     """Label Studio leaves two predictions out without an error: they are named in the log, and not counted."""
-    memory.unfit = {3, 650}
     with capture_logs() as lines:
-        assert import_missing(memory, 7, V1, predictions(700)) == 698
+        assert import_all(studio, predictions(700, unfit={3, 650})) == 698
     assert [(line["event"], line["tasks"]) for line in lines] == [("predictions_left_out", [3, 650])]
 
 
-def test_a_version_without_any_prediction_is_an_error(memory: Memory) -> None:
+def test_a_version_without_any_prediction_is_an_error(studio: InMemoryStudio) -> None:
     """If nothing was stored, the training fails, and the last version goes on answering."""
-    memory.unfit = set(range(8))
     with pytest.raises(LabelStudioError, match="none of 8"):
-        import_missing(memory, 7, V1, predictions(8))
+        import_all(studio, predictions(8, unfit=range(8)))
 
 
-def test_the_project_follows_the_title(memory: Memory) -> None:
+def test_the_project_follows_the_title(studio: InMemoryStudio) -> None:
     """The version shown was the connection's title, and is the new version afterwards."""
-    memory.shown = "default"
-    show_version(memory, 7, V1, public_url="")
-    assert (memory.shown, memory.backends[0].title) == (V1, V1)
+    studio.project["model_version"] = "default"
+    show_version(client_of(studio), 7, V1, public_url="")
+    assert (studio.project["model_version"], titles(studio)) == (V1, [V1])
 
 
 @pytest.mark.parametrize("shown", [None, V1])
-def test_a_lost_or_old_version_is_replaced(memory: Memory, shown: str | None) -> None:
+def test_a_lost_or_old_version_is_replaced(studio: InMemoryStudio, shown: str | None) -> None:
     """Where the project shows nothing, or an old version of ours, it shows the new one."""
-    memory.shown, memory.stored = shown, [(1, V2)]
-    show_version(memory, 7, V2, public_url="")
-    assert memory.shown == V2
+    studio.project["model_version"] = shown
+    store(studio, (1, V2))
+    show_version(client_of(studio), 7, V2, public_url="")
+    assert studio.project["model_version"] == V2
 
 
-def test_an_admins_own_choice_is_left(memory: Memory) -> None:
+def test_an_admins_own_choice_is_left(studio: InMemoryStudio) -> None:
     """A version that is not ours stays in the label stream."""
-    memory.shown = "my-own-predictions"
-    show_version(memory, 7, V2, public_url="")
-    assert memory.shown == "my-own-predictions"
+    studio.project["model_version"] = "my-own-predictions"
+    show_version(client_of(studio), 7, V2, public_url="")
+    assert studio.project["model_version"] == "my-own-predictions"
 
 
-def test_our_connection_is_found_among_several(memory: Memory) -> None:
+def test_our_connection_is_found_among_several(studio: InMemoryStudio) -> None:
     """Of two backends the one with our public address is renamed."""
-    memory.backends.append(ConnectionRow(2, "http://other.example/", "other"))
-    show_version(memory, 7, V1, public_url="http://other.example")
-    assert [one.title for one in memory.backends] == ["default", V1]
+    studio.connect("http://other.example/", "other")
+    show_version(client_of(studio), 7, V1, public_url="http://other.example")
+    assert titles(studio) == ["default", V1]
 
 
-def test_no_foreign_connection_is_renamed(memory: Memory) -> None:
+def test_no_foreign_connection_is_renamed(studio: InMemoryStudio) -> None:
     """Of two backends neither of which is known to be ours, none is touched."""
-    memory.backends.append(ConnectionRow(2, "http://other.example", "other"))
-    show_version(memory, 7, V1, public_url="")
-    assert [one.title for one in memory.backends] == ["default", "other"]
+    studio.connect("http://other.example", "other")
+    show_version(client_of(studio), 7, V1, public_url="")
+    assert titles(studio) == ["default", "other"]
 
 
 @pytest.mark.parametrize(
@@ -243,53 +211,64 @@ def test_no_foreign_connection_is_renamed(memory: Memory) -> None:
     ],
 )
 def test_the_only_connection_may_be_another_backends(
-    memory: Memory, public_url: str, shown: str | None, title: str
+    studio: InMemoryStudio, public_url: str, shown: str | None, title: str
 ) -> None:
     """The only connection is ours if it has our address, or if no address is set and the project uses it."""
-    memory.backends, memory.shown = [ConnectionRow(1, "http://ml.example", "other")], shown
-    show_version(memory, 7, V2, public_url)
-    assert memory.backends[0].title == title.replace("V2", V2)
+    studio.connections.clear()
+    studio.connect("http://ml.example", "other")
+    studio.project["model_version"] = shown
+    show_version(client_of(studio), 7, V2, public_url)
+    assert titles(studio) == [title.replace("V2", V2)]
 
 
 @pytest.mark.parametrize("shown", [None, V1])
-def test_without_a_connection_only_stored_versions_are_shown(memory: Memory, shown: str | None) -> None:
+def test_without_a_connection_only_stored_versions_are_shown(studio: InMemoryStudio, shown: str | None) -> None:
     """Label Studio refuses to show a version that nothing has: it is not asked to."""
-    memory.backends, memory.shown = [], shown
-    show_version(memory, 7, V2, public_url="")
-    assert memory.shown == shown
-    memory.stored = [(1, V2)]
-    show_version(memory, 7, V2, public_url="")
-    assert memory.shown == V2
+    studio.connections.clear()
+    studio.project["model_version"] = shown
+    show_version(client_of(studio), 7, V2, public_url="")
+    assert studio.project["model_version"] == shown
+    store(studio, (1, V2))
+    show_version(client_of(studio), 7, V2, public_url="")
+    assert studio.project["model_version"] == V2
 
 
-def test_old_versions_go_and_others_stay(memory: Memory) -> None:
+def test_old_versions_go_and_others_stay(studio: InMemoryStudio) -> None:
     """Of four versions of ours the newest two stay; consensus's predictions are not ours to delete."""
-    memory.stored = [(1, version) for version in (V1, V2, V3, V4, "consensus/Discovered")]
-    memory.shown = V4
-    assert delete_old(memory, 7, [V4, V3, V2, V1], keep=2) == [V2, V1]
-    assert memory.versions(7) == ["consensus/Discovered", V3, V4]
+    store(studio, *((1, version) for version in (V1, V2, V3, V4, "consensus/Discovered")))
+    studio.project["model_version"] = V4
+    assert delete_old(client_of(studio), 7, [V4, V3, V2, V1], keep=2) == [V2, V1]
+    assert sorted(studio.versions()) == ["consensus/Discovered", V3, V4]
 
 
-def test_deleting_does_not_change_what_is_shown(memory: Memory) -> None:
+def test_deleting_does_not_change_what_is_shown(studio: InMemoryStudio) -> None:
     """Label Studio can clear the project's version when another version is deleted: it is set again."""
-    memory.stored = [(1, version) for version in (V1, V2)]
-    memory.shown, memory.clears_version = V2, True
-    delete_old(memory, 7, [V2, V1], keep=1)
-    assert memory.shown == V2
+    store(studio, (1, V1), (1, V2))
+    studio.connect("http://ml.example", V2)
+    studio.project["model_version"] = V2
+    delete_old(client_of(studio), 7, [V2, V1], keep=1)
+    assert studio.project["model_version"] == V2
 
 
-def test_a_failing_delete_does_not_change_what_is_shown(memory: Memory) -> None:
+def test_a_failing_delete_does_not_change_what_is_shown(studio: InMemoryStudio) -> None:
     """Also where the answer to the deletion never comes, the project's version is set again."""
-    memory.stored = [(1, version) for version in (V1, V2)]
-    memory.shown, memory.clears_version, memory.fails_to_delete = V2, True, True
+    store(studio, (1, V1), (1, V2))
+    studio.connect("http://ml.example", V2)
+    studio.project["model_version"] = V2
+
+    def fail(_: httpx.Request) -> httpx.Response:
+        studio.project["model_version"] = None
+        return httpx.Response(400)
+
+    studio.faults["DELETE versions"] = fail
     with pytest.raises(LabelStudioError):
-        delete_old(memory, 7, [V2, V1], keep=1)
-    assert memory.shown == V2
+        delete_old(client_of(studio), 7, [V2, V1], keep=1)
+    assert studio.project["model_version"] == V2
 
 
-def test_another_backends_versions_stay(memory: Memory) -> None:
+def test_another_backends_versions_stay(studio: InMemoryStudio) -> None:
     """A second backend on the same project names its versions in the same way: they are not deleted."""
-    memory.stored = [(1, version) for version in (V1, V2, V3, V4)]
-    memory.shown = V3
-    assert delete_old(memory, 7, [V4, V3, V2], keep=1) == [V2]
-    assert memory.versions(7) == [V1, V3, V4]
+    store(studio, *((1, version) for version in (V1, V2, V3, V4)))
+    studio.project["model_version"] = V3
+    assert delete_old(client_of(studio), 7, [V4, V3, V2], keep=1) == [V2]
+    assert sorted(studio.versions()) == [V1, V3, V4]

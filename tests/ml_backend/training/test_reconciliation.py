@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from in_memory_label_studio import InMemoryStudio
 from running_backend import eventually
+from training_parts import client_of
 
-from common.label_studio.rows import ConnectionRow
-from ml_backend.errors import LabelStudioError, RefusedError
-from ml_backend.label_studio.client import Counts, Project
 from ml_backend.training.training_requests import Reconciliation, TrainingRequests, project_state
 
 if TYPE_CHECKING:
@@ -22,35 +21,15 @@ if TYPE_CHECKING:
 NOW = 1_700_000_000.0
 
 
-class Studio:
-    """Projects with as many annotations as one says."""
-
-    def __init__(self) -> None:
-        self.annotations = {7: 0, 8: 3}
-        self.newest = "2026-01-31T12:00:00.000000Z"
-        self.stamp = "1"
-        self.down: set[int] = set()
-        self.connected = {7, 8}
-        self.deleted: set[int] = set()
-        self.asked: list[int] = []
-
-    def project(self, project_id: int) -> Project:
-        """The project."""
-        self.asked.append(project_id)
-        if project_id in self.deleted:
-            raise RefusedError("has no project 7 (404)", 404, "")
-        if project_id in self.down:
-            raise LabelStudioError("cannot be reached")
-        counts = Counts(10, self.annotations[project_id], 0)
-        return Project(project_id, "<View/>", None, stamp=self.stamp, counts=counts)
-
-    def newest_change(self, project_id: int) -> str:
-        """The last change of a task with annotations."""
-        return self.newest if self.annotations[project_id] else ""
-
-    def connections(self, project_id: int) -> list[ConnectionRow]:
-        """The ML backends of a project."""
-        return [ConnectionRow(1, "http://ml.example", "v")] if project_id in self.connected else []
+@pytest.fixture
+def studio() -> InMemoryStudio:
+    """Two connected projects of which one has three annotations."""
+    made = InMemoryStudio()
+    made.add_project("<View/>", 8)
+    for project_id, n_annotations in ((7, 0), (8, 3)):
+        made.connect("http://ml.example", "v", project=project_id)
+        made.add_task({}, [{}] * n_annotations, task_id=project_id, project=project_id)
+    return made
 
 
 @pytest.fixture
@@ -68,27 +47,26 @@ def reconciliation(tmp_path: Path, requests: TrainingRequests) -> Reconciliation
     return Reconciliation(tmp_path, requests)
 
 
-def ask(reconciliation: Reconciliation, studio: Studio) -> list[int]:
+def ask(reconciliation: Reconciliation, studio: InMemoryStudio) -> list[int]:
     """The projects that are to be trained."""
-    return reconciliation.ask(studio, NOW)  # type: ignore[arg-type]
+    return reconciliation.ask(client_of(studio), NOW)
 
 
-def trained(reconciliation: Reconciliation, studio: Studio, project_id: int) -> None:
+def trained(reconciliation: Reconciliation, studio: InMemoryStudio, project_id: int) -> None:
     """Note that a project was trained as it is now."""
-    reconciliation.trained(project_id, project_state(studio, project_id))  # type: ignore[arg-type]
+    reconciliation.trained(project_id, project_state(client_of(studio), project_id))
 
 
 def test_a_project_with_annotations_that_was_never_trained_is(
-    reconciliation: Reconciliation, requests: TrainingRequests
+    reconciliation: Reconciliation, requests: TrainingRequests, studio: InMemoryStudio
 ) -> None:
     """Of two projects the one with annotations gets its request; the empty one waits for some."""
-    assert ask(reconciliation, Studio()) == [8]
+    assert ask(reconciliation, studio) == [8]
     assert requests.due(NOW) == [8]
 
 
-def test_nothing_new_asks_for_nothing(reconciliation: Reconciliation) -> None:
+def test_nothing_new_asks_for_nothing(reconciliation: Reconciliation, studio: InMemoryStudio) -> None:
     """After a training from what is there now, all is quiet."""
-    studio = Studio()
     trained(reconciliation, studio, 8)
     assert ask(reconciliation, studio) == []
 
@@ -96,54 +74,57 @@ def test_nothing_new_asks_for_nothing(reconciliation: Reconciliation) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda studio: studio.annotations.update({8: 4}),
-        lambda studio: studio.annotations.update({8: 2}),
-        lambda studio: studio.annotations.update({8: 0}),
-        lambda studio: setattr(studio, "newest", "2026-01-31T12:00:01.000000Z"),
-        lambda studio: setattr(studio, "stamp", "2"),
+        lambda studio: studio.annotate(8),
+        lambda studio: studio.tasks[8]["annotations"].pop(),
+        lambda studio: studio.tasks[8]["annotations"].clear(),
+        lambda studio: studio.tasks[8].update(updated_at="2026-01-31T12:00:01.000000Z"),
+        lambda studio: studio.projects[8].update(created_at="2026-01-31T12:00:01.000000Z"),
     ],
     ids=["one more", "one deleted", "all deleted", "one changed", "another project with this id"],
 )
-def test_every_change_is_noticed(reconciliation: Reconciliation, change: "Callable[[Studio], None]") -> None:
+def test_every_change_is_noticed(
+    reconciliation: Reconciliation, studio: InMemoryStudio, change: "Callable[[InMemoryStudio], None]"
+) -> None:
     """More, fewer, none, other annotations, or a Label Studio that was reset: a training is asked for."""
-    studio = Studio()
     trained(reconciliation, studio, 8)
     change(studio)
     assert ask(reconciliation, studio) == [8]
 
 
-def test_a_project_that_is_not_connected_is_trained_by_hand(reconciliation: Reconciliation) -> None:
+def test_a_project_that_is_not_connected_is_trained_by_hand(
+    reconciliation: Reconciliation, studio: InMemoryStudio
+) -> None:
     """Without a connection nothing is trained by itself."""
-    studio = Studio()
-    studio.connected = set()
+    studio.connections.clear()
     assert ask(reconciliation, studio) == []
 
 
-def test_one_project_that_fails_does_not_stop_the_others(reconciliation: Reconciliation) -> None:
+def test_one_project_that_fails_does_not_stop_the_others(
+    reconciliation: Reconciliation, studio: InMemoryStudio
+) -> None:
     """Project 7 cannot be looked at; project 8 gets its request."""
-    studio = Studio()
-    studio.down = {7}
+    studio.faults["GET projects/7"] = httpx.Response(400)
     assert ask(reconciliation, studio) == [8]
 
 
 def test_a_deleted_project_is_asked_for_once(
-    reconciliation: Reconciliation, requests: TrainingRequests, tmp_path: Path
+    reconciliation: Reconciliation, requests: TrainingRequests, studio: InMemoryStudio, tmp_path: Path
 ) -> None:
     """Also after a restart; once it meets the backend again, for example as another project, it is looked at."""
-    studio = Studio()
-    studio.deleted = {8}
+    project = studio.projects.pop(8)
     for each in (reconciliation, reconciliation, Reconciliation(tmp_path, requests)):
         assert ask(each, studio) == []
-    assert studio.asked.count(8) == 1
-    assert studio.asked.count(7) == 3
-    studio.deleted = set()
+    asked = [request.url.path for request in studio.requests]
+    assert (asked.count("/api/projects/8/"), asked.count("/api/projects/7/")) == (1, 3)
+    studio.projects[8] = project
     assert requests.know(8)
     assert ask(reconciliation, studio) == [8]
 
 
-def test_a_damaged_file_means_a_training(reconciliation: Reconciliation, tmp_path: Path) -> None:
+def test_a_damaged_file_means_a_training(
+    reconciliation: Reconciliation, studio: InMemoryStudio, tmp_path: Path
+) -> None:
     """What was kept cannot be read: the project is trained once more."""
-    studio = Studio()
     trained(reconciliation, studio, 8)
     (tmp_path / "projects" / "8" / "standing.json").write_text("{")
     assert ask(reconciliation, studio) == [8]

@@ -1,16 +1,33 @@
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import httpx
 import pytest
+from in_memory_label_studio import InMemoryStudio, region
 from structlog.testing import capture_logs
-from training_parts import BLIND, CONFIG, NOW, STAMP, Images, Loader, Studio, task, tasks, trainer
+from training_parts import (
+    BLIND,
+    CONFIG,
+    LATER_PROJECT,
+    NOW,
+    STAMP,
+    Images,
+    Loader,
+    add_task,
+    annotated,
+    kind_of,
+    label_studio,
+    refuse_half,
+    report,
+    suggested,
+    tasks_of,
+    trainer,
+)
 
-from ml_backend.core.consensus_targets import Verdict
 from ml_backend.embedding.gather import Gathered, ImageRef
 from ml_backend.embedding.tuned import Tuned, TunedWeights
 from ml_backend.errors import LabelStudioError, NothingToLearnError
-from ml_backend.label_studio.client import Task
 from ml_backend.model_registry import ModelRegistry
 from ml_backend.predict.predict import predict_gathered
 from ml_backend.settings import Settings
@@ -21,92 +38,94 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def studio() -> Studio:
+def studio() -> InMemoryStudio:
     """Twenty tasks, the first ten of them annotated."""
-    return Studio(tasks(10, 20))
+    return annotated(10, 20)
 
 
-def test_all_tasks_get_predictions(settings: Settings, studio: Studio) -> None:
+def test_all_tasks_get_predictions(settings: Settings, studio: InMemoryStudio) -> None:
     """Ten annotations make suggestions for all twenty tasks, and then the version answers and is shown."""
     made = trainer(settings, studio).train(7, NOW)
-    by_task = {one["task"]: one["result"][0]["value"]["choices"][0] for one in studio.stored}
-    assert by_task == {n: "light" if n % 2 else "dark" for n in range(20)}
+    version = made.artifact.model_version
+    assert suggested(studio) == {number: kind_of(number) for number in range(20)}
     assert made.predictions == 20
-    assert studio.events == [made.artifact.model_version] == ModelRegistry(settings.data_dir).versions(7)
+    assert [studio.project["model_version"]] == [version] == ModelRegistry(settings.data_dir).versions(7)
 
 
-def test_a_broken_image_costs_its_own_prediction(settings: Settings, studio: Studio) -> None:
+def test_a_broken_image_costs_its_own_prediction(settings: Settings, studio: InMemoryStudio) -> None:
     """An annotated and an open task without a readable image are left out and named; the others are served."""
     made = trainer(settings, studio, Images(frozenset({0, 19}))).train(7, NOW)
-    assert {one["task"] for one in studio.stored} == set(range(1, 19))
+    assert suggested(studio).keys() == set(range(1, 19))
     assert {ref.task_id: reason for ref, reason in made.failures.items()} == {0: "missing", 19: "missing"}
 
 
-def test_an_address_that_is_no_text_costs_its_own_prediction(settings: Settings, studio: Studio) -> None:
+def test_an_address_that_is_no_text_costs_its_own_prediction(settings: Settings, studio: InMemoryStudio) -> None:
     """A task that holds a list of images where the config names one does not stop the training."""
-    studio.found.append(Task(20, {"image": ["/20.png"]}, ()))
+    studio.add_task({"image": ["/20.png"]}, task_id=20)
     made = trainer(settings, studio, Images(frozenset({20}))).train(7, NOW)
     assert made.predictions == 20
 
 
-def test_a_training_that_cannot_publish_leaves_the_last_version(settings: Settings, studio: Studio) -> None:
+def test_a_training_that_cannot_publish_leaves_the_last_version(
+    settings: Settings, studio: InMemoryStudio
+) -> None:
     """If Label Studio refuses half of the predictions, the other half goes, and the version before answers."""
     parts = trainer(settings, studio)
     first = parts.train(7, NOW).artifact.model_version
-    studio.refuses = True
+    studio.faults["POST import/predictions"] = refuse_half(studio)
     with pytest.raises(LabelStudioError):
         parts.train(7, NOW.replace(hour=13))
     assert parts.registry.current_version(7) == first
-    assert parts.registry.versions(7) == studio.versions(7) == [first]
+    assert parts.registry.versions(7) == list(studio.versions()) == [first]
 
 
-def test_a_version_that_cannot_be_withdrawn_goes_with_the_next(settings: Settings, studio: Studio) -> None:
+def test_a_version_that_cannot_be_withdrawn_goes_with_the_next(settings: Settings, studio: InMemoryStudio) -> None:
     """What was stored of it cannot be deleted now: it stays known, so that the next training deletes it."""
     parts = trainer(settings, studio)
     first = parts.train(7, NOW).artifact.model_version
-    studio.refuses = studio.fails_to_delete = True
+    studio.faults = {"POST import/predictions": refuse_half(studio), "DELETE versions": httpx.Response(400)}
     with pytest.raises(LabelStudioError):
         parts.train(7, NOW.replace(hour=13))
     left = parts.registry.versions(7)[0]
     assert left != parts.registry.current_version(7) == first
-    assert left in studio.versions(7)
-    studio.refuses = studio.fails_to_delete = False
+    assert left in studio.versions()
+    studio.faults.clear()
     last = parts.train(7, NOW.replace(hour=14)).artifact.model_version
     assert parts.registry.versions(7) == [last, first]
-    assert studio.versions(7) == sorted([last, first])
+    assert set(studio.versions()) == {last, first}
 
 
-def test_a_failing_clean_up_is_no_failed_training(settings: Settings, studio: Studio) -> None:
+def test_a_failing_clean_up_is_no_failed_training(settings: Settings, studio: InMemoryStudio) -> None:
     """When the old version's predictions cannot be deleted, the new version answers and the old one is kept."""
     parts = trainer(settings.model_copy(update={"keep_versions": 1}), studio)
     first = parts.train(7, NOW).artifact.model_version
-    studio.fails_to_delete = True
+    studio.faults["DELETE versions"] = httpx.Response(400)
     second = parts.train(7, NOW.replace(hour=13)).artifact.model_version
     assert parts.registry.versions(7) == [second, first]
     assert parts.registry.current_version(7) == second
 
 
-def test_without_publishing_nothing_is_stored(settings: Settings, studio: Studio) -> None:
+def test_without_publishing_nothing_is_stored(settings: Settings, studio: InMemoryStudio) -> None:
     """The bulk import can be turned off; the version answers all the same."""
     quiet = settings.model_copy(update={"publish_predictions": False})
     made = trainer(quiet, studio).train(7, NOW)
-    assert studio.stored == []
+    assert studio.predictions == []
     assert ModelRegistry(settings.data_dir).current_version(7) == made.artifact.model_version
 
 
 @pytest.mark.parametrize(
-    ("config", "found", "why"),
+    ("config", "votes", "why"),
     [
-        ("<View/>", [task(1, "dark")], "no <Choices>"),
-        (None, [task(1), task(2)], "no annotation"),
-        (None, [], "no annotation"),
+        ("<View/>", {1: ["dark"]}, "no <Choices>"),
+        (CONFIG, {1: [], 2: []}, "no annotation"),
+        (CONFIG, {}, "no annotation"),
     ],
 )
 def test_nothing_to_learn_makes_no_version(
-    settings: Settings, config: str | None, found: list[Task], why: str
+    settings: Settings, config: str, votes: dict[int, list[str]], why: str
 ) -> None:
     """Without a control or an annotation nothing changes, and the message says what is missing."""
-    parts = trainer(settings, Studio(found, config or CONFIG))
+    parts = trainer(settings, label_studio(votes, config))
     with pytest.raises(NothingToLearnError, match=why):
         parts.train(7, NOW)
     assert parts.registry.current_version(7) is None
@@ -114,26 +133,28 @@ def test_nothing_to_learn_makes_no_version(
 
 def test_unreadable_annotated_images_are_nothing_to_learn_from(settings: Settings) -> None:
     """If only images without annotations can be read, no version is made."""
-    parts = trainer(settings, Studio([task(0, "dark"), task(1)]), Images(frozenset({0})))
+    parts = trainer(settings, label_studio({0: ["dark"], 1: []}), Images(frozenset({0})))
     with pytest.raises(NothingToLearnError, match="no image of project 7 with an annotation"):
         parts.train(7, NOW)
 
 
 @pytest.mark.parametrize(("later", "calibrated_on"), [(20, 20), (39, 20), (40, 40), (200, 64)])
 def test_a_calibration_is_kept_until_the_project_has_doubled(
-    settings: Settings, studio: Studio, later: int, calibrated_on: int
+    settings: Settings, studio: InMemoryStudio, later: int, calibrated_on: int
 ) -> None:
     """Embeddings depend on the calibration: it is made anew only while it has few images, and has 64 at most."""
     parts = trainer(settings, studio)
     assert parts.train(7, NOW).artifact.n_calibrated == 20
-    studio.found = [*studio.found, *(task(n) for n in range(20, later))]
+    for number in range(20, later):
+        add_task(studio, number)
     assert parts.train(7, NOW.replace(hour=13)).artifact.n_calibrated == calibrated_on
 
 
 def test_evidence_points_at_the_right_rows(samples: "Samples") -> None:
     """Rows follow the order of the embeddings, also where an image is missing between."""
     gathered = Gathered({ImageRef(n, "image", ""): samples.dark for n in (3, 1)})
-    [evidence], _ = find_evidence([samples.kind], [task(1, "light"), task(2, "dark"), task(3, "dark")], gathered)
+    tasks = tasks_of(label_studio({1: ["light"], 2: ["dark"], 3: ["dark"]}))
+    [evidence], _ = find_evidence([samples.kind], tasks, gathered)
     assert dict(zip(evidence.rows.tolist(), evidence.shares.tolist(), strict=True)) == {1: [0, 1], 0: [1, 0]}
 
 
@@ -145,17 +166,17 @@ def test_predictions_name_their_task_and_version(samples: "Samples") -> None:
     assert (only["task"], only["model_version"]) == (5, "resnet18-random-20260131T120000-00bb")
 
 
-def test_a_worse_version_is_kept_but_does_not_answer(settings: Settings, studio: Studio) -> None:
+def test_a_worse_version_is_kept_but_does_not_answer(settings: Settings, studio: InMemoryStudio) -> None:
     """Weights that see nothing make a version that guesses: the last one stays and gets what it lacks."""
     first = trainer(settings, studio).train(7, NOW)
-    studio.found.append(task(20))
+    add_task(studio, 20)
     with capture_logs() as lines:
         made = trainer(settings, studio, backbones=Loader(BLIND)).train(7, NOW + timedelta(hours=1))
     version, registry = made.artifact.model_version, ModelRegistry(settings.data_dir)
     assert BLIND in version
     assert registry.versions(7) == [version, first.serving]
     assert registry.current_version(7) == made.serving == first.serving
-    assert {one["model_version"] for one in studio.stored} == {first.serving}
+    assert set(studio.versions()) == {first.serving}
     assert made.predictions == 1
     assert "worse" in made.why
     assert made.artifact.held_back == made.why == registry.records(7)[0].held_back
@@ -164,18 +185,18 @@ def test_a_worse_version_is_kept_but_does_not_answer(settings: Settings, studio:
     ]
 
 
-def test_a_version_that_is_no_worse_takes_over(settings: Settings, studio: Studio) -> None:
+def test_a_version_that_is_no_worse_takes_over(settings: Settings, studio: InMemoryStudio) -> None:
     """One more annotation that changes nothing is no reason to keep the old version."""
     parts = trainer(settings, studio)
     parts.train(7, NOW)
-    studio.found[10] = task(10, "dark")
+    studio.annotate(10, [region("kind", "dark")])
     made = parts.train(7, NOW + timedelta(hours=1))
     assert made.serving == made.artifact.model_version == parts.registry.current_version(7)
     assert made.artifact.comparison["tasks"] == 11
     assert made.artifact.n_annotated == 11
 
 
-def test_a_better_version_takes_over(settings: Settings, studio: Studio) -> None:
+def test_a_better_version_takes_over(settings: Settings, studio: InMemoryStudio) -> None:
     """After weights that see nothing come those that do."""
     trainer(settings, studio, backbones=Loader(BLIND)).train(7, NOW)
     made = trainer(settings, studio).train(7, NOW + timedelta(hours=1))
@@ -183,7 +204,7 @@ def test_a_better_version_takes_over(settings: Settings, studio: Studio) -> None
     assert made.artifact.comparison["accuracy_after"] == 1
 
 
-def test_a_version_whose_weights_are_gone_cannot_stay(settings: Settings, studio: Studio) -> None:
+def test_a_version_whose_weights_are_gone_cannot_stay(settings: Settings, studio: InMemoryStudio) -> None:
     """It could suggest nothing for new images, so that a worse one is better."""
     sees = "5ee50000"
     trainer(settings, studio, backbones=Loader(sees)).train(7, NOW)
@@ -193,37 +214,35 @@ def test_a_version_whose_weights_are_gone_cannot_stay(settings: Settings, studio
     assert f"the weights {sees} are not there" in made.why
 
 
-def test_a_new_control_takes_over(settings: Settings, studio: Studio) -> None:
+def test_a_new_control_takes_over(settings: Settings, studio: InMemoryStudio) -> None:
     """A version that does not know a control of today goes, even for a worse one: nothing would fill it."""
     trainer(settings, studio).train(7, NOW)
-    studio.config = CONFIG.replace(
+    studio.project["label_config"] = CONFIG.replace(
         "<TextArea", '<Choices name="mood" toName="image"><Choice value="a"/></Choices><TextArea'
     )
     for number in range(10):
-        [given] = studio.found[number].annotations
-        choices = {**given.choices, "mood": ("a",)}
-        studio.found[number] = replace(studio.found[number], annotations=(replace(given, choices=choices),))
+        studio.tasks[number]["annotations"][0]["result"].append(region("mood", "a"))
     made = trainer(settings, studio, backbones=Loader(BLIND)).train(7, NOW + timedelta(hours=1))
     assert BLIND in made.serving
     assert "'mood'" in made.why
 
 
-def test_after_a_reset_of_label_studio_nothing_is_compared(settings: Settings, studio: Studio) -> None:
+def test_after_a_reset_of_label_studio_nothing_is_compared(settings: Settings, studio: InMemoryStudio) -> None:
     """Project 7 is another one: its first version answers, however bad it is."""
     parts = trainer(settings, studio)
     parts.train(7, NOW)
-    studio.stamp = "1795256999"
+    studio.project["created_at"], stamp = LATER_PROJECT
     made = trainer(settings, studio, backbones=Loader(BLIND)).train(7, NOW + timedelta(hours=1))
     assert made.serving == made.artifact.model_version
-    assert made.artifact.stamp == "1795256999"
+    assert made.artifact.stamp == stamp
     assert parts.registry.current(7, STAMP) is None
 
 
-def test_weights_of_an_earlier_project_are_not_used(settings: Settings, studio: Studio) -> None:
+def test_weights_of_an_earlier_project_are_not_used(settings: Settings, studio: InMemoryStudio) -> None:
     """Project 7 is another one than that whose backbone was fine-tuned; that of its own is used."""
     weights, tuned = TunedWeights(settings.data_dir), Tuned("resnet18", "5ee50000", "finetune", "", "")
     parts = trainer(settings, studio)
-    weights.use(7, tuned, "1795256999")
+    weights.use(7, tuned, LATER_PROJECT[1])
     assert parts.train(7, NOW).artifact.weights_id == "random"
     weights.use(7, tuned, STAMP)
     assert parts.train(7, NOW + timedelta(hours=1)).artifact.weights_id == "5ee50000"
@@ -231,35 +250,28 @@ def test_weights_of_an_earlier_project_are_not_used(settings: Settings, studio: 
 
 def test_what_consensus_has_settled_is_learned(settings: Settings) -> None:
     """Dark images have one vote for dark and two for light; consensus trusts the one, and so does the version."""
-    studio = Studio([task(n, "light", "light", "light" if n % 2 else "dark") for n in range(20)])
+    studio = label_studio({number: ["light", "light", kind_of(number)] for number in range(20)})
     misled = trainer(settings, studio).train(7, NOW)
-    assert {choice(one) for one in studio.stored} == {"light"}
+    assert set(suggested(studio).values()) == {"light"}
     assert misled.artifact.n_settled == 0
-    studio.spoken = [
-        (number, Verdict("Discovered", "kind", "light" if number % 2 else "dark", 0.9)) for number in range(18)
-    ]
+    for number in range(18):
+        report(studio, number, "Discovered", kind_of(number), 0.9)
     made = trainer(settings, studio).train(7, NOW + timedelta(hours=1))
-    of_new = {one["task"]: choice(one) for one in studio.stored if one["model_version"] == made.serving}
-    assert of_new == {number: "light" if number % 2 else "dark" for number in range(20)}
+    assert suggested(studio, made.serving) == {number: kind_of(number) for number in range(20)}
     assert (made.artifact.n_annotated, made.artifact.n_settled) == (20, 18)
 
 
-def choice(prediction: dict[str, Any]) -> str:
-    """What a prediction suggests."""
-    return str(prediction["result"][0]["value"]["choices"][0])
-
-
 @pytest.mark.parametrize(
-    ("found", "why"),
+    ("votes", "why"),
     [
-        ([task(1, "dark")], None),
-        ([task(1, None), task(2, None)], "no annotation"),
-        ([task(1, "gone"), task(2, None)], "no annotation"),
+        ({1: ["dark"]}, None),
+        ({1: [None], 2: [None]}, "no annotation"),
+        ({1: ["gone"], 2: [None]}, "no annotation"),
     ],
 )
-def test_the_smallest_projects(settings: Settings, found: list[Task], why: str | None) -> None:
+def test_the_smallest_projects(settings: Settings, votes: dict[int, list[str | None]], why: str | None) -> None:
     """One annotated task is a version; skipped tasks and labels of an older config are nothing to learn."""
-    parts = trainer(settings, Studio(found))
+    parts = trainer(settings, label_studio(votes))
     if why is None:
         assert parts.train(7, NOW).artifact.n_annotated == 1
         return
@@ -267,17 +279,13 @@ def test_the_smallest_projects(settings: Settings, found: list[Task], why: str |
         parts.train(7, NOW)
 
 
-def test_ground_truth_teaches_alone(settings: Settings, studio: Studio) -> None:
+def test_ground_truth_teaches_alone(settings: Settings, studio: InMemoryStudio) -> None:
     """Where an expert contradicts the votes on every task, the version says what the expert says."""
     for number in range(10):
-        [vote] = studio.found[number].annotations
-        truth = {"kind": ("dark" if number % 2 else "light",)}
-        expert = replace(vote, annotator=9, ground_truth=True, choices=truth)
-        studio.found[number] = replace(studio.found[number], annotations=(vote, vote, expert))
+        studio.annotate(number, [region("kind", kind_of(number))], completed_by=8)
+        studio.annotate(number, [region("kind", kind_of(number + 1))], completed_by=9, ground_truth=True)
     trainer(settings, studio).train(7, NOW)
-    assert {one["task"]: choice(one) for one in studio.stored} == {
-        number: "dark" if number % 2 else "light" for number in range(20)
-    }
+    assert suggested(studio) == {number: kind_of(number + 1) for number in range(20)}
 
 
 def test_each_image_of_a_task_has_its_control(settings: Settings) -> None:
@@ -285,20 +293,19 @@ def test_each_image_of_a_task_has_its_control(settings: Settings) -> None:
     config = """<View><Image name="a" value="$left"/><Image name="b" value="$right"/>
     <Choices name="kind" toName="a"><Choice value="dark"/><Choice value="light"/></Choices>
     <Choices name="other" toName="b"><Choice value="x"/><Choice value="y"/></Choices></View>"""
-    found = []
+    studio = InMemoryStudio(config)
     for number in range(8):
-        [vote] = task(number, "light" if number % 2 else "dark").annotations
-        vote = replace(vote, choices={**vote.choices, "other": ("y" if number % 2 else "x",)})
-        found.append(Task(number, {"left": f"/{number}.png", "right": f"/{number}.png"}, (vote,)))
-    found.append(Task(8, {"left": "/8.png"}, ()))
-    studio = Studio(found, config)
+        regions = [region("kind", kind_of(number)), region("other", "y" if number % 2 else "x")]
+        studio.add_task(
+            {"left": f"/{number}.png", "right": f"/{number}.png"}, [{"result": regions}], task_id=number
+        )
+    studio.add_task({"left": "/8.png"}, task_id=8)
     made = trainer(settings, studio).train(7, NOW)
     assert made.artifact.n_images == 18
-    by_task = {one["task"]: {region["from_name"] for region in one["result"]} for one in studio.stored}
-    assert by_task[0] == {"kind", "other"}
+    assert {made["from_name"] for made in studio.tasks[0]["predictions"][0]["result"]} == {"kind", "other"}
 
 
-def test_the_steps_are_timed(settings: Settings, studio: Studio) -> None:
+def test_the_steps_are_timed(settings: Settings, studio: InMemoryStudio) -> None:
     """A training tells how many seconds each step took, in their order, and how many tasks it read."""
     made = trainer(settings, studio).train(7, NOW)
     assert list(made.seconds) == ["pull", "backbone", "gather", "fit", "compare", "save", "publish"]

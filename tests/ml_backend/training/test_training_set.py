@@ -1,5 +1,5 @@
 from structlog.testing import capture_logs
-from training_parts import Studio, task, trainer
+from training_parts import label_studio, tasks_of, trainer
 
 from ml_backend.core.controls import Control
 from ml_backend.core.evidence import Annotation
@@ -25,13 +25,10 @@ def test_machine_accounts_teach_nothing_and_renamed_choices_teach_their_new_name
 
 def test_machines_are_named_by_address_or_id(settings: object) -> None:
     """In any case of the address; one that has no account is logged, for it may be misspelt."""
-
-    class WithAccounts(Studio):
-        def accounts(self) -> dict[int, str]:
-            return {BOT: "bot@example.com"}
-
+    studio = label_studio({})
+    studio.accounts[BOT] = "bot@example.com"
     named = read_settings(**{**vars(settings), "machines": "BOT@example.com, 9,nobody@example.com"})
-    work = trainer(named, WithAccounts([]))
+    work = trainer(named, studio)
     rows = tuple(annotation(number, "dark") for number in (1, BOT, 9))
     with capture_logs() as logged:
         [left] = work.usable([Task(7, {}, rows)])
@@ -42,8 +39,9 @@ def test_machines_are_named_by_address_or_id(settings: object) -> None:
 def test_choices_that_are_gone_are_counted() -> None:
     """Annotations that a training could not use are told, with the choice and the remedy."""
     control = Control("kind", "image", ("dark", "light"), multiple=False, image_key="image")
+    tasks = tasks_of(label_studio({1: ["dark", "black"], 2: ["black"], 3: [None]}))
     with capture_logs() as logged:
-        log_unknown_choices(7, (control,), [task(1, "dark", "black"), task(2, "black"), task(3, None)])
+        log_unknown_choices(7, (control,), tasks)
     [row] = logged
     assert (row["control"], row["choice"], row["annotations"]) == ("kind", "black", 2)
     assert "ML_BACKEND_RENAMED" in row["remedy"]
