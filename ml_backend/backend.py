@@ -15,7 +15,7 @@ from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.metrics import BATCH_IMAGES
 from ml_backend.model_registry import ModelRegistry
 from ml_backend.settings import Settings
-from ml_backend.training.background import BackgroundTraining
+from ml_backend.training.background import BackgroundTraining, TrainingProcess
 from ml_backend.training.train import Trainer
 from ml_backend.training.training_requests import TrainingRequests
 
@@ -53,7 +53,8 @@ class Backend:
     @cached_property
     def background(self) -> BackgroundTraining:
         """What trains when asked."""
-        return BackgroundTraining(self.settings, self.requests, client=lambda: self.client)
+        training = TrainingProcess(self.settings.training_timeout_s)
+        return BackgroundTraining(self.settings, self.requests, training, client=lambda: self.client)
 
     @cached_property
     def client(self) -> LabelStudioClient:

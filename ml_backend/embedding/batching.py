@@ -94,16 +94,22 @@ class Batcher:
                 self._threads.append(threading.Thread(target=self._run, name="embedding", daemon=True))
                 self._threads[-1].start()
 
+    @property
+    def waiting(self) -> int:
+        """Images that no batch has taken."""
+        with self._changed:
+            return sum(len(line.images) for line in self._lines.values())
+
     def close(self, timeout_s: float) -> None:
         """End the threads after the batches that they are at; what waits gets StoppingError."""
         ends_at = time.monotonic() + timeout_s
         with self._changed:
             self._closed = True
-            left = [one for line in self._lines.values() for one in line.images]
+            left = [image for line in self._lines.values() for image in line.images]
             self._lines.clear()
             self._changed.notify_all()
-        for one in left:
-            one.vector.set_exception(StoppingError("the backend is being stopped"))
+        for image in left:
+            image.vector.set_exception(StoppingError("the backend is being stopped"))
         for thread in self._threads:
             thread.join(max(ends_at - time.monotonic(), 0))
 
@@ -113,10 +119,10 @@ class Batcher:
 
     def _embed_next(self) -> bool:
         """Embed one batch; False at the end. No image stays in memory while the next ones are waited for."""
-        found = self._next()
-        if found is None:
+        taken = self._next()
+        if taken is None:
             return False
-        embedder, batch = found
+        embedder, batch = taken
         self._observe(len(batch))
         self._embed(embedder, batch)
         return True
@@ -145,20 +151,20 @@ class Batcher:
     def _embed(self, embedder: Embedder, batch: list[_Waiting]) -> None:
         """Embed a batch; one that fails again image by image, so that only the guilty ones are lost."""
         try:
-            vectors = embedder.embed([one.image for one in batch])
+            vectors = embedder.embed([waiting.image for waiting in batch])
             answers = [_checked(vectors[row]) for row in range(len(batch))]
         except Exception as error:  # noqa: BLE001 - whatever it is, the thread goes on
             if len(batch) > 1:
-                for one in batch:
-                    self._embed(embedder, [one])
+                for waiting in batch:
+                    self._embed(embedder, [waiting])
                 return
             log.error("embedding_failed", error=type(error).__name__)
             answers = [None]
-        for one, answer in zip(batch, answers, strict=True):
+        for waiting, answer in zip(batch, answers, strict=True):
             if answer is None:
-                one.vector.set_exception(EmbeddingError("the network gave no numbers for this image"))
+                waiting.vector.set_exception(EmbeddingError("the network gave no numbers for this image"))
             else:
-                one.vector.set_result(answer)
+                waiting.vector.set_result(answer)
 
 
 def _checked(vector: Vector) -> Vector | None:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import structlog
 
@@ -24,7 +24,6 @@ from ml_backend.training.training_requests import ProjectState, Reconciliation, 
 
 log = structlog.get_logger()
 
-_POLL_S = 0.5
 _RETRY_S = 30.0
 _RETRIES = 3
 _GRACE_S = 10.0
@@ -32,34 +31,91 @@ _NICENESS = 5
 _FIRST_LOOK_S = 10.0  # after the start: Label Studio may be starting as well
 
 
+class TrainingProcess:
+    """A training as a process of its own, one at a time.
+
+    Parameters
+    ----------
+    command : sequence of str
+        What trains; the project's id is added.
+    timeout_s : float
+        A training that takes longer is ended.
+    """
+
+    def __init__(
+        self,
+        timeout_s: float,
+        command: tuple[str, ...] = (sys.executable, "-m", "ml_backend", "train", "--project"),
+    ) -> None:
+        self._timeout_s, self._command = timeout_s, command
+        self._stopped = threading.Event()
+        self._child: Popen[bytes] | None = None
+
+    def run(self, project_id: int) -> int:
+        """Train, and return the exit status; below zero, it is the signal that ended it."""
+        environment = {key: value for key, value in os.environ.items() if key != "PROMETHEUS_MULTIPROC_DIR"}
+        # On a terminal a person sees its progress; a log gets a line for each of its lines.
+        piped: dict[str, Any] = {} if sys.stderr.isatty() else {"stdout": DEVNULL, "stderr": PIPE}
+        self._child = Popen([*self._command, str(project_id)], env=environment, **piped)  # noqa: S603 - our own
+        if self._stopped.is_set():  # since ``stop`` looked for a training to end
+            self._child.terminate()
+        if self._child.stderr is not None:
+            threading.Thread(target=_relay, args=(self._child.stderr, project_id), daemon=True).start()
+        with contextlib.suppress(OSError):  # it may have ended already
+            os.setpriority(os.PRIO_PROCESS, self._child.pid, _NICENESS)  # annotators' requests go first
+        try:
+            return self._child.wait(self._timeout_s)
+        except TimeoutExpired:
+            self._child.kill()
+            return self._child.wait()
+
+    def stop(self) -> None:
+        """End a training in progress, and each later one at its start."""
+        self._stopped.set()
+        if self._child is not None and self._child.poll() is None:
+            self._child.terminate()
+
+
+class Training(Protocol):
+    """What trains a project; see ``TrainingProcess``."""
+
+    def run(self, project_id: int) -> int:
+        """Train, and return the exit status."""
+
+    def stop(self) -> None:
+        """End a training in progress."""
+
+
 class BackgroundTraining:
     """Starts the trainings that are due, one at a time over all workers.
 
     Parameters
     ----------
-    settings : Settings
-    requests : TrainingRequests
-    command : sequence of str
-        What trains; the project's id is added.
     client : callable, optional
         Gives Label Studio, which is asked from time to time for changes whose event was lost.
+    clock : callable
+        Gives the seconds by which failed trainings and the reconciliation wait.
+    poll_s : float
+        Time between two looks at the requests.
     """
 
     def __init__(
         self,
         settings: Settings,
         requests: TrainingRequests,
-        command: tuple[str, ...] = (sys.executable, "-m", "ml_backend", "train", "--project"),
+        training: Training,
         client: Callable[[], LabelStudioClient] | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        poll_s: float = 0.5,
     ) -> None:
-        self._settings, self._requests, self._command = settings, requests, command
-        self._client = client
+        self._settings, self._requests, self._training = settings, requests, training
+        self._client, self._clock, self._poll_s = client, clock, poll_s
         self._registry = ModelRegistry(settings.data_dir)
         self._reconciliation = Reconciliation(settings.data_dir, requests)
-        self._reconcile_at = time.monotonic() + _FIRST_LOOK_S
+        self._reconcile_at = clock() + _FIRST_LOOK_S
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._child: Popen[bytes] | None = None
         self._failed: dict[int, tuple[int, float]] = {}  # attempts, and not again before
 
     def start(self) -> None:
@@ -70,36 +126,40 @@ class BackgroundTraining:
     def stop(self) -> None:
         """Stop leading; a training in progress is ended and asked for again."""
         self._stopping.set()
-        if self._child is not None and self._child.poll() is None:
-            self._child.terminate()
+        self._training.stop()
         if self._thread is not None:
             self._thread.join(_GRACE_S)
 
+    def lead(self) -> bool:
+        """Train until ``stop``, unless another worker does; return whether this one led."""
+        with held(self._settings.data_dir / "leader.lock", wait=False) as leading:
+            if leading:
+                self._requests.recover(time.time())
+                while not self._stopping.wait(self._poll_s):
+                    self.look()
+            return leading
+
+    def look(self) -> None:
+        """Do the training that is due, if there is one, and the reconciliation if it is time."""
+        for project_id in self._requests.due(time.time()):
+            if self._clock() >= self._failed.get(project_id, (0, 0.0))[1]:
+                self._train(project_id)
+                break
+        self._reconcile()
+
     def _run(self) -> None:
-        lock = self._settings.data_dir / "leader.lock"
-        while not self._stopping.wait(_POLL_S):
+        while not self._stopping.wait(self._poll_s):
             try:
-                with held(lock, wait=False) as leading:
-                    if leading:
-                        self._lead()
+                self.lead()
             except Exception as error:  # noqa: BLE001 - a full or vanished disk, or a fault of ours: serving goes on
                 log.error("training_interrupted", error=f"{type(error).__name__}: {error}")
 
-    def _lead(self) -> None:
-        self._requests.recover(time.time())
-        while not self._stopping.wait(_POLL_S):
-            for project_id in self._requests.due(time.time()):
-                if time.monotonic() >= self._failed.get(project_id, (0, 0.0))[1]:
-                    self._train(project_id)
-                    break
-            self._reconcile()
-
     def _reconcile(self) -> None:
         every = self._settings.reconcile_s
-        early = self._stopping.is_set() or time.monotonic() < self._reconcile_at
+        early = self._stopping.is_set() or self._clock() < self._reconcile_at
         if self._client is None or not every or early:
             return
-        self._reconcile_at = time.monotonic() + every
+        self._reconcile_at = self._clock() + every
         with contextlib.suppress(SettingsError):
             self._reconciliation.ask(self._client(), time.time())
 
@@ -114,10 +174,10 @@ class BackgroundTraining:
     def _train(self, project_id: int) -> None:
         self._requests.begin(project_id)
         log.info("training_started", project=project_id)
-        began = time.monotonic()
+        began = self._clock()
         state, last = self._state(project_id), self._registry.versions(project_id)[:1]
-        code = self._call(project_id)
-        seconds = time.monotonic() - began
+        code = self._training.run(project_id)
+        seconds = self._clock() - began
         TRAINING_SECONDS.observe(seconds)
         if self._stopping.is_set() and code != 0:
             self._requests.add(project_id, time.time())
@@ -127,7 +187,7 @@ class BackgroundTraining:
         elif not self._retry_later(project_id):
             self._reconciliation.trained(project_id, state)  # the same again would fail again
         self._requests.end(project_id)
-        made = [one for one in self._registry.records(project_id)[:1] if [one.model_version] != last]
+        made = [record for record in self._registry.records(project_id)[:1] if [record.model_version] != last]
         result = self._result(code, made[0] if made else None)
         TRAININGS.labels(result).inc()
         version = made[0].model_version if made else None
@@ -140,23 +200,6 @@ class BackgroundTraining:
             return "nothing_new"
         return "held_back" if made.held_back else "promoted"
 
-    def _call(self, project_id: int) -> int:
-        environment = {key: value for key, value in os.environ.items() if key != "PROMETHEUS_MULTIPROC_DIR"}
-        # On a terminal a person sees its progress; a log gets a line for each of its lines.
-        piped: dict[str, Any] = {} if sys.stderr.isatty() else {"stdout": DEVNULL, "stderr": PIPE}
-        self._child = Popen([*self._command, str(project_id)], env=environment, **piped)  # noqa: S603 - our own
-        if self._stopping.is_set():  # since ``stop`` looked for a training to end
-            self._child.terminate()
-        if self._child.stderr is not None:
-            threading.Thread(target=_relay, args=(self._child.stderr, project_id), daemon=True).start()
-        with contextlib.suppress(OSError):  # it may have ended already
-            os.setpriority(os.PRIO_PROCESS, self._child.pid, _NICENESS)  # annotators' requests go first
-        try:
-            return self._child.wait(self._settings.training_timeout_s)
-        except TimeoutExpired:
-            self._child.kill()
-            return self._child.wait()
-
     def _retry_later(self, project_id: int) -> bool:
         """Ask once more, and tell whether that was not once too often."""
         attempts = self._failed.get(project_id, (0, 0.0))[0] + 1
@@ -164,7 +207,7 @@ class BackgroundTraining:
             self._failed.pop(project_id, None)
             log.error("training_given_up", project=project_id, attempts=attempts)
             return False
-        self._failed[project_id] = (attempts, time.monotonic() + _RETRY_S * attempts)
+        self._failed[project_id] = (attempts, self._clock() + _RETRY_S * attempts)
         self._requests.add(project_id, time.time())
         return True
 

@@ -2,7 +2,6 @@
 
 import json
 import socket
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
@@ -132,7 +131,6 @@ def test_an_address_or_a_token_that_cannot_be_one_is_refused(url: str, token: st
 
 def test_an_answer_is_waited_for_as_long_as_was_said() -> None:
     """A Label Studio that takes the connection and says nothing is given up."""
-    start = time.monotonic()
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
         LabelStudioClient(Session(f"http://127.0.0.1:{silent.getsockname()[1]}", TOKEN, timeout_s=0.2)) as studio,
@@ -142,7 +140,6 @@ def test_an_answer_is_waited_for_as_long_as_was_said() -> None:
         ),
     ):
         studio.accounts()
-    assert time.monotonic() - start < 20
 
 
 def test_predictions_that_were_not_stored_are_noticed(make: Make) -> None:

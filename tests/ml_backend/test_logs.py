@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
+from running_backend import eventually
 
 from common.logs import ToStructlog, configure_logs, without_secrets
 from ml_backend.backend import Backend
 from ml_backend.serving.app import create_app
 from ml_backend.settings import Settings
-from ml_backend.training.background import BackgroundTraining
+from ml_backend.training.background import BackgroundTraining, TrainingProcess
 from ml_backend.training.training_requests import TrainingRequests
 
 if TYPE_CHECKING:
@@ -195,14 +196,16 @@ sys.exit(1)
 def test_what_a_training_says_is_a_line(settings: Settings, capsys: Captured) -> None:
     """Its own log passes, its sentences become lines, its tables do not, and its result is told."""
     requests = TrainingRequests(settings.data_dir, quiet_s=0, max_wait_s=0)
-    training = BackgroundTraining(settings, requests, (sys.executable, "-c", TRAINING))
+    process = TrainingProcess(20, (sys.executable, "-c", TRAINING))
     requests.add(7, time.time())
-    training._train(7)
-    found: list[dict[str, Any]] = []
-    ends_at = time.monotonic() + 10
-    while len(found) < 4 and time.monotonic() < ends_at:  # a thread passes them on
-        found += lines(capsys)
-    by_event = {one["event"]: one for one in found}
+    BackgroundTraining(settings, requests, process).look()
+    by_event: dict[str, dict[str, Any]] = {}
+
+    def all_there() -> bool:  # a thread passes them on
+        by_event.update({line["event"]: line for line in lines(capsys)})
+        return len(by_event) == 4
+
+    eventually(all_there, 10)
     assert set(by_event) == {"training_started", "embedding", "training_said", "training_ended"}
     said = {"project": 7, "text": "Error: Label Studio at http://h/?… cannot be reached"}
     assert said.items() <= by_event["training_said"].items()

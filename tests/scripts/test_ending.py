@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
@@ -46,22 +45,32 @@ def start(log: Path, program: str) -> Server:
     return Server("Label Studio", [sys.executable, "-c", program], dict(os.environ), log)
 
 
-def test_ctrl_c_is_the_usual_end(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+class Interrupting:
+    """A server that runs; whoever looks at it is interrupted."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it runs."""
+        os.kill(os.getpid(), signal.SIGINT)
+        return True
+
+
+def test_ctrl_c_is_the_usual_end(capsys: pytest.CaptureFixture[str]) -> None:
     """It is said, and nothing has failed."""
     # As the demo does at its start: where the tests run in the background, SIGINT is ignored from the beginning.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    later = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
-    later.start()
     try:
-        ending.keep_running(Steps(began=0), [server])
+        ending.keep_running(Steps(began=0), [cast("Server", Interrupting())])
     finally:
         signal.signal(signal.SIGINT, before)
-    later.join()
     assert "Stopping." in capsys.readouterr().out
 
 
-def test_a_server_that_ends_by_itself_ends_the_demo(server: Server, tmp_path: Path) -> None:
+def test_a_server_that_ends_by_itself_ends_the_demo(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its name and its last lines are shown."""
+    monkeypatch.setattr(ending, "LOOK_EVERY_SECONDS", 0.01)
     ended = start(tmp_path / "ended", "print('disk full')")
     with pytest.raises(DemoError, match=r"Label Studio ended by itself. Its last lines:\n +disk full"):
         ending.keep_running(Steps(began=0), [server, ended])

@@ -17,12 +17,11 @@ SUNDAY = datetime(2026, 2, 1, tzinfo=UTC)
 
 def fires(cron: str, start: datetime, times: int) -> list[datetime]:
     """The next times of an expression."""
-    found: list[datetime] = []
+    moments: list[datetime] = []
     for _ in range(times):
-        found.append(
-            trigger_of(cron).get_next_fire_time(None, found[-1] + timedelta(seconds=1) if found else start)
-        )
-    return found
+        after = moments[-1] + timedelta(seconds=1) if moments else start
+        moments.append(trigger_of(cron).get_next_fire_time(None, after))
+    return moments
 
 
 def test_minutes_and_hours_are_utc() -> None:
@@ -51,7 +50,7 @@ def test_minutes_and_hours_are_utc() -> None:
 )
 def test_days_of_the_week_are_crons(field: str, days: list[int]) -> None:
     """0 and 7 are Sunday, 1 is Monday; the first of February 2026 is a Sunday."""
-    assert [one.day for one in fires(f"0 0 * * {field}", SUNDAY, len(days))] == days
+    assert [moment.day for moment in fires(f"0 0 * * {field}", SUNDAY, len(days))] == days
 
 
 @pytest.mark.parametrize("cron", ["", "x", "* * * *", "* * * * * *", "61 * * * *", "0 0 * * 8", "0 0 * * 5-2"])
@@ -62,12 +61,13 @@ def test_what_is_no_cron_expression_is_refused(cron: str) -> None:
 
 
 PROGRAM = """
-import consensus.projects.schedule as schedule, time
+import consensus.projects.schedule as schedule, structlog
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
 from apscheduler.triggers.interval import IntervalTrigger
-schedule.trigger_of = lambda cron: IntervalTrigger(seconds=0.1)
+schedule.trigger_of = lambda cron: IntervalTrigger(seconds=0.01)
 def work():
     print("begin", flush=True)
-    time.sleep(0.5)
+    input()
     print("end", flush=True)
 schedule.run_by_cron("* * * * *", work)
 print("stopped", flush=True)
@@ -81,17 +81,18 @@ def test_it_works_until_a_signal_and_lets_work_finish(number: signal.Signals) ->
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM],
         env=environment,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     ) as process:
+        assert process.stdin is not None
         assert process.stdout is not None
-        lines = []
-        while lines.count("begin") < 2:
-            lines.append(process.stdout.readline().strip())
+        assert process.stdout.readline() == "begin\n"
+        process.stdin.write("go on\n")
+        process.stdin.flush()
+        assert [process.stdout.readline() for _ in range(2)] == ["end\n", "begin\n"]
         process.send_signal(number)
-        rest, _ = process.communicate(timeout=20)
-    lines += rest.split("\n")
-    work = [line for line in lines if line in ("begin", "end", "stopped")]
-    assert work == ["begin", "end"] * (len(work) // 2) + ["stopped"]
+        rest, _ = process.communicate("go on\n", timeout=20)
+    assert rest == "end\nstopped\n"
     assert process.returncode == 0

@@ -1,5 +1,4 @@
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -24,7 +23,7 @@ class Doubling:
 
     def embed(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
         """Twice each number."""
-        numbers = [float(one[0]) for one in prepared]
+        numbers = [float(image[0]) for image in prepared]
         self.entered.set()
         assert self.go.wait(LIMIT_S)
         self.seen.append((self.key, numbers))
@@ -60,8 +59,8 @@ def batches() -> list[int]:
 
 @pytest.fixture
 def batcher(batches: list[int]) -> Iterator[Batcher]:
-    """Batches of four, and room for eight images."""
-    made = Batcher(batch_size=4, waiting=8, linger_s=0.02, observe=batches.append)
+    """Batches of four that wait for nothing, and room for eight images."""
+    made = Batcher(batch_size=4, waiting=8, linger_s=0, observe=batches.append)
     yield made
     made.close(LIMIT_S)
 
@@ -80,6 +79,19 @@ def test_images_of_several_threads_share_batches(batcher: Batcher, batches: list
     assert batches == [1, 4, 2]
 
 
+def test_a_batch_waits_for_more_images(batches: list[int]) -> None:
+    """Four images that come one by one make one batch, and a fifth goes alone when its time is over."""
+    patient = Batcher(batch_size=4, waiting=8, linger_s=LIMIT_S, observe=batches.append)
+    for future in add(patient, Doubling(), 1, 2, 3, 4):
+        future.result(LIMIT_S / 2)
+    patient.close(LIMIT_S)
+    hasty = Batcher(batch_size=4, waiting=8, linger_s=0.01, observe=batches.append)
+    [future] = add(hasty, Doubling(), 5)
+    future.result(LIMIT_S)
+    hasty.close(LIMIT_S)
+    assert batches == [4, 1]
+
+
 def test_each_image_gets_its_own_embedding(batcher: Batcher) -> None:
     """The answers of a batch go to those who asked for them."""
     futures = add(batcher, Doubling(), 1, 2, 3, 4, 5)
@@ -94,7 +106,6 @@ def test_embedders_take_turns(batcher: Batcher) -> None:
     futures = add(batcher, many, 1)
     assert many.entered.wait(LIMIT_S)
     futures += add(batcher, many, 2, 3, 4, 5, 6) + add(batcher, few, 7)
-    time.sleep(0.03)  # longer than a batch that is not full waits
     many.go.set()
     for future in futures:
         future.result(LIMIT_S)
@@ -103,37 +114,44 @@ def test_embedders_take_turns(batcher: Batcher) -> None:
 
 def test_batches_are_embedded_at_the_same_time(batcher: Batcher) -> None:
     """An embedder that computes two batches at once gets the second one while it is at the first."""
-    embedder, met = Doubling(), threading.Barrier(2)
+    embedder = Doubling()
     embedder.streams = 2
-    embedder.fails = lambda _: met.wait(LIMIT_S) < 0
-    futures = add(batcher, embedder, *range(8))
-    assert [future.result(LIMIT_S).tolist() for future in futures] == [[2 * value] for value in range(8)]
+    for value in (1, 2):
+        embedder.hold()
+        add(batcher, embedder, value)
+        assert embedder.entered.wait(LIMIT_S)
+    embedder.go.set()
 
 
 def test_who_adds_too_much_waits(batcher: Batcher) -> None:
-    """The ninth waiting image is not taken before a batch has made room for it."""
-    embedder = Doubling()
+    """However many threads add images, no more than eight wait at any moment, and all are embedded."""
+    embedder, waiting = Doubling(), []
+    embedder.fails = lambda _: waiting.append(batcher.waiting) is not None
     embedder.hold()
-    add(batcher, embedder, 0)
+    futures = add(batcher, embedder, 0)
     assert embedder.entered.wait(LIMIT_S)
-    add(batcher, embedder, *range(1, 9))
-    ninth = threading.Thread(target=add, args=(batcher, embedder, 9))
-    ninth.start()
-    ninth.join(0.1)
-    assert ninth.is_alive()
-    embedder.go.set()
-    ninth.join(LIMIT_S)
-    assert not ninth.is_alive()
+    futures += add(batcher, embedder, *range(1, 9))
+    assert batcher.waiting == 8
+    with ThreadPoolExecutor(4) as pool:
+        more = [pool.submit(add, batcher, embedder, value) for value in range(9, 50)]
+        embedder.go.set()
+    futures += [future for added in more for future in added.result(LIMIT_S)]
+    assert [future.result(LIMIT_S).tolist() for future in futures] == [[2 * value] for value in range(50)]
+    assert max(waiting) <= 8
 
 
 def test_only_the_guilty_image_fails(batcher: Batcher) -> None:
     """A batch that cannot be embedded is tried again image by image."""
     embedder = Doubling()
     embedder.fails = lambda numbers: 2 in numbers
+    embedder.hold()
+    add(batcher, embedder, 0)
+    assert embedder.entered.wait(LIMIT_S)
     good, bad, also_good = add(batcher, embedder, 1, 2, 3)
+    embedder.go.set()
     assert (good.result(LIMIT_S).tolist(), also_good.result(LIMIT_S).tolist()) == ([2], [6])
     assert isinstance(bad.exception(LIMIT_S), EmbeddingError)
-    assert [numbers for _, numbers in embedder.seen] == [[1, 2, 3], [1], [2], [3]]
+    assert [numbers for _, numbers in embedder.seen] == [[0], [1, 2, 3], [1], [2], [3]]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -159,11 +177,12 @@ def test_the_end_leaves_nobody_waiting(batcher: Batcher) -> None:
         except StoppingError as error:
             blocked.append(error)
 
-    thread = threading.Thread(target=one_more)
-    thread.start()
-    threading.Timer(0.1, embedder.go.set).start()
-    batcher.close(LIMIT_S)
-    thread.join(LIMIT_S)
+    with ThreadPoolExecutor(2) as pool:
+        pool.submit(one_more)
+        closing = pool.submit(batcher.close, LIMIT_S)
+        assert isinstance(waiting[0].exception(LIMIT_S), StoppingError)  # it has begun to close
+        embedder.go.set()
+        closing.result(LIMIT_S)
     assert first.result(0).tolist() == [0]
     assert all(isinstance(future.exception(0), StoppingError) for future in waiting)
     assert len(blocked) == 1

@@ -1,6 +1,5 @@
 import os
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,25 +29,32 @@ def test_an_export_has_a_limit(tmp_path: Path) -> None:
 
 def test_several_at_once_make_a_file_once(tmp_path: Path) -> None:
     """Of four that need the same engine one makes it and the others wait."""
-    path, made = tmp_path / "engines" / "x.onnx", []
+    path, made, all_there = tmp_path / "engines" / "x.onnx", [], threading.Barrier(4)
 
     def make() -> None:
         made.append(threading.get_ident())
-        time.sleep(0.3)
         path.touch()
 
+    def need(_: int) -> None:
+        all_there.wait(20)
+        once(path, make, wait_s=20)
+
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: once(path, make, wait_s=20), range(4)))
+        list(pool.map(need, range(4)))
     assert len(made) == 1
 
 
 def test_a_wait_for_another_export_has_a_limit(tmp_path: Path) -> None:
     """Who waits longer than the limit is told so."""
-    path, go_on = tmp_path / "x.onnx", threading.Event()
+    path, begun, go_on = tmp_path / "x.onnx", threading.Event(), threading.Event()
+
+    def make() -> None:
+        begun.set()
+        go_on.wait(20)
+
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(once, path, lambda: go_on.wait(20), wait_s=20)
-        while not (tmp_path / ".lock").exists():
-            time.sleep(0.01)
+        first = pool.submit(once, path, make, wait_s=20)
+        assert begun.wait(20)
         with pytest.raises(EngineError, match="still being exported after 0 s"):
             once(path, list, wait_s=0)
         go_on.set()

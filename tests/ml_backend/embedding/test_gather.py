@@ -1,8 +1,8 @@
 import contextlib
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,12 +25,15 @@ LIMIT_S = 10
 
 
 class MeanColour:
-    """An embedder whose embedding is the mean colour, quick and checkable by hand. Counts what it embeds."""
+    """An embedder whose embedding is the mean colour, quick and checkable by hand. Counts what it embeds.
+
+    ``done`` is released once an image, ``entered`` is set when it begins with a batch.
+    """
 
     key, short_side, streams = KEY, 8, 1
 
     def __init__(self) -> None:
-        self.embedded = 0
+        self.embedded, self.done = 0, threading.Semaphore(0)
         self.entered, self.go = threading.Event(), threading.Event()
         self.go.set()
 
@@ -43,6 +46,7 @@ class MeanColour:
         self.entered.set()
         assert self.go.wait(LIMIT_S)
         self.embedded += len(prepared)
+        self.done.release(len(prepared))
         return np.stack(prepared)
 
     def hold(self) -> None:
@@ -67,8 +71,8 @@ def make(connections: Connect, tmp_path: Path) -> Iterator[Callable[..., Gathere
         return made[-1]
 
     yield make
-    for one in made:
-        one.close()
+    for gatherer in made:
+        gatherer.close()
 
 
 @pytest.fixture
@@ -77,24 +81,14 @@ def gatherer(make: Callable[..., Gatherer]) -> Gatherer:
     return make()
 
 
-def gather(gatherer: Gatherer, urls: Sequence[object], embedder: object, **options: float) -> tuple[list, dict]:
+def gather(gatherer: Gatherer, urls: Sequence[object], embedder: object, **options: object) -> tuple[list, dict]:
     """The red of each image, and the reasons of those without one, by position."""
     refs = [ImageRef(number, "image", url) for number, url in enumerate(urls)]
-    found = gatherer.gather(refs, embedding_key=KEY, embedder=lambda: embedder, **options)
-    assert set(found.vectors) | set(found.failures) == set(refs)
-    assert list(found.vectors) == [ref for ref in refs if ref in found.vectors]
-    red = [float(found.vectors[ref][0]) if ref in found.vectors else None for ref in refs]
-    return red, {ref.task_id: reason for ref, reason in found.failures.items()}
-
-
-def eventually(condition: Callable[[], object]) -> bool:
-    """Whether a condition comes true in time."""
-    ends_at = time.monotonic() + LIMIT_S
-    while not condition():
-        if time.monotonic() > ends_at:
-            return False
-        time.sleep(0.01)
-    return True
+    gathered = gatherer.gather(refs, embedding_key=KEY, embedder=lambda: embedder, **options)
+    assert set(gathered.vectors) | set(gathered.failures) == set(refs)
+    assert list(gathered.vectors) == [ref for ref in refs if ref in gathered.vectors]
+    red = [float(gathered.vectors[ref][0]) if ref in gathered.vectors else None for ref in refs]
+    return red, {ref.task_id: reason for ref, reason in gathered.failures.items()}
 
 
 def pictures(web: "Web", samples: "Samples", count: int) -> list[str]:
@@ -155,20 +149,14 @@ def test_a_picture_that_is_asked_for_twice_at_once_is_fetched_once(
 ) -> None:
     """A request that is repeated while the first one waits joins it."""
     web.pages["/a.png"] = samples.png("red")
-    embedder, found = MeanColour(), []
+    embedder, urls = MeanColour(), ["http://x.example/a.png"]
     embedder.hold()
-    threads = [
-        threading.Thread(target=lambda: found.append(gather(gatherer, ["http://x.example/a.png"], embedder)))
-        for _ in range(2)
-    ]
-    threads[0].start()
-    assert embedder.entered.wait(LIMIT_S)
-    threads[1].start()
-    time.sleep(0.05)
-    embedder.go.set()
-    for thread in threads:
-        thread.join(LIMIT_S)
-    assert found == [([255], {})] * 2
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(gather, gatherer, urls, embedder)
+        assert embedder.entered.wait(LIMIT_S)
+        assert gather(gatherer, urls, embedder, ends_at=0) == ([None], {0: "deadline"})
+        embedder.go.set()
+        assert first.result(LIMIT_S) == ([255], {})
     assert (embedder.embedded, len(web.seen)) == (1, 1)
 
 
@@ -226,33 +214,32 @@ def test_known_images_need_no_model(make: Callable[..., Gatherer], web: "Web", s
         def fails(error: Exception = error) -> None:
             raise error
 
-        found = gatherer.gather(refs, embedding_key=KEY, embedder=fails)
-        assert [float(found.vectors[ref][0]) for ref in refs[:2]] == [255, 255]
-        assert found.failures == {refs[2]: reason}
-        assert found.embedded == 0
+        gathered = gatherer.gather(refs, embedding_key=KEY, embedder=fails)
+        assert [float(gathered.vectors[ref][0]) for ref in refs[:2]] == [255, 255]
+        assert gathered.failures == {refs[2]: reason}
+        assert gathered.embedded == 0
 
 
 def test_known_images_ask_for_no_model(make: Callable[..., Gatherer], web: "Web", samples: "Samples") -> None:
     """Where all is known, nobody waits for a backbone."""
     web.pages["/a.png"] = samples.png("red")
-    ref, asked = ImageRef(1, "image", "http://x.example/a.png"), []
+    ref = ImageRef(1, "image", "http://x.example/a.png")
     first = make()
     gather(first, [ref.url], MeanColour())
     first.close()
-    found = make().gather([ref], embedding_key=KEY, embedder=lambda: asked.append(1))
-    assert (list(found.vectors), asked) == ([ref], [])
+    gathered = make().gather([ref], embedding_key=KEY, embedder=lambda: pytest.fail("asked for a backbone"))
+    assert list(gathered.vectors) == [ref]
 
 
 def test_what_is_late_is_there_the_next_time(gatherer: Gatherer, web: "Web", samples: "Samples") -> None:
     """At the deadline the images that are not done are left; they are finished, once, for the next request."""
     urls, embedder = pictures(web, samples, 20), MeanColour()
     embedder.hold()
-    began = time.monotonic()
-    red, reasons = gather(gatherer, urls, embedder, ends_at=began + 0.2)
-    assert time.monotonic() - began < 2
+    red, reasons = gather(gatherer, urls, embedder, ends_at=0)
     assert (red, set(reasons.values())) == ([None] * 20, {"deadline"})
     embedder.go.set()
-    assert eventually(lambda: embedder.embedded == 20)
+    for _ in urls:
+        assert embedder.done.acquire(timeout=LIMIT_S)
     assert gather(gatherer, urls, embedder) == ([255] * 20, {})
     assert (embedder.embedded, len(web.seen)) == (20, 20)
 
@@ -261,11 +248,9 @@ def test_repeated_requests_queue_nothing_twice(gatherer: Gatherer, web: "Web", s
     """Requests that come again and again while nothing moves wait for the same images."""
     urls, embedder = pictures(web, samples, 40), MeanColour()
     embedder.hold()
-    waiting = []
     for _ in range(3):
-        assert gather(gatherer, urls, embedder, ends_at=time.monotonic() + 0.1)[0] == [None] * 40
-        waiting.append(gatherer._lanes.waiting)
-    assert waiting[1] == waiting[2] <= 40
+        assert gather(gatherer, urls, embedder, ends_at=0)[0] == [None] * 40
+        assert gatherer._lanes.waiting <= 40
     embedder.go.set()
     assert gather(gatherer, urls, embedder) == ([255] * 40, {})
     assert (embedder.embedded, len(web.seen)) == (40, 40)
@@ -277,7 +262,7 @@ def test_too_much_is_refused(make: Callable[..., Gatherer], web: "Web", samples:
     embedder.hold()
     web.pages |= {f"/{number}.png": samples.png("red") for number in range(400)}
     urls = [f"http://x.example/{number}.png?{number}" for number in range(400)]
-    _, reasons = gather(gatherer, urls, embedder, ends_at=time.monotonic() + 0.1)
+    _, reasons = gather(gatherer, urls, embedder, ends_at=0)
     assert len(reasons) == 400
     assert set(reasons.values()) == {"deadline", "overloaded"}
     assert gatherer._lanes.waiting <= 256
@@ -285,34 +270,41 @@ def test_too_much_is_refused(make: Callable[..., Gatherer], web: "Web", samples:
 
 
 def test_a_small_request_does_not_wait_for_a_large_one(gatherer: Gatherer, web: "Web", samples: "Samples") -> None:
-    """While a thousand images are on their way, another request's image comes after a few of them."""
-    web.pages |= {
-        f"/{number}.png": samples.png("red", (1 + number % 100, 1 + number // 100)) for number in range(1000)
-    }
-    web.pages["/one.png"] = samples.png("black")
-    large = threading.Thread(
-        target=gather, args=(gatherer, [f"http://x.example/{number}.png" for number in range(1000)], MeanColour())
-    )
-    large.start()
-    assert eventually(lambda: len(web.seen) > 10)
-    assert gather(gatherer, ["http://x.example/one.png"], MeanColour()) == ([0], {})
-    assert len(web.seen) < 900
-    large.join(LIMIT_S)
+    """While a hundred images are on their way, another request's image comes after a few of them."""
+    urls, embedder = pictures(web, samples, 100), MeanColour()
+    web.pages["/black.png"] = samples.png("black")
+    embedder.hold()
+    with ThreadPoolExecutor(2) as pool:
+        large = pool.submit(gather, gatherer, urls, embedder)
+        assert embedder.entered.wait(LIMIT_S)
+        fetched: list[int] = []
+        small = pool.submit(
+            gather,
+            gatherer,
+            ["http://x.example/black.png"],
+            MeanColour(),
+            advance=lambda done: fetched.append(len(web.seen)) if done else embedder.go.set(),
+        )
+        assert small.result(LIMIT_S) == ([0], {})
+        assert fetched[0] < 90
+        assert large.result(LIMIT_S) == ([255] * 100, {})
 
 
 def test_what_was_found_is_kept_when_it_is_told(
     make: Callable[..., Gatherer], web: "Web", samples: "Samples", tmp_path: Path
 ) -> None:
     """A worker of a cluster that takes what was kept as soon as it has its answer takes all of it."""
+    answered = threading.Event()
 
     class Slow(Collector):
         def keep(self, row: Embedded | Address, kept: Callable[[], None] = lambda: None) -> None:
-            time.sleep(0.1)
+            assert not answered.wait(0.05)  # an answer that came before this would be there by now
             super().keep(row, kept)
 
     web.pages["/a.png"] = samples.png("red")
     collector = Slow(tmp_path / "embeddings.sqlite")
     gather(make(cache=collector), ["http://x.example/a.png"], MeanColour())
+    answered.set()
     assert [type(row) for row in collector.take()] == [Embedded, Address]
 
 
@@ -334,7 +326,7 @@ def test_a_failed_embedding_leaves_the_others(gatherer: Gatherer, web: "Web", sa
 
     class NoBlack(MeanColour):
         def embed(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
-            if any(one[0] == 0 for one in prepared):
+            if any(image[0] == 0 for image in prepared):
                 raise MemoryError
             return super().embed(prepared)
 
@@ -359,31 +351,34 @@ def test_progress_reaches_the_end(gatherer: Gatherer, web: "Web", samples: "Samp
     """Whoever watches is told of each image once, whether it was known, new, shared or faulty."""
     urls = pictures(web, samples, 5)
     gather(gatherer, urls[:2], MeanColour())
-    told: list[int] = []
+    advances: list[int] = []
     refs = [ImageRef(n, "image", url) for n, url in enumerate([*urls, urls[4], None, "http://x.example/gone.png"])]
-    found = gatherer.gather(refs, embedding_key=KEY, embedder=MeanColour, advance=told.append)
-    assert (sum(told), len(found.vectors), found.embedded) == (8, 6, 4)
+    gathered = gatherer.gather(refs, embedding_key=KEY, embedder=MeanColour, advance=advances.append)
+    assert (sum(advances), len(gathered.vectors), gathered.embedded) == (8, 6, 4)
 
 
 def test_calibration_gets_prepared_images(gatherer: Gatherer, web: "Web", samples: "Samples") -> None:
     """Images are fetched and prepared whether they are known or not, and it is counted why some cannot be."""
     urls = [*pictures(web, samples, 3), "http://x.example/gone.png", None]
     prepared, faults = gatherer.prepare([ImageRef(n, "image", url) for n, url in enumerate(urls)], MeanColour())
-    assert [one.tolist() for one in prepared] == [[255, 0, 0]] * 3
+    assert [image.tolist() for image in prepared] == [[255, 0, 0]] * 3
     assert faults == {"missing": 1, "no_url": 1}
 
 
 def test_the_end_leaves_nobody_waiting(gatherer: Gatherer, web: "Web", samples: "Samples") -> None:
     """When the backend stops, a request in progress gets what was done, and for the rest the reason."""
-    urls, embedder, found = pictures(web, samples, 40), MeanColour(), []
+    urls, embedder = pictures(web, samples, 40), MeanColour()
     embedder.hold()
-    request = threading.Thread(target=lambda: found.append(gather(gatherer, urls, embedder)))
-    request.start()
-    assert embedder.entered.wait(LIMIT_S)
-    threading.Timer(0.1, embedder.go.set).start()
-    gatherer.close()
-    request.join(LIMIT_S)
-    [(red, reasons)] = found
+
+    def go_on(done: int) -> None:
+        if done:  # the first image that is done is one that is given up: nothing is embedded before
+            embedder.go.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        request = pool.submit(gather, gatherer, urls, embedder, advance=go_on)
+        assert embedder.entered.wait(LIMIT_S)
+        gatherer.close()
+        red, reasons = request.result(LIMIT_S)
     assert 1 <= red.count(255) < 40
     assert set(reasons.values()) == {"stopping"}
     assert gather(gatherer, ["http://x.example/late.png"], embedder)[1] == {0: "stopping"}

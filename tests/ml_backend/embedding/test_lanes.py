@@ -1,6 +1,6 @@
 import threading
-import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from structlog.testing import capture_logs
@@ -86,17 +86,21 @@ def test_what_is_asked_for_again_is_not_put_off_any_more(lanes: Lanes) -> None:
 
 def test_one_project_leaves_threads_to_the_others() -> None:
     """Four slow jobs of a project take three of four threads, so that another project's job is done at once."""
-    lanes, go, done = Lanes(4, "test"), threading.Event(), threading.Event()
-    slow = Lane("slow")
+    lanes, go, slow = Lanes(4, "test"), threading.Event(), Lane("slow")
+    begun, done = threading.Semaphore(0), threading.Semaphore(0)
+
+    def wait() -> None:
+        begun.release()
+        go.wait(LIMIT_S)
+
     for _ in range(4):
-        lanes.add(slow, lambda: go.wait(LIMIT_S) and None)
-    lanes.add(Lane("other"), done.set)
-    assert done.wait(LIMIT_S)
-    ends_at = time.monotonic() + LIMIT_S
-    while lanes.waiting > 1 and time.monotonic() < ends_at:  # until the third thread has taken its job
-        time.sleep(0.01)
-    time.sleep(0.05)  # in which a fourth would
-    assert lanes.waiting == 1
+        lanes.add(slow, partial(wait))  # a job each
+    for _ in range(3):
+        assert begun.acquire(timeout=LIMIT_S)
+    for _ in range(2):
+        lanes.add(Lane("other"), done.release)
+        assert done.acquire(timeout=LIMIT_S)
+    assert list(slow.jobs) != []  # the thread that did the others has passed it over
     go.set()
     lanes.stop()
     lanes.join(LIMIT_S)

@@ -120,9 +120,7 @@ def test_an_address_that_does_not_answer_is_left_alone_for_a_while(monkeypatch: 
         with checked(NAME, Names(["127.0.0.1"])) as connections:
             url = f"http://{NAME}:{port}/a.png"
             assert reason(connections, url, 0.3) == "timeout"
-            began = time.monotonic()
-            assert reason(connections, url, 60) == "unreachable"
-            assert time.monotonic() - began < 4
+            assert reason(connections, url, 60) == "unreachable"  # a connection that is tried ends with "timeout"
             monkeypatch.setattr(module, "_AVOIDED", 1)
             connections._network._avoid("10.0.0.1", 80)  # type: ignore[arg-type]
             assert len(connections._network._avoided) == 1

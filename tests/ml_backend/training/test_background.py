@@ -1,110 +1,120 @@
+import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 from common.errors import SettingsError
-from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.settings import Settings
-from ml_backend.training import background
-from ml_backend.training.background import BackgroundTraining
+from ml_backend.training.background import BackgroundTraining, TrainingProcess
 from ml_backend.training.training_requests import ProjectState, TrainingRequests
 
-RECORD = """
-import os, pathlib, sys, time
-place = pathlib.Path({place!r})
-(place / f"{{time.monotonic_ns()}}-begin").touch()
-time.sleep({seconds})
-(place / f"{{time.monotonic_ns()}}-end").touch()
-sys.exit({code})
-"""
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LIMIT_S = 20
+
+
+class Trainings:
+    """Trainings that only note their projects; ``status`` is what they end with."""
+
+    def __init__(self) -> None:
+        self.projects: list[int] = []
+        self.status = 0
+        self.begun, self.go_on = threading.Semaphore(0), threading.Event()
+        self.go_on.set()
+        self.during: Callable[[], object] = lambda: None
+
+    def run(self, project_id: int) -> int:
+        """Train, until ``go_on``."""
+        self.projects.append(project_id)
+        self.begun.release()
+        assert self.go_on.wait(LIMIT_S)
+        self.during()
+        return self.status
+
+    def stop(self) -> None:
+        """End the training that is going on, as a signal does."""
+        self.status = -signal.SIGTERM
+        self.go_on.set()
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Path:
-    """Where the trainings of these tests leave a note."""
-    (tmp_path / "log").mkdir()
-    return tmp_path / "log"
+def requests(settings: Settings) -> TrainingRequests:
+    """Requests that are due at once."""
+    return TrainingRequests(settings.data_dir, quiet_s=0, max_wait_s=0)
 
 
-def notes(log: Path) -> list[str]:
-    """What began and ended, in order."""
-    return [
-        path.name.split("-")[1] for path in sorted(log.iterdir(), key=lambda path: int(path.name.split("-")[0]))
-    ]
+@pytest.fixture
+def trainings() -> Trainings:
+    """Trainings that succeed at once."""
+    return Trainings()
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 15) -> bool:
-    """Whether a condition comes true in time."""
-    ends_at = time.monotonic() + seconds
-    while time.monotonic() < ends_at:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
+@pytest.fixture
+def worker(settings: Settings, requests: TrainingRequests, trainings: Trainings) -> BackgroundTraining:
+    """A worker that is not started."""
+    return BackgroundTraining(settings, requests, trainings, poll_s=0.001)
 
 
-class Workers:
-    """Two workers with the same folder, whose trainings only leave notes."""
-
-    def __init__(self, settings: Settings, log: Path, *, seconds: float = 0.0, code: int = 0) -> None:
-        self.requests = TrainingRequests(settings.data_dir, quiet_s=0, max_wait_s=0)
-        script = RECORD.format(place=str(log), seconds=seconds, code=code)
-        self.both = [BackgroundTraining(settings, self.requests, (sys.executable, "-c", script)) for _ in range(2)]
-        for worker in self.both:
-            worker.start()
-
-    def stop(self) -> None:
-        """Stop both."""
-        for worker in self.both:
-            worker.stop()
+def ask(requests: TrainingRequests, *project_ids: int) -> None:
+    """Ask for trainings, the first project first."""
+    for project_id in project_ids:
+        requests.add(project_id, time.time())
 
 
-@pytest.fixture(autouse=True)
-def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look for requests more often than in production."""
-    monkeypatch.setattr(background, "_POLL_S", 0.02)
-    monkeypatch.setattr(background, "_RETRY_S", 0.05)
+def test_one_training_at_a_time_over_all_workers(
+    settings: Settings, requests: TrainingRequests, worker: BackgroundTraining, trainings: Trainings
+) -> None:
+    """While one worker trains another one does not lead; the projects follow one another."""
+    trainings.go_on.clear()
+    ask(requests, 7, 8, 9)
+    worker.start()
+    assert trainings.begun.acquire(timeout=LIMIT_S)
+    assert not BackgroundTraining(settings, requests, Trainings()).lead()
+    assert trainings.projects == [7]
+    trainings.go_on.set()
+    assert trainings.begun.acquire(timeout=LIMIT_S)
+    assert trainings.begun.acquire(timeout=LIMIT_S)
+    worker.stop()
+    assert trainings.projects == [7, 8, 9]
 
 
-def test_one_training_at_a_time_over_all_workers(settings: Settings, log: Path) -> None:
-    """Two workers and three projects: trainings follow one another and never overlap."""
-    workers = Workers(settings, log, seconds=0.1)
-    for project_id in (7, 8, 9):
-        workers.requests.add(project_id, time.time())
-    assert eventually(lambda: len(notes(log)) == 6)
-    workers.stop()
-    assert notes(log) == ["begin", "end"] * 3
-
-
-def test_events_during_a_training_cause_exactly_one_more(settings: Settings, log: Path) -> None:
+def test_events_during_a_training_cause_exactly_one_more(
+    requests: TrainingRequests, worker: BackgroundTraining, trainings: Trainings
+) -> None:
     """Five events while it runs: two trainings in all."""
-    workers = Workers(settings, log, seconds=0.3)
-    workers.requests.add(7, time.time())
-    assert eventually(lambda: notes(log) == ["begin"])
-    for _ in range(5):
-        workers.requests.add(7, time.time())
-    assert eventually(lambda: len(notes(log)) == 4)
-    time.sleep(0.3)
-    workers.stop()
-    assert notes(log) == ["begin", "end"] * 2
+    ask(requests, 7)
+    trainings.during = lambda: ask(requests, *[7] * 5) if len(trainings.projects) == 1 else None
+    for _ in range(4):
+        worker.look()
+    assert trainings.projects == [7, 7]
 
 
-def test_a_failed_training_is_tried_again_and_given_up(settings: Settings, log: Path) -> None:
-    """A training that always fails runs once and is repeated three times."""
-    workers = Workers(settings, log, code=1)
-    workers.requests.add(7, time.time())
-    assert eventually(lambda: len(notes(log)) == 8)
-    time.sleep(0.5)
-    workers.stop()
-    assert notes(log) == ["begin", "end"] * 4
+def test_a_failed_training_is_tried_again_and_given_up(
+    settings: Settings, requests: TrainingRequests, trainings: Trainings
+) -> None:
+    """A training that always fails runs once and is repeated three times, each time after a longer wait."""
+    seconds = 0.0
+    worker = BackgroundTraining(settings, requests, trainings, clock=lambda: seconds)
+    trainings.status = 1
+    ask(requests, 7)
+    began = []
+    for second in range(0, 1000, 10):
+        seconds = second
+        before = len(trainings.projects)
+        worker.look()
+        began += [second] * (len(trainings.projects) - before)
+    assert began == [0, 30, 90, 180]
+    assert requests.counts() == (0, 0)
 
 
 def test_an_unforeseen_fault_does_not_end_the_trainings(
-    settings: Settings, log: Path, monkeypatch: pytest.MonkeyPatch
+    requests: TrainingRequests, worker: BackgroundTraining, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fault that nobody thought of is logged, and the next look at the requests trains."""
     faults = iter([ZeroDivisionError("once"), RuntimeError("twice")])
@@ -116,51 +126,86 @@ def test_an_unforeseen_fault_does_not_end_the_trainings(
         return due(requests, now)
 
     monkeypatch.setattr(TrainingRequests, "due", faulty)
-    workers = Workers(settings, log)
-    workers.requests.add(7, time.time())
-    assert eventually(lambda: notes(log) == ["begin", "end"])
-    workers.stop()
+    ask(requests, 7)
+    worker.start()
+    assert trainings.begun.acquire(timeout=LIMIT_S)
+    worker.stop()
 
 
-def test_a_training_does_not_begin_while_its_worker_stops(settings: Settings, log: Path) -> None:
-    """The worker is stopped while it asks Label Studio, before there is a process to end: that is ended, too."""
-    requests = TrainingRequests(settings.data_dir, quiet_s=0, max_wait_s=0)
+def test_a_training_that_is_broken_off_is_asked_for_again(
+    settings: Settings, requests: TrainingRequests, trainings: Trainings
+) -> None:
+    """The worker is stopped while it asks Label Studio, before there is a process to end."""
 
-    def stopping() -> LabelStudioClient:
-        worker._stopping.set()
+    def stopping() -> NoReturn:
+        worker.stop()
         raise SettingsError("no Label Studio")
 
-    script = RECORD.format(place=str(log), seconds=60, code=0)
-    worker = BackgroundTraining(settings, requests, (sys.executable, "-c", script), client=stopping)
-    requests.add(7, time.time())
-    worker.start()
-    assert eventually(lambda: worker._thread is not None and not worker._thread.is_alive())
-    assert worker._child is not None
-    assert worker._child.returncode == -signal.SIGTERM
+    worker = BackgroundTraining(settings, requests, trainings, client=stopping)
+    ask(requests, 7)
+    worker.look()
+    assert trainings.projects == [7]
     assert requests.counts() == (1, 0)
 
 
 def test_a_training_ends_though_nothing_can_be_noted_of_it(
-    settings: Settings, log: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings,
+    requests: TrainingRequests,
+    worker: BackgroundTraining,
+    trainings: Trainings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """On a full disk where its standing cannot be kept, it is not begun again and again."""
     (settings.data_dir / "projects" / "7" / ".standing.json").mkdir(parents=True)  # cannot be written
     state = ProjectState("1", 1, 1, 0, "")
     monkeypatch.setattr(BackgroundTraining, "_state", lambda *_: state)
-    workers = Workers(settings, log)
-    workers.requests.add(7, time.time())
-    assert eventually(lambda: len(notes(log)) >= 2 and workers.requests.counts() == (0, 0))
-    time.sleep(0.5)
-    workers.stop()
-    assert notes(log) == ["begin", "end"]
+    ask(requests, 7)
+    for _ in range(3):
+        worker.look()
+    assert trainings.projects == [7]
+    assert requests.counts() == (0, 0)
 
 
-def test_another_worker_takes_over(settings: Settings, log: Path) -> None:
+def test_another_worker_takes_over(
+    settings: Settings, requests: TrainingRequests, worker: BackgroundTraining, trainings: Trainings
+) -> None:
     """When the worker that trains goes, the other one does what it left, and a broken-off training is repeated."""
-    workers = Workers(settings, log, seconds=30)
-    workers.requests.add(7, time.time())
-    assert eventually(lambda: notes(log) == ["begin"])
-    leader = next(worker for worker in workers.both if worker._child is not None)
-    leader.stop()
-    assert eventually(lambda: notes(log) == ["begin", "begin"])
-    workers.stop()
+    trainings.go_on.clear()
+    ask(requests, 7)
+    worker.start()
+    assert trainings.begun.acquire(timeout=LIMIT_S)
+    others = Trainings()
+    other = BackgroundTraining(settings, requests, others, poll_s=0.001)
+    other.start()
+    worker.stop()
+    assert others.begun.acquire(timeout=LIMIT_S)
+    other.stop()
+    assert (trainings.projects, others.projects) == ([7], [7])
+
+
+def python(program: str, timeout_s: float = LIMIT_S) -> TrainingProcess:
+    """A training that is a Python program."""
+    return TrainingProcess(timeout_s, (sys.executable, "-c", program))
+
+
+def test_a_process_gets_its_project() -> None:
+    """The id is the last argument, and the exit status comes back."""
+    assert python("import sys; sys.exit(int(sys.argv[1]))").run(7) == 7
+
+
+def test_a_process_that_takes_too_long_is_killed() -> None:
+    """No training holds up all others for ever."""
+    assert python("import signal; signal.pause()", timeout_s=0.1).run(7) == -signal.SIGKILL
+
+
+def test_a_stop_ends_the_process(tmp_path: Path) -> None:
+    """One that is at work is ended, and one that begins afterwards as well."""
+    os.mkfifo(tmp_path / "begun")
+    training = python(f"open({str(tmp_path / 'begun')!r}, 'w').close(); import signal; signal.pause()")
+    status: list[int] = []
+    thread = threading.Thread(target=lambda: status.append(training.run(7)))
+    thread.start()
+    (tmp_path / "begun").read_bytes()  # comes back when the program has opened it
+    training.stop()
+    thread.join(LIMIT_S)
+    assert [*status, training.run(7)] == [-signal.SIGTERM] * 2
