@@ -9,6 +9,7 @@ import typer.main
 
 import consensus.cli
 import ml_backend.cli
+from common.settings import read
 from consensus.settings import Settings as ConsensusSettings
 from consensus.settings import project_config
 from ml_backend.settings import Settings as BackendSettings
@@ -87,6 +88,25 @@ def test_compose_reads_what_the_example_explains() -> None:
     secret = {name for name in example() if re.search(r"PASSWORD|KEY|TOKEN", name)}
     assert {example()[name] for name in secret} == {""}
     assert not re.search(r"\$\{[A-Z_]*(?:PASSWORD|KEY|TOKEN)[A-Z_]*:-", compose)
+
+
+def test_compose_passes_on_what_the_pages_explain() -> None:
+    """A setting of a page or of .env.example has its effect in docker compose as well."""
+    explained = "\n".join(page.read_text(encoding="utf-8") for page in [*PAGES, ROOT / ".env.example"])
+    images = "\n".join((ROOT / name).read_text(encoding="utf-8") for name in ("docker-compose.yml", "Dockerfile"))
+    ours = re.compile(r"\b(?:CONSENSUS|ML_BACKEND)_[A-Z_]+\b")
+    mounted = {"ML_BACKEND_LOCAL_FILES_DIR"}  # needs a volume of one's own, as .env.example says
+    assert set(ours.findall(explained)) - set(ours.findall(images)) == mounted
+
+
+def test_an_empty_setting_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Compose passes on empty what is not set: every setting then has its default."""
+    monkeypatch.chdir(tmp_path)
+    for kind in (ConsensusSettings, BackendSettings):
+        default = read(kind)
+        for name in environment_names():
+            monkeypatch.setenv(name, "")
+        assert read(kind) == default
 
 
 def test_links_lead_somewhere() -> None:
