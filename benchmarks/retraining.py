@@ -44,7 +44,7 @@ PAGE = 1000
 LIMIT_S = 1800
 SETTLED_S = 40
 """Between the import and the first training: what changed shortly before a reading, the next one reads again."""
-VERSION = "consensus/Discovered"
+VERSION, SCORE = "consensus/Discovered", 0.9
 
 
 @dataclass(frozen=True)
@@ -139,14 +139,14 @@ class Bench:
     def settle(self) -> None:
         """Store what consensus might say: a prediction a task, with a confidence."""
         body = [
-            {"task": task, "model_version": VERSION, "score": 0.9, "result": [self._signed(task, region(kind))]}
+            {"task": task, "model_version": VERSION, "score": SCORE, "result": [self._signed(task, region(kind))]}
             for task, kind in zip(self.ids, self.kinds, strict=True)
         ]
         self.studio.ask("POST", f"/api/projects/{self.number}/import/predictions", json=body, timeout=LIMIT_S)
 
     def _signed(self, task: int, region: dict[str, Any]) -> dict[str, Any]:
         secret = self.environment["LABEL_STUDIO_API_KEY"]
-        return {**region, "meta": signed_meta(secret, task, VERSION, region, "choices")}
+        return {**region, "meta": signed_meta(secret, task, VERSION, SCORE, region, "choices")}
 
     def train(self, title: str, *, publish: bool) -> Training:
         """Run `ml-backend train` and read from its log how long each step took."""

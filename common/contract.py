@@ -29,42 +29,52 @@ META = "consensus"
 
 
 def signed_meta(
-    secret: str, task: int, version: str, region: Mapping[str, Any], kind: ControlKind
+    secret: str, task: int, version: str, score: float, region: Mapping[str, Any], kind: ControlKind
 ) -> dict[str, Any]:
-    """Give a region's `meta`: the kind of its control, and the signature of who knows the secret.
+    """Return a region's `meta`: the kind of its control, and the signature of who knows the secret.
 
-    The score is not signed, for it moves with every vote; a forged one changes no more than how much a settled
-    label counts.
+    The signature is over all that is said: task, report, score, control, choice and kind.
     """
-    return {META: {"kind": kind, "signature": _signature(secret, task, version, region, kind)}}
+    return {META: {"kind": kind, "signature": _signature(secret, task, version, score, region, kind)}}
 
 
-def signed_kind(secret: str, task: int, version: str, result: object) -> ControlKind | None:
+def signed_kind(secret: str, task: int, prediction: Mapping[str, Any]) -> ControlKind | None:
     """Kind of the control of a prediction that consensus has signed; None where it did not, or holds no region.
 
     Examples
     --------
     >>> region = {"from_name": "kind", "value": {"choices": ["cat"]}}
-    >>> signed = {**region, "meta": signed_meta("secret", 7, "consensus/Discovered", region, "choices")}
-    >>> signed_kind("secret", 7, "consensus/Discovered", [signed])
+    >>> signed = {**region, "meta": signed_meta("secret", 7, "consensus/Discovered", 0.9, region, "choices")}
+    >>> prediction = {"model_version": "consensus/Discovered", "score": 0.9, "result": [signed]}
+    >>> signed_kind("secret", 7, prediction)
     'choices'
-    >>> signed_kind("secret", 8, "consensus/Discovered", [signed]) is None
+    >>> signed_kind("secret", 7, {**prediction, "score": 0.99}) is None
     True
     """
+    version, score, result = (prediction.get(key) for key in ("model_version", "score", "result"))
     region = result[0] if isinstance(result, Sequence) and len(result) == 1 else None
     meta = region.get("meta") if isinstance(region, Mapping) else None
     written = meta.get(META) if isinstance(meta, Mapping) else None
     if not isinstance(region, Mapping) or not isinstance(written, Mapping):
         return None
     kind = next((each for each in get_args(ControlKind) if each == written.get("kind")), None)
-    if kind is None or not secret:
+    if kind is None or not secret or isinstance(score, bool) or not isinstance(score, int | float):
         return None
-    expected = _signature(secret, task, version, region, kind)
+    expected = _signature(secret, task, str(version), score, region, kind)
     return kind if hmac.compare_digest(expected.encode(), str(written.get("signature")).encode()) else None
 
 
-def _signature(secret: str, task: int, version: str, region: Mapping[str, Any], kind: str) -> str:
+def _signature(
+    secret: str, task: int, version: str, score: float, region: Mapping[str, Any], kind: ControlKind
+) -> str:
     value = region.get("value")
     choices = value.get("choices") if isinstance(value, Mapping) else None
-    signed = repr((task, version, str(region.get("from_name")), [str(choice) for choice in choices or ()], kind))
-    return hmac.new(secret.encode(), signed.encode(), hashlib.sha256).hexdigest()[:32]
+    content = (
+        task,
+        version,
+        f"{score:.6f}",
+        str(region.get("from_name")),
+        [str(choice) for choice in choices or ()],
+        kind,
+    )
+    return hmac.new(secret.encode(), repr(content).encode(), hashlib.sha256).hexdigest()[:32]

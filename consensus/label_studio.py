@@ -248,7 +248,10 @@ class Studio:
         if shown in changes.clear:  # it could not be shown while it had no prediction
             self.show(project, shown)
         for written in changes.update:
-            self._client.set_prediction_score(written.id, written.entry.score)
+            entry = written.entry
+            result = _result(entry, to_name, self._secret)
+            changed = {"task": entry.task, "score": entry.score, "result": result}
+            self._client.change_prediction(written.id, changed)
             sent += 1
             progress(sent)
         for number in changes.delete:
@@ -310,7 +313,7 @@ class Studio:
                     "task": entry.task,
                     "model_version": entry.model_version,
                     "score": entry.score,
-                    "result": [_region(entry, to_name, self._secret)] if entry.choice else [],
+                    "result": _result(entry, to_name, self._secret),
                 }
                 for entry in entries
             ]
@@ -422,7 +425,7 @@ def _written(prediction: Mapping[str, Any], task: int, secret: str) -> Written:
     made = choices_in(result).made if isinstance(result, list) else {}
     control, choices = next(iter(made.items()), ("", ()))
     version = str(prediction["model_version"])
-    kind = signed_kind(secret, task, version, result)
+    kind = signed_kind(secret, task, prediction)
     shown = float("nan") if score is None else float(score)
     choice = choices[0] if choices else ""
     return Written(
@@ -430,7 +433,10 @@ def _written(prediction: Mapping[str, Any], task: int, secret: str) -> Written:
     )
 
 
-def _region(entry: Entry, to_name: Mapping[str, str], secret: str) -> dict[str, Any]:
+def _result(entry: Entry, to_name: Mapping[str, str], secret: str) -> list[dict[str, Any]]:
+    """Return the regions of an entry's prediction: one, signed with its score, or none."""
+    if not entry.choice:
+        return []
     region: dict[str, Any] = {
         "id": f"{entry.report}-{entry.control}-{entry.task}",
         "from_name": entry.control,
@@ -439,8 +445,9 @@ def _region(entry: Entry, to_name: Mapping[str, str], secret: str) -> dict[str, 
         "value": {"choices": [entry.choice]},
     }
     if entry.kind:
-        region["meta"] = signed_meta(secret, entry.task, entry.model_version, region, entry.kind)
-    return region
+        version, score = entry.model_version, entry.score
+        region["meta"] = signed_meta(secret, entry.task, version, score, region, entry.kind)
+    return [region]
 
 
 def _showing(version: str) -> dict[str, Any]:

@@ -230,10 +230,10 @@ class LabelStudioClient:
         subject = f"a prediction for task {prediction.get('task')}"
         self.session.request("POST", "api/predictions/", subject, body=dict(prediction))
 
-    def set_prediction_score(self, prediction_id: int, score: float) -> None:
-        """Change the score of a prediction."""
+    def change_prediction(self, prediction_id: int, changed: Mapping[str, Any]) -> None:
+        """Change a prediction; Label Studio takes another ``result`` only with the ``task`` beside it."""
         path = f"api/predictions/{prediction_id}/"
-        self.session.request("PATCH", path, f"prediction {prediction_id}", body={"score": score})
+        self.session.request("PATCH", path, f"prediction {prediction_id}", body=dict(changed))
 
     def delete_prediction(self, prediction_id: int) -> None:
         """Delete one prediction."""

@@ -60,7 +60,7 @@ class Verdict:
         --------
         >>> from common.contract import signed_meta
         >>> region = {"from_name": "kind", "type": "choices", "value": {"choices": ["cat"]}}
-        >>> region["meta"] = signed_meta("secret", 7, "consensus/Discovered", region, "choices")
+        >>> region["meta"] = signed_meta("secret", 7, "consensus/Discovered", 0.9, region, "choices")
         >>> prediction = {"model_version": "consensus/Discovered", "score": 0.9, "result": [region]}
         >>> Verdict.of(prediction, 7, "secret")
         Verdict(report='Discovered', control='kind', choice='cat', score=0.9, kind='choices')
@@ -72,7 +72,7 @@ class Verdict:
             return None
         if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
             return None
-        kind = signed_kind(secret, task, version, result)
+        kind = signed_kind(secret, task, prediction)
         made = choices_in(result).made if kind and isinstance(result, list) else {}
         if kind is None or not made:
             return None

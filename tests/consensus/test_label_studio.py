@@ -20,6 +20,7 @@ TOKEN = "s3cret-token"
 URL = "http://label-studio.test"
 Answers = Callable[[httpx.Request], httpx.Response]
 Make = Callable[[Answers], Studio]
+TO = {"kind": "image"}
 CAT = Entry(1, "Discovered", "kind", "cat", 0.9)
 ASKING = """<View><Image name="image" value="$image"/>
 <Choices name="kind" toName="image" {}><Choice value="cat"/><Choice value="dog" alias="hound"/></Choices></View>"""
@@ -142,6 +143,41 @@ def test_an_answer_is_waited_for_as_long_as_was_said() -> None:
         studio.accounts()
 
 
+def signed_region(score: float) -> dict[str, object]:
+    """What is written of CAT with a score."""
+    region: dict[str, object] = {
+        "id": "Discovered-kind-1", "from_name": "kind", "to_name": "image", "type": "choices",
+        "value": {"choices": ["cat"]},
+    }  # fmt: skip
+    return {**region, "meta": signed_meta(TOKEN, 1, "consensus/Discovered", score, region, "choices")}
+
+
+@pytest.mark.parametrize(
+    ("forged", "kind"),
+    [
+        ({}, "choices"),
+        ({"score": 0.99}, None),
+        ({"model_version": "consensus/AllConfirmed"}, None),
+        ({"result": [{**signed_region(0.9), "value": {"choices": ["dog"]}}]}, None),
+    ],
+)
+def test_a_signed_report_that_was_changed_is_read_as_unsigned(
+    make: Make, forged: dict[str, object], kind: str | None
+) -> None:
+    """A signed report that is posted again with another score or choice is one that the next run replaces."""
+    prediction = {"id": 3, "model_version": "consensus/Discovered", "score": 0.9, "result": [signed_region(0.9)]}
+    task = {"id": 1, "data": {}, "annotations": [], "predictions": [prediction | forged]}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        project = {"id": 7, "title": "t", "task_number": 1, "label_config": "<View/>"}
+        return httpx.Response(
+            200, json={"tasks": [task], "total": 1} if request.url.path == "/api/tasks/" else project
+        )
+
+    [written] = make(answer).pull(7, {}).written
+    assert written.entry.kind == kind
+
+
 def test_predictions_that_were_not_stored_are_noticed(make: Make) -> None:
     """Label Studio drops what it cannot store and says 201: the number tells."""
     studio = make(lambda _: httpx.Response(201, json={"created": 1}))
@@ -173,11 +209,11 @@ def test_what_is_new_is_sent_before_what_is_old_is_taken_away(make: Make) -> Non
 
     told: list[int] = []
     new = Entry(1, "NoVotes", "", "", 0.25)
-    make(answer).write(7, changes(create=[new], update=[Written(3, CAT)], delete=[4]), {}, told.append)
+    make(answer).write(7, changes(create=[new], update=[Written(3, CAT)], delete=[4]), TO, told.append)
     row = {"task": 1, "model_version": "consensus/NoVotes", "score": 0.25, "result": []}
     assert asked == [
         ("POST /api/projects/7/import/predictions", [row]),
-        ("PATCH /api/predictions/3/", {"score": 0.9}),
+        ("PATCH /api/predictions/3/", {"task": 1, "score": 0.9, "result": [signed_region(0.9)]}),
         ("DELETE /api/predictions/4/", None),
     ]
     assert told == [1, 2, 3]
@@ -191,13 +227,8 @@ def test_a_prediction_shows_its_choice_and_has_one_score(make: Make) -> None:
         asked.append(json.loads(request.content))
         return httpx.Response(201, json={"created": 1})
 
-    make(answer).write(7, changes(create=[CAT]), {"kind": "image"})
-    region: dict[str, object] = {
-        "id": "Discovered-kind-1", "from_name": "kind", "to_name": "image", "type": "choices",
-        "value": {"choices": ["cat"]},
-    }  # fmt: skip
-    region["meta"] = signed_meta(TOKEN, 1, "consensus/Discovered", region, "choices")
-    row = {"task": 1, "model_version": "consensus/Discovered", "score": 0.9, "result": [region]}
+    make(answer).write(7, changes(create=[CAT]), TO)
+    row = {"task": 1, "model_version": "consensus/Discovered", "score": 0.9, "result": [signed_region(0.9)]}
     assert asked == [[row]]
 
 

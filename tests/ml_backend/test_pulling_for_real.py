@@ -52,7 +52,7 @@ def region(kind: str) -> dict[str, Any]:
 def signed(secret: str, task: int, report: str, kind: str, score: float) -> dict[str, Any]:
     """What consensus writes of a task."""
     version = f"consensus/{report}"
-    meta = signed_meta(secret, task, version, region(kind), "choices")
+    meta = signed_meta(secret, task, version, score, region(kind), "choices")
     return {"task": task, "model_version": version, "score": score, "result": [{**region(kind), "meta": meta}]}
 
 
@@ -130,10 +130,12 @@ def test_changes_of_a_real_project_are_read(
     assert (pulled.read, [task.verdicts for task in pulled.tasks]) == (0, [(verdict,), (verdict,), ()])
 
     [listed] = ls.get("/api/predictions/", params={"task": ids[2]}).json()[:1]
-    ls.patch(f"/api/predictions/{listed['id']}/", json={"score": 0.8}).raise_for_status()
-    pulled = pull()
-    assert pulled.read == 1
-    assert [one.score for task in pulled.tasks for one in task.verdicts] == [0.9, 0.8]
+    forged, changed = {"score": 0.7}, signed(label_studio.api_key, ids[2], "Discovered", "light", 0.8)
+    for change, scores in ((forged, [0.9]), (changed, [0.9, 0.8])):
+        ls.patch(f"/api/predictions/{listed['id']}/", json=change).raise_for_status()
+        pulled = pull()
+        assert pulled.read == 1
+        assert [verdict.score for task in pulled.tasks for verdict in task.verdicts] == scores
 
     ls.request(
         "DELETE", f"/api/projects/{number}/model-versions/", json={"model_version": "consensus/Discovered"}

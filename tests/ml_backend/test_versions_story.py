@@ -198,7 +198,12 @@ def test_the_versions_of_a_project(label_studio: "RunningLabelStudio", tmp_path:
                     {
                         **region(kinds[number]),
                         "meta": signed_meta(
-                            label_studio.api_key, task, "consensus/Discovered", region(kinds[number]), "choices"
+                            label_studio.api_key,
+                            task,
+                            "consensus/Discovered",
+                            0.9,
+                            region(kinds[number]),
+                            "choices",
                         ),
                     }
                 ],

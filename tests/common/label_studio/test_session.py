@@ -24,7 +24,7 @@ CREATING: dict[str, Callable[[LabelStudioClient], object]] = {
 }
 SETTING: dict[str, Callable[[LabelStudioClient], object]] = {
     "an overlap": lambda client: client.set_overlap(1, 3, closed=False),
-    "a score": lambda client: client.set_prediction_score(1, 0.5),
+    "a score": lambda client: client.change_prediction(1, {"score": 0.5}),
     "a version": lambda client: client.show_version(7, "v"),
 }
 

@@ -144,7 +144,7 @@ def test_a_refuted_given_label_is_the_answer_no() -> None:
 def prediction(**changed: object) -> dict[str, object]:
     """What consensus wrote about task 7."""
     region: dict[str, object] = {"from_name": "kind", "type": "choices", "value": {"choices": ["dog"]}}
-    meta = signed_meta("secret", 7, "consensus/Discovered", region, "verification")
+    meta = signed_meta("secret", 7, "consensus/Discovered", 0.5, region, "verification")
     whole = {"model_version": "consensus/Discovered", "score": 0.5, "result": [{**region, "meta": meta}]}
     return {**whole, **changed}
 
@@ -163,6 +163,7 @@ def test_what_consensus_signed_is_believed() -> None:
         ({}, 8, "secret"),  # and of another task
         ({}, 7, "another secret"),
         ({}, 7, ""),
+        ({"score": 0.75}, 7, "secret"),  # and of another score
         ({"score": None}, 7, "secret"),
         ({"score": float("nan")}, 7, "secret"),
         ({"score": 1.5}, 7, "secret"),
