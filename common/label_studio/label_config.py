@@ -16,7 +16,8 @@ _REMEMBERED_LENGTH = 100_000
 """Longer configs are read anew each time."""
 _KEY = re.compile(r"\$([^\s$,;:!?\"'<>(){}]+)")
 _STEP = re.compile(r"[^.\[\]]+")
-_CHOICE_CONDITIONS = ("choice-selected", "choice-unselected")
+_SELECTED, _UNSELECTED = "choice-selected", "choice-unselected"
+_UNTOLD = "not told by choices on tasks"
 
 
 class LabelConfigError(ValueError):
@@ -25,12 +26,12 @@ class LabelConfigError(ValueError):
 
 @dataclass(frozen=True)
 class Condition:
-    """`visibleWhen` of a control, or of a tag around it.
+    """`visibleWhen` of a control, of a tag around it, or of a control on which it depends.
 
     Attributes
     ----------
     kind : str
-        `choice-selected`, `choice-unselected` or another word of Label Studio's, in lower case.
+        `choice-selected`, `choice-unselected`, or a word for what the choices on a task do not tell.
     control : str
         Name of the `<Choices>` that it depends on; "" where it names none.
     choices : tuple of str
@@ -43,11 +44,12 @@ class Condition:
 
     def holds(self, chosen: Mapping[str, Sequence[str]]) -> bool | None:
         """Whether the control is shown while these choices are made, by control; None where they do not tell."""
-        if self.kind not in _CHOICE_CONDITIONS:
+        if self.kind not in (_SELECTED, _UNSELECTED):
             return None
-        made = [*chosen.get(self.control, ())] if self.control else [one for row in chosen.values() for one in row]
+        every = [choice for choices in chosen.values() for choice in choices]
+        made = chosen.get(self.control, ()) if self.control else every
         selected = any(choice in made for choice in self.choices) if self.choices else bool(made)
-        return selected == (self.kind == "choice-selected")
+        return selected == (self.kind == _SELECTED)
 
 
 @dataclass(frozen=True)
@@ -204,16 +206,16 @@ def _read(text: str) -> LabelConfig:
         raise LabelConfigError(f"the label config cannot be read: {str(error).partition(chr(10))[0]}") from None
     tags = list(_walk(root))
     objects = {tag.get("name"): tag for tag in tags if tag.get("name") and _is_object(tag)}
+    controls = [tag for tag in tags if tag.name == "choices"]
+    by_name = {tag.get("name"): tag for tag in reversed(controls)}
     choices: dict[str, ChoicesTag] = {}
     passed_over: dict[str, str] = {}
-    for tag in tags:
-        if tag.name != "choices":
-            continue
+    for tag in controls:
         name = tag.get("name")
         if why := _why_passed_over(tag):
             passed_over.setdefault(name or "a <Choices> without a name", why)
         else:
-            choices.setdefault(name, _choices_tag(tag, objects))
+            choices.setdefault(name, _choices_tag(tag, objects, by_name))
     keys = {key for tag in objects.values() if (key := _whole_key(tag.get("value") or tag.get("valuelist")))}
     shown = {key.rstrip(".") for tag in tags for value in tag.attributes.values() for key in _KEY.findall(value)}
     return LabelConfig(tuple(choices.values()), passed_over, frozenset(keys), frozenset(shown))
@@ -238,21 +240,33 @@ def _is_object(tag: _Tag) -> bool:
 def _why_passed_over(tag: _Tag) -> str:
     """Why a `<Choices>` is no control; "" where it is one."""
     choices = _choices_in(tag)
-    repeated = any(each.name == "repeater" for each in tag.lineage)
     reasons = {
         "has no name": not tag.get("name"),
         "is bound to no tag (toName)": not tag.get("toname"),
         "labels regions, not tasks (perRegion)": tag.says("perregion"),
         "labels items of tasks, not tasks (perItem)": tag.says("peritem"),
-        "is repeated within a task (Repeater)": repeated or "{{" in tag.get("name") + tag.get("toname"),
+        "is repeated within a task (Repeater)": _is_repeated(tag),
         "its choices come from the tasks": bool(tag.get("value")) or any(
             _whole_key(choice.get(name)) for choice in choices for name in ("value", "alias")
         ),
-        "its choices are nested (allowNested), which is not supported": tag.says("allownested")
-        or any(child.tag.lower() == "choice" for choice in choices for child in choice.element),
+        "its choices are nested (allowNested), which is not supported": _is_nested(tag),
         "has no <Choice>": not choices,
     }  # fmt: skip
     return next((why for why, holds in reasons.items() if holds), "")
+
+
+def _is_repeated(tag: _Tag) -> bool:
+    names = tag.get("name") + tag.get("toname")
+    return "{{" in names or any(each.name == "repeater" for each in tag.lineage)
+
+
+def _is_of_parts(tag: _Tag) -> bool:
+    return tag.says("perregion") or tag.says("peritem")
+
+
+def _is_nested(tag: _Tag) -> bool:
+    within = (child.tag.lower() for choice in _choices_in(tag) for child in choice.element)
+    return tag.says("allownested") or "choice" in within
 
 
 def _choices_in(tag: _Tag) -> list[_Tag]:
@@ -268,12 +282,18 @@ def _choices_in(tag: _Tag) -> list[_Tag]:
     return found
 
 
-def _choices_tag(tag: _Tag, objects: Mapping[str, _Tag]) -> ChoicesTag:
+def _shown_as(tag: _Tag) -> dict[str, str]:
+    """What annotators see of each label."""
     shown_as: dict[str, str] = {}
     for choice in _choices_in(tag):
         value = choice.attributes.get("value", "")
         label = choice.attributes.get("alias") or value
         shown_as.setdefault(label, value or label)
+    return shown_as
+
+
+def _choices_tag(tag: _Tag, objects: Mapping[str, _Tag], controls: Mapping[str, _Tag]) -> ChoicesTag:
+    shown_as = _shown_as(tag)
     to_names = [name.strip() for name in tag.get("toname").split(",")]
     image_key, why_no_image = _image_of([objects.get(name) for name in to_names])
     return ChoicesTag(
@@ -282,15 +302,55 @@ def _choices_tag(tag: _Tag, objects: Mapping[str, _Tag]) -> ChoicesTag:
         multiple=tag.get("choice").lower() == "multiple" or len(shown_as) == 1,
         labels=tuple(shown_as),
         shown_as=tuple(shown_as.values()),
-        conditions=tuple(_condition(each) for each in tag.lineage if each.get("visiblewhen")),
+        conditions=_conditions(tag, controls),
         image_key=image_key,
         why_no_image=why_no_image,
     )
 
 
-def _condition(tag: _Tag) -> Condition:
-    choices = tuple(choice for choice in tag.attributes.get("whenchoicevalue", "").split(",") if choice)
-    return Condition(tag.get("visiblewhen").lower(), tag.get("whentagname"), choices)
+def _conditions(tag: _Tag, controls: Mapping[str, _Tag]) -> tuple[Condition, ...]:
+    """What has to hold while a control is shown.
+
+    On a control that is hidden itself nothing is selected, whatever was chosen before: where one has to be, its
+    conditions are conditions too.
+    """
+    conditions: dict[Condition, None] = {}
+    waiting, met = [tag], {tag.get("name")}
+    while waiting:
+        for each in waiting.pop().lineage:
+            condition = _condition(each, controls)
+            if condition is None:
+                continue
+            conditions[condition] = None
+            if condition.kind == _SELECTED and condition.control and condition.control not in met:
+                met.add(condition.control)
+                waiting.append(controls[condition.control])
+    return tuple(conditions)
+
+
+def _condition(tag: _Tag, controls: Mapping[str, _Tag]) -> Condition | None:
+    """The condition of a tag, in what results hold; None where it has none.
+
+    https://labelstud.io/tags/choices#Parameters; choices are named there by their alias or by what is shown.
+    """
+    kind, named, choice = (tag.get(name) for name in ("visiblewhen", "whentagname", "whenchoicevalue"))
+    if not kind:
+        return Condition(_SELECTED, "", (choice,)) if choice else None
+    kind, control = kind.lower(), controls.get(named)
+    if kind not in (_SELECTED, _UNSELECTED):
+        return Condition(kind)
+    if not named:
+        return Condition(kind, "", _split(choice))
+    if control is None or _is_nested(control) or _is_repeated(control) or _is_of_parts(control):
+        return Condition(_UNTOLD)
+    if kind == _UNSELECTED and any(each.get("visiblewhen") for each in control.lineage):
+        return Condition(_UNTOLD)  # it holds as well while that control is hidden
+    labels = {shown: label for label, shown in _shown_as(control).items()}
+    return Condition(kind, named, tuple(labels.get(text, text) for text in _split(choice)))
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.split(",") if part)
 
 
 def _image_of(bound: Sequence[_Tag | None]) -> tuple[str, str]:

@@ -149,6 +149,66 @@ def test_a_control_is_hidden_by_its_own_condition_or_one_around_it(inside: str) 
     assert is_visible(kind.conditions, {}) is True
 
 
+COLOUR = '<Choices name="colour" toName="image" {}><Choice value="red"/></Choices>'
+
+
+@pytest.mark.parametrize(
+    ("controls", "when", "made", "visible"),
+    [
+        # On a control that is hidden itself nothing is selected, whatever was chosen before.
+        (
+            f'{KIND}<Choices name="breed" toName="image" {WHEN}><Choice value="corgi"/></Choices>',
+            'visibleWhen="choice-selected" whenTagName="breed" whenChoiceValue="corgi"',
+            {"kind": ("b",), "breed": ("corgi",)},
+            False,
+        ),
+        # A choice may be named by its alias or by what is shown; results hold the alias.
+        (
+            '<Choices name="kind" toName="image"><Choice value="A cat" alias="cat"/><Choice value="b"/></Choices>',
+            'visibleWhen="choice-selected" whenTagName="kind" whenChoiceValue="A cat,b"',
+            {"kind": ("cat",)},
+            True,
+        ),
+        # whenChoiceValue without visibleWhen is a condition on any control.
+        (KIND, 'whenChoiceValue="a"', {"kind": ("b",)}, False),
+        (KIND, 'whenChoiceValue="a"', {"kind": ("a",)}, True),
+        # What the choices on a task do not tell hides nothing.
+        (
+            '<Taxonomy name="kind" toName="image"><Choice value="a"/></Taxonomy>',
+            WHEN,
+            {},
+            None,
+        ),
+        (f'<Choices name="kind" toName="image" perRegion="true">{CHOICE}</Choices>', WHEN, {}, None),
+        (f'<Choices name="kind" toName="image" allowNested="true">{CHOICE}</Choices>', WHEN, {}, None),
+        ("", WHEN, {}, None),
+        (
+            f'{KIND}<Choices name="breed" toName="image" {WHEN}><Choice value="corgi"/></Choices>',
+            'visibleWhen="choice-unselected" whenTagName="breed" whenChoiceValue="corgi"',
+            {"kind": ("b",), "breed": ("corgi",)},
+            None,
+        ),
+        # Conditions in a circle come to an end.
+        (
+            KIND.replace(">", ' visibleWhen="choice-selected" whenTagName="colour">', 1),
+            WHEN,
+            {"kind": ("a",), "colour": ("red",)},
+            True,
+        ),
+    ],
+)
+def test_a_condition_means_what_it_means_in_the_frontend(
+    controls: str,
+    when: str,
+    made: Mapping[str, tuple[str, ...]],
+    visible: bool | None,  # noqa: FBT001
+) -> None:
+    """Whether a control was shown follows from the choices as Label Studio 1.23 tells it."""
+    config = read_label_config(f"<View>{IMAGE}{controls}{COLOUR.format(when)}</View>")
+    [colour] = [tag for tag in config.choices if tag.name == "colour"]
+    assert is_visible(colour.conditions, made) is visible
+
+
 @pytest.mark.parametrize(
     ("condition", "shown"),
     [
