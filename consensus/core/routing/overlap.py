@@ -7,6 +7,7 @@ it is closed, and raising the overlap alone does not open it again.
 from dataclasses import dataclass
 from typing import Literal
 
+from common.label_studio.annotations import moment_of
 from consensus.core.votes.from_annotations import Annotation
 
 MAX_VOTES = 10
@@ -149,10 +150,10 @@ def is_current(task: ServedTask, counted: frozenset[tuple[int, str]], started_at
     counted : frozenset of (int, str)
         Annotations behind the votes of the run: id and time.
     started_at : str
-        When the run started, in UTC, as Label Studio writes times. An older annotation that is no vote was seen
+        When the run started, ISO 8601. An older annotation that is no vote was seen
         and passed over, as ground truth is.
     """
     unseen = [
         annotation for annotation in task.annotations if (annotation.id, annotation.updated_at) not in counted
     ]
-    return all(annotation.updated_at.rstrip("Z") <= started_at.rstrip("Z") for annotation in unseen)
+    return all(moment_of(annotation.updated_at) <= moment_of(started_at) for annotation in unseen)

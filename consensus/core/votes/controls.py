@@ -1,5 +1,6 @@
 """Controls: how one `<Choices>` of a project asks, and which key of the tasks holds the given label."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ GIVEN_WORDS = ("given", "given_label", "label", "class", "category")
 MOST = 0.5
 """More of a key's values than this are labels where it holds the given label: a few may be misspelt."""
 ODD_NAMED = 3
+_WHOLE = re.compile(r"(-?\d+)\.0+")
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ def resolve(
     """Find out how a control asks, from its settings where they speak and from the tasks where not.
 
     Where the settings are silent, yes and no verify the given label only if the label config shows that label
-    (`$key`) and it is no choice of another control; otherwise they are choices like others.
+    (`$key`), it is no choice of another control, and no other control asks for yes or no: one of them may be about
+    something else. Otherwise they are choices like others.
 
     Parameters
     ----------
@@ -116,7 +119,7 @@ def resolve(
     if settings.given_annotations or settings.given_version:
         return _given_elsewhere(tag, settings)
     answers = _answers(tag, settings)
-    is_yes_no = {"yes", "no"} <= set(answers.values())
+    is_yes_no = _asks_yes_or_no(answers)
     if settings.kind == "verification" and not is_yes_no:
         raise ConfigError(
             f"control {tag.name!r} is a verification, but what each of its labels {', '.join(tag.labels)} means "
@@ -204,6 +207,10 @@ def _answers(tag: ChoicesTag, settings: ControlSettings) -> dict[str, str]:
     return answers if set(answers) == set(tag.labels) else {}
 
 
+def _asks_yes_or_no(answers: Mapping[str, str]) -> bool:
+    return {"yes", "no"} <= set(answers.values())
+
+
 def _given_key(tasks: Sequence[Mapping[str, object]], labels: set[str], taken: set[str], name: str) -> str | None:
     """Key whose values are labels: one of a familiar name, or the only one."""
     fitting = [key for key in _keys(tasks, taken) if _share(tasks, key, labels.issuperset) > MOST]
@@ -220,6 +227,8 @@ def _verified_key(
     ]
     if settings.kind is None:
         other_tags = [choices for choices in config.choices if choices.name != tag.name]
+        if any(_asks_yes_or_no(_answers(choices, ControlSettings())) for choices in other_tags):
+            return None
         other_labels = {_plain(text) for choices in other_tags for text in (*choices.labels, *choices.shown_as)}
         fitting = [
             key
@@ -242,7 +251,7 @@ def _misspelt(tag: ChoicesTag, tasks: Sequence[Mapping[str, object]], taken: set
     held = [label for data in tasks for label in labels_of(value_at(data, key or "")) or ()]
     odd = Counter(label for label in held if label not in tag.labels).most_common()
     if not key or not odd:
-        return ""
+        return _unreadable(tag, tasks, taken)
     named = ", ".join(f"{value!r} ({count} times)" for value, count in odd[:ODD_NAMED])
     more = f" and {len(odd) - ODD_NAMED} more" if len(odd) > ODD_NAMED else ""
     return (
@@ -250,6 +259,18 @@ def _misspelt(tag: ChoicesTag, tasks: Sequence[Mapping[str, object]], taken: set
         f"{tag.name!r}; spell them as {', '.join(tag.labels)}, or say what they mean under "
         f"[controls.{tag.name}.renamed]"
     )
+
+
+def _unreadable(tag: ChoicesTag, tasks: Sequence[Mapping[str, object]], taken: set[str]) -> str:
+    """Name a key of a familiar name that holds no label, but perhaps something with a label in it."""
+    for key in _familiar(_keys(tasks, taken), tag.name):
+        for data in tasks:
+            if labels_of(value_at(data, key)) is None:
+                return (
+                    f"data key {key!r} is not taken for the given label, for it holds {data[key]!r}, which is no "
+                    f'label; where the label is in it, set given = "{key}.KEY" under [controls.{tag.name}]'
+                )
+    return ""
 
 
 def _keys(tasks: Sequence[Mapping[str, object]], taken: set[str]) -> list[str]:
@@ -269,23 +290,25 @@ def _share(tasks: Sequence[Mapping[str, object]], key: str, fits: Callable[[tupl
 
 
 def _plain(text: str) -> str:
-    return text.strip().casefold()
+    """Return a text without what spellings of one label differ by; tables make 7.0 of 7."""
+    return _WHOLE.sub(r"\1", text.strip().casefold())
 
 
 def labels_of(value: object) -> tuple[str, ...] | None:
-    """Read a task's given labels: a text or number, a list of them, or nothing; None where it is neither.
+    """Read a task's given labels: texts, numbers or truth values, or nothing; None for anything else.
 
     Examples
     --------
-    >>> labels_of("cat"), labels_of(["cat", 7]), labels_of(None), labels_of({"a": 1})
-    (('cat',), ('cat', '7'), (), None)
+    >>> labels_of("cat"), labels_of(["cat", 7]), labels_of(None), labels_of({"a": 1}), labels_of(True)
+    (('cat',), ('cat', '7'), (), None, ('true',))
     """
     if value is None or value == "":
         return ()
-    if isinstance(value, str | int) and not isinstance(value, bool):
-        return (str(value),)
-    if isinstance(value, list) and all(
-        isinstance(item, str | int) and not isinstance(item, bool) for item in value
-    ):
-        return tuple(dict.fromkeys(str(item) for item in value if item != ""))
-    return None
+    labels = [_label(item) for item in (value if isinstance(value, list) else [value]) if item != ""]
+    return None if None in labels else tuple(dict.fromkeys(label for label in labels if label is not None))
+
+
+def _label(value: object) -> str | None:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, str | int | float) else None

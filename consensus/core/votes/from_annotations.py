@@ -264,8 +264,10 @@ def _labels_in(task: Task, key: str | None, control: Control) -> tuple[str, ...]
     labels = tuple(dict.fromkeys(control.renamed.get(label, label) for label in labels))
     unknown = [label for label in labels if label not in control.tag.labels]
     if unknown:
+        name = control.tag.name
         raise VotesError(
-            f"data key {key!r} holds {unknown[0]!r}, which is no choice of control {control.tag.name!r}"
+            f"data key {key!r} holds {unknown[0]!r}, which is no choice of control {name!r}; choose one in its "
+            f"place, or say what it means under [controls.{name}.renamed]"
         )
     return labels
 

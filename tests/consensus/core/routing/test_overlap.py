@@ -114,3 +114,4 @@ def test_a_run_has_seen_what_it_counted_and_what_is_older() -> None:
     changed = frozenset({(1, NOON), (2, "2026-01-01T11:00:00Z")})
     assert not is_current(task, changed, "2026-01-01T11:30:00Z")
     assert is_current(task, changed, "2026-01-01T12:00:00.000000Z")
+    assert not is_current(task, changed, "2026-01-01T12:30:00+02:00")  # moments, not texts

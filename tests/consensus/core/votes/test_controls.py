@@ -98,6 +98,17 @@ def test_yes_and_no_that_verify_nothing_are_choices(
     assert control.about.endswith('Then set given = "KEY" in [controls.check])')
 
 
+def test_of_two_questions_of_yes_or_no_neither_verifies_by_itself() -> None:
+    """Is the label right? and Is the photo blurry? look alike, and a blurry photo accuses no label."""
+    blurry = ChoicesTag("blurry", "image", multiple=False, labels=("yes", "no"))
+    config = LabelConfig((CHECK, blurry), shown=frozenset({"label"}))
+    tasks: list[dict[str, object]] = [{"label": "lynx"}]
+    controls = [resolve(tag, NOTHING, tasks, config) for tag in config.choices]
+    assert [(control.kind, control.given) for control in controls] == [("choices", None)] * 2
+    assert 'set given = "KEY" in [controls.check]' in controls[0].hint
+    assert resolve(CHECK, ControlSettings(given="label"), tasks, config).kind == "verification"
+
+
 def test_a_verification_that_the_settings_name_is_one() -> None:
     """Its given label needs not be shown, and may be a choice of another control."""
     tasks: list[dict[str, object]] = [{"image": "x", "species": "cat", "label": "dog"}]
@@ -132,6 +143,23 @@ def test_a_given_label_in_another_spelling_is_pointed_out(values: list[str], odd
     assert control.given is None
     assert f"data key 'label' is not taken for the given label, for it holds {odd}, no" in control.about
     assert "[controls.kind.renamed]" in control.about
+
+
+def test_numbers_of_a_table_are_pointed_out() -> None:
+    """A table with a gap makes 7.0 of 7, which is the spelling of no choice."""
+    tag = ChoicesTag("digit", "image", multiple=False, labels=("7", "8"))
+    control = resolve(tag, NOTHING, [{"label": 7.0}, {"label": 8.0}, {"label": None}], LabelConfig((tag,)))
+    assert control.given is None
+    assert "for it holds '7.0' (1 times), '8.0' (1 times), no choices of 'digit'" in control.hint
+    renamed = ControlSettings(renamed={"7.0": "7", "8.0": "8"})
+    assert resolve(tag, renamed, [{"label": 7.0}, {"label": 8.0}], LabelConfig((tag,))).given == "label"
+
+
+def test_a_given_label_within_something_else_is_pointed_out() -> None:
+    """A path leads to it."""
+    control = resolve(KIND, NOTHING, [{"label": {"name": "cat"}}], LabelConfig((KIND,)))
+    assert "for it holds {'name': 'cat'}, which is no label" in control.hint
+    assert 'set given = "label.KEY" under [controls.kind]' in control.hint
 
 
 @pytest.mark.parametrize(
@@ -186,13 +214,13 @@ def test_the_line_about_a_control_says_what_was_found() -> None:
         ([], ()),
         ("", ()),
         (None, ()),
-        (True, None),
-        ([True], None),
-        (1.5, None),
+        (True, ("true",)),
+        ([False, 1], ("false", "1")),
+        (1.5, ("1.5",)),
         ({"a": 1}, None),
         ([["cat"]], None),
     ],
 )
 def test_labels_of_a_task(value: object, labels: tuple[str, ...] | None) -> None:
-    """Texts, whole numbers and lists of them are labels; nothing is none; the rest is not understood."""
+    """Texts, numbers, truth values and lists of them are labels; nothing is none; the rest is not understood."""
     assert labels_of(value) == labels

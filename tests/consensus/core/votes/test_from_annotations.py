@@ -205,7 +205,7 @@ CAT = annotation(2, "a2", "cat")
 BROKEN_GIVEN: list[tuple[Task, str]] = [
     (Task(7, {"given": "cow"}, [CAT]), "'given' holds 'cow', which is no choice of control 'kind'"),
     (Task(7, {"given": {"a": 1}}, [CAT]), "'given' holds {'a': 1}; use a label or a list"),
-    (Task(7, {"given": 1.5}, [CAT]), "'given' holds 1.5; use a label or a list"),
+    (Task(7, {"given": {"a": 1}}, [CAT]), "'given' holds {'a': 1}; use a label or a list"),
 ]
 BROKEN: list[tuple[Control, Task, str]] = [
     (KIND, Task(7, {}, [CAT, annotation(1, "a1", "cow")]), "annotation 1 chose 'cow'"),
@@ -292,7 +292,7 @@ def test_a_verification_task_without_a_readable_given_label_is_left_out(
     ("data", "choice", "what"),
     [
         ({"given": "lynx"}, "Yes", "annotation 1 chose 'Yes'"),
-        ({"given": "lynx", "maybe": 1.5}, "Wrong", "'maybe' holds 1.5; use a label"),
+        ({"given": "lynx", "maybe": {"a": 1}}, "Wrong", "'maybe' holds {'a': 1}; use a label"),
     ],
 )
 def test_a_verification_keeps_what_can_be_read(data: dict[str, object], choice: str, what: str) -> None:
