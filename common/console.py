@@ -34,7 +34,13 @@ def safe(text: str) -> str:
 
 
 class SafeConsole(Console):
-    """A console to which no text of others reaches raw, and whose tables cut no word: it may be copied."""
+    """A console on which every text stands as it is, and harmless, and whose tables cut no word: it may be copied.
+
+    Brackets and colons in names and data of others are no markup and no emoji.
+    """
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - as rich takes them
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Render as rich does, without control characters in any text."""
@@ -56,7 +62,7 @@ class SafeConsole(Console):
 
 def console() -> SafeConsole:
     """Return the console for results."""
-    return SafeConsole(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+    return SafeConsole(width=None if sys.stdout.isatty() else PIPED_WIDTH)
 
 
 def error_console() -> SafeConsole:
@@ -66,7 +72,7 @@ def error_console() -> SafeConsole:
 
 def say(sentence: str, style: str | None = None) -> None:
     """Print on standard error, as it is: a bracket in a message is no markup."""
-    error_console().print(sentence, style=style, markup=False, highlight=False, soft_wrap=True)
+    error_console().print(sentence, style=style, soft_wrap=True)
 
 
 def note(text: str) -> None:

@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from common.console import console, csv_text, emit, error_console
 from common.progress import Progress, shown_on
@@ -53,31 +53,30 @@ def outcome_facts(outcome: "Outcome") -> dict[str, Any]:
 
 def show_outcome(outcome: "Outcome") -> None:
     """Print a run's outcome for a person."""
-    OUT.print(f"[bold]{escape(outcome.project.title)}[/bold] (project {outcome.project.id})")
+    OUT.print(Text.assemble((outcome.project.title, "bold"), f" (project {outcome.project.id})"))
     for control in outcome.controls:
-        OUT.print(f"  {control.about}", highlight=False, markup=False)
+        OUT.print(f"  {control.about}")
     if outcome.gold_tasks:
         OUT.print(
             f"  {outcome.gold_tasks} tasks have ground truth: no vote, but the measure of everybody's trust "
             "(labels imported as annotations are ground truth too, unless imported otherwise)",
-            highlight=False,
             soft_wrap=True,
         )
     for line in outcome.project.config.reasons:
-        OUT.print(f"  not counted: {line}", highlight=False, markup=False)
+        OUT.print(f"  not counted: {line}")
     OUT.print(f"  {outcome.votes} votes on {outcome.classifications} classifications")
     for line in outcome.guarantees:
-        OUT.print(f"  {line}", highlight=False, markup=False)
+        OUT.print(f"  {line}")
     show_rows([{"report": name, "classifications": n} for name, n in outcome.reports.items()], "Reports")
     show_rows([{**row, "trust": round(row["trust"], 3)} for row in outcome.annotators], "Annotators")
     for problem in outcome.problems[:PROBLEMS_SHOWN]:
         line = f"left out: task {problem.task}: {problem.what}"
-        ERR.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        ERR.print(line, style="yellow", soft_wrap=True)
     if len(outcome.problems) > PROBLEMS_SHOWN:
         ERR.print(f"... and {len(outcome.problems) - PROBLEMS_SHOWN} more tasks left out", style="yellow")
     for line in outcome.unused:
-        ERR.print(f"without effect: {line}", style="yellow", highlight=False, markup=False, soft_wrap=True)
-    OUT.print(_sent(outcome), highlight=False)
+        ERR.print(f"without effect: {line}", style="yellow", soft_wrap=True)
+    OUT.print(_sent(outcome))
 
 
 def _sent(outcome: "Outcome") -> str:
@@ -109,7 +108,7 @@ def show_rows(rows: "Sequence[Row]", title: str | None = None) -> None:
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.3f}" if isinstance(value, float) else escape(str(value))
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def print_rows(rows: "Sequence[Row]", columns: Sequence[str], form: Format) -> None:

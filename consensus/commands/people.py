@@ -282,7 +282,7 @@ def _shown(value: object) -> object:
 
 
 def _say(line: str) -> None:
-    output.OUT.print(line, highlight=False, markup=False, soft_wrap=True)
+    output.OUT.print(line, soft_wrap=True)
 
 
 def _print_csv(rows: "Sequence[Row]", columns: Sequence[str]) -> None:

@@ -73,7 +73,7 @@ def prompt(
     found = prompts(store(), project, annotator, label=label, control=control)
     if not found.known:
         line = f"{annotator!r} has no vote in the last run and is taken for the average annotator"
-        output.ERR.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        output.ERR.print(line, style="yellow", soft_wrap=True)
     output.print_rows(found.rows[:n], COLUMNS, form)
 
 
@@ -110,24 +110,24 @@ def _fact(advice: "Advice") -> dict[str, Any]:
 def _show(routed: "Routed") -> None:
     from consensus.projects.route import counts  # noqa: PLC0415  # brings the SDK
 
-    output.OUT.print(f"{routed.project.title} (project {routed.project.id})", highlight=False, markup=False)
+    output.OUT.print(f"{routed.project.title} (project {routed.project.id})")
     for need, number in counts(routed):
         if number:
             line = f"  {number} tasks {WORDS[need].format(routed.limits.most)}"
-            output.OUT.print(line, highlight=False, markup=False)
+            output.OUT.print(line)
     wanting = [one for one in routed.advice if one.need == "vote"]
     if wanting:
         output.show_rows([_row(one) for one in wanting[:SHOWN]], "One more vote, the most informative first")
     if len(wanting) > SHOWN:
-        output.OUT.print(f"... and {len(wanting) - SHOWN} more; --json prints all", highlight=False)
+        output.OUT.print(f"... and {len(wanting) - SHOWN} more; --json prints all")
     for problem in routed.failures[: output.PROBLEMS_SHOWN]:
         line = f"not set: task {problem.task}: {problem.what}"
-        output.ERR.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        output.ERR.print(line, style="yellow", soft_wrap=True)
     if len(routed.failures) > output.PROBLEMS_SHOWN:
         output.ERR.print(
             f"... and {len(routed.failures) - output.PROBLEMS_SHOWN} more tasks not set", style="yellow"
         )
-    output.OUT.print(_sent(routed), highlight=False)
+    output.OUT.print(_sent(routed))
 
 
 def _row(advice: "Advice") -> dict[str, Any]:

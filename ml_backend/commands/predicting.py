@@ -80,7 +80,7 @@ class _Rate(ProgressColumn):
 def _show(report: "BulkReport", project: int) -> None:
     console = new_console()
     console.print(
-        f"[bold]{report.model_version}[/bold]: {report.tasks} tasks, {report.stored} suggestions stored, "
+        f"{report.model_version}: {report.tasks} tasks, {report.stored} suggestions stored, "
         f"{report.already} there before, {report.silent} with nothing to suggest, {len(report.failures)} failed"
     )
     if not report.failures:

@@ -66,7 +66,7 @@ def _train(project: int, settings: Settings) -> None:
         backend.prune_engines(time.time())
     console, artifact = new_console(), trained.artifact
     console.print(
-        f"[bold]{artifact.model_version}[/bold]: {artifact.n_images} images, {artifact.n_annotated} annotated "
+        f"{artifact.model_version}: {artifact.n_images} images, {artifact.n_annotated} annotated "
         f"({artifact.n_settled} by consensus), {trained.predictions} predictions stored"
     )
     table = Table("control", "checked", "accuracy", "macro F1", "mean score", "calibration error")
@@ -80,6 +80,5 @@ def _train(project: int, settings: Settings) -> None:
             f"It does not answer; {trained.serving} does. {artifact.held_back}\n"
             f"To let it answer: ml-backend promote {artifact.model_version} --project {project}",
             soft_wrap=True,
-            highlight=False,
         )
     show_failures(console, trained.failures.values())

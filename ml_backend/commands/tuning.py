@@ -156,7 +156,7 @@ def _sentence(step: "Step") -> str:
 
 def _report(project: int, result: "TuningResult") -> None:
     console, tuned, judgement = new_console(), result.tuned, result.judgement
-    console.print(f"weights [bold]{tuned.weights_id}[/bold] of {tuned.backbone}, from {tuned.base}")
+    console.print(f"weights {tuned.weights_id} of {tuned.backbone}, from {tuned.base}")
     if judgement.figures:
         table = Table("control", "held-out tasks", "right before", "right after")
         for one in judgement.figures:

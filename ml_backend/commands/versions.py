@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from common.console import SafeConsole
@@ -68,7 +67,7 @@ def promote(
         done = backend.trainer.publish(project, version, datetime.now(UTC), progress)
     console = _console()
     console.print(
-        f"[bold]{escape(done.model_version)}[/bold] answers now (before: {done.before or 'none'}); "
+        f"{done.model_version} answers now (before: {done.before or 'none'}); "
         f"{done.predictions} predictions stored"
     )
     if done.chosen:
@@ -97,21 +96,19 @@ def _list(registry: "ModelRegistry", project: int, records: "Sequence[VersionRec
         mark += " (chosen)" if record.model_version == chosen else ""
         described = record.described
         began = [
-            escape(record.model_version),
+            record.model_version,
             str(described.get("created_at", ""))[:16].replace("T", " "),
             mark if described else "damaged",
             _annotated(described.get("n_annotated", 0), described.get("n_settled", 0)),
         ]
         for name, check in record.checks.items() or [("", None)]:
-            table.add_row(*began, escape(name), *_figures(check))
+            table.add_row(*began, name, *_figures(check))
             began = [""] * len(began)
     console = _console()
     console.print_table(table)
     for record in records:
         if record.held_back:
-            console.print(
-                f"{record.model_version} was held back. {record.held_back}", markup=False, soft_wrap=True
-            )
+            console.print(f"{record.model_version} was held back. {record.held_back}", soft_wrap=True)
 
 
 _FIGURES = ("accuracy", "macro F1", "calibration error", "log loss")
@@ -147,7 +144,7 @@ def _show_control(record: "VersionRecord", control: str) -> None:
         known = ", ".join(record.checks) or "none"
         raise VersionError(f"{record.model_version} has no control {control!r}; it has: {known}")
     console = _console()
-    console.print(f"[bold]{escape(control)}[/bold] of {record.model_version}: {check.tasks} tasks held out")
+    console.print(f"{control} of {record.model_version}: {check.tasks} tasks held out")
     if check.tasks == 0:
         return
     multiple = bool(check.confusion and isinstance(check.confusion[0][0], tuple))
@@ -157,21 +154,21 @@ def _show_control(record: "VersionRecord", control: str) -> None:
     for label in labels:
         found = check.precision_at.get(label, {})
         cells = (f"{found[one][0]:.3f} of {found[one][1]}" if one in found else "-" for one in thresholds)
-        table.add_row(escape(label), *cells)
+        table.add_row(label, *cells)
     console.print_table(table)
 
 
 def _confusion(labels: "Sequence[str]", confusion: "Sequence[Sequence[float]]") -> Table:
-    table = Table("right \\ suggested", *(escape(label) for label in labels))
+    table = Table("right \\ suggested", *labels)
     for label, row in zip(labels, confusion, strict=True):
-        table.add_row(escape(label), *(f"{count:g}" for count in row))
+        table.add_row(label, *(f"{count:g}" for count in row))
     return table
 
 
 def _confusion_each(labels: "Sequence[str]", confusion: "Sequence[Sequence[Sequence[float]]]") -> Table:
     table = Table("label", "rightly suggested", "wrongly suggested", "missed", "rightly left out")
     for label, ((out, wrong), (missed, right)) in zip(labels, confusion, strict=True):
-        table.add_row(escape(label), *(f"{count:g}" for count in (right, wrong, missed, out)))
+        table.add_row(label, *(f"{count:g}" for count in (right, wrong, missed, out)))
     return table
 
 

@@ -10,15 +10,15 @@ from common.console import SafeConsole
 HARM = "cat\x1b[2J\x07\x9b31m\u202egpj\r"
 
 
-@pytest.mark.parametrize("kind", ["text", "markup", "table", "title", "progress"])
+@pytest.mark.parametrize("kind", ["text", "sentence", "table", "title", "progress"])
 def test_no_control_character_reaches_the_terminal(kind: str) -> None:
     """Wherever a name or data of others stands: in a sentence, a table or the name of a step."""
     written = io.StringIO()
     console = SafeConsole(file=written, force_terminal=True, color_system=None, width=80, legacy_windows=False)
     if kind == "text":
         console.print(Text(HARM))
-    elif kind == "markup":
-        console.print(f"[bold]{HARM}[/bold]", soft_wrap=True)
+    elif kind == "sentence":
+        console.print(HARM, style="bold", soft_wrap=True)
     elif kind == "progress":
         with Progress(console=console) as shown:
             shown.add_task(HARM, total=1)
@@ -28,6 +28,17 @@ def test_no_control_character_reaches_the_terminal(kind: str) -> None:
         console.print_table(table)
     assert "cat" in written.getvalue()
     assert not [part for part in ("\x1b[2J", "\x07", "\x9b", "\u202e") if part in written.getvalue()]
+
+
+def test_names_and_data_are_no_markup() -> None:
+    """Whatever a control, a label or a message is called stands there as it is, and nothing ends in an error."""
+    written, name = io.StringIO(), "[/b] [red]:cat: \\[x]"
+    console = SafeConsole(file=written, width=80)
+    console.print(name)
+    table = Table(name, title=name)
+    table.add_row(name)
+    console.print_table(table)
+    assert written.getvalue().count(name) == 4
 
 
 @pytest.mark.parametrize("width", [20, 80, 200])
