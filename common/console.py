@@ -4,7 +4,6 @@ import csv
 import io
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from importlib.metadata import version
 from typing import Any, NoReturn
 
 import typer
@@ -101,6 +100,8 @@ def add_version(app: typer.Typer) -> None:
 
     def show(wanted: bool) -> None:  # noqa: FBT001 - as typer calls it
         if wanted:
+            from importlib.metadata import version  # noqa: PLC0415 - slow, and nothing else needs it
+
             typer.echo(version("label-studio-consensus"))
             raise typer.Exit
 
@@ -110,6 +111,11 @@ def add_version(app: typer.Typer) -> None:
         pass
 
     app.callback()(options)
+
+
+def shows_help() -> bool:
+    """Whether this program is asked for its help or version alone, which need nothing set up."""
+    return len(sys.argv) == 1 or not {"--help", "--version"}.isdisjoint(sys.argv)
 
 
 def run_program(app: Callable[[], object], *, extra: str, interrupted: str) -> None:

@@ -11,8 +11,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from filelock import FileLock, Timeout
-
 from common.errors import FilesError
 
 ROOM_REMEDY = "let the environment variable TMPDIR name a folder with more room"
@@ -79,6 +77,8 @@ def held(path: Path, *, wait: bool) -> Iterator[bool]:
     bool
         Whether the lock is held; always True with ``wait``.
     """
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - slow, and `--help` takes no lock
+
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, timeout=-1 if wait else 0, thread_local=False)
     try:

@@ -4,38 +4,23 @@ import json
 import logging
 from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-import structlog
 import typer
 
-from common.console import add_version, emit, run_program
+from common.console import add_version, emit, run_program, shows_help
 from common.contract import LEFT_OUT, ReportName
 from common.errors import SuiteError
-from common.logs import configure_logs, fault
 from consensus.commands import output, people, route, score
 from consensus.commands.connections import database, run_project
 from consensus.commands.connections import store as _store
 from consensus.commands.connections import studio as _studio
 from consensus.commands.doctor import doctor
 from consensus.commands.options import ConfigOption, ProjectOption, flowing
-from consensus.core.decide.policies import PolicyName
+from consensus.core.decide.policy_names import PolicyName
 from consensus.errors import ConfigError
-from consensus.projects.schedule import run_by_cron, trigger_of
-from consensus.settings import project_config, scheduled_projects, settings
 
-if TYPE_CHECKING:
-    from consensus.label_studio import Studio
-    from consensus.projects.run import Outcome
-    from consensus.store.store import Store
-
-LOG = structlog.get_logger()
 PING_SECONDS = 10.0
-NAMED = 5
-"""Tasks that were left out that a tick of the schedule names."""
-_WARNED: dict[int, set[object]] = {}
-"""What a schedule has warned of, by project."""
 REPORT_COLUMNS = ("task", "control", "label", "given", "yes", "no", "unsure", "confidence", "posterior")
 MODEL_COLUMN = "model_share"
 
@@ -64,6 +49,8 @@ def run(
     most changed is written anew. A score that moved by less than 0.005 stays.
     Exits with 3 where tasks had to be left out, with 1 where nothing could be done.
     """
+    from consensus.settings import project_config, settings  # noqa: PLC0415 - --help needs none of it
+
     with closing(_studio()) as studio, output.progress_shown(quiet=as_json) as progress:
         outcome = run_project(
             studio,
@@ -113,13 +100,9 @@ def schedule(
     A project that fails is logged and does not keep the others from running. A database of an older version is
     migrated first.
     """
-    expression = cron or settings().consensus_cron
-    trigger_of(expression)
-    path = config or settings().consensus_config
-    for project in scheduled_projects() or [0]:
-        project_config(path, project)  # a file that cannot be used as well
-    _store(migrate=True)  # a database that cannot be used is better known now than at the first run
-    run_by_cron(expression, lambda: _run_all(path))
+    from consensus.commands.scheduling import run_on_schedule  # noqa: PLC0415
+
+    run_on_schedule(cron, config)
 
 
 app.command()(route.route)
@@ -170,60 +153,17 @@ def _ask_label_studio() -> None:
         studio.accounts()
 
 
-def _run_all(config: Path | None) -> None:
-    try:
-        with closing(_studio()) as studio:
-            _run_each(studio, _store(), config)
-    except SuiteError as error:
-        LOG.error("no project run", reason=str(error))
-    except Exception as error:  # noqa: BLE001 - the next time must come whatever happened this time
-        LOG.error("no project run", reason="unexpected", **fault(error))
-
-
-def _run_each(studio: "Studio", store: "Store", config: Path | None) -> None:
-    wanted = scheduled_projects()
-    numbers = wanted or studio.project_numbers()
-    for number in numbers:
-        try:
-            if not wanted and not studio.project(number).config.choices:
-                continue
-            outcome = run_project(studio, store, project_config(config, number), number, now=_now)
-        except SuiteError as error:
-            LOG.error("project failed", project=number, reason=str(error))
-        except Exception as error:  # noqa: BLE001  # the next project must run whatever this one did
-            LOG.error("project failed", project=number, reason="unexpected", **fault(error))
-        else:
-            facts = output.outcome_facts(outcome)
-            for control in outcome.controls:
-                LOG.info("control", project=number, about=control.about)
-            LOG.info(
-                "project done", project=number, votes=outcome.votes, **outcome.reports, writes=facts["writes"]
-            )
-            _warn(number, outcome)
-
-
-def _warn(project: int, outcome: "Outcome") -> None:
-    """Log what a schedule has not logged of this project at its last tick already."""
-    told = _WARNED.get(project, set())
-    _WARNED[project] = {*outcome.problems, *outcome.unused}
-    fresh = [problem for problem in outcome.problems if problem not in told]
-    for problem in fresh[:NAMED]:
-        LOG.warning("task left out", project=project, task=problem.task, reason=problem.what)
-    if len(fresh) > NAMED:
-        LOG.warning("more tasks left out", project=project, tasks=len(fresh) - NAMED)
-    for line in outcome.unused:
-        if line not in told:
-            LOG.warning("setting without effect", project=project, reason=line)
-
-
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
 def main() -> None:
     """Run the command line; an error is one sentence and exit status 1, never a traceback."""
-    configure_logs()
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    if not shows_help():
+        from common.logs import configure_logs  # noqa: PLC0415
+
+        configure_logs()
+        logging.getLogger("alembic").setLevel(logging.WARNING)
     run_program(
         app,
         extra=".",

@@ -21,7 +21,8 @@ from pydantic import (
 
 from common.errors import SettingsError
 from common.settings import LabelStudioSettings, read
-from consensus.core.decide.policies import POLICIES, PolicyName
+from consensus.core.decide.policies import POLICIES
+from consensus.core.decide.policy_names import PolicyName
 from consensus.core.decide.thresholds import Thresholds
 from consensus.core.votes.controls import ControlSettings
 from consensus.errors import ConfigError

@@ -5,9 +5,8 @@ import sqlite3
 
 import typer
 
-from common.console import add_version, run_program
+from common.console import add_version, run_program, shows_help
 from common.errors import FilesError
-from common.logs import configure_logs
 from ml_backend.commands.connect import connect
 from ml_backend.commands.doctor import doctor
 from ml_backend.commands.predicting import predict
@@ -30,7 +29,10 @@ add_version(cli)
 
 def main() -> None:
     """Run the command; what a person can fix is one line, without a traceback."""
-    configure_logs()
+    if not shows_help():
+        from common.logs import configure_logs  # noqa: PLC0415
+
+        configure_logs()
     # Threads that wait by spinning take the processor from Label Studio on the same machine; read as torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     run_program(

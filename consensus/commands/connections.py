@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from common.console import note
 from common.errors import SettingsError
-from consensus.settings import default_store, settings
 
 if TYPE_CHECKING:
     from consensus.label_studio import Studio
@@ -27,6 +26,7 @@ def studio(timeout: float | None = None) -> "Studio":
     from common.label_studio.client import LabelStudioClient  # noqa: PLC0415
     from common.label_studio.session import TIMEOUT_S, Session  # noqa: PLC0415
     from consensus.label_studio import Studio  # noqa: PLC0415
+    from consensus.settings import settings  # noqa: PLC0415
 
     found = settings()
     found.require_label_studio()
@@ -42,6 +42,7 @@ def store(*, make: bool = False, migrate: bool = False) -> "Store":
 
     It can be made where it is empty, which is said, or migrated, first.
     """
+    from consensus.settings import settings  # noqa: PLC0415
     from consensus.store.store import Store  # noqa: PLC0415
 
     history = timedelta(settings().consensus_history_days) or None
@@ -57,6 +58,8 @@ def database() -> "Database":
 
 
 def _database_url(*, make: bool = False) -> str:
+    from consensus.settings import default_store, settings  # noqa: PLC0415
+
     place = store_file()
     if place == default_store():
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -73,6 +76,8 @@ def store_file() -> Path | None:
     SettingsError
         Where another folder would have another store, without a word.
     """
+    from consensus.settings import default_store, settings  # noqa: PLC0415
+
     url = settings().consensus_database_url.get_secret_value()
     scheme, _, path = url.partition(":///")
     name = path.partition("?")[0]

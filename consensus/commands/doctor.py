@@ -5,10 +5,8 @@ from typing import Annotated
 
 import typer
 
-from common.doctor import report
 from consensus.commands.connections import store_file, studio
 from consensus.commands.options import ConfigOption
-from consensus.settings import scheduled_projects, settings
 
 _ANSWERS_IN_S = 15.0
 
@@ -25,7 +23,9 @@ def doctor(
 
     Ends with status 1 where something is to be done; warnings do not count.
     """
-    from consensus.diagnosis.examination import examine  # noqa: PLC0415 - --help needs none of it
+    from common.doctor import report  # noqa: PLC0415 - --help needs none of it
+    from consensus.diagnosis.examination import examine  # noqa: PLC0415
+    from consensus.settings import scheduled_projects, settings  # noqa: PLC0415
 
     read = settings()
     projects = project or scheduled_projects()
@@ -44,5 +44,7 @@ def doctor(
 
 
 def _store_url() -> str:
+    from consensus.settings import settings  # noqa: PLC0415
+
     store_file()  # which refuses one that would be another in each folder
     return settings().consensus_database_url.get_secret_value()

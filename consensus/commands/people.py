@@ -12,11 +12,9 @@ import typer
 
 from common.console import csv_text, emit, note
 from common.files import check_outputs, database_files, write_whole
-from common.settings import ENV_FILE
 from consensus.commands import connections, output
 from consensus.commands.options import ProjectOption
 from consensus.errors import ConfigError
-from consensus.settings import settings
 
 if TYPE_CHECKING:
     from consensus.people.payroll import Payroll
@@ -110,8 +108,10 @@ def pay(
     A vote counts on the day on which a run first saw it, once, and is paid if it stands at the end of that period.
     The same command gives the same answer whenever it is asked. Amounts are whole numbers of the smallest unit.
     """
+    from common.settings import ENV_FILE  # noqa: PLC0415
     from consensus.people.pay_rules import read_rules  # noqa: PLC0415
     from consensus.people.payroll import payroll  # noqa: PLC0415
+    from consensus.settings import settings  # noqa: PLC0415
 
     store = connections.store_file()
     check_outputs(

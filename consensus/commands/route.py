@@ -11,7 +11,6 @@ from common.contract import LEFT_OUT
 from consensus.commands import output
 from consensus.commands.connections import store, studio
 from consensus.commands.options import ProjectOption
-from consensus.core.routing.overlap import MAX_VOTES
 
 if TYPE_CHECKING:
     from consensus.projects.route import Advice, Routed
@@ -29,8 +28,11 @@ WORDS = {
 def route(
     project: ProjectOption,
     max_votes: Annotated[
-        int, typer.Option("--max-votes", min=1, help="Votes after which a task is left undecided, skips included.")
-    ] = MAX_VOTES,
+        int | None,
+        typer.Option(
+            "--max-votes", min=1, help="Votes after which a task is left undecided, skips included; 10 by default."
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be set; send nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
@@ -41,11 +43,12 @@ def route(
     informative first; at --max-votes it stays undecided. What is decided is what the last `consensus run` found.
     Sends only what changed. Exits with 3 where tasks could not be set, with 1 where nothing could be done.
     """
-    from consensus.projects.route import route as route_project  # noqa: PLC0415  # brings the SDK
+    from consensus.core.routing.overlap import MAX_VOTES  # noqa: PLC0415 - --help needs none of it
+    from consensus.projects.route import route as route_project  # noqa: PLC0415
 
     with closing(studio()) as label_studio, output.progress_shown(quiet=as_json) as progress:
         routed = route_project(
-            label_studio, store(), project, max_votes=max_votes, dry_run=dry_run, progress=progress
+            label_studio, store(), project, max_votes=max_votes or MAX_VOTES, dry_run=dry_run, progress=progress
         )
     if as_json:
         emit(json.dumps(facts(routed), ensure_ascii=False) + "\n")

@@ -9,11 +9,8 @@ from common.console import note
 from common.contract import REPORT_NAMES
 from common.files import check_outputs
 from consensus.commands import output
-from consensus.core.decide.policies import PolicyName
-from consensus.core.guarantee.conformal import check_alpha
+from consensus.core.decide.policy_names import PolicyName
 from consensus.errors import ConfigError
-from consensus.files.score_files import Inputs, score_files
-from consensus.files.tables import Limits
 
 
 def score(
@@ -97,6 +94,9 @@ def score(
     AllConfirmed, Discovered and MisClassified hold, so that, on average over the draw, at most that share of each
     is wrong: docs/guarantee.md.
     """
+    from consensus.files.score_files import Inputs, score_files  # noqa: PLC0415 - --help needs none of it
+    from consensus.files.tables import Limits  # noqa: PLC0415
+
     check_outputs(
         {"--out": out, "--annotators": annotators, "--state": state},
         {"the votes": votes, "--given": given, "--trust": trust, "--gold": gold, "--model": model},
@@ -122,6 +122,8 @@ def score(
 
 
 def _check_guarantee(share: float, gold: Path | None) -> None:
+    from consensus.core.guarantee.conformal import check_alpha  # noqa: PLC0415
+
     check_alpha(share)
     if gold is None:
         raise ConfigError("--guarantee needs --gold: tasks drawn at random whose truth is known")

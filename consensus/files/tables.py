@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from consensus.core.arrays import Names
 from consensus.errors import VotesError
 from consensus.files import csv_text
-from consensus.settings import processors
 
 PARQUET = (".parquet", ".pq")
 
@@ -59,7 +58,7 @@ class Limits:
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         with suppress(OSError, ValueError):  # no container, or one without a limit
             total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-        return cls(memory or total // 2, threads or processors())
+        return cls(memory or total // 2, threads or len(os.sched_getaffinity(0)))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 from common.contract import REPORT_NAMES
 from common.errors import LabelStudioError
 from common.progress import Progress, of_step, silent
-from consensus.core.decide.policies import PolicyName
+from consensus.core.decide.policy_names import PolicyName
 from consensus.core.decide.scoring import Scored, score
 from consensus.core.decide.thresholds import Thresholds
 from consensus.core.decide.writeback import Difference, Entry, Written, difference

@@ -10,10 +10,10 @@ from rich.text import Text
 from common.console import console as new_console
 from common.errors import SettingsError
 from ml_backend.commands.console import ProjectOption
-from ml_backend.settings import Settings, get_settings, read_settings
 
 if TYPE_CHECKING:
     from ml_backend.label_studio.connecting import Part
+    from ml_backend.settings import Settings
 
 
 class Sampling(StrEnum):
@@ -52,7 +52,9 @@ def connect(
         raise typer.Exit(1)
 
 
-def _settings(url: str) -> Settings:
+def _settings(url: str) -> "Settings":
+    from ml_backend.settings import get_settings, read_settings  # noqa: PLC0415 - --help needs none of it
+
     settings = read_settings(public_url=url) if url else get_settings()
     if not settings.public_url:
         raise SettingsError(
@@ -61,7 +63,9 @@ def _settings(url: str) -> Settings:
     return settings
 
 
-def _connect(project: int, settings: Settings, sampling: str | None, title: str, *, dry_run: bool) -> "list[Part]":
+def _connect(
+    project: int, settings: "Settings", sampling: str | None, title: str, *, dry_run: bool
+) -> "list[Part]":
     from common.label_studio.rows import Login  # noqa: PLC0415
     from ml_backend.label_studio.client import LabelStudioClient  # noqa: PLC0415
     from ml_backend.label_studio.connecting import Connecting, Wanted  # noqa: PLC0415

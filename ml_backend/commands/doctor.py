@@ -4,9 +4,6 @@ from typing import Annotated
 
 import typer
 
-from common.doctor import report
-from ml_backend.settings import get_settings, read_settings
-
 
 def doctor(
     project: Annotated[
@@ -23,7 +20,9 @@ def doctor(
 
     Ends with status 1 where something is to be done; warnings do not count.
     """
-    from ml_backend.doctor import examine  # noqa: PLC0415 - --help needs none of it
+    from common.doctor import report  # noqa: PLC0415 - --help needs none of it
+    from ml_backend.doctor import examine  # noqa: PLC0415
+    from ml_backend.settings import get_settings, read_settings  # noqa: PLC0415
 
     settings = read_settings(public_url=url) if url else get_settings()
     report(lambda step: examine(settings, project or (), images=images, progress=step), as_json=as_json)

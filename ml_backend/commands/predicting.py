@@ -14,7 +14,6 @@ from common.console import error_console
 from common.contract import LEFT_OUT
 from common.progress import bar_columns, shown_on
 from ml_backend.commands.console import ProjectOption
-from ml_backend.settings import get_settings
 
 if TYPE_CHECKING:
     from ml_backend.backend import Backend
@@ -45,6 +44,7 @@ def predict(
     """
     from ml_backend.backend import Backend  # noqa: PLC0415 - --help needs none of it
     from ml_backend.predict.bulk import Bulk  # noqa: PLC0415
+    from ml_backend.settings import get_settings  # noqa: PLC0415
 
     backend = Backend(get_settings())
     columns = bar_columns(_Rate(), TimeRemainingColumn())

@@ -4,8 +4,6 @@ from typing import Annotated
 
 import typer
 
-from ml_backend.settings import read_settings
-
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on. [ML_BACKEND_HOST]")] = None,
@@ -14,6 +12,7 @@ def serve(
 ) -> None:
     """Serve the routes that Label Studio calls, and train when it reports annotations."""
     from ml_backend.serving.serve import serve as run  # noqa: PLC0415 - the other commands need no server
+    from ml_backend.settings import read_settings  # noqa: PLC0415
 
     given = {"host": host, "port": port, "workers": workers}
     run(read_settings(**{key: value for key, value in given.items() if value is not None}))

@@ -16,10 +16,10 @@ from common.console import error_console, say
 from common.progress import Progress, bar_columns, shown_on
 from ml_backend.commands.console import ProjectOption, number
 from ml_backend.errors import NothingToLearnError
-from ml_backend.settings import Settings, get_settings
 
 if TYPE_CHECKING:
     from ml_backend.backend import Backend
+    from ml_backend.settings import Settings
 
 
 def train(project: ProjectOption) -> None:
@@ -28,6 +28,8 @@ def train(project: ProjectOption) -> None:
     A version that does worse on held-out annotations than the one that answers is kept, but does not answer:
     `ml-backend versions` shows why, `ml-backend promote` lets it answer all the same.
     """
+    from ml_backend.settings import get_settings  # noqa: PLC0415 - --help needs none of it
+
     settings = get_settings()
     try:
         _train(project, settings)
@@ -36,7 +38,7 @@ def train(project: ProjectOption) -> None:
 
 
 @contextmanager
-def at_work(settings: Settings) -> Iterator[tuple["Backend", Progress]]:
+def at_work(settings: "Settings") -> Iterator[tuple["Backend", Progress]]:
     """Show the progress of a backend that does nothing else, while no other training runs on this machine."""
     from common.files import held  # noqa: PLC0415
     from ml_backend.backend import Backend  # noqa: PLC0415 - --help needs none of it
@@ -60,7 +62,7 @@ def show_failures(console: Console, reasons: Iterable[str]) -> None:
         console.print(f"{count} images left out: {reason}")
 
 
-def _train(project: int, settings: Settings) -> None:
+def _train(project: int, settings: "Settings") -> None:
     with at_work(settings) as (backend, progress):
         trained = backend.trainer.train(project, datetime.now(UTC), progress)
         backend.prune_engines(time.time())

@@ -13,12 +13,12 @@ from common.console import error_console, say
 from common.progress import bar_columns, shown_on
 from ml_backend.commands.console import ProjectOption, number
 from ml_backend.errors import NothingToLearnError
-from ml_backend.settings import Settings, get_settings
 
 if TYPE_CHECKING:
     from ml_backend.core.finetune.loop import Step
     from ml_backend.finetune.options import Wanted
     from ml_backend.finetune.tuner import TuningResult
+    from ml_backend.settings import Settings
 
 Epochs = Annotated[int | None, typer.Option(min=1, help="Times that every image is learned from.")]
 ImageSize = Annotated[
@@ -61,6 +61,8 @@ def finetune(
     use: Annotated[str | None, typer.Option(help="Take weights made here, by their id, and end.")] = None,
 ) -> None:
     """Let the backbone learn a project's labels; a fifth of the tasks is held out and judges the result."""
+    from ml_backend.settings import get_settings  # noqa: PLC0415 - --help needs none of it
+
     if undo and use is not None:
         raise typer.BadParameter("--undo goes back to the configured weights, --use takes others: give one")
     if undo or use is not None:  # an empty one is a variable that was not set, and begins no fine-tuning
@@ -112,6 +114,7 @@ def _tune(  # a keyword for each option that was given
     how: str, project: int, base: str | None, *, resume: bool | None, **options: float | None
 ) -> None:
     from ml_backend.finetune.options import Wanted  # noqa: PLC0415 - --help needs none of it
+    from ml_backend.settings import get_settings  # noqa: PLC0415
 
     wanted = Wanted(how, {name: value for name, value in options.items() if value is not None}, base)
     settings = get_settings()
@@ -127,7 +130,7 @@ def _tune(  # a keyword for each option that was given
         raise typer.Exit(130) from None
 
 
-def _run(project: int, wanted: "Wanted", resume: bool | None, settings: Settings) -> None:  # noqa: FBT001
+def _run(project: int, wanted: "Wanted", resume: bool | None, settings: "Settings") -> None:  # noqa: FBT001
     from ml_backend.backend import Backend  # noqa: PLC0415 - --help needs none of it
     from ml_backend.finetune.tuner import Tuner  # noqa: PLC0415
 
@@ -181,7 +184,7 @@ def _report(project: int, result: "TuningResult") -> None:
     )
 
 
-def _point(project: int, settings: Settings, weights_id: str | None) -> None:
+def _point(project: int, settings: "Settings", weights_id: str | None) -> None:
     """Let a project use weights that were made here, or the configured ones."""
     from ml_backend.embedding.tuned import TunedWeights  # noqa: PLC0415 - --help needs none of it
 
@@ -195,7 +198,7 @@ def _point(project: int, settings: Settings, weights_id: str | None) -> None:
         say(f"Project {project} uses the configured weights already.")
 
 
-def _stamp(project: int, settings: Settings) -> str:
+def _stamp(project: int, settings: "Settings") -> str:
     """Ask Label Studio when a project was made; empty where no Label Studio is configured."""
     if settings.missing:
         return ""

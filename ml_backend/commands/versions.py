@@ -12,7 +12,6 @@ from common.console import console as new_console
 from ml_backend.commands.console import ProjectOption, number
 from ml_backend.commands.training import at_work, show_failures
 from ml_backend.errors import VersionError
-from ml_backend.settings import get_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +32,7 @@ def versions(
 ) -> None:
     """List a project's model versions with their figures on held-out annotations, newest first."""
     from ml_backend.model_registry import ModelRegistry  # noqa: PLC0415 - --help needs none of it
+    from ml_backend.settings import get_settings  # noqa: PLC0415
 
     if of is not None and control is None:
         raise typer.BadParameter("--of chooses the version for --control: give both, or --json for all of them")
@@ -63,6 +63,8 @@ def promote(
     Its predictions are stored and shown in Label Studio. Where a newer version
     exists, trainings leave this one in place until they make a better one.
     """
+    from ml_backend.settings import get_settings  # noqa: PLC0415
+
     with at_work(get_settings()) as (backend, progress):
         done = backend.trainer.publish(project, version, datetime.now(UTC), progress)
     console = _console()

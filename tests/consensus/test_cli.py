@@ -19,6 +19,7 @@ from old_databases import upgraded
 from common.contract import REPORT_NAMES
 from common.label_studio.label_config import ChoicesTag, LabelConfig
 from consensus import cli
+from consensus.commands import scheduling
 from consensus.core.decide.writeback import Difference, Entry
 from consensus.core.votes.controls import Control
 from consensus.core.votes.from_annotations import Problem
@@ -458,10 +459,10 @@ def test_schedule_refuses_at_its_start(
 def test_a_schedule_warns_once(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was left out at the last tick is not told at this one; of many, five are named and the rest counted."""
     monkeypatch.setenv("CONSENSUS_PROJECTS", "7")
-    monkeypatch.setattr(cli, "_studio", _Projects)
-    monkeypatch.setattr(cli, "_WARNED", {})
-    monkeypatch.setattr(cli, "run_project", lambda *_, **__: replace(OUTCOME, problems=problems))
-    monkeypatch.setattr(cli, "run_by_cron", lambda _cron, work: (work(), work(), work()))
+    monkeypatch.setattr(scheduling, "studio", _Projects)
+    monkeypatch.setattr(scheduling, "_WARNED", {})
+    monkeypatch.setattr(scheduling, "run_project", lambda *_, **__: replace(OUTCOME, problems=problems))
+    monkeypatch.setattr(scheduling, "run_by_cron", lambda _cron, work: (work(), work(), work()))
     problems = [Problem(task, "old choice") for task in range(9)]
     status, _, err = call("schedule")
     assert (status, err.count('"event": "task left out"')) == (0, 5)
@@ -501,10 +502,10 @@ def test_a_project_that_fails_does_not_keep_the_others_from_running(
         return replace(OUTCOME, problems=[Problem(1, "broken")], unused=["nobody"])
 
     monkeypatch.setenv("CONSENSUS_PROJECTS", wanted)
-    monkeypatch.setattr(cli, "_studio", _Projects)
-    monkeypatch.setattr(cli, "_WARNED", {})
-    monkeypatch.setattr(cli, "run_project", run)
-    monkeypatch.setattr(cli, "run_by_cron", lambda _cron, work: (work(), work()))
+    monkeypatch.setattr(scheduling, "studio", _Projects)
+    monkeypatch.setattr(scheduling, "_WARNED", {})
+    monkeypatch.setattr(scheduling, "run_project", run)
+    monkeypatch.setattr(scheduling, "run_by_cron", lambda _cron, work: (work(), work()))
     status, _, err = call("schedule")
     lines = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
     events = [line["event"] for line in lines]
@@ -526,8 +527,8 @@ def test_a_schedule_goes_on_after_an_error_that_nobody_expected(
     def broken() -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(cli, "_studio", broken)
-    monkeypatch.setattr(cli, "run_by_cron", lambda _cron, work: (work(), work()))
+    monkeypatch.setattr(scheduling, "studio", broken)
+    monkeypatch.setattr(scheduling, "run_by_cron", lambda _cron, work: (work(), work()))
     status, _, err = call("schedule")
     assert (status, err.count('"error": "ZeroDivisionError"'), "secret" in err) == (0, 2, False)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -182,8 +181,6 @@ def _share(tally: Tally, otherwise: Floats) -> Floats:
     total = tally.yes + tally.no
     return np.where(total > 0, tally.yes / np.where(total > 0, total, 1.0), otherwise)
 
-
-PolicyName = Literal["default", "majority", "wilson", "dawid-skene", "label-ai"]
 
 POLICIES: dict[str, Policy] = {
     "default": Policy(

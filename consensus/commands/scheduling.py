@@ -1,0 +1,85 @@
+"""`consensus schedule`: all projects, again and again."""
+
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from common.errors import SuiteError
+from common.logs import fault
+from consensus.commands import output
+from consensus.commands.connections import run_project, store, studio
+from consensus.projects.schedule import run_by_cron, trigger_of
+from consensus.settings import project_config, scheduled_projects, settings
+
+if TYPE_CHECKING:
+    from consensus.label_studio import Studio
+    from consensus.projects.run import Outcome
+    from consensus.store.store import Store
+
+LOG = structlog.get_logger()
+NAMED = 5
+"""Tasks that were left out that a tick of the schedule names."""
+_WARNED: dict[int, set[object]] = {}
+"""What a schedule has warned of, by project."""
+
+
+def run_on_schedule(cron: str | None, config: Path | None) -> None:
+    """Run consensus by a cron expression, or that of the settings, until stopped."""
+    expression = cron or settings().consensus_cron
+    trigger_of(expression)
+    path = config or settings().consensus_config
+    for project in scheduled_projects() or [0]:
+        project_config(path, project)  # a file that cannot be used as well
+    store(migrate=True)  # a database that cannot be used is better known now than at the first run
+    run_by_cron(expression, lambda: _run_all(path))
+
+
+def _run_all(config: Path | None) -> None:
+    try:
+        with closing(studio()) as label_studio:
+            _run_each(label_studio, store(), config)
+    except SuiteError as error:
+        LOG.error("no project run", reason=str(error))
+    except Exception as error:  # noqa: BLE001 - the next time must come whatever happened this time
+        LOG.error("no project run", reason="unexpected", **fault(error))
+
+
+def _run_each(label_studio: "Studio", opened: "Store", config: Path | None) -> None:
+    chosen = scheduled_projects()
+    numbers = chosen or label_studio.project_numbers()
+    for number in numbers:
+        try:
+            if not chosen and not label_studio.project(number).config.choices:
+                continue
+            outcome = run_project(
+                label_studio, opened, project_config(config, number), number, now=lambda: datetime.now(UTC)
+            )
+        except SuiteError as error:
+            LOG.error("project failed", project=number, reason=str(error))
+        except Exception as error:  # noqa: BLE001  # the next project must run whatever this one did
+            LOG.error("project failed", project=number, reason="unexpected", **fault(error))
+        else:
+            facts = output.outcome_facts(outcome)
+            for control in outcome.controls:
+                LOG.info("control", project=number, about=control.about)
+            LOG.info(
+                "project done", project=number, votes=outcome.votes, **outcome.reports, writes=facts["writes"]
+            )
+            _warn(number, outcome)
+
+
+def _warn(project: int, outcome: "Outcome") -> None:
+    """Log what a schedule has not logged of this project at its last tick already."""
+    logged_before = _WARNED.get(project, set())
+    _WARNED[project] = {*outcome.problems, *outcome.unused}
+    fresh = [problem for problem in outcome.problems if problem not in logged_before]
+    for problem in fresh[:NAMED]:
+        LOG.warning("task left out", project=project, task=problem.task, reason=problem.what)
+    if len(fresh) > NAMED:
+        LOG.warning("more tasks left out", project=project, tasks=len(fresh) - NAMED)
+    for line in outcome.unused:
+        if line not in logged_before:
+            LOG.warning("setting without effect", project=project, reason=line)
