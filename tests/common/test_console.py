@@ -1,11 +1,12 @@
 import io
+from typing import NoReturn
 
 import pytest
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from common.console import SafeConsole
+from common.console import SafeConsole, run_program
 
 HARM = "cat\x1b[2J\x07\x9b31m\u202egpj\r"
 
@@ -50,3 +51,18 @@ def test_a_table_cuts_no_name(width: int) -> None:
     table.add_row("resnet18-2026-01-31T12-00-00-0123abcd", "a sentence of several words")
     console.print_table(table)
     assert "resnet18-2026-01-31T12-00-00-0123abcd" in written.getvalue()
+
+
+@pytest.mark.parametrize(("module", "extra"), [("duckdb", "."), ("flask.json", ".[ml]")])
+def test_a_missing_package_is_named_with_its_remedy(
+    capsys: pytest.CaptureFixture[str], module: str, extra: str
+) -> None:
+    """The package is on no index: it is installed from its folder."""
+
+    def program() -> NoReturn:
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    with pytest.raises(SystemExit, match="1"):
+        run_program(program, extra=extra, interrupted="")
+    expected = f"error: {module} is not installed: in the folder of this repository do pip install '{extra}'\n"
+    assert capsys.readouterr().err == expected

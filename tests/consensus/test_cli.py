@@ -544,6 +544,17 @@ def test_the_version_is_shown(call: Call) -> None:
     assert call("--version")[:2] == (0, f"{version('label-studio-consensus')}\n")
 
 
+@pytest.mark.parametrize(("tasks", "lines"), [(2, 1), (0, 0)])
+def test_run_says_what_ground_truth_does(
+    call: Call, outcome: Callable[[Outcome], list[Any]], tasks: int, lines: int
+) -> None:
+    """How many tasks have it, and that it measures trust; where there is none, not a word."""
+    outcome(replace(OUTCOME, gold_tasks=tasks))
+    out = call("run", "--project", "7")[1]
+    assert out.count("2 tasks have ground truth: no vote, but the measure of everybody's trust") == lines
+    assert out.count("ground truth") == 2 * lines
+
+
 def test_an_interrupted_command_says_what_happens_next(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C ends with 130 and a sentence."""
 

@@ -1,5 +1,6 @@
 import re
 import sqlite3
+from importlib.metadata import version
 
 import pytest
 from typer.testing import CliRunner
@@ -37,6 +38,12 @@ def test_a_fault_that_a_person_can_fix_is_one_line(
     assert ended.value.code == 1
     assert "LABEL_STUDIO_API_KEY" in shown
     assert "Traceback" not in shown
+
+
+def test_the_version_is_shown() -> None:
+    """That of the package."""
+    shown = CliRunner().invoke(cli.cli, ["--version"])
+    assert (shown.exit_code, shown.output) == (0, f"{version('label-studio-consensus')}\n")
 
 
 @pytest.mark.parametrize(

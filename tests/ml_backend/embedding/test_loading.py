@@ -57,11 +57,12 @@ def test_a_path_is_named_by_its_content(settings: Settings, state_file: Path) ->
 
 @pytest.mark.usefixtures("offline")
 def test_imagenet_falls_back_to_random_loudly(settings: Settings) -> None:
-    """Where the weights cannot be downloaded, random ones answer, and one warning and the name say so."""
+    """Where the weights cannot be downloaded, random ones answer; the name says so, and a warning, once."""
     made = other_backbones(settings, weights="imagenet")
     assert made.weights_id == "pending"
     with capture_logs() as lines:
-        assert made.preferred().weights_id == made.weights_id == "random"
+        for _ in range(3):
+            assert made.preferred().weights_id == made.weights_id == "random"
     assert [(line["log_level"], line["event"]) for line in lines] == [
         ("warning", "imagenet_weights_unavailable_using_random")
     ]
