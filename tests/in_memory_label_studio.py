@@ -16,7 +16,7 @@ from common.label_studio.client import LabelStudioClient
 from common.label_studio.session import Session
 
 Json = dict[str, Any]
-Answer = Callable[[httpx.Request], httpx.Response | None] | httpx.Response | Exception
+Answer = Callable[[httpx.Request], httpx.Response | None] | httpx.Response | BaseException
 
 URL = "http://label-studio.test"
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -52,8 +52,20 @@ def region(control: str, *choices: str, **more: object) -> Json:
     return {"from_name": control, "to_name": "image", "type": "choices", "value": value, **more}
 
 
-class InMemoryStudio:
-    """Projects, tasks with annotations and predictions, tabs, connections and webhooks, by id.
+def choices(control: str, *labels: str, **attributes: str) -> str:
+    """The tag of a control of an image."""
+    given = "".join(f' {name}="{value}"' for name, value in attributes.items())
+    offered = "".join(f'<Choice value="{label}"/>' for label in labels)
+    return f'<Choices name="{control}" toName="image"{given}>{offered}</Choices>'
+
+
+def config(*controls: str) -> str:
+    """A label config of an image and of tags."""
+    return f'<View><Image name="image" value="$image"/>{"".join(controls)}</View>'
+
+
+class InMemoryStudio(httpx.BaseTransport):
+    """A transport of httpx with projects, tasks, predictions, tabs, connections and webhooks, by id.
 
     Attributes
     ----------
@@ -64,6 +76,8 @@ class InMemoryStudio:
         function may look at the request, change what is held, and give None to let it be answered as usual.
     now : datetime
         Its clock.
+    closed : bool
+        Whether somebody has ended a connection to it.
     """
 
     def __init__(self, label_config: str = "<View/>", **fields: object) -> None:
@@ -78,12 +92,12 @@ class InMemoryStudio:
         self.faults: dict[str, Answer] = {}
         self.now = NOW
         self._ids = itertools.count(1)
-        self.transport = httpx.MockTransport(self._answer)
+        self.closed = False
         self.add_project(label_config, **fields)
 
     def client(self) -> LabelStudioClient:
         """The client of both programs, connected to it."""
-        return LabelStudioClient(Session(URL, "token", transport=self.transport))
+        return LabelStudioClient(Session(URL, "token", transport=self))
 
     @property
     def project(self) -> Json:
@@ -171,12 +185,18 @@ class InMemoryStudio:
     def _time(self) -> str:
         return self.now.strftime(_TIME)
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    def close(self) -> None:
+        """End a connection."""
+        self.closed = True
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request."""
+        request.read()
         self.requests.append(request)
         for key, answer in self.faults.items():
             method, pattern = key.split(" ", 1)
             if method == request.method and re.search(pattern, request.url.path):
-                if isinstance(answer, Exception):
+                if isinstance(answer, BaseException):
                     raise answer
                 given = answer if isinstance(answer, httpx.Response) else answer(request)
                 if given is not None:

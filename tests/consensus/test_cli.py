@@ -13,7 +13,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from in_memory_label_studio import URL, InMemoryStudio, choices, config
 from old_databases import upgraded
 
 from common.contract import REPORT_NAMES
@@ -23,8 +25,8 @@ from consensus.commands import scheduling
 from consensus.core.decide.writeback import Difference, Entry
 from consensus.core.votes.controls import Control
 from consensus.core.votes.from_annotations import Problem
-from consensus.errors import LabelStudioError, StoreError
-from consensus.label_studio import Project
+from consensus.errors import StoreError
+from consensus.label_studio import Project, Studio
 from consensus.projects.run import Outcome
 from consensus.store.columns import as_columns
 from consensus.store.database import NEWEST
@@ -45,6 +47,7 @@ OUTCOME = Outcome(
     tabs=["Discovered"],
     dry_run=False,
 )
+REFUSED = f"Label Studio at {URL} answered 400 about the list of accounts: no"
 Call = Callable[..., tuple[int, str, str]]
 
 
@@ -459,7 +462,7 @@ def test_schedule_refuses_at_its_start(
 def test_a_schedule_warns_once(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was left out at the last tick is not told at this one; of many, five are named and the rest counted."""
     monkeypatch.setenv("CONSENSUS_PROJECTS", "7")
-    monkeypatch.setattr(scheduling, "studio", _Projects)
+    monkeypatch.setattr(scheduling, "studio", _projects)
     monkeypatch.setattr(scheduling, "_WARNED", {})
     monkeypatch.setattr(scheduling, "run_project", lambda *_, **__: replace(OUTCOME, problems=problems))
     monkeypatch.setattr(scheduling, "run_by_cron", lambda _cron, work: (work(), work(), work()))
@@ -470,19 +473,13 @@ def test_a_schedule_warns_once(call: Call, monkeypatch: pytest.MonkeyPatch) -> N
     assert '"tasks": 4' in err
 
 
-class _Projects:
-    """Stands for a Label Studio of four projects: 1 cannot be read, 3 has nothing to count."""
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def project_numbers(self) -> list[int]:
-        return [1, 2, 3, 4, 5]
-
-    def project(self, number: int) -> Project:
-        if number == 1:
-            raise LabelStudioError("the label config cannot be read")
-        return replace(OUTCOME.project, id=number, config=LabelConfig(() if number == 3 else (TAG,)))
+def _projects(_timeout: float | None = None) -> Studio:
+    """A Label Studio of five projects: 1 cannot be read, 3 has nothing to count."""
+    label_studio, asking = InMemoryStudio(), config(choices("kind", "cat", "dog"))
+    label_studio.projects.clear()
+    for number, label_config in enumerate(("<View", asking, "<View/>", asking, asking), start=1):
+        label_studio.add_project(label_config, number)
+    return Studio(label_studio.client())
 
 
 @pytest.mark.parametrize(("wanted", "done"), [("", [2, 4, 5]), ("5,2", [5, 2])])
@@ -502,7 +499,7 @@ def test_a_project_that_fails_does_not_keep_the_others_from_running(
         return replace(OUTCOME, problems=[Problem(1, "broken")], unused=["nobody"])
 
     monkeypatch.setenv("CONSENSUS_PROJECTS", wanted)
-    monkeypatch.setattr(scheduling, "studio", _Projects)
+    monkeypatch.setattr(scheduling, "studio", _projects)
     monkeypatch.setattr(scheduling, "_WARNED", {})
     monkeypatch.setattr(scheduling, "run_project", run)
     monkeypatch.setattr(scheduling, "run_by_cron", lambda _cron, work: (work(), work()))
@@ -569,49 +566,36 @@ def test_an_interrupted_command_says_what_happens_next(call: Call, monkeypatch: 
     )
 
 
-class _Answering:
-    """Stands for a Label Studio that answers, or does not."""
-
-    def __init__(self, fault: str) -> None:
-        self.fault, self.closed = fault, False
-
-    def accounts(self) -> dict[int, str]:
-        if self.fault:
-            raise LabelStudioError(self.fault)
-        return {1: "a1@example.com"}
-
-    def close(self) -> None:
-        self.closed = True
-
-
 @pytest.mark.parametrize(
     ("faults", "status", "out", "err"),
     [
         (("", ""), 0, "database: answers\nLabel Studio: answers\n", ""),
         (("no database", ""), 1, "Label Studio: answers\n", "error: no database\n"),
-        (("", "no studio"), 1, "database: answers\n", "error: no studio\n"),
-        (("no database", "no studio"), 1, "", "error: no database; no studio\n"),
+        (("", "no"), 1, "database: answers\n", f"error: {REFUSED}\n"),
+        (("no database", "no"), 1, "", f"error: no database; {REFUSED}\n"),
     ],
 )
 def test_ping_asks_both_and_names_each_that_fails(
     call: Call, monkeypatch: pytest.MonkeyPatch, faults: tuple[str, str], status: int, out: str, err: str
 ) -> None:
     """One that fails does not hide the other; Label Studio has a few seconds to answer, and is let go of."""
-    studio, asked = _Answering(faults[1]), []
+    label_studio, asked = InMemoryStudio(), []
+    if faults[1]:
+        label_studio.faults["GET users"] = httpx.Response(400, json={"detail": faults[1]})
 
     class Database:
         def revision(self) -> None:
             if faults[0]:
                 raise StoreError(faults[0])
 
-    def made(timeout: float | None = None) -> _Answering:
+    def made(timeout: float | None = None) -> Studio:
         asked.append(timeout)
-        return studio
+        return Studio(label_studio.client())
 
     monkeypatch.setattr(cli, "database", Database)
     monkeypatch.setattr(cli, "_studio", made)
     assert call("ping") == (status, out, err)
-    assert (asked, studio.closed) == ([cli.PING_SECONDS], True)
+    assert (asked, label_studio.closed) == ([cli.PING_SECONDS], True)
 
 
 def test_ping_without_settings_says_what_is_missing(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from in_memory_label_studio import InMemoryStudio, choices, config
 from meanwhile import after_the_first_question
 
-from common.label_studio.label_config import ChoicesTag, LabelConfig
+from common.label_studio.label_config import ChoicesTag
 from consensus.commands import people
 from consensus.core.decide.scoring import score
 from consensus.core.votes.controls import Control
 from consensus.core.votes.from_annotations import Annotation, Task, collect
-from consensus.label_studio import Project, Pulled, Studio
+from consensus.label_studio import Studio
 from consensus.projects import run as pipeline
 from consensus.settings import ProjectConfig
 from consensus.store.columns import as_columns
@@ -32,6 +33,7 @@ CHECK = Control(
     given="label",
     answers={"Yes": "yes", "No": "no"},
 )
+CONFIG = config('<Header value="$label"/>', choices("kind", "cat", "dog", "owl"))
 RULES = """
 unit = "EUR cent"
 per_vote = 4
@@ -385,42 +387,30 @@ def test_periods_that_cannot_be_meant_are_refused(call: Call, first: str, end: s
     assert words in err
 
 
-class Held(Studio):
+def held(tasks: list[Task]) -> Studio:
     """A Label Studio in memory that holds some tasks."""
-
-    def __init__(self, tasks: list[Task]) -> None:
-        self.tasks = tasks
-
-    def project(self, number: int) -> Project:
-        return Project(
-            number, "Seven", len(self.tasks), "", LabelConfig((KIND.tag,), objects=frozenset({"image"}))
-        )
-
-    def accounts(self) -> dict[int, str]:
-        return {}
-
-    def written_versions(self, _: int) -> dict[str, tuple[int, str]]:
-        return {}
-
-    def pull(self, *_: object) -> Pulled:  # type: ignore[override]
-        return Pulled(self.tasks, [])
-
-    def show(self, *_: object) -> None:
-        pass
-
-    def make_tabs(self, *_: object, **__: object) -> list[str]:
-        return []
-
-    def write(self, *_: object) -> None:
-        pass
+    studio = InMemoryStudio(CONFIG)
+    studio.accounts = {number: f"a{number}" for number in range(1, 4)}
+    for each in tasks:
+        rows = [
+            {
+                "id": row.id,
+                "completed_by": int(row.annotator[1:]),
+                "result": row.result,
+                "lead_time": row.lead_time,
+            }
+            for row in each.annotations
+        ]
+        studio.add_task(each.data, rows, task_id=each.id)
+    return Studio(studio.client())
 
 
 def test_a_run_keeps_what_the_commands_need(call: Call) -> None:
     """Controls, intervals, suspicions and the ledger, in which a vote on an unreadable task does not end."""
     store = Store.migrated("sqlite:///consensus.db")
     tasks = agreeing(range(3))
-    for day, held in ((1, tasks), (2, [task(0, label="yak", a1="cat"), *tasks[1:]])):
-        pipeline.run(Held(held), store, ProjectConfig(), 7, now=lambda: on(1, day))  # noqa: B023 - called at once
+    for day, rows in ((1, tasks), (2, [task(0, label="yak", a1="cat"), *tasks[1:]])):
+        pipeline.run(held(rows), store, ProjectConfig(), 7, now=lambda: on(1, day))  # noqa: B023 - called at once
     assert lines(call, "2026-01-01", "2026-02-01") == dict.fromkeys(("a1", "a2", "a3"), (3, 0, 15))
     _, out, _ = call("annotators", "--project", 7, "--format", "json")
     for row in json.loads(out):

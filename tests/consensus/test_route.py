@@ -3,24 +3,24 @@
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from in_memory_label_studio import InMemoryStudio, Json
 from meanwhile import after_the_first_question
 
-from common.label_studio.client import LabelStudioClient
-from common.label_studio.label_config import LabelConfig
-from common.label_studio.session import Session
 from consensus.commands import route as command
-from consensus.core.routing.overlap import Change, Served, ServedTask
-from consensus.core.votes.from_annotations import Annotation, Problem
+from consensus.core.routing.overlap import Change, ServedTask
+from consensus.core.votes.from_annotations import Annotation
 from consensus.errors import ConfigError, LabelStudioError, StoreError
-from consensus.label_studio import Project, Studio
+from consensus.label_studio import Studio
 from consensus.projects.prompt import prompts
-from consensus.projects.route import PATIENCE, Routed, counts, route
+from consensus.projects.route import PATIENCE, Routed, counts
+from consensus.projects.route import route as route_project
 from consensus.store.columns import Row, as_columns
 from consensus.store.store import Store
 from consensus.store.tables import CLASSIFICATION, VOTE
@@ -28,16 +28,18 @@ from consensus.store.tables import CLASSIFICATION, VOTE
 START = datetime(2026, 1, 2, tzinfo=UTC)
 BEFORE, AFTER = "2026-01-01T00:00:00.000000Z", "2026-01-03T00:00:00.000000Z"
 LABELS = ("cat", "dog", "owl")
+ACCOUNTS = {number: f"a{number}" for number in range(1, 6)}
 Votes = dict[str, str]
 
 
-def served(number: int, votes: Votes, overlap: int = 1, *, closed: bool = True, at: str = BEFORE) -> ServedTask:
+def served(number: int, votes: Votes, overlap: int = 1, *, closed: bool = True, at: str = BEFORE) -> Json:
     """A task with a submitted annotation for each vote, or a skipped one for "skip"."""
     annotations = [
-        Annotation(number * 10 + position, who, at, vote == "skip", vote == "gold", [])
+        {"id": number * 10 + position, "completed_by": int(who[1:]), "updated_at": at,
+         "was_cancelled": vote == "skip", "ground_truth": vote == "gold"}
         for position, (who, vote) in enumerate(votes.items())
-    ]
-    return ServedTask(number, overlap, closed, tuple(annotations))
+    ]  # fmt: skip
+    return {"task_id": number, "annotations": annotations, "overlap": overlap, "is_labeled": closed}
 
 
 def classifications(number: int, votes: Votes, report: str = "", given: str | None = None) -> list[Row]:
@@ -113,31 +115,31 @@ def save(store: Store, rows: list[Row] = ROWS, votes: dict[int, Votes] = VOTES, 
     store.save({**run, "thresholds": lines, "problems": 0}, *columns, who, controls)
 
 
-class InMemory(Studio):
+def label_studio(*tasks: Json, failing: Iterable[int] = ()) -> InMemoryStudio:
     """A Label Studio in memory; tasks that are to fail do."""
+    studio = InMemoryStudio(title="Cats [and] dogs [/b]")
+    studio.accounts = ACCOUNTS
+    for task in tasks:
+        studio.add_task({}, **task)
+    for number in failing:
+        refusal = httpx.Response(400, json={"detail": f"no task {number} [/x]"})
+        studio.faults[f"PATCH tasks/{number}/"] = refusal
+    return studio
 
-    def __init__(self, *tasks: ServedTask, failing: tuple[int, ...] = ()) -> None:
-        self.tasks, self.failing = {task.id: task for task in tasks}, failing
-        self.sent: list[Change] = []
 
-    def close(self) -> None:
-        pass
+def route(studio: InMemoryStudio, store: Store, project: int, **options: Any) -> Routed:  # noqa: ANN401
+    """Route a project of it."""
+    return route_project(Studio(studio.client()), store, project, **options)
 
-    def project(self, number: int) -> Project:
-        return Project(number, "Cats [and] dogs [/b]", len(self.tasks), "", LabelConfig())
 
-    def accounts(self) -> dict[int, str]:
-        return {}
-
-    def served(self, *_: object) -> Served:  # type: ignore[override]
-        return Served(tuple(self.tasks.values()))
-
-    def set_overlap(self, change: Change) -> None:
-        if change.task in self.failing:
-            raise LabelStudioError(f"no task {change.task} [/x]")
-        self.sent.append(change)
-        task = self.tasks[change.task]
-        self.tasks[change.task] = ServedTask(task.id, change.overlap, change.closed, task.annotations)
+def sent(studio: InMemoryStudio) -> list[Change]:
+    """What was set, task by task."""
+    return [
+        Change(int(request.url.path.split("/")[3]), body["overlap"], closed=body["is_labeled"])
+        for request in studio.requests
+        if request.method == "PATCH"
+        for body in [json.loads(request.content)]
+    ]
 
 
 def needs(routed: Routed) -> dict[int, str]:
@@ -147,21 +149,21 @@ def needs(routed: Routed) -> dict[int, str]:
 
 def test_votes_go_to_what_is_undecided_the_most_informative_first(store: Store) -> None:
     """What is confirmed is closed first; evens come before a task three to one; none alike gets two votes."""
-    studio = InMemory(*TASKS)
+    studio = label_studio(*TASKS)
     routed = route(studio, store, 7)
     assert needs(routed) == {1: "none", 2: "vote", 3: "vote", 4: "vote", 5: "vote"}
-    assert studio.sent[0] == Change(1, 2, closed=True)
+    assert sent(studio)[0] == Change(1, 2, closed=True)
     overlaps = {2: 3, 3: 2, 4: 5, 5: 2}
-    assert set(studio.sent[1:]) == {Change(task, overlap, closed=False) for task, overlap in overlaps.items()}
+    assert set(sent(studio)[1:]) == {Change(task, overlap, closed=False) for task, overlap in overlaps.items()}
     gains = {one.task: one.gain for one in routed.advice}
-    assert [one.task for one in studio.sent[1:]] == sorted(gains, key=lambda task: -gains[task])[:4]
+    assert [one.task for one in sent(studio)[1:]] == sorted(gains, key=lambda task: -gains[task])[:4]
     assert gains[3] > gains[4] > gains[1] == 0
     assert (routed.sent, routed.failures) == (5, [])
 
 
 def test_a_run_that_ends_meanwhile_is_not_seen(store: Store) -> None:
     """Neither advice nor prompts mix the votes of a new run with the classifications of the one before."""
-    studio = InMemory(*TASKS)
+    studio = label_studio(*TASKS)
     advice, asked = route(studio, store, 7, dry_run=True).advice, prompts(store, 7, "a1").rows
 
     def ends() -> None:
@@ -177,17 +179,17 @@ def test_a_run_that_ends_meanwhile_is_not_seen(store: Store) -> None:
 
 def test_a_second_call_without_new_votes_sends_nothing(store: Store) -> None:
     """Nor does a dry run, which says the same."""
-    studio = InMemory(*TASKS)
+    studio = label_studio(*TASKS)
     planned = route(studio, store, 7, dry_run=True)
-    assert (studio.sent, planned.sent, len(planned.changes)) == ([], 0, 5)
+    assert (sent(studio), planned.sent, len(planned.changes)) == ([], 0, 5)
     assert route(studio, store, 7).changes == planned.changes
-    studio.sent.clear()
-    assert (route(studio, store, 7).changes, studio.sent) == ([], [])
+    studio.requests.clear()
+    assert (route(studio, store, 7).changes, sent(studio)) == ([], [])
 
 
 def test_those_are_asked_who_have_not_had_the_task_the_most_trusted_first(store: Store) -> None:
     """A vote that only Label Studio knows of counts, too; where nobody is left somebody new is wanted."""
-    routed = route(InMemory(*TASKS[:3], served(4, {**LEANING, "a5": "owl"})), store, 7, dry_run=True)
+    routed = route(label_studio(*TASKS[:3], served(4, {**LEANING, "a5": "owl"})), store, 7, dry_run=True)
     asked = {one.task: [name for name, _ in one.annotators] for one in routed.advice}
     assert asked == {1: [], 2: ["a3", "a4"], 3: ["a1", "a3", "a2", "a4"], 4: []}
     disputed = next(one for one in routed.advice if one.task == 2)
@@ -198,9 +200,9 @@ def test_those_are_asked_who_have_not_had_the_task_the_most_trusted_first(store:
 
 def test_a_task_at_its_limit_is_said_to_be_and_shown_no_more(store: Store) -> None:
     """Four people had the last one; the second run leaves it so."""
-    studio = InMemory(*TASKS[:3], served(4, LEANING, 9, closed=False))
+    studio = label_studio(*TASKS[:3], served(4, LEANING, 9, closed=False))
     assert needs(route(studio, store, 7, max_votes=4))[4] == "limit"
-    assert studio.tasks[4] == served(4, LEANING, 4, closed=True)
+    assert (studio.tasks[4]["overlap"], studio.tasks[4]["is_labeled"]) == (4, True)
     assert dict(counts(route(studio, store, 7, max_votes=4))) == {
         "vote": 2,
         "none": 1,
@@ -213,52 +215,52 @@ def test_a_task_at_its_limit_is_said_to_be_and_shown_no_more(store: Store) -> No
 
 def test_a_limit_of_one_vote_is_kept(store: Store) -> None:
     """Though two votes are the fewest that decide."""
-    studio = InMemory(*TASKS)
+    studio = label_studio(*TASKS)
     route(studio, store, 7, max_votes=1)
-    assert studio.tasks[3].overlap == 1
+    assert studio.tasks[3]["overlap"] == 1
 
 
 def test_votes_that_no_run_has_seen_wait_for_it(store: Store) -> None:
     """The task stays as it is, whatever the last run said of it; ground truth stays, too."""
     late = served(2, {**DISPUTED, "a3": "cat"}, 3, at=AFTER)
-    studio = InMemory(late, served(3, {"a1": "gold"}), served(1, CONFIRMED))
+    studio = label_studio(late, served(3, {"a1": "gold"}), served(1, CONFIRMED))
     routed = route(studio, store, 7)
-    assert (needs(routed), studio.sent) == ({1: "none", 2: "run", 3: "gold"}, [])
+    assert (needs(routed), sent(studio)) == ({1: "none", 2: "run", 3: "gold"}, [])
 
 
 def test_a_task_that_fails_does_not_keep_the_others(store: Store) -> None:
     """It is named; after some refusals in a row the rest is not tried."""
-    studio = InMemory(*TASKS, failing=(2,))
+    studio = label_studio(*TASKS, failing=(2,))
     routed = route(studio, store, 7)
-    assert (routed.failures, routed.sent) == ([Problem(2, "no task 2 [/x]")], 4)
-    assert 2 not in [change.task for change in studio.sent]
+    [failure] = routed.failures
+    assert (failure.task, failure.what.endswith("no task 2 [/x]"), routed.sent) == (2, True, 4)
     many = [served(number, {}, closed=False) for number in range(10, 30)]
-    routed = route(InMemory(*many, failing=tuple(range(10, 30))), store, 7)
+    routed = route(label_studio(*many, failing=tuple(range(10, 30))), store, 7)
     assert [one.what for one in routed.failures].count(f"not tried after {PATIENCE} refusals in a row") == 15
 
 
 def test_progress_is_told(store: Store) -> None:
     """Of the tasks that are set, to the last."""
     told: list[tuple[str, int, int]] = []
-    route(InMemory(*TASKS), store, 7, progress=lambda *step: told.append(step))
-    assert told == [("setting overlap", done, 5) for done in range(1, 6)]
+    route(label_studio(*TASKS), store, 7, progress=lambda *step: told.append(step))
+    assert told == [("reading tasks", 5, 5), *(("setting overlap", done, 5) for done in range(1, 6))]
 
 
 def test_a_project_is_held_while_it_is_set(store: Store) -> None:
     """A run at the same time would change what is decided; a dry run waits for nobody."""
     with store.lock(7):
         with pytest.raises(StoreError, match="another run is at work on project 7"):
-            route(InMemory(*TASKS), store, 7)
-        assert route(InMemory(*TASKS), store, 7, dry_run=True).advice
+            route(label_studio(*TASKS), store, 7)
+        assert route(label_studio(*TASKS), store, 7, dry_run=True).advice
 
 
 def test_a_task_of_two_controls_is_finished_when_both_are(store: Store) -> None:
     """What is open on the second one keeps it; the gains add up."""
-    before = {one.task: one.gain for one in route(InMemory(*TASKS), store, 7, dry_run=True).advice}
+    before = {one.task: one.gain for one in route(label_studio(*TASKS), store, 7, dry_run=True).advice}
     second = [{**row, "control": "second", "report": ""} for row in classifications(1, DISPUTED)]
     second += [{**row, "control": "second"} for row in classifications(2, DISPUTED)]
     save(store, [*ROWS, *second])
-    routed = route(InMemory(*TASKS), store, 7, dry_run=True)
+    routed = route(label_studio(*TASKS), store, 7, dry_run=True)
     assert needs(routed)[1] == "vote"
     assert {one.task: one.gain for one in routed.advice}[2] > before[2]
 
@@ -266,11 +268,11 @@ def test_a_task_of_two_controls_is_finished_when_both_are(store: Store) -> None:
 def test_a_store_without_votes_asks_for_all(store: Store) -> None:
     """Nobody is known yet; somebody new is wanted everywhere."""
     save(store, classifications(3, {}, "NoVotes", given="cat"), {})
-    routed = route(InMemory(served(3, {}, closed=False), served(9, {}, closed=False)), store, 7, dry_run=True)
+    routed = route(label_studio(served(3, {}, closed=False), served(9, {}, closed=False)), store, 7, dry_run=True)
     assert needs(routed) == {3: "vote", 9: "vote"}
     assert all(one.gain > 0 and not one.annotators for one in routed.advice)
     save(store, [], {})
-    assert needs(route(InMemory(served(9, {}, closed=False)), store, 7, dry_run=True)) == {9: "vote"}
+    assert needs(route(label_studio(served(9, {}, closed=False)), store, 7, dry_run=True)) == {9: "vote"}
 
 
 def test_without_a_run_there_is_nothing_to_go_by(store: Store) -> None:
@@ -278,7 +280,7 @@ def test_without_a_run_there_is_nothing_to_go_by(store: Store) -> None:
     with pytest.raises(
         ConfigError, match=r"project 8 has no run yet in this store; do `consensus run --project 8`"
     ):
-        route(InMemory(), store, 8)
+        route(label_studio(), store, 8)
 
 
 def test_prompts_are_open_unvoted_and_informative(store: Store) -> None:
@@ -323,8 +325,8 @@ Call = Callable[..., tuple[int, str, str]]
 def call(monkeypatch: pytest.MonkeyPatch, shell: Call) -> Call:
     """Calls `consensus` as the shell would, with a Label Studio in memory; returns status, output and errors."""
 
-    def _call(*arguments: object, studio: Studio | None = None) -> tuple[int, str, str]:
-        monkeypatch.setattr(command, "studio", lambda: studio or InMemory(*TASKS))
+    def _call(*arguments: object, studio: InMemoryStudio | None = None) -> tuple[int, str, str]:
+        monkeypatch.setattr(command, "studio", lambda: Studio((studio or label_studio(*TASKS)).client()))
         return shell(*arguments)
 
     return _call
@@ -349,7 +351,7 @@ def test_route_says_when_nothing_is_sent(call: Call) -> None:
     """In a dry run in the conditional, and where all is as it should be."""
     out = call("route", "--project", 7, "--dry-run")[1]
     assert "Dry run, nothing sent; would be 4 tasks opened or shown to more, 1 shown to nobody more." in out
-    studio = InMemory(served(1, CONFIRMED))
+    studio = label_studio(served(1, CONFIRMED))
     assert call("route", "--project", 7, studio=studio)[1].endswith(
         "  1 tasks are finished\nLabel Studio is up to date: nothing to send.\n"
     )
@@ -371,12 +373,13 @@ def test_route_prints_one_object_for_a_program(call: Call) -> None:
 @pytest.mark.usefixtures("store")
 def test_route_that_failed_for_some_exits_with_3(call: Call) -> None:
     """They are named on standard error."""
-    status, out, err = call("route", "--project", 7, studio=InMemory(*TASKS, failing=(2, 3)))
+    status, out, err = call("route", "--project", 7, studio=label_studio(*TASKS, failing=(2, 3)))
     assert status == 3
-    assert sorted(err.splitlines()) == [f"not set: task {task}: no task {task} [/x]" for task in (2, 3)]
+    assert [line.split(": ", 2)[1] for line in sorted(err.splitlines())] == ["task 2", "task 3"]
+    assert all(line.endswith(" [/x]") for line in err.splitlines())
     assert out.endswith("1 shown to nobody more (2 of them failed).\n")
     many = [served(number, {}, closed=False) for number in range(10, 35)]
-    status, out, err = call("route", "--project", 7, studio=InMemory(*many, failing=tuple(range(10, 35))))
+    status, out, err = call("route", "--project", 7, studio=label_studio(*many, failing=tuple(range(10, 35))))
     assert err.endswith("... and 15 more tasks not set\n")
     assert "... and 5 more; --json prints all" in out
 
@@ -433,46 +436,21 @@ def test_both_commands_explain_themselves(call: Call, name: str, words: list[str
     assert (status, [word for word in words if word not in out]) == (0, [])
 
 
-def answering(answer: Callable[[httpx.Request], httpx.Response]) -> Studio:
-    """A studio whose every request is answered by a function."""
-
-    def answers(request: httpx.Request) -> httpx.Response:
-        if request.url.path == "/api/version":
-            return httpx.Response(200, json={"release": "1.23.2"})
-        return answer(request)
-
-    return Studio(
-        LabelStudioClient(Session("http://label-studio.test", "t", transport=httpx.MockTransport(answers)))
-    )
-
-
 @pytest.mark.parametrize(
     ("queue", "count"), [("IGNORE_SKIPPED", True), ("REQUEUE_FOR_ME", True), ("REQUEUE_FOR_OTHERS", False)]
 )
 def test_skips_may_take_a_place(queue: str, *, count: bool) -> None:
     """The project's skip queue says so; of a task only who had it is asked for."""
-    asked: list[httpx.Request] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
-        if "tasks" not in request.url.path:
-            return httpx.Response(200, json={"id": 7, "skip_queue": queue})
-        if request.url.params["page"] != "1":
-            return httpx.Response(404, json={"detail": "Invalid page."})
-        annotation = {"id": 5, "completed_by": 1, "was_cancelled": True, "updated_at": BEFORE}
-        task = {"id": 3, "overlap": 2, "is_labeled": True, "annotations": [annotation]}
-        return httpx.Response(
-            200, json={"tasks": [task], "total": 1, "total_annotations": 1, "total_predictions": 0}
-        )
-
-    served = answering(answer).served(7, {1: "a1"})
-    assert served.skips_count == count
-    assert served.tasks == (ServedTask(3, 2, True, (Annotation(5, "a1", BEFORE, True, False, []),)),)  # noqa: FBT003
-    assert "result" not in asked[1].url.params["include"]
+    studio = label_studio(served(3, {"a1": "skip"}, 2))
+    studio.project["skip_queue"] = queue
+    found = Studio(studio.client()).served(7, ACCOUNTS)
+    assert found.skips_count == count
+    assert found.tasks == (ServedTask(3, 2, True, (Annotation(30, "a1", BEFORE, True, False, []),)),)  # noqa: FBT003
+    [asked] = [request for request in studio.requests if request.url.path == "/api/tasks/"]
+    assert "result" not in asked.url.params["include"]
 
 
 def test_an_overlap_that_is_refused_names_the_task() -> None:
     """The task may be gone meanwhile."""
-    studio = answering(lambda _: httpx.Response(404, json={"detail": "gone"}))
     with pytest.raises(LabelStudioError, match="has no task 3, or the account may not see it"):
-        studio.set_overlap(Change(3, 2, closed=False))
+        Studio(label_studio().client()).set_overlap(Change(3, 2, closed=False))

@@ -131,7 +131,7 @@ def report(studio: InMemoryStudio, task: int, name: str, choice: str, score: flo
 def client_of(studio: InMemoryStudio, key: str = KEY) -> LabelStudioClient:
     """The ML backend's client of it."""
     settings = {"label_studio_url": URL, "label_studio_api_key": key}
-    return LabelStudioClient(Settings.model_validate(settings), studio.transport)
+    return LabelStudioClient(Settings.model_validate(settings), studio)
 
 
 def tasks_of(studio: InMemoryStudio) -> list[Task]:

@@ -3,22 +3,18 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
+from in_memory_label_studio import URL, InMemoryStudio, choices, config
 
-from common.label_studio.client import LabelStudioClient
-from common.label_studio.session import Session
 from consensus.commands import doctor
 from consensus.label_studio import Studio
 from consensus.settings import settings
 from consensus.store.database import Database
 
-URL = "http://label-studio.test"
-CONTROL = """<Choices name="kind" toName="image"><Choice value="cat"/><Choice value="dog"/></Choices>"""
-REGIONS = """<Choices name="part" toName="image" perRegion="true"><Choice value="ear"/></Choices>"""
-CONFIG = """<View><Image name="image" value="$image"/>{}</View>"""
+CONTROL = choices("kind", "cat", "dog")
+REGIONS = choices("part", "ear", perRegion="true")
 Shell = Callable[..., tuple[int, str, str]]
 Examine = Callable[..., tuple[int, dict[tuple[str, str], str]]]
 
@@ -28,36 +24,16 @@ def examine(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Examine:
     """Calls the command; returns its status, and what was seen by check and level."""
 
     def _examine(
-        *options: object, config: str = CONTROL, overlap: int = 3, status: int = 200
+        *options: object, label_config: str = config(CONTROL), overlap: int = 3, status: int = 200
     ) -> tuple[int, dict[tuple[str, str], str]]:
-        def answer(request: httpx.Request) -> httpx.Response:
-            rows: dict[str, Any] = {
-                "/api/version": {"release": "1.23.2"},
-                "/api/current-user/whoami": {"id": 1},
-                "/api/projects/": {"results": [{"id": 7}], "count": 1},
-                "/api/projects/7/": {
-                    "id": 7,
-                    "title": "Seven",
-                    "label_config": CONFIG.format(config),
-                    "created_at": "2026-11-01T00:00:00Z",
-                },
-                "/api/tasks/": {"tasks": [{"id": 1, "overlap": overlap}, {"id": 2, "overlap": 1}], "total": 2},
-            }
-            if request.url.path not in rows:
-                return httpx.Response(404, json={"detail": "Not found."})
-            refused = status != httpx.codes.OK and request.url.path != "/api/version"
-            return (
-                httpx.Response(status, json={"detail": "no"})
-                if refused
-                else httpx.Response(200, json=rows[request.url.path])
-            )
-
-        def studio(_: float) -> Studio:
-            return Studio(LabelStudioClient(Session(URL, "token", transport=httpx.MockTransport(answer))))
-
+        label_studio = InMemoryStudio(label_config, title="Seven")
+        for tasks in (overlap, 1):
+            label_studio.add_task({}, overlap=tasks)
+        if status != httpx.codes.OK:
+            label_studio.faults["GET /api/(?!version)"] = httpx.Response(status, json={"detail": "no"})
         monkeypatch.setenv("LABEL_STUDIO_URL", URL)
         monkeypatch.setenv("LABEL_STUDIO_API_KEY", "token")
-        monkeypatch.setattr(doctor, "studio", studio)
+        monkeypatch.setattr(doctor, "studio", lambda _: Studio(label_studio.client()))
         ended, shown, _ = shell("doctor", "--json", *options)
         findings = json.loads(shown)["findings"]
         for row in findings:
@@ -85,10 +61,10 @@ def test_nothing_is_changed(examine: Examine, tmp_path: Path) -> None:
 
 def test_each_control_that_is_passed_over_has_its_reason(examine: Examine) -> None:
     """A project without any other is a problem."""
-    assert examine(config=CONTROL + REGIONS)[1]["controls", "warning"] == (
+    assert examine(label_config=config(CONTROL, REGIONS))[1]["controls", "warning"] == (
         "part is passed over: it labels regions, not tasks (perRegion)"
     )
-    status, seen = examine("--project", 7, config=REGIONS)
+    status, seen = examine("--project", 7, label_config=config(REGIONS))
     assert (status, seen["controls", "problem"]) == (1, "it has no <Choices> about whole tasks")
 
 

@@ -1,86 +1,55 @@
 """A run, step by step, on tasks in memory; whole runs are tested on a real Label Studio."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
+from in_memory_label_studio import InMemoryStudio, Json, choices, config, region
 
+from common.contract import REPORT_NAMES
 from common.errors import LabelStudioError
-from common.label_studio.label_config import ChoicesTag, LabelConfig
-from consensus.core.decide.writeback import Difference, Entry, Written
-from consensus.core.votes.from_annotations import Annotation, Task
 from consensus.errors import ConfigError, StoreError, VotesError
-from consensus.label_studio import Project, Pulled, Studio
+from consensus.label_studio import Studio
 from consensus.projects.run import Outcome, run
 from consensus.settings import ControlSection, ProjectConfig, project_config
 from consensus.store.columns import Row
 from consensus.store.store import Store
 
-KIND = ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog", "owl"))
-CHECK = ChoicesTag("check", "image", multiple=False, labels=("Yes", "No"))
+KIND = choices("kind", "cat", "dog", "owl")
+SECOND = choices("second", "cat", "dog", "emu")
+CHECK = choices("check", "Yes", "No")
+BOXES = choices("boxes", "cat", perRegion="true")
 A1, A2, BOT = "a1@example.com", "A2@example.com", "bot@example.com"
+EARLIER = "2026-01-01T00:00:00.000000Z"
+WHO = {"a1": 1, "a2": 2, "bot": 3, "gone": 99}
 
 
-def task(number: int, given: object = "cat", control: str = "kind", **choices: str) -> Task:
+def task(number: int, given: object = "cat", control: str = "kind", **choices: str) -> Json:
     """A task with annotations by the name of the account: its vote."""
-    names = {"a1": A1, "a2": A2, "bot": BOT, "gone": "account 99"}
     annotations = [
-        Annotation(
-            id=number * 10 + position,
-            annotator=names[who],
-            updated_at="2026-01-01",
-            skipped=False,
-            ground_truth=False,
-            result=[{"from_name": control, "value": {"choices": [choice]}}],
-        )
-        for position, (who, choice) in enumerate(choices.items())
+        {"id": number * 10 + position, "completed_by": WHO[name], "result": [region(control, choice)]}
+        for position, (name, choice) in enumerate(choices.items())
     ]
-    return Task(number, {"image": "i", "label": given}, annotations)
+    return {"task_id": number, "data": {"image": "i", "label": given}, "annotations": annotations}
 
 
-class InMemory(Studio):
-    """A Label Studio in memory that notes what it is asked to do."""
+def starred(made: Json, choice: str = "cat") -> Json:
+    """The same task with ground truth of a machine."""
+    truth = {"id": made["task_id"] * 10 + 9, "completed_by": 3, "ground_truth": True}
+    return {**made, "annotations": [*made["annotations"], {**truth, "result": [region("kind", choice)]}]}
 
-    def __init__(self, *tasks: Task, tags: tuple[ChoicesTag, ...] = (KIND,), version: str = "") -> None:
-        self.tasks, self.tags, self.version = list(tasks), tags, version
-        self.stamp, self.versions = "1", dict[str, tuple[int, str]]()
-        self.held: list[Written] = []
-        self.done: list[object] = []
-        self.at_write: Callable[[], None] = lambda: None
 
-    def project(self, number: int) -> Project:
-        config = LabelConfig(
-            self.tags,
-            {"boxes": "labels regions, not tasks (perRegion)"},
-            objects=frozenset({"image"}),
-            shown=frozenset({"image", "label"}),
-        )
-        return Project(number, "Seven", len(self.tasks), self.version, config, "http://here", self.stamp)
-
-    def written_versions(self, _project: int) -> dict[str, tuple[int, str]]:
-        return dict(self.versions)
-
-    def accounts(self) -> dict[int, str]:
-        return {1: A1, 2: A2, 3: BOT}
-
-    def pull(self, *_: object) -> Pulled:  # type: ignore[override]
-        return Pulled(self.tasks, self.held)
-
-    def show(self, project: int, version: str) -> None:
-        if version:
-            self.done.append((project, version))
-
-    def make_tabs(self, _project: int, *, dry_run: bool = False) -> list[str]:
-        self.done.append("look at tabs" if dry_run else "make tabs")
-        return ["NoVotes"]
-
-    def write(self, _project: int, changes: Difference, to_name: Mapping[str, str], *_: object) -> None:  # type: ignore[override]
-        assert set(to_name) == {tag.name for tag in self.tags}
-        self.at_write()
-        self.done.append("write")
-        self.held = [Written(number, entry) for number, entry in enumerate(changes.create, start=1)]
+def label_studio(*tasks: Json, controls: Sequence[str] = (KIND,), version: str | None = None) -> InMemoryStudio:
+    """A Label Studio in memory with these tasks in project 7, and one control that labels regions."""
+    studio = InMemoryStudio(
+        config('<Header value="$label"/>', *controls, BOXES), title="Seven", model_version=version
+    )
+    studio.accounts = {1: A1, 2: A2, 3: BOT}
+    for made in tasks:
+        studio.add_task(**made)
+    return studio
 
 
 @pytest.fixture
@@ -90,11 +59,12 @@ def store(tmp_path: Path) -> Store:
 
 
 def once(
-    studio: Studio, store: Store | None, config: ProjectConfig | None = None, *, dry_run: bool = False
+    studio: InMemoryStudio, store: Store | None, settings: ProjectConfig | None = None, *, dry_run: bool = False
 ) -> Outcome:
     """One run on project 7."""
     times = iter([datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)])
-    return run(studio, store, config or ProjectConfig(), 7, now=lambda: next(times), dry_run=dry_run)
+    edge = Studio(studio.client(), "of a test", lambda _: None)
+    return run(edge, store, settings or ProjectConfig(), 7, now=lambda: next(times), dry_run=dry_run)
 
 
 def last(store: Store) -> Row:
@@ -106,60 +76,61 @@ def last(store: Store) -> Row:
 
 def test_what_was_found_is_stored_before_it_is_sent_and_noted_as_sent_after(store: Store) -> None:
     """While Label Studio is written the run is there, unfinished, and the project is held."""
-    studio = InMemory(task(1, a1="cat", a2="cat"), task(2))
+    studio = label_studio(task(1, a1="cat", a2="cat"), task(2))
 
-    def look() -> None:
+    def look(_: httpx.Request) -> None:
         assert last(store)["finished_at"] is None
         assert [row["task"] for row in store.report(7, "NoVotes")] == [2]
         with pytest.raises(StoreError, match="another run is at work"), store.lock(7):
             pass
 
-    studio.at_write = look
+    studio.faults["POST import/predictions"] = look
     outcome = once(studio, store)
-    assert studio.done == ["look at tabs", "write", "make tabs"]
+    assert studio.writes == ["POST /api/projects/7/import/predictions", *["POST /api/dm/views/"] * 6]
     assert last(store)["finished_at"] is not None
     assert (last(store)["tasks"], last(store)["votes"], outcome.votes) == (2, 2, 2)
 
 
 def test_a_run_whose_project_was_taken_over_writes_no_more(store: Store, tmp_path: Path) -> None:
     """Its lock is gone and another run has it: what is sent ends there, and the run is not finished."""
-    studio, other = InMemory(task(1, a1="cat", a2="cat")), Store(f"sqlite:///{tmp_path}/store.db")
-    pulled = studio.pull
+    studio, other = label_studio(task(1, a1="cat", a2="cat")), Store(f"sqlite:///{tmp_path}/store.db")
 
-    def taken_over(*_: object) -> Pulled:
-        (tmp_path / "store.db.project-7.lock").unlink()
+    def taken_over(_: httpx.Request) -> None:
+        (tmp_path / "store.db.project-7.lock").unlink(missing_ok=True)
         with other.lock(7):
-            return pulled()
+            pass
 
-    studio.pull = taken_over  # type: ignore[method-assign]
+    studio.faults["GET /api/tasks/"] = taken_over
     with pytest.raises(StoreError, match="another run has taken over project 7"):
         once(studio, store)
-    assert "write" not in studio.done
+    assert not studio.writes
     assert store.last_run(7) is None
 
 
-@pytest.mark.parametrize("written", [(6, "2026-01-01T00:00:00Z"), (5, "2026-01-02T00:00:00Z")])
-def test_a_run_beside_one_with_another_store_writes_nothing(store: Store, written: tuple[int, str]) -> None:
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_run_beside_one_with_another_store_writes_nothing(store: Store, *, deleted: bool) -> None:
     """What it has read is no longer what Label Studio holds: more of a report, or as much of a later time."""
-    studio = InMemory(task(1, a1="cat", a2="cat"))
-    studio.versions["consensus/NoVotes"] = (5, "2026-01-01T00:00:00Z")
-    pulled = studio.pull
+    studio = label_studio(task(1, a1="cat", a2="cat"))
+    studio.predict(1, "consensus/NoVotes")
 
-    def meanwhile(*_: object) -> Pulled:
-        studio.versions["consensus/NoVotes"] = written
-        return pulled()
+    def meanwhile(_: httpx.Request) -> None:
+        studio.now += timedelta(seconds=1)
+        if deleted:
+            studio.tasks[1]["predictions"].clear()
+        studio.predict(1, "consensus/NoVotes")
 
-    studio.pull = meanwhile  # type: ignore[method-assign]
+    studio.faults["GET /api/tasks/"] = meanwhile
     with pytest.raises(LabelStudioError, match="something else has written consensus/NoVotes of project 7"):
         once(studio, store)
-    assert ("write" in studio.done, store.last_run(7)) == (False, None)
+    assert (studio.writes, store.last_run(7)) == ([], None)
 
 
 def test_a_project_of_a_reset_label_studio_is_refused(store: Store) -> None:
     """Its number is the same, its time of creation is not: nothing of it is stored, and there is a remedy."""
-    studio = InMemory(task(1, a1="cat", a2="cat"))
+    studio = label_studio(task(1, a1="cat", a2="cat"))
     once(studio, store)
-    run_before, studio.stamp = store.last_run(7), "2"
+    run_before = store.last_run(7)
+    studio.project["created_at"] = "2026-02-01T00:00:00.000000Z"
     with pytest.raises(StoreError, match="set CONSENSUS_DATABASE_URL to a database of its own"):
         once(studio, store)
     assert store.last_run(7) == run_before
@@ -167,63 +138,57 @@ def test_a_project_of_a_reset_label_studio_is_refused(store: Store) -> None:
 
 def test_a_deleted_account_stays_one_annotator(store: Store) -> None:
     """Label Studio no longer says whose its annotations were; the store does, of each that it has seen."""
-    studio = InMemory(*(task(number, a1="cat", a2="cat") for number in range(1, 9)))
+    studio = label_studio(*(task(number, a1="cat", a2="cat") for number in range(1, 9)))
     once(studio, store)
-    forgotten = [task(number, gone="cat", a2="cat") for number in range(1, 9)] + [task(9, gone="dog")]
-    studio.tasks = [replace(made, annotations=[anonymous(made.annotations[0])]) for made in forgotten]
+    studio.add_task(**task(9, gone="dog"))
+    for made in studio.tasks.values():
+        made["annotations"] = [{**made["annotations"][0], "completed_by": None}]
     names = [row["annotator"] for row in once(studio, store).annotators]
     assert names == [A1, "account unknown of annotation 90"]
 
 
-def anonymous(annotation: Annotation) -> Annotation:
-    """An annotation of an account that was deleted."""
-    return replace(annotation, annotator=f"account unknown of annotation {annotation.id}")
-
-
 def test_a_dry_run_stores_and_sends_nothing(store: Store) -> None:
     """It looks, and tells."""
-    studio = InMemory(task(1))
+    studio = label_studio(task(1))
     outcome = once(studio, store, dry_run=True)
-    assert (len(outcome.changes.create), outcome.tabs, outcome.dry_run) == (1, ["NoVotes"], True)
-    assert studio.done == ["look at tabs"]
+    assert (len(outcome.changes.create), outcome.tabs, outcome.dry_run) == (1, list(REPORT_NAMES), True)
+    assert not studio.writes
     assert store.last_run(7) is None
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_a_run_without_a_store_is_a_dry_one(*, dry_run: bool) -> None:
     """Nothing is sent that was not stored before, and no file is made."""
-    studio = InMemory(task(1), task(2, a1="cat"), version="m1")
+    studio = label_studio(task(1), task(2, a1="cat"), version="m1")
     outcome = once(studio, None, dry_run=dry_run)
     assert (len(outcome.changes.create), outcome.votes, outcome.dry_run) == (1, 1, True)
-    assert studio.done == ["look at tabs"]
+    assert not studio.writes
     assert list(Path().iterdir()) == []
 
 
 def test_the_annotators_version_is_shown_again_after_a_run_that_was_cut_off(store: Store) -> None:
     """Only the version of an unfinished run, and only where there is none now."""
-    studio = InMemory(task(1), version="m1")
-
-    def cut() -> None:
-        raise KeyboardInterrupt
-
-    studio.at_write = cut
+    studio = label_studio(task(1), version="m1")
+    studio.predict(1, "m1")
+    studio.faults["POST import/predictions"] = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
         once(studio, store)
-    studio.version = ""
+    studio.project["model_version"] = ""
     with pytest.raises(KeyboardInterrupt):
         once(studio, store)
-    studio.at_write = lambda: None
+    studio.faults.clear()
     once(studio, store)
-    assert studio.done.count((7, "m1")) == 2
-    once(studio, store)  # after a run that was finished somebody meant it
-    assert studio.done.count((7, "m1")) == 2
+    assert studio.project["model_version"] == "m1"
+    studio.project["model_version"] = ""  # after a run that was finished somebody meant it
+    once(studio, store)
+    assert studio.project["model_version"] == ""
 
 
 def test_machines_and_trust_are_named_by_address_or_id(store: Store) -> None:
     """An id, an address in any case of letters and the id of an account that is gone are all understood."""
     tasks = [task(1, a1="cat", a2="dog", bot="owl", gone="owl")]
     config = ProjectConfig(machines=["BOT@example.com", "99"], trust={"a2@EXAMPLE.com": 0.25, "1": 0.5})
-    outcome = once(InMemory(*tasks), store, config)
+    outcome = once(label_studio(*tasks), store, config)
     assert {row["annotator"]: row["trust"] for row in outcome.annotators} == {A1: 0.5, A2: 0.25}
     assert outcome.unused == []
 
@@ -235,7 +200,7 @@ def test_names_that_are_not_there_are_told(store: Store) -> None:
         trust={BOT: 0.5, "a5@example.com": 0.5},
         controls={"kind": ControlSection(), "kidn": ControlSection()},
     )
-    outcome = once(InMemory(task(1, a1="cat")), store, config)
+    outcome = once(label_studio(task(1, a1="cat")), store, config)
     assert outcome.unused == [
         "control 'kidn', which this project does not have",
         "machine 'bto@example.com', who has no account",
@@ -247,7 +212,7 @@ def test_names_that_are_not_there_are_told(store: Store) -> None:
 def test_trust_beyond_the_policys_range_is_refused(store: Store) -> None:
     """The message names the annotator and the range."""
     with pytest.raises(VotesError, match=r"'a1@example.com' is 2; for policy default it must be between 0 and 1"):
-        once(InMemory(task(1, a1="cat")), store, ProjectConfig(trust={A1: 2}))
+        once(label_studio(task(1, a1="cat")), store, ProjectConfig(trust={A1: 2}))
     assert store.last_run(7) is None
 
 
@@ -256,10 +221,10 @@ def test_a_control_that_is_not_there_is_named(store: Store, tmp_path: Path) -> N
     path = tmp_path / "settings.toml"
     path.write_text("[projects.7.controls.kidn]\ngiven = 'label'\n[projects.8.controls.other]\ngiven = 'label'\n")
     with pytest.raises(ConfigError, match="settings name control 'kidn', but project 7 has kind"):
-        once(InMemory(task(1)), store, project_config(path, 7))
+        once(label_studio(task(1)), store, project_config(path, 7))
     assert store.last_run(7) is None
     with pytest.raises(ConfigError, match=r"no <Choices> about whole tasks, .* \(boxes: labels regions"):
-        once(InMemory(task(1), tags=()), store)
+        once(label_studio(task(1), controls=()), store)
 
 
 def test_a_verification_shows_the_word_of_its_verdict(store: Store) -> None:
@@ -271,7 +236,7 @@ def test_a_verification_shows_the_word_of_its_verdict(store: Store) -> None:
         task(3, "puma", "check", a1="Yes", a2="No"),
         task(4, "lynx"),
     ]
-    outcome = once(InMemory(*tasks, tags=(CHECK,)), store, config)
+    outcome = once(label_studio(*tasks, controls=(CHECK,)), store, config)
     assert [(one.task, one.report, one.control, one.choice) for one in outcome.changes.create] == [
         (1, "AllConfirmed", "check", "Yes"),
         (2, "MisClassified", "check", "No"),
@@ -283,9 +248,8 @@ def test_a_verification_shows_the_word_of_its_verdict(store: Store) -> None:
 def test_a_guarantee_lets_ground_truth_decide_what_the_reports_hold(store: Store) -> None:
     """Gold teaches nothing then; one right label of five in question is too little at .05, enough at .5."""
     tasks = [task(number, a1="cat", a2="cat") for number in range(1, 6)]
-    truth = replace(tasks[0].annotations[0], id=99, ground_truth=True)
-    tasks[0] = replace(tasks[0], annotations=[*tasks[0].annotations, truth])
-    studio = InMemory(*tasks)
+    tasks[0] = starred(tasks[0])
+    studio = label_studio(*tasks)
     careful, bold = (once(studio, None, ProjectConfig(guarantee=share)) for share in (0.05, 0.5))
     assert (careful.reports["AllConfirmed"], bold.reports["AllConfirmed"]) == (0, 5)
     assert careful.guarantees[0].startswith("kind: Guarantee on 1 gold tasks drawn at random: the expected share")
@@ -298,16 +262,15 @@ def test_a_guarantee_lets_ground_truth_decide_what_the_reports_hold(store: Store
 
 def test_predictions_of_reports_that_are_no_more_are_deleted(store: Store) -> None:
     """What carries our prefix and is not wanted goes."""
-    studio = InMemory(task(1))
-    studio.held = [Written(5, Entry(1, "OldReport", "kind", "cat", 0.5))]
-    assert once(studio, store).changes.delete == [5]
+    studio = label_studio(task(1))
+    old = studio.predict(1, "consensus/OldReport", [region("kind", "cat")], score=0.5)
+    assert once(studio, store).changes.delete == [old["id"]]
 
 
 def test_two_controls_are_two_questions(store: Store) -> None:
     """Votes, annotators and problems of each are kept apart; who left the second one blank has no vote on it."""
-    second = ChoicesTag("second", "image", multiple=False, labels=("cat", "dog", "emu"))
     tasks = [task(1, a1="cat"), task(2, a2="cat"), task(3, "yak", a2="cat")]
-    outcome = once(InMemory(*tasks, tags=(KIND, second)), store)
+    outcome = once(label_studio(*tasks, controls=(KIND, SECOND)), store)
     assert [(row["control"], row["annotator"]) for row in outcome.annotators] == [("kind", A1), ("kind", A2)]
     assert [(row["control"], row["task"], row["label"]) for row in store.votes(7)] == [
         ("kind", 1, "cat"), ("kind", 2, "cat"), ("kind", 3, "cat"),
@@ -315,15 +278,15 @@ def test_two_controls_are_two_questions(store: Store) -> None:
     assert [(problem.task, "'second'" in problem.what) for problem in outcome.problems] == [(3, False), (3, True)]
 
 
-def suggested(number: int, choice: str) -> Task:
+def suggested(number: int, choice: str) -> Json:
     """A task on which two agree and for which a model had suggested something."""
-    region = {"from_name": "kind", "value": {"choices": [choice]}}
-    return replace(task(number, a1="cat", a2="cat"), suggestion=[region], suggestion_score=0.75)
+    suggestion = {"model_version": "m1", "result": [region("kind", choice)], "score": 0.75, "created_at": EARLIER}
+    return {**task(number, a1="cat", a2="cat"), "predictions": [suggestion]}
 
 
 def test_suggestions_vote_where_the_settings_say_so(store: Store) -> None:
     """Off by default; with model_votes their share in each decision is stored, and they are in no count."""
-    studio = InMemory(*(suggested(number, "cat") for number in range(1, 61)))
+    studio = label_studio(*(suggested(number, "cat") for number in range(1, 61)))
     once(studio, store)
     assert {row["model_share"] for row in store.report(7, "AllConfirmed")} == {None}
     outcome = once(studio, store, ProjectConfig(model_votes=True))
@@ -337,7 +300,7 @@ def test_suggestions_vote_where_the_settings_say_so(store: Store) -> None:
 def test_a_run_without_news_sends_nothing(store: Store) -> None:
     """The second run starts from what the first one learned, and finds the same to the last digit."""
     votes = ({"a1": "cat", "a2": "cat"}, {"a1": "dog", "a2": "cat"}, {"a1": "dog", "a2": "dog", "bot": "cat"})
-    studio = InMemory(*(task(number, **votes[number % 3]) for number in range(1, 40)))
+    studio = label_studio(*(task(number, **votes[number % 3]) for number in range(1, 40)))
     once(studio, store)
     learned = store.learned(7)
     before = [row["confidence"] for row in store.report(7, "AllConfirmed")]
@@ -350,23 +313,14 @@ def test_a_run_without_news_sends_nothing(store: Store) -> None:
 def test_what_was_learned_by_another_version_is_no_obstacle(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes that cannot be read are as good as none."""
     monkeypatch.setattr(store, "learned", lambda _: {"kind": b"of another format"})
-    assert once(InMemory(task(1, a1="cat", a2="cat")), store).votes == 2
+    assert once(label_studio(task(1, a1="cat", a2="cat")), store).votes == 2
 
 
 def test_tasks_with_ground_truth_are_counted(store: Store) -> None:
     """Labels that were imported as annotations are ground truth, and the owner should know."""
     tasks = [task(number, a1="cat") for number in (1, 2)]
-    truth = replace(tasks[0].annotations[0], id=99, ground_truth=True)
-    tasks[0] = replace(tasks[0], annotations=[*tasks[0].annotations, truth])
-    assert once(InMemory(*tasks), store).gold_tasks == 1
-
-
-def starred(number: int, label: str) -> Task:
-    """A task whose label was imported as an annotation, and that three others dispute."""
-    made = task(number, None, a1="dog", a2="dog", gone="dog")
-    truth = replace(made.annotations[0], id=number * 10 + 9, ground_truth=True, annotator=BOT,
-                    result=[{"from_name": "kind", "value": {"choices": [label]}}])  # fmt: skip
-    return replace(made, annotations=[*made.annotations, truth])
+    tasks[0] = starred(tasks[0])
+    assert once(label_studio(*tasks), store).gold_tasks == 1
 
 
 def given_where(content: str, folder: Path) -> ProjectConfig:
@@ -377,32 +331,34 @@ def given_where(content: str, folder: Path) -> ProjectConfig:
 
 def test_ground_truth_can_be_the_given_label(store: Store, tmp_path: Path) -> None:
     """Labels imported as annotations are then what is checked, and measure nobody's trust."""
-    tasks = [starred(number, "cat") for number in range(1, 9)]
-    assert once(InMemory(*tasks), store).gold_tasks == 8
+    tasks = [starred(task(number, None, a1="dog", a2="dog", gone="dog")) for number in range(1, 9)]
+    assert once(label_studio(*tasks), store).gold_tasks == 8
     config = given_where("[projects.7.controls.kind]\ngiven_annotations = true", tmp_path)
-    studio = InMemory(*tasks)
+    studio = label_studio(*tasks)
     outcome = once(studio, store, config)
     assert outcome.gold_tasks == 0
     assert outcome.votes == 24
     assert "ground truth holds the given label" in outcome.controls[0].about
     assert outcome.reports["MisClassified"] == 8
-    assert {(each.entry.report, each.entry.choice) for each in studio.held} >= {("MisClassified", "cat")}
+    denied = [row for row in studio.predictions if row["model_version"] == "consensus/MisClassified"]
+    assert denied[0]["result"][0]["value"] == {"choices": ["cat"]}
 
 
 def test_predictions_of_a_version_can_be_the_given_label(store: Store, tmp_path: Path) -> None:
     """Those of other versions are none; a version without any prediction has no effect, and the run says so."""
-    regions = [{"from_name": "kind", "value": {"choices": ["cat"]}}]
+    versions = {"import": [region("kind", "cat")], "m1": []}
+    predictions = [{"model_version": version, "result": result} for version, result in versions.items()]
     tasks = [
-        replace(task(number, None, a1="dog", a2="dog", gone="dog"), predictions={"import": regions, "m1": []})
+        {**task(number, None, a1="dog", a2="dog", gone="dog"), "predictions": predictions}
         for number in range(1, 9)
     ]
     config = given_where('[controls.kind]\ngiven_version = "import"', tmp_path)
-    assert once(InMemory(*tasks), store).reports["MisClassified"] == 0
-    outcome = once(InMemory(*tasks), store, config)
+    assert once(label_studio(*tasks), store).reports["MisClassified"] == 0
+    outcome = once(label_studio(*tasks), store, config)
     assert outcome.reports["MisClassified"] == 8
     assert not outcome.unused
     config = given_where('[controls.kind]\ngiven_version = "m2"', tmp_path)
-    assert "given_version 'm2' of control 'kind'" in once(InMemory(*tasks), store, config).unused[0]
+    assert "given_version 'm2' of control 'kind'" in once(label_studio(*tasks), store, config).unused[0]
 
 
 @pytest.mark.parametrize(
@@ -416,4 +372,4 @@ def test_predictions_of_a_version_can_be_the_given_label(store: Store, tmp_path:
 def test_a_given_label_comes_from_one_place(store: Store, tmp_path: Path, section: str, why: str) -> None:
     """Settings that name two, or one that a verification cannot have, are refused."""
     with pytest.raises(ConfigError, match=why):
-        once(InMemory(task(1, a1="cat")), store, given_where(f"[controls.kind]\n{section}", tmp_path))
+        once(label_studio(task(1, a1="cat")), store, given_where(f"[controls.kind]\n{section}", tmp_path))
