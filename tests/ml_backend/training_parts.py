@@ -124,7 +124,7 @@ def add_task(studio: InMemoryStudio, number: int, *labels: str | None) -> None:
 def report(studio: InMemoryStudio, task: int, name: str, choice: str, score: float) -> None:
     """Store what consensus says of a task."""
     version, said = f"consensus/{name}", region("kind", choice)
-    said["meta"] = signed_meta(KEY, task, version, said, "choices")
+    said["meta"] = signed_meta(KEY, task, version, score, said, "choices")
     studio.predict(task, version, [said], score=score)
 
 
