@@ -30,13 +30,12 @@ class RefusedError(LabelStudioError):
     Parameters
     ----------
     message : str
-    status : int
-        Of the answer.
+    http_status : int
     reason : str
         What Label Studio said about it.
     """
 
-    def __init__(self, message: str, status: int, reason: str) -> None:
+    def __init__(self, message: str, http_status: int, reason: str) -> None:
         super().__init__(message)
-        self.status = status
+        self.http_status = http_status
         self.reason = reason

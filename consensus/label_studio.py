@@ -270,7 +270,7 @@ class Studio:
         try:
             self._client.show_version(project, version)
         except RefusedError as error:
-            if error.status != httpx.codes.BAD_REQUEST:
+            if error.http_status != httpx.codes.BAD_REQUEST:
                 raise
 
     def make_tabs(self, project: int, *, dry_run: bool = False) -> list[str]:

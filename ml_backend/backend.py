@@ -103,16 +103,16 @@ class Backend:
 
     def _embedding_keys(self) -> set[str] | None:
         """Give the keys of the embedders that some version needs; None if one cannot be read."""
-        records = [one for project in self.registry.projects() for one in self.registry.records(project)]
-        keys = {str(one.described.get("embedding_key", "")) for one in records}
+        records = [record for project in self.registry.projects() for record in self.registry.records(project)]
+        keys = {str(record.described.get("embedding_key", "")) for record in records}
         return None if "" in keys else keys
 
     def prune_engines(self, now: float) -> None:
         """Delete the engines that no version needs; ``now`` in seconds since the epoch."""
         keys = self._embedding_keys()
         if keys is not None:
-            wanted = {self.backbones.preferred().key} if self.backbones.loaded else set()
-            prune_engines(self.settings.data_dir, keys | wanted, now)
+            needed = {self.backbones.preferred().key} if self.backbones.loaded else set()
+            prune_engines(self.settings.data_dir, keys | needed, now)
 
     def version(self, project_id: int, stamp: str = "") -> str:
         """Name the version that answers for a project, with the stamp of its creation if that is known."""
@@ -135,6 +135,6 @@ class Backend:
 
     def close(self) -> None:
         """Close what was opened."""
-        for part in ("backbones", "gatherer", "fetcher", "client"):
-            if part in vars(self):  # a cached property that was used
-                getattr(self, part).close()
+        for attribute in ("backbones", "gatherer", "fetcher", "client"):
+            if attribute in vars(self):  # a cached property that was used
+                getattr(self, attribute).close()

@@ -53,38 +53,42 @@ def examine(
         connections = opened.enter_context(client())
         progress("asking Label Studio", 0, 1)
         label_studio = read_label_studio(settings, connections)
-        found = list(run_checks("Label Studio", None, label_studio_checks.CHECKS, label_studio, datetime.now(UTC)))
-        yield from found
+        diagnoses = list(
+            run_checks("Label Studio", None, label_studio_checks.CHECKS, label_studio, datetime.now(UTC))
+        )
+        yield from diagnoses
         progress("asking the backend", 0, 1)
-        facts = read_backend(settings, connections)
-        yield from run_checks("this backend", None, backend_checks.CHECKS, facts)
-        if any(diagnosis.finding.level is Level.PROBLEM for diagnosis in found):
+        state = read_backend(settings, connections)
+        yield from run_checks("this backend", None, backend_checks.CHECKS, state)
+        if any(diagnosis.finding.level is Level.PROBLEM for diagnosis in diagnoses):
             return
         admin = LabelStudioClient(settings)
         opened.callback(admin.close)
         backend = Backend(settings)
         opened.callback(backend.close)
-        reader = ProjectReader(admin, backend, facts, images)
-        asked = project_ids or reader.connected(lambda done, total: progress("looking for projects", done, total))
-        if not asked:
+        reader = ProjectReader(admin, backend, state, images)
+        projects = project_ids or reader.connected(
+            lambda done, total: progress("looking for projects", done, total)
+        )
+        if not projects:
             yield Diagnosis("projects", None, "projects", _NO_PROJECT)
-        for number, project_id in enumerate(asked):
-            progress(f"project {project_id}", number, len(asked))
+        for number, project_id in enumerate(projects):
+            progress(f"project {project_id}", number, len(projects))
             yield from _of_project(reader, project_id)
 
 
 def _of_project(reader: ProjectReader, project_id: int) -> Iterator[Diagnosis]:
     about = f"project {project_id}"
     try:
-        facts = reader.read(project_id)
+        state = reader.read(project_id)
     except LabelStudioError as error:
-        missing = isinstance(error, RefusedError) and error.status == _NOT_FOUND
-        seen = "there is no such project, or the key may not see it" if missing else str(error)
+        missing = isinstance(error, RefusedError) and error.http_status == _NOT_FOUND
+        reason = "there is no such project, or the key may not see it" if missing else str(error)
         yield Diagnosis(
             about,
             project_id,
             "project",
-            problem(seen, "nothing of it can be checked", "give the id that its address in Label Studio shows"),
+            problem(reason, "nothing of it can be checked", "give the id that its address in Label Studio shows"),
         )
         return
-    yield from run_checks(f"{about}, {facts.project.title}", project_id, PROJECT_CHECKS, facts)
+    yield from run_checks(f"{about}, {state.project.title}", project_id, PROJECT_CHECKS, state)

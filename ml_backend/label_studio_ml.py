@@ -66,18 +66,18 @@ class ResNetKMeans(LabelStudioMLBase):  # type: ignore[misc]  # ships no types
         ModelResponse
             As many predictions as tasks, in their order; an empty list for a task with nothing to suggest.
         """
-        parts, project = backend(), _project(self.project_id)
+        backend_parts, project = backend(), _project(self.project_id)
         done = predict(
             tasks,
-            artifact=parts.registry.current(project) if project else None,
+            artifact=backend_parts.registry.current(project) if project else None,
             controls=image_controls(self.label_config),
-            gatherer=parts.gatherer,
-            backbones=parts.backbones,
-            deadline_s=parts.settings.predict_deadline_s,
-            model_wait_s=parts.settings.model_wait_s,
+            gatherer=backend_parts.gatherer,
+            backbones=backend_parts.backbones,
+            deadline_s=backend_parts.settings.predict_deadline_s,
+            model_wait_s=backend_parts.settings.model_wait_s,
             project_id=project or 0,
         )
-        return ModelResponse(predictions=done.entries, model_version=parts.version(project or 0))
+        return ModelResponse(predictions=done.entries, model_version=backend_parts.version(project or 0))
 
     def fit(self, event: str, data: dict[str, Any], **_: Any) -> None:  # noqa: ANN401
         """Ask for a training after an event that calls for one."""

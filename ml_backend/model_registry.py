@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from common.files import to_disk, write_whole
 from ml_backend.core.held_out import HeldOutCheck
 from ml_backend.core.identity import Identity
-from ml_backend.core.model import ProjectModel, from_parts, to_parts
+from ml_backend.core.model import ProjectModel, from_arrays, to_arrays
 from ml_backend.core.versions import newest_first
 from ml_backend.errors import VersionError
 
@@ -93,7 +93,7 @@ class Artifact:
     def summary(self) -> dict[str, Any]:
         """Give all but the arrays."""
         plain = {name: value for name, value in vars(self).items() if name not in ("model", "calibration")}
-        return plain | {"comparison": dict(self.comparison), "controls": to_parts(self.model)[1]}
+        return plain | {"comparison": dict(self.comparison), "controls": to_arrays(self.model)[1]}
 
 
 @dataclass(frozen=True)
@@ -126,13 +126,15 @@ class VersionRecord:
     @property
     def checks(self) -> dict[str, HeldOutCheck]:
         """How each control did on held-out annotations."""
-        found = {one["control"]["name"]: one["check"] for one in self.described.get("controls", ())}
-        return {name: HeldOutCheck.from_dict(check) for name, check in found.items()}
+        checks = {
+            described["control"]["name"]: described["check"] for described in self.described.get("controls", ())
+        }
+        return {name: HeldOutCheck.from_dict(check) for name, check in checks.items()}
 
     @property
     def labels(self) -> dict[str, list[str]]:
         """The labels of each control."""
-        controls = (one["control"] for one in self.described.get("controls", ()))
+        controls = (described["control"] for described in self.described.get("controls", ()))
         return {control["name"]: list(control["labels"]) for control in controls}
 
 
@@ -158,17 +160,17 @@ class ModelRegistry:
         if version is None:
             return None
         try:
-            found = self._load_or_newer(project_id, version)
+            artifact = self._load_or_newer(project_id, version)
         except _DAMAGE as error:
             log.error("model_unreadable", project=project_id, version=version, error=type(error).__name__)
             return None
-        return None if stamp and found.stamp and found.stamp != stamp else found
+        return None if stamp and artifact.stamp and artifact.stamp != stamp else artifact
 
     def current_version(self, project_id: int, stamp: str | None = None) -> str | None:
         """Name the model that answers for a project; with a stamp only where it can be loaded, as ``current``."""
         if stamp:
-            found = self.current(project_id, stamp)
-            return found.model_version if found else None
+            artifact = self.current(project_id, stamp)
+            return artifact.model_version if artifact else None
         return _named_by(self._project(project_id) / _CURRENT)
 
     def chosen_version(self, project_id: int) -> str | None:
@@ -202,7 +204,7 @@ class ModelRegistry:
         versions.mkdir(parents=True, exist_ok=True)
         for left in versions.glob(".*"):  # by a training that was killed
             shutil.rmtree(left, ignore_errors=True)
-        arrays, _ = to_parts(artifact.model)
+        arrays, _ = to_arrays(artifact.model)
         arrays |= {_CALIBRATION + name: values for name, values in artifact.calibration.items()}
         unfinished = Path(tempfile.mkdtemp(prefix=".", dir=versions))
         try:
@@ -239,8 +241,8 @@ class ModelRegistry:
 
     def versions(self, project_id: int) -> list[str]:
         """Name the versions of a project, newest first."""
-        found = [path.parent for path in self._project(project_id).glob(f"versions/[!.]*/{_DESCRIPTION}")]
-        return newest_first(path.name for path in found)
+        folders = [path.parent for path in self._project(project_id).glob(f"versions/[!.]*/{_DESCRIPTION}")]
+        return newest_first(path.name for path in folders)
 
     def projects(self) -> list[int]:
         """Ids of the projects that were ever trained."""
@@ -258,9 +260,9 @@ class ModelRegistry:
     def retained(self, project_id: int, keep: int) -> list[str]:
         """Name the versions that stay: the newest ``keep`` that took over, the newest of all, the current one."""
         records = self.records(project_id)
-        took_over = [one.model_version for one in records if one.took_over]
+        took_over = [record.model_version for record in records if record.took_over]
         stay = {*took_over[:keep], *self.versions(project_id)[:1], self.current_version(project_id)}
-        return [one.model_version for one in records if one.model_version in stay]
+        return [record.model_version for record in records if record.model_version in stay]
 
     def discard(self, project_id: int, model_version: str) -> None:
         """Delete a version that was saved and could not be published, unless it answers."""
@@ -297,11 +299,11 @@ def _named_by(pointer: Path) -> str | None:
 
 def _described(folder: Path) -> Mapping[str, Any]:
     try:
-        found = VersionRecord("", json.loads((folder / _DESCRIPTION).read_text("utf-8")))
-        _ = found.held_back, found.checks, found.labels
+        record = VersionRecord("", json.loads((folder / _DESCRIPTION).read_text("utf-8")))
+        _ = record.held_back, record.checks, record.labels
     except _DAMAGE:
         return {}
-    return found.described
+    return record.described
 
 
 @lru_cache(maxsize=16)
@@ -309,7 +311,7 @@ def _load(folder: Path) -> Artifact:
     described = json.loads((folder / _DESCRIPTION).read_text("utf-8"))
     with (folder / _ARRAYS).open("rb") as file, np.load(file, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    model = from_parts(arrays, described.pop("controls"))
+    model = from_arrays(arrays, described.pop("controls"))
     calibration = {
         name.removeprefix(_CALIBRATION): values for name, values in arrays.items() if name.startswith(_CALIBRATION)
     }

@@ -416,7 +416,7 @@ class LabelStudioClient:
             try:
                 found = self.session.json("GET", path, subject, params={**params, "page": page})
             except RefusedError as error:
-                if error.status == httpx.codes.NOT_FOUND and page > 1:  # it ends where the page before ended
+                if error.http_status == httpx.codes.NOT_FOUND and page > 1:  # it ends where the page before ended
                     return
                 raise
             yield from found[rows]
@@ -428,7 +428,7 @@ class LabelStudioClient:
         try:
             self.session.request("DELETE", path, subject)
         except RefusedError as error:
-            if error.status != httpx.codes.NOT_FOUND:  # gone already: an earlier try got through
+            if error.http_status != httpx.codes.NOT_FOUND:  # gone already: an earlier try got through
                 raise
 
 

@@ -12,7 +12,7 @@ from common.errors import SettingsError
 from ml_backend.commands.console import ProjectOption
 
 if TYPE_CHECKING:
-    from ml_backend.label_studio.connecting import Part
+    from ml_backend.label_studio.connecting import ConnectionSetting
     from ml_backend.settings import Settings
 
 
@@ -46,9 +46,9 @@ def connect(
 ) -> None:
     """Connect a project to this backend, or set its connection right: login, webhook, title, version shown."""
     settings = _settings(url)
-    parts = _connect(project, settings, sampling.of_label_studio if sampling else None, title, dry_run=dry_run)
-    _show(parts, dry_run=dry_run)
-    if any(part.problem for part in parts):
+    outcome = _connect(project, settings, sampling.of_label_studio if sampling else None, title, dry_run=dry_run)
+    _show(outcome, dry_run=dry_run)
+    if any(part.problem for part in outcome):
         raise typer.Exit(1)
 
 
@@ -65,16 +65,16 @@ def _settings(url: str) -> "Settings":
 
 def _connect(
     project: int, settings: "Settings", sampling: str | None, title: str, *, dry_run: bool
-) -> "list[Part]":
+) -> "list[ConnectionSetting]":
     from common.label_studio.rows import Login  # noqa: PLC0415
     from ml_backend.label_studio.client import LabelStudioClient  # noqa: PLC0415
-    from ml_backend.label_studio.connecting import Connecting, Wanted  # noqa: PLC0415
+    from ml_backend.label_studio.connecting import Connecting, DesiredConnection  # noqa: PLC0415
     from ml_backend.model_registry import ModelRegistry  # noqa: PLC0415 - --help needs none of it
     from ml_backend.serving.auth import webhook_headers  # noqa: PLC0415
 
     admin = LabelStudioClient(settings)
     password = settings.basic_password.get_secret_value()
-    wanted = Wanted(
+    desired = DesiredConnection(
         project,
         settings.public_url,
         login=Login(settings.basic_user, password) if settings.basic_user else None,
@@ -84,22 +84,24 @@ def _connect(
         own_versions=frozenset(ModelRegistry(settings.data_dir).versions(project)),
     )
     try:
-        return Connecting(admin, wanted, dry_run=dry_run).run()
+        return Connecting(admin, desired, dry_run=dry_run).run()
     finally:
         admin.close()
 
 
-def _show(parts: "list[Part]", *, dry_run: bool) -> None:
+def _show(outcome: "list[ConnectionSetting]", *, dry_run: bool) -> None:
     table = Table("part", "found", "would become" if dry_run else "now")
-    for part in parts:
-        mark = "to do" if part.problem else part.now
-        table.add_row(part.name, Text(part.found), Text(mark, style="yellow" if part.problem else "green"))
+    for setting in outcome:
+        mark = "to do" if setting.problem else setting.after
+        table.add_row(
+            setting.name, Text(setting.before), Text(mark, style="yellow" if setting.problem else "green")
+        )
     console = new_console()
     console.print_table(table)
-    problems = [part for part in parts if part.problem]
+    problems = [setting for setting in outcome if setting.problem]
     for part in problems:
         console.print(Text(f"To do ({part.name}): {part.problem}.", style="yellow"), soft_wrap=True)
-    changed = sum(bool(part.now) for part in parts)
+    changed = sum(bool(setting.after) for setting in outcome)
     if dry_run and changed:
         console.print(f"{changed} to change; nothing was written (--dry-run).")
     elif changed:

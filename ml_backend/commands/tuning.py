@@ -16,7 +16,7 @@ from ml_backend.errors import NothingToLearnError
 
 if TYPE_CHECKING:
     from ml_backend.core.finetune.loop import Step
-    from ml_backend.finetune.options import Wanted
+    from ml_backend.finetune.options import TuningRequest
     from ml_backend.finetune.tuner import TuningResult
     from ml_backend.settings import Settings
 
@@ -113,14 +113,17 @@ def pretrain(
 def _tune(  # a keyword for each option that was given
     how: str, project: int, base: str | None, *, resume: bool | None, **options: float | None
 ) -> None:
-    from ml_backend.finetune.options import Wanted  # noqa: PLC0415 - --help needs none of it
+    from ml_backend.finetune.options import TuningRequest  # noqa: PLC0415 - --help needs none of it
     from ml_backend.settings import get_settings  # noqa: PLC0415
 
-    wanted = Wanted(how, {name: value for name, value in options.items() if value is not None}, base)
+    request = TuningRequest(how, {name: value for name, value in options.items() if value is not None}, base)
     settings = get_settings()
     try:
         _run(
-            project, wanted, resume, settings.model_copy(update={"torch_threads": settings.training_torch_threads})
+            project,
+            request,
+            resume,
+            settings.model_copy(update={"torch_threads": settings.training_torch_threads}),
         )
     except NothingToLearnError as error:
         say(f"Nothing to learn: {error}. Nothing was changed.")
@@ -130,7 +133,7 @@ def _tune(  # a keyword for each option that was given
         raise typer.Exit(130) from None
 
 
-def _run(project: int, wanted: "Wanted", resume: bool | None, settings: "Settings") -> None:  # noqa: FBT001
+def _run(project: int, request: "TuningRequest", resume: bool | None, settings: "Settings") -> None:  # noqa: FBT001
     from ml_backend.backend import Backend  # noqa: PLC0415 - --help needs none of it
     from ml_backend.finetune.tuner import Tuner  # noqa: PLC0415
 
@@ -146,7 +149,7 @@ def _run(project: int, wanted: "Wanted", resume: bool | None, settings: "Setting
                     say(_sentence(step))
 
             tuner = Tuner(backend.trainer, backend.fetcher.fetch, progress, shown)
-            result = tuner.tune(project, wanted, resume=resume, now=datetime.now(UTC))
+            result = tuner.tune(project, request, resume=resume, now=datetime.now(UTC))
     finally:
         backend.close()
     _report(project, result)
@@ -162,8 +165,8 @@ def _report(project: int, result: "TuningResult") -> None:
     console.print(f"weights {tuned.weights_id} of {tuned.backbone}, from {tuned.base}")
     if judgement.figures:
         table = Table("control", "held-out tasks", "right before", "right after")
-        for one in judgement.figures:
-            table.add_row(one.control, str(one.tasks), number(one.before), number(one.after))
+        for figure in judgement.figures:
+            table.add_row(figure.control, str(figure.tasks), number(figure.before), number(figure.after))
         console.print_table(table)
     for reason, count in result.failures.items():
         console.print(f"{count} images left out: {reason}")
@@ -190,7 +193,7 @@ def _point(project: int, settings: "Settings", weights_id: str | None) -> None:
 
     weights = TunedWeights(settings.data_dir)
     if weights_id is not None:
-        weights.use(project, weights.found(weights_id), _stamp(project, settings))
+        weights.use(project, weights.read(weights_id), _stamp(project, settings))
         say(f"Project {project} uses the weights {weights_id} from its next training on.")
     elif weights.undo(project):
         say(f"Project {project} uses the configured weights again from its next training on.")

@@ -41,10 +41,10 @@ def versions(
     if as_json:
         print(json.dumps([_facts(registry, project, record) for record in records], indent=2))  # noqa: T201
     if not records:
-        known = ", ".join(map(str, registry.projects())) or "none"
+        projects = ", ".join(map(str, registry.projects())) or "none"
         raise VersionError(
-            f"project {project} has no model version; projects that have: {known}. Annotate, then run ml-backend "
-            f"train --project {project}"
+            f"project {project} has no model version; projects that have: {projects}. Annotate, then run "
+            f"ml-backend train --project {project}"
         )
     if as_json:
         return
@@ -128,34 +128,36 @@ def _annotated(count: int, settled: int) -> str:
 
 
 def _record(
-    registry: "ModelRegistry", project: int, records: "Sequence[VersionRecord]", wanted: str | None
+    registry: "ModelRegistry", project: int, records: "Sequence[VersionRecord]", version: str | None
 ) -> "VersionRecord":
-    name = wanted or registry.current_version(project) or records[0].model_version
-    found = next((record for record in records if record.model_version == name), None)
-    if found is None:
+    name = version or registry.current_version(project) or records[0].model_version
+    chosen = next((record for record in records if record.model_version == name), None)
+    if chosen is None:
         raise VersionError(
             f"project {project} has no version {name!r}; it has: "
             + ", ".join(record.model_version for record in records)
         )
-    return found
+    return chosen
 
 
 def _show_control(record: "VersionRecord", control: str) -> None:
     check, labels = record.checks.get(control), record.labels.get(control, [])
     if check is None:
-        known = ", ".join(record.checks) or "none"
-        raise VersionError(f"{record.model_version} has no control {control!r}; it has: {known}")
+        controls = ", ".join(record.checks) or "none"
+        raise VersionError(f"{record.model_version} has no control {control!r}; it has: {controls}")
     console = _console()
     console.print(f"{control} of {record.model_version}: {check.tasks} tasks held out")
     if check.tasks == 0:
         return
     multiple = bool(check.confusion and isinstance(check.confusion[0][0], tuple))
     console.print_table((_confusion_each if multiple else _confusion)(labels, check.confusion))
-    thresholds = sorted({threshold for found in check.precision_at.values() for threshold in found}, key=float)
+    thresholds = sorted(
+        {threshold for by_threshold in check.precision_at.values() for threshold in by_threshold}, key=float
+    )
     table = Table("precision at a score of", *(f"{threshold} or more" for threshold in thresholds))
     for label in labels:
-        found = check.precision_at.get(label, {})
-        cells = (f"{found[one][0]:.3f} of {found[one][1]}" if one in found else "-" for one in thresholds)
+        reached = check.precision_at.get(label, {})
+        cells = (f"{reached[at][0]:.3f} of {reached[at][1]}" if at in reached else "-" for at in thresholds)
         table.add_row(label, *cells)
     console.print_table(table)
 

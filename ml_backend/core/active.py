@@ -33,9 +33,9 @@ def most_informative(scores: NDArray[np.floating], clusters: NDArray[np.integer]
     """
     by_score = np.argsort(scores, kind="stable")
     turn = np.empty(len(scores), dtype=np.int64)
-    seen: dict[int, int] = {}
+    n_dealt: dict[int, int] = {}
     for position in by_score:
         cluster = int(clusters[position])
-        turn[position] = seen.get(cluster, 0)
-        seen[cluster] = turn[position] + 1
+        turn[position] = n_dealt.get(cluster, 0)
+        n_dealt[cluster] = turn[position] + 1
     return np.asarray(np.lexsort((scores, turn))[:count], dtype=np.int64)

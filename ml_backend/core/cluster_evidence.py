@@ -71,8 +71,8 @@ def count_evidence(
     Examples
     --------
     >>> shares, weights = np.array([[1, 0], [0, 1]], dtype=np.float32), np.array([1, 0.5], dtype=np.float32)
-    >>> found = count_evidence(np.array([[0, 0]]), shares, weights, n_clusters=1, multiple=False)
-    >>> found.evidence.tolist(), found.annotated.tolist()
+    >>> counted = count_evidence(np.array([[0, 0]]), shares, weights, n_clusters=1, multiple=False)
+    >>> counted.evidence.tolist(), counted.annotated.tolist()
     ([[[1.0, 0.5]]], [[1.5]])
     """
     weighed = shares * weights[:, None]

@@ -102,18 +102,18 @@ def fit_clusters(embeddings: NDArray[np.float32], n_labels: int, seed: int = 0) 
 
 
 def _n_clusters(n_images: int, n_labels: int) -> int:
-    wanted = max(2 * n_labels, math.isqrt(n_images))
-    return min(n_images, max(n_labels + 1, min(wanted, n_images // _IMAGES_PER_CLUSTER)))
+    desired = max(2 * n_labels, math.isqrt(n_images))
+    return min(n_images, max(n_labels + 1, min(desired, n_images // _IMAGES_PER_CLUSTER)))
 
 
 def _whitening(embeddings: NDArray[np.float32], seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     from sklearn.decomposition import PCA  # noqa: PLC0415 - as above
 
     # With as many components as images, whitening would put all images equally far apart.
-    wanted = min(max(len(embeddings) // _IMAGES_PER_COMPONENT, _FEW), _MANY, *embeddings.shape)
+    n_components = min(max(len(embeddings) // _IMAGES_PER_COMPONENT, _FEW), _MANY, *embeddings.shape)
     if np.ptp(embeddings, axis=0).max() == 0:  # one image, or all the same
         return embeddings[0], np.zeros((embeddings.shape[1], 1), dtype=np.float32)
-    pca = PCA(wanted, random_state=seed).fit(embeddings)
+    pca = PCA(n_components, random_state=seed).fit(embeddings)
     used = pca.explained_variance_ > _NOISE * pca.explained_variance_.max()
     scaled = pca.components_[used] / np.sqrt(pca.explained_variance_[used])[:, None]
     return pca.mean_.astype(np.float32), scaled.T.astype(np.float32)

@@ -85,20 +85,22 @@ def succeeds(
     chosen : bool
         Whether a person chose the current version.
     """
-    found = compare(current, new, evidence, embeddings)
+    comparison = compare(current, new, evidence, embeddings)
     if current is None:
-        return found
+        return comparison
     unknown = _unknown(current, new)
-    if chosen and not (unknown and found.log_loss_before is None):
-        if found.promoted and _is_better(found):
-            return replace(found, why=f"It is better than the version that a person chose. {found.why}")
+    if chosen and not (unknown and comparison.log_loss_before is None):
+        if comparison.promoted and _is_better(comparison):
+            return replace(comparison, why=f"It is better than the version that a person chose. {comparison.why}")
         return replace(
-            found, promoted=False, why=f"It is not better than the version that a person chose. {found.why}"
+            comparison,
+            promoted=False,
+            why=f"It is not better than the version that a person chose. {comparison.why}",
         )
-    if unknown and (chosen or not found.promoted):
-        why = f"The current version does not know {', '.join(map(repr, unknown))} as it is now. {found.why}"
-        return replace(found, promoted=True, why=why)
-    return found
+    if unknown and (chosen or not comparison.promoted):
+        why = f"The current version does not know {', '.join(map(repr, unknown))} as it is now. {comparison.why}"
+        return replace(comparison, promoted=True, why=why)
+    return comparison
 
 
 def compare(
@@ -131,8 +133,11 @@ def compare(
     """
     if current is None:
         return Comparison(promoted=True, why="There is no current version to compare with.")
-    pairs = {one.control.name: _pairs(current, new, one, embeddings) for one in evidence}
-    compared = tuple(name for name, found in pairs.items() if len(found))
+    pairs = {
+        control_evidence.control.name: _pairs(current, new, control_evidence, embeddings)
+        for control_evidence in evidence
+    }
+    compared = tuple(name for name, rows in pairs.items() if len(rows))
     if not compared:
         return Comparison(promoted=True, why="No control has the same labels in both versions and held-out tasks.")
     by_task = _by_task(np.concatenate([pairs[name] for name in compared]))
@@ -143,49 +148,43 @@ def compare(
 
 
 def _pairs(
-    current: ProjectModel, new: ProjectModel, one: Evidence, embeddings: NDArray[np.float32] | None
+    current: ProjectModel, new: ProjectModel, evidence: Evidence, embeddings: NDArray[np.float32] | None
 ) -> Floats:
     """(n_tasks, 6): id, weight, log loss before and after, accuracy before and after."""
-    before, after = _scores_of(current, one.control), _scores_of(new, one.control)
-    if one.tasks is None or before is None or after is None:
+    before, after = _scores_of(current, evidence.control), _scores_of(new, evidence.control)
+    if evidence.tasks is None or before is None or after is None:
         return np.zeros((0, 6))
-    old, old_known = _held_out(before, one.tasks)
+    old, old_known = _held_out(before, evidence.tasks)
     if embeddings is not None and before.out_of_fold is not None:
-        unseen = ~np.isin(one.tasks, before.out_of_fold.learned)
-        name = one.control.name
-        old[unseen] = current.scores(embeddings[one.rows[unseen]], {name: one.control})[name][0]
+        unseen = ~np.isin(evidence.tasks, before.out_of_fold.learned)
+        name = evidence.control.name
+        old[unseen] = current.scores(embeddings[evidence.rows[unseen]], {name: evidence.control})[name][0]
         old_known |= unseen
-    made, made_known = _held_out(after, one.tasks)
-    weights = np.ones(len(one.tasks)) if one.weights is None else one.weights
+    made, made_known = _held_out(after, evidence.tasks)
+    weights = np.ones(len(evidence.tasks)) if evidence.weights is None else evidence.weights
     use = old_known & made_known & (weights > 0)
     figures = [
-        measure(scores[use], one.shares[use], multiple=one.control.multiple)
+        measure(scores[use], evidence.shares[use], multiple=evidence.control.multiple)
         for measure in (log_losses, hits)
         for scores in (old, made)
     ]
-    return np.stack([one.tasks[use].astype(np.float64), weights[use].astype(np.float64), *figures], axis=1)
+    return np.stack([evidence.tasks[use].astype(np.float64), weights[use].astype(np.float64), *figures], axis=1)
 
 
 def _scores_of(model: ProjectModel, control: Control) -> ControlScores | None:
-    same = [
-        one
-        for one in model.controls
-        if (one.control.name, one.control.labels, one.control.multiple)
-        == (control.name, control.labels, control.multiple)
-    ]
-    return same[0] if same else None
+    return next((scores for scores in model.controls if scores.control.question == control.question), None)
 
 
 def _held_out(scores: ControlScores, tasks: NDArray[np.int64]) -> tuple[Floats, NDArray[np.bool_]]:
-    """Give what a model said of held-out tasks, and which of these it said anything of."""
-    found = np.zeros((len(tasks), len(scores.control.labels)))
-    kept = scores.out_of_fold
-    if kept is None or len(kept.tasks) == 0:
-        return found, np.zeros(len(tasks), dtype=np.bool_)
-    place = np.minimum(np.searchsorted(kept.tasks, tasks), len(kept.tasks) - 1)
-    known = kept.tasks[place] == tasks
-    found[known] = kept.probabilities[place[known]]
-    return found, known
+    """Return a model's probabilities of held-out tasks, and which of the tasks have any."""
+    probabilities = np.zeros((len(tasks), len(scores.control.labels)))
+    out_of_fold = scores.out_of_fold
+    if out_of_fold is None or len(out_of_fold.tasks) == 0:
+        return probabilities, np.zeros(len(tasks), dtype=np.bool_)
+    place = np.minimum(np.searchsorted(out_of_fold.tasks, tasks), len(out_of_fold.tasks) - 1)
+    answered = out_of_fold.tasks[place] == tasks
+    probabilities[answered] = out_of_fold.probabilities[place[answered]]
+    return probabilities, answered
 
 
 def _by_task(pairs: Floats) -> Floats:
@@ -234,10 +233,10 @@ def _standard_error(differences: Floats, weights: Floats) -> float:
     return float(np.sqrt(spread * n_tasks / (n_tasks - 1)))
 
 
-def _is_better(found: Comparison) -> bool:
+def _is_better(comparison: Comparison) -> bool:
     before_after_error = (
-        (found.log_loss_after, found.log_loss_before, found.log_loss_error),
-        (found.accuracy_before, found.accuracy_after, found.accuracy_error),
+        (comparison.log_loss_after, comparison.log_loss_before, comparison.log_loss_error),
+        (comparison.accuracy_before, comparison.accuracy_after, comparison.accuracy_error),
     )
     return any(
         less is not None and more is not None and error is not None and more - less > error
@@ -246,9 +245,5 @@ def _is_better(found: Comparison) -> bool:
 
 
 def _unknown(current: ProjectModel, new: ProjectModel) -> list[str]:
-    known = {(one.control.name, one.control.labels, one.control.multiple) for one in current.controls}
-    return [
-        one.control.name
-        for one in new.controls
-        if (one.control.name, one.control.labels, one.control.multiple) not in known
-    ]
+    questions = {scores.control.question for scores in current.controls}
+    return [scores.control.name for scores in new.controls if scores.control.question not in questions]

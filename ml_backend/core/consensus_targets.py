@@ -89,8 +89,8 @@ class Targets:
     Parameters
     ----------
     shares : (n_tasks, n_labels) float32
-        In [0, 1]; rows of a single choice sum to 1 where known; 0 where nothing is known.
-    known : (n_tasks,) bool
+        In [0, 1]; rows of a single choice sum to 1 where there is a target, else 0.
+    has_target : (n_tasks,) bool
         Whether there is anything to learn.
     weights : (n_tasks,) float32
         How much each counts, in [0, 1].
@@ -99,7 +99,7 @@ class Targets:
     """
 
     shares: Floats
-    known: Flags
+    has_target: Flags
     weights: Floats
     settled: Flags
 
@@ -129,72 +129,75 @@ def consensus_targets(
     >>> cat = Annotation(1, "2026-01-01", False, False, {"kind": ("cat",)})
     >>> dog = Annotation(2, "2026-01-01", False, False, {"kind": ("dog",)})
     >>> discovered = Verdict("Discovered", "kind", "dog", 0.875)
-    >>> found = consensus_targets(control, [[cat, dog], [cat, dog]], [[discovered], []])
-    >>> found.shares.tolist(), found.weights.tolist(), found.settled.tolist()
+    >>> joined = consensus_targets(control, [[cat, dog], [cat, dog]], [[discovered], []])
+    >>> joined.shares.tolist(), joined.weights.tolist(), joined.settled.tolist()
     ([[0.0, 1.0], [0.5, 0.5]], [0.875, 0.5], [True, False])
     """
-    shares, known = targets(control, tasks)
-    found = Targets(shares, known, known.astype(np.float32), np.zeros(len(tasks), dtype=np.bool_))
-    mine = [
-        [one for one in row if one.control == control.name and one.choice in control.labels] for row in verdicts
+    shares, has_target = targets(control, tasks)
+    joined = Targets(shares, has_target, has_target.astype(np.float32), np.zeros(len(tasks), dtype=np.bool_))
+    verdicts_by_task = [
+        [verdict for verdict in row if verdict.control == control.name and verdict.choice in control.labels]
+        for row in verdicts
     ]
-    if not any(mine):
-        return found
-    found.weights[known] = UNDECIDED
+    if not any(verdicts_by_task):
+        return joined
+    joined.weights[has_target] = UNDECIDED
     settle = _settle_each if control.multiple else _settle_one
-    for row, (annotations, spoken) in enumerate(zip(tasks, mine, strict=True)):
-        given = [one for one in annotations if not one.skipped]
-        if any(one.ground_truth for one in given):
-            found.weights[row] = float(known[row])
+    for row, (annotations, spoken) in enumerate(zip(tasks, verdicts_by_task, strict=True)):
+        given = [annotation for annotation in annotations if not annotation.skipped]
+        if any(annotation.ground_truth for annotation in given):
+            joined.weights[row] = float(has_target[row])
         elif given and spoken:
-            settle(control, [_as_answer(one) if one.kind == "verification" else one for one in spoken], row, found)
-    return found
+            settle(control, [_as_answer(verdict) for verdict in spoken], row, joined)
+    return joined
 
 
-def _settle_one(control: Control, spoken: Sequence[Verdict], row: int, found: Targets) -> None:
-    right = [one for one in spoken if one.report in _RIGHT]
-    wrong = [one for one in spoken if one.report == _WRONG]
-    possible = [label for label in control.labels if label not in {one.choice for one in wrong}]
+def _settle_one(control: Control, verdicts: Sequence[Verdict], row: int, joined: Targets) -> None:
+    right = [verdict for verdict in verdicts if verdict.report in _RIGHT]
+    wrong = [verdict for verdict in verdicts if verdict.report == _WRONG]
+    possible = [label for label in control.labels if label not in {verdict.choice for verdict in wrong}]
     if right:
-        best = max(right, key=lambda one: one.score)
-        _set(found, row, _one_hot(control, best.choice), best.score)
+        best = max(right, key=lambda verdict: verdict.score)
+        _set(joined, row, _one_hot(control, best.choice), best.score)
     elif wrong and len(possible) == 1:
-        _set(found, row, _one_hot(control, possible[0]), 1 - max(one.score for one in wrong))
+        _set(joined, row, _one_hot(control, possible[0]), 1 - max(verdict.score for verdict in wrong))
     elif wrong:
-        left = found.shares[row] * [label in possible for label in control.labels]
-        found.known[row] = left.sum() > 0
-        _set(found, row, left / max(left.sum(), 1e-9), UNDECIDED * float(found.known[row]), settled=False)
-    elif spoken and found.known[row]:
-        found.weights[row] = DISPUTED
+        left = joined.shares[row] * [label in possible for label in control.labels]
+        joined.has_target[row] = left.sum() > 0
+        _set(joined, row, left / max(left.sum(), 1e-9), UNDECIDED * float(joined.has_target[row]), settled=False)
+    elif verdicts and joined.has_target[row]:
+        joined.weights[row] = DISPUTED
 
 
-def _settle_each(control: Control, spoken: Sequence[Verdict], row: int, found: Targets) -> None:
-    shares = found.shares[row].copy()
+def _settle_each(control: Control, verdicts: Sequence[Verdict], row: int, joined: Targets) -> None:
+    shares = joined.shares[row].copy()
     weights: dict[str, float] = {
         label: UNDECIDED for label, share in zip(control.labels, shares, strict=True) if share > 0
     }
     settled = False
-    for one in spoken:
-        if one.report in _RIGHT or one.report == _WRONG:
-            right = one.report in _RIGHT
-            shares[control.labels.index(one.choice)] = float(right)
-            weights[one.choice] = one.score if right else 1 - one.score
+    for verdict in verdicts:
+        if verdict.report in _RIGHT or verdict.report == _WRONG:
+            right = verdict.report in _RIGHT
+            shares[control.labels.index(verdict.choice)] = float(right)
+            weights[verdict.choice] = verdict.score if right else 1 - verdict.score
             settled = True
         else:
-            weights[one.choice] = DISPUTED
-    if settled or found.known[row]:
-        _set(found, row, shares, float(np.mean(list(weights.values()))), settled=settled)
+            weights[verdict.choice] = DISPUTED
+    if settled or joined.has_target[row]:
+        _set(joined, row, shares, float(np.mean(list(weights.values()))), settled=settled)
 
 
-def _set(found: Targets, row: int, shares: Any, weight: float, *, settled: bool = True) -> None:  # noqa: ANN401
-    found.shares[row], found.weights[row], found.settled[row] = shares, weight, settled
-    found.known[row] |= settled
+def _set(joined: Targets, row: int, shares: Any, weight: float, *, settled: bool = True) -> None:  # noqa: ANN401
+    joined.shares[row], joined.weights[row], joined.settled[row] = shares, weight, settled
+    joined.has_target[row] |= settled
 
 
 def _one_hot(control: Control, choice: str) -> list[float]:
     return [float(label == choice) for label in control.labels]
 
 
-def _as_answer(one: Verdict) -> Verdict:
-    """Say as a right choice that annotators answered no: what is unlikely to be right is likely to be a no."""
-    return Verdict(_RIGHT[0], one.control, one.choice, 1 - one.score) if one.report == _WRONG else one
+def _as_answer(verdict: Verdict) -> Verdict:
+    """Return a verification's "wrong" as a right choice: what is unlikely to be right is likely to be a no."""
+    if verdict.kind != "verification" or verdict.report != _WRONG:
+        return verdict
+    return Verdict(_RIGHT[0], verdict.control, verdict.choice, 1 - verdict.score)

@@ -30,6 +30,11 @@ class Control:
     image_key: str
     conditions: tuple[Condition, ...] = ()
 
+    @property
+    def question(self) -> tuple[str, tuple[str, ...], bool]:
+        """Name, labels and kind: only answers to the same question can be compared."""
+        return self.name, self.labels, self.multiple
+
 
 def image_controls(label_config: str) -> tuple[Control, ...]:
     """Controls of a label config that are bound to exactly one image; none where it cannot be read.

@@ -98,12 +98,12 @@ class ResNetEmbedder(Identified):
         -------
         (n_images, dimension) float32
         """
-        parts = [np.zeros((0, self.dimension), dtype=np.float32)]
+        embeddings = [np.zeros((0, self.dimension), dtype=np.float32)]
         with torch.inference_mode():
             for start in range(0, len(prepared), self._batch_size):
                 batch = self._batch(prepared[start : start + self._batch_size])
-                parts.append(self._network(batch).cpu().numpy())
-        return np.concatenate(parts)
+                embeddings.append(self._network(batch).cpu().numpy())
+        return np.concatenate(embeddings)
 
     def calibrate(self, prepared: Sequence[NDArray[np.float32]]) -> "ResNetEmbedder":
         """Take the batch normalisation's mean and variance from the given images, at least one.
@@ -132,14 +132,14 @@ class ResNetEmbedder(Identified):
         """Give a copy that shares the weights and has a calibration kept from before (none: unchanged)."""
         if not calibration:
             return self
-        other = copy.copy(self)
-        other._network = self._copy_of_buffers()  # noqa: SLF001 - the same class
-        buffers = dict(other._network.named_buffers())  # noqa: SLF001
+        calibrated = copy.copy(self)
+        calibrated._network = self._copy_of_buffers()  # noqa: SLF001 - the same class
+        buffers = dict(calibrated._network.named_buffers())  # noqa: SLF001
         with torch.no_grad():
             for name, values in calibration.items():
                 buffers[name].copy_(torch.from_numpy(np.array(values)))
-        other.identity = dataclasses.replace(self.identity, calibration=dict(calibration))
-        return other
+        calibrated.identity = dataclasses.replace(self.identity, calibration=dict(calibration))
+        return calibrated
 
     def _batch(self, prepared: Sequence[NDArray[np.float32]]) -> torch.Tensor:
         return torch.from_numpy(np.stack(list(prepared))).to(self._device)

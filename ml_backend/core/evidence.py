@@ -69,8 +69,8 @@ def targets(
     Returns
     -------
     shares : (n_tasks, n_labels) float32
-        In [0, 1]; rows of a single choice sum to 1 where known; 0 where nothing is known.
-    known : (n_tasks,) bool
+        In [0, 1]; rows of a single choice sum to 1 where there is a target, else 0.
+    has_target : (n_tasks,) bool
         Whether the task holds any evidence.
 
     Examples
@@ -78,18 +78,22 @@ def targets(
     >>> control = Control("kind", "image", ("cat", "dog"), multiple=False, image_key="image")
     >>> cat = Annotation(1, "2026-01-01", False, False, {"kind": ("cat",)})
     >>> dog = Annotation(2, "2026-01-02", False, False, {"kind": ("dog",)})
-    >>> shares, known = targets(control, [[cat, dog], []])
-    >>> shares.tolist(), known.tolist()
+    >>> shares, has_target = targets(control, [[cat, dog], []])
+    >>> shares.tolist(), has_target.tolist()
     ([[0.5, 0.5], [0.0, 0.0]], [True, False])
     """
     shares = np.zeros((len(tasks), len(control.labels)), dtype=np.float32)
-    known = np.zeros(len(tasks), dtype=np.bool_)
+    has_target = np.zeros(len(tasks), dtype=np.bool_)
     for row, annotations in enumerate(tasks):
-        votes = [vote for vote in (_vote(control, one) for one in _counted(annotations)) if vote is not None]
+        votes = [
+            vote
+            for vote in (_vote(control, annotation) for annotation in _counted(annotations))
+            if vote is not None
+        ]
         if votes:
             shares[row] = np.mean(votes, axis=0)
-            known[row] = True
-    return shares, known
+            has_target[row] = True
+    return shares, has_target
 
 
 def _counted(annotations: Sequence[Annotation]) -> list[Annotation]:

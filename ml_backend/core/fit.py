@@ -27,7 +27,7 @@ _EVERYWHERE = -1  # the fold of what is learned from in all folds
 
 
 @dataclass(frozen=True)
-class Known:
+class AnnotatedImages:
     """What is known of one control's annotated images.
 
     Parameters
@@ -56,9 +56,9 @@ class Known:
     def __len__(self) -> int:
         return len(self.shares)
 
-    def only(self, chosen: Flags) -> "Known":
+    def only(self, chosen: Flags) -> "AnnotatedImages":
         """Keep some images."""
-        return Known(*(getattr(self, one.name)[chosen] for one in fields(self)))
+        return AnnotatedImages(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Opinions:
 
 def fit_scores(
     control: Control,
-    known: Known,
+    images: AnnotatedImages,
     n_clusters: int,
     tasks: Rows | None = None,
     seed: int = 0,
@@ -91,7 +91,7 @@ def fit_scores(
     Parameters
     ----------
     control : Control
-    known : Known
+    images : AnnotatedImages
         At least one image.
     n_clusters : int
         Of each clustering.
@@ -108,15 +108,15 @@ def fit_scores(
         Its ``check`` is of probabilities that neither the task itself nor a choice made with it has influenced.
     """
     multiple = control.multiple
-    clusters = count_evidence(known.assigned.T, known.shares, known.weights, n_clusters, multiple=multiple)
-    folds = _folds(known, seed)
+    clusters = count_evidence(images.assigned.T, images.shares, images.weights, n_clusters, multiple=multiple)
+    folds = _folds(images, seed)
     judged = folds != _EVERYWHERE
     if judged.sum() < _FOLDS:
-        nothing = _out_of_fold(tasks, np.zeros_like(judged), known.shares)
+        nothing = _out_of_fold(tasks, np.zeros_like(judged), images.shares)
         return ControlScores(control, clusters, 1.0, None, _UNCHECKED, out_of_fold=nothing)
-    opinions = _hold_out(known, folds, n_clusters, STRENGTHS if any(pools) else (), multiple=multiple)
-    shares, weights = known.shares[judged], known.weights[judged]
-    winner, said = Contest(
+    opinions = _hold_out(images, folds, n_clusters, STRENGTHS if any(pools) else (), multiple=multiple)
+    shares, weights = images.shares[judged], images.weights[judged]
+    winner, held_out_scores = Contest(
         opinions.clusters,
         opinions.linear,
         shares,
@@ -126,71 +126,77 @@ def fit_scores(
         careful=len(shares) < _ENOUGH_TO_SHARPEN,
         pools=pools,
     ).run()
-    told = opinions.support >= least_support(winner.pool)
+    supported = opinions.support >= least_support(winner.pool)
     return ControlScores(
         control,
         clusters,
         winner.smoothing,
-        None if winner.strength is None else _linear(known, winner.strength, multiple=multiple),
+        None if winner.strength is None else _linear(images, winner.strength, multiple=multiple),
         winner.pool,
-        check(said[told], shares[told], control, weights[told], unanswered=int((~told).sum())),
-        _out_of_fold(tasks, judged, said),
+        check(
+            held_out_scores[supported],
+            shares[supported],
+            control,
+            weights[supported],
+            unanswered=int((~supported).sum()),
+        ),
+        _out_of_fold(tasks, judged, held_out_scores),
     )
 
 
-def _folds(known: Known, seed: int) -> Rows:
+def _folds(images: AnnotatedImages, seed: int) -> Rows:
     """Deal the pictures that may judge into folds, those with the same answer one after the other."""
-    judging = known.clean & (known.weights > 0)
+    judging = images.clean & (images.weights > 0)
     # Of a picture that also taught the embeddings no copy may judge.
-    judging &= ~np.isin(known.pictures, known.pictures[~known.clean])
-    pictures, first, place = np.unique(known.pictures[judging], return_index=True, return_inverse=True)
-    answers = np.unique(known.shares[judging][first] > _HALF, axis=0, return_inverse=True)[1].ravel()
+    judging &= ~np.isin(images.pictures, images.pictures[~images.clean])
+    pictures, first, place = np.unique(images.pictures[judging], return_index=True, return_inverse=True)
+    answers = np.unique(images.shares[judging][first] > _HALF, axis=0, return_inverse=True)[1].ravel()
     shuffled = np.random.default_rng(seed).permutation(len(pictures))
     dealt = np.empty(len(pictures), dtype=np.int64)
     dealt[shuffled[np.argsort(answers[shuffled], kind="stable")]] = np.arange(len(pictures)) % _FOLDS
-    folds = np.full(len(known), _EVERYWHERE, dtype=np.int64)
+    folds = np.full(len(images), _EVERYWHERE, dtype=np.int64)
     folds[judging] = dealt[place]
     return folds
 
 
 def _hold_out(
-    known: Known, folds: Rows, n_clusters: int, strengths: Sequence[float], *, multiple: bool
+    images: AnnotatedImages, folds: Rows, n_clusters: int, strengths: Sequence[float], *, multiple: bool
 ) -> Opinions:
     judged = folds != _EVERYWHERE
     place = np.cumsum(judged) - 1
-    shape = int(judged.sum()), known.shares.shape[1]
-    strengths = strengths if _differ(known) else ()
+    shape = int(judged.sum()), images.shares.shape[1]
+    strengths = strengths if _differ(images) else ()
     clusters = {key: np.zeros(shape, dtype=np.float32) for key in SMOOTHINGS}
     linear = {key: np.zeros(shape, dtype=np.float32) for key in strengths}
     support = np.zeros(shape[0], dtype=np.float32)
     for fold in range(_FOLDS):
         out = folds == fold
-        taught, rows = known.only(~out), place[out]
+        taught, rows = images.only(~out), place[out]
         counted = count_evidence(taught.assigned.T, taught.shares, taught.weights, n_clusters, multiple=multiple)
-        assigned = known.assigned[out].T
+        assigned = images.assigned[out].T
         support[rows] = counted.support(assigned)
         for smoothing in SMOOTHINGS:
             clusters[smoothing][rows] = counted.probabilities(assigned, smoothing)
         fitted = fit_linear(taught.points, taught.shares, taught.weights, strengths, multiple=multiple)
         for strength, model in zip(strengths, fitted, strict=True):
-            linear[strength][rows] = model.probabilities(known.points[out], multiple=multiple)
+            linear[strength][rows] = model.probabilities(images.points[out], multiple=multiple)
     return Opinions(clusters, linear, support)
 
 
-def _differ(known: Known) -> bool:
+def _differ(images: AnnotatedImages) -> bool:
     """Tell whether there is anything to tell apart."""
-    shares = known.shares[known.weights > 0]
+    shares = images.shares[images.weights > 0]
     return bool((np.ptp(shares, axis=0) > 0).any())
 
 
-def _linear(known: Known, strength: float, *, multiple: bool) -> LinearClassifier:
-    path = [one for one in STRENGTHS if one >= strength]
-    *_, last = fit_linear(known.points, known.shares, known.weights, path, multiple=multiple)
+def _linear(images: AnnotatedImages, strength: float, *, multiple: bool) -> LinearClassifier:
+    path = [candidate for candidate in STRENGTHS if candidate >= strength]
+    *_, last = fit_linear(images.points, images.shares, images.weights, path, multiple=multiple)
     return last
 
 
-def _out_of_fold(tasks: Rows | None, judged: Flags, said: Floats) -> OutOfFold | None:
+def _out_of_fold(tasks: Rows | None, judged: Flags, probabilities: Floats) -> OutOfFold | None:
     if tasks is None:
         return None
     order = np.argsort(tasks[judged])
-    return OutOfFold(tasks[judged][order], said[order], np.sort(tasks[~judged]))
+    return OutOfFold(tasks[judged][order], probabilities[order], np.sort(tasks[~judged]))

@@ -75,13 +75,13 @@ class HeldOutCheck:
     @classmethod
     def from_dict(cls, described: Mapping[str, Any]) -> "HeldOutCheck":
         """Read what ``as_dict`` gave, from JSON too; figures of other versions of this class are left out."""
-        known = {one.name for one in fields(cls)}
-        kept = {name: value for name, value in described.items() if name in known}
+        own_figures = {figure.name for figure in fields(cls)}
+        figures = {name: value for name, value in described.items() if name in own_figures}
         precision = {
             label: {threshold: (share, count) for threshold, (share, count) in by_threshold.items()}
-            for label, by_threshold in kept.pop("precision_at", {}).items()
+            for label, by_threshold in figures.pop("precision_at", {}).items()
         }
-        return cls(**kept | {"confusion": _tuples(kept.get("confusion", ())), "precision_at": precision})
+        return cls(**figures | {"confusion": _tuples(figures.get("confusion", ())), "precision_at": precision})
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,8 @@ def check(
     Examples
     --------
     >>> control = Control("kind", "image", ("cat", "dog"), multiple=False, image_key="image")
-    >>> found = check(np.array([[0.75, 0.25], [0.25, 0.75]]), np.array([[1, 0], [1, 0]]), control)
-    >>> found.accuracy, found.confusion, found.precision_at["dog"]["0.7"]
+    >>> checked = check(np.array([[0.75, 0.25], [0.25, 0.75]]), np.array([[1, 0], [1, 0]]), control)
+    >>> checked.accuracy, checked.confusion, checked.precision_at["dog"]["0.7"]
     (0.5, ((1.0, 1.0), (0.0, 0.0)), (0.0, 1))
     """
     counts = np.ones(len(scores)) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -137,10 +137,10 @@ def check(
     confused = _confusion(right, suggested, np.ones(len(scores)), multiple=control.multiple)
     weighed = _confusion(right, suggested, counts, multiple=control.multiple)
     if control.multiple:
-        asked, each = np.ones_like(suggested, dtype=np.bool_), np.repeat(counts, scores.shape[1])
+        judged, each = np.ones_like(suggested, dtype=np.bool_), np.repeat(counts, scores.shape[1])
     else:
-        asked, each = suggested > 0, counts
-    stated, true = scores[asked], shares[asked]
+        judged, each = suggested > 0, counts
+    stated, true = scores[judged], shares[judged]
     return HeldOutCheck(
         tasks=len(scores),
         unanswered=unanswered,
@@ -230,26 +230,26 @@ def _macro_f1(confused: Floats, *, multiple: bool) -> float:
     else:
         both = confused.diagonal()
         mistakes = confused.sum(axis=0) + confused.sum(axis=1) - 2 * both
-    seen = both + mistakes > 0
-    return float((2 * both[seen] / (2 * both[seen] + mistakes[seen])).mean()) if seen.any() else 1.0
+    present = both + mistakes > 0
+    return float((2 * both[present] / (2 * both[present] + mistakes[present])).mean()) if present.any() else 1.0
 
 
 def _precision_at(
     scores: Floats, right: Floats, weights: Floats, control: Control
 ) -> dict[str, dict[str, tuple[float, int]]]:
-    found: dict[str, dict[str, tuple[float, int]]] = {}
+    precision: dict[str, dict[str, tuple[float, int]]] = {}
     for column, label in enumerate(control.labels):
         reached = {f"{threshold:g}": scores[:, column] >= threshold for threshold in THRESHOLDS}
-        found[label] = {
+        precision[label] = {
             threshold: (float(np.average(right[rows, column], weights=weights[rows])), int(rows.sum()))
             for threshold, rows in reached.items()
             if rows.any()
         }
-    return found
+    return precision
 
 
 def _tuples(value: Any) -> Any:  # noqa: ANN401 - nested lists of numbers, as JSON gives them
-    return tuple(_tuples(one) for one in value) if isinstance(value, list | tuple) else value
+    return tuple(_tuples(element) for element in value) if isinstance(value, list | tuple) else value
 
 
 def log_losses(scores: Floats, shares: Floats, *, multiple: bool) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ labels only, hence the loss here; scipy minimises it.
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,12 +67,11 @@ class LinearClassifier:
         points : (n_images, n_components) float32
             From ``Components.project``.
         multiple : bool
-            Whether each label is a question of its own, or the row a distribution.
+            As for ``normalised``.
 
         Returns
         -------
         (n_images, n_labels) float32
-            In [0, 1]; rows sum to 1 for a single choice.
 
         Examples
         --------
@@ -80,8 +80,13 @@ class LinearClassifier:
         [[0.5, 0.5]]
         """
         scores = points @ self.coefficients + self.intercepts
-        chances = expit(scores) if multiple else np.exp(scores - logsumexp(scores, axis=1, keepdims=True))
-        return np.asarray(chances, dtype=np.float32)
+        return normalised(scores, multiple=multiple)
+
+
+def normalised(logits: NDArray[np.floating[Any]], *, multiple: bool) -> Floats:
+    """Return probabilities: of a single choice, rows that sum to 1; of a multiple one, each label's own."""
+    chances = expit(logits) if multiple else np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
+    return np.asarray(chances, dtype=np.float32)
 
 
 @contextmanager
@@ -156,12 +161,12 @@ def fit_linear(
     weights = np.append(weights, np.float32(2 if multiple else n_labels)).astype(np.float32)
     loss = _multiple_loss if multiple else _single_loss
     curvature = _CURVATURE * points.T @ (points * weights[:, None])
-    found = np.zeros((points.shape[1], n_labels))
+    solution = np.zeros((points.shape[1], n_labels))
     for strength in strengths:
         # In these coordinates the loss is about as steep in all directions, which saves most of the steps.
-        steepness = curvature + strength * np.diag(np.append(np.ones(len(found) - 1), 0))
+        steepness = curvature + strength * np.diag(np.append(np.ones(len(solution) - 1), 0))
         turn = np.linalg.inv(np.linalg.cholesky(steepness.astype(np.float64))).T
-        start = np.linalg.solve(turn, found)
+        start = np.linalg.solve(turn, solution)
         steps = minimize(
             loss,
             start.ravel(),
@@ -170,8 +175,8 @@ def fit_linear(
             method="L-BFGS-B",
             options={"maxiter": _STEPS, "ftol": _TOLERANCE},
         )
-        found = turn @ steps.x.reshape(start.shape)
-        coefficients = found.astype(np.float32)
+        solution = turn @ steps.x.reshape(start.shape)
+        coefficients = solution.astype(np.float32)
         yield LinearClassifier(coefficients[:-1], coefficients[-1])
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ml_backend.core.cluster_evidence import ClusterEvidence
 from ml_backend.core.clusters import Clusters, fit_clusters
 from ml_backend.core.controls import Control
-from ml_backend.core.fit import Known, fit_scores
+from ml_backend.core.fit import AnnotatedImages, fit_scores
 from ml_backend.core.held_out import HeldOutCheck, OutOfFold
 from ml_backend.core.linear import Components, LinearClassifier, fit_components, one_thread
 from ml_backend.core.model_selection import SHARES
@@ -19,7 +19,7 @@ from ml_backend.core.scores import ControlScores, Pool
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
-_Part = TypeVar("_Part", ClusterEvidence, LinearClassifier, OutOfFold)
+_ArrayClass = TypeVar("_ArrayClass", ClusterEvidence, LinearClassifier, OutOfFold)
 
 
 @dataclass(frozen=True)
@@ -85,14 +85,14 @@ class ProjectModel:
             if control is None or control.multiple != trained.control.multiple:
                 continue
             then, supported = trained.probabilities(assigned, points)
-            known = {label: column for column, label in enumerate(trained.control.labels)}
-            now = np.zeros((len(embeddings), len(control.labels)), dtype=np.float32)
+            column_of = {label: column for column, label in enumerate(trained.control.labels)}
+            scores = np.zeros((len(embeddings), len(control.labels)), dtype=np.float32)
             for column, label in enumerate(control.labels):
-                if label in known:
-                    now[:, column] = then[:, known[label]]
-            gone = [column for label, column in known.items() if label not in control.labels]
+                if label in column_of:
+                    scores[:, column] = then[:, column_of[label]]
+            gone = [column for label, column in column_of.items() if label not in control.labels]
             likelier = then[:, gone].max(axis=1, initial=0) if gone and not control.multiple else 0
-            answers[control.name] = (now, supported & (now.max(axis=1) > likelier))
+            answers[control.name] = (scores, supported & (scores.max(axis=1) > likelier))
         return answers
 
 
@@ -111,30 +111,34 @@ def fit_model(
         The shares of the linear classifier that compete with one another: 0 is the clusters alone.
     """
     with one_thread():
-        clusters = fit_clusters(embeddings, max(len(one.control.labels) for one in evidence), seed)
+        clusters = fit_clusters(
+            embeddings, max(len(control_evidence.control.labels) for control_evidence in evidence), seed
+        )
         components = fit_components(embeddings, seed)
         controls = tuple(
             fit_scores(
-                one.control,
-                _known(one, embeddings[one.rows], clusters, components),
+                control_evidence.control,
+                _annotated_images(control_evidence, embeddings[control_evidence.rows], clusters, components),
                 clusters.centroids.shape[1],
-                one.tasks,
+                control_evidence.tasks,
                 seed,
                 pools,
             )
-            for one in evidence
+            for control_evidence in evidence
         )
     return ProjectModel(clusters, components, controls)
 
 
-def _known(one: Evidence, embeddings: Floats, clusters: Clusters, components: Components) -> Known:
+def _annotated_images(
+    evidence: Evidence, embeddings: Floats, clusters: Clusters, components: Components
+) -> AnnotatedImages:
     n_known = len(embeddings)
-    return Known(
+    return AnnotatedImages(
         clusters.assign(embeddings).T,
         components.project(embeddings),
-        one.shares,
-        np.ones(n_known, dtype=np.float32) if one.weights is None else one.weights,
-        np.ones(n_known, dtype=np.bool_) if one.clean is None else one.clean,
+        evidence.shares,
+        np.ones(n_known, dtype=np.float32) if evidence.weights is None else evidence.weights,
+        np.ones(n_known, dtype=np.bool_) if evidence.clean is None else evidence.clean,
         _pictures(embeddings),
     )
 
@@ -145,7 +149,7 @@ def _pictures(embeddings: Floats) -> Rows:
     return np.asarray(np.unique(packed, return_inverse=True)[1], dtype=np.int64)
 
 
-def to_parts(model: ProjectModel) -> tuple[dict[str, NDArray[Any]], list[dict[str, Any]]]:
+def to_arrays(model: ProjectModel) -> tuple[dict[str, NDArray[Any]], list[dict[str, Any]]]:
     """Split a model into plain arrays and a JSON-ready description of its controls."""
     arrays: dict[str, NDArray[Any]] = {
         "mean": model.clusters.mean,
@@ -174,8 +178,8 @@ def to_parts(model: ProjectModel) -> tuple[dict[str, NDArray[Any]], list[dict[st
     return arrays, described
 
 
-def from_parts(arrays: Mapping[str, NDArray[Any]], described: Sequence[Mapping[str, Any]]) -> ProjectModel:
-    """Join what ``to_parts`` split.
+def from_arrays(arrays: Mapping[str, NDArray[Any]], described: Sequence[Mapping[str, Any]]) -> ProjectModel:
+    """Join what ``to_arrays`` split.
 
     Raises
     ------
@@ -184,21 +188,25 @@ def from_parts(arrays: Mapping[str, NDArray[Any]], described: Sequence[Mapping[s
     """
     controls = tuple(
         ControlScores(
-            control=Control(**{**one["control"], "labels": tuple(one["control"]["labels"])}),
-            clusters=_part(ClusterEvidence, arrays, "", number),
-            smoothing=one["smoothing"],
-            linear=_part(LinearClassifier, arrays, "linear_", number) if one["pool"]["share"] else None,
-            pool=Pool(**one["pool"]),
-            check=HeldOutCheck.from_dict(one["check"]),
-            out_of_fold=_part(OutOfFold, arrays, "held_out_", number)
+            control=Control(**{**description["control"], "labels": tuple(description["control"]["labels"])}),
+            clusters=_from_arrays(ClusterEvidence, arrays, "", number),
+            smoothing=description["smoothing"],
+            linear=_from_arrays(LinearClassifier, arrays, "linear_", number)
+            if description["pool"]["share"]
+            else None,
+            pool=Pool(**description["pool"]),
+            check=HeldOutCheck.from_dict(description["check"]),
+            out_of_fold=_from_arrays(OutOfFold, arrays, "held_out_", number)
             if f"held_out_tasks_{number}" in arrays
             else None,
         )
-        for number, one in enumerate(described)
+        for number, description in enumerate(described)
     )
     clusters = Clusters(arrays["mean"], arrays["projection"], arrays["centroids"])
     return ProjectModel(clusters, Components(arrays["components_mean"], arrays["components"]), controls)
 
 
-def _part(kind: type[_Part], arrays: Mapping[str, NDArray[Any]], prefix: str, number: int) -> _Part:
-    return kind(**{one.name: arrays[f"{prefix}{one.name}_{number}"] for one in fields(kind)})
+def _from_arrays(
+    kind: type[_ArrayClass], arrays: Mapping[str, NDArray[Any]], prefix: str, number: int
+) -> _ArrayClass:
+    return kind(**{field.name: arrays[f"{prefix}{field.name}_{number}"] for field in fields(kind)})

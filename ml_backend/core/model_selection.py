@@ -86,13 +86,13 @@ class Contest:
             Probabilities for these.
         """
         rounds = _Rounds(self)
-        said = np.zeros(self.shares.shape, dtype=np.float32)
+        joined = np.zeros(self.shares.shape, dtype=np.float32)
         for fold in np.unique(self.folds):
             out, winner = self.folds == fold, rounds.winner(int(fold))
             clusters = self.clusters[winner.smoothing][out]
             linear = clusters if winner.strength is None else self.linear[winner.strength][out]
-            said[out] = winner.pool.join(clusters, linear, multiple=self.multiple)
-        return rounds.winner(None), said
+            joined[out] = winner.pool.join(clusters, linear, multiple=self.multiple)
+        return rounds.winner(None), joined
 
 
 class _Rounds:
@@ -141,16 +141,16 @@ class _Rounds:
 
     def _losses(self, opinion: Floats, sharpnesses: Sequence[float] = SHARPNESSES) -> Floats:
         """(n_sharpnesses, n_folds): weighted sums of the log loss."""
-        contest, found = self._contest, []
-        said = (contest.shares * opinion).sum(axis=1)
+        contest, sums = self._contest, []
+        agreement = (contest.shares * opinion).sum(axis=1)
         for sharpness in self._tried(sharpnesses):
             sharp = sharpness * opinion
             most = np.logaddexp(0, sharp).sum(axis=1) if contest.multiple else logsumexp(sharp, axis=1)
-            found.append(np.bincount(contest.folds, contest.weights * (most - sharpness * said)))
-        return np.stack(found)
+            sums.append(np.bincount(contest.folds, contest.weights * (most - sharpness * agreement)))
+        return np.stack(sums)
 
     def _tried(self, sharpnesses: Sequence[float]) -> list[float]:
-        return [one for one in sharpnesses if one <= 1 or not self._contest.careful]
+        return [sharpness for sharpness in sharpnesses if sharpness <= 1 or not self._contest.careful]
 
 
 def _best(losses: Mapping[float, Floats], left_out: int | None) -> float:
@@ -160,5 +160,5 @@ def _best(losses: Mapping[float, Floats], left_out: int | None) -> float:
 
 def _sums(losses: Floats, left_out: int | None) -> Floats:
     """(n_sharpnesses,): the losses of all folds but one."""
-    kept = losses if left_out is None else np.delete(losses, left_out, axis=1)
-    return np.asarray(kept.sum(axis=1))
+    remaining = losses if left_out is None else np.delete(losses, left_out, axis=1)
+    return np.asarray(remaining.sum(axis=1))

@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logsumexp
 
 from ml_backend.core.cluster_evidence import ClusterEvidence
 from ml_backend.core.controls import Control
 from ml_backend.core.held_out import TINY, HeldOutCheck, OutOfFold
-from ml_backend.core.linear import LinearClassifier
+from ml_backend.core.linear import LinearClassifier, normalised
 
 Floats = NDArray[np.floating[Any]]
 
@@ -51,21 +50,19 @@ class Pool:
         Returns
         -------
         (n_images, n_labels) float32
-            In [0, 1]; rows sum to 1 for a single choice.
 
         Examples
         --------
-        >>> one, other = np.array([[0.75, 0.25]]), np.array([[0.25, 0.75]])
-        >>> Pool(share=0.5).join(one, other, multiple=False).tolist()
+        >>> clusters, linear = np.array([[0.75, 0.25]]), np.array([[0.25, 0.75]])
+        >>> Pool(share=0.5).join(clusters, linear, multiple=False).tolist()
         [[0.5, 0.5]]
-        >>> Pool(sharpness=2).join(one, other, multiple=False).round(3).tolist()
+        >>> Pool(sharpness=2).join(clusters, linear, multiple=False).round(3).tolist()
         [[0.8999999761581421, 0.10000000149011612]]
         """
         joined = self.sharpness * (
             (1 - self.share) * scale(clusters, multiple=multiple) + self.share * scale(linear, multiple=multiple)
         )
-        chances = expit(joined) if multiple else np.exp(joined - logsumexp(joined, axis=1, keepdims=True))
-        return np.asarray(chances, dtype=np.float32)
+        return normalised(joined, multiple=multiple)
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,6 @@ class ControlScores:
         Returns
         -------
         scores : (n_images, n_labels) float32
-            In [0, 1]; rows sum to 1 for a single choice.
         supported : (n_images,) bool
             Whether enough of the image's clusters hold an annotated image, see ``least_support``. Where not,
             suggest nothing.

@@ -42,7 +42,7 @@ def suggestion(
     model_version : str
         What ``/setup`` names.
     top_k : int
-        How many of a control's likeliest labels are told, those that are suggested among them; 0 tells none.
+        How many of a control's likeliest labels are listed, the suggested ones included; 0 lists none.
 
     Returns
     -------
@@ -61,8 +61,15 @@ def suggestion(
     ranked = [(control, *_ranked(control, probabilities, top_k)) for control, probabilities in scored]
     suggested = {control.name: tuple(chosen) for control, chosen, _ in ranked}
     regions = [
-        _region(control, chosen, others, task_id=task_id, model_version=model_version, told=top_k > 0)
-        for control, chosen, others in ranked
+        _region(
+            control,
+            chosen,
+            alternatives,
+            task_id=task_id,
+            model_version=model_version,
+            with_alternatives=top_k > 0,
+        )
+        for control, chosen, alternatives in ranked
         if chosen and is_visible(control.conditions, suggested) is not False
     ]
     if not regions:
@@ -78,18 +85,18 @@ def _ranked(
     n_chosen = int((probabilities > _LIKELY).sum()) if control.multiple else 1
     likeliest = np.argsort(-probabilities, kind="stable")[: max(n_chosen, top_k)]
     ranked = [(control.labels[column], round(float(probabilities[column]), _DIGITS)) for column in likeliest]
-    others = {label: score for label, score in ranked[n_chosen:] if score > 0}
-    return dict(ranked[:n_chosen]), others
+    alternatives = {label: score for label, score in ranked[n_chosen:] if score > 0}
+    return dict(ranked[:n_chosen]), alternatives
 
 
 def _region(
     control: Control,
     chosen: dict[str, float],
-    others: dict[str, float],
+    alternatives: dict[str, float],
     *,
     task_id: int,
     model_version: str,
-    told: bool,
+    with_alternatives: bool,
 ) -> dict[str, Any]:
     identity = f"{model_version}/{task_id}/{control.name}".encode()
     region = {
@@ -100,9 +107,9 @@ def _region(
         "score": min(chosen.values()),
         "value": {"choices": list(chosen)},
     }
-    if told:
+    if with_alternatives:
         region["meta"] = {
-            "text": [", ".join(f"{label} {score:.2f}" for label, score in (chosen | others).items())],
-            "alternatives": [{"choices": [label], "score": score} for label, score in others.items()],
+            "text": [", ".join(f"{label} {score:.2f}" for label, score in (chosen | alternatives).items())],
+            "alternatives": [{"choices": [label], "score": score} for label, score in alternatives.items()],
         }
     return region

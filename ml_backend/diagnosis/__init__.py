@@ -1,1 +1,1 @@
-"""What goes wrong between Label Studio and the backend: facts are read, and each check is a function of them."""
+"""What goes wrong between Label Studio and the backend: each check is a function of their state."""

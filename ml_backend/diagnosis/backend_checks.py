@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from common.doctor import Finding, fine, problem, warning
 from ml_backend.core.versions import RANDOM
-from ml_backend.diagnosis.facts import BackendFacts
+from ml_backend.diagnosis.state import BackendState
 from ml_backend.embedding.exporting import NO_ENGINE
 from ml_backend.label_studio.backend_address import is_private, webhook_refusal, without_password
 from ml_backend.label_studio.connection_faults import BOTH_VARIABLES, DOTTED_ALIAS, LATE
@@ -13,34 +13,34 @@ _SCARCE, _FULL = 1_000_000_000, 100_000_000  # bytes
 _OK, _UNAUTHORIZED = 200, 401
 
 
-def address(facts: BackendFacts) -> Iterator[Finding]:
+def address(state: BackendState) -> Iterator[Finding]:
     """Look whether Label Studio would accept the address for predictions and for events."""
-    if not facts.url:
+    if not state.url:
         yield warning(
             "ML_BACKEND_PUBLIC_URL not set",
             "a project's connection to this backend can only be guessed, and not at all where there are several",
             "set it to this backend's address as seen from Label Studio",
         )
-    elif why := webhook_refusal(facts.url):
+    elif why := webhook_refusal(state.url):
         yield problem(
-            f"{without_password(facts.url)}: {why}",
+            f"{without_password(state.url)}: {why}",
             f"Label Studio connects it but silently makes no webhook: {LATE}",
             DOTTED_ALIAS,
         )
-    elif is_private(facts.url):
-        yield fine(f"{without_password(facts.url)}, private: Label Studio needs both {BOTH_VARIABLES}")
+    elif is_private(state.url):
+        yield fine(f"{without_password(state.url)}, private: Label Studio needs both {BOTH_VARIABLES}")
     else:
-        yield fine(without_password(facts.url))
+        yield fine(without_password(state.url))
 
 
-def health(facts: BackendFacts) -> Iterator[Finding]:
+def health(state: BackendState) -> Iterator[Finding]:
     """Look whether the backend answers here."""
-    if not facts.url:
+    if not state.url:
         return
-    reply = facts.health
+    reply = state.health
     if not reply.answered:
         yield warning(
-            f"nothing answers from here at {without_password(facts.url)}: {reply.error}",
+            f"nothing answers from here at {without_password(state.url)}: {reply.error}",
             "Label Studio may reach it all the same (see each project's connection); what it says of itself is "
             "not checked",
             "start it (ml-backend serve), or run this command where that address leads to it",
@@ -53,7 +53,7 @@ def health(facts: BackendFacts) -> Iterator[Finding]:
         )
     elif reply.status != _OK or reply.body is None or reply.body.get("status") != "UP":
         yield problem(
-            f"what answers {reply.status} at {without_password(facts.url)}/health is no ML backend",
+            f"what answers {reply.status} at {without_password(state.url)}/health is no ML backend",
             "Label Studio will refuse or drop the connection",
             "set ML_BACKEND_PUBLIC_URL to this backend's address",
         )
@@ -62,12 +62,12 @@ def health(facts: BackendFacts) -> Iterator[Finding]:
         yield fine("it is up" + (f" and computes with {engine}" if engine else ""))
 
 
-def weights(facts: BackendFacts) -> Iterator[Finding]:
+def weights(state: BackendState) -> Iterator[Finding]:
     """Look whether the backbone has the weights that it should have."""
-    told = facts.health.body or {}
-    if "weights" not in told:
+    health = state.health.body or {}
+    if "weights" not in health:
         return
-    error = told.get("error")
+    error = health.get("error")
     if error and str(error).startswith(NO_ENGINE):
         yield problem(
             f"the backbone cannot be exported: {error}",
@@ -81,55 +81,55 @@ def weights(facts: BackendFacts) -> Iterator[Finding]:
             "nothing is suggested for images that were not embedded before",
             "set ML_BACKEND_WEIGHTS to imagenet, random or the path of a state dict, and start the backend again",
         )
-    elif told["weights"] == RANDOM and facts.weights != RANDOM:
+    elif health["weights"] == RANDOM and state.weights != RANDOM:
         yield problem(
-            f"ML_BACKEND_WEIGHTS is {facts.weights}, and random ones answer: the download failed",
+            f"ML_BACKEND_WEIGHTS is {state.weights}, and random ones answer: the download failed",
             "random weights see little in an image: suggestions are far worse",
             "let the backend reach download.pytorch.org once, or put the checkpoint into the folder weights of "
             "its data folder, or give the path of a state dict; then start it again and train. If random weights "
             "are meant, say so: ML_BACKEND_WEIGHTS=random",
         )
-    elif not told.get("model_loaded"):
+    elif not health.get("model_loaded"):
         yield warning(
             "the backbone is still being loaded", "until then new images get no suggestion", "wait a moment"
         )
     else:
-        yield fine(f"{told.get('backbone')} with the weights {told['weights']}")
+        yield fine(f"{health.get('backbone')} with the weights {health['weights']}")
 
 
-def login(facts: BackendFacts) -> Iterator[Finding]:
+def login(state: BackendState) -> Iterator[Finding]:
     """Look whether the backend asks for what Label Studio can send."""
-    if facts.headers and not facts.account:
+    if state.headers and not state.account:
         yield problem(
             "the backend asks for a bearer token only (ML_BACKEND_TOKEN)",
             "Label Studio cannot send one to /predict: its connections know only HTTP basic",
             "set ML_BACKEND_BASIC_USER and ML_BACKEND_BASIC_PASSWORD as well, then connect each project again",
         )
-    elif facts.headers and facts.versions_without_login.status == _OK:
+    elif state.headers and state.versions_without_login.status == _OK:
         yield problem(
             "the running backend lets everybody in, although a login is configured here",
             "whoever reaches it can read versions and ask for trainings",
             "start it again with the same settings",
         )
-    elif not facts.headers and facts.versions.status == _UNAUTHORIZED:
+    elif not state.headers and state.versions.status == _UNAUTHORIZED:
         yield problem(
             "the running backend asks for a login, and none is configured here",
             "what `ml-backend connect` writes from here would not get in",
             "run this command with the backend's own ML_BACKEND_BASIC_USER and ML_BACKEND_BASIC_PASSWORD",
         )
-    elif not facts.headers and facts.versions.status == _OK and is_private(facts.url) is False:
+    elif not state.headers and state.versions.status == _OK and is_private(state.url) is False:
         yield warning(
             "the backend has a public address and lets everybody in",
             "whoever reaches it can let it fetch images and ask for trainings",
             "set ML_BACKEND_BASIC_USER and ML_BACKEND_BASIC_PASSWORD, then connect each project again",
         )
-    elif facts.versions.answered:
-        yield fine(f"as {facts.account}" if facts.account else "none is asked for")
+    elif state.versions.answered:
+        yield fine(f"as {state.account}" if state.account else "none is asked for")
 
 
-def data_folder(facts: BackendFacts) -> Iterator[Finding]:
+def data_folder(state: BackendState) -> Iterator[Finding]:
     """Look whether models and embeddings can be kept."""
-    folder = facts.folder
+    folder = state.folder
     if not folder.exists:
         yield warning(
             f"there is no folder {folder.path} here",
@@ -153,10 +153,10 @@ def data_folder(facts: BackendFacts) -> Iterator[Finding]:
         yield fine(f"{folder.path}, {folder.free_bytes / 1e9:.0f} GB left")
 
 
-def waiting_trainings(facts: BackendFacts) -> Iterator[Finding]:
+def waiting_trainings(state: BackendState) -> Iterator[Finding]:
     """Look whether requested trainings are begun."""
-    if facts.waiting:
-        projects = ", ".join(map(str, facts.waiting))
+    if state.waiting:
+        projects = ", ".join(map(str, state.waiting))
         yield problem(
             f"trainings of project {projects} were asked for long ago and have not begun",
             "annotations do not become suggestions",
@@ -164,7 +164,7 @@ def waiting_trainings(facts: BackendFacts) -> Iterator[Finding]:
         )
 
 
-CHECKS: dict[str, Callable[[BackendFacts], Iterator[Finding]]] = {
+CHECKS: dict[str, Callable[[BackendState], Iterator[Finding]]] = {
     "address": address,
     "health": health,
     "weights": weights,

@@ -4,59 +4,59 @@ from collections.abc import Callable, Iterator
 
 from common.doctor import Finding, fine, problem, warning
 from common.label_studio.rows import Webhook
-from ml_backend.diagnosis.facts import ProjectFacts
+from ml_backend.diagnosis.state import ProjectState
 from ml_backend.label_studio.backend_address import is_private, same_address, webhook_address, without_password
 from ml_backend.label_studio.connection_faults import BOTH_VARIABLES, LATE, no_webhook, unhealthy, webhook_faults
 
 
-def connection(facts: ProjectFacts) -> Iterator[Finding]:
+def connection(state: ProjectState) -> Iterator[Finding]:
     """Look whether there is one connection to this backend, and whether Label Studio can use it."""
-    row = facts.row
+    row = state.row
     if row is None:
-        others = ", ".join(without_password(one.url) for one in facts.moved or facts.rows)
-        remedy = facts.connect
-        if is_private(facts.backend.url) is not False:
+        elsewhere = ", ".join(without_password(row.url) for row in state.moved or state.rows)
+        remedy = state.connect
+        if is_private(state.backend.url) is not False:
             remedy += f" (Label Studio accepts private addresses only if started with both {BOTH_VARIABLES})"
-        if facts.moved:
+        if state.moved:
             yield problem(
-                f"connected to this backend at {others}, not at {without_password(facts.backend.url)}",
+                f"connected to this backend at {elsewhere}, not at {without_password(state.backend.url)}",
                 "a new version cannot be shown: it is not known which connection is its own",
                 f"{remedy}, or set ML_BACKEND_PUBLIC_URL to the address that is connected",
             )
         else:
             yield problem(
-                f"not connected to this backend{f', only to {others}' if others else ''}",
+                f"not connected to this backend{f', only to {elsewhere}' if elsewhere else ''}",
                 "annotators get no suggestions from it, and it learns nothing",
                 remedy,
             )
         return
-    if len(facts.ours) > 1:
-        addresses = ", ".join(without_password(one.url) for one in facts.ours)
+    if len(state.ours) > 1:
+        addresses = ", ".join(without_password(row.url) for row in state.ours)
         yield problem(
-            f"{len(facts.ours)} connections to this backend: {addresses}",
+            f"{len(state.ours)} connections to this backend: {addresses}",
             "each task is asked for more than once, and its predictions are there several times",
-            facts.connect,
+            state.connect,
         )
     if not row.works:
         yield problem(
             f"Label Studio cannot use {without_password(row.url)}",
             "annotators get no new suggestions",
-            _password_is_old(facts) or unhealthy(row),
+            _password_is_old(state) or unhealthy(row),
         )
     elif not row.follows_version:
         yield problem(
             "the connection does not take the backend's newest version",
             "suggestions of a new version look as if they were of an old one",
-            facts.connect,
+            state.connect,
         )
     else:
         yield fine(f"Label Studio reaches {without_password(row.url)}")
 
 
-def other_connections(facts: ProjectFacts) -> Iterator[Finding]:
+def other_connections(state: ProjectState) -> Iterator[Finding]:
     """Look for connections to other backends that do not answer."""
-    for row in facts.rows:
-        if row not in facts.ours and not row.works:
+    for row in state.rows:
+        if row not in state.ours and not row.works:
             yield warning(
                 f"another connection, {without_password(row.url)} ({row.title}), does not answer",
                 "Label Studio tries it before each task that an annotator opens",
@@ -64,53 +64,53 @@ def other_connections(facts: ProjectFacts) -> Iterator[Finding]:
             )
 
 
-def webhook(facts: ProjectFacts) -> Iterator[Finding]:
+def webhook(state: ProjectState) -> Iterator[Finding]:
     """Look whether events arrive at the backend once, with its login, and no more of them than needed."""
-    if facts.row is None:
+    if state.row is None:
         return
-    address = webhook_address(facts.row.url)
-    ours = [one for one in facts.webhooks if same_address(one.url, address)]
-    own = [one for one in ours if one.project_id is not None]
+    address = webhook_address(state.row.url)
+    ours = [hook for hook in state.webhooks if same_address(hook.url, address)]
+    own = [hook for hook in ours if hook.project_id is not None]
     if not ours:
-        yield _missing(facts, address)
+        yield _missing(state, address)
         return
     if len(ours) > 1:
         shared = " (one of them for all projects: Organization > Webhooks)" if len(own) < len(ours) else ""
         yield problem(
             f"{len(ours)} webhooks to {without_password(address)}{shared}",
             "each event arrives several times, and an annotator's submit waits for each",
-            facts.connect if len(own) > 1 else "remove the one for all projects",
+            state.connect if len(own) > 1 else "remove the one for all projects",
         )
-    faults = list(webhook_faults((own or ours)[0], address, facts.events, facts.backend.headers))
+    faults = list(webhook_faults((own or ours)[0], address, state.events, state.backend.headers))
     if faults:
-        yield problem(f"the webhook {'; '.join(faults)}", _why(faults), facts.connect)
+        yield problem(f"the webhook {'; '.join(faults)}", _why(faults), state.connect)
     else:
-        yield fine(f"{len(facts.events)} kinds of events go to {without_password(address)}")
+        yield fine(f"{len(state.events)} kinds of events go to {without_password(address)}")
 
 
-def stray_webhooks(facts: ProjectFacts) -> Iterator[Finding]:
+def stray_webhooks(state: ProjectState) -> Iterator[Finding]:
     """Look for webhooks that are left of connections that are gone."""
-    known = [webhook_address(row.url) for row in facts.rows]
-    for one in facts.webhooks:
-        if one.active and _is_stray(one, known):
+    addresses = [webhook_address(row.url) for row in state.rows]
+    for hook in state.webhooks:
+        if hook.active and _is_stray(hook, addresses):
             yield warning(
-                f"a webhook sends to {without_password(one.url)}, which no connection has",
+                f"a webhook sends to {without_password(hook.url)}, which no connection has",
                 "an annotator's submit waits for it, up to a second if nothing answers there",
                 "remove it under Settings > Webhooks if it is left of an old connection",
             )
 
 
-def training_requests(facts: ProjectFacts) -> Iterator[Finding]:
+def training_requests(state: ProjectState) -> Iterator[Finding]:
     """Look whether Label Studio asks for trainings a second time by itself."""
-    if facts.project.training_every:
+    if state.project.training_every:
         yield problem(
-            f"each {facts.project.training_every}th annotation also sends START_TRAINING",
+            f"each {state.project.training_every}th annotation also sends START_TRAINING",
             "the webhook reports each annotation already: an annotator's submit waits for a second request",
-            facts.connect,
+            state.connect,
         )
 
 
-CHECKS: dict[str, Callable[[ProjectFacts], Iterator[Finding]]] = {
+CHECKS: dict[str, Callable[[ProjectState], Iterator[Finding]]] = {
     "connection": connection,
     "other connections": other_connections,
     "webhook": webhook,
@@ -119,19 +119,19 @@ CHECKS: dict[str, Callable[[ProjectFacts], Iterator[Finding]]] = {
 }
 
 
-def _password_is_old(facts: ProjectFacts) -> str:
+def _password_is_old(state: ProjectState) -> str:
     """Say so where the backend answers us with the login that Label Studio should have."""
-    row, backend = facts.row, facts.backend
+    row, backend = state.row, state.backend
     if row is None or not backend.account or not backend.health.answered or row.reason:
         return ""
     return (
-        f"{facts.connect}: the backend answers from here, so its password may have changed since; if that does "
+        f"{state.connect}: the backend answers from here, so its password may have changed since; if that does "
         f"not help: {unhealthy(row)}"
     )
 
 
-def _missing(facts: ProjectFacts, address: str) -> Finding:
-    remedy = no_webhook(address) or facts.connect
+def _missing(state: ProjectState, address: str) -> Finding:
+    remedy = no_webhook(address) or state.connect
     if not no_webhook(address) and is_private(address) is not False:
         remedy += (
             f"; if it is refused, start Label Studio with both {BOTH_VARIABLES}: with only the first it leaves a "
@@ -145,16 +145,18 @@ def _missing(facts: ProjectFacts, address: str) -> Finding:
 
 
 def _why(faults: list[str]) -> str:
-    said = " ".join(faults)
-    if "login" in said:
+    listed = " ".join(faults)
+    if "login" in listed:
         return f"the backend answers 401 to each event: {LATE}"
-    if "all events" in said or " too" in said:
+    if "all events" in listed or " too" in listed:
         return "an annotator's submit waits for each request, also for those that the backend ignores"
     return f"the backend does not hear of all annotations: {LATE}"
 
 
-def _is_stray(one: Webhook, known: list[str]) -> bool:
-    looks_like_ours = one.url.rstrip("/").endswith("/webhook")
+def _is_stray(hook: Webhook, addresses: list[str]) -> bool:
+    looks_like_ours = hook.url.rstrip("/").endswith("/webhook")
     return (
-        one.project_id is not None and looks_like_ours and not any(same_address(one.url, each) for each in known)
+        hook.project_id is not None
+        and looks_like_ours
+        and not any(same_address(hook.url, each) for each in addresses)
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 from common.doctor import Finding, fine, problem, warning
-from ml_backend.diagnosis.facts import ImageTry, ProjectFacts
+from ml_backend.diagnosis.state import ImageTry, ProjectState
 from ml_backend.label_studio.backend_address import host_of, without_password
 
 _CLOUD = ("s3", "gs", "azure-blob")
@@ -12,36 +12,36 @@ _BY_LABEL_STUDIO = ("missing", "http_403", "http_424", "http_500")  # an upload 
 _LONGEST = 100  # characters of an address
 
 
-def images(facts: ProjectFacts) -> Iterator[Finding]:
+def images(state: ProjectState) -> Iterator[Finding]:
     """Look whether images can be fetched and read, and say for each reason what helps."""
     groups: dict[tuple[str, str], list[ImageTry]] = {}
-    for one in facts.images:
-        groups.setdefault((one.reason, remedy(one) if one.reason else ""), []).append(one)
+    for image in state.images:
+        groups.setdefault((image.reason, remedy(image) if image.reason else ""), []).append(image)
     for (reason, helps), group in sorted(groups.items()):
         first = group[0]
         if reason:
             yield problem(
-                f"{len(group)} of {len(facts.images)} images that were tried: {reason} (task {first.task_id}: "
+                f"{len(group)} of {len(state.images)} images that were tried: {reason} (task {first.task_id}: "
                 f"{_short(first.url)})",
                 "their tasks get no suggestion",
                 helps,
             )
         else:
-            yield fine(f"{len(group)} of {len(facts.images)} that were tried can be read")
+            yield fine(f"{len(group)} of {len(state.images)} that were tried can be read")
 
 
-def storages(facts: ProjectFacts) -> Iterator[Finding]:
+def storages(state: ProjectState) -> Iterator[Finding]:
     """Look whether the storages that tasks come from work."""
-    for one in facts.storages:
-        if one.status == "failed":
+    for storage in state.storages:
+        if storage.status == "failed":
             yield warning(
-                f"the last synchronisation of {one.kind} storage {one.title or one.id} failed",
+                f"the last synchronisation of {storage.kind} storage {storage.title or storage.id} failed",
                 "new files become no tasks, and what hinders it may hinder reading images too",
                 "see Settings > Cloud Storage > Sync for Label Studio's reason",
             )
 
 
-CHECKS: dict[str, Callable[[ProjectFacts], Iterator[Finding]]] = {"images": images, "storages": storages}
+CHECKS: dict[str, Callable[[ProjectState], Iterator[Finding]]] = {"images": images, "storages": storages}
 
 
 def remedy(failed: ImageTry) -> str:
@@ -51,8 +51,8 @@ def remedy(failed: ImageTry) -> str:
             "what comes is a web page, perhaps a login: give addresses that need none, or upload the images to "
             "Label Studio, or connect their storage to it"
         )
-    if failed.reason in _BY_LABEL_STUDIO and (found := _of_label_studio(failed)):
-        return found
+    if failed.reason in _BY_LABEL_STUDIO and (advice := _of_label_studio(failed)):
+        return advice
     return _REMEDIES.get(failed.reason, _other)(failed)
 
 
@@ -81,13 +81,13 @@ def _of_label_studio(failed: ImageTry) -> str:
 
 
 def _not_allowed(failed: ImageTry) -> str:
-    parts = urlsplit(failed.url)
-    if parts.scheme in _CLOUD or not parts.netloc:
+    address = urlsplit(failed.url)
+    if address.scheme in _CLOUD or not address.netloc:
         return (
             "Label Studio leads on to a storage at a private address: let the backend fetch from its host, as "
             "Label Studio names it, for example ML_BACKEND_IMAGE_HOSTS=minio:9000 (with commas for several)"
         )
-    allowed = parts.netloc.lower().removesuffix(":")
+    allowed = address.netloc.lower().removesuffix(":")
     return f"let the backend fetch from there: ML_BACKEND_IMAGE_HOSTS={allowed} (with commas for several)"
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from common.doctor import Finding, fine, problem, warning
-from ml_backend.diagnosis.facts import LabelStudioFacts
+from ml_backend.diagnosis.state import LabelStudioState
 from ml_backend.label_studio.backend_address import without_password
 
 KNOWN_RELEASE = "1.23."
@@ -19,21 +19,21 @@ _WHY = "neither training nor predictions can reach Label Studio"
 _LEGACY_IS_OFF = "legacy token authentication has been disabled"
 
 
-def settings(facts: LabelStudioFacts, _now: datetime) -> Iterator[Finding]:
+def settings(state: LabelStudioState, _now: datetime) -> Iterator[Finding]:
     """Look whether address and key are given."""
-    if facts.missing:
+    if state.missing:
         yield problem(
-            f"{' and '.join(facts.missing)} not set",
+            f"{' and '.join(state.missing)} not set",
             "without them the backend can neither read annotations nor store predictions",
             "set them in the environment or in .env; the key is under Account & Settings in Label Studio",
         )
 
 
-def address(facts: LabelStudioFacts, _now: datetime) -> Iterator[Finding]:
+def address(state: LabelStudioState, _now: datetime) -> Iterator[Finding]:
     """Look whether Label Studio answers at its address."""
-    if not facts.url:
+    if not state.url:
         return
-    reply, shown = facts.version, without_password(facts.url)
+    reply, shown = state.version, without_password(state.url)
     if not reply.answered:
         yield problem(
             f"nothing answers at {shown}: {reply.error}",
@@ -41,13 +41,13 @@ def address(facts: LabelStudioFacts, _now: datetime) -> Iterator[Finding]:
             "start Label Studio, or set LABEL_STUDIO_URL to its address as seen from here",
         )
     elif reply.body is None or "release" not in reply.body:
-        what = "a page" if reply.body is None else "something else"
+        body = "a page" if reply.body is None else "something else"
         yield problem(
-            f"{shown}/api/version answers {reply.status} with {what}, not with Label Studio's version",
+            f"{shown}/api/version answers {reply.status} with {body}, not with Label Studio's version",
             "every call will fail: this is a proxy, a login page, another program, or a wrong path",
             "set LABEL_STUDIO_URL to Label Studio's own address, with its path if it is served below one",
         )
-    elif urlsplit(reply.url)[:2] != urlsplit(facts.url)[:2]:
+    elif urlsplit(reply.url)[:2] != urlsplit(state.url)[:2]:
         yield warning(
             f"{shown} leads on to {_origin(reply.url)}",
             "each call takes two requests, and writes can be lost in a redirect",
@@ -57,29 +57,29 @@ def address(facts: LabelStudioFacts, _now: datetime) -> Iterator[Finding]:
         yield fine(f"Label Studio answers at {shown}")
 
 
-def release(facts: LabelStudioFacts, _now: datetime) -> Iterator[Finding]:
+def release(state: LabelStudioState, _now: datetime) -> Iterator[Finding]:
     """Look whether it is a release that this backend was tested with."""
-    if facts.version.body is None or "release" not in facts.version.body:
+    if state.version.body is None or "release" not in state.version.body:
         return
-    found = str(facts.version.body["release"])
-    if found.startswith(KNOWN_RELEASE):
-        yield fine(f"release {found}")
+    version = str(state.version.body["release"])
+    if version.startswith(KNOWN_RELEASE):
+        yield fine(f"release {version}")
     else:
         yield warning(
-            f"release {found}",
+            f"release {version}",
             f"this backend is tested with {KNOWN_RELEASE}x; other releases may behave in another way",
             "try it on a copy first",
         )
 
 
-def key(facts: LabelStudioFacts, now: datetime) -> Iterator[Finding]:
+def key(state: LabelStudioState, now: datetime) -> Iterator[Finding]:
     """Look whether the key lets us in, and how long it will."""
-    if not facts.key.kind or facts.version.body is None:
+    if not state.key.kind or state.version.body is None:
         return
-    expires_at = facts.key.expires_at
-    if facts.refused:
-        yield _refused(facts, now)
-    elif facts.key.kind == "legacy":
+    expires_at = state.key.expires_at
+    if state.refused:
+        yield _refused(state, now)
+    elif state.key.kind == "legacy":
         yield fine("the legacy token lets us in")
     elif expires_at and expires_at - now < _SOON:
         yield warning(
@@ -91,9 +91,9 @@ def key(facts: LabelStudioFacts, now: datetime) -> Iterator[Finding]:
         yield fine("the personal access token lets us in" + (f" until {_day(expires_at)}" if expires_at else ""))
 
 
-def clock(facts: LabelStudioFacts, _now: datetime) -> Iterator[Finding]:
+def clock(state: LabelStudioState, _now: datetime) -> Iterator[Finding]:
     """Look whether Label Studio has our time."""
-    ahead = facts.version.ahead_s
+    ahead = state.version.ahead_s
     if ahead is None:
         return
     if abs(ahead) < _SKEW_S:
@@ -106,7 +106,7 @@ def clock(facts: LabelStudioFacts, _now: datetime) -> Iterator[Finding]:
         )
 
 
-CHECKS: dict[str, Callable[[LabelStudioFacts, datetime], Iterator[Finding]]] = {
+CHECKS: dict[str, Callable[[LabelStudioState, datetime], Iterator[Finding]]] = {
     "settings": settings,
     "address": address,
     "release": release,
@@ -115,32 +115,32 @@ CHECKS: dict[str, Callable[[LabelStudioFacts, datetime], Iterator[Finding]]] = {
 }
 
 
-def _refused(facts: LabelStudioFacts, now: datetime) -> Finding:
-    if facts.key.kind != "legacy":
-        return _token_refused(facts, now)
-    if _LEGACY_IS_OFF in facts.refused:
+def _refused(state: LabelStudioState, now: datetime) -> Finding:
+    if state.key.kind != "legacy":
+        return _token_refused(state, now)
+    if _LEGACY_IS_OFF in state.refused:
         return problem(
             "LABEL_STUDIO_API_KEY is a legacy token, and those are switched off",
             _WHY,
             f"{_RENEW}; or switch legacy tokens on: Organization > API Tokens Settings, or "
             "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN=true at Label Studio's first start",
         )
-    if facts.refused_with == _NOT_FOUND:
+    if state.refused_with == _NOT_FOUND:
         return problem(
-            f"{without_password(facts.url)} has a path that is not Label Studio's",
+            f"{without_password(state.url)} has a path that is not Label Studio's",
             _WHY,
             "set LABEL_STUDIO_URL to its address without that path",
         )
     return problem(
-        f"Label Studio refuses the key ({facts.refused_with}: {facts.refused})",
+        f"Label Studio refuses the key ({state.refused_with}: {state.refused})",
         _WHY,
         "set LABEL_STUDIO_API_KEY to the token of an account that may edit the projects (Account & Settings)",
     )
 
 
-def _token_refused(facts: LabelStudioFacts, now: datetime) -> Finding:
-    expires_at = facts.key.expires_at
-    if facts.key.kind == "access":
+def _token_refused(state: LabelStudioState, now: datetime) -> Finding:
+    expires_at = state.key.expires_at
+    if state.key.kind == "access":
         return problem(
             "LABEL_STUDIO_API_KEY is an access token, which lives for 300 s",
             _WHY,
@@ -148,18 +148,18 @@ def _token_refused(facts: LabelStudioFacts, now: datetime) -> Finding:
         )
     if expires_at and expires_at <= now:
         return problem(f"the personal access token expired on {_day(expires_at)}", _WHY, _RENEW)
-    if urlsplit(facts.url).path.strip("/"):
+    if urlsplit(state.url).path.strip("/"):
         return problem(
-            f"the personal access token does not let us in ({facts.refused})",
+            f"the personal access token does not let us in ({state.refused})",
             "it is exchanged below Label Studio's host, without the path that LABEL_STUDIO_URL has",
             "use a legacy token, or serve Label Studio at the root of a host of its own",
         )
-    return problem(f"the personal access token does not let us in: {facts.refused}", _WHY, _RENEW)
+    return problem(f"the personal access token does not let us in: {state.refused}", _WHY, _RENEW)
 
 
 def _origin(url: str) -> str:
-    parts = urlsplit(without_password(url))
-    return f"{parts.scheme}://{parts.netloc}"
+    address = urlsplit(without_password(url))
+    return f"{address.scheme}://{address.netloc}"
 
 
 def _day(when: datetime) -> str:

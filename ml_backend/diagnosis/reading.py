@@ -1,4 +1,4 @@
-"""Reading the facts: nothing is written, neither in Label Studio nor on disk."""
+"""Reading the state of all sides: nothing is written, neither in Label Studio nor on disk."""
 
 import os
 import shutil
@@ -16,17 +16,17 @@ from common.label_studio.rows import ConnectionRow, ProjectSettings
 from ml_backend.backend import Backend
 from ml_backend.core.controls import image_controls
 from ml_backend.core.versions import is_ours
-from ml_backend.diagnosis.facts import (
-    BackendFacts,
+from ml_backend.diagnosis.replies import ask, moment, read_key
+from ml_backend.diagnosis.spreading import spread
+from ml_backend.diagnosis.state import (
+    BackendState,
     Folder,
     ImageTry,
-    LabelStudioFacts,
-    ProjectFacts,
+    LabelStudioState,
+    ProjectState,
     Reply,
     Versions,
 )
-from ml_backend.diagnosis.replies import ask, moment, read_key
-from ml_backend.diagnosis.spreading import spread
 from ml_backend.errors import FetchError, LabelStudioError, RefusedError
 from ml_backend.images.decoding import ImageLimits, ImageRejectedError, decode
 from ml_backend.label_studio.backend_address import same_address, webhook_address
@@ -45,31 +45,31 @@ _STORAGES = {"s3": "s3://", "gcs": "gs://", "azure": "azure-blob://", "localfile
 _PAGE_STARTS = (b"<!doctype html", b"<html")
 
 
-def read_label_studio(settings: Settings, connections: httpx.Client) -> LabelStudioFacts:
+def read_label_studio(settings: Settings, connections: httpx.Client) -> LabelStudioState:
     """Ask Label Studio which release it is, and whether it lets us in."""
     url, missing = settings.label_studio_url, tuple(settings.missing)
     key = read_key(settings.label_studio_api_key.get_secret_value())
     version = ask(connections, f"{url}/api/version") if url else Reply("")
-    facts = LabelStudioFacts(url, missing, version, key)
+    state = LabelStudioState(url, missing, version, key)
     if missing or version.body is None:
-        return facts
+        return state
     try:
         with closing(LabelStudioClient(settings)) as admin:
             admin.authorize()
     except RefusedError as error:
-        return replace(facts, refused=error.reason or str(error), refused_with=error.status)
+        return replace(state, refused=error.reason or str(error), refused_with=error.http_status)
     except LabelStudioError as error:
-        return replace(facts, refused=str(error))
-    return facts
+        return replace(state, refused=str(error))
+    return state
 
 
-def read_backend(settings: Settings, connections: httpx.Client) -> BackendFacts:
+def read_backend(settings: Settings, connections: httpx.Client) -> BackendState:
     """Ask the running backend for what it says of itself, and look at its folder from here."""
     url, headers = settings.public_url, webhook_headers(settings)
     health = ask(connections, f"{url}/health", headers) if url else Reply("")
     versions = ask(connections, f"{url}/versions", headers) if health.answered else Reply("")
     bare = ask(connections, f"{url}/versions") if health.answered and headers else Reply("")
-    return BackendFacts(
+    return BackendState(
         url=url,
         health=health,
         versions=versions,
@@ -89,31 +89,31 @@ class ProjectReader:
     ----------
     admin : LabelStudioClient
     backend : Backend
-    facts : BackendFacts
+    state : BackendState
     images : int
         How many of a project's images are tried.
     """
 
-    def __init__(self, admin: LabelStudioClient, backend: Backend, facts: BackendFacts, images: int) -> None:
-        self._admin, self._backend, self._facts, self._images = admin, backend, facts, images
+    def __init__(self, admin: LabelStudioClient, backend: Backend, state: BackendState, images: int) -> None:
+        self._admin, self._backend, self._state, self._images = admin, backend, state, images
         self._events = EVENTS & admin.known_actions()
         self._webhooks = admin.webhooks()
 
     def connected(self, advance: Callable[[int, int], None] = lambda *_: None) -> list[int]:
         """List the projects that have a connection or a webhook to this backend, or that it has trained."""
         ids = self._admin.project_ids()
-        found = set(self._backend.registry.projects()).intersection(ids)
-        address = webhook_address(self._facts.url)
-        found |= {
+        connected = set(self._backend.registry.projects()).intersection(ids)
+        address = webhook_address(self._state.url)
+        connected |= {
             hook.project_id for hook in self._webhooks if hook.project_id and same_address(hook.url, address)
         }
         for number, project_id in enumerate(ids):
             advance(number, len(ids))
-            if project_id not in found and self._ours(self._admin.connections(project_id), ()):
-                found.add(project_id)
-        return sorted(found)
+            if project_id not in connected and self._ours(self._admin.connections(project_id), ()):
+                connected.add(project_id)
+        return sorted(connected)
 
-    def read(self, project_id: int) -> ProjectFacts:
+    def read(self, project_id: int) -> ProjectState:
         """Read a project.
 
         Raises
@@ -128,14 +128,14 @@ class ProjectReader:
         tasks = (
             self._admin.task_page(project_id, page=1, size=TASKS, include=_TASK_FIELDS) if project.tasks else []
         )
-        return ProjectFacts(
+        return ProjectState(
             project=project,
             rows=rows,
             ours=ours,
             moved=[row for row in rows if row not in ours and row.bears(own)],
             webhooks=[hook for hook in self._webhooks if hook.project_id in (project_id, None)],
             events=self._events,
-            backend=self._facts,
+            backend=self._state,
             versions=_versions(self._backend.registry, project_id),
             with_version=self._with_version(project_id, ours),
             tasks=tasks,
@@ -147,8 +147,8 @@ class ProjectReader:
 
     def _ours(self, rows: Sequence[ConnectionRow], own: Sequence[str]) -> list[ConnectionRow]:
         """Find our connections: by our address, or where that is not known, by their version."""
-        if self._facts.url:
-            return [row for row in rows if same_address(row.url, self._facts.url)]
+        if self._state.url:
+            return [row for row in rows if same_address(row.url, self._state.url)]
         return [row for row in rows if is_ours(row.answers_with) or row.bears(own)]
 
     def _with_version(self, project_id: int, ours: Sequence[ConnectionRow]) -> int:

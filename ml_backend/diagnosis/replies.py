@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from ml_backend.diagnosis.facts import Key, Reply
+from ml_backend.diagnosis.state import Key, Reply
 
 _TIMEOUT_S = 10.0
 _JWT_PARTS = 3
@@ -56,11 +56,11 @@ def read_key(token: str) -> Key:
     """
     if not token:
         return Key()
-    parts = token.split(".")
-    if len(parts) != _JWT_PARTS:
+    segments = token.split(".")
+    if len(segments) != _JWT_PARTS:
         return Key("legacy")
     try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        claims = json.loads(base64.urlsafe_b64decode(segments[1] + "=" * (-len(segments[1]) % 4)))
         expires = claims.get("exp")
         return Key(
             "access" if claims.get("token_type") == "access" else "refresh",
@@ -81,10 +81,10 @@ def moment(written: object) -> datetime | None:
     if isinstance(written, datetime):
         return written
     try:
-        found = datetime.fromisoformat(str(written))
+        time = datetime.fromisoformat(str(written))
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _reason(error: Exception) -> str:
@@ -96,16 +96,16 @@ def _reason(error: Exception) -> str:
 
 def _object(answer: httpx.Response) -> dict[str, Any] | None:
     try:
-        found = answer.json()
+        body = answer.json()
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return body if isinstance(body, dict) else None
 
 
 def _ahead(answer: httpx.Response, now: float) -> float | None:
     """Compare clocks by the Date header, whose seconds are whole."""
     try:
-        theirs = parsedate_to_datetime(answer.headers["date"]).timestamp()
+        their_time = parsedate_to_datetime(answer.headers["date"]).timestamp()
     except (KeyError, ValueError, TypeError):
         return None
-    return theirs + 0.5 - now
+    return their_time + 0.5 - now

@@ -21,23 +21,23 @@ def spread(addresses: Sequence[tuple[int, str, str]], count: int) -> list[tuple[
     [0, 9, 8]
     """
     places: dict[str, list[tuple[int, str, str]]] = {}
-    for one in addresses:
-        places.setdefault(_place(one[2]), []).append(one)
-    turns = [_ends_first(those) for those in places.values()]
-    found = [one for those in zip_longest(*turns) for one in those if one is not None]
-    return found[:count]
+    for address in addresses:
+        places.setdefault(_place(address[2]), []).append(address)
+    turns = [_ends_first(place) for place in places.values()]
+    spread_out = [address for turn in zip_longest(*turns) for address in turn if address is not None]
+    return spread_out[:count]
 
 
-def _ends_first(those: Sequence[tuple[int, str, str]]) -> list[tuple[int, str, str]]:
+def _ends_first(addresses: Sequence[tuple[int, str, str]]) -> list[tuple[int, str, str]]:
     """Order so that each next one is far from those before: the ends, the middle, the middles between them."""
-    order, step = [0, len(those) - 1], len(those)
+    order, step = [0, len(addresses) - 1], len(addresses)
     while step > 1:
         step = (step + 1) // 2
-        order += range(0, len(those), step)
-    return [those[place] for place in dict.fromkeys(order)]
+        order += range(0, len(addresses), step)
+    return [addresses[place] for place in dict.fromkeys(order)]
 
 
 def _place(url: str) -> str:
     """Name where an address leads: a host, a bucket, or a kind of Label Studio's own files."""
-    scheme, found, rest = url.partition("://")
-    return f"{scheme}://{rest.partition('/')[0]}" if found else "/".join(url.split("/")[:3])
+    scheme, separator, path = url.partition("://")
+    return f"{scheme}://{path.partition('/')[0]}" if separator else "/".join(url.split("/")[:3])

@@ -7,37 +7,37 @@ from typing import Any
 from common.doctor import Finding, fine, problem, warning
 from common.label_studio.label_config import value_at
 from ml_backend.core.controls import image_controls, passed_over
-from ml_backend.diagnosis.facts import ProjectFacts
+from ml_backend.diagnosis.state import ProjectState
 
 _NAMED = 5  # of a long list
 
 
-def label_config(facts: ProjectFacts) -> Iterator[Finding]:
+def label_config(state: ProjectState) -> Iterator[Finding]:
     """Look for Choices that are bound to one image."""
-    served = image_controls(facts.project.label_config)
-    others = "; ".join(f"{name} {why}" for name, why in passed_over(facts.project.label_config).items())
+    served = image_controls(state.project.label_config)
+    without = "; ".join(f"{name} {why}" for name, why in passed_over(state.project.label_config).items())
     if served:
         names = ", ".join(control.name for control in served)
-        yield fine(f"suggestions are made for {names}" + (f" ({others})" if others else ""))
+        yield fine(f"suggestions are made for {names}" + (f" ({without})" if without else ""))
     else:
         yield problem(
-            "no <Choices> is bound to one <Image>" + (f": {others}" if others else ""),
+            "no <Choices> is bound to one <Image>" + (f": {without}" if without else ""),
             "there is nothing that this backend could suggest",
             'use <Image name="image" value="$image"/> and <Choices toName="image">; other controls stay by hand',
         )
 
 
-def image_keys(facts: ProjectFacts) -> Iterator[Finding]:
+def image_keys(state: ProjectState) -> Iterator[Finding]:
     """Look whether tasks hold an address under the key that the label config names."""
-    for key in sorted({control.image_key for control in image_controls(facts.project.label_config)}):
-        held = [value_at(task.get("data") or {}, key) for task in facts.tasks]
+    for key in sorted({control.image_key for control in image_controls(state.project.label_config)}):
+        held = [value_at(task.get("data") or {}, key) for task in state.tasks]
         lacking = sum(value is None for value in held)
         odd = Counter(type(value).__name__ for value in held if value is not None and not isinstance(value, str))
         if lacking:
             yield problem(
                 f"{lacking} of {len(held)} tasks that were looked at have no {key!r}",
                 "their image cannot be found: they get no suggestion (changing a task's data replaces all of it)",
-                _rename(facts, key),
+                _rename(state, key),
             )
         for kind, count in odd.items():
             yield problem(
@@ -47,9 +47,9 @@ def image_keys(facts: ProjectFacts) -> Iterator[Finding]:
             )
 
 
-def annotations(facts: ProjectFacts) -> Iterator[Finding]:
+def annotations(state: ProjectState) -> Iterator[Finding]:
     """Look whether there is something to learn from, and whether it is more than what was imported."""
-    project = facts.project
+    project = state.project
     if not project.annotations:
         yield fine(f"none yet, {project.tasks} tasks: suggestions begin after the first ones")
     elif project.ground_truths >= project.annotations:
@@ -64,45 +64,45 @@ def annotations(facts: ProjectFacts) -> Iterator[Finding]:
         yield fine(f"{project.annotations} on {project.tasks} tasks")
 
 
-def labels(facts: ProjectFacts) -> Iterator[Finding]:
+def labels(state: ProjectState) -> Iterator[Finding]:
     """Look for labels in annotations that the label config does not have."""
-    known = {one.name: set(one.labels) for one in image_controls(facts.project.label_config)}
+    labels_of = {control.name: set(control.labels) for control in image_controls(state.project.label_config)}
     unknown = Counter(
         f"{label!r} ({name})"
-        for task in facts.annotated
+        for task in state.annotated
         for name, label in _chosen(task)
-        if name in known and label not in known[name]
+        if name in labels_of and label not in labels_of[name]
     )
     if unknown:
-        found = ", ".join(f"{label} {count} times" for label, count in unknown.most_common(_NAMED))
+        counts = ", ".join(f"{label} {count} times" for label, count in unknown.most_common(_NAMED))
         yield warning(
-            f"annotations hold labels that the label config lacks: {found}",
+            f"annotations hold labels that the label config lacks: {counts}",
             "they are not learned, and Label Studio drops predictions with such labels",
             "add the labels to the label config, or change those annotations",
         )
 
 
-def sampling(facts: ProjectFacts) -> Iterator[Finding]:
+def sampling(state: ProjectState) -> Iterator[Finding]:
     """Say in which order annotators get tasks."""
-    if facts.project.sampling:
-        yield fine(facts.project.sampling.lower())
+    if state.project.sampling:
+        yield fine(state.project.sampling.lower())
 
 
-def overlap(facts: ProjectFacts) -> Iterator[Finding]:
+def overlap(state: ProjectState) -> Iterator[Finding]:
     """Look for tasks that are closed although more annotators are wanted."""
     closed = [
-        task for task in facts.tasks if task.get("is_labeled") and _wanted(task, facts.project.counts_skips) > 0
+        task for task in state.tasks if task.get("is_labeled") and _wanted(task, state.project.counts_skips) > 0
     ]
     if closed:
         ids = ", ".join(str(task["id"]) for task in closed[:_NAMED]) + (", …" if len(closed) > _NAMED else "")
         yield problem(
-            f"{len(closed)} of {len(facts.tasks)} tasks that were looked at are closed too early: {ids}",
+            f"{len(closed)} of {len(state.tasks)} tasks that were looked at are closed too early: {ids}",
             "raising a task's overlap does not open it again: no further annotator is asked",
             'PATCH /api/tasks/ID/ with {"is_labeled": false} for each',
         )
 
 
-CHECKS: dict[str, Callable[[ProjectFacts], Iterator[Finding]]] = {
+CHECKS: dict[str, Callable[[ProjectState], Iterator[Finding]]] = {
     "label config": label_config,
     "image keys": image_keys,
     "annotations": annotations,
@@ -112,8 +112,8 @@ CHECKS: dict[str, Callable[[ProjectFacts], Iterator[Finding]]] = {
 }
 
 
-def _rename(facts: ProjectFacts, key: str) -> str:
-    keys = Counter(name for task in facts.tasks for name in (task.get("data") or {}))
+def _rename(state: ProjectState, key: str) -> str:
+    keys = Counter(name for task in state.tasks for name in (task.get("data") or {}))
     there = ", ".join(f"${name}" for name, _ in keys.most_common(_NAMED))
     return f'the label config says value="${key}"' + (f"; tasks have {there}" if there else "")
 

@@ -5,48 +5,52 @@ from datetime import timedelta
 
 from common.doctor import Finding, fine, problem, warning
 from ml_backend.core.versions import is_ours
-from ml_backend.diagnosis.facts import ProjectFacts
 from ml_backend.diagnosis.replies import moment
+from ml_backend.diagnosis.state import ProjectState
 
 _PATIENCE = timedelta(minutes=15)  # for events, quiet time and the training itself
 
 
-def trained(facts: ProjectFacts) -> Iterator[Finding]:
+def trained(state: ProjectState) -> Iterator[Finding]:
     """Look whether a version answers, and whether it is the newest."""
-    row = facts.row
+    row = state.row
     if row is None or not row.works:
         return
     if not is_ours(row.answers_with):
-        if not facts.project.annotations:
+        if not state.project.annotations:
             yield fine("no version yet: it needs annotations")
         else:
             yield problem(
-                f"no version yet, with {facts.project.annotations} annotations",
+                f"no version yet, with {state.project.annotations} annotations",
                 "nothing is suggested",
-                f"ml-backend train --project {facts.project.id}; it says what is missing",
+                f"ml-backend train --project {state.project.id}; it says what is missing",
             )
-    elif facts.versions.current and facts.versions.newest != facts.versions.current:
-        yield _not_the_newest(facts)
+    elif state.versions.current and state.versions.newest != state.versions.current:
+        yield _not_the_newest(state)
     else:
         yield fine(row.answers_with)
 
 
-def learning(facts: ProjectFacts) -> Iterator[Finding]:
+def learning(state: ProjectState) -> Iterator[Finding]:
     """Look whether the latest annotations have led to a training."""
-    trained_at = facts.versions.newest_at
-    times = [moment(one.get("updated_at")) for task in facts.annotated for one in task.get("annotations") or ()]
+    trained_at = state.versions.newest_at
+    times = [
+        moment(annotation.get("updated_at"))
+        for task in state.annotated
+        for annotation in task.get("annotations") or ()
+    ]
     latest = max((time for time in times if time), default=None)
-    if trained_at and latest and trained_at + _PATIENCE < latest < facts.read_at - _PATIENCE:
+    if trained_at and latest and trained_at + _PATIENCE < latest < state.read_at - _PATIENCE:
         yield warning(
             f"annotations of {latest:%Y-%m-%d %H:%M} UTC, the newest version is of {trained_at:%Y-%m-%d %H:%M}",
             "the last training failed, or was never asked for: what was annotated since is not learned",
-            f"ml-backend train --project {facts.project.id} says what is wrong; so does the backend's log",
+            f"ml-backend train --project {state.project.id} says what is wrong; so does the backend's log",
         )
 
 
-def model_version(facts: ProjectFacts) -> Iterator[Finding]:
+def model_version(state: ProjectState) -> Iterator[Finding]:
     """Look whether the project shows the version that answers."""
-    row, shown = facts.row, facts.project.model_version
+    row, shown = state.row, state.project.model_version
     if row is None or not row.works or not is_ours(row.answers_with):
         return
     version = row.answers_with
@@ -54,48 +58,48 @@ def model_version(facts: ProjectFacts) -> Iterator[Finding]:
         yield problem(
             "the project shows no version",
             "annotators see no suggestion, and the score column is empty (deleting predictions can clear it)",
-            facts.connect,
+            state.connect,
         )
     elif shown != version:
         yield problem(
             f"the project shows {shown}, {version} answers",
             "annotators see other suggestions or none, and the score column is that version's or empty",
-            facts.connect,
+            state.connect,
         )
     elif row.title != version:
         yield problem(
             f"the connection is called {row.title}, {version} answers",
             "a task without a suggestion gets none when it is opened: Label Studio looks for that name",
-            facts.connect,
+            state.connect,
         )
     else:
         yield fine(shown)
 
 
-def suggestions_shown(facts: ProjectFacts) -> Iterator[Finding]:
+def suggestions_shown(state: ProjectState) -> Iterator[Finding]:
     """Look whether annotators see predictions at all."""
-    if facts.row is None:
+    if state.row is None:
         return
-    if facts.project.shows_predictions:
+    if state.project.shows_predictions:
         yield fine("annotators see them")
     else:
         yield problem(
             "Use predictions to prelabel tasks (Settings > Annotation) is off",
             "annotators see no suggestion, whatever the backend answers",
-            facts.connect,
+            state.connect,
         )
 
 
-def predictions(facts: ProjectFacts) -> Iterator[Finding]:
+def predictions(state: ProjectState) -> Iterator[Finding]:
     """Look whether the tasks have predictions of the version that answers."""
-    row, total = facts.row, facts.project.tasks
+    row, total = state.row, state.project.tasks
     if row is None or not row.works or not is_ours(row.answers_with) or not total:
         return
-    lacking = total - facts.with_version
-    remedy = f"ml-backend predict --project {facts.project.id}; it lists what cannot be read, and why"
+    lacking = total - state.with_version
+    remedy = f"ml-backend predict --project {state.project.id}; it lists what cannot be read, and why"
     if lacking <= 0:
         yield fine(f"each of {total} tasks has one of {row.answers_with}")
-    elif not facts.with_version:
+    elif not state.with_version:
         yield problem(
             f"no task has one of {row.answers_with}",
             "the score column is empty, and each suggestion is made only when its task is opened",
@@ -109,7 +113,7 @@ def predictions(facts: ProjectFacts) -> Iterator[Finding]:
         )
 
 
-CHECKS: dict[str, Callable[[ProjectFacts], Iterator[Finding]]] = {
+CHECKS: dict[str, Callable[[ProjectState], Iterator[Finding]]] = {
     "version": trained,
     "learning": learning,
     "version shown": model_version,
@@ -118,13 +122,13 @@ CHECKS: dict[str, Callable[[ProjectFacts], Iterator[Finding]]] = {
 }
 
 
-def _not_the_newest(facts: ProjectFacts) -> Finding:
-    found = facts.versions
-    see = f"ml-backend versions --project {facts.project.id} compares them; ml-backend promote chooses"
-    if found.chosen:
-        return warning(f"{found.current} answers, because it was chosen", f"{found.newest} is newer", see)
+def _not_the_newest(state: ProjectState) -> Finding:
+    versions = state.versions
+    see = f"ml-backend versions --project {state.project.id} compares them; ml-backend promote chooses"
+    if versions.chosen:
+        return warning(f"{versions.current} answers, because it was chosen", f"{versions.newest} is newer", see)
     return warning(
-        f"{found.current} answers, {found.newest} is newer and was held back",
-        found.held_back or "it has not taken over: its training was ended before it could",
+        f"{versions.current} answers, {versions.newest} is newer and was held back",
+        versions.held_back or "it has not taken over: its training was ended before it could",
         see,
     )

@@ -151,8 +151,8 @@ class Backbones:
         preferred = self._preferred
         if preferred is not None and preferred.key == embedding_key:
             return preferred
-        if (kept := self._kept.get(embedding_key)) is not None:
-            return kept
+        if (loaded := self._kept.get(embedding_key)) is not None:
+            return loaded
         if identity.key != embedding_key:
             raise WeightsError(f"{identity.key} is not {embedding_key}: train the project again")
         load = self._begin(identity)
@@ -187,8 +187,8 @@ class Backbones:
 
     def _begin(self, identity: Identity) -> _Load:
         with self._lock:
-            if (kept := self._kept.get(identity.key)) is not None:
-                done = _Load(embedder=kept)
+            if (loaded := self._kept.get(identity.key)) is not None:
+                done = _Load(embedder=loaded)
                 done.ended.set()
                 return done
             load = self._loads.get(identity.key)
@@ -252,11 +252,11 @@ class Backbones:
         WeightsError
             If the weights are a path at which there is no file.
         """
-        wanted, settings = self._settings.weights, self._settings
-        if wanted not in (RANDOM, IMAGENET):
-            return Identity(settings.backbone, content_id(Path(wanted)), settings.seed)
-        identity = Identity(settings.backbone, wanted, settings.seed)
-        if wanted == IMAGENET and not self._is_exported(identity):
+        weights, settings = self._settings.weights, self._settings
+        if weights not in (RANDOM, IMAGENET):
+            return Identity(settings.backbone, content_id(Path(weights)), settings.seed)
+        identity = Identity(settings.backbone, weights, settings.seed)
+        if weights == IMAGENET and not self._is_exported(identity):
             try:
                 state_file(identity, settings)
             except WeightsError as error:

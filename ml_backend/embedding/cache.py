@@ -139,8 +139,8 @@ class EmbeddingCache:
         self._idle: list[sqlite3.Connection] = []  # as many as threads were in the file at once
         self._closed = False
         self._faults: set[str] = set()
-        self._found_lock = threading.Lock()
-        self._found: set[int] = set()  # rows that were last used on an earlier day
+        self._used_lock = threading.Lock()
+        self._used: set[int] = set()  # rows that were last used on an earlier day
         self._max_bytes, self._in_use = max_bytes, in_use
         self._waiting = threading.Condition()
         self._rows: deque[tuple[Embedded | Address, Callable[[], None]]] = deque()
@@ -149,22 +149,22 @@ class EmbeddingCache:
         self._ending = False
         self._tried(lambda _: None, None)
 
-    def keep(self, row: Embedded | Address, kept: Callable[[], None] = lambda: None) -> None:
+    def keep(self, row: Embedded | Address, when_written: Callable[[], None] = lambda: None) -> None:
         """Write something soon.
 
         Parameters
         ----------
         row : Embedded or Address
-        kept : callable
+        when_written : callable
             Called once it is written, or it is clear that it will not be.
         """
         with self._waiting:
             accepted = not self._ending and len(self._rows) < _WAITING
             if accepted:
-                self._rows.append((row, kept))
+                self._rows.append((row, when_written))
                 self._wake()
         if not accepted:
-            kept()
+            when_written()
 
     def note_use(self) -> None:
         """Write soon which embeddings were used, if the cache has noted some for the first time that day."""
@@ -172,7 +172,7 @@ class EmbeddingCache:
             with self._waiting:
                 self._wake()
 
-    def known(self, project_id: int, urls: Sequence[str], embedder: str) -> dict[str, Vector]:
+    def vectors_at(self, project_id: int, urls: Sequence[str], embedder: str) -> dict[str, Vector]:
         """Give the embeddings of the images at those addresses that a project has seen and may still trust.
 
         Parameters
@@ -187,12 +187,12 @@ class EmbeddingCache:
         -------
         dict of str to (n_dimensions,) float32
         """
-        asked = (json.dumps(list(urls)), project_id, self._clock(), embedder)
+        parameters = (json.dumps(list(urls)), project_id, self._clock(), embedder)
         none: list[tuple[int, int, int, bytes]] = []
-        rows = self._tried(lambda database: database.execute(_KNOWN, asked).fetchall(), none)
+        rows = self._tried(lambda database: database.execute(_KNOWN, parameters).fetchall(), none)
         self._note_use((row, used) for _, row, used, _ in rows)
-        found = ((urls[place], _decoded(vector)) for place, _, _, vector in rows)
-        return {url: vector for url, vector in found if vector is not None}
+        vectors = ((urls[place], _decoded(vector)) for place, _, _, vector in rows)
+        return {url: vector for url, vector in vectors if vector is not None}
 
     def get(self, content: str, embedder: str) -> Vector | None:
         """Give the embedding of an image by its SHA-256, (n_dimensions,) float32, or None."""
@@ -206,29 +206,27 @@ class EmbeddingCache:
         """Keep embeddings by content, in one transaction. What is there already stays."""
         self.write([(embedder, content, vector) for content, vector in vectors.items()], ())
 
-    def remember(self, addresses: Iterable[Address]) -> None:
-        """Keep what lies at addresses."""
-        self.write((), addresses)
-
     def write(self, vectors: Iterable[tuple[str, str, Vector]], addresses: Iterable[Address]) -> None:
         """Keep (embedder, content, vector), addresses, and the day of what was used, in one transaction."""
         today = self._today()
-        with self._found_lock:
-            used, self._found = self._found, set()
-        kept = [(one, content, np.asarray(vector, dtype="<f4").tobytes()) for one, content, vector in vectors]
-        seen = [(one.project_id, one.url, one.content, one.until) for one in addresses]
+        with self._used_lock:
+            used, self._used = self._used, set()
+        contents = [
+            (embedded, content, np.asarray(vector, dtype="<f4").tobytes()) for embedded, content, vector in vectors
+        ]
+        places = [(address.project_id, address.url, address.content, address.until) for address in addresses]
 
         def write(database: sqlite3.Connection) -> None:
             with database:
                 database.executemany(
                     "INSERT OR IGNORE INTO image (embedder, content, used) VALUES (?, ?, ?)",
-                    [(embedder, content, today) for embedder, content, _ in kept],
+                    [(embedder, content, today) for embedder, content, _ in contents],
                 )
                 database.executemany(
                     "INSERT OR IGNORE INTO vector SELECT id, ? FROM image WHERE embedder = ? AND content = ?",
-                    [(vector, embedder, content) for embedder, content, vector in kept],
+                    [(vector, embedder, content) for embedder, content, vector in contents],
                 )
-                database.executemany("INSERT OR REPLACE INTO address VALUES (?, ?, ?, ?)", seen)
+                database.executemany("INSERT OR REPLACE INTO address VALUES (?, ?, ?, ?)", places)
                 database.executemany("UPDATE image SET used = ? WHERE id = ?", [(today, row) for row in used])
 
         self._tried(write, None)
@@ -281,8 +279,8 @@ class EmbeddingCache:
                 self._write_some([row for row, _ in some])
             except Exception as error:  # noqa: BLE001 - without this thread nothing would be kept any more
                 log.error("embeddings_not_kept", error=type(error).__name__)
-            for _, kept in some:
-                kept()
+            for _, when_written in some:
+                when_written()
 
     def _write_some(self, rows: Sequence[Embedded | Address]) -> None:
         if self._added * _TIDIES >= self._max_bytes and not self._ending:
@@ -321,13 +319,13 @@ class EmbeddingCache:
         today = self._today()
         old = [row for row, used in rows if used < today]
         if old:
-            with self._found_lock:
-                self._found.update(old)
+            with self._used_lock:
+                self._used.update(old)
 
     @property
     def noted(self) -> bool:
         """Whether a use was noted that the next ``write`` will keep."""
-        return bool(self._found)
+        return bool(self._used)
 
     def _today(self) -> int:
         return int(self._clock() // _DAY_S)
@@ -352,10 +350,10 @@ class EmbeddingCache:
             yield connection
         finally:
             with self._lock:
-                kept = not self._closed
-                if kept:
+                open_still = not self._closed
+                if open_still:
                     self._idle.append(connection)
-            if not kept:
+            if not open_still:
                 connection.close()
 
 

@@ -60,13 +60,13 @@ def state_file(identity: "Identity", settings: Settings) -> Path | None:
         return None
     if identity.weights_id == IMAGENET:
         return _checkpoint(identity.backbone, settings)
-    kept = kept_weights(settings.data_dir, identity.weights_id)
+    tuned = kept_weights(settings.data_dir, identity.weights_id)
     configured = [Path(settings.weights)] if settings.weights not in (RANDOM, IMAGENET) else []
-    for path in (*configured, kept):
+    for path in (*configured, tuned):
         if path.is_file() and content_id(path) == identity.weights_id:
             return path
     raise WeightsError(
-        f"the weights {identity.weights_id} are neither configured nor {str(kept)!r}: train the project again"
+        f"the weights {identity.weights_id} are neither configured nor {str(tuned)!r}: train the project again"
     )
 
 
@@ -90,7 +90,7 @@ def read_state(path: Path) -> dict[str, Any]:
     except Exception as error:
         # torch raises pickle's, zip's and its own errors; none may run code, weights_only sees to that
         raise WeightsError(f"{path.name} is not a state dict that loads without running code") from error
-    if not isinstance(state, dict) or not all(isinstance(one, torch.Tensor) for one in state.values()):
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise WeightsError(f"{path.name} holds no plain state dict (a dict of names to tensors)")
     return state
 
@@ -105,11 +105,11 @@ def _checkpoint(backbone: str, settings: Settings) -> Path:
     """Find torchvision's checkpoint in torch's cache or ours, or download it into ours."""
     url = URLS[backbone]
     name = url.rsplit("/", 1)[-1]
-    kept = settings.data_dir / "weights" / name
-    for path in (_torch_hub() / "checkpoints" / name, kept):
+    own_copy = settings.data_dir / "weights" / name
+    for path in (_torch_hub() / "checkpoints" / name, own_copy):
         if os.access(path, os.R_OK):  # a folder of somebody else's has nothing for us
             return path
-    return _download(url, kept, settings.weights_timeout_s)
+    return _download(url, own_copy, settings.weights_timeout_s)
 
 
 def _torch_hub() -> Path:

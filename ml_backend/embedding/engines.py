@@ -135,11 +135,11 @@ class OnnxEmbedder(Identified):
         (n_images, dimension) float32
         """
         session = self._session()
-        parts = [np.zeros((0, self.dimension), dtype=np.float32)]
+        embeddings = [np.zeros((0, self.dimension), dtype=np.float32)]
         for start in range(0, len(prepared), self._batch_size):
             batch = np.stack(list(prepared[start : start + self._batch_size]))
-            parts.append(session.run(None, {session.get_inputs()[0].name: batch})[0])
-        return np.concatenate(parts)
+            embeddings.append(session.run(None, {session.get_inputs()[0].name: batch})[0])
+        return np.concatenate(embeddings)
 
     def calibrate(self, prepared: Sequence[NDArray[np.float32]]) -> Embedder:
         """Give the embedder whose batch normalisation is that of the given images, at least one."""
@@ -204,9 +204,9 @@ def open_session(path: Path, *, threads: int = 0, key: str | None = None) -> Any
     except Exception as error:  # ONNX Runtime has an error of its own for each fault, without a common base
         raise EngineError(f"{path.name} cannot be opened ({type(error).__name__})") from error
     _give_back_memory()
-    found = session.get_modelmeta().custom_metadata_map.get(KEY_PROPERTY)
-    if key is not None and found != key:
-        raise EngineError(f"{path.name} is of {found}, not of {key}")
+    exported_key = session.get_modelmeta().custom_metadata_map.get(KEY_PROPERTY)
+    if key is not None and exported_key != key:
+        raise EngineError(f"{path.name} is of {exported_key}, not of {key}")
     return session
 
 

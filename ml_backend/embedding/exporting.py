@@ -65,7 +65,7 @@ def export_apart(identity: Identity, state: Path | None, path: Path, *, timeout_
     EngineError
         If it takes longer than the timeout, or as ``export``.
     """
-    wanted = {
+    request = {
         "path": str(path.absolute()),
         "backbone": identity.backbone,
         "weights_id": identity.weights_id,
@@ -77,7 +77,7 @@ def export_apart(identity: Identity, state: Path | None, path: Path, *, timeout_
     environment = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}
     try:
         done = subprocess.run(  # noqa: S603 - our own
-            [sys.executable, "-m", "ml_backend.embedding.exporting", json.dumps(wanted)],
+            [sys.executable, "-m", "ml_backend.embedding.exporting", json.dumps(request)],
             input=calibration.getvalue(),
             capture_output=True,
             timeout=timeout_s,
@@ -118,11 +118,11 @@ def once(path: Path, make: Callable[[], None], *, wait_s: float) -> None:
 
 def failures(data_dir: Path) -> list[str]:
     """Give a sentence for each engine whose last export failed, in whatever process."""
-    found = []
+    sentences = []
     for path in sorted((data_dir / "engines").glob(f"[!.]*{_FAILURE}")):
         with contextlib.suppress(OSError):
-            found.append(f"{NO_ENGINE}: {path.read_text('utf-8')}")
-    return found
+            sentences.append(f"{NO_ENGINE}: {path.read_text('utf-8')}")
+    return sentences
 
 
 def _make(path: Path, make: Callable[[], None]) -> None:
@@ -189,8 +189,8 @@ def _check(embedder: "ResNetEmbedder", path: Path) -> None:
     side = PREPARATIONS[embedder.backbone].crop
     images = np.random.default_rng(0).normal(size=(_CHECKED, 3, side, side)).astype(np.float32)
     session = open_session(path, key=embedder.key)
-    [found] = session.run(None, {session.get_inputs()[0].name: images})
-    difference = float(np.abs(found - embedder.embed(list(images))).max())
+    [exported] = session.run(None, {session.get_inputs()[0].name: images})
+    difference = float(np.abs(exported - embedder.embed(list(images))).max())
     if not difference <= TOLERANCE:  # nor if it is no number
         raise EngineError(
             f"the engine of {embedder.key} differs from torch by {difference:.2g}, more than {TOLERANCE:.0e}"
@@ -213,23 +213,23 @@ def main() -> int:
     """Export what the one argument, JSON, describes; the calibration comes as npz on standard input."""
     _end_with_parent()
     os.nice(_NICENESS)  # annotators' requests go first
-    wanted = json.loads(sys.argv[1])
+    request = json.loads(sys.argv[1])
     with np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False) as stored:
         calibration = {name: stored[name] for name in stored.files}
     try:
         from ml_backend.core.embedder import ResNetEmbedder  # noqa: PLC0415 - imports torch
 
-        state = read_state(Path(wanted["state"])) if wanted["state"] else None
+        state = read_state(Path(request["state"])) if request["state"] else None
         base = ResNetEmbedder(
-            wanted["backbone"], weights_id=wanted["weights_id"], state=state, seed=wanted["seed"]
+            request["backbone"], weights_id=request["weights_id"], state=state, seed=request["seed"]
         )
-        export(base.with_calibration(calibration), Path(wanted["path"]))
+        export(base.with_calibration(calibration), Path(request["path"]))
     except (WeightsError, ValueError) as error:
         print(f"weights: {error}")  # noqa: T201 - to the process that asked
         return 1
     except Exception as error:  # noqa: BLE001 - whatever it is, the process that asked goes on without the engine
-        said = str(error) if isinstance(error, SuiteError) else type(error).__name__
-        print(f"engine: {said}")  # noqa: T201
+        reason = str(error) if isinstance(error, SuiteError) else type(error).__name__
+        print(f"engine: {reason}")  # noqa: T201
         return 1
     return 0
 

@@ -86,7 +86,7 @@ def make_fetcher(settings: Settings, authorization: Callable[[], str], connect: 
 
 
 @dataclass(frozen=True)
-class Found:
+class Embedding:
     """The embedding of an image.
 
     Parameters
@@ -120,7 +120,7 @@ class Image:
     task_id: int
     embedding_key: str
     model: Embedder | Exception
-    found: Future[Found] = field(default_factory=Future)
+    embedding: Future[Embedding] = field(default_factory=Future)
     begun: bool = False
 
     @property
@@ -203,7 +203,7 @@ class Gatherer:
         project_id : int
             One project learns nothing from what another has seen at an address.
         """
-        outcome: dict[ImageRef, Found | str] = {}
+        outcome: dict[ImageRef, Embedding | str] = {}
         refs_of: dict[str, list[ImageRef]] = {}
         for ref in refs:
             fault = fault_of(ref.url)
@@ -211,17 +211,17 @@ class Gatherer:
                 refs_of.setdefault(ref.url.strip(), []).append(ref)
             else:
                 outcome[ref] = fault or NO_URL
-        known = self._cache.known(project_id, list(refs_of), embedding_key)
+        cached = self._cache.vectors_at(project_id, list(refs_of), embedding_key)
         self._cache.note_use()
-        for url, vector in known.items():
-            outcome |= dict.fromkeys(refs_of[url], Found(vector, computed=False))
+        for url, vector in cached.items():
+            outcome |= dict.fromkeys(refs_of[url], Embedding(vector, computed=False))
         advance(len(outcome))
-        missing = {url: waiting[0].task_id for url, waiting in refs_of.items() if url not in known}
+        missing = {url: waiting[0].task_id for url, waiting in refs_of.items() if url not in cached}
         if missing:
             model = _tried(embedder)
             images = [Image(project_id, url, task_id, embedding_key, model) for url, task_id in missing.items()]
-            for url, found in self._wait_for(images, ends_at, lambda url: advance(len(refs_of[url]))).items():
-                outcome |= dict.fromkeys(refs_of[url], found)
+            for url, result in self._wait_for(images, ends_at, lambda url: advance(len(refs_of[url]))).items():
+                outcome |= dict.fromkeys(refs_of[url], result)
         return _in_order(refs, outcome)
 
     def prepare(
@@ -251,10 +251,10 @@ class Gatherer:
 
     def _wait_for(
         self, images: Sequence[Image], ends_at: float, done: Callable[[str], None]
-    ) -> dict[str, Found | str]:
+    ) -> dict[str, Embedding | str]:
         """Send images on their way, some at a time, and wait for them."""
-        outcome: dict[str, Found | str] = {}
-        finished: SimpleQueue[tuple[str, bool, Future[Found]]] = SimpleQueue()
+        outcome: dict[str, Embedding | str] = {}
+        finished: SimpleQueue[tuple[str, bool, Future[Embedding]]] = SimpleQueue()
         lane, left, on_the_way = Lane(images[0].project_id), deque(images), 0
         while left or on_the_way:
             while left and on_the_way < _WINDOW:
@@ -283,7 +283,7 @@ class Gatherer:
                 self._begin(image, lane)
         return refused
 
-    def _begin(self, image: Image, lane: Lane) -> Future[Found]:
+    def _begin(self, image: Image, lane: Lane) -> Future[Embedding]:
         """Queue an image, or join the same one if it is on its way.
 
         Its future ends with what was found, or the error because of which nothing was.
@@ -296,7 +296,7 @@ class Gatherer:
             waits = not image.begun
         if waits:
             self._add(lane, job)
-        return image.found
+        return image.embedding
 
     def _prepared(self, url: str, task_id: int, model: Embedder, lane: Lane) -> Future[Prepared]:
         """Fetch and decode an image, and do no more with it."""
@@ -330,9 +330,9 @@ class Gatherer:
             self._check()
             body = self._fetcher.fetch(image.url, image.task_id)
             content = hashlib.sha256(body).hexdigest()
-            known = self._cache.get(content, image.embedding_key)
-            if known is not None:
-                self._end(image, content, Found(known, computed=False))
+            cached = self._cache.get(content, image.embedding_key)
+            if cached is not None:
+                self._end(image, content, Embedding(cached, computed=False))
             else:
                 self._embed(image, content, body)
         except Exception as error:  # noqa: BLE001 - one task's fault, whatever it is, must not cost the others theirs
@@ -374,19 +374,19 @@ class Gatherer:
     def _embedded(self, image: Image, content: str, computed: bool, vector: Future[Vector]) -> None:  # noqa: FBT001
         error = vector.exception()
         if error is None:
-            self._end(image, content, Found(vector.result(), computed))
+            self._end(image, content, Embedding(vector.result(), computed))
         else:
             self._fail(image, error)
 
-    def _end(self, image: Image, content: str, found: Found) -> None:
+    def _end(self, image: Image, content: str, embedding: Embedding) -> None:
         """Write the address and tell what was found; until that is written, who asks for it finds it here."""
         until = float("inf") if is_upload(image.url) else time.time() + self._recheck_s
         self._cache.keep(Address(image.project_id, image.url, content, until), partial(self._forget, image))
-        image.found.set_result(found)  # now: who is told may take at once what was kept
+        image.embedding.set_result(embedding)  # now: who is told may take at once what was kept
 
     def _fail(self, image: Image, error: BaseException) -> None:
         self._forget(image)
-        image.found.set_exception(error)
+        image.embedding.set_exception(error)
 
     def _forget(self, image: Image) -> None:
         with self._lock:
@@ -398,31 +398,31 @@ class Gatherer:
 
 
 def _tell(
-    finished: SimpleQueue[tuple[str, bool, Future[Found]]],
+    finished: SimpleQueue[tuple[str, bool, Future[Embedding]]],
     url: str,
     was_there: bool,  # noqa: FBT001
-    future: Future[Found],
+    future: Future[Embedding],
 ) -> None:
     finished.put((url, was_there, future))
 
 
-def _outcome(future: Future[Found], *, was_there: bool) -> Found | str:
+def _outcome(future: Future[Embedding], *, was_there: bool) -> Embedding | str:
     """Give what was found, or the reason why nothing was."""
     if (error := future.exception()) is not None:
         return reason_of(error)
-    found = future.result()
-    return Found(found.vector, found.computed and not was_there)
+    embedding = future.result()
+    return Embedding(embedding.vector, embedding.computed and not was_there)
 
 
-def _in_order(refs: Iterable[ImageRef], outcome: Mapping[ImageRef, Found | str]) -> Gathered:
+def _in_order(refs: Iterable[ImageRef], outcome: Mapping[ImageRef, Embedding | str]) -> Gathered:
     done = Gathered()
     for ref in dict.fromkeys(refs):
-        found = outcome[ref]
-        if isinstance(found, str):
-            done.failures[ref] = found
+        result = outcome[ref]
+        if isinstance(result, str):
+            done.failures[ref] = result
         else:
-            done.vectors[ref] = found.vector
-            done.embedded += found.computed
+            done.vectors[ref] = result.vector
+            done.embedded += result.computed
     return done
 
 

@@ -25,8 +25,8 @@ def reason_of(error: BaseException) -> str:
     """
     if isinstance(error, FetchError | ImageRejectedError):
         return error.reason
-    known = (reason for kind, reason in _REASONS.items() if isinstance(error, kind))
-    return next(known, f"unexpected_{type(error).__name__}")
+    reasons = (reason for kind, reason in _REASONS.items() if isinstance(error, kind))
+    return next(reasons, f"unexpected_{type(error).__name__}")
 
 
 def fault_of(url: str | None) -> str | None:

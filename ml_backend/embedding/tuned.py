@@ -63,15 +63,15 @@ class Tuned:
         >>> made.clean(7, [1, 2, 3]).tolist(), made.clean(8, [1]).tolist()
         ([False, False, True], [True])
         """
-        seen = np.array(self.tuned_on.get(str(project_id), ()), dtype=np.int64)
-        return ~np.isin(np.asarray(task_ids, dtype=np.int64), seen)
+        tuned_on = np.array(self.tuned_on.get(str(project_id), ()), dtype=np.int64)
+        return ~np.isin(np.asarray(task_ids, dtype=np.int64), tuned_on)
 
     def after(self, earlier: "Tuned | None") -> "Tuned":
         """Give the same with the tasks that the weights knew before."""
-        known = dict(self.tuned_on)
+        tuned_on = dict(self.tuned_on)
         for project, tasks in (earlier.tuned_on if earlier else {}).items():
-            known[project] = sorted({*tasks, *known.get(project, ())})
-        return replace(self, tuned_on=known)
+            tuned_on[project] = sorted({*tasks, *tuned_on.get(project, ())})
+        return replace(self, tuned_on=tuned_on)
 
 
 class TunedWeights:
@@ -101,14 +101,14 @@ class TunedWeights:
             If the file that says so cannot be read.
         """
         remedy = f"ml-backend finetune --project {project_id} --undo removes it"
-        found, kept_stamp = _read(self._pointer(project_id), remedy)
-        return None if stamp and kept_stamp and kept_stamp != stamp else found
+        tuned, kept_stamp = _read(self._pointer(project_id), remedy)
+        return None if stamp and kept_stamp and kept_stamp != stamp else tuned
 
     def made(self, weights_id: str) -> Tuned | None:
         """Tell how weights were made; None if it was not here."""
         return _read(self._description(weights_id), "it was written beside the weights")[0]
 
-    def found(self, weights_id: str) -> Tuned:
+    def read(self, weights_id: str) -> Tuned:
         """Tell how weights were made.
 
         Raises
@@ -155,9 +155,9 @@ class TunedWeights:
 def _read(path: Path, remedy: str) -> tuple[Tuned | None, str]:
     """Give what is there, and the stamp that was written with it."""
     try:
-        kept = json.loads(path.read_text("utf-8"))
-        stamp = str(kept.pop("stamp", ""))
-        return Tuned(**kept), stamp
+        description = json.loads(path.read_text("utf-8"))
+        stamp = str(description.pop("stamp", ""))
+        return Tuned(**description), stamp
     except FileNotFoundError:
         return None, ""
     except (ValueError, TypeError, AttributeError):

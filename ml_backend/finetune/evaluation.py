@@ -58,14 +58,14 @@ class Judgement:
         """Whether the new embeddings are better, on the mean over the controls; None where nothing tells."""
         if not self.figures:
             return None
-        return sum(one.after - one.before for one in self.figures) > 0
+        return sum(figure.after - figure.before for figure in self.figures) > 0
 
 
 def judge(
     gatherer: Gatherer,
     project_id: int,
     inputs: Inputs,
-    parts: Split,
+    split: Split,
     *,
     before: Callable[[Sequence[ImageRef]], Embedder],
     after: Embedder,
@@ -78,15 +78,15 @@ def judge(
     gatherer : Gatherer
     project_id : int
     inputs : Inputs
-    parts : Split
+    split : Split
     before : callable
         Gives the embedder of now, for the images.
     after : Embedder
     progress : callable
         Told the step, how much of it is done, and how much there is.
     """
-    rows = np.sort(np.concatenate([parts.learned, parts.validated, parts.judged]))
-    if not len(parts.judged) or not len(parts.learned):
+    rows = np.sort(np.concatenate([split.learned, split.validated, split.judged]))
+    if not len(split.judged) or not len(split.learned):
         return Judgement((), 0, None)
     refs = [ImageRef(int(inputs.tasks[row]), str(inputs.keys[row]), str(inputs.urls[row])) for row in rows]
     old, _, _ = _embedded(gatherer, project_id, refs, before(refs), "embedding as before", progress)
@@ -94,17 +94,23 @@ def judge(
     both = [place for place, ref in enumerate(refs) if ref in old and ref in new]
     if not both:
         return Judgement((), len(new), seconds / count if count else None)
-    kept = rows[both]
+    compared = rows[both]
     compact = {
-        name: np.flatnonzero(np.isin(kept, getattr(parts, name))) for name in ("learned", "validated", "judged")
+        name: np.flatnonzero(np.isin(compared, getattr(split, name)))
+        for name in ("learned", "validated", "judged")
     }
     pairs = [np.stack([vectors[refs[place]] for place in both]) for vectors in (old, new)]
     figures = (
-        _figure(name, ControlTargets(one.shares[kept], one.weights[kept], one.multiple), pairs, compact)
-        for name, one in inputs.targets.items()
+        _figure(
+            name,
+            ControlTargets(targets.shares[compared], targets.weights[compared], targets.multiple),
+            pairs,
+            compact,
+        )
+        for name, targets in inputs.targets.items()
     )
-    found = tuple(figure for figure in figures if figure is not None)
-    return Judgement(found, len(new), seconds / count if count else None)
+    comparable = tuple(figure for figure in figures if figure is not None)
+    return Judgement(comparable, len(new), seconds / count if count else None)
 
 
 def _figure(
@@ -140,7 +146,7 @@ def _embedded(
         progress(step, done, len(refs))
 
     began = time.monotonic()
-    found = gatherer.gather(
+    gathered = gatherer.gather(
         refs, embedding_key=embedder.key, embedder=lambda: embedder, advance=advance, project_id=project_id
     )
-    return found.vectors, found.embedded, time.monotonic() - began
+    return gathered.vectors, gathered.embedded, time.monotonic() - began

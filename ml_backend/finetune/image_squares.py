@@ -90,12 +90,12 @@ class ImageSquares:
         _require_space(path.parent, len(refs) * 3 * self.side**2)
         done = Prepared()
         with path.open("wb") as file:
-            for number, (ref, found) in enumerate(self._all(refs), start=1):
-                if isinstance(found, str):
-                    done.failures[found] += 1
-                    log.warning("image_left_out", task=ref.task_id, reason=found)
+            for number, (ref, drawn) in enumerate(self._all(refs), start=1):
+                if isinstance(drawn, str):
+                    done.failures[drawn] += 1
+                    log.warning("image_left_out", task=ref.task_id, reason=drawn)
                 else:
-                    content, square = found
+                    content, square = drawn
                     file.write(square)
                     done.refs.append(ref)
                     done.contents.append(content)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from common.files import held
 from ml_backend.core.embedder import ResNetEmbedder
 from ml_backend.core.finetune import finetuning, pretraining
 from ml_backend.core.finetune.bodies import recalibrate
-from ml_backend.core.finetune.loop import Options, Step, Tuning
+from ml_backend.core.finetune.loop import Objective, Options, Step, Tuning
 from ml_backend.core.finetune.views import central_views, standardised
 from ml_backend.core.identity import Identity
 from ml_backend.core.preparing import PREPARATIONS, Preparation
@@ -116,11 +116,11 @@ class Learner:
 
     def _objective(
         self, start: ResNetEmbedder, images: NDArray[np.uint8], inputs: Inputs
-    ) -> tuple[nn.Module, NDArray[np.int64]]:
+    ) -> tuple[Objective, NDArray[np.int64]]:
         given = self.plan.options
         size, upright = int(given["image_size"]), bool(given["upright"])
         if self.plan.how != FINETUNE:
-            objective: nn.Module = pretraining.Pretraining(
+            objective: Objective = pretraining.Pretraining(
                 start.network,
                 start.dimension,
                 image_size=size,
@@ -128,19 +128,19 @@ class Learner:
                 augmentation=dataclasses.replace(pretraining.VIEWS, upright=upright),
             )
             return objective, np.arange(self.plan.n_images, dtype=np.int64)
-        parts = split_of(inputs)
+        rows = split_of(inputs)
         objective = finetuning.FineTuning(
             start.network,
             start.dimension,
             images=images,
             targets=list(inputs.targets.values()),
-            validated=parts.validated,
+            validated=rows.validated,
             image_size=size,
             preparation=self._preparation,
             augmentation=dataclasses.replace(finetuning.VIEWS, upright=upright),
             options=finetuning.FineTuningOptions(layer_decay=given["layer_decay"], frozen=int(given["frozen"])),
         )
-        return objective, parts.learned
+        return objective, rows.learned
 
     def _as_served(
         self, state: dict[str, Tensor], images: NDArray[np.uint8], rows: NDArray[np.int64]

@@ -7,7 +7,7 @@ FINETUNE, PRETRAIN = "finetune", "pretrain"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class TuningRequest:
     """What was asked for.
 
     Parameters

@@ -17,7 +17,7 @@ from ml_backend.embedding.gather import ImageRef
 from ml_backend.errors import NothingToLearnError
 from ml_backend.finetune.image_squares import Fetch, ImageSquares, Prepared
 from ml_backend.finetune.initial_weights import base_identity
-from ml_backend.finetune.options import PRETRAIN, Wanted, defaults
+from ml_backend.finetune.options import PRETRAIN, TuningRequest, defaults
 from ml_backend.finetune.tuning_folder import IMAGES, Inputs, Plan, TuningFolder
 from ml_backend.images.decoding import ImageLimits
 from ml_backend.label_studio.client import Task
@@ -32,7 +32,7 @@ def plan_tuning(
     trainer: Trainer,
     fetch: Fetch,
     project_id: int,
-    wanted: Wanted,
+    request: TuningRequest,
     folder: TuningFolder,
     now: datetime,
     progress: Progress,
@@ -45,7 +45,7 @@ def plan_tuning(
     fetch : callable
         Gives the bytes at an address, for a task.
     project_id : int
-    wanted : Wanted
+    request : TuningRequest
     folder : TuningFolder
         Emptied first.
     now : datetime
@@ -63,16 +63,16 @@ def plan_tuning(
         If Label Studio or the weights fail.
     """
     project = trainer.client.project(project_id)
-    base = base_identity(trainer, project_id, project.stamp, wanted.base)
-    options = defaults(wanted.how, learned=base.weights_id != RANDOM, graphics=may_need_torch("auto"))
-    options |= wanted.options
+    base = base_identity(trainer, project_id, project.stamp, request.base)
+    options = defaults(request.how, learned=base.weights_id != RANDOM, graphics=may_need_torch("auto"))
+    options |= request.options
     progress("reading tasks", 0, 1)
     controls = image_controls(project.label_config)
     if not controls:
         raise NothingToLearnError(f"project {project_id} has no <Choices> bound to an <Image>")
     tasks = trainer.usable(trainer.client.annotated_tasks(project_id, with_verdicts=True))
     of_project = image_refs(tasks, controls)
-    refs = _chosen(of_project, _annotated(controls, tasks), wanted.how, int(options["max_images"]))
+    refs = _chosen(of_project, _annotated(controls, tasks), request.how, int(options["max_images"]))
     folder.clear()
     preparation = PREPARATIONS[base.backbone]
     side = max(preparation.resize, round(options["image_size"] * preparation.resize / preparation.crop))
@@ -81,12 +81,12 @@ def plan_tuning(
     )
     inputs = _inputs(prepared, controls, tasks)
     try:
-        _require_enough(project_id, wanted.how, inputs, prepared)
+        _require_enough(project_id, request.how, inputs, prepared)
     except NothingToLearnError:
         folder.clear()
         raise
     plan = Plan(
-        how=wanted.how,
+        how=request.how,
         backbone=base.backbone,
         weights_id=base.weights_id,
         seed=trainer.settings.seed,
@@ -105,10 +105,10 @@ def plan_tuning(
 
 def split_of(inputs: Inputs) -> Split:
     """Part the annotated images: what is learned from, what chooses, what judges."""
-    known = np.zeros(len(inputs.tasks), dtype=np.bool_)
+    has_target = np.zeros(len(inputs.tasks), dtype=np.bool_)
     for targets in inputs.targets.values():
-        known |= targets.weights > 0
-    return split(inputs.tasks, inputs.contents, known)
+        has_target |= targets.weights > 0
+    return split(inputs.tasks, inputs.contents, has_target)
 
 
 def _squares(settings: Settings, fetch: Fetch, side: int) -> ImageSquares:
@@ -122,11 +122,11 @@ def _squares(settings: Settings, fetch: Fetch, side: int) -> ImageSquares:
 
 
 def _annotated(controls: Sequence[Control], tasks: Sequence[Task]) -> set[int]:
-    found = set[int]()
+    annotated = set[int]()
     for control in controls:
         targets = _targets(control, tasks)
-        found |= {task.id for task, weight in zip(tasks, targets.weights, strict=True) if weight > 0}
-    return found
+        annotated |= {task.id for task, weight in zip(tasks, targets.weights, strict=True) if weight > 0}
+    return annotated
 
 
 def _chosen(refs: Sequence[ImageRef], annotated: set[int], how: str, most: int) -> list[ImageRef]:
@@ -143,25 +143,25 @@ def _inputs(prepared: Prepared, controls: Sequence[Control], tasks: Sequence[Tas
     number = {task.id: row for row, task in enumerate(tasks)}
     rows = np.array([number[ref.task_id] for ref in prepared.refs], dtype=np.int64)
     keys = np.array([ref.key for ref in prepared.refs], dtype=np.str_)
-    found: dict[str, ControlTargets] = {}
+    targets_of: dict[str, ControlTargets] = {}
     for control in controls:
         targets = _targets(control, tasks)
         weights = np.where(keys == control.image_key, targets.weights[rows], 0).astype(np.float32)
         if weights.any():
-            found[control.name] = ControlTargets(targets.shares[rows], weights, control.multiple)
+            targets_of[control.name] = ControlTargets(targets.shares[rows], weights, control.multiple)
     return Inputs(
         tasks=np.array([ref.task_id for ref in prepared.refs], dtype=np.int64),
         keys=keys,
         urls=np.array([ref.url for ref in prepared.refs], dtype=np.str_),
         contents=np.array(prepared.contents, dtype=np.str_),
-        targets=found,
+        targets=targets_of,
     )
 
 
 def _targets(control: Control, tasks: Sequence[Task]) -> ControlTargets:
-    found = consensus_targets(control, [task.annotations for task in tasks], [task.verdicts for task in tasks])
-    weights = np.where(found.known, found.weights, 0).astype(np.float32)
-    return ControlTargets(found.shares, weights, control.multiple)
+    joined = consensus_targets(control, [task.annotations for task in tasks], [task.verdicts for task in tasks])
+    weights = np.where(joined.has_target, joined.weights, 0).astype(np.float32)
+    return ControlTargets(joined.shares, weights, control.multiple)
 
 
 def _require_enough(project_id: int, how: str, inputs: Inputs, prepared: Prepared) -> None:
@@ -173,10 +173,10 @@ def _require_enough(project_id: int, how: str, inputs: Inputs, prepared: Prepare
                 f"project {project_id} has {len(prepared.refs)} images to learn from, and it takes {LEAST}{why}"
             )
         return
-    parts = split_of(inputs)
-    if len(parts.learned) < LEAST or not len(parts.judged):
+    rows = split_of(inputs)
+    if len(rows.learned) < LEAST or not len(rows.judged):
         raise NothingToLearnError(
-            f"project {project_id} has {len(parts.learned)} annotated images to learn from and "
-            f"{len(parts.judged)} to judge by (a fifth of the tasks, by their id), and it takes {LEAST} and 1: "
+            f"project {project_id} has {len(rows.learned)} annotated images to learn from and "
+            f"{len(rows.judged)} to judge by (a fifth of the tasks, by their id), and it takes {LEAST} and 1: "
             f"annotate more{why}"
         )

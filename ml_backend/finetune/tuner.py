@@ -20,7 +20,7 @@ from ml_backend.embedding.tuned import Tuned, TunedWeights
 from ml_backend.finetune.evaluation import Judgement, judge
 from ml_backend.finetune.image_squares import Fetch
 from ml_backend.finetune.initial_weights import base_identity
-from ml_backend.finetune.options import FINETUNE, Wanted
+from ml_backend.finetune.options import FINETUNE, TuningRequest
 from ml_backend.finetune.plan import plan_tuning, split_of
 from ml_backend.finetune.tuning_folder import Plan, TuningError, TuningFolder
 from ml_backend.training.train import Trainer
@@ -76,13 +76,13 @@ class Tuner:
     progress: Progress = silent
     shown: "Callable[[Step], None]" = lambda _: None
 
-    def tune(self, project_id: int, wanted: Wanted, *, resume: bool | None, now: datetime) -> TuningResult:
+    def tune(self, project_id: int, request: TuningRequest, *, resume: bool | None, now: datetime) -> TuningResult:
         """Tune, from where a tuning that did not end has stopped or from the beginning.
 
         Parameters
         ----------
         project_id : int
-        wanted : Wanted
+        request : TuningRequest
         resume : bool, optional
             Go on with what was begun, whatever options are wanted now; or begin anew. Left out, it goes on if it
             was begun with the same options.
@@ -103,9 +103,9 @@ class Tuner:
                 raise TuningError(
                     "another fine-tuning or pre-training is running on this machine: wait for its end"
                 )
-            plan = self._begun(folder, project_id, wanted, resume=resume)
+            plan = self._begun(folder, project_id, request, resume=resume)
             if plan is None:
-                plan = plan_tuning(self.trainer, self.fetch, project_id, wanted, folder, now, self.progress)
+                plan = plan_tuning(self.trainer, self.fetch, project_id, request, folder, now, self.progress)
             from ml_backend.finetune.learner import Learner  # noqa: PLC0415 - imports torch
 
             state = Learner(settings, folder, plan, self.shown).learn()
@@ -114,7 +114,9 @@ class Tuner:
             folder.clear()
         return result
 
-    def _begun(self, folder: TuningFolder, project_id: int, wanted: Wanted, *, resume: bool | None) -> Plan | None:
+    def _begun(
+        self, folder: TuningFolder, project_id: int, request: TuningRequest, *, resume: bool | None
+    ) -> Plan | None:
         """Give the plan to go on with, if any."""
         if resume is False:
             return None
@@ -129,8 +131,8 @@ class Tuner:
                 f"a {plan.how} that began at {plan.began_at} has not ended, and was of an earlier project "
                 f"{project_id}: Label Studio has given the id to another project since. --restart begins anew"
             )
-        differences = self._differences(plan, project_id, wanted)
-        if plan.how != wanted.how or (differences and not resume):
+        differences = self._differences(plan, project_id, request)
+        if plan.how != request.how or (differences and not resume):
             raise TuningError(
                 f"a {plan.how} of project {project_id} that began at {plan.began_at} has not ended "
                 f"({'; '.join(differences)}): ml-backend {plan.how} --resume goes on with it, --restart begins "
@@ -138,20 +140,22 @@ class Tuner:
             )
         return plan
 
-    def _differences(self, plan: Plan, project_id: int, wanted: Wanted) -> list[str]:
+    def _differences(self, plan: Plan, project_id: int, request: TuningRequest) -> list[str]:
         """Tell what is wanted otherwise than it was begun."""
-        if plan.how != wanted.how:
-            return [f"a {plan.how}, not a {wanted.how}"]
-        found = [
+        if plan.how != request.how:
+            return [f"a {plan.how}, not a {request.how}"]
+        differences = [
             f"{name} {plan.options.get(name, math.nan):g}, not {value:g}"
-            for name, value in wanted.options.items()
+            for name, value in request.options.items()
             if plan.options.get(name) != value
         ]
-        if wanted.base is not None:
-            base = base_identity(self.trainer, project_id, plan.stamp, wanted.base)
+        if request.base is not None:
+            base = base_identity(self.trainer, project_id, plan.stamp, request.base)
             if (base.backbone, base.weights_id) != (plan.backbone, plan.weights_id):
-                found.append(f"from {plan.backbone}:{plan.weights_id}, not {base.backbone}:{base.weights_id}")
-        return found
+                differences.append(
+                    f"from {plan.backbone}:{plan.weights_id}, not {base.backbone}:{base.weights_id}"
+                )
+        return differences
 
     def _kept(
         self, project_id: int, folder: TuningFolder, plan: Plan, state: "dict[str, Tensor]", now: datetime
@@ -159,15 +163,15 @@ class Tuner:
         """Write the weights under the id of their content, and how they were made."""
         import torch  # noqa: PLC0415 - takes seconds
 
-        kept = io.BytesIO()  # into a file torch writes the file's name as well, and the id would depend on it
-        torch.save(state, kept)
+        buffer = io.BytesIO()  # into a file torch writes the file's name as well, and the id would depend on it
+        torch.save(state, buffer)
         unnamed = self._weights_folder / f".made-for-{project_id}"
-        write_whole(unnamed, kept.getvalue())
+        write_whole(unnamed, buffer.getvalue())
         weights_id = content_id(unnamed)
         unnamed.replace(kept_weights(self.trainer.settings.data_dir, weights_id))
         inputs = folder.inputs(plan)
-        parts = split_of(inputs)
-        seen = sorted({int(inputs.tasks[row]) for rows in (parts.learned, parts.validated) for row in rows})
+        split = split_of(inputs)
+        tuned_on = sorted({int(inputs.tasks[row]) for rows in (split.learned, split.validated) for row in rows})
         weights = TunedWeights(self.trainer.settings.data_dir)
         tuned = Tuned(
             backbone=plan.backbone,
@@ -175,7 +179,7 @@ class Tuner:
             how=plan.how,
             base=Identity(plan.backbone, plan.weights_id, plan.seed).key,
             created_at=now.astimezone(UTC).isoformat(timespec="seconds"),
-            tuned_on={str(project_id): seen} if plan.how == FINETUNE else {},
+            tuned_on={str(project_id): tuned_on} if plan.how == FINETUNE else {},
         ).after(weights.made(plan.weights_id))
         weights.keep(tuned)
         return tuned

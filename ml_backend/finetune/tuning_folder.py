@@ -145,12 +145,12 @@ class TuningFolder:
         """
         path = self.path / _INPUTS
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 targets = {
-                    name: ControlTargets(kept[f"shares/{name}"], kept[f"weights/{name}"], multiple)
+                    name: ControlTargets(stored[f"shares/{name}"], stored[f"weights/{name}"], multiple)
                     for name, multiple in plan.controls.items()
                 }
-                return Inputs(**{name: kept[name] for name in _COLUMNS}, targets=targets)
+                return Inputs(**{name: stored[name] for name in _COLUMNS}, targets=targets)
         except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise _damaged(path, error) from None
 
@@ -179,9 +179,9 @@ class TuningFolder:
         """
         import torch  # noqa: PLC0415 - takes seconds
 
-        kept = io.BytesIO()  # into a file torch raises errors of its own when the disk is full
-        torch.save(dict(checkpoint), kept)
-        write_whole(self.path / _CHECKPOINT, kept.getvalue())
+        buffer = io.BytesIO()  # into a file torch raises errors of its own when the disk is full
+        torch.save(dict(checkpoint), buffer)
+        write_whole(self.path / _CHECKPOINT, buffer.getvalue())
 
     def checkpoint(self) -> dict[str, Any] | None:
         """Give the last checkpoint, on the processor; None before the first.
@@ -197,10 +197,10 @@ class TuningFolder:
         if not path.is_file():
             return None
         try:
-            found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises pickle's, zip's and its own errors
             raise _damaged(path, error) from error
-        return found
+        return checkpoint
 
     def clear(self) -> None:
         """Delete the files, the plan first."""

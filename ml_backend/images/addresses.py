@@ -118,7 +118,7 @@ class AllowedHosts:
         domains: list[tuple[str, int | None]] = []
         networks: list[tuple[Network, int | None]] = []
         any_public = False
-        for entry in filter(None, (part.strip() for part in text.split(","))):
+        for entry in filter(None, (entry.strip() for entry in text.split(","))):
             if entry == "*":
                 any_public = True
                 continue

@@ -62,8 +62,8 @@ class LabelStudioClient(common_client.LabelStudioClient):
             Read their predictions as well, which takes longer, and keep those of consensus.
         """
         include = _WITH_VERDICTS if with_verdicts else _LEAN
-        found = self.changed_tasks(project_id, include, since) if since else self.tasks(project_id, include)
-        for task in found:
+        tasks = self.changed_tasks(project_id, include, since) if since else self.tasks(project_id, include)
+        for task in tasks:
             verdicts = (
                 Verdict.of(prediction, task["id"], self._secret) for prediction in task.get("predictions") or ()
             )

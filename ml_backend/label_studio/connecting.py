@@ -26,7 +26,7 @@ NEW_TITLE = "suggestions"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DesiredConnection:
     """How a project should be connected.
 
     Parameters
@@ -75,21 +75,21 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Part:
-    """One part of a connection.
+class ConnectionSetting:
+    """What Label Studio holds of a connection, and what it was changed to.
 
     Parameters
     ----------
-    name, found : str
-    now : str
+    name, before : str
+    after : str
         What it was changed to; empty where it was not changed.
     problem : str
         What is left for a person to do; empty where that is nothing.
     """
 
     name: str
-    found: str
-    now: str = ""
+    before: str
+    after: str = ""
     problem: str = ""
 
 
@@ -99,17 +99,17 @@ class Connecting:
     Parameters
     ----------
     admin : LabelStudioClient
-    wanted : Wanted
+    wanted : DesiredConnection
     dry_run : bool
-        Only tell what would be changed.
+        Only return what would be changed.
     """
 
-    def __init__(self, admin: LabelStudioClient, wanted: Wanted, *, dry_run: bool = False) -> None:
-        self._admin, self._wanted, self._dry_run = admin, wanted, dry_run
-        self._parts: list[Part] = []
+    def __init__(self, admin: LabelStudioClient, desired: DesiredConnection, *, dry_run: bool = False) -> None:
+        self._admin, self._desired, self._dry_run = admin, desired, dry_run
+        self._settings: list[ConnectionSetting] = []
 
-    def run(self) -> list[Part]:
-        """Go through all parts, and tell what each was and is.
+    def run(self) -> list[ConnectionSetting]:
+        """Go through all settings, and return what each was and is.
 
         Raises
         ------
@@ -118,63 +118,65 @@ class Connecting:
         LabelStudioError
             If Label Studio cannot be reached.
         """
-        self._parts = []
+        self._settings = []
         row, left = self._connection()
-        self._webhooks(row.url if row else self._wanted.url, left)
+        self._webhooks(row.url if row else self._desired.url, left)
         self._project(row)
-        return self._parts
+        return self._settings
 
     def _connection(self) -> tuple[ConnectionRow | None, list[str]]:
         """Make one connection that is ours; give it, and the addresses where ours were before."""
-        wanted = self._wanted
-        rows = self._admin.connections(wanted.project_id)
-        here = [row for row in rows if same_address(row.url, wanted.url)]
-        there = [row for row in rows if row not in here and row.bears(wanted.own_versions)]
-        kept = next((row for row in here if row.works), None) or next(iter([*here, *there]), None)
-        if kept is None:
-            found = ", ".join(["none", *(f"another at {without_password(row.url)}" for row in rows)])
-            login = f", login as {wanted.login.name}" if wanted.login else ""
-            self._change("connection", found, without_password(wanted.url) + login, self._add)
+        desired = self._desired
+        rows = self._admin.connections(desired.project_id)
+        here = [row for row in rows if same_address(row.url, desired.url)]
+        there = [row for row in rows if row not in here and row.bears(desired.own_versions)]
+        connection = next((row for row in here if row.works), None) or next(iter([*here, *there]), None)
+        if connection is None:
+            before = ", ".join(["none", *(f"another at {without_password(row.url)}" for row in rows)])
+            login = f", login as {desired.login.name}" if desired.login else ""
+            self._change("connection", before, without_password(desired.url) + login, self._add)
         else:
-            self._keep(kept, wanted.url if kept in there else kept.url)
-        for extra in (row for row in [*here, *there] if row is not kept):
-            found = f"{without_password(extra.url)} with the title {extra.title}"
-            self._change("second connection", found, "removed", partial(self._admin.delete_connection, extra))
+            self._keep(connection, desired.url if connection in there else connection.url)
+        for extra in (row for row in [*here, *there] if row is not connection):
+            before = f"{without_password(extra.url)} with the title {extra.title}"
+            self._change("second connection", before, "removed", partial(self._admin.delete_connection, extra))
         return self._tried(), [row.url for row in there]
 
     def _keep(self, row: ConnectionRow, url: str) -> None:
-        shown, login = without_password(row.url), self._wanted.login
-        parts = [Part("connection", shown, "" if url == row.url else without_password(url))]
+        shown, login = without_password(row.url), self._desired.login
+        outcome = [ConnectionSetting("connection", shown, "" if url == row.url else without_password(url))]
         if not row.follows_version:
-            parts.append(Part("version", "kept by Label Studio", "asked for"))
+            outcome.append(ConnectionSetting("version", "kept by Label Studio", "asked for"))
         account = f"as {row.basic_account}" if row.basic_account else "none"
         if login and row.basic_account != login.name:
-            parts.append(Part("login", account, f"as {login.name}"))
+            outcome.append(ConnectionSetting("login", account, f"as {login.name}"))
         elif login and not row.works:  # perhaps with another password, which nobody can read
-            parts.append(Part("login", f"{account}, does not get in", f"{account}, with its password"))
+            outcome.append(
+                ConnectionSetting("login", f"{account}, does not get in", f"{account}, with its password")
+            )
         else:
-            parts.append(Part("login", account))
-        if any(part.now for part in parts) and not self._dry_run:
+            outcome.append(ConnectionSetting("login", account))
+        if any(setting.after for setting in outcome) and not self._dry_run:
             try:
                 self._repair(row, url, row.title)
             except RefusedError as error:
-                parts = [replace(part, now="", problem=part.now and str(error)) for part in parts]
-        self._parts += parts
+                outcome = [replace(setting, after="", problem=setting.after and str(error)) for setting in outcome]
+        self._settings += outcome
 
     def _add(self) -> None:
-        wanted = self._wanted
+        desired = self._desired
         try:
-            self._admin.add_connection(wanted.project_id, wanted.url, wanted.title or NEW_TITLE, wanted.login)
+            self._admin.add_connection(desired.project_id, desired.url, desired.title or NEW_TITLE, desired.login)
         except RefusedError as error:
-            half_made = self._ours(self._admin.connections(wanted.project_id))
+            half_made = self._ours(self._admin.connections(desired.project_id))
             if half_made:  # it would suggest, but nothing would ever train it
                 self._admin.delete_connection(half_made)
-            raise explained(error, wanted.url) from None
+            raise explained(error, desired.url) from None
 
     def _repair(self, row: ConnectionRow, url: str, title: str) -> None:
-        wanted = self._wanted
+        desired = self._desired
         try:
-            self._admin.change_connection(wanted.project_id, row, url=url, title=title, login=wanted.login)
+            self._admin.change_connection(desired.project_id, row, url=url, title=title, login=desired.login)
         except RefusedError as error:
             raise explained(error, url) from None
 
@@ -183,74 +185,78 @@ class Connecting:
 
         The project's version follows the title, and only predictions of that version are shown and give the score.
         """
-        row = self._ours(self._admin.connections(self._wanted.project_id))
+        row = self._ours(self._admin.connections(self._desired.project_id))
         if row is None:  # a dry run, before there is one at this address
             return None
         if not row.works:
-            explained_already = any(part.problem or (self._dry_run and part.now) for part in self._parts)
-            self._part("health", "Label Studio cannot use it", "" if explained_already else unhealthy(row))
+            explained_already = any(
+                setting.problem or (self._dry_run and setting.after) for setting in self._settings
+            )
+            self._unchanged("health", "Label Studio cannot use it", "" if explained_already else unhealthy(row))
             return row
         trained = is_ours(row.answers_with)
-        nothing = f"nothing is trained yet (ml-backend train --project {self._wanted.project_id}, or annotate)"
-        self._part("health", f"Label Studio reaches it, {row.answers_with + ' answers' if trained else nothing}")
-        title = row.answers_with if trained else self._wanted.title or row.title
+        nothing = f"nothing is trained yet (ml-backend train --project {self._desired.project_id}, or annotate)"
+        self._unchanged(
+            "health", f"Label Studio reaches it, {row.answers_with + ' answers' if trained else nothing}"
+        )
+        title = row.answers_with if trained else self._desired.title or row.title
         if title == row.title:
-            self._part("title", title)
+            self._unchanged("title", title)
         else:
             self._change("title", row.title, title, partial(self._repair, row, row.url, title))
         return row
 
     def _ours(self, rows: Iterable[ConnectionRow]) -> ConnectionRow | None:
-        return next((row for row in rows if same_address(row.url, self._wanted.url)), None)
+        return next((row for row in rows if same_address(row.url, self._desired.url)), None)
 
     def _webhooks(self, url: str, left: Sequence[str]) -> None:
         """Keep one webhook that sends what is needed and nothing else, with the login that lets it in."""
-        wanted, address = self._wanted, webhook_address(url)
-        hooks = [one for one in self._admin.webhooks() if one.project_id == wanted.project_id]
-        here = [one for one in hooks if same_address(one.url, address)]
+        desired, address = self._desired, webhook_address(url)
+        hooks = [hook for hook in self._admin.webhooks() if hook.project_id == desired.project_id]
+        here = [hook for hook in hooks if same_address(hook.url, address)]
         before = [webhook_address(old) for old in left]
-        there = [one for one in hooks if any(same_address(one.url, old) for old in before)]
+        there = [hook for hook in hooks if any(same_address(hook.url, old) for old in before)]
         events = EVENTS & self._admin.known_actions()
         sending = f"{len(events)} events to {without_password(address)}"
-        kept = next(iter([*here, *there]), None)
-        if kept is None:
+        webhook = next(iter([*here, *there]), None)
+        if webhook is None:
             self._new_webhook(address, events, sending)
-        elif wrong := "; ".join(webhook_faults(kept, address, events, wanted.headers)):
-            headers = merged_headers(kept.headers, wanted.headers)
-            change = partial(self._admin.change_webhook, kept, address, events, headers)
+        elif wrong := "; ".join(webhook_faults(webhook, address, events, desired.headers)):
+            headers = merged_headers(webhook.headers, desired.headers)
+            change = partial(self._admin.change_webhook, webhook, address, events, headers)
             self._change("webhook", wrong, sending, change)
         else:
-            self._part("webhook", sending)
-        for extra in (one for one in [*here, *there] if one is not kept):
+            self._unchanged("webhook", sending)
+        for extra in (hook for hook in [*here, *there] if hook is not webhook):
             delete = partial(self._admin.delete_webhook, extra)
             self._change("second webhook", without_password(extra.url), "removed", delete)
 
     def _new_webhook(self, address: str, events: frozenset[str], sending: str) -> None:
-        add = partial(self._admin.add_webhook, self._wanted.project_id, address, events, self._wanted.headers)
+        add = partial(self._admin.add_webhook, self._desired.project_id, address, events, self._desired.headers)
         if why := no_webhook(address):
-            self._part("webhook", "none", problem=why)
+            self._unchanged("webhook", "none", problem=why)
             return
         try:
             self._change("webhook", "none", sending, add)
         except RefusedError as error:
-            self._part("webhook", "none", problem=str(explained(error, address)))
+            self._unchanged("webhook", "none", problem=str(explained(error, address)))
 
     def _project(self, row: ConnectionRow | None) -> None:
         """Let annotators see the suggestions of the version that answers."""
-        project = self._admin.project_settings(self._wanted.project_id)
+        project = self._admin.project_settings(self._desired.project_id)
         changed: dict[str, object] = {}
-        for name, key, found, wanted in (
+        for name, key, before, after in (
             ("model version", "model_version", project.model_version or "none", self._version(row, project)),
             ("suggestions shown", "show_collab_predictions", project.shows_predictions, True),
             ("training requests", "min_annotations_to_start_training", project.training_every, 0),
-            ("sampling", "sampling", project.sampling, self._wanted.sampling),
+            ("sampling", "sampling", project.sampling, self._desired.sampling),
         ):
             words = _WORDS.get(key, str)
-            if wanted is None or wanted == found:
-                self._part(name, words(found))
+            if after is None or after == before:
+                self._unchanged(name, words(before))
             else:
-                changed[key] = wanted
-                self._parts.append(Part(name, words(found), words(wanted)))
+                changed[key] = after
+                self._settings.append(ConnectionSetting(name, words(before), words(after)))
         if changed and not self._dry_run:
             self._admin.change_project(project.id, changed)
 
@@ -265,17 +271,17 @@ class Connecting:
             return row.answers_with
         shown = project.model_version
         rows = self._admin.connections(project.id)
-        if shown and (any(one.title == shown for one in rows) or shown in self._admin.versions(project.id)):
+        if shown and (any(row.title == shown for row in rows) or shown in self._admin.versions(project.id)):
             return None
-        return next(one.title for one in rows if one.id == row.id)
+        return next(connection.title for connection in rows if connection.id == row.id)
 
-    def _change(self, name: str, found: str, now: str, write: Callable[[], None]) -> None:
+    def _change(self, name: str, before: str, after: str, write: Callable[[], None]) -> None:
         if not self._dry_run:
             write()
-        self._parts.append(Part(name, found, now))
+        self._settings.append(ConnectionSetting(name, before, after))
 
-    def _part(self, name: str, found: str, problem: str = "") -> None:
-        self._parts.append(Part(name, found, problem=problem))
+    def _unchanged(self, name: str, before: str, problem: str = "") -> None:
+        self._settings.append(ConnectionSetting(name, before, problem=problem))
 
 
 _WORDS: dict[str, Callable[[object], str]] = {

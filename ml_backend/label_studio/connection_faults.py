@@ -67,7 +67,7 @@ def webhook_faults(
         yield "has an outdated login" if _AUTHORIZATION in sent else "has no login"
 
 
-def merged_headers(found: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+def merged_headers(present: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
     """Set headers and leave others, which a proxy may need.
 
     Examples
@@ -76,7 +76,7 @@ def merged_headers(found: Mapping[str, str], wanted: Mapping[str, str]) -> dict[
     {'X-Proxy': '1', 'Authorization': 'new'}
     """
     replaced = {name.lower() for name in wanted}
-    return {name: value for name, value in found.items() if name.lower() not in replaced} | dict(wanted)
+    return {name: value for name, value in present.items() if name.lower() not in replaced} | dict(wanted)
 
 
 def no_webhook(address: str) -> str:
@@ -100,34 +100,36 @@ def unhealthy(row: ConnectionRow) -> str:
 
 def unreachable(url: str) -> str:
     """Say what to do about an address that Label Studio cannot reach."""
-    said = f"Label Studio gets no answer from {without_password(url)}: is the backend running, and is this its "
-    said += "address as seen from Label Studio?"
+    advice = f"Label Studio gets no answer from {without_password(url)}: is the backend running, and is this its "
+    advice += "address as seen from Label Studio?"
     if host_of(url) in ("localhost", "127.0.0.1", "::1"):
-        said += " In a container, localhost is the container itself."
+        advice += " In a container, localhost is the container itself."
     if is_private(url) is not False:
-        said += f" Label Studio reaches private addresses only if it was started with both {BOTH_VARIABLES}."
-    return said
+        advice += f" Label Studio reaches private addresses only if it was started with both {BOTH_VARIABLES}."
+    return advice
 
 
 def explained(error: RefusedError, url: str) -> RefusedError:
     """Give a refusal of a connection or a webhook with its remedy."""
     shown = without_password(url)
-    if error.status == _FORBIDDEN:
-        said = (
+    if error.http_status == _FORBIDDEN:
+        sentence = (
             f"Label Studio refuses {shown}: private and loopback addresses are allowed only if it was started "
             f"with both {BOTH_VARIABLES}. Start it so and run this command again"
         )
-    elif error.status == _INVALID and "health check failed" in error.reason:
-        said = unreachable(url)
-    elif error.status == _INVALID and "401" in error.reason:
-        said = (
+    elif error.http_status == _INVALID and "health check failed" in error.reason:
+        sentence = unreachable(url)
+    elif error.http_status == _INVALID and "401" in error.reason:
+        sentence = (
             f"the backend at {shown} asks for a login that this command does not know: run it with the same "
             "ML_BACKEND_BASIC_USER and ML_BACKEND_BASIC_PASSWORD as the backend"
         )
-    elif error.status == _INVALID and "valid URL" in error.reason:
-        said = no_webhook(url) or f"Label Studio takes {shown} for no address: {DOTTED_ALIAS}"
-    elif error.status == _FAILED and "resolve" in error.reason:
-        said = f"Label Studio does not know the host {host_of(url)!r}: give an address that it can reach (--url)"
+    elif error.http_status == _INVALID and "valid URL" in error.reason:
+        sentence = no_webhook(url) or f"Label Studio takes {shown} for no address: {DOTTED_ALIAS}"
+    elif error.http_status == _FAILED and "resolve" in error.reason:
+        sentence = (
+            f"Label Studio does not know the host {host_of(url)!r}: give an address that it can reach (--url)"
+        )
     else:
-        said = f"Label Studio refused {shown} with {error.status}: {error.reason or error}"
-    return RefusedError(said, error.status, error.reason)
+        sentence = f"Label Studio refused {shown} with {error.http_status}: {error.reason or error}"
+    return RefusedError(sentence, error.http_status, error.reason)

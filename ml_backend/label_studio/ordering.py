@@ -62,7 +62,7 @@ def store_in_order(
     if not open_ones or count < 1:
         return frozenset()
     clusters = np.array([cluster_of[prediction["task"]] for prediction in open_ones])
-    chosen = most_informative(np.array([one["score"] for one in open_ones]), clusters, count)
+    chosen = most_informative(np.array([prediction["score"] for prediction in open_ones]), clusters, count)
     first = int(made_at.timestamp() // 60) % _MINUTES * _CLUSTERS
     stored: set[int] = set()
     ends_at = clock() + limit_s

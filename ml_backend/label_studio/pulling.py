@@ -52,12 +52,12 @@ class _Source:
         for task_id, verdict in self._client.verdicts(project_id, n_predictions):
             yield task_id, vars(verdict)
 
-    def task(self, kept: dict[str, Any]) -> Task:
+    def task(self, cached: dict[str, Any]) -> Task:
         return Task(
-            kept["id"],
-            kept["data"],
-            tuple(_annotation(row) for row in kept["annotations"]),
-            tuple(Verdict(**row) for row in kept["predictions"]),
+            cached["id"],
+            cached["data"],
+            tuple(_annotation(row) for row in cached["annotations"]),
+            tuple(Verdict(**row) for row in cached["predictions"]),
         )
 
 
@@ -70,7 +70,7 @@ def _projects(data_dir: Path) -> Path:
     return data_dir / "projects"
 
 
-def _annotation(kept: dict[str, Any]) -> Annotation:
-    choices = {control: tuple(chosen) for control, chosen in kept.pop("choices").items()}
-    del kept["was_cancelled"]
-    return Annotation(choices=choices, **kept)
+def _annotation(row: dict[str, Any]) -> Annotation:
+    choices = {control: tuple(chosen) for control, chosen in row.pop("choices").items()}
+    del row["was_cancelled"]
+    return Annotation(choices=choices, **row)

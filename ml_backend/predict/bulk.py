@@ -92,13 +92,13 @@ class FailedTasks:
     def read(self) -> dict[int, str]:
         """Give the reasons by task; empty where nothing was kept."""
         try:
-            kept = json.loads(self._path.read_text("utf-8"))
+            stored = json.loads(self._path.read_text("utf-8"))
         except FileNotFoundError:
             return {}
         except ValueError:
             log.warning("failed_tasks_unreadable", path=str(self._path))
             return {}
-        return {int(task): str(reason) for task, reason in kept.items()}
+        return {int(task): str(reason) for task, reason in stored.items()}
 
     def write(self, failures: Mapping[int, str]) -> None:
         """Keep the failures of now instead of the last ones."""
@@ -138,8 +138,8 @@ class Bulk:
             If Label Studio cannot be reached or keeps refusing.
         """
         artifact, controls = self._model(project_id)
-        kept = FailedTasks(self.data_dir, project_id)
-        before = kept.read()
+        failed = FailedTasks(self.data_dir, project_id)
+        before = failed.read()
         report = BulkReport(artifact.model_version)
         done = without_doubles(self.client, project_id, artifact.model_version)
         counted, total = 0, len(before) if failed_only else self.client.task_number(project_id)
@@ -156,9 +156,9 @@ class Bulk:
             if len(waiting) >= CHUNK:
                 self._store(project_id, waiting[:CHUNK], report)
                 waiting = waiting[CHUNK:]
-            kept.write({**before, **report.failures})  # should this end before its end
+            failed.write({**before, **report.failures})  # should this end before its end
         self._store(project_id, waiting, report)
-        kept.write(report.failures)
+        failed.write(report.failures)
         return report
 
     def _model(self, project_id: int) -> tuple[Artifact, tuple[Control, ...]]:

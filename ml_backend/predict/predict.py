@@ -161,8 +161,8 @@ def predict_gathered(
 ) -> list[dict[str, Any]]:
     """Make the predictions of all embedded tasks, each with its ``task``; for the trained controls by default."""
     trained = {scores.control.name: scores.control for scores in artifact.model.controls}
-    asked = trained.values() if controls is None else controls
-    served = {control.name: control for control in asked if control.name in trained}
+    answering = trained.values() if controls is None else controls
+    served = {control.name: control for control in answering if control.name in trained}
     by_task: dict[int, list[tuple[Control, Any]]] = {}
     for ref, pairs in score(artifact, served, gathered).items():
         by_task.setdefault(ref.task_id, []).extend(pairs)

@@ -53,10 +53,10 @@ class Collector(EmbeddingCache):
         super().__init__(path)
         self._collected: list[Row] = []
 
-    def keep(self, row: Row, kept: "Callable[[], None]" = lambda: None) -> None:
+    def keep(self, row: Row, when_written: "Callable[[], None]" = lambda: None) -> None:
         """Take a row."""
         self._collected.append(row)
-        kept()
+        when_written()
 
     def note_use(self) -> None:
         """Do nothing: nothing is kept here."""
@@ -129,16 +129,16 @@ def embed_on_ray(settings: Settings, backbones: Backbones) -> "Embed":
 
     def embed(refs: list[ImageRef], artifact: Artifact, project_id: int, advance: "Advance") -> Gathered:
         urls = [ref.url.strip() for ref in refs if ref.url]
-        known = cache.known(project_id, urls, artifact.embedding_key)
-        missing = [ref for ref in refs if not ref.url or ref.url.strip() not in known]
+        cached = cache.vectors_at(project_id, urls, artifact.embedding_key)
+        missing = [ref for ref in refs if not ref.url or ref.url.strip() not in cached]
         advance(len(refs) - len(missing))
         if missing and not workers:
             workers.extend(_started(ray, settings, backbones, artifact))
-        found = Gathered()
+        gathered = Gathered()
         for part in _parts(ray, workers, missing, project_id):
-            found.vectors |= part.gathered.vectors
-            found.failures |= part.gathered.failures
-            found.embedded += part.gathered.embedded
+            gathered.vectors |= part.gathered.vectors
+            gathered.failures |= part.gathered.failures
+            gathered.embedded += part.gathered.embedded
             rows = part.rows
             cache.write(
                 [(row.embedder, row.content, row.vector) for row in rows if isinstance(row, Embedded)],
@@ -146,9 +146,9 @@ def embed_on_ray(settings: Settings, backbones: Backbones) -> "Embed":
             )
             advance(len(part.gathered.vectors) + len(part.gathered.failures))
         for ref in refs:
-            if ref.url and ref.url.strip() in known:
-                found.vectors[ref] = known[ref.url.strip()]
-        return found
+            if ref.url and ref.url.strip() in cached:
+                gathered.vectors[ref] = cached[ref.url.strip()]
+        return gathered
 
     return embed
 

@@ -54,12 +54,12 @@ class ProjectEmbeddings:
         base = self.backbones.preferred()
         if base.weights_id != RANDOM:
             return base, 0
-        wanted = min(len(refs), _CALIBRATED_ON)
+        n_needed = min(len(refs), _CALIBRATED_ON)
         wanted_of = (base.backbone, RANDOM, self.settings.seed)
         fits = last is not None and (last.backbone, last.weights_id, last.seed) == wanted_of
-        if last and fits and (last.n_calibrated >= _CALIBRATED_ON or wanted < 2 * last.n_calibrated):
+        if last and fits and (last.n_calibrated >= _CALIBRATED_ON or n_needed < 2 * last.n_calibrated):
             return base.with_calibration(last.calibration), last.n_calibrated
-        sample = np.random.default_rng(self.settings.seed).choice(len(refs), wanted, replace=False)
+        sample = np.random.default_rng(self.settings.seed).choice(len(refs), n_needed, replace=False)
         prepared, reasons = self.gatherer.prepare([refs[row] for row in sorted(sample)], base)
         if not prepared:
             raise NothingToLearnError(f"no image of project {project_id} can be read: {dict(reasons)}")

@@ -145,7 +145,7 @@ def show_version(client: LabelStudioClient, project_id: int, model_version: str,
             remedy="set ML_BACKEND_PUBLIC_URL to this backend's address as in Settings > Model",
         )
     shown = client.project(project_id).model_version
-    titles = {one.title for one in mine}
+    titles = {connection.title for connection in mine}
     replaced = shown != model_version and (not shown or shown in titles or is_ours(shown))
     # Label Studio refuses a version that neither a connection nor a prediction has.
     if replaced and (len(mine) == 1 or model_version in client.versions(project_id)):
@@ -155,10 +155,14 @@ def show_version(client: LabelStudioClient, project_id: int, model_version: str,
 def _ours(connections: Sequence[ConnectionRow], shown: str | None, public_url: str) -> list[ConnectionRow]:
     """Find our connection: by our address, or else the only one if it is in use or bears a version of ours."""
     if public_url:
-        return [one for one in connections if one.url.rstrip("/") == public_url]
+        return [connection for connection in connections if connection.url.rstrip("/") == public_url]
     if len(connections) != 1:
         return []
-    return [one for one in connections if not shown or one.title == shown or is_ours(one.title)]
+    return [
+        connection
+        for connection in connections
+        if not shown or connection.title == shown or is_ours(connection.title)
+    ]
 
 
 def delete_old(client: LabelStudioClient, project_id: int, trained: Sequence[str], keep: int) -> list[str]:

@@ -146,8 +146,8 @@ class Trainer:
                 progress("learning", 0, 1)
                 learned = self._learn(project, pulled.tasks, gathered, embedder.weights_id)
             with steps.timed("compare"):
-                found = self._compare(project_id, current, learned, embedder.key)
-            artifact = _artifact(project, embedder, n_calibrated, learned, found, now)
+                comparison = self._compare(project_id, current, learned, embedder.key)
+            artifact = _artifact(project, embedder, n_calibrated, learned, comparison, now)
             with steps.timed("save"):
                 self.registry.save(project_id, artifact)
             with steps.timed("publish"):
@@ -156,8 +156,10 @@ class Trainer:
                 except Exception:
                     self.publisher.withdraw(project_id, artifact.model_version)
                     raise
-            _log_outcome(project_id, artifact, serving, found, pulled.read, steps)
-            return Trained(artifact, serving, found.why, gathered.failures, stored, pulled.read, steps.seconds)
+            _log_outcome(project_id, artifact, serving, comparison, pulled.read, steps)
+            return Trained(
+                artifact, serving, comparison.why, gathered.failures, stored, pulled.read, steps.seconds
+            )
 
     def publish(
         self, project_id: int, model_version: str, now: datetime, progress: Progress = silent
@@ -260,10 +262,12 @@ class Trainer:
         same = current.embedding_key == embedding_key
         chosen = self.registry.chosen_version(project_id) is not None
         embeddings = learned.embeddings if same else None
-        found = succeeds(current.model, learned.model, learned.evidence, embeddings, chosen=chosen)
-        if found.promoted or same or not (why := self.embeddings.why_unusable(current)):
-            return found
-        return replace(found, promoted=True, why=f"The last version cannot embed new images: {why}. {found.why}")
+        comparison = succeeds(current.model, learned.model, learned.evidence, embeddings, chosen=chosen)
+        if comparison.promoted or same or not (why := self.embeddings.why_unusable(current)):
+            return comparison
+        return replace(
+            comparison, promoted=True, why=f"The last version cannot embed new images: {why}. {comparison.why}"
+        )
 
     def _publish(
         self,
@@ -306,7 +310,7 @@ def _artifact(
     embedder: Embedder,
     n_calibrated: int,
     learned: _Learned,
-    found: Comparison,
+    comparison: Comparison,
     now: datetime,
 ) -> Artifact:
     digest = evidence_digest(learned.embeddings, learned.evidence)
@@ -323,22 +327,24 @@ def _artifact(
         model=learned.model,
         calibration=embedder.calibration,
         stamp=project.stamp,
-        n_annotated=len({int(task) for one in learned.evidence if one.tasks is not None for task in one.tasks}),
+        n_annotated=len(
+            {int(task) for evidence in learned.evidence if evidence.tasks is not None for task in evidence.tasks}
+        ),
         n_settled=len(learned.settled),
-        held_back="" if found.promoted else found.why,
-        comparison=found.as_dict(),
+        held_back="" if comparison.promoted else comparison.why,
+        comparison=comparison.as_dict(),
     )
 
 
 def _log_outcome(
-    project_id: int, artifact: Artifact, serving: str, found: Comparison, read: int, steps: Steps
+    project_id: int, artifact: Artifact, serving: str, comparison: Comparison, read: int, steps: Steps
 ) -> None:
     log.info(
         "trained",
         project=project_id,
         version=artifact.model_version,
         serving=serving,
-        why=found.why,
+        why=comparison.why,
         annotated=artifact.n_annotated,
         by_consensus=artifact.n_settled,
         read=read,

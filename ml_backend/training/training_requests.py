@@ -84,7 +84,7 @@ class TrainingRequests:
         with contextlib.suppress(OSError):
             self._path(project_id, _GONE).touch()
 
-    def known(self) -> list[int]:
+    def projects(self) -> list[int]:
         """Ids of the projects that were ever connected or trained, but for the forgotten ones."""
         folders = (path for path in self._projects.glob("[0-9]*") if path.name.isdecimal())
         return sorted(int(folder.name) for folder in folders if not (folder / _GONE).exists())
@@ -200,12 +200,12 @@ class Reconciliation:
             The projects. One that cannot be looked at is written to the log, once, and costs the others nothing;
             one that was deleted is not asked for again.
         """
-        found = []
-        for project_id in self._requests.known():
+        project_ids = []
+        for project_id in self._requests.projects():
             try:
                 behind = self._behind(client, project_id)
             except SuiteError as error:
-                if isinstance(error, RefusedError) and error.status == httpx.codes.NOT_FOUND:
+                if isinstance(error, RefusedError) and error.http_status == httpx.codes.NOT_FOUND:
                     log.info("project_gone", project=project_id)
                     self._requests.forget(project_id)
                 elif project_id not in self._silent:
@@ -216,8 +216,8 @@ class Reconciliation:
             if behind:
                 log.info("webhook_made_up_for", project=project_id)
                 self._requests.add(project_id, now)
-                found.append(project_id)
-        return found
+                project_ids.append(project_id)
+        return project_ids
 
     def trained(self, project_id: int, state: ProjectState | None) -> None:
         """Keep what a training began from; None where Label Studio could not be asked."""

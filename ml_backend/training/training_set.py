@@ -28,8 +28,8 @@ Clean = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
 def evidence_digest(embeddings: NDArray[np.float32], evidence: Sequence[Evidence]) -> str:
     """Give the SHA-256 of what is learned, by which two versions of one second differ."""
     digest = hashlib.sha256(embeddings.tobytes())
-    for one in evidence:
-        digest.update(one.shares.tobytes())
+    for control_evidence in evidence:
+        digest.update(control_evidence.shares.tobytes())
     return digest.hexdigest()
 
 
@@ -65,14 +65,14 @@ def log_unknown_choices(project_id: int, controls: Sequence[Control], tasks: Seq
 
 
 def require_evidence(
-    project_id: int, controls: Sequence[Control], tasks: Sequence[Task], others: Mapping[str, str]
+    project_id: int, controls: Sequence[Control], tasks: Sequence[Task], passed_over: Mapping[str, str]
 ) -> None:
     """Raise NothingToLearnError unless some annotation says something of a control.
 
-    ``others`` says why other ``<Choices>`` are no such controls.
+    ``passed_over`` says why other ``<Choices>`` are no such controls.
     """
     if not controls:
-        reasons = "; ".join(f"{name} {why}" for name, why in others.items())
+        reasons = "; ".join(f"{name} {why}" for name, why in passed_over.items())
         raise NothingToLearnError(
             f"project {project_id} has no <Choices> bound to an <Image>: there is nothing to suggest"
             + (f" ({reasons})" if reasons else "")
@@ -107,15 +107,15 @@ def find_evidence(
     row_of = {(ref.task_id, ref.key): row for row, ref in enumerate(gathered.vectors)}
     ids = np.array([task.id for task in tasks], dtype=np.int64)
     annotations, verdicts = [task.annotations for task in tasks], [task.verdicts for task in tasks]
-    found, settled = [], set[int]()
+    evidence, settled = [], set[int]()
     for control in controls:
         learned = consensus_targets(control, annotations, verdicts)
         rows = np.array([row_of.get((task.id, control.image_key), -1) for task in tasks], dtype=np.int64)
-        use = learned.known & (learned.weights > 0) & (rows >= 0)
+        use = learned.has_target & (learned.weights > 0) & (rows >= 0)
         if not use.any():
             continue
         settled.update(ids[use & learned.settled].tolist())
-        found.append(
+        evidence.append(
             Evidence(
                 control,
                 rows[use],
@@ -125,4 +125,4 @@ def find_evidence(
                 tasks=ids[use],
             )
         )
-    return found, settled
+    return evidence, settled

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from common.console import SafeConsole, run_program
+from common.errors import RefusedError, SettingsError, SuiteError
 
 HARM = "cat\x1b[2J\x07\x9b31m\u202egpj\r"
 
@@ -66,3 +67,17 @@ def test_a_missing_package_is_named_with_its_remedy(
         run_program(program, extra=extra, interrupted="")
     expected = f"error: {module} is not installed: in the folder of this repository do pip install '{extra}'\n"
     assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize(
+    "error", [SettingsError("no address"), RefusedError("refused", 404, "gone")], ids=["own", "refused"]
+)
+def test_an_error_ends_a_command_with_status_1(error: SuiteError) -> None:
+    """Label Studio's status of a refusal is no exit status."""
+
+    def program() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as end:
+        run_program(program, extra=".", interrupted="nothing")
+    assert end.value.code == 1

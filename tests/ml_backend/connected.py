@@ -17,7 +17,7 @@ from ml_backend.backend import Backend
 from ml_backend.diagnosis.reading import ProjectReader, read_backend
 from ml_backend.doctor import PROJECT_CHECKS
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.label_studio.connecting import Connecting, Part, Wanted
+from ml_backend.label_studio.connecting import Connecting, ConnectionSetting, DesiredConnection
 from ml_backend.model_registry import Artifact
 from ml_backend.serving.app import create_app
 from ml_backend.serving.auth import webhook_headers
@@ -168,18 +168,20 @@ class Connected:
         made = [{"task": task, "result": [region], "score": 0.9, "model_version": self.version} for task in tasks]
         self.studio.ask("POST", f"/api/projects/{self.project}/import/predictions", json=made)
 
-    def connect(self, *, dry_run: bool = False, sampling: str | None = None, url: str = "") -> list[Part]:
+    def connect(
+        self, *, dry_run: bool = False, sampling: str | None = None, url: str = ""
+    ) -> list[ConnectionSetting]:
         """What ``ml-backend connect`` does."""
         admin = self.studio.admin(self.settings)
-        return Connecting(admin, self.wanted(sampling, url), dry_run=dry_run).run()
+        return Connecting(admin, self.desired(sampling, url), dry_run=dry_run).run()
 
     def examine(self, images: int = 0) -> dict[str, list[Finding]]:
         """What ``ml-backend doctor`` says about the project, by check."""
         backend = Backend(self.settings)
         about = read_backend(self.settings, self.studio.others)
-        facts = ProjectReader(self.studio.admin(self.settings), backend, about, images).read(self.project)
+        state = ProjectReader(self.studio.admin(self.settings), backend, about, images).read(self.project)
         backend.close()
-        return {name: list(check(facts)) for name, check in PROJECT_CHECKS.items()}
+        return {name: list(check(state)) for name, check in PROJECT_CHECKS.items()}
 
     def to_do(self) -> dict[str, list[Finding]]:
         """The problems and warnings of each check that has some."""
@@ -209,10 +211,10 @@ class Connected:
             },
         }
 
-    def wanted(self, sampling: str | None = None, url: str = "") -> Wanted:
+    def desired(self, sampling: str | None = None, url: str = "") -> DesiredConnection:
         """What it asks for."""
         settings = self.settings
-        return Wanted(
+        return DesiredConnection(
             self.project,
             url or settings.public_url,
             login=Login(settings.basic_user, settings.basic_password.get_secret_value())

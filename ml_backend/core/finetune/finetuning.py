@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ml_backend.core.finetune import bodies
+from ml_backend.core.finetune.loop import Objective
 from ml_backend.core.finetune.targets import ControlTargets
-from ml_backend.core.finetune.views import Augmentation, central_views, random_views, standardised
+from ml_backend.core.finetune.views import Augmentation, central_views, standardised
 from ml_backend.core.preparing import Preparation
 
 VIEWS = Augmentation()
@@ -39,24 +40,20 @@ class FineTuningOptions:
     frozen: int = 0
 
 
-class FineTuning(nn.Module):
+class FineTuning(Objective):
     """Cross-entropy with the annotators' shares as targets; of each label alone where several may be chosen.
+
+    The parameters that are not listed are ``Objective``'s.
 
     Parameters
     ----------
-    body : nn.Module
-        A ResNet of torchvision's without its last layer.
     dimension : int
-        Of its output.
+        Of the body's output.
     images : (n_images, 3, side, side) uint8
         For the validation; may be a memory map.
     targets : sequence of ControlTargets
     validated : (n_validated,) int64
         Rows that are not learned from.
-    image_size : int
-    preparation : Preparation
-        Of the backbone.
-    augmentation : Augmentation
     options : FineTuningOptions
     batch_size : int
         Of the validation.
@@ -76,15 +73,13 @@ class FineTuning(nn.Module):
         options: FineTuningOptions = FineTuningOptions(),
         batch_size: int = 64,
     ) -> None:
-        super().__init__()
-        self.body = body
-        heads = [nn.Linear(dimension, one.shares.shape[1]) for one in targets]
+        super().__init__(body, image_size, preparation, augmentation)
+        heads = [nn.Linear(dimension, control_targets.shares.shape[1]) for control_targets in targets]
         for parameter in (parameter for head in heads for parameter in head.parameters()):
             nn.init.zeros_(parameter)
         self.heads = nn.ModuleList(heads)
         bodies.freeze(body, options.frozen)
         self._images, self._targets, self._validated = images, targets, validated
-        self._size, self._preparation, self._augmentation = image_size, preparation, augmentation
         self._options, self._batch_size = options, batch_size
 
     def train(self, mode: bool = True) -> "FineTuning":  # noqa: FBT001, FBT002 - torch's signature
@@ -104,8 +99,7 @@ class FineTuning(nn.Module):
 
     def loss(self, images: Tensor, rows: NDArray[np.int64], generator: torch.Generator) -> Tensor:
         """Give the loss of a batch, each image in a random view."""
-        views = random_views(images, self._size, self._augmentation, generator)
-        total, weight = self._losses(views, rows, self._options.smoothing)
+        total, weight = self._losses(self._views(images, generator), rows, self._options.smoothing)
         return (total / weight.clamp(min=1e-12)).mean()
 
     def validation_loss(self) -> float | None:
@@ -117,8 +111,8 @@ class FineTuning(nn.Module):
             views = central_views(images, self._size, self._preparation)
             of_batch, counted = self._losses(views, rows, smoothing=0)
             total, weight = total + of_batch.detach().cpu(), weight + counted.cpu()
-        known = weight > 0
-        return float((total[known] / weight[known]).mean()) if known.any() else None
+        judged = weight > 0
+        return float((total[judged] / weight[judged]).mean()) if judged.any() else None
 
     @property
     def _device(self) -> torch.device:

@@ -66,7 +66,7 @@ def held_out(
 
 
 def split(
-    task_ids: NDArray[np.int64], contents: NDArray[np.str_], known: NDArray[np.bool_], share: float = SHARE
+    task_ids: NDArray[np.int64], contents: NDArray[np.str_], has_target: NDArray[np.bool_], share: float = SHARE
 ) -> Split:
     """Part the annotated images.
 
@@ -75,8 +75,8 @@ def split(
     task_ids : (n_images,) int64
     contents : (n_images,) str
         What tells two images apart. One that judges in some task is learned from in no other.
-    known : (n_images,) bool
-        Whether anything is known of the image.
+    has_target : (n_images,) bool
+        Whether the image has a target.
     share : float
         Of the tasks that judge, and of the others that validate.
 
@@ -85,12 +85,12 @@ def split(
     >>> ids = np.arange(1, 9)
     >>> held_out(ids, salt=VALIDATED).nonzero()[0].tolist()
     [6]
-    >>> parts = split(ids, np.array(list("abcdefgc")), np.ones(8, dtype=bool))
-    >>> parts.learned.tolist(), parts.validated.tolist(), parts.judged.tolist()
+    >>> rows = split(ids, np.array(list("abcdefgc")), np.ones(8, dtype=bool))
+    >>> rows.learned.tolist(), rows.validated.tolist(), rows.judged.tolist()
     ([0, 1, 3, 4, 5], [6], [2])
     """
-    judged = known & held_out(task_ids, share, JUDGED)
-    left = known & ~judged & ~np.isin(contents, contents[judged])
+    judged = has_target & held_out(task_ids, share, JUDGED)
+    left = has_target & ~judged & ~np.isin(contents, contents[judged])
     validated = left & held_out(task_ids, share, VALIDATED)
     learned = left & ~validated & ~np.isin(contents, contents[validated])
     rows = [np.flatnonzero(mask).astype(np.int64) for mask in (learned, validated, judged)]

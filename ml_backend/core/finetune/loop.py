@@ -6,14 +6,18 @@ of that number: a checkpoint holds tensors and counts alone.
 
 import copy
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from ml_backend.core.finetune.views import Augmentation, random_views
+from ml_backend.core.preparing import Preparation
 
 WARM_UP = 0.05  # share of the steps
 _ORDER, _VIEWS = 0, 1  # what a random stream is for
@@ -73,19 +77,41 @@ class Step:
     best: int
 
 
-class Objective(Protocol):
-    """What a run makes smaller."""
+class Objective(nn.Module, ABC):
+    """What a run makes smaller: a loss on random views of images.
 
-    body: nn.Module
+    Parameters
+    ----------
+    body : nn.Module
+        A ResNet of torchvision's without its last layer.
+    image_size : int
+        Side of the views in pixels.
+    preparation : Preparation
+        Of the backbone.
+    augmentation : Augmentation
+    """
 
+    def __init__(
+        self, body: nn.Module, image_size: int, preparation: Preparation, augmentation: Augmentation
+    ) -> None:
+        super().__init__()
+        self.body = body
+        self._size, self._preparation, self._augmentation = image_size, preparation, augmentation
+
+    @abstractmethod
     def loss(self, images: Tensor, rows: NDArray[np.int64], generator: torch.Generator) -> Tensor:
-        """Give the loss of a batch of (n, 3, side, side) uint8 images, which have these rows."""
+        """Return the loss of a batch of (n, 3, side, side) uint8 images, which have these rows."""
+
+    @abstractmethod
+    def groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
+        """Return the parameters that learn, in AdamW's groups."""
 
     def validation_loss(self) -> float | None:
-        """Give the loss on images that are not learned from, if there are any."""
+        """Return the loss on images that are not learned from, if there are any."""
+        return None
 
-    def groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
-        """Give the parameters that learn, in AdamW's groups."""
+    def _views(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        return random_views(images, self._size, self._augmentation, generator)
 
 
 class Tuning:
@@ -95,7 +121,7 @@ class Tuning:
 
     Parameters
     ----------
-    objective : Objective and torch module
+    objective : Objective
         On the device on which it is to learn.
     images : (n_images, 3, side, side) uint8
         May be a memory map: only what a batch needs is read.
@@ -111,7 +137,7 @@ class Tuning:
 
     def __init__(
         self,
-        objective: Any,  # noqa: ANN401 - an Objective that is a module, which Python has no type for
+        objective: Objective,
         images: NDArray[np.uint8],
         rows: NDArray[np.int64],
         options: Options,

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ml_backend.core.finetune import bodies
-from ml_backend.core.finetune.views import Augmentation, random_views, standardised
+from ml_backend.core.finetune.loop import Objective
+from ml_backend.core.finetune.views import Augmentation, standardised
 from ml_backend.core.preparing import Preparation
 
 VIEWS = Augmentation(smallest=0.08)
@@ -40,19 +41,13 @@ class PretrainingOptions:
     covariance: float = 1.0
 
 
-class Pretraining(nn.Module):
-    """The loss of VICReg on two random views of each image.
+class Pretraining(Objective):
+    """The loss of VICReg on two random views of each image; the other parameters are ``Objective``'s.
 
     Parameters
     ----------
-    body : nn.Module
-        A ResNet of torchvision's without its last layer.
     dimension : int
-        Of its output.
-    image_size : int
-    preparation : Preparation
-        Of the backbone.
-    augmentation : Augmentation
+        Of the body's output.
     options : PretrainingOptions
     """
 
@@ -66,31 +61,24 @@ class Pretraining(nn.Module):
         augmentation: Augmentation = VIEWS,
         options: PretrainingOptions = PretrainingOptions(),
     ) -> None:
-        super().__init__()
-        self.body = body
+        super().__init__(body, image_size, preparation, augmentation)
         self.expander = nn.Sequential(
             nn.Linear(dimension, options.width, bias=False),
             nn.BatchNorm1d(options.width),
             nn.ReLU(inplace=True),
             nn.Linear(options.width, options.width, bias=False),
         )
-        self._size, self._preparation = image_size, preparation
-        self._augmentation, self._options = augmentation, options
+        self._options = options
 
     def groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
-        """Give the parameters that learn, in AdamW's groups."""
+        """Return the parameters that learn, in AdamW's groups."""
         return list(bodies.decayed(list(self.parameters()), learning_rate, weight_decay))
 
     def loss(self, images: Tensor, _rows: NDArray[np.int64], generator: torch.Generator) -> Tensor:
-        """Give the loss of a batch."""
-        pair = [random_views(images, self._size, self._augmentation, generator) for _ in range(2)]
-        embedded = self.expander(self.body(standardised(torch.cat(pair), self._preparation)))
-        first, second = embedded.chunk(2)
+        """Return the loss of a batch."""
+        views = torch.cat([self._views(images, generator) for _ in range(2)])
+        first, second = self.expander(self.body(standardised(views, self._preparation))).chunk(2)
         return vicreg(first, second, self._options)
-
-    def validation_loss(self) -> float | None:
-        """Give nothing: it is no measure of what the embeddings are good for."""
-        return None
 
 
 def vicreg(first: Tensor, second: Tensor, options: PretrainingOptions = PretrainingOptions()) -> Tensor:

@@ -48,16 +48,16 @@ def probe(
     points = fit_components(embeddings).project(embeddings)
     multiple = targets.multiple
 
-    def known(rows: Rows) -> Rows:
+    def with_targets(rows: Rows) -> Rows:
         return rows[targets.weights[rows] > 0]
 
-    def loss(one: LinearClassifier, rows: Rows) -> float:
-        scores = one.probabilities(points[rows], multiple=multiple)
+    def loss(classifier: LinearClassifier, rows: Rows) -> float:
+        scores = classifier.probabilities(points[rows], multiple=multiple)
         return float(targets.weights[rows] @ log_losses(scores, targets.shares[rows], multiple=multiple))
 
-    learned, chosen, judged = known(learned), known(chosen), known(judged)
+    learned, chosen, judged = with_targets(learned), with_targets(chosen), with_targets(judged)
     shares, weights = targets.shares[learned], targets.weights[learned]
     fitted = fit_linear(points[learned], shares, weights, _STRENGTHS, multiple=multiple)
-    best = min(fitted, key=lambda one: loss(one, chosen if len(chosen) else learned))
+    best = min(fitted, key=lambda classifier: loss(classifier, chosen if len(chosen) else learned))
     right = hits(best.probabilities(points[judged], multiple=multiple), targets.shares[judged], multiple=multiple)
     return float(np.average(right, weights=targets.weights[judged]))

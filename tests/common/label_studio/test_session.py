@@ -192,7 +192,7 @@ def test_what_label_studio_does_not_have_is_no_other_program() -> None:
         pytest.raises(RefusedError, match="has no project 7") as error,
     ):
         client.project(7)
-    assert error.value.status == 404
+    assert error.value.http_status == 404
 
 
 @pytest.mark.parametrize("url", ["localhost:8080", "label-studio.test", "ftp://label-studio.test", "http://"])

@@ -3,12 +3,12 @@ from typer.testing import CliRunner
 
 from ml_backend import cli
 from ml_backend.commands import connect
-from ml_backend.label_studio.connecting import Part
+from ml_backend.label_studio.connecting import ConnectionSetting
 from ml_backend.settings import get_settings
 
-RIGHT = Part("connection", "http://ml.internal:9090")
-CHANGED = Part("title", "suggestions", "resnet18-random-20260131T120000-00aa")
-LEFT = Part("webhook", "none", problem="its host name has no [dot]")
+RIGHT = ConnectionSetting("connection", "http://ml.internal:9090")
+CHANGED = ConnectionSetting("title", "suggestions", "resnet18-random-20260131T120000-00aa")
+LEFT = ConnectionSetting("webhook", "none", problem="its host name has no [dot]")
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,11 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_what_was_done_is_said_last(
-    monkeypatch: pytest.MonkeyPatch, parts: list[Part], options: tuple[str, ...], status: int, last: str
+    monkeypatch: pytest.MonkeyPatch,
+    parts: list[ConnectionSetting],
+    options: tuple[str, ...],
+    status: int,
+    last: str,
 ) -> None:
     """The status is 1 as long as something is left for a person to do."""
     monkeypatch.setattr(connect, "_connect", lambda *_, **__: parts)

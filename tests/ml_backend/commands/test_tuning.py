@@ -10,7 +10,7 @@ from ml_backend.commands import tuning
 from ml_backend.embedding.tuned import Tuned, TunedWeights
 from ml_backend.errors import NothingToLearnError
 from ml_backend.finetune.evaluation import Figure, Judgement
-from ml_backend.finetune.options import Wanted
+from ml_backend.finetune.options import TuningRequest
 from ml_backend.finetune.tuner import TuningResult
 from ml_backend.settings import get_settings
 
@@ -52,8 +52,8 @@ def test_options_that_were_given_are_passed_on(monkeypatch: pytest.MonkeyPatch) 
     invoke("finetune", "--project", "7", "--epochs", "3", "--any-way-up", "--from", "random", "--restart")
     invoke("pretrain", "--project", "8", "--batch-size", "16")
     assert seen == [
-        (7, Wanted("finetune", {"epochs": 3, "upright": False}, "random"), False),
-        (8, Wanted("pretrain", {"batch_size": 16}), None),
+        (7, TuningRequest("finetune", {"epochs": 3, "upright": False}, "random"), False),
+        (8, TuningRequest("pretrain", {"batch_size": 16}), None),
     ]
 
 

@@ -36,7 +36,7 @@ def one_task(control: Control, annotations: list[Annotation], *verdicts: Verdict
 
 def row(found: Targets) -> tuple[list[float], float, bool, bool]:
     """Shares, weight, known and settled of the first task."""
-    return found.shares[0].tolist(), float(found.weights[0]), bool(found.known[0]), bool(found.settled[0])
+    return found.shares[0].tolist(), float(found.weights[0]), bool(found.has_target[0]), bool(found.settled[0])
 
 
 @pytest.mark.parametrize("report", ["AllConfirmed", "Discovered"])
@@ -62,7 +62,7 @@ def test_a_misclassified_label_of_two_leaves_the_other() -> None:
 def test_not_this_label_alone_says_nothing() -> None:
     """If nobody chose anything else, what is right remains unknown."""
     found = one_task(KIND, votes("cat"), Verdict("MisClassified", "kind", "cat", 0.125))
-    assert found.known.tolist() == [False, True]
+    assert found.has_target.tolist() == [False, True]
     assert found.weights.tolist() == [0, 1]
 
 
@@ -101,7 +101,7 @@ def test_ground_truth_goes_before_consensus() -> None:
 @pytest.mark.parametrize("annotations", [[], votes(None)])
 def test_a_task_that_lost_its_annotations_teaches_nothing(annotations: list[Annotation]) -> None:
     """A report that is older than the deletion of what it was made from is no target; neither is one on skips."""
-    assert not one_task(KIND, annotations, Verdict("Discovered", "kind", "cat", 0.9)).known[0]
+    assert not one_task(KIND, annotations, Verdict("Discovered", "kind", "cat", 0.9)).has_target[0]
 
 
 def test_a_label_that_the_control_lost_is_ignored() -> None:

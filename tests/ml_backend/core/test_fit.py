@@ -3,17 +3,19 @@ from dataclasses import replace
 import numpy as np
 
 from ml_backend.core.controls import Control
-from ml_backend.core.fit import Known, fit_scores
+from ml_backend.core.fit import AnnotatedImages, fit_scores
 from ml_backend.core.held_out import HeldOutCheck
 from ml_backend.core.scores import ControlScores
 
 SINGLE = Control("kind", "image", ("a", "b"), multiple=False, image_key="image")
 
 
-def known(clusters: np.ndarray, labels: np.ndarray, points: np.ndarray | None = None, n_labels: int = 2) -> Known:
+def known(
+    clusters: np.ndarray, labels: np.ndarray, points: np.ndarray | None = None, n_labels: int = 2
+) -> AnnotatedImages:
     """Annotated images in one clustering, each another picture; by default their points tell nothing."""
     n = len(labels)
-    return Known(
+    return AnnotatedImages(
         np.asarray(clusters, dtype=np.int64)[:, None],
         np.zeros((n, 1), dtype=np.float32) if points is None else points.astype(np.float32),
         np.eye(n_labels, dtype=np.float32)[labels],
@@ -23,14 +25,14 @@ def known(clusters: np.ndarray, labels: np.ndarray, points: np.ndarray | None = 
     )
 
 
-def clustered(n: int, wrong: float, seed: int = 0) -> Known:
+def clustered(n: int, wrong: float, seed: int = 0) -> AnnotatedImages:
     """``n`` images in two clusters that mean a and b, a share of them annotated wrongly."""
     rng = np.random.default_rng(seed)
     cluster = rng.integers(0, 2, n)
     return known(cluster, np.where(rng.random(n) < wrong, 1 - cluster, cluster))
 
 
-def scored(made: ControlScores, images: Known) -> np.ndarray:
+def scored(made: ControlScores, images: AnnotatedImages) -> np.ndarray:
     """The scores of images."""
     return made.probabilities(images.assigned.T, images.points)[0]
 

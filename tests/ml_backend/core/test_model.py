@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ml_backend.core.comparison import compare
 from ml_backend.core.controls import Control
-from ml_backend.core.model import Evidence, fit_model, from_parts, to_parts
+from ml_backend.core.model import Evidence, fit_model, from_arrays, to_arrays
 
 KIND = Control("kind", "image", ("dark", "light"), multiple=False, image_key="image")
 TRAITS = Control("traits", "image", ("old", "new"), multiple=True, image_key="image")
@@ -59,8 +59,8 @@ def test_a_control_with_none_of_its_labels_left_suggests_nothing() -> None:
 
 def test_parts_make_the_same_model() -> None:
     """What was split for the disk, its description as JSON, scores and compares as before."""
-    arrays, described = to_parts(MODEL)
-    again = from_parts(arrays, json.loads(json.dumps(described)))
+    arrays, described = to_arrays(MODEL)
+    again = from_arrays(arrays, json.loads(json.dumps(described)))
     served = {"kind": KIND, "traits": TRAITS}
     before, after = (model.scores(EMBEDDINGS, served) for model in (MODEL, again))
     for name in served:
@@ -77,8 +77,8 @@ def test_parts_make_the_same_model() -> None:
 def test_a_model_without_ids_or_line_is_kept_too() -> None:
     """Where a single label was seen there is no linear classifier, and without ids nothing is kept to compare."""
     made = fit_model(EMBEDDINGS, [Evidence(KIND, ROWS, np.tile(np.array([1, 0], dtype=np.float32), (12, 1)))])
-    arrays, described = to_parts(made)
-    again = from_parts(arrays, described)
+    arrays, described = to_arrays(made)
+    again = from_arrays(arrays, described)
     assert again.controls[0].linear is None
     assert again.controls[0].out_of_fold is None
     np.testing.assert_array_equal(
@@ -108,7 +108,7 @@ def test_copies_of_a_picture_do_not_judge_one_another() -> None:
 def test_the_same_seed_gives_the_same_model() -> None:
     """A training can be repeated."""
     evidence = [Evidence(KIND, ROWS, np.repeat(np.eye(2, dtype=np.float32), 6, axis=0), tasks=ROWS)]
-    one, two = (to_parts(fit_model(EMBEDDINGS, evidence, seed=3))[0] for _ in range(2))
+    one, two = (to_arrays(fit_model(EMBEDDINGS, evidence, seed=3))[0] for _ in range(2))
     for name, array in one.items():
         np.testing.assert_array_equal(array, two[name])
 
@@ -126,8 +126,8 @@ def test_any_evidence_makes_a_model_that_is_kept(data: st.DataObject) -> None:
     clean = rng.random(n_images) < data.draw(st.sampled_from([0, 0.5, 1]))
     rows = np.arange(n_images)
     evidence = Evidence(control, rows, shares.astype(np.float32), weights, clean, rows)
-    arrays, described = to_parts(fit_model(embeddings, [evidence]))
-    model = from_parts(arrays, json.loads(json.dumps(described, allow_nan=False)))
+    arrays, described = to_arrays(fit_model(embeddings, [evidence]))
+    model = from_arrays(arrays, json.loads(json.dumps(described, allow_nan=False)))
     scores, _ = model.scores(embeddings, {"kind": control})["kind"]
     assert scores.min() >= 0
     assert scores.max() <= 1

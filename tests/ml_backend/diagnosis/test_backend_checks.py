@@ -5,12 +5,12 @@ import pytest
 
 from common.doctor import Level
 from ml_backend.diagnosis.backend_checks import CHECKS
-from ml_backend.diagnosis.facts import BackendFacts, Folder, Reply
+from ml_backend.diagnosis.state import BackendState, Folder, Reply
 
 URL = "http://ml-backend.internal:9090"
 UP = {"status": "UP", "weights": "imagenet", "backbone": "resnet18", "model_loaded": True, "error": None}
 ROOMY = Folder(Path("/data"), exists=True, writable=True, free_bytes=50_000_000_000)
-FINE = BackendFacts(
+FINE = BackendState(
     url=URL,
     health=Reply(URL, 200, UP),
     versions=Reply(URL, 200, {}),
@@ -25,20 +25,20 @@ LOCKED = replace(
 )
 
 
-def found(facts: BackendFacts) -> dict[str, tuple[Level, str]]:
+def found(state: BackendState) -> dict[str, tuple[Level, str]]:
     """What is not fine."""
     return {
         name: (finding.level, finding.seen)
         for name, check in CHECKS.items()
-        for finding in check(facts)
+        for finding in check(state)
         if finding.level is not Level.FINE
     }
 
 
-@pytest.mark.parametrize("facts", [FINE, LOCKED])
-def test_a_backend_in_order_needs_nothing(facts: BackendFacts) -> None:
+@pytest.mark.parametrize("state", [FINE, LOCKED])
+def test_a_backend_in_order_needs_nothing(state: BackendState) -> None:
     """With a login and without."""
-    assert found(facts) == {}
+    assert found(state) == {}
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_random_weights_on_purpose_are_fine() -> None:
 
 def test_a_login_that_the_backend_does_not_ask_for_is_named() -> None:
     """The running backend was started with other settings."""
-    facts = replace(LOCKED, versions_without_login=Reply(URL, 200, {}))
-    assert found(facts)["login"] == (
+    state = replace(LOCKED, versions_without_login=Reply(URL, 200, {}))
+    assert found(state)["login"] == (
         Level.PROBLEM,
         "the running backend lets everybody in, although a login is configured here",
     )

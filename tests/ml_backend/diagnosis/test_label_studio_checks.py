@@ -4,24 +4,24 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from common.doctor import Finding, Level
-from ml_backend.diagnosis.facts import Key, LabelStudioFacts, Reply
 from ml_backend.diagnosis.label_studio_checks import CHECKS
+from ml_backend.diagnosis.state import Key, LabelStudioState, Reply
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 URL = "https://ls.example.org"
-FINE = LabelStudioFacts(
+FINE = LabelStudioState(
     URL, (), Reply(URL + "/api/version", 200, {"release": "1.23.2"}, ahead_s=0.4), Key("legacy")
 )
 
 
-def levels(facts: LabelStudioFacts) -> dict[str, Level]:
+def levels(state: LabelStudioState) -> dict[str, Level]:
     """What the checks say that say something."""
-    return {name: finding.level for name, check in CHECKS.items() for finding in check(facts, NOW)}
+    return {name: finding.level for name, check in CHECKS.items() for finding in check(state, NOW)}
 
 
-def only(facts: LabelStudioFacts, name: str) -> Finding:
+def only(state: LabelStudioState, name: str) -> Finding:
     """What one check says."""
-    [finding] = CHECKS[name](facts, NOW)
+    [finding] = CHECKS[name](state, NOW)
     return finding
 
 
@@ -67,13 +67,13 @@ def test_a_token_that_expires_soon_is_a_warning() -> None:
 
 def test_a_personal_token_does_not_work_below_a_path() -> None:
     """The SDK exchanges it at the root of the host, where Label Studio is not."""
-    facts = replace(
+    state = replace(
         FINE, url=URL + "/ls", key=Key("refresh", NOW + timedelta(days=99)), refused="no", refused_with=404
     )
-    assert "use a legacy token" in only(facts, "key").remedy
+    assert "use a legacy token" in only(state, "key").remedy
 
 
 def test_no_password_is_told() -> None:
     """An address may hold one."""
-    facts = replace(FINE, url="https://me:secret@ls.example.org", version=Reply("", error="refused"))
-    assert "secret" not in repr([finding for check in CHECKS.values() for finding in check(facts, NOW)])
+    state = replace(FINE, url="https://me:secret@ls.example.org", version=Reply("", error="refused"))
+    assert "secret" not in repr([finding for check in CHECKS.values() for finding in check(state, NOW)])

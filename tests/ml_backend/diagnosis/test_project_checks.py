@@ -8,8 +8,8 @@ import pytest
 from common.doctor import Finding, Level
 from common.label_studio.rows import ConnectionRow, ProjectSettings, Storage, Webhook
 from ml_backend.diagnosis.connection_checks import CHECKS as OF_CONNECTION
-from ml_backend.diagnosis.facts import BackendFacts, Folder, ImageTry, ProjectFacts, Reply, Versions
 from ml_backend.diagnosis.image_checks import CHECKS as OF_IMAGES
+from ml_backend.diagnosis.state import BackendState, Folder, ImageTry, ProjectState, Reply, Versions
 from ml_backend.diagnosis.task_checks import CHECKS as OF_TASKS
 from ml_backend.diagnosis.version_checks import CHECKS as OF_VERSIONS
 from ml_backend.images.addresses import AllowedHosts
@@ -19,7 +19,7 @@ OLD, NEW = "resnet18-random-20260131T120000-00aa", "resnet18-random-20260201T120
 CONFIG = """<View><Image name="image" value="$image"/>
 <Choices name="kind" toName="image"><Choice value="dark"/></Choices></View>"""
 EVENTS = frozenset({"ANNOTATION_CREATED"})
-BACKEND = BackendFacts(
+BACKEND = BackendState(
     url=URL,
     health=Reply(URL, 200, {"status": "UP"}),
     versions=Reply(URL, 200),
@@ -33,7 +33,7 @@ ROW = ConnectionRow(1, URL, OLD, "CO", "", OLD, None)
 HOOK = Webhook(
     1, URL + "/webhook", 7, active=True, with_payload=True, all_actions=False, actions=EVENTS, headers={}
 )
-FINE = ProjectFacts(
+FINE = ProjectState(
     project=ProjectSettings(
         7,
         "Made",
@@ -59,9 +59,9 @@ FINE = ProjectFacts(
 CHECKS = OF_CONNECTION | OF_VERSIONS | OF_TASKS | OF_IMAGES
 
 
-def found(facts: ProjectFacts) -> dict[str, list[Finding]]:
+def found(state: ProjectState) -> dict[str, list[Finding]]:
     """What is not fine."""
-    said = {name: [one for one in check(facts) if one.level is not Level.FINE] for name, check in CHECKS.items()}
+    said = {name: [one for one in check(state) if one.level is not Level.FINE] for name, check in CHECKS.items()}
     return {name: findings for name, findings in said.items() if findings}
 
 
@@ -82,7 +82,7 @@ def test_a_newer_version_that_does_not_answer_is_named() -> None:
 def test_annotations_that_are_in_no_version_are_named() -> None:
     """Only where a training should long have ended: 15 minutes after the last version, and 15 minutes ago."""
 
-    def annotated(at: str) -> ProjectFacts:
+    def annotated(at: str) -> ProjectState:
         return replace(FINE, annotated=[{"id": 1, "annotations": [{"updated_at": at}]}])
 
     [finding] = found(annotated("2026-01-31T13:30:00Z"))["learning"]

@@ -38,7 +38,7 @@ def test_what_is_kept_is_there_when_it_says_so(cache: EmbeddingCache) -> None:
     cache.keep(Embedded("k", "aa", vector(3)))
     cache.keep(Address(7, "http://x/a.png", "aa", FOREVER), kept.set)
     assert kept.wait(LIMIT_S)
-    assert {url: one.tolist() for url, one in cache.known(7, ["http://x/a.png"], "k").items()} == {
+    assert {url: one.tolist() for url, one in cache.vectors_at(7, ["http://x/a.png"], "k").items()} == {
         "http://x/a.png": [3]
     }
     cache.close(LIMIT_S)

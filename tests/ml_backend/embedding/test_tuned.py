@@ -37,9 +37,9 @@ def test_how_weights_were_made_stays_when_no_project_uses_them(tmp_path: Path) -
     weights = TunedWeights(tmp_path)
     weights.keep(MADE)
     with pytest.raises(WeightsError, match="no weights '0123abcd' were made here"):
-        weights.found("0123abcd")
+        weights.read("0123abcd")
     (tmp_path / "weights" / "0123abcd.pt").write_bytes(b"a state dict")
-    assert weights.found("0123abcd") == MADE
+    assert weights.read("0123abcd") == MADE
     assert MADE.identity == Identity("resnet18", "0123abcd")
 
 

@@ -14,7 +14,7 @@ from training_parts import client_of, kind_of, label_studio
 
 from ml_backend.backend import Backend
 from ml_backend.finetune.image_squares import Fetch
-from ml_backend.finetune.options import FINETUNE, Wanted
+from ml_backend.finetune.options import FINETUNE, TuningRequest
 from ml_backend.images.fetch import Connect
 from ml_backend.settings import Settings
 from ml_backend.training.train import Trainer
@@ -54,9 +54,9 @@ class TinyProject:
         """What a tuning is made with."""
         return self.backend.trainer, self.backend.fetcher.fetch
 
-    def wanted(self, how: str = FINETUNE, **others: float) -> Wanted:
+    def request(self, how: str = FINETUNE, **others: float) -> TuningRequest:
         """A tuning of one epoch."""
-        return Wanted(how, {**self.options, **others})
+        return TuningRequest(how, {**self.options, **others})
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def begun(project: "TinyProject", how: str, **options: float) -> tuple[TuningFol
         project.backend.trainer,
         project.backend.fetcher.fetch,
         project.id,
-        project.wanted(how, **options),
+        project.request(how, **options),
         folder,
         NOW,
         silent,
@@ -104,7 +104,7 @@ def test_weights_that_do_not_fit_the_backbone_are_refused(project: "TinyProject"
     """A state dict of another network is named as such."""
     torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "own.pt")
     folder, plan = begun(project, "finetune")
-    wanted = project.wanted()
+    wanted = project.request()
     wanted = type(wanted)(wanted.how, wanted.options, str(tmp_path / "own.pt"))
     plan = plan_tuning(*project.trainer_and_fetch, project.id, wanted, folder, NOW, silent)
     with pytest.raises(WeightsError, match="does not fit torchvision's resnet18"):

@@ -12,7 +12,7 @@ from ml_backend.core.finetune.held_tasks import held_out
 from ml_backend.embedding.tuned import Tuned, TunedWeights
 from ml_backend.errors import NothingToLearnError, WeightsError
 from ml_backend.finetune.initial_weights import base_identity
-from ml_backend.finetune.options import PRETRAIN, Wanted, defaults
+from ml_backend.finetune.options import PRETRAIN, TuningRequest, defaults
 from ml_backend.finetune.plan import plan_tuning, split_of
 from ml_backend.finetune.tuning_folder import Inputs, Plan, TuningFolder
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
-def planned(project: "TinyProject", wanted: Wanted) -> tuple[Plan, Inputs]:
+def planned(project: "TinyProject", wanted: TuningRequest) -> tuple[Plan, Inputs]:
     """What was decided."""
     folder = TuningFolder.of_project(project.backend.settings.data_dir, project.id)
     plan = plan_tuning(*project.trainer_and_fetch, project.id, wanted, folder, NOW, silent)
@@ -32,7 +32,7 @@ def planned(project: "TinyProject", wanted: Wanted) -> tuple[Plan, Inputs]:
 
 def test_finetuning_takes_the_annotated_images(project: "TinyProject") -> None:
     """Those of tasks 1 to 36, with their targets; a fifth of them, by their id, judges."""
-    plan, inputs = planned(project, project.wanted())
+    plan, inputs = planned(project, project.request())
     assert (plan.how, plan.weights_id, plan.n_project, plan.n_images, plan.side) == (
         "finetune",
         "random",
@@ -52,21 +52,21 @@ def test_finetuning_takes_the_annotated_images(project: "TinyProject") -> None:
 
 def test_pretraining_takes_all_images_that_can_be_read(project: "TinyProject") -> None:
     """The last one is cut off: 39 are left, of which three have no target."""
-    plan, inputs = planned(project, project.wanted(PRETRAIN))
+    plan, inputs = planned(project, project.request(PRETRAIN))
     assert (plan.n_images, plan.failures) == (39, {"truncated": 1})
     assert inputs.targets["kind"].weights.tolist() == [1] * 36 + [0] * 3
 
 
 def test_too_many_images_are_left_out_those_without_annotation_first(project: "TinyProject") -> None:
     """Of forty images thirty-seven are taken: all that are annotated and one other."""
-    _, inputs = planned(project, project.wanted(PRETRAIN, max_images=37))
+    _, inputs = planned(project, project.request(PRETRAIN, max_images=37))
     assert (inputs.targets["kind"].weights > 0).sum() == 36
 
 
 def test_what_consensus_says_weighs(project: "TinyProject") -> None:
     """A task that consensus has settled counts by its confidence, the others half."""
     report(project.studio, 1, "AllConfirmed", "light", 0.9)
-    _, inputs = planned(project, project.wanted())
+    _, inputs = planned(project, project.request())
     assert inputs.targets["kind"].weights[:2].tolist() == pytest.approx([0.9, 0.5])
 
 
@@ -77,13 +77,13 @@ def test_too_few_annotations_are_counted(project: "TinyProject") -> None:
     with pytest.raises(
         NothingToLearnError, match=r"5 annotated images to learn from and 1 to judge by .* takes 8"
     ):
-        planned(project, project.wanted())
+        planned(project, project.request())
     with pytest.raises(NothingToLearnError, match="6 images to learn from, and it takes 8"):
-        planned(project, project.wanted(PRETRAIN))
+        planned(project, project.request(PRETRAIN))
     assert not TuningFolder.of_project(project.backend.settings.data_dir, project.id).path.exists()
     project.studio.project["label_config"] = "<View/>"
     with pytest.raises(NothingToLearnError, match="no <Choices> bound to an <Image>"):
-        planned(project, project.wanted())
+        planned(project, project.request())
 
 
 def test_a_tuning_starts_from_what_is_asked_for(project: "TinyProject", tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def test_a_project_is_finetuned_and_trained_with_its_own_weights(project: "TinyP
     backend = project.backend
     steps: list[str] = []
     tuner = Tuner(*project.trainer_and_fetch, lambda name, *_: steps.append(name))
-    outcome = tuner.tune(project.id, project.wanted(), resume=None, now=NOW)
+    outcome = tuner.tune(project.id, project.request(), resume=None, now=NOW)
     tuned, weights = outcome.tuned, TunedWeights(backend.settings.data_dir)
     path = kept_weights(backend.settings.data_dir, tuned.weights_id)
     assert content_id(path) == tuned.weights_id
@@ -74,18 +74,18 @@ def test_weights_that_are_no_better_are_kept_and_not_used(
 ) -> None:
     """Old weights that tell all pictures apart stay in use; the new ones can be used by their id."""
     quick(monkeypatch, project, "5ee15ee1")
-    wanted = type(project.wanted())("finetune", project.options, "random")
+    wanted = type(project.request())("finetune", project.options, "random")
     outcome = Tuner(*project.trainer_and_fetch).tune(project.id, wanted, resume=None, now=NOW)
     weights = TunedWeights(project.backend.settings.data_dir)
     assert outcome.used is False
     assert weights.of_project(project.id) is None
-    assert weights.found(outcome.tuned.weights_id) == outcome.tuned
+    assert weights.read(outcome.tuned.weights_id) == outcome.tuned
 
 
 def test_better_weights_are_used(project: "TinyProject", monkeypatch: pytest.MonkeyPatch) -> None:
     """Old weights that are blind go."""
     quick(monkeypatch, project, BLIND)
-    wanted = type(project.wanted())("pretrain", project.options, "random")
+    wanted = type(project.request())("pretrain", project.options, "random")
     outcome = Tuner(*project.trainer_and_fetch).tune(project.id, wanted, resume=None, now=NOW)
     assert outcome.used is True
     weights = TunedWeights(project.backend.settings.data_dir)
@@ -101,12 +101,12 @@ def test_weights_that_nothing_can_judge_are_kept_and_not_used(
     weights = TunedWeights(project.backend.settings.data_dir)
     quick(monkeypatch, project, "5ee15ee1")
     vars(project.backend)["gatherer"] = Images(frozenset(range(1, 41)))
-    wanted = type(project.wanted())("finetune", project.options, "random")
-    for how in (wanted, project.wanted(PRETRAIN)):
+    wanted = type(project.request())("finetune", project.options, "random")
+    for how in (wanted, project.request(PRETRAIN)):
         outcome = Tuner(*project.trainer_and_fetch).tune(project.id, how, resume=None, now=NOW)
         assert (outcome.used, outcome.judgement.figures) == (False, ())
         assert weights.of_project(project.id) is None
-        assert weights.found(outcome.tuned.weights_id) == outcome.tuned
+        assert weights.read(outcome.tuned.weights_id) == outcome.tuned
         quick(monkeypatch, project, "random")
         for task in project.studio.tasks.values():
             task["annotations"] = []
@@ -124,29 +124,29 @@ def test_what_was_begun_goes_on_or_says_why_not(
     tuner = Tuner(*project.trainer_and_fetch)
     folder = TuningFolder.of_project(project.backend.settings.data_dir, project.id)
     with pytest.raises(TuningError, match="project 7 has no fine-tuning or pre-training that could go on"):
-        tuner.tune(project.id, project.wanted(), resume=True, now=NOW)
+        tuner.tune(project.id, project.request(), resume=True, now=NOW)
     with pytest.raises(Lost):
-        tuner.tune(project.id, project.wanted(), resume=None, now=NOW)
+        tuner.tune(project.id, project.request(), resume=None, now=NOW)
     begun = folder.plan()
     assert begun is not None
     later = datetime(2026, 2, 1, tzinfo=UTC)
     for resume in (None, True):
         with pytest.raises(Lost):
-            tuner.tune(project.id, project.wanted(), resume=resume, now=later)
+            tuner.tune(project.id, project.request(), resume=resume, now=later)
         assert folder.plan() == begun
     with pytest.raises(TuningError, match=r"has not ended \(epochs 1, not 9\).*--resume goes on with it"):
-        tuner.tune(project.id, project.wanted(epochs=9), resume=None, now=later)
+        tuner.tune(project.id, project.request(epochs=9), resume=None, now=later)
     torch.save({"a": torch.zeros(1)}, tmp_path / "own.pt")
-    other = type(project.wanted())("finetune", project.options, str(tmp_path / "own.pt"))
+    other = type(project.request())("finetune", project.options, str(tmp_path / "own.pt"))
     with pytest.raises(TuningError, match="from resnet18:random, not resnet18:"):
         tuner.tune(project.id, other, resume=None, now=later)
     with pytest.raises(TuningError, match="a finetune, not a pretrain"):
-        tuner.tune(project.id, project.wanted(PRETRAIN), resume=True, now=later)
+        tuner.tune(project.id, project.request(PRETRAIN), resume=True, now=later)
     with pytest.raises(Lost):
-        tuner.tune(project.id, project.wanted(epochs=9), resume=True, now=later)
+        tuner.tune(project.id, project.request(epochs=9), resume=True, now=later)
     assert folder.plan() == begun
     with pytest.raises(Lost):
-        tuner.tune(project.id, project.wanted(epochs=9), resume=False, now=later)
+        tuner.tune(project.id, project.request(epochs=9), resume=False, now=later)
     assert (folder.plan() or begun).options["epochs"] == 9
 
 
@@ -162,13 +162,13 @@ def test_what_was_begun_for_an_earlier_project_does_not_go_on(
     tuner = Tuner(*project.trainer_and_fetch)
     folder = TuningFolder.of_project(project.backend.settings.data_dir, project.id)
     with pytest.raises(Lost):
-        tuner.tune(project.id, project.wanted(), resume=None, now=NOW)
+        tuner.tune(project.id, project.request(), resume=None, now=NOW)
     project.studio.project["created_at"], stamp = LATER_PROJECT
     for resume in (None, True):
         with pytest.raises(TuningError, match=r"was of an earlier project 7: .* --restart begins anew"):
-            tuner.tune(project.id, project.wanted(), resume=resume, now=NOW)
+            tuner.tune(project.id, project.request(), resume=resume, now=NOW)
     with pytest.raises(Lost):
-        tuner.tune(project.id, project.wanted(), resume=False, now=NOW)
+        tuner.tune(project.id, project.request(), resume=False, now=NOW)
     begun = folder.plan()
     assert begun is not None
     assert begun.stamp == stamp
@@ -181,5 +181,5 @@ def test_two_tunings_do_not_run_at_once(project: "TinyProject", tmp_path: Path) 
         held(lock, wait=False),
         pytest.raises(TuningError, match="another fine-tuning or pre-training is running"),
     ):
-        Tuner(*project.trainer_and_fetch).tune(project.id, project.wanted(), resume=None, now=NOW)
+        Tuner(*project.trainer_and_fetch).tune(project.id, project.request(), resume=None, now=NOW)
     assert not list(tmp_path.glob("projects"))

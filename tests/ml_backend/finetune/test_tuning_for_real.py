@@ -81,7 +81,7 @@ def test_finetuned_weights_make_a_version_that_is_served(
         rf"weights ([0-9a-f]{{8}}) of resnet18, from resnet18:{content_id(own_weights)}", tuned.stdout
     )
     assert re.search(r"epoch 2 \(\d+ of \d+ steps\): loss \d\.\d+", tuned.stderr)
-    made = TunedWeights(tmp_path / "backend").found(weights_id)
+    made = TunedWeights(tmp_path / "backend").read(weights_id)
     assert set(made.tuned_on[str(number)]) < set(kinds)
 
     used = command(tmp_path, environment, "finetune", project, f"--use={weights_id}")

@@ -9,7 +9,7 @@ import pytest
 from connected import LOGIN, NAME, Connected, Studio, answering, settings_for
 
 from ml_backend.label_studio.backend_address import webhook_refusal
-from ml_backend.label_studio.connecting import Part
+from ml_backend.label_studio.connecting import ConnectionSetting
 from ml_backend.label_studio.connection_faults import EVENTS
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ def connected(shared: Connected) -> Connected:
     return shared
 
 
-def changes(parts: list[Part]) -> dict[str, str]:
+def changes(settings: list[ConnectionSetting]) -> dict[str, str]:
     """What was changed, by part."""
-    return {part.name: part.now for part in parts if part.now}
+    return {setting.name: setting.after for setting in settings if setting.after}
 
 
 def test_a_project_is_connected_once(fresh: Connected) -> None:
@@ -83,7 +83,7 @@ def test_no_secret_is_told(fresh: Connected) -> None:
     fresh.studio.ask(
         "POST", "/api/webhooks/", json={"project": fresh.project, "url": fresh.settings.public_url + "/webhook"}
     )
-    told = repr(fresh.connect()) + repr(fresh.examine()) + repr(fresh.wanted())
+    told = repr(fresh.connect()) + repr(fresh.examine()) + repr(fresh.desired())
     secret = fresh.settings.basic_password.get_secret_value()
     [hook] = fresh.studio.webhooks(fresh.project)
     assert secret not in told

@@ -4,7 +4,7 @@ from common.errors import SettingsError
 from common.label_studio.rows import Login
 from ml_backend.errors import RefusedError
 from ml_backend.label_studio.backend_address import same_address
-from ml_backend.label_studio.connecting import NEW_TITLE, Wanted
+from ml_backend.label_studio.connecting import NEW_TITLE, DesiredConnection
 from ml_backend.label_studio.connection_faults import EVENTS, explained
 from ml_backend.serving.routes import TRAINING_ACTIONS
 
@@ -41,10 +41,10 @@ def test_a_refusal_is_explained(status: int, reason: str, words: str) -> None:
 def test_what_label_studio_cannot_send_is_refused() -> None:
     """A token alone, and letters that HTTP basic of Label Studio has no place for."""
     with pytest.raises(SettingsError, match="ML_BACKEND_BASIC_USER and ML_BACKEND_BASIC_PASSWORD as well"):
-        Wanted(7, URL, headers={"Authorization": "Bearer t0ken"})
+        DesiredConnection(7, URL, headers={"Authorization": "Bearer t0ken"})
     with pytest.raises(SettingsError, match="Latin-1"):
-        Wanted(7, URL, login=Login("me", "пароль"), headers={"Authorization": "Basic eA=="})
-    assert "pässword" not in repr(Wanted(7, URL, login=Login("me", "pässword"), title=NEW_TITLE))
+        DesiredConnection(7, URL, login=Login("me", "пароль"), headers={"Authorization": "Basic eA=="})
+    assert "pässword" not in repr(DesiredConnection(7, URL, login=Login("me", "pässword"), title=NEW_TITLE))
 
 
 @pytest.mark.parametrize(

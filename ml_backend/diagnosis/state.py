@@ -55,7 +55,7 @@ class Key:
 
 
 @dataclass(frozen=True)
-class LabelStudioFacts:
+class LabelStudioState:
     """Label Studio as this program reaches it.
 
     Parameters
@@ -91,7 +91,7 @@ class Folder:
 
 
 @dataclass(frozen=True)
-class BackendFacts:
+class BackendState:
     """The running backend as this program reaches it, and its settings as this program reads them.
 
     Parameters
@@ -156,7 +156,7 @@ class ImageTry:
 
 
 @dataclass(frozen=True)
-class ProjectFacts:
+class ProjectState:
     """One project.
 
     Parameters
@@ -172,7 +172,7 @@ class ProjectFacts:
         Its own and those for all projects.
     events : frozenset of str
         What a webhook of ours should send.
-    backend : BackendFacts
+    backend : BackendState
     versions : Versions
     with_version : int
         Tasks that have a prediction of the version that answers.
@@ -190,7 +190,7 @@ class ProjectFacts:
     ours: Sequence[ConnectionRow]
     webhooks: Sequence[Webhook]
     events: frozenset[str]
-    backend: BackendFacts
+    backend: BackendState
     versions: Versions = Versions()
     with_version: int = 0
     tasks: Sequence[Mapping[str, Any]] = ()
