@@ -98,8 +98,8 @@ def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
 def add_version(app: typer.Typer) -> None:
     """Give a program the option `--version`."""
 
-    def show(wanted: bool) -> None:  # noqa: FBT001 - as typer calls it
-        if wanted:
+    def show(show_version: bool) -> None:  # noqa: FBT001 - as typer calls it
+        if show_version:
             from importlib.metadata import version  # noqa: PLC0415 - slow, and nothing else needs it
 
             typer.echo(version("label-studio-consensus"))

@@ -37,9 +37,9 @@ def configure_logs() -> None:
         logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),  # a line in one write: workers share the file
         cache_logger_on_first_use=False,
     )
-    others = logging.getLogger()
-    if not any(isinstance(handler, ToStructlog) for handler in others.handlers):
-        others.addHandler(ToStructlog())
+    root = logging.getLogger()
+    if not any(isinstance(handler, ToStructlog) for handler in root.handlers):
+        root.addHandler(ToStructlog())
     if not terminal:
         sys.excepthook = _uncaught
         threading.excepthook = _uncaught_in_thread
@@ -62,9 +62,9 @@ def _safe(value: Any) -> Any:  # noqa: ANN401 - whatever is logged
         bare = safe(_ACCOUNT.sub("", _QUERY.sub("?…", value[: 2 * _LONGEST])))
         return bare if len(bare) <= _LONGEST else bare[:_LONGEST] + "…"
     if isinstance(value, list | tuple):
-        return [_safe(one) for one in value]
+        return [_safe(element) for element in value]
     if isinstance(value, dict):
-        return {str(key): _safe(one) for key, one in value.items()}
+        return {str(key): _safe(element) for key, element in value.items()}
     return value if value is None or isinstance(value, bool | int | float) else _safe(str(value))
 
 
@@ -78,10 +78,10 @@ class ToStructlog(logging.Handler):
         except (TypeError, ValueError):  # arguments that do not fit
             message = str(record.msg)
         error = record.exc_info[1] if record.exc_info else None
-        found = {} if error is None else fault(error)
+        fields = {} if error is None else fault(error)
         log = structlog.get_logger()
         write = getattr(log, record.levelname.lower(), log.info)
-        write(message, logger=record.name, **found)
+        write(message, logger=record.name, **fields)
 
 
 def fault(error: BaseException) -> dict[str, str]:

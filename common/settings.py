@@ -21,8 +21,8 @@ def _address(value: str) -> str:
     value = value.strip().rstrip("/")
     if value and not value.startswith(("http://", "https://")):
         raise ValueError(f"{value!r} must start with http:// or https://")
-    parts = urlsplit(value)
-    if value and (not parts.hostname or parts.port == 0):  # what is no port raises ValueError
+    address = urlsplit(value)
+    if value and (not address.hostname or address.port == 0):  # what is no port raises ValueError
         raise ValueError("must name a host, and a port from 1 to 65535 if any")
     return value
 
@@ -127,7 +127,7 @@ def read(kind: type[Kind], options: Mapping[str, object] | None = None) -> Kind:
     options = options or {}
     try:
         environment, file = EnvSettingsSource(kind).env_vars, DotEnvSettingsSource(kind).env_vars
-        found = kind.model_validate(dict(options))
+        settings = kind.model_validate(dict(options))
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False)
         lines = [
@@ -139,18 +139,18 @@ def read(kind: type[Kind], options: Mapping[str, object] | None = None) -> Kind:
         raise SettingsError(f"the file {ENV_FILE} is no UTF-8 text: {error}") from None
     except OSError as error:
         raise SettingsError(f"the file {ENV_FILE} cannot be read: {error.strerror}") from None
-    known = {_variable(kind, name).lower() for name in kind.model_fields}
+    variables_of = {_variable(kind, name).lower() for name in kind.model_fields}
     for place, variables in (("the environment", environment), (ENV_FILE, file)):
         for variable in variables:
-            if variable.startswith(kind.prefix.lower()) and variable not in known:
-                _warn_unknown(variable.upper(), place, tuple(sorted(known)))
-    return found._place(environment, file, set(options))  # noqa: SLF001 - its own
+            if variable.startswith(kind.prefix.lower()) and variable not in variables_of:
+                _warn_unknown(variable.upper(), place, tuple(sorted(variables_of)))
+    return settings._place(environment, file, set(options))  # noqa: SLF001 - its own
 
 
 @cache
-def _warn_unknown(variable: str, place: str, known: tuple[str, ...]) -> None:
+def _warn_unknown(variable: str, place: str, variables_of: tuple[str, ...]) -> None:
     """Warn once in a process."""
-    near = difflib.get_close_matches(variable.lower(), known, n=1)
+    near = difflib.get_close_matches(variable.lower(), variables_of, n=1)
     remedy = f"; did you mean {near[0].upper()}?" if near else ""
     warning = f"{variable} in {place} is no setting and has no effect{remedy}"
     LOG.warning(warning)

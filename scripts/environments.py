@@ -127,10 +127,10 @@ def state(environment: Environment) -> State:
 
 def python_version(environment: Environment) -> str | None:
     """Version of the environment's Python such as `3.11`, or None where it does not run."""
-    asked = "import pip, sys; print('%d.%d' % sys.version_info[:2])"
+    program = "import pip, sys; print('%d.%d' % sys.version_info[:2])"
     try:
         answer = subprocess.run(
-            [environment.python, "-c", asked], capture_output=True, text=True, check=True, timeout=60
+            [environment.python, "-c", program], capture_output=True, text=True, check=True, timeout=60
         )
     except (OSError, subprocess.SubprocessError):
         return None
@@ -143,8 +143,8 @@ def read_stamp(environment: Environment) -> dict | None:
         stamp = json.loads((environment.folder / STAMP).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    wanted = {"fingerprint", "extras", "folder", "python"}
-    return stamp if isinstance(stamp, dict) and wanted <= stamp.keys() else None
+    keys = {"fingerprint", "extras", "folder", "python"}
+    return stamp if isinstance(stamp, dict) and keys <= stamp.keys() else None
 
 
 def write_stamp(environment: Environment, extras: frozenset[str]) -> None:

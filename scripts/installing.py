@@ -107,18 +107,18 @@ class Installation(threading.Thread):
         return folder.parent / ".cache" / f"{folder.name.strip('.')}.lock"
 
     def _complete(self) -> None:
-        found = state(self.environment)
-        if found is State.COMPLETE or self._cancelled.is_set():
+        reached = state(self.environment)
+        if reached is State.COMPLETE or self._cancelled.is_set():
             return
         folder = self.environment.folder
-        if found is State.BROKEN and folder.exists():
+        if reached is State.BROKEN and folder.exists():
             self.line = "removing what an earlier run left unusable"
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
         extras = self.environment.extras | set((read_stamp(self.environment) or {}).get("extras", ()))
         (folder / STAMP).unlink(missing_ok=True)
         (folder / INSTALLING).touch()
-        if found is State.BROKEN:
+        if reached is State.BROKEN:
             if importlib.util.find_spec("ensurepip") is None:
                 raise InstallError(
                     "This Python cannot make environments: its module ensurepip is missing. On Debian and Ubuntu "
@@ -185,10 +185,10 @@ def spoken(line: str) -> str | None:
     """
     if line.startswith("Installing collected packages:"):
         return f"installing {line.count(',') + 1} packages"
-    if found := INSTALLED.match(line):
-        return found[0].lower()
-    if found := FETCHING.match(line):
-        return f"{found['verb'].lower()} {found['name'].rsplit('/', 1)[-1]}{found['size'] or ''}"
+    if match := INSTALLED.match(line):
+        return match[0].lower()
+    if match := FETCHING.match(line):
+        return f"{match['verb'].lower()} {match['name'].rsplit('/', 1)[-1]}{match['size'] or ''}"
     return None
 
 
@@ -199,9 +199,9 @@ def essential(lines: Sequence[str]) -> str:
     'ERROR: No match (Read timed out.)'
     """
     errors = [line for line in lines if line.startswith("ERROR")]
-    said = errors[0] if errors else next((line for line in reversed(lines) if line), "no output")
-    network = [found[0] for line in lines if (found := NETWORK.search(line))]
-    return f"{said} ({network[-1]})" if network else said
+    sentence = errors[0] if errors else next((line for line in reversed(lines) if line), "no output")
+    network = [match[0] for line in lines if (match := NETWORK.search(line))]
+    return f"{sentence} ({network[-1]})" if network else sentence
 
 
 def ensure(environments: Sequence[Environment], then: Mapping[str, Then] | None = None) -> None:

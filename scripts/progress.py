@@ -33,36 +33,36 @@ class Progress:
         self._drawn = 0
         self._began = self._last = time.monotonic()
 
-    def show(self, things: Sequence[UnderWay]) -> None:
+    def show(self, under_way: Sequence[UnderWay]) -> None:
         """Show how far the things are."""
         now = time.monotonic()
         if now - self._began < QUIET:
             return
         if self._terminal:
-            self._draw(things)
+            self._draw(under_way)
         elif now - self._last >= PLAIN_EVERY:
             self._last = now
-            for each in things:
+            for each in under_way:
                 self._print(each, width=160)
 
-    def end(self, things: Sequence[UnderWay]) -> None:
+    def end(self, under_way: Sequence[UnderWay]) -> None:
         """Show the last state, unless all of it was over at once."""
         if time.monotonic() - self._began < QUIET:
             return
         if self._terminal:
-            self._draw(things)
+            self._draw(under_way)
         else:
-            for each in things:
+            for each in under_way:
                 self._print(each, width=160)
 
-    def _draw(self, things: Sequence[UnderWay]) -> None:
+    def _draw(self, under_way: Sequence[UnderWay]) -> None:
         width = shutil.get_terminal_size().columns - 1
         if self._drawn:
             self._stream.write(f"\x1b[{self._drawn}F")
-        for each in things:
+        for each in under_way:
             self._stream.write("\x1b[2K")
             self._print(each, width)
-        self._drawn = len(things)
+        self._drawn = len(under_way)
 
     def _print(self, each: UnderWay, width: int) -> None:
         seconds = each.seconds if each.seconds is not None else time.monotonic() - each.began

@@ -76,8 +76,8 @@ class Server:
         """Wait until a line of the log matches; return the pattern's first group."""
 
         def look() -> str | None:
-            found = pattern.search(self.log.read_text(encoding="utf-8", errors="replace"))
-            return found[1] if found else None
+            match = pattern.search(self.log.read_text(encoding="utf-8", errors="replace"))
+            return match[1] if match else None
 
         return self._wait(look, seconds, cancelled)
 
@@ -90,11 +90,11 @@ class Server:
         while True:
             if cancelled is not None and cancelled.is_set():
                 raise ServerError(f"{self.name} was not started: interrupted.")
-            found = look()
+            answer = look()
             if not self.is_running:  # whatever answered, it was another one on the same port
                 raise ServerError(f"{self.name} ended while it started. Its last lines:\n{self.last_lines()}")
-            if found is not None:
-                return found
+            if answer is not None:
+                return answer
             if time.monotonic() > end:
                 raise ServerError(
                     f"{self.name} did not answer within {seconds:.0f} s. Its last lines:\n{self.last_lines()}"
@@ -122,10 +122,10 @@ class Server:
 
 def answers(url: str) -> bool:
     """Whether a GET of the address is answered with status 200 within two seconds."""
-    parts = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=2)
+    address = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=2)
     try:
-        connection.request("GET", parts.path or "/")
+        connection.request("GET", address.path or "/")
         return connection.getresponse().status == http.client.OK
     except (OSError, http.client.HTTPException):
         return False

@@ -30,17 +30,17 @@ def pytest_arguments(arguments: list[str], processors: int) -> list[str]:
     >>> pytest_arguments(["tests/test_docs.py"], 2)
     ['-m', 'not slow', 'tests/test_docs.py']
     """
-    rest = [argument for argument in arguments if argument != ALL]
+    passed_on = [argument for argument in arguments if argument != ALL]
     chosen = ""
-    if "-m" in rest[:-1]:
-        place = rest.index("-m")
-        chosen = f"({rest[place + 1]})"
-        del rest[place : place + 2]
+    if "-m" in passed_on[:-1]:
+        place = passed_on.index("-m")
+        chosen = f"({passed_on[place + 1]})"
+        del passed_on[place : place + 2]
     if ALL not in arguments:
         chosen = f"{chosen} and not slow" if chosen else "not slow"
     # A few named tests start sooner in one process.
-    side_by_side = [f"-n{processors}", *BY_FILE] if processors > 1 and not rest else []
-    return [*side_by_side, *(["-m", chosen] if chosen else []), *rest]
+    side_by_side = [f"-n{processors}", *BY_FILE] if processors > 1 and not passed_on else []
+    return [*side_by_side, *(["-m", chosen] if chosen else []), *passed_on]
 
 
 def main(arguments: list[str]) -> None:

@@ -84,10 +84,8 @@ class LabelStudioClient:
 
     def project(self, project_id: int) -> Project:
         """Read a project."""
-        found, headers = self.session.json_and_headers(
-            "GET", f"api/projects/{project_id}/", f"project {project_id}"
-        )
-        return Project.of(found, project_id, _time_of(headers.get("date")))
+        row, headers = self.session.json_and_headers("GET", f"api/projects/{project_id}/", f"project {project_id}")
+        return Project.of(row, project_id, _time_of(headers.get("date")))
 
     def project_settings(self, project_id: int) -> ProjectSettings:
         """Read a project's settings and counts."""
@@ -115,9 +113,9 @@ class LabelStudioClient:
         """
         for _ in range(READINGS):
             before = self.task_number(project_id)
-            found = read()
-            if size(found) >= before <= self.task_number(project_id):
-                return found
+            result = read()
+            if size(result) >= before <= self.task_number(project_id):
+                return result
         raise LabelStudioError(
             f"the tasks of project {project_id} could not be read as a whole: some were deleted during each of "
             f"{READINGS} readings; try again when that is over"
@@ -141,10 +139,10 @@ class LabelStudioClient:
         params = {"project": project_id, "fields": fields, "include": include, "page_size": PAGE}
         if query:
             params["query"] = json.dumps(query)
-        seen: set[int] = set()
+        seen_ids: set[int] = set()
         for task in self._pages("api/tasks/", "tasks", "total", f"the tasks of project {project_id}", params):
-            if task["id"] not in seen:  # tasks that come or go meanwhile move the others between the pages
-                seen.add(task["id"])
+            if task["id"] not in seen_ids:  # tasks that come or go meanwhile move the others between the pages
+                seen_ids.add(task["id"])
                 yield task
 
     def changed_tasks(self, project_id: int, include: str, since: datetime) -> Iterator[dict[str, Any]]:
@@ -311,8 +309,8 @@ class LabelStudioClient:
     def tabs(self, project_id: int) -> list[dict[str, Any]]:
         """List the tabs of a project."""
         params = {"project": project_id}
-        found = self.session.json("GET", "api/dm/views/", f"the tabs of project {project_id}", params=params)
-        return list(found)
+        tabs = self.session.json("GET", "api/dm/views/", f"the tabs of project {project_id}", params=params)
+        return list(tabs)
 
     def add_tab(self, project_id: int, content: Mapping[str, Any]) -> None:
         """Make a tab; the request is sent once."""
@@ -325,8 +323,8 @@ class LabelStudioClient:
     def connections(self, project_id: int) -> list[ConnectionRow]:
         """List a project's ML backends. Label Studio asks each one's ``/health`` and ``/setup`` meanwhile."""
         params = {"project": project_id}
-        found = self.session.json("GET", "api/ml/", f"the ML backends of project {project_id}", params=params)
-        return sorted((ConnectionRow.of(row) for row in found), key=lambda row: row.id)
+        rows = self.session.json("GET", "api/ml/", f"the ML backends of project {project_id}", params=params)
+        return sorted((ConnectionRow.of(row) for row in rows), key=lambda row: row.id)
 
     def add_connection(self, project_id: int, url: str, title: str, login: Login | None) -> None:
         """Add a connection in a request that is sent once; Label Studio tries it first, and makes its webhook."""
@@ -364,13 +362,15 @@ class LabelStudioClient:
 
     def webhooks(self) -> list[Webhook]:
         """List the webhooks of all projects, and those for all of them."""
-        found = self.session.json("GET", "api/webhooks/", "the list of webhooks")
-        return sorted((Webhook.of(row) for row in found), key=lambda hook: hook.id)
+        rows = self.session.json("GET", "api/webhooks/", "the list of webhooks")
+        return sorted((Webhook.of(row) for row in rows), key=lambda hook: hook.id)
 
     def known_actions(self) -> frozenset[str]:
         """Name the events that a project's webhook can be made for."""
-        found = self.session.json("GET", "api/webhooks/info/", "the events of webhooks")
-        return frozenset(name for name, described in found.items() if not described.get("organization-only"))
+        described_actions = self.session.json("GET", "api/webhooks/info/", "the events of webhooks")
+        return frozenset(
+            name for name, described in described_actions.items() if not described.get("organization-only")
+        )
 
     def add_webhook(self, project_id: int, url: str, actions: frozenset[str], headers: Mapping[str, str]) -> None:
         """Make a webhook for some events in a request that is sent once."""
@@ -403,10 +403,10 @@ class LabelStudioClient:
             query["filters"] = {"conjunction": "and", "items": [filtered]}
         params = {"project": project_id, "page": page, "page_size": size, "fields": "all", "include": include}
         subject = f"the tasks of project {project_id}"
-        found: dict[str, Any] = self.session.json(
+        answer: dict[str, Any] = self.session.json(
             "GET", "api/tasks/", subject, params={**params, "query": json.dumps(query)}
         )
-        return found
+        return answer
 
     def _pages(
         self, path: str, rows: str, total: str, subject: str, params: Mapping[str, Any]
@@ -414,14 +414,14 @@ class LabelStudioClient:
         page, read = 1, 0
         while True:
             try:
-                found = self.session.json("GET", path, subject, params={**params, "page": page})
+                answer = self.session.json("GET", path, subject, params={**params, "page": page})
             except RefusedError as error:
                 if error.http_status == httpx.codes.NOT_FOUND and page > 1:  # it ends where the page before ended
                     return
                 raise
-            yield from found[rows]
-            page, read = page + 1, read + len(found[rows])
-            if not found[rows] or read >= found[total]:
+            yield from answer[rows]
+            page, read = page + 1, read + len(answer[rows])
+            if not answer[rows] or read >= answer[total]:
                 return
 
     def _delete(self, path: str, subject: str) -> None:
@@ -433,8 +433,8 @@ class LabelStudioClient:
 
 
 def _filter(column: str, operator: str, kind: str, value: object) -> dict[str, Any]:
-    item = {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
-    return {"filters": {"conjunction": "and", "items": [item]}}
+    condition = {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
+    return {"filters": {"conjunction": "and", "items": [condition]}}
 
 
 def _having(version: str) -> dict[str, Any]:

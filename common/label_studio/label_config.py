@@ -271,15 +271,15 @@ def _is_nested(tag: _Tag) -> bool:
 
 def _choices_in(tag: _Tag) -> list[_Tag]:
     """The `<Choice>` tags of a `<Choices>`, those within a `<View>` in it too; not those within one another."""
-    found: list[_Tag] = []
+    choices: list[_Tag] = []
     waiting = [*reversed(tag.element)]
     while waiting:
         child = _Tag.of(waiting.pop())
         if child.name != "choice":
             waiting.extend(reversed(child.element))
         elif child.get("value") or child.get("alias"):
-            found.append(child)
-    return found
+            choices.append(child)
+    return choices
 
 
 def _shown_as(tag: _Tag) -> dict[str, str]:

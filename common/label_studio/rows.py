@@ -49,19 +49,19 @@ class Project:
     skip_queue: str = ""
 
     @classmethod
-    def of(cls, found: Mapping[str, Any], project_id: int, read_at: datetime | None) -> Self:
+    def of(cls, row: Mapping[str, Any], project_id: int, read_at: datetime | None) -> Self:
         """Read Label Studio's JSON."""
-        counts = [found.get(f"{name}_number") for name in ("task", "total_annotations", "skipped_annotations")]
+        counts = [row.get(f"{name}_number") for name in ("task", "total_annotations", "skipped_annotations")]
         return cls(
             id=project_id,
-            label_config=str(found.get("label_config") or ""),
-            model_version=found.get("model_version") or None,
-            sampling=str(found.get("sampling") or ""),
-            stamp=_stamp(found.get("created_at")),
+            label_config=str(row.get("label_config") or ""),
+            model_version=row.get("model_version") or None,
+            sampling=str(row.get("sampling") or ""),
+            stamp=_stamp(row.get("created_at")),
             counts=Counts(*(int(count) for count in counts if count is not None)) if None not in counts else None,
             read_at=read_at,
-            title=str(found.get("title") or ""),
-            skip_queue=str(found.get("skip_queue") or ""),
+            title=str(row.get("title") or ""),
+            skip_queue=str(row.get("skip_queue") or ""),
         )
 
     @property
@@ -188,20 +188,20 @@ class ProjectSettings:
     ground_truths: int
 
     @classmethod
-    def of(cls, found: Mapping[str, Any]) -> Self:
+    def of(cls, row: Mapping[str, Any]) -> Self:
         """Read Label Studio's JSON."""
         return cls(
-            id=int(found["id"]),
-            title=str(found.get("title") or ""),
-            label_config=str(found.get("label_config") or ""),
-            model_version=found.get("model_version") or None,
-            shows_predictions=bool(found.get("show_collab_predictions")),
-            sampling=str(found.get("sampling") or ""),
-            training_every=int(found.get("min_annotations_to_start_training") or 0),
-            counts_skips=found.get("skip_queue") == "IGNORE_SKIPPED",
-            tasks=int(found.get("task_number") or 0),
-            annotations=int(found.get("total_annotations_number") or 0),
-            ground_truths=int(found.get("ground_truth_number") or 0),
+            id=int(row["id"]),
+            title=str(row.get("title") or ""),
+            label_config=str(row.get("label_config") or ""),
+            model_version=row.get("model_version") or None,
+            shows_predictions=bool(row.get("show_collab_predictions")),
+            sampling=str(row.get("sampling") or ""),
+            training_every=int(row.get("min_annotations_to_start_training") or 0),
+            counts_skips=row.get("skip_queue") == "IGNORE_SKIPPED",
+            tasks=int(row.get("task_number") or 0),
+            annotations=int(row.get("total_annotations_number") or 0),
+            ground_truths=int(row.get("ground_truth_number") or 0),
         )
 
 
@@ -217,15 +217,15 @@ class Storage:
     presign: bool | None
 
     @classmethod
-    def of(cls, kind: str, one: Mapping[str, Any]) -> Self:
+    def of(cls, kind: str, row: Mapping[str, Any]) -> Self:
         """Read Label Studio's JSON."""
         return cls(
-            id=int(one["id"]),
+            id=int(row["id"]),
             kind=kind,
-            title=str(one.get("title") or ""),
-            bucket=str(one.get("bucket") or one.get("container") or one.get("path") or ""),
-            status=str(one.get("status") or ""),
-            presign=one.get("presign"),
+            title=str(row.get("title") or ""),
+            bucket=str(row.get("bucket") or row.get("container") or row.get("path") or ""),
+            status=str(row.get("status") or ""),
+            presign=row.get("presign"),
         )
 
 

@@ -180,15 +180,15 @@ class Session:
             except LabelStudioError as error:
                 return error
         if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-            said = (
+            sentence = (
                 f"refused the token for {subject} ({status}); check "
                 "LABEL_STUDIO_API_KEY, and that legacy tokens are on if it is one" + (reason and f" ({reason})")
             )
         elif status == httpx.codes.NOT_FOUND:
-            said = f"has no {subject}, or the account may not see it (404)"
+            sentence = f"has no {subject}, or the account may not see it (404)"
         else:
-            said = f"answered {status} about {subject}: {reason}"
-        return RefusedError(f"Label Studio at {self.url} {said}", status, reason)
+            sentence = f"answered {status} about {subject}: {reason}"
+        return RefusedError(f"Label Studio at {self.url} {sentence}", status, reason)
 
     def _refuse_strangers(self) -> None:
         """Raise where another program answers at the address."""
@@ -199,9 +199,9 @@ class Session:
         version = _json_of(answer, None)
         if answer.is_server_error or (isinstance(version, dict) and "release" in version):
             return
-        what = "a page" if version is None else "something else"
+        body = "a page" if version is None else "something else"
         raise LabelStudioError(
-            f"{self.url}/api/version answers {answer.status_code} with {what}, not with Label Studio's version: "
+            f"{self.url}/api/version answers {answer.status_code} with {body}, not with Label Studio's version: "
             "this is a proxy, a login page, another program or a wrong path; set LABEL_STUDIO_URL to Label "
             "Studio's own address, with its path if it is served below one"
         )
@@ -260,14 +260,14 @@ def _checked(url: str, api_key: str) -> str:
 
 def _cause(error: httpx.HTTPError) -> str:
     """Name what went wrong in words; what httpx says may be empty."""
-    said = str(error)
+    words = str(error)
     if isinstance(error, httpx.TimeoutException):
         return f"no answer in time, {type(error).__name__}"
-    if "WRONG_VERSION_NUMBER" in said:
+    if "WRONG_VERSION_NUMBER" in words:
         return "it does not speak TLS: the address begins with http://, not https://"
-    if "CERTIFICATE_VERIFY_FAILED" in said or isinstance(error.__cause__, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted, name the one to trust in SSL_CERT_FILE: {said}"
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    if "CERTIFICATE_VERIFY_FAILED" in words or isinstance(error.__cause__, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted, name the one to trust in SSL_CERT_FILE: {words}"
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
 def _json_of(answer: httpx.Response, otherwise: Any) -> Any:  # noqa: ANN401 - whatever was answered
@@ -279,13 +279,15 @@ def _json_of(answer: httpx.Response, otherwise: Any) -> Any:  # noqa: ANN401 - w
 
 def _reason(body: Any) -> str:  # noqa: ANN401 - whatever was answered
     """Give the sentences of a refusal in one line: those about single fields as well."""
-    said = body
+    detail = body
     if isinstance(body, dict):
         fields = body.get("validation_errors")
-        said = body.get("detail") or (body if fields is None else "")
+        detail = body.get("detail") or (body if fields is None else "")
         if isinstance(fields, dict):
-            said = [one for many in fields.values() for one in (many if isinstance(many, list) else [many])]
-    if isinstance(said, list):
-        said = " ".join(one if isinstance(one, str) else json.dumps(one) for one in said)
-    shown = "".join(letter if letter.isprintable() else " " for letter in str(said))
+            detail = [
+                sentence for many in fields.values() for sentence in (many if isinstance(many, list) else [many])
+            ]
+    if isinstance(detail, list):
+        detail = " ".join(sentence if isinstance(sentence, str) else json.dumps(sentence) for sentence in detail)
+    shown = "".join(letter if letter.isprintable() else " " for letter in str(detail))
     return " ".join(shown.split())[:_LONGEST_REASON]

@@ -28,12 +28,12 @@ def studio(timeout: float | None = None) -> "Studio":
     from consensus.label_studio import Studio  # noqa: PLC0415
     from consensus.settings import settings  # noqa: PLC0415
 
-    found = settings()
-    found.require_label_studio()
-    key = found.label_studio_api_key.get_secret_value()
-    session = Session(found.label_studio_url, key, timeout_s=timeout or TIMEOUT_S)
+    chosen = settings()
+    chosen.require_label_studio()
+    key = chosen.label_studio_api_key.get_secret_value()
+    session = Session(chosen.label_studio_url, key, timeout_s=timeout or TIMEOUT_S)
     return Studio(
-        LabelStudioClient(session), found.consensus_signing_key.get_secret_value().strip() or key.strip()
+        LabelStudioClient(session), chosen.consensus_signing_key.get_secret_value().strip() or key.strip()
     )
 
 

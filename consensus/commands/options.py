@@ -19,4 +19,4 @@ def flowing(docstring: str | None) -> str:
     >>> flowing("Add.\n\n    To what\n    is there.")
     'Add.\n\nTo what is there.'
     """
-    return "\n\n".join(" ".join(part.split()) for part in (docstring or "").split("\n\n"))
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in (docstring or "").split("\n\n"))

@@ -84,14 +84,14 @@ def _sent(outcome: "Outcome") -> str:
     if changes.empty and not outcome.tabs:
         return "Label Studio is up to date: nothing to send."
     done = "Dry run, nothing sent; would be" if outcome.dry_run else "Sent:"
-    parts = [
+    counts = [
         f"{len(changes.create)} created",
         f"{len(changes.update)} updated",
         f"{len(changes.delete)} deleted",
         *(f"{version} written anew" for version in changes.clear),
         *(f"tab {name} made" for name in outcome.tabs),
     ]
-    return f"{done} {', '.join(parts)}."
+    return f"{done} {', '.join(counts)}."
 
 
 def show_rows(rows: "Sequence[Row]", title: str | None = None) -> None:

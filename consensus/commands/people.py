@@ -119,19 +119,19 @@ def pay(
         {"--rules": rules, "CONSENSUS_CONFIG": settings().consensus_config, ENV_FILE: Path(ENV_FILE)}
         | (database_files(store) if store else {}),
     )
-    wanted = read_rules(rules)
+    pay_rules = read_rules(rules)
     period = _day("--from", first), _day("--to", end)
-    found = payroll(connections.store(), project, *period, wanted.core(), _today())
-    for line in found.notes:
+    pay = payroll(connections.store(), project, *period, pay_rules.core(), _today())
+    for line in pay.notes:
         note(line)
-    facts = {"project": project, "from": str(period[0]), "to": str(period[1]), "rules": wanted.model_dump()}
+    summary = {"project": project, "from": str(period[0]), "to": str(period[1]), "rules": pay_rules.model_dump()}
     if out is not None:
-        _write(out, _pay_json(found, facts) if form == "json" else _pay_csv(found))
-        typer.echo(f"{len(found.lines)} lines written to {out}: {_sum(found)} {wanted.unit} in all")
+        _write(out, _pay_json(pay, summary) if form == "json" else _pay_csv(pay))
+        typer.echo(f"{len(pay.lines)} lines written to {out}: {_sum(pay)} {pay_rules.unit} in all")
     elif form == "table":
-        _show_pay(found, wanted.unit)
+        _show_pay(pay, pay_rules.unit)
     else:
-        emit(_pay_json(found, facts) if form == "json" else _pay_csv(found))
+        emit(_pay_json(pay, summary) if form == "json" else _pay_csv(pay))
 
 
 def _show_overview(rows: "Sequence[Row]") -> None:
@@ -154,12 +154,12 @@ def _show_overview(rows: "Sequence[Row]") -> None:
         "Annotators",
     )
     for row in rows:
-        for one in row["suspicions"] or ():
-            _say(f"{row['annotator']}, {row['control']}: {one['kind']}: {one['reason']}")
+        for suspicion in row["suspicions"] or ():
+            _say(f"{row['annotator']}, {row['control']}: {suspicion['kind']}: {suspicion['reason']}")
 
 
 def _show_page(row: "Row") -> None:
-    facts = {
+    figures = {
         "votes": row["votes"],
         "trust": f"{row['trust']:.3f}, 95 % interval {_interval(row)}",
         "same as the consensus": _digits(row["with_consensus"]),
@@ -170,53 +170,53 @@ def _show_page(row: "Row") -> None:
         "suspicion": _kinds(row),
     }
     output.show_rows(
-        [{"fact": name, "value": str(value)} for name, value in facts.items()],
+        [{"fact": name, "value": str(value)} for name, value in figures.items()],
         f"{row['annotator']} on {row['control']}",
     )
-    for one in row["suspicions"] or ():
-        _say(f"{one['kind']}: {one['reason']}")
+    for suspicion in row["suspicions"] or ():
+        _say(f"{suspicion['kind']}: {suspicion['reason']}")
     if row["confusions"]:
-        mistaken = [{**one, "times": f"{one['times']:.1f}"} for one in row["confusions"]]
+        mistaken = [{**confusion, "times": f"{confusion['times']:.1f}"} for confusion in row["confusions"]]
         output.show_rows(mistaken, "Most frequent confusions")
     output.show_rows(
         [
-            {"run": one["at"], "votes": one["votes"], "trust": one["trust"], "95 %": _interval(one)}
-            for one in row["history"]
+            {"run": run["at"], "votes": run["votes"], "trust": run["trust"], "95 %": _interval(run)}
+            for run in row["history"]
         ],
         "Trust in each run",
     )
 
 
-def _show_pay(found: "Payroll", unit: str) -> None:
+def _show_pay(pay: "Payroll", unit: str) -> None:
     columns = ("annotator", "item", "control", "votes", "base", "bonus", "amount", "why")
-    rows = [asdict(line) for line in found.lines]
+    rows = [asdict(line) for line in pay.lines]
     output.show_rows([{name: row[name] for name in columns} for row in rows], f"Pay in {unit}")
     from consensus.core.people.pay import totals  # noqa: PLC0415
 
-    added = totals(found.lines)
+    added = totals(pay.lines)
     output.show_rows([{"annotator": name, "amount": amount} for name, amount in added.items()], "Totals")
-    _say(f"{_sum(found)} {unit} in all")
+    _say(f"{_sum(pay)} {unit} in all")
 
 
-def _pay_csv(found: "Payroll") -> str:
-    return csv_text([asdict(line) for line in found.lines], LINE)
+def _pay_csv(pay: "Payroll") -> str:
+    return csv_text([asdict(line) for line in pay.lines], LINE)
 
 
-def _pay_json(found: "Payroll", facts: "Row") -> str:
+def _pay_json(pay: "Payroll", summary: "Row") -> str:
     from consensus.core.people.pay import totals  # noqa: PLC0415
 
     content = {
-        **facts,
-        "lines": [asdict(line) for line in found.lines],
-        "totals": totals(found.lines),
-        "total": _sum(found),
-        "notes": found.notes,
+        **summary,
+        "lines": [asdict(line) for line in pay.lines],
+        "totals": totals(pay.lines),
+        "total": _sum(pay),
+        "notes": pay.notes,
     }
     return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
 
-def _sum(found: "Payroll") -> int:
-    return sum(line.amount for line in found.lines)
+def _sum(pay: "Payroll") -> int:
+    return sum(line.amount for line in pay.lines)
 
 
 def _write(path: Path, text: str) -> None:
@@ -243,10 +243,11 @@ def _today() -> date:
 def _words(row: "Row") -> dict[str, str]:
     """What a row holds in lists, as text."""
     mistaken = [
-        f"{one['said']} for {one['consensus']}{' on ' + one['label'] if 'label' in one else ''} ({one['times']})"
-        for one in row["confusions"]
+        f"{confusion['said']} for {confusion['consensus']}"
+        f"{' on ' + confusion['label'] if 'label' in confusion else ''} ({confusion['times']})"
+        for confusion in row["confusions"]
     ]
-    reasons = [f"{one['kind']}: {one['reason']}" for one in row["suspicions"] or ()]
+    reasons = [f"{suspicion['kind']}: {suspicion['reason']}" for suspicion in row["suspicions"] or ()]
     return {"confusions": "; ".join(mistaken), "suspicions": " | ".join(reasons)}
 
 
@@ -256,8 +257,8 @@ def _interval(row: Mapping[str, Any]) -> str:
 
 
 def _seconds(row: "Row") -> str:
-    own, others = (None if row[name] is None else f"{row[name]:.1f}" for name in ("seconds", "others_seconds"))
-    return "not known" if own is None else f"{own} ({others or 'not known'})"
+    own, of_others = (None if row[name] is None else f"{row[name]:.1f}" for name in ("seconds", "others_seconds"))
+    return "not known" if own is None else f"{own} ({of_others or 'not known'})"
 
 
 def _accepted(row: "Row") -> str:
@@ -270,7 +271,7 @@ def _accepted(row: "Row") -> str:
 def _kinds(row: "Row") -> str:
     if row["suspicions"] is None:
         return "not looked for"
-    return ", ".join(one["kind"] for one in row["suspicions"]) or "none"
+    return ", ".join(suspicion["kind"] for suspicion in row["suspicions"]) or "none"
 
 
 def _digits(value: float | None) -> str:

@@ -73,11 +73,11 @@ def prompt(
     """
     from consensus.projects.prompt import COLUMNS, prompts  # noqa: PLC0415  # brings the database
 
-    found = prompts(store(), project, annotator, label=label, control=control)
-    if not found.known:
+    open_rows = prompts(store(), project, annotator, label=label, control=control)
+    if not open_rows.known:
         line = f"{annotator!r} has no vote in the last run and is taken for the average annotator"
         output.ERR.print(line, style="yellow", soft_wrap=True)
-    output.print_rows(found.rows[:n], COLUMNS, form)
+    output.print_rows(open_rows.rows[:n], COLUMNS, form)
 
 
 def facts(routed: "Routed") -> dict[str, Any]:
@@ -91,8 +91,8 @@ def facts(routed: "Routed") -> dict[str, Any]:
         "tasks": dict(counts(routed)),
         "changes": len(routed.changes),
         "sent": routed.sent,
-        "failures": [{"task": one.task, "what": one.what} for one in routed.failures],
-        "advice": [_fact(one) for one in routed.advice if one.need != "none" or one.change],
+        "failures": [{"task": failure.task, "what": failure.what} for failure in routed.failures],
+        "advice": [_fact(advice) for advice in routed.advice if advice.need != "none" or advice.change],
     }
 
 
@@ -118,9 +118,9 @@ def _show(routed: "Routed") -> None:
         if number:
             line = f"  {number} tasks {WORDS[need].format(routed.limits.most)}"
             output.OUT.print(line)
-    wanting = [one for one in routed.advice if one.need == "vote"]
+    wanting = [advice for advice in routed.advice if advice.need == "vote"]
     if wanting:
-        output.show_rows([_row(one) for one in wanting[:SHOWN]], "One more vote, the most informative first")
+        output.show_rows([_row(advice) for advice in wanting[:SHOWN]], "One more vote, the most informative first")
     if len(wanting) > SHOWN:
         output.OUT.print(f"... and {len(wanting) - SHOWN} more; --json prints all")
     for problem in routed.failures[: output.PROBLEMS_SHOWN]:
@@ -148,8 +148,8 @@ def _sent(routed: "Routed") -> str:
     if not routed.changes:
         return "Label Studio is up to date: nothing to send."
     closed = sum(change.closed for change in routed.changes)
-    what = f"{len(routed.changes) - closed} tasks opened or shown to more, {closed} shown to nobody more"
+    summary = f"{len(routed.changes) - closed} tasks opened or shown to more, {closed} shown to nobody more"
     if routed.dry_run:
-        return f"Dry run, nothing sent; would be {what}."
+        return f"Dry run, nothing sent; would be {summary}."
     failed = f" ({len(routed.failures)} of them failed)" if routed.failures else ""
-    return f"Sent: {what}{failed}."
+    return f"Sent: {summary}{failed}."

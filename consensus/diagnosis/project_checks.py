@@ -68,13 +68,13 @@ def settings(state: ProjectState) -> Iterator[Finding]:
     missing = [name for name in state.config.controls if name not in names]
     has = f"the project has {', '.join(names) or 'none'}"
     for name in missing:
-        seen = f"the settings file names control {name!r}, and {has}"
+        sentence = f"the settings file names control {name!r}, and {has}"
         if name in state.config.special_controls:
             remedy = f"correct [projects.{state.project.id}.controls.{name}] of the settings file"
-            yield problem(seen, "a run refuses the project: the name may be misspelt", remedy)
+            yield problem(sentence, "a run refuses the project: the name may be misspelt", remedy)
         else:
             remedy = f"correct [controls.{name}] of the settings file, unless it is about another project"
-            yield warning(seen, "the section has no effect on this project", remedy)
+            yield warning(sentence, "the section has no effect on this project", remedy)
     if not missing:
         yield fine(f"policy {state.config.policy}; the settings fit the project's controls")
 

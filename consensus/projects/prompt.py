@@ -74,9 +74,9 @@ def _open_to(asked: Asked, facts: Facts, annotator: int | None) -> list[Row]:
     return as_rows({**{name: column[at] for name, column in asked.rows.items()}, "gain": gain[question[at]]})
 
 
-def _check(what: str, name: str | None, known: list[str]) -> None:
-    if name is not None and name not in known:
+def _check(kind: str, name: str | None, names: list[str]) -> None:
+    if name is not None and name not in names:
         raise ConfigError(
-            f"the last run has no {what} {name!r}; it has {', '.join(known[:20]) or 'none'}"
-            f"{', ...' if len(known) > 20 else ''}"  # noqa: PLR2004  # as many as fit a screen
+            f"the last run has no {kind} {name!r}; it has {', '.join(names[:20]) or 'none'}"
+            f"{', ...' if len(names) > 20 else ''}"  # noqa: PLR2004  # as many as fit a screen
         )

@@ -92,8 +92,8 @@ class Routed:
     @property
     def changes(self) -> list[Change]:
         """What is to be set: first what is to be shown no more, then the most informative."""
-        changes = [one.change for one in self.advice if one.change]
-        return sorted(changes, key=lambda one: not one.closed)
+        changes = [advice.change for advice in self.advice if advice.change]
+        return sorted(changes, key=lambda change: not change.closed)
 
 
 def route(
@@ -131,16 +131,16 @@ def route(
         with store.snapshot() as snapshot:
             facts = facts_of(snapshot, project)
         limits = Limits(min(facts.fewest_votes, max_votes), max_votes)
-        found = studio.project(project)
+        target = studio.project(project)
         if not dry_run:
-            store.recognize(project, found.url, found.stamp)
-        served = studio.served(project, studio.accounts(), of_step(progress, "reading tasks", found.n_tasks))
+            store.recognize(project, target.url, target.stamp)
+        served = studio.served(project, studio.accounts(), of_step(progress, "reading tasks", target.n_tasks))
         served = replace(served, tasks=tuple(with_known_annotators(served.tasks, store, project)))
-        routed = Routed(found, advise(facts, served, limits), 0, [], limits, dry_run)
+        routed = Routed(target, advise(facts, served, limits), 0, [], limits, dry_run)
         if dry_run:
             return routed
         failures = _send(studio, routed.changes, progress)
-        return Routed(found, routed.advice, len(routed.changes) - len(failures), failures, limits, dry_run)
+        return Routed(target, routed.advice, len(routed.changes) - len(failures), failures, limits, dry_run)
 
 
 def advise(facts: Facts, served: Served, limits: Limits) -> list[Advice]:
@@ -162,7 +162,7 @@ def advise(facts: Facts, served: Served, limits: Limits) -> list[Advice]:
         )
         gain = new if at is None else gains[at]
         advice.append(_advice(task, need, served, limits, [] if at is None else reports[at], facts, gain, had))
-    return sorted(advice, key=lambda one: (-one.gain, one.task))
+    return sorted(advice, key=lambda each: (-each.gain, each.task))
 
 
 def _advice(
@@ -177,7 +177,7 @@ def _advice(
 ) -> Advice:
     free = [position for position, name in enumerate(facts.annotators) if name not in had]
     ranked = sorted(
-        ((str(facts.annotators[at]), float(gain[at])) for at in free), key=lambda one: (-one[1], one[0])
+        ((str(facts.annotators[at]), float(gain[at])) for at in free), key=lambda pair: (-pair[1], pair[0])
     )
     worth = float(gain[free].mean() if free else gain[-1]) if need in ("vote", "limit") else 0.0
     return Advice(
@@ -230,6 +230,6 @@ def _send(studio: Studio, changes: Sequence[Change], progress: Progress) -> list
 
 def counts(routed: Routed) -> Iterator[tuple[Need, int]]:
     """Yield how many tasks have each need."""
-    needs = [one.need for one in routed.advice]
+    needs = [advice.need for advice in routed.advice]
     needed: tuple[Need, ...] = ("vote", "none", "limit", "gold", "run")
     yield from ((need, needs.count(need)) for need in needed)

@@ -36,8 +36,8 @@ def trigger_of(cron: str) -> CronTrigger:
     'mon,tue,wed,thu,fri'
     """
     try:
-        *others, days = cron.split() or [""]
-        return CronTrigger.from_crontab(" ".join([*others, _named_days(days)]), timezone="UTC")
+        *fields, days = cron.split() or [""]
+        return CronTrigger.from_crontab(" ".join([*fields, _named_days(days)]), timezone="UTC")
     except ValueError as error:
         raise ConfigError(
             f"cron expression {cron!r} cannot be understood ({error}); use five fields, as in '*/15 * * * *'"
@@ -46,18 +46,18 @@ def trigger_of(cron: str) -> CronTrigger:
 
 def _named_days(field: str) -> str:
     """Spell days of the week out: APScheduler counts them from Monday."""
-    return ",".join(_spelled(part) for part in field.split(","))
+    return ",".join(_spelled(day) for day in field.split(","))
 
 
-def _spelled(part: str) -> str:
-    found = DAY_NUMBERS.fullmatch(part)
-    if not found or part == "*":
-        return part
-    first = int(found["first"] or 0)
-    last = int(found["last"] or (first if found["first"] and not found["step"] else 6))
+def _spelled(span: str) -> str:
+    match = DAY_NUMBERS.fullmatch(span)
+    if not match or span == "*":
+        return span
+    first = int(match["first"] or 0)
+    last = int(match["last"] or (first if match["first"] and not match["step"] else 6))
     if last < first:
-        raise ValueError(f"the days {part} run backwards")
-    return ",".join(dict.fromkeys(DAYS[day] for day in range(first, last + 1, int(found["step"] or 1))))
+        raise ValueError(f"the days {span} run backwards")
+    return ",".join(dict.fromkeys(DAYS[day] for day in range(first, last + 1, int(match["step"] or 1))))
 
 
 def run_by_cron(cron: str, work: Callable[[], None]) -> None:

@@ -39,9 +39,9 @@ def check_project(
 
 def check_submitted(held: Held, expected: int) -> None:
     """Every answer has become an annotation."""
-    found = sum(len(task.annotations) for task in held.tasks)
-    if found != expected:
-        raise DemoError(f"{expected} annotations were submitted; Label Studio holds {found}.")
+    submitted = sum(len(task.annotations) for task in held.tasks)
+    if submitted != expected:
+        raise DemoError(f"{expected} annotations were submitted; Label Studio holds {submitted}.")
 
 
 def check_suggestions(held: Held) -> None:
@@ -79,9 +79,9 @@ def check_reports(counts: Sequence[ReportCount], given: GivenLabels) -> None:
         raise DemoError(f"Consensus caught {given.caught} wrong labels and accused {given.accused} right ones.")
 
 
-def check_unchanged(first: Held, second: Held, facts: dict[str, Any]) -> None:
+def check_unchanged(first: Held, second: Held, outcome: dict[str, Any]) -> None:
     """The second run of consensus sent nothing, as its facts and Label Studio both say."""
-    sent = {name: count for name, count in facts["writes"].items() if count}
+    sent = {name: count for name, count in outcome["writes"].items() if count}
     if sent or _entries(first) != _entries(second):
         raise DemoError(f"The second run of consensus should send nothing; it sent {sent or 'changes'}.")
 

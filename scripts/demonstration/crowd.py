@@ -36,5 +36,5 @@ def submit_all(url: str, tokens: Mapping[str, str], answers: Sequence[Answer], t
         pool = ThreadPoolExecutor(THREADS)
         closing.callback(pool.shutdown, cancel_futures=True)
         submitted = [pool.submit(studios[each.email].submit, tasks[each.name], each) for each in answers]
-        for one in as_completed(submitted):
-            one.result()
+        for future in as_completed(submitted):
+            future.result()

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 LOOK_EVERY_SECONDS = 1.0
 
 
-def show_sent(steps: Steps, facts: dict[str, Any], *, once: bool) -> None:
+def show_sent(steps: Steps, outcome: dict[str, Any], *, once: bool) -> None:
     """Print what the runs of consensus sent, and how long everything took."""
-    sent = facts["writes"]
+    sent = outcome["writes"]
     steps.say(
         f"The first run of consensus sent {sent['created']} entries and {sent['tabs']} tabs, the second nothing."
     )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def choose(name: str, asked: int | None, preferred: int, option: str, say: Callable[[str], None]) -> int:
+def choose(name: str, requested: int | None, preferred: int, option: str, say: Callable[[str], None]) -> int:
     """Choose a port: the one that was asked for, or the usual one, or, where that is busy, any free one.
 
     Raises
@@ -20,11 +20,11 @@ def choose(name: str, asked: int | None, preferred: int, option: str, say: Calla
     DemoError
         Where the port that was asked for is busy.
     """
-    if asked is not None:
-        if is_free(asked):
-            return asked
+    if requested is not None:
+        if is_free(requested):
+            return requested
         raise DemoError(
-            f"Port {asked} for {name} is busy: stop what listens there, give {option} another one, or leave "
+            f"Port {requested} for {name} is busy: stop what listens there, give {option} another one, or leave "
             f"{option} out to get a free one."
         )
     if is_free(preferred):

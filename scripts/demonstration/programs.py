@@ -99,8 +99,8 @@ class Suite:
         except subprocess.TimeoutExpired:
             raise DemoError(f"`consensus run` took more than {CONSENSUS_SECONDS:.0f} s.") from None
         if done.returncode != 0:
-            said = (done.stderr or done.stdout).strip().splitlines()[-5:]
-            raise DemoError(f"`consensus run` ended with status {done.returncode}:\n" + "\n".join(said))
+            last_lines = (done.stderr or done.stdout).strip().splitlines()[-5:]
+            raise DemoError(f"`consensus run` ended with status {done.returncode}:\n" + "\n".join(last_lines))
         return json.loads(done.stdout)
 
     def _environment(self) -> dict[str, str]:

@@ -103,8 +103,8 @@ def judge_annotators(held: Held, truth: Mapping[str, str], trust: Mapping[str, f
 
 def judge_suggestions(held: Held, truth: Mapping[str, str], names: Sequence[str]) -> Suggestions:
     """Compare the suggestions for the images of some names with the truth."""
-    found = held.suggestions()
-    some = [(found[name], truth[name]) for name in names if name in found]
+    suggestions = held.suggestions()
+    some = [(suggestions[name], truth[name]) for name in names if name in suggestions]
     return Suggestions(
         tasks=len(names),
         suggested=len(some),

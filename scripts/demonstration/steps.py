@@ -35,19 +35,19 @@ class Steps:
         self._began = began
 
     @contextlib.contextmanager
-    def step(self, what: str) -> Iterator[None]:
+    def step(self, title: str) -> Iterator[None]:
         """Show a step while it is done, and its time afterwards."""
         began = time.monotonic()
         try:
-            with self.console.status(escape(what)):
+            with self.console.status(escape(title)):
                 yield
         except (ApiError, httpx.HTTPError) as error:
-            raise DemoError(f"While {what}: {error}") from error
-        self.done(what, time.monotonic() - began)
+            raise DemoError(f"While {title}: {error}") from error
+        self.done(title, time.monotonic() - began)
 
-    def done(self, what: str, seconds: float) -> None:
+    def done(self, title: str, seconds: float) -> None:
         """Show a step that is done."""
-        self.console.print(f"[dim]{seconds:5.1f} s[/dim]  {escape(what)}")
+        self.console.print(f"[dim]{seconds:5.1f} s[/dim]  {escape(title)}")
 
     def say(self, text: str) -> None:
         """Print a line as it is."""

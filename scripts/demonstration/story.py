@@ -55,7 +55,7 @@ def tell(options: argparse.Namespace, steps: Steps, running: contextlib.ExitStac
         running.callback(label_studio.stop)
         admin = running.enter_context(Studio(label_studio.url, account.token))
     with steps.step(
-        f"a project gets {len(images)} images, {sum(one.is_wrong for one in images)} of them wrongly labelled"
+        f"a project gets {len(images)} images, {sum(image.is_wrong for image in images)} of them wrongly labelled"
     ):
         project = admin.make_project(len(crowd))
         tasks = admin.upload(project, images)
@@ -84,10 +84,10 @@ def tell(options: argparse.Namespace, steps: Steps, running: contextlib.ExitStac
             stream = reading.next_for(annotator, project)
         held = reading.read(admin, project)
 
-    found = results.compare(held, truth={one.name: one.truth for one in images}, run=second_run)
-    results.show(steps, found)
+    comparison = results.compare(held, truth={image.name: image.truth for image in images}, run=second_run)
+    results.show(steps, comparison)
     checking.check_project(held, len(answers), stream, [task["predictions_score"] for task in by_score])
-    checking.check_reports(found.reports, found.given)
+    checking.check_reports(comparison.reports, comparison.given)
     checking.check_unchanged(after_first, held, second_run)
     ending.show_sent(steps, first_run, once=options.once)
     if not options.once:

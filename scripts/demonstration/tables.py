@@ -27,9 +27,9 @@ def reports_table(counts: Sequence[ReportCount]) -> Table:
     table.add_column("what it says")
     for heading in ("classifications", "label is the truth", "tasks in its tab"):
         table.add_column(heading, justify="right")
-    for one in counts:
-        meaning = MEANINGS[one.name]
-        table.add_row(one.name, meaning, str(one.entries), str(one.right), str(one.tab_tasks))
+    for count in counts:
+        meaning = MEANINGS[count.name]
+        table.add_row(count.name, meaning, str(count.entries), str(count.right), str(count.tab_tasks))
     return table
 
 
@@ -63,8 +63,8 @@ def suggestions_table(annotated: Suggestions, new: Suggestions, version: str) ->
     table.add_column("tasks")
     for heading in ("number", "with a suggestion", "right", "accuracy", "mean score"):
         table.add_column(heading, justify="right")
-    for name, one in (("that the model learned from", annotated), ("that nobody annotated", new)):
-        accuracy = f"{one.right / one.suggested:.3f}" if one.suggested else "-"
-        counts = (str(one.tasks), str(one.suggested), str(one.right))
-        table.add_row(name, *counts, accuracy, f"{one.mean_score:.3f}" if one.suggested else "-")
+    for name, outcome in (("that the model learned from", annotated), ("that nobody annotated", new)):
+        accuracy = f"{outcome.right / outcome.suggested:.3f}" if outcome.suggested else "-"
+        counts = (str(outcome.tasks), str(outcome.suggested), str(outcome.right))
+        table.add_row(name, *counts, accuracy, f"{outcome.mean_score:.3f}" if outcome.suggested else "-")
     return table

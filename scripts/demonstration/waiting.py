@@ -31,8 +31,8 @@ def wait_for_model(studio: Studio, project: int, backend: Server, since: datetim
     end = time.monotonic() + MODEL_SECONDS
     while True:
         version = studio.sdk.projects.get(project).model_version or ""
-        found = TRAINED_AT.search(version)
-        if found and trained_at(found[1]) >= since.replace(microsecond=0):
+        match = TRAINED_AT.search(version)
+        if match and trained_at(match[1]) >= since.replace(microsecond=0):
             return version
         if not backend.is_running or time.monotonic() > end:
             raise DemoError(
