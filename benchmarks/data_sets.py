@@ -143,7 +143,7 @@ def read_yes_no(folder: Path, name: str, file: str) -> CrowdSet:
 SETS: dict[str, tuple[str, Callable[[Path], CrowdSet]]] = {
     **{
         name: (f"{name}/votes.csv", partial(read_single_choice, name=name))
-        for name in ("bluebirds", "dog", "face", "labelme")
+        for name in ("bluebirds", "dog", "face", "labelme", "facts", "aircrowd", "valence")
     },
     "real-golden": (
         "real/raters_golden.parquet",

@@ -82,7 +82,8 @@ def score(
     of k, let L be the sum over the n votes on a task of the logarithms of how probable they are if the label is
     right, r the learned correlation of mistakes, and w an annotator's trust over the average vote's. The posterior
     is the mean of A, proportional to exp(L / (1 + (n - 1) r)) times the root of the label's prevalence, and
-    B = (w of the votes for it + 1/k) / (w of all votes + 1). The confidence is the lower bound of the posterior's
+    B = (w of the votes for it + e/k) / (w of all votes + e), where e, at most 1, is learned from how often votes
+    that agree are contradicted by a further one. The confidence is the lower bound of the posterior's
     Wilson interval (z = 1.96); from 0.80 on a label is confirmed. docs/method.md has all formulas with their
     sources, and the other policies.
 

@@ -11,13 +11,17 @@ of those that do: 1 - r = (1 - r')^2. Neither can votes tell a class that is fre
 others for, so the log of the learned prevalence counts by half.
 
 *Shared perception.* What the row looks like to the crowd is what its votes' shares say, and the truth is one more
-draw from it: (trust-weighted votes + an even vote) / (their sum + 1), after W. Perks, "Some observations on
-inverse probability", Journal of the Institute of Actuaries 73 (1947), 285-334, doi:10.1017/S0020268100012270.
+draw from it: (trust-weighted votes + some even votes) / their sum. Even votes say how often a further vote
+contradicts those that agree, and so the votes show how many they are (`even_votes_of`), at most the one of
+W. Perks, "Some observations on inverse probability", Journal of the Institute of Actuaries 73 (1947), 285-334,
+doi:10.1017/S0020268100012270.
 """
 
 from collections.abc import Iterable
 
 import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import gammaln
 
 from consensus.core.arrays import Flags, Floats
 from consensus.core.model.confusion_matrices import ConfusionMatrices
@@ -27,8 +31,11 @@ from consensus.core.votes.label_matrix import LabelMatrix, MatrixSize, softmax
 PREVALENCE = 0.5
 """How much of the log of the learned prevalence counts."""
 
-EVEN_VOTES = 1.0
-"""Votes, spread evenly over the classes, that the shares of a row's votes start from."""
+FEWEST_EVEN, MOST_EVEN = 0.1, 1.0
+"""Bounds of the votes, spread evenly over the classes, that the shares of a row's votes start from."""
+
+MOST_VOTES = 128
+"""Votes on a row up to which it shows how many even votes there are; with more of them it hardly matters."""
 
 SHARED = 0.5
 """How credible the account of shared perception is."""
@@ -113,6 +120,60 @@ def correlation_of(likelihoods: Iterable[Floats]) -> float:
     return 1 - (1 - shown) ** 2
 
 
+def vote_counts(label_matrix: LabelMatrix, every: int) -> Floats:
+    """Count how often each class has how many of the votes on a row.
+
+    Parameters
+    ----------
+    label_matrix : LabelMatrix
+    every : int
+        One row in this many is looked at.
+
+    Returns
+    -------
+    (n_classes + 1, MOST_VOTES + 1) float64
+        [class, votes]: number of rows on which the class has so many votes; last, those with so many in all.
+    """
+    votes = label_matrix.votes_per_row
+    picked = _one_in(every, label_matrix) & (votes > 1) & (votes <= MOST_VOTES)
+    one_hot, size = label_matrix.one_hot[np.flatnonzero(picked)], label_matrix.n_classes
+    row = np.repeat(np.arange(one_hot.shape[0]), votes[picked])
+    by_class = np.bincount(row * size + one_hot.indices % size, minlength=one_hot.shape[0] * size)
+    columns = [*by_class.reshape(-1, size).T, votes[picked]]
+    return np.array([np.bincount(column, minlength=MOST_VOTES + 1) for column in columns], dtype=np.float64)
+
+
+def even_votes_of(counts: Iterable[Floats]) -> float:
+    """Learn from how many even votes the shares of a row's votes start: few where votes that agree stay agreed.
+
+    The votes on a row are draws from shares of its own, which are Dirichlet-distributed around the shares of all
+    votes; what is learned is the concentration, by maximal likelihood (T. P. Minka, "Estimating a Dirichlet
+    distribution", technical report, MIT, 2000). Agreement that a frequent class explains thus shows nothing.
+
+    Parameters
+    ----------
+    counts : iterable of (n_classes + 1, MOST_VOTES + 1) float64
+        What `vote_counts` gave for each part of the label matrix.
+
+    Returns
+    -------
+    float
+        From `FEWEST_EVEN` to `MOST_EVEN`; the latter, which is also to be expected, where votes say nothing.
+    """
+    rows: Floats = sum(counts, np.zeros((1, MOST_VOTES + 1)))
+    of_class, of_row, number = rows[:-1], rows[-1], np.arange(MOST_VOTES + 1)
+    share = np.maximum(of_class @ number / max(float(of_row @ number), 1.0), TINY)[:, None]
+
+    def surprise(log_even: float) -> float:
+        even = np.exp(log_even)
+        classes = of_class * (gammaln(number + even * share) - gammaln(even * share))
+        return float(log_even**2 / 2 + of_row @ (gammaln(number + even) - gammaln(even)) - classes.sum())
+
+    bounds = np.log(FEWEST_EVEN), np.log(MOST_EVEN)
+    inside = minimize_scalar(surprise, bounds=bounds, method="bounded", options={"xatol": 1e-3}).x
+    return float(np.exp(min((*bounds, inside), key=surprise)))  # the search comes near the bounds only
+
+
 def tempered(label_matrix: LabelMatrix, confusion: ConfusionMatrices, correlation: float) -> Floats:
     """Posterior of independent mistakes, up to a correlation, (n_rows, n_classes)."""
     scores = log_likelihood(label_matrix, confusion)
@@ -126,7 +187,7 @@ def discount(label_matrix: LabelMatrix, correlation: float) -> Floats:
     return np.asarray(1 / (1 + np.maximum(label_matrix.votes_per_row - 1, 0) * correlation))
 
 
-def perceived(label_matrix: LabelMatrix, weight: Floats) -> Floats:
+def perceived(label_matrix: LabelMatrix, weight: Floats, even_votes: float) -> Floats:
     """Posterior of shared perception, (n_rows, n_classes).
 
     Parameters
@@ -134,6 +195,8 @@ def perceived(label_matrix: LabelMatrix, weight: Floats) -> Floats:
     label_matrix : LabelMatrix
     weight : (n_annotators,) float64
         What a vote of each annotator counts; 1 on average.
+    even_votes : float
+        Votes that are spread evenly over the classes before.
     """
     size = label_matrix.n_classes
     share = np.empty((len(label_matrix), size))
@@ -141,7 +204,7 @@ def perceived(label_matrix: LabelMatrix, weight: Floats) -> Floats:
         of_class = np.zeros((label_matrix.n_annotators, size))
         of_class[:, number] = weight
         share[:, number] = label_matrix.one_hot @ of_class.ravel()
-    share += EVEN_VOTES / size
+    share += even_votes / size
     share /= share.sum(axis=1, keepdims=True)
     return share
 

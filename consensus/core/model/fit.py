@@ -12,7 +12,14 @@ import numpy as np
 from consensus.core.arrays import Floats
 from consensus.core.model.confusion_matrices import ConfusionMatrices
 from consensus.core.model.dawid_skene import maximum_likelihood
-from consensus.core.model.dependence import correlation_of, every_for, prediction_likelihood
+from consensus.core.model.dependence import (
+    MOST_EVEN,
+    correlation_of,
+    even_votes_of,
+    every_for,
+    prediction_likelihood,
+    vote_counts,
+)
 from consensus.core.model.em import MapMatrices, em
 from consensus.core.model.trust import FittedModel, fitted_model
 from consensus.core.model.warm_start import WarmStart
@@ -69,11 +76,11 @@ def _fit_from(
     fixed_trust: Floats,
     n_annotators: int,
 ) -> FittedModel:
-    before = fitted_model(start.confusion, start.correlation, fixed_trust)
+    before = fitted_model(start.confusion, start.correlation, MOST_EVEN, fixed_trust)
     limited = start.fixed & (np.arange(len(fixed_trust)) >= n_annotators)
     fitted = FITS[model](map_matrices, size, np.where(limited, before.trust, fixed_trust), start.confusion)
     moved = np.abs(fitted.confusion.table - start.confusion.table).max(initial=0.0)
-    return replace(before, fixed=fitted.fixed) if moved <= STILL else fitted
+    return replace(before, fixed=fitted.fixed, even_votes=fitted.even_votes) if moved <= STILL else fitted
 
 
 def _mean_trust(fitted: FittedModel, n_annotators: int) -> float:
@@ -89,14 +96,16 @@ def _default(
     confusion = em(map_matrices, fixed_trust, start)
     every = every_for(size)
     likelihood = map_matrices(lambda block: prediction_likelihood(block, confusion, every))
-    return fitted_model(confusion, correlation_of(likelihood), fixed_trust)
+    correlation = correlation_of(likelihood)
+    even_votes = even_votes_of(map_matrices(lambda block: vote_counts(block, every)))
+    return fitted_model(confusion, correlation, even_votes, fixed_trust)
 
 
 def _dawid_skene(
     map_matrices: MapMatrices, _: MatrixSize, fixed_trust: Floats, __: ConfusionMatrices | None
 ) -> FittedModel:
     """Fit a confusion matrix per voter to its own votes alone, always from the votes' shares."""
-    return fitted_model(maximum_likelihood(map_matrices, fixed_trust), 0.0, fixed_trust)
+    return fitted_model(maximum_likelihood(map_matrices, fixed_trust), 0.0, MOST_EVEN, fixed_trust)
 
 
 FITS: dict[str, Callable[[MapMatrices, MatrixSize, Floats, ConfusionMatrices | None], FittedModel]] = {

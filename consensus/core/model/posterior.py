@@ -69,7 +69,7 @@ def posterior_of(
 
 def _default(label_matrix: LabelMatrix, fitted: FittedModel) -> tuple[Floats, Floats]:
     independent = tempered(label_matrix, fitted.confusion, fitted.correlation)
-    probability = mean_of(independent, perceived(label_matrix, fitted.weight))
+    probability = mean_of(independent, perceived(label_matrix, fitted.weight, fitted.even_votes))
     doubt = fitted.correlation, fitted.accuracy_variance
     return probability, log_odds_variance(label_matrix, *doubt, independent, probability)
 

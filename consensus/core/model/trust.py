@@ -18,6 +18,8 @@ class FittedModel:
     confusion : ConfusionMatrices
     correlation : float
         Of the mistakes of annotators on one item, in [0, 1).
+    even_votes : float
+        Votes, spread evenly over the classes, that the shares of the votes on an item start from.
     trust : (n_annotators,) float64
         Chance-corrected, in [0, 1]: 0 is as good as guessing, 1 is always right.
     trust_low, trust_high : (n_annotators,) float64
@@ -28,6 +30,7 @@ class FittedModel:
 
     confusion: ConfusionMatrices
     correlation: float
+    even_votes: float
     trust: Floats
     trust_low: Floats
     trust_high: Floats
@@ -48,7 +51,9 @@ class FittedModel:
         return np.asarray(np.minimum(1 / (votes * accuracy * (1 - accuracy)), 1.0))
 
 
-def fitted_model(confusion: ConfusionMatrices, correlation: float, fixed_trust: Floats) -> FittedModel:
+def fitted_model(
+    confusion: ConfusionMatrices, correlation: float, even_votes: float, fixed_trust: Floats
+) -> FittedModel:
     """Sum each annotator's confusion matrix up as one number.
 
     Trust is the mean over the classes of how often the class is recognised, corrected for chance:
@@ -58,7 +63,7 @@ def fitted_model(confusion: ConfusionMatrices, correlation: float, fixed_trust: 
     Parameters
     ----------
     confusion : ConfusionMatrices
-    correlation : float
+    correlation, even_votes : float
     fixed_trust : (n_annotators,) float64
         Trust set by hand, in [0, 1]; NaN where it is learned.
     """
@@ -71,7 +76,7 @@ def fitted_model(confusion: ConfusionMatrices, correlation: float, fixed_trust: 
     chance = 1 / n_classes
     learned = [np.clip((bound - chance) / max(1 - chance, 1e-12), 0.0, 1.0) for bound in bounds]
     trust, low, high = (np.where(np.isnan(fixed_trust), bound, fixed_trust) for bound in learned)
-    return FittedModel(confusion, correlation, trust, low, high, ~np.isnan(fixed_trust))
+    return FittedModel(confusion, correlation, even_votes, trust, low, high, ~np.isnan(fixed_trust))
 
 
 def _uncertainty(confusion: ConfusionMatrices, recognised: Floats) -> Floats:

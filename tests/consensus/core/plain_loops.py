@@ -175,9 +175,11 @@ def predicted(said: Said, known: Known, correlation: float) -> float:
     return total
 
 
-def perceived(one: Mapping[int, int], weight: Sequence[float], n_classes: int) -> list[float]:
-    """B of docs/method.md: the votes' weights and one vote spread evenly, over their sum."""
-    shown = [1 / n_classes] * n_classes
+def perceived(
+    one: Mapping[int, int], weight: Sequence[float], n_classes: int, even_votes: float = 1.0
+) -> list[float]:
+    """B of docs/method.md: the votes' weights and the even votes, over their sum."""
+    shown = [even_votes / n_classes] * n_classes
     for by, what in one.items():
         shown[what] += weight[by]
     return normal(shown)

@@ -17,7 +17,7 @@ def learned(label_matrix: LabelMatrix, trust: Sequence[float] | None = None, n_p
     """Dawid and Skene's estimate of items, in one part or more."""
     parts = list(label_matrix.split(n_parts))
     fixed = np.full(label_matrix.n_annotators, np.nan) if trust is None else np.array(trust)
-    return fitted_model(maximum_likelihood(lambda function: map(function, parts), fixed), 0.0, fixed)
+    return fitted_model(maximum_likelihood(lambda function: map(function, parts), fixed), 0.0, 1.0, fixed)
 
 
 def simulated(n_items: int, n_classes: int, per_item: int, seed: int) -> list[dict[int, int]]:

@@ -7,20 +7,24 @@ from hypothesis import strategies as st
 from made_label_matrices import any_said, confusion_from, drawn_confusion, matrix_from
 from made_votes import few_examples
 from plain_loops import Known, independent, perceived, predicted
+from scipy.stats import dirichlet_multinomial
 
 from consensus.core.model import dependence
 from consensus.core.model.confusion_matrices import ConfusionMatrices
 from consensus.core.model.dependence import (
     GRID,
+    MOST_VOTES,
     PSEUDO_VOTES,
     USUAL,
     correlation_of,
     discount,
+    even_votes_of,
     every_for,
     log_odds_variance,
     mean_of,
     prediction_likelihood,
     tempered,
+    vote_counts,
 )
 from consensus.core.model.em import em
 from consensus.core.votes.label_matrix import LabelMatrix, MatrixSize
@@ -55,7 +59,7 @@ def test_tempered_by_hand() -> None:
 def test_perceived_by_hand() -> None:
     """Two votes of weight 1 and one of 2 against, with one spread evenly: 5/2 and 5/2 of 5; no vote is even."""
     label_matrix = matrix_from([{0: 0, 1: 0, 2: 1}, {0: 1}, {}], 3, 2)
-    found = dependence.perceived(label_matrix, np.array([1.0, 1.0, 2.0]))
+    found = dependence.perceived(label_matrix, np.array([1.0, 1.0, 2.0]), 1.0)
     np.testing.assert_allclose(found, [[1 / 2, 1 / 2], [1 / 4, 3 / 4], [1 / 2, 1 / 2]])
 
 
@@ -64,9 +68,57 @@ def test_mean_of_two_accounts() -> None:
     label_matrix = matrix_from([{0: 0}], 1, 2)
     first, second = (
         tempered(label_matrix, confusion_from([EVEN]), 0.0),
-        dependence.perceived(label_matrix, np.zeros(1)),
+        dependence.perceived(label_matrix, np.zeros(1), 1.0),
     )
     assert mean_of(first, second)[0].tolist() == pytest.approx([5 / 8, 3 / 8])
+
+
+def test_vote_counts_by_hand() -> None:
+    """Rows of 2 to 0, 1 to 2 and a single vote: the first two count, by class and in all, in parts or not."""
+    label_matrix = matrix_from([{0: 0, 1: 0}, {0: 1, 1: 1, 2: 0}, {2: 1}], 3, 2)
+    for n_parts in (1, 3):
+        counts = sum(vote_counts(part, 1) for part in label_matrix.split(n_parts))
+        assert counts[:, :4].tolist() == [[0, 1, 1, 0], [1, 0, 1, 0], [0, 0, 1, 1]]
+        assert counts[:, 4:].sum() == 0
+
+
+def test_a_crowd_too_large_to_count_says_nothing() -> None:
+    """Rows of more votes than are counted leave the even vote that is to be expected."""
+    label_matrix = matrix_from([dict.fromkeys(range(MOST_VOTES + 1), 0)], MOST_VOTES + 1, 2)
+    assert even_votes_of([vote_counts(label_matrix, 1)]) == pytest.approx(1, abs=0.01)
+    assert even_votes_of([]) == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("concentration", [0.2, 0.4, 0.7])
+def test_even_votes_are_the_concentration_of_the_items_shares(concentration: float) -> None:
+    """Votes drawn from Dirichlet shares around 1/2, 1/3 and 1/6 show their concentration; scipy agrees."""
+    generator, mean = np.random.default_rng(5), np.array([1 / 2, 1 / 3, 1 / 6])
+    shares = generator.dirichlet(concentration * mean, size=1500)
+    said = [dict(enumerate(generator.choice(3, size=4, p=share).tolist())) for share in shares]
+    learned = even_votes_of([vote_counts(matrix_from(said, 4, 3), 1)])
+    assert learned == pytest.approx(concentration, rel=0.15)
+    counts = np.array([np.bincount(list(votes.values()), minlength=3) for votes in said])
+    share = counts.sum(axis=0) / counts.sum()
+    likelihood = {
+        step: dirichlet_multinomial(step * learned * share, 4).logpmf(counts).sum()
+        - np.log(step * learned) ** 2 / 2
+        for step in (0.98, 1.0, 1.02)
+    }
+    assert max(likelihood, key=lambda step: likelihood[step]) == 1.0
+
+
+def test_votes_that_are_often_contradicted_leave_the_even_vote() -> None:
+    """Where shares are spread evenly, or wider than the bounds allow, the even vote of Perks stays."""
+    generator = np.random.default_rng(5)
+    said = [dict(enumerate(generator.integers(2, size=4).tolist())) for _ in range(500)]
+    assert even_votes_of([vote_counts(matrix_from(said, 4, 2), 1)]) == pytest.approx(1, abs=0.01)
+
+
+def test_agreement_that_a_frequent_class_explains_shows_nothing() -> None:
+    """Nine votes in ten for one class, whatever the item, agree mostly, and leave the even vote."""
+    generator = np.random.default_rng(5)
+    said = [dict(enumerate((generator.random(4) < 0.1).astype(int).tolist())) for _ in range(1500)]
+    assert even_votes_of([vote_counts(matrix_from(said, 4, 2), 1)]) == pytest.approx(1, abs=0.01)
 
 
 def test_doubt_counts_where_the_posterior_moves() -> None:
@@ -88,8 +140,10 @@ def test_doubt_of_certainty_is_finite() -> None:
 
 
 @few_examples
-@given(any_said(), st.integers(0, 99), st.floats(0, 0.99))
-def test_accounts_are_those_of_adding_one_by_one(whole: Whole, seed: int, correlation: float) -> None:
+@given(any_said(), st.integers(0, 99), st.floats(0, 0.99), st.floats(0.1, 1))
+def test_accounts_are_those_of_adding_one_by_one(
+    whole: Whole, seed: int, correlation: float, even_votes: float
+) -> None:
     """Both accounts and their mean are those of plain loops."""
     said, n_annotators, n_classes = whole
     confusion, label_matrix = (
@@ -98,10 +152,11 @@ def test_accounts_are_those_of_adding_one_by_one(whole: Whole, seed: int, correl
     )
     weight = np.random.default_rng(seed).random(n_annotators)
     one_way = np.array([independent(one, known_of(confusion), 0.5, correlation) for one in said])
-    other_way = np.array([perceived(one, weight.tolist(), n_classes) for one in said])
+    other_way = np.array([perceived(one, weight.tolist(), n_classes, even_votes) for one in said])
     np.testing.assert_allclose(tempered(label_matrix, confusion, correlation), one_way, atol=1e-12)
-    np.testing.assert_allclose(dependence.perceived(label_matrix, weight), other_way, atol=1e-12)
-    both = mean_of(tempered(label_matrix, confusion, correlation), dependence.perceived(label_matrix, weight))
+    perception = dependence.perceived(label_matrix, weight, even_votes)
+    np.testing.assert_allclose(perception, other_way, atol=1e-12)
+    both = mean_of(tempered(label_matrix, confusion, correlation), perception)
     np.testing.assert_allclose(both, (one_way + other_way) / 2, atol=1e-12)
 
 

@@ -45,7 +45,7 @@ def correlation(said: list[dict[int, int]], known: Known) -> float:
 
 
 def believed(
-    said: list[dict[int, int]], known: Known, n_classes: int
+    said: list[dict[int, int]], known: Known, n_classes: int, even_votes: float
 ) -> tuple[np.ndarray, np.ndarray, list[float]]:
     """Posterior and variance of each item, and the trust, all by plain loops."""
     trust = [
@@ -61,7 +61,7 @@ def believed(
     posterior, variance = [], []
     for one in said:
         first = independent(one, known, 0.5, shared)
-        both = zip(first, perceived(one, weight, n_classes), strict=True)
+        both = zip(first, perceived(one, weight, n_classes, even_votes), strict=True)
         posterior.append([(one_way + other_way) / 2 for one_way, other_way in both])
         doubt = 0.0
         for by in one:
@@ -83,7 +83,7 @@ def test_belief_is_that_of_plain_loops(votes: Votes) -> None:
         assert len(belief.posterior) == 0
         return
     known = learned(said, {}, [None] * votes.n_annotators, n_classes)
-    posterior, variance, trust = believed(said, known, n_classes)
+    posterior, variance, trust = believed(said, known, n_classes, belief.model.even_votes)
     np.testing.assert_allclose(belief.model.trust, trust, atol=1e-8)
     rows = classify(votes, listed_of())
     if votes.choice == "single":

@@ -15,7 +15,7 @@ CERTAIN, GUESS = [[1.0, 0.0], [0.0, 1.0]], [[0.5, 0.5], [0.5, 0.5]]
 def summed_up(confusion: ConfusionMatrices, trust: list[float] | None = None) -> FittedModel:
     """Trust learned, unless given, from rates."""
     fixed = np.full(len(confusion.table), np.nan) if trust is None else np.array(trust)
-    return fitted_model(confusion, 0.0, fixed)
+    return fitted_model(confusion, 0.0, 1.0, fixed)
 
 
 @pytest.mark.parametrize(
