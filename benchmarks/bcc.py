@@ -79,9 +79,9 @@ def _fit(one_hot: csr_matrix, shares: Floats, pseudo: "Counts", random: np.rando
     transposed = one_hot.T.tocsr()
     for _ in range(MOST_ROUNDS):
         counts = _count(transposed, belief, pseudo)
-        said = one_hot @ _expected_log(counts.answers, axis=1).reshape(one_hot.shape[1], -1)
+        log_likelihood = one_hot @ _expected_log(counts.answers, axis=1).reshape(one_hot.shape[1], -1)
         prior = _expected_log(counts.classes, axis=0)[:, None] + _expected_log(counts.subtypes, axis=1)
-        belief = softmax(said.reshape(belief.shape) + prior, axis=(1, 2))
+        belief = softmax(log_likelihood.reshape(belief.shape) + prior, axis=(1, 2))
         before, posterior = posterior, belief.sum(axis=2)
         if np.abs(posterior - before).max() <= TOLERANCE:
             break
@@ -118,9 +118,9 @@ def pseudo_counts(classes: Floats, groups: int) -> Counts:
 
 
 def _count(transposed: csr_matrix, belief: Floats, pseudo: Counts) -> Counts:
-    said = (transposed @ belief.reshape(len(belief), -1)).reshape(-1, *pseudo.answers.shape[1:])
+    answers = (transposed @ belief.reshape(len(belief), -1)).reshape(-1, *pseudo.answers.shape[1:])
     subtypes = belief.sum(axis=0)
-    return Counts(pseudo.classes + subtypes.sum(axis=1), pseudo.subtypes + subtypes, pseudo.answers + said)
+    return Counts(pseudo.classes + subtypes.sum(axis=1), pseudo.subtypes + subtypes, pseudo.answers + answers)
 
 
 def _expected_log(counts: Floats, axis: int) -> Floats:

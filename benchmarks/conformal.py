@@ -44,7 +44,7 @@ WRONG_GIVEN = 0.15
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class Crowd:
     """A scored set and the truth of its classifications."""
 
     name: str
@@ -65,8 +65,8 @@ def main() -> None:
     print(
         f"{'set':<12}{'report':<15}{'alpha':>6}{'wrong':>8}{'+-':>7}{'reported':>10}{'peer':>8}{'oracle':>8}{'made':>6}"
     )
-    for known in _known(options.data):
-        for row in measure(known, options.gold, options.draws):
+    for crowd in _crowds(options.data):
+        for row in measure(crowd, options.gold, options.draws):
             rows.append(row)
             print(
                 f"{row['set']:<12}{row['report']:<15}{row['alpha']:>6.2f}{row['wrong']:>8.4f}{row['error']:>7.4f}"
@@ -93,66 +93,66 @@ def main() -> None:
     )
 
 
-def measure(known: Known, n_gold: int, draws: int) -> list[dict[str, object]]:
+def measure(crowd: Crowd, n_gold: int, draws: int) -> list[dict[str, object]]:
     """Draw gold tasks many times and add up what each report gets wrong."""
-    rows = known.scored.classifications
+    rows = crowd.scored.classifications
     tasks = np.unique(rows.task)
     shares, peers = defaultdict(list), defaultdict(list)
     generator = np.random.default_rng(SEED)
     for _ in range(draws):
         gold_tasks = generator.choice(tasks, n_gold, replace=False)
         on_gold = np.isin(rows.task, gold_tasks)
-        gold = Gold(rows.task[on_gold], rows.label[on_gold], known.right[on_gold])
+        gold = Gold(rows.task[on_gold], rows.label[on_gold], crowd.right[on_gold])
         for alpha in ALPHAS:
-            reported = guarantee(known.scored, gold, alpha, known.choice)[0].report
+            reported = guarantee(crowd.scored, gold, alpha, crowd.choice)[0].report
             for report in REPORTS:
-                peers[report, alpha].append(_select(known, report, on_gold, alpha))
+                peers[report, alpha].append(_select(crowd, report, on_gold, alpha))
             for report in REPORTS:
                 inside = (reported == report) & ~on_gold
-                shares[report, alpha].append((_share_wrong(known, report, inside), _n_tasks(known, inside)))
-    found = []
+                shares[report, alpha].append((_share_wrong(crowd, report, inside), _n_tasks(crowd, inside)))
+    table = []
     for (report, alpha), pairs in shares.items():
         wrong, reported = np.array(pairs).T
-        found.append(
+        table.append(
             {
-                "set": known.name,
+                "set": crowd.name,
                 "report": report,
                 "alpha": alpha,
                 "wrong": round(float(wrong.mean()), 5),
                 "error": round(float(wrong.std(ddof=1) / np.sqrt(draws)), 5),
                 "reported": round(float(reported.mean()) / (len(tasks) - n_gold), 4),
                 "peer": round(float(np.mean(peers[report, alpha])) / (len(tasks) - n_gold), 4),
-                "oracle": round(_oracle(known, report, alpha) / len(tasks), 4),
+                "oracle": round(_oracle(crowd, report, alpha) / len(tasks), 4),
                 "made": round(float((reported > 0).mean()), 3),
             }
         )
-    return found
+    return table
 
 
-def _share_wrong(known: Known, report: ReportName, inside: NDArray[np.bool_]) -> float:
-    bad = known.right if report == "MisClassified" else ~known.right
-    size = _n_tasks(known, inside)
-    return _n_tasks(known, inside & bad) / size if size else 0.0
+def _share_wrong(crowd: Crowd, report: ReportName, inside: NDArray[np.bool_]) -> float:
+    bad = crowd.right if report == "MisClassified" else ~crowd.right
+    size = _n_tasks(crowd, inside)
+    return _n_tasks(crowd, inside & bad) / size if size else 0.0
 
 
-def _n_tasks(known: Known, inside: NDArray[np.bool_]) -> int:
-    return len(np.unique(known.scored.classifications.task[inside]))
+def _n_tasks(crowd: Crowd, inside: NDArray[np.bool_]) -> int:
+    return len(np.unique(crowd.scored.classifications.task[inside]))
 
 
-def _about(known: Known, report: ReportName) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+def _about(crowd: Crowd, report: ReportName) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """The classifications that a report is about, and how sure the model is."""
-    scored = known.scored
+    scored = crowd.scored
     sure = 1 - scored.posterior if report == "MisClassified" else scored.posterior
     given, voted = scored.classifications.given, scored.counts.yes + scored.counts.no > 0
     about = (~given if report == "Discovered" else given) & voted
     return about & (sure > 0.5), sure  # noqa: PLR2004  # more likely than not
 
 
-def _select(known: Known, report: ReportName, on_gold: NDArray[np.bool_], alpha: float) -> int:
+def _select(crowd: Crowd, report: ReportName, on_gold: NDArray[np.bool_], alpha: float) -> int:
     """Tasks that conformal selection reports: p = (1 + wrong gold at least as sure) / (n + 1), then BH."""
-    about, sure = _about(known, report)
-    task = known.scored.classifications.task
-    bad = known.right if report == "MisClassified" else ~known.right
+    about, sure = _about(crowd, report)
+    task = crowd.scored.classifications.task
+    bad = crowd.right if report == "MisClassified" else ~crowd.right
     wrong_gold = np.sort(_best(task, sure, about & on_gold & bad))
     tested = _best(task, sure, about & ~on_gold)
     n_gold, n_tested = len(np.unique(task[on_gold])), len(np.unique(task[~on_gold]))
@@ -169,18 +169,18 @@ def _best(task: NDArray[np.int32], sure: NDArray[np.float64], rows: NDArray[np.b
     return best
 
 
-def _oracle(known: Known, report: ReportName, alpha: float) -> int:
+def _oracle(crowd: Crowd, report: ReportName, alpha: float) -> int:
     """Most tasks in the report of any line on the right side of 1/2 at which at most alpha of them are wrong."""
-    about, sure = _about(known, report)
+    about, sure = _about(crowd, report)
     sizes = [0]
     for line in np.unique(sure[about]):
         inside = about & (sure >= line)
-        if _share_wrong(known, report, inside) <= alpha:
-            sizes.append(_n_tasks(known, inside))
+        if _share_wrong(crowd, report, inside) <= alpha:
+            sizes.append(_n_tasks(crowd, inside))
     return max(sizes)
 
 
-def _known(folder: Path) -> Iterator[Known]:
+def _crowds(folder: Path) -> Iterator[Crowd]:
     """Score the sets that are there."""
     for name in (*SINGLE, "real"):
         if (folder / name).is_dir():
@@ -189,7 +189,7 @@ def _known(folder: Path) -> Iterator[Known]:
             print(f"{name}: skipped, there is no {folder / name}")
 
 
-def _single(folder: Path, name: str) -> Known:
+def _single(folder: Path, name: str) -> Crowd:
     """Score a set in which annotators choose one label; its given labels are simulated."""
     truth = {row["task"]: row["label"] for row in _csv(folder / name / "truth.csv")}
     given = folder / name / "given.csv"
@@ -208,10 +208,10 @@ def _single(folder: Path, name: str) -> Known:
     task_names, label_names = ballot.votes.task_names, ballot.votes.label_names
     pairs = zip(rows.task, rows.label, strict=True)
     right = np.array([truth[task_names[task]] == label_names[label] for task, label in pairs])
-    return Known(name, "single", scored, right)
+    return Crowd(name, "single", scored, right)
 
 
-def _golden(folder: Path) -> Known:
+def _golden(folder: Path) -> Crowd:
     """Score the questions of ReaL whose truth is known; of each image one of its labels is simulated as given."""
     rows = _csv(folder / "real" / "truth.csv")
     truth = {(row["task"], row["label"]): row["answer"] == "yes" for row in rows}
@@ -225,16 +225,16 @@ def _golden(folder: Path) -> Known:
     }
     table = pyarrow.parquet.read_table(folder / "real" / "votes.parquet")
     names = {name: table[name].cast(pa.string()).to_pylist() for name in ("task", "label")}
-    kept = [pair in truth for pair in zip(names["task"], names["label"], strict=True)]
+    with_truth = [pair in truth for pair in zip(names["task"], names["label"], strict=True)]
     with TemporaryDirectory() as made:
-        pyarrow.parquet.write_table(table.filter(pa.array(kept)), Path(made) / "votes.parquet")
+        pyarrow.parquet.write_table(table.filter(pa.array(with_truth)), Path(made) / "votes.parquet")
         _write_given(Path(made) / "given.csv", given)
         ballot = read_ballot(Path(made) / "votes.parquet", Path(made) / "given.csv", None, "single")
     scored = score(ballot.votes, ballot.listed, ballot.gold, ballot.fixed_trust)
-    found = scored.classifications
+    classifications = scored.classifications
     task_names, label_names = ballot.votes.task_names, ballot.votes.label_names
-    pairs = zip(found.task, found.label, strict=True)
-    return Known(
+    pairs = zip(classifications.task, classifications.label, strict=True)
+    return Crowd(
         "real", "each", scored, np.array([truth[task_names[task], label_names[label]] for task, label in pairs])
     )
 

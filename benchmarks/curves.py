@@ -57,13 +57,11 @@ def draw_curves(votes: CrowdSet, pseudo_votes: float, draws: int = DRAWS) -> Cur
 
     Parameters
     ----------
-    votes : CrowdSet
     pseudo_votes : float
         That the majority's shares are smoothed with.
-    draws : int
     """
-    known = votes.truth >= 0
-    truth = votes.truth[known]
+    with_truth = votes.truth >= 0
+    truth = votes.truth[with_truth]
     losses = {method: {kind: np.empty((len(SIZES), draws, len(truth))) for kind in LOSSES} for method in METHODS}
     for position, size in enumerate(SIZES):
         # Where no item has more votes, all draws are the same.
@@ -71,7 +69,7 @@ def draw_curves(votes: CrowdSet, pseudo_votes: float, draws: int = DRAWS) -> Cur
             some = draw_votes(votes, size, np.random.default_rng(seed))
             for method, belief in _beliefs(some, pseudo_votes).items():
                 for kind, loss in LOSSES.items():
-                    losses[method][kind][position, seed:] = loss(belief[known], truth)
+                    losses[method][kind][position, seed:] = loss(belief[with_truth], truth)
     return Curves(losses)
 
 

@@ -31,7 +31,6 @@ class CrowdSet:
 
     Attributes
     ----------
-    name : str
     item, annotator, answer : (n_votes,) int32
         Codes, in the order of the file. An annotator answers an item once.
     truth : (n_items,) int32
@@ -123,8 +122,8 @@ def read_single_choice(folder: Path, name: str) -> CrowdSet:
     answer, right = (
         np.searchsorted(classes, _strings(table["label"])).astype(np.int32) for table in (votes, truth)
     )
-    known = _truth(tasks, truth["task"], right)
-    return CrowdSet(name, item, annotator, answer, known, tasks[:, None], annotators, classes)
+    truth_of_item = _truth(tasks, truth["task"], right)
+    return CrowdSet(name, item, annotator, answer, truth_of_item, tasks[:, None], annotators, classes)
 
 
 def read_yes_no(folder: Path, name: str, file: str) -> CrowdSet:
@@ -135,9 +134,9 @@ def read_yes_no(folder: Path, name: str, file: str) -> CrowdSet:
     questions, item = _codes(_question(table))
     annotators, annotator = _codes(table["annotator"])
     answer, right = ((_strings(column) == "yes").astype(np.int32) for column in (table["vote"], truth["answer"]))
-    known = _truth(questions, _question(truth), right)
+    truth_of_item = _truth(questions, _question(truth), right)
     names = np.array([question.split(" ") for question in questions], dtype=object)
-    return CrowdSet(name, item, annotator, answer, known, names, annotators, NO_YES)
+    return CrowdSet(name, item, annotator, answer, truth_of_item, names, annotators, NO_YES)
 
 
 SETS: dict[str, tuple[str, Callable[[Path], CrowdSet]]] = {
@@ -156,14 +155,14 @@ SETS: dict[str, tuple[str, Callable[[Path], CrowdSet]]] = {
 
 def read_sets(folder: Path, names: Iterable[str]) -> list[CrowdSet]:
     """Read the sets that are there, and say of each other one that it is skipped."""
-    found = []
+    sets = []
     for name in names:
         file, read = SETS[name]
         if (folder / file).exists():
-            found.append(read(folder))
+            sets.append(read(folder))
         else:
             print(f"{name}: skipped, there is no {folder / file}")
-    return found
+    return sets
 
 
 def _csv(file: Path) -> pa.Table:

@@ -99,8 +99,8 @@ class Times:
 
     def percentile(self, kind: str, share: float) -> float:
         """Milliseconds below which this share of the requests was answered; NaN without any."""
-        found = self.seconds.get(kind)
-        return float(np.percentile(found, share) * 1000) if found else float("nan")
+        seconds = self.seconds.get(kind)
+        return float(np.percentile(seconds, share) * 1000) if seconds else float("nan")
 
 
 @dataclass(frozen=True)
@@ -137,10 +137,10 @@ class Stage:
             "ML_BACKEND_QUIET_S": "2",
             "ML_BACKEND_MAX_WAIT_S": "30",
         }
-        kept = {
+        without_settings = {
             key: value for key, value in os.environ.items() if not key.startswith(("LABEL_STUDIO", "ML_BACKEND"))
         }
-        environment = kept | own
+        environment = without_settings | own
         command = [sys.executable, "-m", "ml_backend", "serve", "--port", str(port)]
         server = Server("The ML backend", command, environment, folder / "ml-backend.log")
         ending.callback(server.stop)
@@ -219,17 +219,17 @@ class Stage:
             listed = self.studio.sdk.tasks.list(project=project, page_size=PAGE, include="id,predictions")
             for task in listed:
                 predictions = task.model_dump()["predictions"]
-                missing += version not in {one["model_version"] for one in predictions}
+                missing += version not in {prediction["model_version"] for prediction in predictions}
         return missing
 
     def settle(self) -> None:
         """Wait until the version has stayed the same for a while."""
         ends_at = time.monotonic() + LIMIT_S
-        seen, since = "", time.monotonic()
+        before, since = "", time.monotonic()
         while time.monotonic() < ends_at and time.monotonic() - since < QUIET_S * 2:
             now = self.version(self.annotated)
-            if now != seen:
-                seen, since = now, time.monotonic()
+            if now != before:
+                before, since = now, time.monotonic()
             time.sleep(1)
 
     def _annotate(self, token: str, ends_at: float, think: float, times: Times) -> None:
@@ -322,12 +322,12 @@ def upload(studio: Studio, project: int, count: int, names: Iterator[int]) -> di
             label_of[name] = label
             files.append((name, (name, drawing(number, label), "image/jpeg")))
         studio.ask("POST", f"/api/projects/{project}/import", files=files)
-    found = {}
+    tasks = {}
     for task in studio.sdk.tasks.list(project=project, page_size=PAGE, include="id,data", fields="task_only"):
         label = label_of.get(str((task.data or {})["image"]).rsplit("-", 1)[-1])
         if label:
-            found[task.id] = label
-    return found
+            tasks[task.id] = label
+    return tasks
 
 
 def drawing(number: int, label: str) -> bytes:

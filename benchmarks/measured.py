@@ -40,7 +40,7 @@ Beliefs = Callable[[Names, Names], Floats]
 def memory(line: str) -> int:
     """Bytes of memory of this process: VmRSS now, VmHWM at most."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(next(one for one in status.splitlines() if one.startswith(line)).split()[1]) * 1024
+    return int(next(entry for entry in status.splitlines() if entry.startswith(line)).split()[1]) * 1024
 
 
 def ours(file: Path) -> tuple[float, int, Beliefs]:
@@ -70,15 +70,15 @@ def crowd_kit(file: Path) -> tuple[float, int, Beliefs]:
     frame = pd.DataFrame(columns) if columns else pd.read_parquet(file)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = DawidSkene().fit_predict_proba(frame.rename(columns={"annotator": "worker"}))
+        fitted = DawidSkene().fit_predict_proba(frame.rename(columns={"annotator": "worker"}))
     seconds = time.perf_counter() - began
 
     def beliefs(task: Names, label: Names) -> Floats:
-        if "yes" in found.columns:
-            yes = found["yes"].reindex([" ".join(pair) for pair in zip(task, label, strict=True)])
+        if "yes" in fitted.columns:
+            yes = fitted["yes"].reindex([" ".join(pair) for pair in zip(task, label, strict=True)])
             return np.asarray(yes.fillna(0.5))  # where all are unsure it has seen no vote
-        values = found.to_numpy()
-        return values[found.index.get_indexer(task), found.columns.get_indexer(label)]
+        values = fitted.to_numpy()
+        return values[fitted.index.get_indexer(task), fitted.columns.get_indexer(label)]
 
     return seconds, len(frame), beliefs
 
@@ -94,18 +94,18 @@ def of_votes(method: str, file: Path, truth: Path | None) -> dict[str, float]:
     before = memory("VmRSS")
     seconds, n_votes, beliefs = METHODS[method](file)
     peak = memory("VmHWM") - before
-    found = {"votes": n_votes, "seconds": seconds, "bytes_per_vote": peak / n_votes}
-    return found | ({"accuracy": right(beliefs, truth)} if truth else {})
+    figures = {"votes": n_votes, "seconds": seconds, "bytes_per_vote": peak / n_votes}
+    return figures | ({"accuracy": right(beliefs, truth)} if truth else {})
 
 
 def right(beliefs: Beliefs, truth: Path) -> float:
     """Return the accuracy; of k classes tied at the top each counts 1/k."""
     if truth.suffix == ".csv":
         as_text = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(("task", "label", "answer"), pa.string()))
-        known = pyarrow.csv.read_csv(truth, convert_options=as_text)
-        task, label = (np.array(known[name].to_pylist(), dtype=object) for name in ("task", "label"))
+        table = pyarrow.csv.read_csv(truth, convert_options=as_text)
+        task, label = (np.array(table[name].to_pylist(), dtype=object) for name in ("task", "label"))
         yes = beliefs(task, label)
-        answers = np.array([int(one == "yes") for one in known["answer"].to_pylist()], dtype=np.int32)
+        answers = np.array([int(answer == "yes") for answer in table["answer"].to_pylist()], dtype=np.int32)
         return accuracy(np.column_stack([1 - yes, yes]), answers)
     with np.load(truth) as file:
         task, labels, answers = file["task"].astype(object), file["labels"].astype(object), file["truth"]
@@ -153,12 +153,12 @@ def _ours_of(votes: Votes, scored: Scored, task: Names, label: Names) -> Floats:
     return scored.posterior[row]
 
 
-def _places(wanted: Names, names: Names) -> Codes:
+def _places(ordered: Names, names: Names) -> Codes:
     place_of = {name: code for code, name in enumerate(names)}
-    return np.array([place_of[one] for one in wanted], dtype=np.int32)
+    return np.array([place_of[name] for name in ordered], dtype=np.int32)
 
 
 if __name__ == "__main__":
-    what, path, *more = sys.argv[1:]
-    truths = [Path(one) for one in more] or [None]
-    print(json.dumps(of_folder(Path(path)) if what == "folder" else of_votes(what, Path(path), truths[0])))
+    kind, path, *more = sys.argv[1:]
+    truths = [Path(path_of_truth) for path_of_truth in more] or [None]
+    print(json.dumps(of_folder(Path(path)) if kind == "folder" else of_votes(kind, Path(path), truths[0])))

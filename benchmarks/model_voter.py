@@ -60,11 +60,11 @@ def suggested(described: Floats, believed: Floats, seed: int) -> Suggestions:
     fold = np.random.default_rng(seed).permutation(len(described)) % FOLDS
     probability = np.zeros_like(believed)
     for held_out in range(FOLDS):
-        known = fold != held_out
+        taught = fold != held_out
         model = make_pipeline(StandardScaler(), LogisticRegression(C=0.003, max_iter=2000))
-        weight = {"logisticregression__sample_weight": believed[known].max(axis=1)}
-        model.fit(described[known], believed[known].argmax(axis=1), **weight)
-        probability[np.ix_(~known, model[-1].classes_)] = model.predict_proba(described[~known])
+        weight = {"logisticregression__sample_weight": believed[taught].max(axis=1)}
+        model.fit(described[taught], believed[taught].argmax(axis=1), **weight)
+        probability[np.ix_(~taught, model[-1].classes_)] = model.predict_proba(described[~taught])
     task = np.arange(len(described), dtype=np.int32)
     return Suggestions(task, probability.argmax(axis=1).astype(np.int32), probability.max(axis=1))
 
@@ -120,22 +120,22 @@ def main() -> int:
         print(f"{chosen.data} has no labelme/images; nothing was run")
         return 1
     crowd, described = _read(chosen.data)
-    found = {}
+    figures = {}
     for most in (1, 2, 3):
         votes = some_of(crowd.votes, most, chosen.seed)
-        found[f"{most}"] = compare(votes, crowd.truth, described, chosen.seed)
+        figures[f"{most}"] = compare(votes, crowd.truth, described, chosen.seed)
     print("LabelMe: up to so many votes a photograph, without and with a model trained on what the votes say\n")
     print(f"{'votes':>5}  {'who':<16} {'accuracy':>8} {'Brier':>6} {'log loss':>8} {'share':>6}")
-    for most, rows in found.items():
+    for most, rows in figures.items():
         for who, row in rows.items():
             cells = [row.get(name, float("nan")) for name in (*METRICS, "share of the model")]
             print(
                 f"{most:>5}  {who:<16} "
                 + " ".join(f"{cell:>{w}.3f}" for cell, w in zip(cells, (8, 6, 8, 6), strict=True))
             )
-    every = found["3"]
+    every = figures["3"]
     no_worse = every["votes and model"]["accuracy"] >= every["votes"]["accuracy"]
-    print(json.dumps({"benchmark": "model_voter", "seed": chosen.seed, "figures": found, "no_worse": no_worse}))
+    print(json.dumps({"benchmark": "model_voter", "seed": chosen.seed, "figures": figures, "no_worse": no_worse}))
     return 0 if no_worse else 1
 
 

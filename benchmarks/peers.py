@@ -78,12 +78,12 @@ def _crowd_kit(votes: CrowdSet, method: BaseClassificationAggregator) -> Floats:
     Its MACE keeps some columns in order of appearance and others in ascending order. Codes in order of appearance
     make the two the same, so that no annotator is taken for another.
     """
-    (item, items), (annotator, _), (answer, answers) = map(
+    (task, tasks), (annotator, _), (answer, answers) = map(
         pd.factorize, (votes.item, votes.annotator, votes.answer)
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = method.fit_predict_proba(pd.DataFrame({"task": item, "worker": annotator, "label": answer}))
+        beliefs = method.fit_predict_proba(pd.DataFrame({"task": task, "worker": annotator, "label": answer}))
     belief = np.zeros((votes.n_items, votes.n_classes))
-    belief[np.ix_(items[found.index], answers[found.columns])] = found
+    belief[np.ix_(tasks[beliefs.index], answers[beliefs.columns])] = beliefs
     return belief

@@ -29,9 +29,9 @@ class Pages(asyncio.Protocol):
         """Keep where to write."""
         self._transport = transport
 
-    def data_received(self, part: bytes) -> None:
+    def data_received(self, received: bytes) -> None:
         """Answer each request that is complete."""
-        self._buffer += part
+        self._buffer += received
         while _END in self._buffer:
             head, _, self._buffer = self._buffer.partition(_END)
             path = head.split(b" ", 2)[1].partition(b"?")[0]

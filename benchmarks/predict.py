@@ -102,7 +102,6 @@ class Stage:
         Of the server of pictures, and of the backend.
     server : Server
         The backend.
-    bare, plain : Peer
     """
 
     names: list[str]
@@ -173,7 +172,7 @@ class Stage:
     def processor_s(self) -> float:
         """Seconds that processors have worked for the backend."""
         ticks = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13] for pid in self.pids]
-        return sum(int(one) for both in ticks for one in both) / os.sysconf("SC_CLK_TCK")
+        return sum(int(count) for both in ticks for count in both) / os.sysconf("SC_CLK_TCK")
 
     @property
     def pids(self) -> list[int]:
@@ -188,12 +187,7 @@ class Stage:
 
 
 class Client:
-    """A connection that is kept, as Label Studio keeps its own.
-
-    Parameters
-    ----------
-    port : int
-    """
+    """A connection that is kept, as Label Studio keeps its own."""
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)
@@ -203,11 +197,11 @@ class Client:
         began = time.perf_counter()
         self._connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
         answer = self._connection.getresponse()
-        found = answer.read()
+        content = answer.read()
         seconds = time.perf_counter() - began
         if answer.status != http.client.OK:
-            sys.exit(f"/predict answered {answer.status}: {found[:300]!r}")
-        return seconds, json.loads(found)["results"]
+            sys.exit(f"/predict answered {answer.status}: {content[:300]!r}")
+        return seconds, json.loads(content)["results"]
 
     def ask_all(self, body: bytes) -> float:
         """Ask for predictions, of which none may be missing; give the seconds."""
@@ -224,7 +218,7 @@ class Client:
 def cold(stage: Stage) -> dict[str, float]:
     """Measure the three on pictures that the backend does not know."""
     seconds, images, busy = Counter[str](), Counter[str](), Counter[str]()
-    parts = [stage.names[start : start + PART] for start in range(0, len(stage.names), PART)]
+    batches = [stage.names[start : start + PART] for start in range(0, len(stage.names), PART)]
 
     def bare(names: Sequence[str]) -> float:
         took, of_processors, _ = stage.bare([stage.folder / name for name in names])
@@ -241,14 +235,14 @@ def cold(stage: Stage) -> dict[str, float]:
         return stage.plain([f"http://127.0.0.1:{stage.pictures}{UPLOADS}{name}" for name in names])
 
     ways = {"bare": (bare, PART), "predict": (served, PART), "plain": (plain, PLAIN)}
-    for turn, part in enumerate(parts):
+    for turn, batch in enumerate(batches):
         for name in (*list(ways)[turn % 3 :], *list(ways)[: turn % 3]):
             measure, most = ways[name]
-            names = part[:most]
+            names = batch[:most]
             took = measure(names)
             seconds[name] += took
             images[name] += len(names)
-            say(f"part {turn + 1} of {len(parts)}, {name}: {len(names) / took:.1f} images/s")
+            say(f"part {turn + 1} of {len(batches)}, {name}: {len(names) / took:.1f} images/s")
     figures = {f"{name}_images_per_s": images[name] / seconds[name] for name in ways}
     return figures | {f"{name}_processor_ms": 1000 * busy[name] / images[name] for name in busy}
 
@@ -272,10 +266,10 @@ def one_by_one(stage: Stage, requests: int) -> dict[str, float]:
     The former are all for known pictures. Of the latter one in ten is for a known picture at a new address, one in
     twenty for one that is missing and one in twenty for a file that is no picture.
     """
-    known = stage.bodies(stage.names, 1)
+    requested = stage.bodies(stage.names, 1)
     say(f"{CLIENTS} clients, one task each")
-    asked = [known[number % len(known)] for number in range(min(requests, 2000))]
-    times = by_clients(stage.port, asked, complete=True)
+    cycled = [requested[number % len(requested)] for number in range(min(requests, 2000))]
+    times = by_clients(stage.port, cycled, complete=True)
     figures = {f"p{share}_ms": 1000 * float(np.percentile(times, share)) for share in (50, 95, 99)}
     mixed = [stage.body([stage.task(1, mixed_name(stage.names, number))]) for number in range(requests)]
     first = max(requests // 10, 1)
@@ -287,20 +281,20 @@ def one_by_one(stage: Stage, requests: int) -> dict[str, float]:
 
 def mixed_name(names: Sequence[str], number: int) -> str:
     """Name the picture of a request, of which few are at an address that was not asked for before."""
-    known = names[number % len(names)]
+    name = names[number % len(names)]
     return {
-        0: f"{known}?{number}",
+        0: f"{name}?{number}",
         1: f"missing-{number}.jpg" if number % 20 == 1 else f"broken.jpg?{number}",
-    }.get(number % 10, known)
+    }.get(number % 10, name)
 
 
 def by_clients(port: int, bodies: Sequence[bytes], *, complete: bool = False) -> list[float]:
     """Ask from several clients at once; give the seconds of each request. ``complete`` takes no empty answer."""
-    found: list[tuple[float, list[object]]] = []
+    answers: list[tuple[float, list[object]]] = []
 
     def work(number: int) -> None:
         client = Client(port)
-        found.extend([client.ask(body) for body in bodies[number::CLIENTS]])
+        answers.extend([client.ask(body) for body in bodies[number::CLIENTS]])
         client.close()
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(CLIENTS)]
@@ -308,12 +302,12 @@ def by_clients(port: int, bodies: Sequence[bytes], *, complete: bool = False) ->
         thread.start()
     for thread in threads:
         thread.join()
-    if len(found) != len(bodies):
-        sys.exit(f"{len(bodies) - len(found)} of {len(bodies)} requests were not answered")
-    empty = sum(not all(entries) for _, entries in found)
+    if len(answers) != len(bodies):
+        sys.exit(f"{len(bodies) - len(answers)} of {len(bodies)} requests were not answered")
+    empty = sum(not all(entries) for _, entries in answers)
     if complete and empty:
         sys.exit(f"{empty} of {len(bodies)} requests got no suggestion")
-    return [seconds for seconds, _ in found]
+    return [seconds for seconds, _ in answers]
 
 
 def once(port: int, body: bytes) -> float:
@@ -379,15 +373,15 @@ def wait_for_model(server: Server, port: int) -> None:
     server.wait_for_answer(url, LIMIT_S)
     while time.monotonic() < ends_at:
         with urllib.request.urlopen(url, timeout=5) as page:
-            found = json.load(page)
-        if found["model_loaded"]:
+            health = json.load(page)
+        if health["model_loaded"]:
             return
         time.sleep(0.2)
-    sys.exit(f"the backbone was not loaded in {LIMIT_S} s: {found}")
+    sys.exit(f"the backbone was not loaded in {LIMIT_S} s: {health}")
 
 
 def children(pid: int) -> Iterator[int]:
-    """Give the processes that a process has started."""
+    """Return the processes that a process has started."""
     for listed in Path(f"/proc/{pid}/task").glob("*/children"):
         yield from (int(child) for child in listed.read_text().split())
 
@@ -410,8 +404,6 @@ class Bar:
 
     Parameters
     ----------
-    what : str
-    measured, bar : float
     above : bool
         Whether the bar must be reached, else not exceeded.
     """

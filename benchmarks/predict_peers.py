@@ -29,17 +29,17 @@ class Peer:
 
     def __init__(self, make: Callable[..., Callable[..., Any]], *given: object) -> None:
         context = multiprocessing.get_context("spawn")
-        self._ours, theirs = context.Pipe()
-        self._child = context.Process(target=_answer, args=(theirs, make, given), daemon=True)
+        self._ours, child_end = context.Pipe()
+        self._child = context.Process(target=_answer, args=(child_end, make, given), daemon=True)
         self._child.start()
 
     def __call__(self, *question: object) -> Any:  # noqa: ANN401  # whatever it answers
         """Ask, and wait for the answer."""
         self._ours.send(question)
-        found = self._ours.recv()
-        if isinstance(found, Exception):
-            raise found
-        return found
+        answer = self._ours.recv()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def __enter__(self) -> Self:
         return self
@@ -79,8 +79,8 @@ def bare_loop(engine: Path, threads: int, batch_size: int) -> Callable[..., Any]
         prepared = np.stack([prepare(decode(file.read_bytes())) for file in files])
         began, busy = time.perf_counter(), time.process_time()
         batches = range(0, len(prepared), batch_size)
-        found = [session.run(None, {name: prepared[start : start + batch_size]})[0] for start in batches]
-        return time.perf_counter() - began, time.process_time() - busy, np.concatenate(found)
+        embeddings = [session.run(None, {name: prepared[start : start + batch_size]})[0] for start in batches]
+        return time.perf_counter() - began, time.process_time() - busy, np.concatenate(embeddings)
 
     return run
 

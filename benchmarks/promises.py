@@ -25,35 +25,35 @@ def stated(outcome: Outcome, column: Floats) -> tuple[Floats, Flags]:
 
 def promises(outcomes: list[Outcome]) -> dict[str, dict[str, dict[str, float]]]:
     """Return by set and level: share right, share of the classifications there, share of the right ones there."""
-    kept = {}
+    shares = {}
     for each in outcomes:
         confidence, right = stated(each, each.scored.confidence)
-        kept[each.votes.name] = {
+        shares[each.votes.name] = {
             str(level): dict(
                 zip(("right", "share"), share_right(confidence, right, level), strict=True),
                 found=float((confidence[right] >= level).mean()),
             )
             for level in LEVELS
         }
-    return kept
+    return shares
 
 
-def show_promises(kept: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
+def show_promises(shares: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
     """Print the table, and return the bars. Where nothing has the confidence, no promise is broken."""
     for column, title in {
         "right": "share right of those with confidence >=",
         "share": "share of the classifications with confidence >=",
         "found": "share of the right ones with confidence >=",
     }.items():
-        rows = [(name, [figure(row[str(level)][column], 3) for level in LEVELS]) for name, row in kept.items()]
+        rows = [(name, [figure(row[str(level)][column], 3) for level in LEVELS]) for name, row in shares.items()]
         print(table(title, [str(level) for level in LEVELS], rows))
     bars = {
         f"{name}, {level}": {"right": cell["right"], "reached": not cell["right"] < float(level)}
-        for name, row in kept.items()
+        for name, row in shares.items()
         if name in KEPT_ON_EACH
         for level, cell in row.items()
     }
-    top = [right for row in kept.values() if not np.isnan(right := row[str(LEVELS[-1])]["right"])]
+    top = [right for row in shares.values() if not np.isnan(right := row[str(LEVELS[-1])]["right"])]
     mean = float(np.mean(top)) if top else float("nan")
     bars[f"mean, {LEVELS[-1]}"] = {"right": mean, "sets": len(top), "reached": not mean < TOP_LEVEL_MEAN}
     rows = [(name, [figure(bar["right"], 3), _kept(bar)]) for name, bar in bars.items()]

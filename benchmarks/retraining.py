@@ -81,8 +81,8 @@ class Bench:
         self.kinds = rng.integers(len(LABELS), size=n_tasks)
         save_weights(weights)
         self.embed(Identity("resnet18", content_id(weights)).key, rng)
-        said = np.where(rng.random(n_tasks) < WRONG, rng.integers(len(LABELS), size=n_tasks), self.kinds)
-        self.import_tasks(said)
+        answers = np.where(rng.random(n_tasks) < WRONG, rng.integers(len(LABELS), size=n_tasks), self.kinds)
+        self.import_tasks(answers)
 
     def url(self, number: int) -> str:
         """Where a task's image would lie."""
@@ -104,13 +104,13 @@ class Bench:
         )
         cache.close()
 
-    def import_tasks(self, said: np.ndarray[Any, np.dtype[np.int64]]) -> None:
+    def import_tasks(self, answers: np.ndarray[Any, np.dtype[np.int64]]) -> None:
         """Import tasks with one annotation each, which is no ground truth."""
         for start in range(0, self.n_tasks, PAGE):
             body = [
                 {
                     "data": {"image": self.url(number)},
-                    "annotations": [{"result": [region(said[number])], "ground_truth": False}],
+                    "annotations": [{"result": [region(answers[number])], "ground_truth": False}],
                 }
                 for number in range(start, min(start + PAGE, self.n_tasks))
             ]
@@ -166,8 +166,8 @@ class Bench:
         if ended.returncode:
             raise SystemExit(f"{title}: {ended.stderr}")
         lines = [json.loads(line) for line in ended.stderr.splitlines() if line.startswith("{")]
-        told = next(line for line in lines if line["event"] == "trained")
-        return Training(title, told["seconds"], total_s, told["read"])
+        trained = next(line for line in lines if line["event"] == "trained")
+        return Training(title, trained["seconds"], total_s, trained["read"])
 
 
 def region(kind: int) -> dict[str, Any]:
@@ -209,13 +209,13 @@ def main() -> int:
 
 def report(n_tasks: int, made: list[Training]) -> int:
     """Print the table, the bar and the figures."""
-    table = Table("seconds", *(one.title for one in made))
+    table = Table("seconds", *(training.title for training in made))
     for step in made[0].seconds:
-        table.add_row(step, *(f"{one.seconds[step]:.2f}" for one in made))
-    starting = [one.total_s - sum(one.seconds.values()) for one in made]
+        table.add_row(step, *(f"{training.seconds[step]:.2f}" for training in made))
+    starting = [training.total_s - sum(training.seconds.values()) for training in made]
     table.add_row("start and end of the process", *(f"{seconds:.2f}" for seconds in starting))
-    table.add_row("all but publish", *(f"{one.without_publishing_s:.2f}" for one in made))
-    table.add_row("tasks read", *(str(one.read) for one in made))
+    table.add_row("all but publish", *(f"{training.without_publishing_s:.2f}" for training in made))
+    table.add_row("tasks read", *(str(training.read) for training in made))
     console = Console()
     console.print(table)
     console.print("Embeddings, annotations and consensus are simulated; the last two trainings publish nothing.")
@@ -227,7 +227,10 @@ def report(n_tasks: int, made: list[Training]) -> int:
         f"{'met   ' if met else 'MISSED'} retraining on {n_tasks} annotated tasks in {worst_s:.1f} s without "
         f"publishing (bar: {BAR_S:.0f} s); what has changed is read {ratio:.0f} times as fast as all"
     )
-    figures = {one.title: {**one.seconds, "total": round(one.total_s, 2), "read": one.read} for one in made}
+    figures = {
+        training.title: {**training.seconds, "total": round(training.total_s, 2), "read": training.read}
+        for training in made
+    }
     print(
         json.dumps({"tasks": n_tasks, "retraining_s": round(worst_s, 2), "pull_ratio": round(ratio, 1), **figures})
     )

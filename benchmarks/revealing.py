@@ -31,7 +31,6 @@ class Desk:
 
     Attributes
     ----------
-    crowd : CrowdSet
     votes : Votes
         All of them.
     row : (n_items, n_annotators) int
@@ -102,38 +101,38 @@ Choose = Callable[[Desk, View, int], NDArray[np.intp]]
 """From what is known and how many votes are wanted to which are revealed next; at least one."""
 
 
-def at_random(desk: Desk, _view: View, wanted: int) -> NDArray[np.intp]:
+def at_random(desk: Desk, _view: View, count: int) -> NDArray[np.intp]:
     """Whatever vote comes next in a random order."""
-    return _hidden(desk, desk.order)[:wanted]
+    return _hidden(desk, desk.order)[:count]
 
 
-def in_turn(desk: Desk, _view: View, wanted: int) -> NDArray[np.intp]:
+def in_turn(desk: Desk, _view: View, count: int) -> NDArray[np.intp]:
     """Round-robin: the items with the fewest votes first, in a random order, from anybody."""
     rows = _one_each(desk)
     answered = desk.answered[desk.crowd.item[rows]]
-    return rows[answered == answered.min()][:wanted]
+    return rows[answered == answered.min()][:count]
 
 
-def most_informative(desk: Desk, view: View, wanted: int) -> NDArray[np.intp]:
+def most_informative(desk: Desk, view: View, count: int) -> NDArray[np.intp]:
     """Ours: a vote for each, then where one is expected to tell most, from anybody."""
     if desk.too_few:
-        return in_turn(desk, view, wanted)
+        return in_turn(desk, view, count)
     gain = _gain(view) * desk.left
     rows = _one_each(desk)
     item = desk.crowd.item[rows]
     worth = gain[item].sum(axis=1) / desk.left[item].sum(axis=1)
-    return rows[_best_open(view, item, worth)][:wanted]
+    return rows[_best_open(view, item, worth)][:count]
 
 
-def from_whom(desk: Desk, view: View, wanted: int) -> NDArray[np.intp]:
+def from_whom(desk: Desk, view: View, count: int) -> NDArray[np.intp]:
     """Ours: the same, but each asked of the annotator whose vote tells most and who is not overloaded."""
     if desk.too_few:
-        return in_turn(desk, view, wanted)
+        return in_turn(desk, view, count)
     gain = np.where(desk.left, _gain(view), -1.0) + 1e-9 * desk.random.random(desk.left.shape)
-    items = np.flatnonzero(desk.left.any(axis=1))
-    room = np.ceil(LOAD * wanted * desk.left.sum(axis=0) / desk.left.sum())
+    open_items = np.flatnonzero(desk.left.any(axis=1))
+    room = np.ceil(LOAD * count * desk.left.sum(axis=0) / desk.left.sum())
     rows = []
-    for item in items[_best_open(view, items, gain[items].max(axis=1))][:wanted]:
+    for item in open_items[_best_open(view, open_items, gain[open_items].max(axis=1))][:count]:
         free = desk.left[item] & (room > 0)
         who = int(np.where(free if free.any() else desk.left[item], gain[item], -1.0).argmax())
         room[who] -= 1
@@ -155,28 +154,26 @@ def simulate(crowd: CrowdSet, strategy: str, seed: int, step: float = STEP) -> T
 
     Parameters
     ----------
-    crowd : CrowdSet
     strategy : str
         A key of `STRATEGIES`.
-    seed : int
     step : float
         Share of the votes between two scorings.
     """
     desk = _desk(crowd, seed)
-    known, n_votes = crowd.truth >= 0, len(crowd.item)
+    with_truth, n_votes = crowd.truth >= 0, len(crowd.item)
     size = max(1, round(n_votes * step))
     view = _unknown(crowd)
     share, right, stopped = [], [], None
     while desk.left.any():
-        wanted = size
-        while wanted > 0 and desk.left.any():
-            rows = STRATEGIES[strategy](desk, view, wanted)
+        left = size
+        while left > 0 and desk.left.any():
+            rows = STRATEGIES[strategy](desk, view, left)
             desk.reveal(rows)
-            wanted -= len(rows)
+            left -= len(rows)
         scored = _score(desk)
         view = _view(crowd, scored)
         share.append(1 - desk.left.sum() / n_votes)
-        right.append(accuracy(view.belief[known], crowd.truth[known]))
+        right.append(accuracy(view.belief[with_truth], crowd.truth[with_truth]))
         if stopped is None and not (view.undecided & desk.left.any(axis=1)).any():
             stopped = share[-1], right[-1]
     return Trace(np.array(share), np.array(right), stopped or (share[-1], right[-1]))

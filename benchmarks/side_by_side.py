@@ -35,7 +35,6 @@ class Outcome:
 
     Attributes
     ----------
-    votes : CrowdSet
     beliefs : dict
         By method that ran: (n_items, n_classes) float64, the rows in the order of the set's items. For methods
         with `shares`, weights of votes.

@@ -62,12 +62,12 @@ def chunks(n_votes: int, seed: int) -> Iterator[Chunk]:
 def write_arrays(file: Path, n_votes: int, seed: int) -> None:
     """Write votes as arrays of whole numbers."""
     made = list(chunks(n_votes, seed))
-    np.savez(file, **{name: np.concatenate([getattr(one, name) for one in made]) for name in COLUMNS})
+    np.savez(file, **{name: np.concatenate([getattr(chunk, name) for chunk in made]) for name in COLUMNS})
 
 
 def write_truth(file: Path, n_votes: int, seed: int) -> None:
     """Write the names of the tasks and of the labels, and the position of the right label of each task."""
-    truth = np.concatenate([one.truth for one in chunks(n_votes, seed)])
+    truth = np.concatenate([chunk.truth for chunk in chunks(n_votes, seed)])
     np.savez(file, task=task_names(range(len(truth))), labels=LABELS, truth=truth)
 
 
@@ -76,10 +76,10 @@ def write_names(files: Sequence[Path], n_votes: int, seed: int) -> None:
     people = pa.array([f"a{at}" for at in range(annotators_for(n_votes))])
     with ExitStack() as stack:
         writers = [stack.enter_context(pq.ParquetWriter(file, SCHEMA)) for file in files]
-        for number, one in enumerate(chunks(n_votes, seed)):
-            tasks = pa.array(task_names(range(int(one.task[0]), int(one.task[-1]) + 1)))
+        for number, chunk in enumerate(chunks(n_votes, seed)):
+            tasks = pa.array(task_names(range(int(chunk.task[0]), int(chunk.task[-1]) + 1)))
             names = tasks, people, pa.array(LABELS)
-            codes = one.task - one.task[0], one.annotator, one.label
+            codes = chunk.task - chunk.task[0], chunk.annotator, chunk.label
             columns = [name.take(pa.array(code)) for name, code in zip(names, codes, strict=True)]
             writers[number % len(files)].write_table(pa.table(columns, schema=SCHEMA))
 

@@ -59,20 +59,20 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def measure(what: str, *paths: Path) -> Measured:
+def measure(kind: str, *paths: Path) -> Measured:
     """Measure in a process of its own."""
-    print(f"{paths[0].name}: {what}", file=sys.stderr)
-    words = [sys.executable, str(ROOT / "measured.py"), what, *map(str, paths)]
+    print(f"{paths[0].name}: {kind}", file=sys.stderr)
+    words = [sys.executable, str(ROOT / "measured.py"), kind, *map(str, paths)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603  # this very Python
     if done.returncode:
-        sys.exit(f"{what} failed on {paths[0].name}: {done.stderr.strip()[-500:]}")
-    found: Measured = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
+        sys.exit(f"{kind} failed on {paths[0].name}: {done.stderr.strip()[-500:]}")
+    measured: Measured = json.loads(done.stdout.strip().splitlines()[-1])
+    return measured
 
 
 def quickest(*paths: Path) -> Measured:
     """Measure ours twice, and keep the quicker: the first run after another program finds cold caches."""
-    return min((measure(OURS, *paths) for _ in range(2)), key=lambda one: one["seconds"])
+    return min((measure(OURS, *paths) for _ in range(2)), key=lambda row: row["seconds"])
 
 
 def available_bytes() -> int:
@@ -82,7 +82,7 @@ def available_bytes() -> int:
 
 
 def why_not(n_votes: int, before: Measured | None, free: int) -> str:
-    """Say why crowd-kit cannot run, by what it took on fewer votes, or nothing."""
+    """Return why crowd-kit cannot run, by what it took on fewer votes, or nothing."""
     if before is None:
         return ""
     seconds = before["seconds"] * n_votes / before["votes"]
@@ -123,9 +123,9 @@ def of_folder(folder: Path, n_votes: int) -> Measured:
     folder.mkdir()
     n_files = -(-n_votes // (PER_TASK * CHUNK))
     write_names([folder / f"votes-{number:04d}.parquet" for number in range(n_files)], n_votes, SEED)
-    found = measure("folder", folder)
+    measured = measure("folder", folder)
     shutil.rmtree(folder)
-    return found
+    return measured
 
 
 def of_real(options: argparse.Namespace, room: Path) -> tuple[Row, float]:
@@ -174,11 +174,11 @@ def bars_of(rows: dict[str, Row], real: str) -> dict[str, bool]:
             bars[f"under {BYTES:g} bytes a vote: {name}"] = row[OURS]["bytes_per_vote"] < BYTES
     if real in rows:
         bars[f"{real} under {REAL_SECONDS:g} s"] = rows[real][OURS]["seconds"] < REAL_SECONDS
-    for one in simulated:
-        if one["votes"] == TEN_MILLION:
-            bars[f"ten million under {TEN_MILLION_SECONDS:g} s"] = one["seconds"] < TEN_MILLION_SECONDS
+    for simulated_row in simulated:
+        if simulated_row["votes"] == TEN_MILLION:
+            bars[f"ten million under {TEN_MILLION_SECONDS:g} s"] = simulated_row["seconds"] < TEN_MILLION_SECONDS
     if len(simulated) > 1:
-        each = [one["seconds"] / one["votes"] for one in simulated]
+        each = [row["seconds"] / row["votes"] for row in simulated]
         bars["linear in votes"] = each[-1] <= LINEAR * each[0]
     return bars
 
@@ -194,19 +194,19 @@ def show(rows: dict[str, Row], folders: dict[str, Measured], left_out: dict[str,
     lines, from_numbers = [], []
     for name, row in rows.items():
         cells = [
-            figure(row.get(who, {}).get(what, float("nan")), places)
-            for what, places in digits.items()
+            figure(row.get(who, {}).get(name_of, float("nan")), places)
+            for name_of, places in digits.items()
             for who in (OURS, PEER)
         ]
         million = row[OURS]["seconds"] / row[OURS]["votes"] * 1e6
         lines.append((name, [*cells, figure(million, 2), figure(ratio(row), 1)]))
         times = [figure(row.get(who + NUMBERS, {}).get("seconds", float("nan")), 2) for who in (OURS, PEER)]
         from_numbers.append((name, [*times, figure(ratio(row, NUMBERS), 1)]))
-    heads = [f"{what}, {who}" for what in ("seconds", "bytes a vote", "accuracy") for who in (OURS, PEER)]
+    heads = [f"{heading}, {who}" for heading in ("seconds", "bytes a vote", "accuracy") for who in (OURS, PEER)]
     print(table("from a file of names", [*heads, "our seconds a million", "times as fast"], lines))
     heads = [f"seconds, {who}" for who in (OURS, PEER)]
     print(table("from whole numbers in memory", [*heads, "times as fast"], from_numbers))
-    in_parts = [(name, [figure(one["seconds"], 1), figure(one["megabytes"], 0)]) for name, one in folders.items()]
+    in_parts = [(name, [figure(row["seconds"], 1), figure(row["megabytes"], 0)]) for name, row in folders.items()]
     if in_parts:
         print(table("a folder in parts, to a file", ["seconds", "megabytes of memory"], in_parts))
     for name, why in left_out.items():

@@ -75,14 +75,14 @@ def main() -> int:
     if options.data is not None:
         sets = [*labelme(options.data / "labelme", options.cache), *sets]
     figures: dict[str, dict[str, dict[str, list[float]]]] = {}
-    for one in sets:
+    for image_set in sets:
         for count in options.annotated:
-            found: dict[str, list[tuple[float, ...]]] = defaultdict(list)
+            by_method: dict[str, list[tuple[float, ...]]] = defaultdict(list)
             for seed in range(options.seeds):
-                for method, result in judged(one, count, seed).items():
-                    found[method].append(result)
-            means = {method: np.mean(results, axis=0).round(4).tolist() for method, results in found.items()}
-            figures.setdefault(one.name, {})[str(count)] = means
+                for method, result in judged(image_set, count, seed).items():
+                    by_method[method].append(result)
+            means = {method: np.mean(results, axis=0).round(4).tolist() for method, results in by_method.items()}
+            figures.setdefault(image_set.name, {})[str(count)] = means
     seconds = timed(options.fit) if options.fit else None
     return report(figures, seconds, options)
 
@@ -114,17 +114,17 @@ def rows_of(file: Path, *columns: str) -> list[tuple[str, ...]]:
 def embedded(paths: list[Path], cache: Path | None) -> Floats:
     """Embed images with random weights, calibrated on 64 of them."""
     if cache is not None and cache.is_file():
-        kept: Floats = np.load(cache)["embeddings"]
-        return kept
+        stored: Floats = np.load(cache)["embeddings"]
+        return stored
     from ml_backend.core.embedder import ResNetEmbedder  # noqa: PLC0415 - imports torch
 
     base = ResNetEmbedder("resnet18")
     prepared = [base.prepare(Image.open(path).convert("RGB")) for path in paths]
     sample = np.random.default_rng(0).choice(len(prepared), 64, replace=False)
-    found = base.calibrate([prepared[row] for row in sample]).embed(prepared)
+    embeddings = base.calibrate([prepared[row] for row in sample]).embed(prepared)
     if cache is not None:
-        np.savez(cache, embeddings=found)
-    return found
+        np.savez(cache, embeddings=embeddings)
+    return embeddings
 
 
 def digits() -> Set:
@@ -134,47 +134,58 @@ def digits() -> Set:
     return Set("digits", loaded.data.astype(np.float32), shares, loaded.target.astype(np.int64))
 
 
-def judged(one: Set, count: int, seed: int) -> dict[str, tuple[float, ...]]:
+def judged(image_set: Set, count: int, seed: int) -> dict[str, tuple[float, ...]]:
     """Accuracy, macro F1, calibration error and its chance, by method, on tasks that were not annotated."""
-    rows = np.random.default_rng(seed).permutation(len(one.truth))
-    known, others = rows[:count], rows[count:]
-    votes = one.shares[known].argmax(axis=1)
+    rows = np.random.default_rng(seed).permutation(len(image_set.truth))
+    annotated, judged_rows = rows[:count], rows[count:]
+    votes = image_set.shares[annotated].argmax(axis=1)
     makers: dict[str, Callable[[], Floats]] = {
-        "clusters alone": lambda: ours(one, known, others, seed, pools=[0]),
-        "linear alone": lambda: ours(one, known, others, seed, pools=[1]),
-        "ours": lambda: ours(one, known, others, seed),
+        "clusters alone": lambda: ours(image_set, annotated, judged_rows, seed, pools=[0]),
+        "linear alone": lambda: ours(image_set, annotated, judged_rows, seed, pools=[1]),
+        "ours": lambda: ours(image_set, annotated, judged_rows, seed),
         "scikit-learn: logistic regression": lambda: peer(
-            LogisticRegression(C=1, max_iter=2000), one, known, votes, others
+            LogisticRegression(C=1, max_iter=2000), image_set, annotated, votes, judged_rows
         ),
-        "scikit-learn: 10 nearest": lambda: peer(KNeighborsClassifier(10), one, known, votes, others),
+        "scikit-learn: 10 nearest": lambda: peer(
+            KNeighborsClassifier(10), image_set, annotated, votes, judged_rows
+        ),
     }
-    return {method: result(make(), one.truth[others], one.shares[others]) for method, make in makers.items()}
+    return {
+        method: result(make(), image_set.truth[judged_rows], image_set.shares[judged_rows])
+        for method, make in makers.items()
+    }
 
 
 def ours(
-    one: Set, known: NDArray[np.int64], others: NDArray[np.int64], seed: int, pools: "Sequence[float]" = SHARES
+    image_set: Set,
+    annotated: NDArray[np.int64],
+    judged_rows: NDArray[np.int64],
+    seed: int,
+    pools: "Sequence[float]" = SHARES,
 ) -> Floats:
-    """Give our probabilities, also of images about which nothing would be suggested."""
-    labels = tuple(map(str, range(one.shares.shape[1])))
+    """Return our probabilities, also of images about which nothing would be suggested."""
+    labels = tuple(map(str, range(image_set.shares.shape[1])))
     control = Control("label", "image", labels, multiple=False, image_key="image")
-    model = fit_model(one.embeddings, [Evidence(control, known, one.shares[known])], seed, pools)
-    scores, _ = model.scores(one.embeddings[others], {control.name: control})[control.name]
+    model = fit_model(
+        image_set.embeddings, [Evidence(control, annotated, image_set.shares[annotated])], seed, pools
+    )
+    scores, _ = model.scores(image_set.embeddings[judged_rows], {control.name: control})[control.name]
     return scores
 
 
 def peer(
     classifier: LogisticRegression | KNeighborsClassifier,
-    one: Set,
-    known: NDArray[np.int64],
+    image_set: Set,
+    annotated: NDArray[np.int64],
     votes: NDArray[np.int64],
-    others: NDArray[np.int64],
+    judged_rows: NDArray[np.int64],
 ) -> Floats:
     """Let a classifier learn the most frequent votes from standardised embeddings."""
-    mean, spread = one.embeddings[known].mean(axis=0), one.embeddings[known].std(axis=0) + 1e-6
-    classifier.fit((one.embeddings[known] - mean) / spread, votes)
-    found = np.zeros((len(others), one.shares.shape[1]), dtype=np.float32)
-    found[:, classifier.classes_] = classifier.predict_proba((one.embeddings[others] - mean) / spread)
-    return found
+    mean, spread = image_set.embeddings[annotated].mean(axis=0), image_set.embeddings[annotated].std(axis=0) + 1e-6
+    classifier.fit((image_set.embeddings[annotated] - mean) / spread, votes)
+    scores = np.zeros((len(judged_rows), image_set.shares.shape[1]), dtype=np.float32)
+    scores[:, classifier.classes_] = classifier.predict_proba((image_set.embeddings[judged_rows] - mean) / spread)
+    return scores
 
 
 def result(scores: Floats, truth: NDArray[np.int64], shares: Floats) -> tuple[float, ...]:
@@ -197,12 +208,12 @@ def timed(count: int) -> dict[str, float]:
     groups = rng.normal(size=(10, 512)) * 0.3
     embeddings = (rng.normal(size=(len(truth), 512)) + groups[truth]).astype(np.float32)
     control = Control("label", "image", tuple(map(str, range(10))), multiple=False, image_key="image")
-    known = np.sort(rng.choice(len(truth), count, replace=False))
-    evidence = [Evidence(control, known, np.eye(10, dtype=np.float32)[truth[known]], tasks=known)]
+    annotated = np.sort(rng.choice(len(truth), count, replace=False))
+    evidence = [Evidence(control, annotated, np.eye(10, dtype=np.float32)[truth[annotated]], tasks=annotated)]
     makers: dict[str, Callable[[], object]] = {
         "ours": lambda: fit_model(embeddings, evidence),
         "scikit-learn: logistic regression": lambda: LogisticRegression(C=1, max_iter=2000).fit(
-            embeddings[known], truth[known]
+            embeddings[annotated], truth[annotated]
         ),
     }
     seconds = {}
@@ -223,8 +234,8 @@ def report(
     for name, by_count in figures.items():
         table = Table("annotated", "method", "accuracy", "macro F1", "calibration error", "by chance", title=name)
         for count, by_method in by_count.items():
-            for method, found in by_method.items():
-                table.add_row(count, method, *(f"{figure:.3f}" for figure in found))
+            for method, results in by_method.items():
+                table.add_row(count, method, *(f"{figure:.3f}" for figure in results))
             best = max(by_method["clusters alone"][0], by_method["linear alone"][0])
             bars[f"{name}, {count}: as accurate as its better half"] = by_method["ours"][0] >= best - NEAR
             if int(count) >= ENOUGH:

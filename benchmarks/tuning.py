@@ -78,53 +78,55 @@ def read(folder: Path) -> Photographs:
         with Image.open(folder / "labelme" / "images" / f"{name}.jpg") as image:
             squares.append(np.asarray(image.convert("RGB").resize((SIDE, SIDE))).transpose(2, 0, 1))
     ids = np.array([int(str(name).rsplit("-", 1)[1]) for name in names])
-    parts = split(ids, names.astype(str), np.ones(len(ids), dtype=np.bool_))
-    return Photographs(np.stack(squares), shares, crowd.truth, parts)
+    rows = split(ids, names.astype(str), np.ones(len(ids), dtype=np.bool_))
+    return Photographs(np.stack(squares), shares, crowd.truth, rows)
 
 
-def pretrained(found: Photographs, start: State | None, options: Options) -> State:
+def pretrained(photographs: Photographs, start: State | None, options: Options) -> State:
     """Learn from the photographs that are not held out, without labels."""
-    rows = np.sort(np.concatenate([found.parts.learned, found.parts.validated]))
+    rows = np.sort(np.concatenate([photographs.parts.learned, photographs.parts.validated]))
     embedder = ResNetEmbedder(BACKBONE, state=start, seed=options.seed)
     torch.manual_seed(options.seed)
     objective = Pretraining(
         embedder.network, embedder.dimension, image_size=options.image_size, preparation=PREPARATION
     )
     return _learned(
-        Tuning(objective.to(memory_format=torch.channels_last), found.images, rows, options), "pre-train"
+        Tuning(objective.to(memory_format=torch.channels_last), photographs.images, rows, options), "pre-train"
     )
 
 
-def finetuned(found: Photographs, start: State | None, options: Options) -> State:
+def finetuned(photographs: Photographs, start: State | None, options: Options) -> State:
     """Learn the votes on the photographs that are not held out."""
     embedder = ResNetEmbedder(BACKBONE, state=start, seed=options.seed)
-    weights = np.ones(len(found.truth), dtype=np.float32)
+    weights = np.ones(len(photographs.truth), dtype=np.float32)
     torch.manual_seed(options.seed)
     objective = FineTuning(
         embedder.network,
         embedder.dimension,
-        images=found.images,
-        targets=[ControlTargets(found.shares, weights, multiple=False)],
-        validated=found.parts.validated,
+        images=photographs.images,
+        targets=[ControlTargets(photographs.shares, weights, multiple=False)],
+        validated=photographs.parts.validated,
         image_size=options.image_size,
         preparation=PREPARATION,
     )
-    run = Tuning(objective.to(memory_format=torch.channels_last), found.images, found.parts.learned, options)
+    run = Tuning(
+        objective.to(memory_format=torch.channels_last), photographs.images, photographs.parts.learned, options
+    )
     return _learned(run, "fine-tune")
 
 
-def worth(found: Photographs, state: State | None, seed: int) -> float:
-    """Give the share of the held-out photographs that a logistic regression on the embeddings is right about."""
+def worth(photographs: Photographs, state: State | None, seed: int) -> float:
+    """Return the share of the held-out photographs that a logistic regression on the embeddings is right about."""
     embedder = ResNetEmbedder(BACKBONE, state=state, seed=seed, batch_size=BATCH)
-    taught = np.sort(np.concatenate([found.parts.learned, found.parts.validated]))
+    taught = np.sort(np.concatenate([photographs.parts.learned, photographs.parts.validated]))
     sample = np.random.default_rng(seed).permutation(taught)[:RECALIBRATED_ON]
-    recalibrate(embedder.network, (batch for batch in _served(found.images, sample)))
+    recalibrate(embedder.network, (batch for batch in _served(photographs.images, sample)))
     with torch.inference_mode():
-        every = np.arange(len(found.images))
-        embeddings = torch.cat([embedder.network(batch) for batch in _served(found.images, every)]).numpy()
+        every = np.arange(len(photographs.images))
+        embeddings = torch.cat([embedder.network(batch) for batch in _served(photographs.images, every)]).numpy()
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-    search = GridSearchCV(model, STRENGTHS).fit(embeddings[taught], found.shares[taught].argmax(axis=1))
-    return float(search.score(embeddings[found.parts.judged], found.truth[found.parts.judged]))
+    search = GridSearchCV(model, STRENGTHS).fit(embeddings[taught], photographs.shares[taught].argmax(axis=1))
+    return float(search.score(embeddings[photographs.parts.judged], photographs.truth[photographs.parts.judged]))
 
 
 def _learned(run: Tuning, name: str) -> State:
@@ -141,29 +143,29 @@ def _served(images: np.ndarray, rows: np.ndarray) -> Iterator[Tensor]:
         yield standardised(central_views(squares, PREPARATION.crop, PREPARATION), PREPARATION)
 
 
-def measure(found: Photographs, seed: int, chosen: argparse.Namespace) -> Iterator[tuple[str, float, float]]:
-    """Give each variant's accuracy, and the seconds that it took to learn, with the random weights of a seed."""
+def measure(photographs: Photographs, seed: int, chosen: argparse.Namespace) -> Iterator[tuple[str, float, float]]:
+    """Return each variant's accuracy, and the seconds that it took to learn, with the random weights of a seed."""
 
     def options(epochs: int, batch_size: int, rate: float) -> Options:
         return Options(epochs, batch_size, chosen.image_size, rate, seed=seed)
 
     def timed(learn: Learn, start: State | None, how: Options) -> tuple[State, float]:
         began = time.monotonic()
-        state = learn(found, start, how)
+        state = learn(photographs, start, how)
         return state, time.monotonic() - began
 
     without, with_labels = options(chosen.pretrain_epochs, 64, 1e-3), options(chosen.finetune_epochs, 32, 1e-3)
-    yield "random", worth(found, None, seed), 0.0
+    yield "random", worth(photographs, None, seed), 0.0
     if "fine-tuned" in chosen.variants:
         state, seconds = timed(finetuned, None, with_labels)
-        yield "fine-tuned", worth(found, state, seed), seconds
+        yield "fine-tuned", worth(photographs, state, seed), seconds
     if {"pre-trained", "both"}.isdisjoint(chosen.variants):
         return
     self_supervised, before = timed(pretrained, None, without)
-    yield "pre-trained", worth(found, self_supervised, seed), before
+    yield "pre-trained", worth(photographs, self_supervised, seed), before
     if "both" in chosen.variants:
         state, seconds = timed(finetuned, self_supervised, options(chosen.finetune_epochs, 32, 3e-4))
-        yield "both", worth(found, state, seed), before + seconds
+        yield "both", worth(photographs, state, seed), before + seconds
 
 
 def main() -> int:
@@ -183,12 +185,12 @@ def main() -> int:
         return 1
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
-    found = read(chosen.data)
+    photographs = read(chosen.data)
     figures: dict[str, list[tuple[float, float]]] = {}
-    print(f"LabelMe, {len(found.parts.judged)} held-out photographs, views of {chosen.image_size} pixels\n")
+    print(f"LabelMe, {len(photographs.parts.judged)} held-out photographs, views of {chosen.image_size} pixels\n")
     print(f"{'seed':>4}  {'weights':<12} {'accuracy':>8} {'seconds':>8}")
     for seed in range(chosen.first_seed, chosen.first_seed + chosen.seeds):
-        for name, accuracy, seconds in measure(found, seed, chosen):
+        for name, accuracy, seconds in measure(photographs, seed, chosen):
             figures.setdefault(name, []).append((accuracy, seconds))
             print(f"{seed:>4}  {name:<12} {accuracy:>8.3f} {seconds:>8.0f}", flush=True)
     means = {name: np.mean(rows, axis=0).tolist() for name, rows in figures.items()}
@@ -198,11 +200,11 @@ def main() -> int:
     print("\n" + "; ".join(f"{name} above random: {'met' if met else 'MISSED'}" for name, met in bars.items()))
     result = {
         "benchmark": "tuning",
-        "photographs": len(found.truth),
-        "held_out": len(found.parts.judged),
+        "photographs": len(photographs.truth),
+        "held_out": len(photographs.parts.judged),
         "image_size": chosen.image_size,
         "epochs": [chosen.pretrain_epochs, chosen.finetune_epochs],
-        "accuracy": {name: [round(one, 4) for one, _ in rows] for name, rows in figures.items()},
+        "accuracy": {name: [round(accuracy, 4) for accuracy, _ in rows] for name, rows in figures.items()},
         "seconds": {name: round(mean[1], 1) for name, mean in means.items()},
         "bars": bars,
     }

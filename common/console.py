@@ -123,7 +123,6 @@ def run_program(app: Callable[[], object], *, extra: str, interrupted: str) -> N
 
     Parameters
     ----------
-    app : callable
     extra : str
         Of this package that brings what the program imports, as in ``.[ml]``.
     interrupted : str
@@ -146,7 +145,7 @@ def run_program(app: Callable[[], object], *, extra: str, interrupted: str) -> N
 
 
 def install(extra: str) -> str:
-    """Say how an extra of this package is had: it is on no index."""
+    """Return how an extra of this package is had: it is on no index."""
     return f"in the folder of this repository do pip install '{extra}'"
 
 

@@ -32,7 +32,6 @@ class Finding:
 
     Parameters
     ----------
-    level : Level
     seen, why, remedy : str
         Sentences for an operator, without a full stop at their end.
     """
@@ -51,9 +50,6 @@ class Diagnosis:
     ----------
     about : str
         ``Label Studio``, the program or a project with its title.
-    project_id : int or None
-    check : str
-    finding : Finding
     """
 
     about: str

@@ -29,8 +29,6 @@ class RefusedError(LabelStudioError):
 
     Parameters
     ----------
-    message : str
-    http_status : int
     reason : str
         What Label Studio said about it.
     """

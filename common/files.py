@@ -24,7 +24,6 @@ def replacing(path: Path, *, alone: bool = False) -> Iterator[Path]:
 
     Parameters
     ----------
-    path : Path
     alone : bool
         Whether only one process at a time writes this file: what a killed one has left is then written over.
 

@@ -48,7 +48,6 @@ def shown_on(
 
     Parameters
     ----------
-    console : Console
     *columns : ProgressColumn
         Those of `bar_columns` with the remaining time where there are none.
     first : str or None

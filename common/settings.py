@@ -71,7 +71,7 @@ class LabelStudioSettings(BaseSettings):
     _from_file: frozenset[str] = PrivateAttr(default=frozenset())
 
     def is_from_file(self, field: str) -> bool:
-        """Tell whether a value stands in `.env` and not in the environment."""
+        """Return whether a value stands in `.env` and not in the environment."""
         return field in self._from_file
 
     @property
@@ -115,7 +115,6 @@ def read(kind: type[Kind], options: Mapping[str, object] | None = None) -> Kind:
 
     Parameters
     ----------
-    kind : type
     options : mapping of str to object, optional
         Values of the command line by the name of their field.
 

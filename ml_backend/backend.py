@@ -26,7 +26,6 @@ class Backend:
 
     Parameters
     ----------
-    settings : Settings
     connect : callable, optional
         Another network for images, for tests.
     """
@@ -102,7 +101,7 @@ class Backend:
         return client.authorization()
 
     def _embedding_keys(self) -> set[str] | None:
-        """Give the keys of the embedders that some version needs; None if one cannot be read."""
+        """Return the keys of the embedders that some version needs; None if one cannot be read."""
         records = [record for project in self.registry.projects() for record in self.registry.records(project)]
         keys = {str(record.described.get("embedding_key", "")) for record in records}
         return None if "" in keys else keys

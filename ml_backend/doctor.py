@@ -41,7 +41,6 @@ def examine(
 
     Parameters
     ----------
-    settings : Settings
     project_ids : sequence of int
         Empty for all that are connected to this backend.
     images : int

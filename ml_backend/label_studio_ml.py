@@ -30,7 +30,7 @@ _started: list[Backend] = []
 
 
 def backend() -> Backend:
-    """Give this program's backend, from the environment's settings; it trains and loads in the background."""
+    """Return this program's backend, from the environment's settings; it trains and loads in the background."""
     with _starting:
         if not _started:
             made = Backend(get_settings())
@@ -87,6 +87,6 @@ class ResNetKMeans(LabelStudioMLBase):  # type: ignore[misc]  # ships no types
 
 
 def _project(name: object) -> int | None:
-    """Give a project's id from Label Studio's name for it, as in ``7.1795256176``; None if it names none."""
+    """Return a project's id from Label Studio's name for it, as in ``7.1795256176``; None if it names none."""
     number = str(name or "").split(".", 1)[0]
     return int(number) if number.isdecimal() else None

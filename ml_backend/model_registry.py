@@ -44,18 +44,14 @@ class Artifact:
 
     Parameters
     ----------
-    model_version : str
     created_at : str
         ISO 8601, UTC.
-    backbone, weights_id : str
-    seed : int
     embedding_key : str
         The embedder's; embeddings of any other key do not fit this model.
     label_config : str
         SHA-256 of the config that it was trained with.
     n_images, n_calibrated : int
         Images that were clustered, and that the batch normalisation was calibrated on.
-    model : ProjectModel
     calibration : mapping of str to float32 arrays
         Empty unless the weights are random.
     stamp : str
@@ -91,7 +87,7 @@ class Artifact:
         return Identity(self.backbone, self.weights_id, self.seed, self.calibration)
 
     def summary(self) -> dict[str, Any]:
-        """Give all but the arrays."""
+        """Return all but the arrays."""
         plain = {name: value for name, value in vars(self).items() if name not in ("model", "calibration")}
         return plain | {"comparison": dict(self.comparison), "controls": to_arrays(self.model)[1]}
 
@@ -102,7 +98,6 @@ class VersionRecord:
 
     Parameters
     ----------
-    model_version : str
     described : mapping
         ``Artifact.summary``; empty where the version is damaged.
     unanswered : bool
@@ -151,7 +146,6 @@ class ModelRegistry:
 
         Parameters
         ----------
-        project_id : int
         stamp : str, optional
             When the project was made, as Label Studio names it: the model of another project that had the id
             before is none.
@@ -225,8 +219,6 @@ class ModelRegistry:
 
         Parameters
         ----------
-        project_id : int
-        model_version : str
         chosen : bool
             Whether a person has gone back to it.
         """

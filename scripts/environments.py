@@ -112,7 +112,7 @@ def label_studio(root: Path = ROOT) -> Environment:
 
 
 def state(environment: Environment) -> State:
-    """Say whether an environment is complete, and if not, whether pip can continue in it."""
+    """Return whether an environment is complete, and if not, whether pip can continue in it."""
     python = python_version(environment)
     if python is None or (environment.folder / INSTALLING).exists():
         return State.BROKEN

@@ -128,7 +128,6 @@ class LabelStudioClient:
 
         Parameters
         ----------
-        project_id : int
         include : str
             Keys of tasks; Label Studio applies the list to the annotations and predictions inside them as well.
         fields : str
@@ -179,7 +178,7 @@ class LabelStudioClient:
         return int(self.project_settings(project_id).tasks)
 
     def newest_change(self, project_id: int) -> str:
-        """Give the time at which a task with annotations was last changed; empty where no task has any."""
+        """Return the time at which a task with annotations was last changed; empty where no task has any."""
         annotated = {
             "filter": "filter:tasks:total_annotations",
             "operator": "greater",
@@ -244,7 +243,6 @@ class LabelStudioClient:
 
         Parameters
         ----------
-        project_id : int
         n_predictions : int
             Of all versions. Label Studio lists them in one answer, in a twentieth of the time that pages of tasks
             take; where it would be too large, pages are read.
@@ -265,12 +263,10 @@ class LabelStudioClient:
                 yield task["id"], prediction
 
     def prediction_ids(self, project_id: int, model_version: str, n_predictions: int) -> list[tuple[int, int]]:
-        """Give the ids of a version's predictions, oldest first, each with its task's.
+        """Return the ids of a version's predictions, oldest first, each with its task's.
 
         Parameters
         ----------
-        project_id : int
-        model_version : str
         n_predictions : int
             Of all versions.
         """

@@ -58,7 +58,6 @@ class ChoicesTag:
 
     Attributes
     ----------
-    name, to_name : str
     multiple : bool
         Whether any number of labels may be chosen, none among them: `choice="multiple"`, or a single `<Choice>`, a
         tick box that says no where it is left blank.
@@ -350,7 +349,7 @@ def _condition(tag: _Tag, controls: Mapping[str, _Tag]) -> Condition | None:
 
 
 def _split(text: str) -> tuple[str, ...]:
-    return tuple(part for part in text.split(",") if part)
+    return tuple(name for name in text.split(",") if name)
 
 
 def _image_of(bound: Sequence[_Tag | None]) -> tuple[str, str]:

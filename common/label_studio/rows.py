@@ -24,18 +24,12 @@ class Project:
 
     Parameters
     ----------
-    id : int
-    label_config : str
     model_version : str or None
         The version whose predictions annotators see.
-    sampling : str
     stamp : str
         Second of its creation: another project may get its id after a reset.
-    counts : Counts or None
     read_at : datetime or None
         By Label Studio's clock.
-    title : str
-    skip_queue : str
     """
 
     id: int
@@ -93,8 +87,6 @@ class ConnectionRow:
 
     Parameters
     ----------
-    id : int
-    url, title : str
     state : str
         ``CO`` where ``/health`` and ``/setup`` answered, ``ER`` where only ``/health`` did, ``DI`` where none did.
     reason : str
@@ -134,7 +126,7 @@ class ConnectionRow:
         return self.state == CONNECTED
 
     def bears(self, versions: Collection[str]) -> bool:
-        """Tell whether it answers with one of these versions, or is named after one."""
+        """Return whether it answers with one of these versions, or is named after one."""
         return self.answers_with in versions or self.title in versions
 
     @property

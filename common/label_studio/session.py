@@ -83,7 +83,7 @@ class Session:
         self._connections.close()
 
     def authorization(self) -> str:
-        """Give the header value for Label Studio's own files; an access token is renewed when it expired."""
+        """Return the header value for Label Studio's own files; an access token is renewed when it expired."""
         return str(self._guarded("POST", "the key", self._wrapper.get_headers)["Authorization"])
 
     def request(
@@ -100,11 +100,8 @@ class Session:
 
         Parameters
         ----------
-        method, path : str
         subject : str
             What it is about, for messages.
-        params : mapping, optional
-        body : JSON, optional
         timeout_s : float, optional
             In place of the usual one.
 
@@ -234,7 +231,7 @@ class _Bounded(httpx.SyncByteStream):
 
 
 def _checked(url: str, api_key: str) -> str:
-    """Give the address, where it and the key can be ones."""
+    """Return the address, where it and the key can be ones."""
     url = url.strip().rstrip("/")
     for name, value in (("LABEL_STUDIO_URL", url), ("LABEL_STUDIO_API_KEY", api_key.strip())):
         if not value:
@@ -278,7 +275,7 @@ def _json_of(answer: httpx.Response, otherwise: Any) -> Any:  # noqa: ANN401 - w
 
 
 def _reason(body: Any) -> str:  # noqa: ANN401 - whatever was answered
-    """Give the sentences of a refusal in one line: those about single fields as well."""
+    """Return the sentences of a refusal in one line: those about single fields as well."""
     detail = body
     if isinstance(body, dict):
         fields = body.get("validation_errors")

@@ -35,12 +35,10 @@ def examine(
         Label Studio's address.
     open_studio, store_url : callable
         May raise SuiteError, which is a finding.
-    settings_file : Path or None
     project_ids : sequence of int
         Empty for all with a control.
     now : datetime
         Aware.
-    progress : callable
     """
     with ExitStack() as opened:
         progress("the store", 0, 1)

@@ -11,13 +11,7 @@ WHY = "neither votes can be read nor reports written"
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of asking Label Studio who the key belongs to.
-
-    Attributes
-    ----------
-    url : str
-    error : SuiteError or None
-    """
+    """What came of asking Label Studio who the key belongs to."""
 
     url: str
     error: SuiteError | None

@@ -20,7 +20,6 @@ class ProjectState:
 
     Attributes
     ----------
-    project : Project
     config : ProjectConfig or None
         None where the settings file cannot be used.
     overlaps : mapping of int to int
@@ -29,7 +28,6 @@ class ProjectState:
         Whether the store can be read.
     last_run, origin : dict or None
         Of the store: the latest run, and which Label Studio it read.
-    now : datetime
     """
 
     project: Project

@@ -37,8 +37,6 @@ def prompts(
 
     Parameters
     ----------
-    store : Store
-    project : int
     annotator : str
         In any case of its letters. Somebody without a vote is taken for the average annotator.
     label, control : str, optional

@@ -39,8 +39,6 @@ class Advice:
 
     Attributes
     ----------
-    task : int
-    need : Need
     reports : list of str
         Reports that its open classifications are in.
     votes : int
@@ -71,15 +69,12 @@ class Routed:
 
     Attributes
     ----------
-    project : Project
     advice : list of Advice
         Of every task, the most informative first.
     sent : int
         Tasks whose overlap was set; 0 in a dry run.
     failures : list of Problem
         Tasks that could not be set, and why.
-    limits : Limits
-    dry_run : bool
     """
 
     project: Project
@@ -113,14 +108,10 @@ def route(
 
     Parameters
     ----------
-    studio : Studio
-    store : Store
-    project : int
     max_votes : int
         At least 1. A task that so many people had, skips included, is shown to nobody more.
     dry_run : bool
         Read and tell; send nothing.
-    progress : Progress
 
     Raises
     ------

@@ -67,7 +67,6 @@ def run_by_cron(cron: str, work: Callable[[], None]) -> None:
 
     Parameters
     ----------
-    cron : str
     work : callable
         Must not raise; it isolates its own failures.
     """

@@ -48,7 +48,7 @@ def connect(
     settings = _settings(url)
     outcome = _connect(project, settings, sampling.of_label_studio if sampling else None, title, dry_run=dry_run)
     _show(outcome, dry_run=dry_run)
-    if any(part.problem for part in outcome):
+    if any(setting.problem for setting in outcome):
         raise typer.Exit(1)
 
 
@@ -99,8 +99,10 @@ def _show(outcome: "list[ConnectionSetting]", *, dry_run: bool) -> None:
     console = new_console()
     console.print_table(table)
     problems = [setting for setting in outcome if setting.problem]
-    for part in problems:
-        console.print(Text(f"To do ({part.name}): {part.problem}.", style="yellow"), soft_wrap=True)
+    for open_setting in problems:
+        console.print(
+            Text(f"To do ({open_setting.name}): {open_setting.problem}.", style="yellow"), soft_wrap=True
+        )
     changed = sum(bool(setting.after) for setting in outcome)
     if dry_run and changed:
         console.print(f"{changed} to change; nothing was written (--dry-run).")

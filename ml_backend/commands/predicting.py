@@ -89,7 +89,7 @@ def _show(report: "BulkReport", project: int) -> None:
     for task, reason in report.failures.items():
         by_reason[reason].append(task)
     table = Table("reason", "failed", "tasks")
-    for reason, tasks in sorted(by_reason.items(), key=lambda item: -len(item[1])):
+    for reason, tasks in sorted(by_reason.items(), key=lambda reason_and_tasks: -len(reason_and_tasks[1])):
         named = ", ".join(map(str, sorted(tasks)[:_NAMED])) + (", ..." if len(tasks) > _NAMED else "")
         table.add_row(reason, str(len(tasks)), named)
     console.print_table(table)

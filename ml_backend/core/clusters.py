@@ -37,7 +37,7 @@ class Clusters:
     centroids: NDArray[np.float32]
 
     def assign(self, embeddings: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Give each image its cluster in each clustering.
+        """Return each image's cluster in each clustering.
 
         Parameters
         ----------
@@ -69,10 +69,6 @@ def fit_clusters(embeddings: NDArray[np.float32], n_labels: int, seed: int = 0) 
         Of the control with the most; there are more clusters than that where there are enough images.
     seed : int
         The same seed and embeddings give the same clusters.
-
-    Returns
-    -------
-    Clusters
 
     Raises
     ------

@@ -56,7 +56,7 @@ class Comparison:
     log_loss_error: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the figures by name, as JSON keeps them."""
+        """Return the figures by name, as JSON keeps them."""
         return asdict(self) | {"controls": list(self.controls)}
 
 
@@ -76,8 +76,6 @@ def succeeds(
 
     Parameters
     ----------
-    current : ProjectModel or None
-    new : ProjectModel
     evidence : sequence of Evidence
         What ``new`` has learned from, with the ids of the tasks.
     embeddings : (n_images, n_dimensions) float32, or None
@@ -120,16 +118,11 @@ def compare(
     ----------
     current : ProjectModel or None
         What answers now.
-    new : ProjectModel
     evidence : sequence of Evidence
         The targets of today that ``new`` was trained on, with the ids of their tasks.
     embeddings : (n_images, n_dimensions) float32, optional
         What the evidence's rows point into, if they are the current model's kind of embeddings. Without them only
         tasks that both models learned from are compared.
-
-    Returns
-    -------
-    Comparison
     """
     if current is None:
         return Comparison(promoted=True, why="There is no current version to compare with.")

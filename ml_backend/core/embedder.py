@@ -129,7 +129,7 @@ class ResNetEmbedder(Identified):
         return self.with_calibration(calibration)
 
     def with_calibration(self, calibration: Calibration) -> "ResNetEmbedder":
-        """Give a copy that shares the weights and has a calibration kept from before (none: unchanged)."""
+        """Return a copy that shares the weights and has a calibration kept from before (none: unchanged)."""
         if not calibration:
             return self
         calibrated = copy.copy(self)

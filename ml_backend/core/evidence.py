@@ -25,7 +25,6 @@ class Annotation:
         As in Label Studio (there ``skipped`` is ``was_cancelled``). One whose regions cannot be read is skipped.
     choices : mapping of str to tuple of str
         Chosen labels by control name; a control that was left empty is absent.
-    id : int
     """
 
     annotator: int
@@ -53,7 +52,7 @@ class Annotation:
 def targets(
     control: Control, tasks: Sequence[Sequence[Annotation]]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Give each task the share of its annotators who chose each label.
+    """Return for each task the share of its annotators who chose each label.
 
     The latest annotation of an annotator on a task counts, a skipped one says nothing, and where a task has
     ground truth only the latest of that counts. An empty single choice says nothing; an empty multiple choice says

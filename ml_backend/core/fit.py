@@ -90,7 +90,6 @@ def fit_scores(
 
     Parameters
     ----------
-    control : Control
     images : AnnotatedImages
         At least one image.
     n_clusters : int
@@ -184,7 +183,7 @@ def _hold_out(
 
 
 def _differ(images: AnnotatedImages) -> bool:
-    """Tell whether there is anything to tell apart."""
+    """Return whether there is anything to tell apart."""
     shares = images.shares[images.weights > 0]
     return bool((np.ptp(shares, axis=0) > 0).any())
 

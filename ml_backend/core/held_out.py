@@ -69,7 +69,7 @@ class HeldOutCheck:
     precision_at: Mapping[str, Mapping[str, tuple[float, int]]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the figures by name, as JSON keeps them."""
+        """Return the figures by name, as JSON keeps them."""
         return asdict(self)
 
     @classmethod
@@ -116,7 +116,6 @@ def check(
     ----------
     scores, shares : (n_tasks, n_labels) float32
         In [0, 1].
-    control : Control
     weights : (n_tasks,) float32, optional
         How much each task counts, at least 0; 1 if left out.
     unanswered : int
@@ -157,7 +156,7 @@ def check(
 
 
 def decided(shares: Floats, *, multiple: bool) -> Floats:
-    """Give what most annotators chose as 1; each of k tied labels as 1/k (single), a tied yes as 1/2 (multiple).
+    """Return what most annotators chose as 1; each of k tied labels as 1/k (single), a tied yes as 1/2 (multiple).
 
     Examples
     --------
@@ -173,7 +172,7 @@ def decided(shares: Floats, *, multiple: bool) -> Floats:
 
 
 def top(scores: Floats, *, multiple: bool) -> Floats:
-    """Give what the scores suggest as (n_tasks, n_labels) of 0 and 1: the likeliest label, or those above 0.5."""
+    """Return what the scores suggest, (n_tasks, n_labels) of 0 and 1: the likeliest label, or those above 0.5."""
     if multiple:
         return (scores > _LIKELY).astype(np.float64)
     return np.asarray(np.arange(scores.shape[1]) == scores.argmax(axis=1)[:, None], dtype=np.float64)
@@ -188,7 +187,7 @@ def hits(scores: Floats, shares: Floats, *, multiple: bool) -> Floats:
 
 
 def calibration_error(stated: Floats, true: Floats, weights: Floats) -> float:
-    """Give the expected calibration error over ten bins of equal width.
+    """Return the expected calibration error over ten bins of equal width.
 
     Examples
     --------
@@ -200,7 +199,7 @@ def calibration_error(stated: Floats, true: Floats, weights: Floats) -> float:
 
 
 def calibration_chance(stated: Floats, true: Floats, weights: Floats) -> float:
-    """Give about the error that honest scores would show: the mean size of each bin's sum of differences.
+    """Return about the error that honest scores would show: the mean size of each bin's sum of differences.
 
     Examples
     --------
@@ -253,7 +252,7 @@ def _tuples(value: Any) -> Any:  # noqa: ANN401 - nested lists of numbers, as JS
 
 
 def log_losses(scores: Floats, shares: Floats, *, multiple: bool) -> NDArray[np.float64]:
-    """Give each task's log loss.
+    """Return each task's log loss.
 
     Parameters
     ----------

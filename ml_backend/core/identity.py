@@ -53,7 +53,7 @@ class Identity:
         return f"{base}:{digest.hexdigest()[:12]}"
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether the embeddings of the two can be compared."""
+        """Return whether the embeddings of the two can be compared."""
         return self.key == other.key if isinstance(other, Identity) else NotImplemented
 
     def __hash__(self) -> int:

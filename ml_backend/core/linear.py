@@ -42,7 +42,7 @@ class Components:
     projection: Floats
 
     def project(self, embeddings: Floats) -> Floats:
-        """Give the (n_images, n_components) float32 coordinates of (n_images, n_dimensions) embeddings."""
+        """Return the (n_images, n_components) float32 coordinates of (n_images, n_dimensions) embeddings."""
         return np.asarray((embeddings - self.mean) @ self.projection, dtype=np.float32)
 
 
@@ -144,11 +144,6 @@ def fit_linear(
     strengths : iterable of float
         Above 0: half of it times the sum of the squared coefficients is added to the sum of the log losses, in
         scikit-learn's terms it is 1 / C. The strongest first takes the fewest steps.
-    multiple : bool
-
-    Yields
-    ------
-    LinearClassifier
     """
     from scipy.optimize import minimize  # noqa: PLC0415 - as above
 

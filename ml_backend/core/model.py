@@ -28,7 +28,6 @@ class Evidence:
 
     Parameters
     ----------
-    control : Control
     rows : (n_known,) int64
         Row of each annotated image in the embeddings.
     shares : (n_known, n_labels) float32
@@ -106,7 +105,6 @@ def fit_model(
     embeddings : (n_images, n_dimensions) float32
     evidence : sequence of Evidence
         At least one, each with at least one row.
-    seed : int
     pools : sequence of float
         The shares of the linear classifier that compete with one another: 0 is the clusters alone.
     """
@@ -160,12 +158,12 @@ def to_arrays(model: ProjectModel) -> tuple[dict[str, NDArray[Any]], list[dict[s
     }
     described = []
     for number, scores in enumerate(model.controls):
-        parts = [("", scores.clusters), ("linear_", scores.linear), ("held_out_", scores.out_of_fold)]
+        prefixed = [("", scores.clusters), ("linear_", scores.linear), ("held_out_", scores.out_of_fold)]
         arrays |= {
             f"{prefix}{name}_{number}": array
-            for prefix, part in parts
-            if part is not None
-            for name, array in vars(part).items()
+            for prefix, fields_of in prefixed
+            if fields_of is not None
+            for name, array in vars(fields_of).items()
         }
         described.append(
             {

@@ -34,7 +34,6 @@ class Winner:
         Of the clusters.
     strength : float or None
         Of the linear classifier's regularisation; None where it did not compete.
-    pool : Pool
     """
 
     smoothing: float
@@ -120,7 +119,7 @@ class _Rounds:
         return Winner(smoothing, strength, Pool(share, sharpness))
 
     def _pools(self, smoothing: float, strength: float) -> dict[float, Floats]:
-        """Give the losses by share."""
+        """Return the losses by share."""
         key = smoothing, strength
         if key not in self._of_pools:
             self._of_pools[key] = {
@@ -154,7 +153,7 @@ class _Rounds:
 
 
 def _best(losses: Mapping[float, Floats], left_out: int | None) -> float:
-    """Give the key with the least loss at its best sharpness."""
+    """Return the key with the least loss at its best sharpness."""
     return min(losses, key=lambda key: float(_sums(losses[key], left_out).min()))
 
 

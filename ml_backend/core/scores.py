@@ -71,15 +71,12 @@ class ControlScores:
 
     Parameters
     ----------
-    control : Control
-    clusters : ClusterEvidence
     smoothing : float
         How many annotated images the clusters' prior weighs as much as; above 0.
     linear : LinearClassifier or None
         None where the clusters answer alone.
     pool : Pool
         How the two are joined.
-    check : HeldOutCheck
     out_of_fold : OutOfFold or None
         None where the tasks' ids are not known.
     """
@@ -121,7 +118,7 @@ class ControlScores:
 
 
 def least_support(pool: Pool) -> float:
-    """Give which share of an image's clusters must hold an annotated image for a suggestion.
+    """Return which share of an image's clusters must hold an annotated image for a suggestion.
 
     Half of them where the clusters answer alone. A linear classifier has learned from all annotations; with it any
     one is enough, and where there is none the image resembles nothing that it has seen.
@@ -130,6 +127,6 @@ def least_support(pool: Pool) -> float:
 
 
 def scale(probabilities: Floats, *, multiple: bool) -> NDArray[np.float32]:
-    """Give the scale on which opinions are averaged: log odds of a multiple choice, logarithms of a single one."""
+    """Return the scale on which opinions are averaged: log odds (multiple) or logarithms (single)."""
     safe = np.clip(probabilities, TINY, 1 - TINY).astype(np.float32)
     return np.log(safe) - np.log1p(-safe) if multiple else np.log(safe)

@@ -81,7 +81,7 @@ def suggestion(
 def _ranked(
     control: Control, probabilities: NDArray[np.float32], top_k: int
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Give what is suggested and what else is likely, each in descending probability, ties as in the config."""
+    """Return what is suggested and what else is likely, each in descending probability, ties as in the config."""
     n_chosen = int((probabilities > _LIKELY).sum()) if control.multiple else 1
     likeliest = np.argsort(-probabilities, kind="stable")[: max(n_chosen, top_k)]
     ranked = [(control.labels[column], round(float(probabilities[column]), _DIGITS)) for column in likeliest]

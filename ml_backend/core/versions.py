@@ -51,7 +51,7 @@ def newest_first(versions: Iterable[str]) -> list[str]:
 
 
 def is_ours(version: str) -> bool:
-    """Tell whether a version was made by a training of this backend.
+    """Return whether a version was made by a training of this backend.
 
     Examples
     --------

@@ -45,7 +45,7 @@ CHECKS: dict[str, Callable[[ProjectState], Iterator[Finding]]] = {"images": imag
 
 
 def remedy(failed: ImageTry) -> str:
-    """Say what helps against a reason for which an image could not be read."""
+    """Return what helps against a reason for which an image could not be read."""
     if failed.is_page:
         return (
             "what comes is a web page, perhaps a login: give addresses that need none, or upload the images to "
@@ -57,7 +57,7 @@ def remedy(failed: ImageTry) -> str:
 
 
 def _of_label_studio(failed: ImageTry) -> str:
-    """Say what helps where Label Studio itself cannot give a file."""
+    """Return what helps where Label Studio itself cannot give a file."""
     scheme, path = urlsplit(failed.url).scheme, urlsplit(failed.url).path
     if scheme in _CLOUD:
         bucket = urlsplit(failed.url).netloc
@@ -125,6 +125,6 @@ _REMEDIES: dict[str, Callable[[ImageTry], str]] = {
 
 
 def _short(url: str) -> str:
-    """Give an address as it may be shown: without a password, and without a query, which may hold a signature."""
+    """Return an address as it may be shown: without a password, and without a query that may hold a signature."""
     shown = without_password(url).partition("?")[0] if "local-files" not in url else url
     return shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "…"

@@ -87,9 +87,6 @@ class ProjectReader:
 
     Parameters
     ----------
-    admin : LabelStudioClient
-    backend : Backend
-    state : BackendState
     images : int
         How many of a project's images are tried.
     """

@@ -17,7 +17,7 @@ _JWT_PARTS = 3
 
 
 def client() -> httpx.Client:
-    """Give connections for a few questions."""
+    """Return connections for a few questions."""
     return httpx.Client(timeout=_TIMEOUT_S, follow_redirects=True)
 
 
@@ -32,9 +32,6 @@ def ask(
 
     Parameters
     ----------
-    connections : httpx.Client
-    url : str
-    headers : mapping of str to str, optional
     now : callable
         Seconds since the epoch.
     """
@@ -47,7 +44,7 @@ def ask(
 
 
 def read_key(token: str) -> Key:
-    """Tell the kind of a token of Label Studio, and how long it lives.
+    """Return the kind of a token of Label Studio, and how long it lives.
 
     Examples
     --------

@@ -47,7 +47,6 @@ class Key:
     ----------
     kind : str
         ``legacy``, ``refresh`` (a personal access token), ``access`` (what that is exchanged for) or empty.
-    expires_at : datetime or None
     """
 
     kind: str = ""
@@ -60,12 +59,10 @@ class LabelStudioState:
 
     Parameters
     ----------
-    url : str
     missing : tuple of str
         Environment variables that are not set.
     version : Reply
         Of ``/api/version``.
-    key : Key
     refused : str
         What Label Studio says about the key; empty where it lets it in.
     refused_with : int
@@ -106,7 +103,6 @@ class BackendState:
         What a webhook must send.
     account : str or None
         Name for HTTP basic authentication.
-    folder : Folder
     waiting : tuple of int
         Projects whose training has long been due.
     """
@@ -134,7 +130,6 @@ class Versions:
         Why the newest did not take over; empty if it did.
     chosen : bool
         Whether a person chose the one that answers.
-    newest_at : datetime or None
     """
 
     newest: str | None = None
@@ -161,7 +156,6 @@ class ProjectState:
 
     Parameters
     ----------
-    project : ProjectSettings
     rows : sequence of ConnectionRow
         All its connections.
     ours : sequence of ConnectionRow
@@ -172,17 +166,12 @@ class ProjectState:
         Its own and those for all projects.
     events : frozenset of str
         What a webhook of ours should send.
-    backend : BackendState
-    versions : Versions
     with_version : int
         Tasks that have a prediction of the version that answers.
     tasks : sequence of dict
         A sample.
     annotated : sequence of dict
         A sample of annotated tasks with their annotations.
-    images : sequence of ImageTry
-    storages : sequence of Storage
-    read_at : datetime
     """
 
     project: ProjectSettings

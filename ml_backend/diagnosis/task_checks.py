@@ -83,7 +83,7 @@ def labels(state: ProjectState) -> Iterator[Finding]:
 
 
 def sampling(state: ProjectState) -> Iterator[Finding]:
-    """Say in which order annotators get tasks."""
+    """Return in which order annotators get tasks."""
     if state.project.sampling:
         yield fine(state.project.sampling.lower())
 
@@ -127,7 +127,7 @@ def _chosen(task: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _wanted(task: Mapping[str, Any], counts_skips: bool) -> int:  # noqa: FBT001 - one of a project's settings
-    """Give how many annotators a task still waits for."""
+    """Return how many annotators a task still waits for."""
     done = int(task.get("total_annotations") or 0)
     done += int(task.get("cancelled_annotations") or 0) if counts_skips else 0
     return int(task.get("overlap") or 1) - done

@@ -60,12 +60,7 @@ class _Load:
 
 
 class Backbones:
-    """Loads backbones, in the background if asked to, and keeps the embedders that are in use.
-
-    Parameters
-    ----------
-    settings : Settings
-    """
+    """Loads backbones, in the background if asked to, and keeps the embedders that are in use."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -116,7 +111,7 @@ class Backbones:
         self._closed.set()
 
     def preferred(self) -> Embedder:
-        """Give the backbone of the settings, or random weights in place of ImageNet's; load it if need be.
+        """Return the backbone of the settings, or random weights in place of ImageNet's; load it if need be.
 
         Raises
         ------
@@ -132,14 +127,12 @@ class Backbones:
         return self._preferred
 
     def matching(self, identity: Identity, embedding_key: str, *, timeout_s: float) -> Embedder:
-        """Give the embedder that a trained model belongs to; one that is not there yet is loaded once for all.
+        """Return the embedder that a trained model belongs to; one that is not there yet is loaded once for all.
 
         Parameters
         ----------
-        identity : Identity
         embedding_key : str
             Of the model's embeddings: the identity's key, unless what makes it has changed since.
-        timeout_s : float
 
         Raises
         ------

@@ -71,7 +71,6 @@ class Batcher:
 
         Parameters
         ----------
-        embedder : Embedder
         image : (3, height, width) float32
             From ``embedder.prepare``.
         vector : Future

@@ -74,8 +74,6 @@ class Address:
 
     Parameters
     ----------
-    project_id : int
-    url : str
     content : str
         SHA-256 of the file.
     until : float
@@ -154,7 +152,6 @@ class EmbeddingCache:
 
         Parameters
         ----------
-        row : Embedded or Address
         when_written : callable
             Called once it is written, or it is clear that it will not be.
         """
@@ -173,11 +170,10 @@ class EmbeddingCache:
                 self._wake()
 
     def vectors_at(self, project_id: int, urls: Sequence[str], embedder: str) -> dict[str, Vector]:
-        """Give the embeddings of the images at those addresses that a project has seen and may still trust.
+        """Return the embeddings of the images at those addresses that a project has seen and may still trust.
 
         Parameters
         ----------
-        project_id : int
         urls : sequence of str
             Any number: they are looked up at once.
         embedder : str
@@ -195,7 +191,7 @@ class EmbeddingCache:
         return {url: vector for url, vector in vectors if vector is not None}
 
     def get(self, content: str, embedder: str) -> Vector | None:
-        """Give the embedding of an image by its SHA-256, (n_dimensions,) float32, or None."""
+        """Return the embedding of an image by its SHA-256, (n_dimensions,) float32, or None."""
         row = self._tried(lambda database: database.execute(_OF_CONTENT, (embedder, content)).fetchone(), None)
         if row is None:
             return None

@@ -72,17 +72,17 @@ class Embedder(Protocol):
         """Embed prepared images: (n_images, dimension) float32."""
 
     def calibrate(self, prepared: Sequence[NDArray[np.float32]]) -> "Embedder":
-        """Give the embedder whose batch normalisation is that of the given images, at least one."""
+        """Return the embedder whose batch normalisation is that of the given images, at least one."""
 
     def with_calibration(self, calibration: Calibration) -> "Embedder":
-        """Give the embedder with a calibration kept from before (none: unchanged)."""
+        """Return the embedder with a calibration kept from before (none: unchanged)."""
 
 
 class Origin(Protocol):
     """What makes the embedders that an engine, which cannot learn, is asked for."""
 
     def embedder(self, identity: Identity) -> Embedder:
-        """Give the embedder of an identity."""
+        """Return the embedder of an identity."""
 
     def calibrated(self, identity: Identity, prepared: Sequence[NDArray[np.float32]]) -> Embedder:
         """Calibrate on prepared images."""
@@ -93,10 +93,8 @@ class OnnxEmbedder(Identified):
 
     Parameters
     ----------
-    identity : Identity
     session : callable
         Opens the engine, when first needed: see ``open_session``.
-    origin : Origin
     batch_size : int
         Images a run.
     streams : int
@@ -142,11 +140,11 @@ class OnnxEmbedder(Identified):
         return np.concatenate(embeddings)
 
     def calibrate(self, prepared: Sequence[NDArray[np.float32]]) -> Embedder:
-        """Give the embedder whose batch normalisation is that of the given images, at least one."""
+        """Return the embedder whose batch normalisation is that of the given images, at least one."""
         return self._origin.calibrated(self.identity, prepared)
 
     def with_calibration(self, calibration: Calibration) -> Embedder:
-        """Give the embedder with a calibration kept from before (none: unchanged)."""
+        """Return the embedder with a calibration kept from before (none: unchanged)."""
         if not calibration:
             return self
         return self._origin.embedder(
@@ -180,7 +178,6 @@ def open_session(path: Path, *, threads: int = 0, key: str | None = None) -> Any
 
     Parameters
     ----------
-    path : Path
     threads : int
         That compute one batch; 0 takes as many as this process may use.
     key : str, optional

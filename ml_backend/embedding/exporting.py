@@ -117,7 +117,7 @@ def once(path: Path, make: Callable[[], None], *, wait_s: float) -> None:
 
 
 def failures(data_dir: Path) -> list[str]:
-    """Give a sentence for each engine whose last export failed, in whatever process."""
+    """Return a sentence for each engine whose last export failed, in whatever process."""
     sentences = []
     for path in sorted((data_dir / "engines").glob(f"[!.]*{_FAILURE}")):
         with contextlib.suppress(OSError):
@@ -141,7 +141,6 @@ def prune_engines(data_dir: Path, keys: Iterable[str], now: float) -> list[str]:
 
     Parameters
     ----------
-    data_dir : Path
     keys : iterable of str
         Embedding keys in use, those of all versions and of the configured weights.
     now : float

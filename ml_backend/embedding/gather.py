@@ -106,11 +106,8 @@ class Image:
 
     Parameters
     ----------
-    project_id : int
-    url : str
     task_id : int
         Of one of the tasks that show it.
-    embedding_key : str
     model : Embedder or Exception
         An image whose content is known needs none; the others fail with the exception.
     """
@@ -138,9 +135,6 @@ class Gatherer:
 
     Parameters
     ----------
-    fetcher : Fetcher
-    cache : EmbeddingCache
-    limits : ImageLimits
     fetch_threads, decode_threads : int
         Downloads at a time, and decoded images in memory at a time.
     batch_size : int
@@ -190,7 +184,6 @@ class Gatherer:
 
         Parameters
         ----------
-        refs : sequence of ImageRef
         embedding_key : str
             Of the wanted embeddings.
         embedder : callable
@@ -407,7 +400,7 @@ def _tell(
 
 
 def _outcome(future: Future[Embedding], *, was_there: bool) -> Embedding | str:
-    """Give what was found, or the reason why nothing was."""
+    """Return what was found, or the reason why nothing was."""
     if (error := future.exception()) is not None:
         return reason_of(error)
     embedding = future.result()

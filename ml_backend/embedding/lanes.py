@@ -34,7 +34,6 @@ class Lanes:
 
     Parameters
     ----------
-    threads : int
     name : str
         Of the threads, in stack traces.
     """

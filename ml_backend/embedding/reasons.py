@@ -16,7 +16,7 @@ _LONGEST_URL = 16_384  # characters
 
 
 def reason_of(error: BaseException) -> str:
-    """Give the reason for an error.
+    """Return the reason for an error.
 
     Examples
     --------
@@ -30,7 +30,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def fault_of(url: str | None) -> str | None:
-    """Give the reason why a text cannot be an address; None if one has to look closer.
+    """Return the reason why a text cannot be an address; None if one has to look closer.
 
     Examples
     --------

@@ -26,7 +26,6 @@ class Tuned:
 
     Parameters
     ----------
-    backbone, weights_id : str
     how : str
         ``finetune`` or ``pretrain``.
     base : str
@@ -50,7 +49,7 @@ class Tuned:
         return Identity(self.backbone, self.weights_id)
 
     def clean(self, project_id: int, task_ids: Sequence[int] | NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Tell which tasks may judge a version that is made with these weights.
+        """Return which tasks may judge a version that is made with these weights.
 
         Returns
         -------
@@ -67,7 +66,7 @@ class Tuned:
         return ~np.isin(np.asarray(task_ids, dtype=np.int64), tuned_on)
 
     def after(self, earlier: "Tuned | None") -> "Tuned":
-        """Give the same with the tasks that the weights knew before."""
+        """Return the same with the tasks that the weights knew before."""
         tuned_on = dict(self.tuned_on)
         for project, tasks in (earlier.tuned_on if earlier else {}).items():
             tuned_on[project] = sorted({*tasks, *tuned_on.get(project, ())})
@@ -75,22 +74,16 @@ class Tuned:
 
 
 class TunedWeights:
-    """The state dicts that were made here, and which project uses which.
-
-    Parameters
-    ----------
-    data_dir : Path
-    """
+    """The state dicts that were made here, and which project uses which."""
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
 
     def of_project(self, project_id: int, stamp: str | None = None) -> Tuned | None:
-        """Give what a project uses instead of the configured weights, if anything.
+        """Return what a project uses instead of the configured weights, if anything.
 
         Parameters
         ----------
-        project_id : int
         stamp : str, optional
             When the project was made, as Label Studio names it: what another project used that had the id before
             is not for this one.
@@ -105,11 +98,11 @@ class TunedWeights:
         return None if stamp and kept_stamp and kept_stamp != stamp else tuned
 
     def made(self, weights_id: str) -> Tuned | None:
-        """Tell how weights were made; None if it was not here."""
+        """Return how weights were made; None if it was not here."""
         return _read(self._description(weights_id), "it was written beside the weights")[0]
 
     def read(self, weights_id: str) -> Tuned:
-        """Tell how weights were made.
+        """Return how weights were made.
 
         Raises
         ------
@@ -131,8 +124,6 @@ class TunedWeights:
 
         Parameters
         ----------
-        project_id : int
-        tuned : Tuned
         stamp : str
             When the project was made, as Label Studio names it; empty if that is not known.
         """
@@ -153,7 +144,7 @@ class TunedWeights:
 
 
 def _read(path: Path, remedy: str) -> tuple[Tuned | None, str]:
-    """Give what is there, and the stamp that was written with it."""
+    """Return what is there, and the stamp that was written with it."""
     try:
         description = json.loads(path.read_text("utf-8"))
         stamp = str(description.pop("stamp", ""))

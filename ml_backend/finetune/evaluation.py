@@ -22,7 +22,6 @@ class Figure:
 
     Parameters
     ----------
-    control : str
     tasks : int
         That judge.
     before, after : float
@@ -75,13 +74,8 @@ def judge(
 
     Parameters
     ----------
-    gatherer : Gatherer
-    project_id : int
-    inputs : Inputs
-    split : Split
     before : callable
         Gives the embedder of now, for the images.
-    after : Embedder
     progress : callable
         Told the step, how much of it is done, and how much there is.
     """
@@ -137,7 +131,7 @@ def _embedded(
     step: str,
     progress: Progress,
 ) -> tuple[dict[ImageRef, NDArray[np.float32]], int, float]:
-    """Give the vectors, how many of them were not known, and how long it took."""
+    """Return the vectors, how many of them were not known, and how long it took."""
     done = 0
 
     def advance(count: int) -> None:

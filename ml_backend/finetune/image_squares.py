@@ -54,7 +54,6 @@ class ImageSquares:
     ----------
     fetch : callable
         Gives the bytes at an address, for a task; raises FetchError.
-    limits : ImageLimits
     side : int
         Pixels of the squares.
     fetch_threads, decode_threads : int
@@ -74,8 +73,6 @@ class ImageSquares:
 
         Parameters
         ----------
-        refs : sequence of ImageRef
-        path : Path
         advance : callable
             Told after each image how many are done.
 
@@ -130,7 +127,7 @@ class ImageSquares:
 
 
 def _result(future: "Future[tuple[str, bytes]]") -> tuple[str, bytes] | str:
-    """Give what a thread made, or the reason why it made nothing."""
+    """Return what a thread made, or the reason why it made nothing."""
     try:
         return future.result()
     except Exception as error:  # noqa: BLE001 - one image's fault, whatever it is, must not cost the others theirs

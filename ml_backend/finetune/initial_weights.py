@@ -16,7 +16,7 @@ _WEIGHTS_ID = re.compile(r"[0-9a-f]{8}")
 
 
 def base_identity(trainer: Trainer, project_id: int, stamp: str, given: str | None) -> Identity:
-    """Tell which weights a tuning of the project with that stamp starts from.
+    """Return which weights a tuning of the project with that stamp starts from.
 
     Raises
     ------

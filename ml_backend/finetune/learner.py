@@ -37,9 +37,6 @@ class Learner:
 
     Parameters
     ----------
-    settings : Settings
-    folder : TuningFolder
-    plan : Plan
     shown : callable
         Told of each step.
     checkpoint_s : float

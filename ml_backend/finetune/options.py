@@ -28,11 +28,10 @@ class TuningRequest:
 
 
 def defaults(how: str, *, learned: bool, graphics: bool) -> dict[str, float]:
-    """Give the options that nothing was said about.
+    """Return the options that nothing was said about.
 
     Parameters
     ----------
-    how : str
     learned : bool
         Whether the weights to start from were learned; then little of them is to be lost.
     graphics : bool

@@ -41,11 +41,8 @@ def plan_tuning(
 
     Parameters
     ----------
-    trainer : Trainer
     fetch : callable
         Gives the bytes at an address, for a task.
-    project_id : int
-    request : TuningRequest
     folder : TuningFolder
         Emptied first.
     now : datetime

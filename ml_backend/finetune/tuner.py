@@ -39,8 +39,6 @@ class TuningResult:
 
     Parameters
     ----------
-    tuned : Tuned
-    judgement : Judgement
     used : bool
         Whether the project takes the weights from its next training on.
     n_images : int
@@ -62,7 +60,6 @@ class Tuner:
 
     Parameters
     ----------
-    trainer : Trainer
     fetch : callable
         Gives the bytes at an address, for a task.
     progress : callable
@@ -81,8 +78,6 @@ class Tuner:
 
         Parameters
         ----------
-        project_id : int
-        request : TuningRequest
         resume : bool, optional
             Go on with what was begun, whatever options are wanted now; or begin anew. Left out, it goes on if it
             was begun with the same options.
@@ -117,7 +112,7 @@ class Tuner:
     def _begun(
         self, folder: TuningFolder, project_id: int, request: TuningRequest, *, resume: bool | None
     ) -> Plan | None:
-        """Give the plan to go on with, if any."""
+        """Return the plan to go on with, if any."""
         if resume is False:
             return None
         plan = folder.plan()
@@ -141,7 +136,7 @@ class Tuner:
         return plan
 
     def _differences(self, plan: Plan, project_id: int, request: TuningRequest) -> list[str]:
-        """Tell what is wanted otherwise than it was begun."""
+        """Return what is wanted otherwise than it was begun."""
         if plan.how != request.how:
             return [f"a {plan.how}, not a {request.how}"]
         differences = [

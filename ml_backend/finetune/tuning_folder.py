@@ -39,8 +39,6 @@ class Plan:
         ``finetune`` or ``pretrain``.
     backbone, weights_id : str
         What it starts from.
-    seed : int
-    options : mapping of str to number
     began_at : str
         ISO 8601, UTC.
     n_project : int
@@ -95,12 +93,7 @@ class Inputs:
 
 
 class TuningFolder:
-    """The files of one project's tuning.
-
-    Parameters
-    ----------
-    path : Path
-    """
+    """The files of one project's tuning."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -111,7 +104,7 @@ class TuningFolder:
         return cls(data_dir / "projects" / str(int(project_id)) / "tuning")
 
     def plan(self) -> Plan | None:
-        """Give what was begun and has not ended, if anything.
+        """Return what was begun and has not ended, if anything.
 
         Raises
         ------
@@ -155,7 +148,7 @@ class TuningFolder:
             raise _damaged(path, error) from None
 
     def images(self, plan: Plan) -> NDArray[np.uint8]:
-        """Give the prepared images as a memory map: (n_images, 3, side, side) uint8.
+        """Return the prepared images as a memory map: (n_images, 3, side, side) uint8.
 
         Raises
         ------
@@ -184,7 +177,7 @@ class TuningFolder:
         write_whole(self.path / _CHECKPOINT, buffer.getvalue())
 
     def checkpoint(self) -> dict[str, Any] | None:
-        """Give the last checkpoint, on the processor; None before the first.
+        """Return the last checkpoint, on the processor; None before the first.
 
         Raises
         ------

@@ -35,8 +35,6 @@ class CheckedTransport(httpx.BaseTransport):
 
     Parameters
     ----------
-    hosts : AllowedHosts
-    resolver : Resolver
     max_bytes : int
         Of a whole answer, with its head and whatever it has besides its body.
     """

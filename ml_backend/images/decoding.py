@@ -94,7 +94,7 @@ def decode(content: bytes, limits: ImageLimits = ImageLimits(), *, short_side: i
 
 
 def _kind_of_text(content: bytes) -> str:
-    """Say what is so often found in place of an image that a person is helped by its name."""
+    """Return what is so often found in place of an image that a person is helped by its name."""
     start = content[:_START].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html")):
         return "html_page"

@@ -99,7 +99,6 @@ class Fetcher:
         Label Studio's; may be empty.
     authorization : callable
         Gives the header value that Label Studio wants.
-    max_bytes : int
     timeout_s : float
         For the whole of a download.
     hosts : AllowedHosts
@@ -204,7 +203,7 @@ class Fetcher:
 
 
 def checked_network(max_bytes: int) -> Connect:
-    """Give a maker of transports to the real network.
+    """Return a maker of transports to the real network.
 
     Each has a resolver of its own: names whose servers are silent must not keep Label Studio's from being found.
     """

@@ -18,7 +18,6 @@ class LocalFiles:
     ----------
     root : Path
         What Label Studio knows as ``LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT``.
-    max_bytes : int
     """
 
     def __init__(self, root: Path, max_bytes: int) -> None:

@@ -11,7 +11,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def webhook_address(url: str) -> str:
-    """Give the address to which Label Studio reports events of a backend.
+    """Return the address to which Label Studio reports events of a backend.
 
     Examples
     --------
@@ -21,32 +21,32 @@ def webhook_address(url: str) -> str:
     return url.rstrip("/") + "/webhook"
 
 
-def same_address(one: str, other: str) -> bool:
-    """Tell whether two addresses lead to the same place, however they are spelled.
+def same_address(left: str, right: str) -> bool:
+    """Return whether two addresses lead to the same place, however they are spelled.
 
     Examples
     --------
     >>> same_address("http://ML-Backend.internal:80/", "http://ml-backend.internal")
     True
     """
-    return _parts(one) == _parts(other)
+    return _parts(left) == _parts(right)
 
 
 def without_password(url: str) -> str:
-    """Give an address as it may be shown to anybody.
+    """Return an address as it may be shown to anybody.
 
     Examples
     --------
     >>> without_password("http://me:secret@ml.example.org:9090")
     'http://ml.example.org:9090'
     """
-    head, found, tail = url.partition("://")
+    head, separator, tail = url.partition("://")
     place, slash, path = tail.partition("/")
-    return head + found + place.rpartition("@")[2] + slash + path if found else url
+    return head + separator + place.rpartition("@")[2] + slash + path if separator else url
 
 
 def host_of(url: str) -> str:
-    """Give the host of an address in lower case; empty where there is none.
+    """Return the host of an address in lower case; empty where there is none.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def host_of(url: str) -> str:
 
 
 def is_private(url: str) -> bool | None:
-    """Tell whether the host is a private address or ``localhost``; None where only its name is known.
+    """Return whether the host is a private address or ``localhost``; None where only its name is known.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def is_private(url: str) -> bool | None:
 
 
 def webhook_refusal(url: str) -> str | None:
-    """Say why Label Studio makes no webhook for an address; None where it does.
+    """Return why Label Studio makes no webhook for an address; None where it does.
 
     Its webhooks take what Django's ``URLValidator`` takes: https://docs.djangoproject.com/en/5.1/ref/validators/
 

@@ -37,7 +37,6 @@ class LabelStudioClient(common_client.LabelStudioClient):
 
     Parameters
     ----------
-    settings : Settings
     transport : httpx.BaseTransport, optional
         In place of the network.
     """
@@ -55,7 +54,6 @@ class LabelStudioClient(common_client.LabelStudioClient):
 
         Parameters
         ----------
-        project_id : int
         since : datetime, optional
             Only those changed later; aware, by Label Studio's clock. What was deleted is not among them.
         with_verdicts : bool

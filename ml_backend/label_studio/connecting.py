@@ -31,7 +31,6 @@ class DesiredConnection:
 
     Parameters
     ----------
-    project_id : int
     url : str
         The backend's address as Label Studio knows it.
     login : Login or None
@@ -80,7 +79,6 @@ class ConnectionSetting:
 
     Parameters
     ----------
-    name, before : str
     after : str
         What it was changed to; empty where it was not changed.
     problem : str
@@ -98,8 +96,6 @@ class Connecting:
 
     Parameters
     ----------
-    admin : LabelStudioClient
-    wanted : DesiredConnection
     dry_run : bool
         Only return what would be changed.
     """

@@ -42,7 +42,6 @@ def webhook_faults(
 
     Parameters
     ----------
-    webhook : Webhook
     address : str
         Where it should send.
     events : frozenset of str
@@ -67,7 +66,7 @@ def webhook_faults(
         yield "has an outdated login" if _AUTHORIZATION in sent else "has no login"
 
 
-def merged_headers(present: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+def merged_headers(present: Mapping[str, str], desired: Mapping[str, str]) -> dict[str, str]:
     """Set headers and leave others, which a proxy may need.
 
     Examples
@@ -75,19 +74,19 @@ def merged_headers(present: Mapping[str, str], wanted: Mapping[str, str]) -> dic
     >>> merged_headers({"X-Proxy": "1", "authorization": "old"}, {"Authorization": "new"})
     {'X-Proxy': '1', 'Authorization': 'new'}
     """
-    replaced = {name.lower() for name in wanted}
-    return {name: value for name, value in present.items() if name.lower() not in replaced} | dict(wanted)
+    replaced = {name.lower() for name in desired}
+    return {name: value for name, value in present.items() if name.lower() not in replaced} | dict(desired)
 
 
 def no_webhook(address: str) -> str:
-    """Say why there is likely no webhook for an address that Label Studio has a connection for, and what to do."""
+    """Return why there is likely no webhook for an address that Label Studio connects, and what to do."""
     if why := webhook_refusal(address):
         return f"Label Studio makes no webhook for this address: {why}. Without it {LATE}: {DOTTED_ALIAS}"
     return ""
 
 
 def unhealthy(row: ConnectionRow) -> str:
-    """Say why Label Studio cannot use a connection, and what to do."""
+    """Return why Label Studio cannot use a connection, and what to do."""
     if row.unauthorized:
         return (
             "the backend refuses Label Studio's login (401): run `ml-backend connect` with the same "
@@ -110,7 +109,7 @@ def unreachable(url: str) -> str:
 
 
 def explained(error: RefusedError, url: str) -> RefusedError:
-    """Give a refusal of a connection or a webhook with its remedy."""
+    """Return a refusal of a connection or a webhook with its remedy."""
     shown = without_password(url)
     if error.http_status == _FORBIDDEN:
         sentence = (

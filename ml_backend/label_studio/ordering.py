@@ -42,7 +42,6 @@ def store_in_order(
 
     Parameters
     ----------
-    client : LabelStudioClient
     predictions : sequence of dict
         Of the tasks that still wait for an annotator, each with its ``task`` and ``score``.
     cluster_of : mapping of int to int
@@ -51,7 +50,6 @@ def store_in_order(
         When the version was made: clusters of another version are other clusters.
     count : int
         How many at most; Label Studio takes 10 to 100 a second.
-    limit_s : float
 
     Returns
     -------

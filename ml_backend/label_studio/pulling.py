@@ -19,7 +19,6 @@ class Puller(IncrementalSync[Task]):
 
     Parameters
     ----------
-    client : LabelStudioClient
     data_dir : Path
         What was read of each project lies under ``projects/<id>/mirror.sqlite``.
     """

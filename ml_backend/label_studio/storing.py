@@ -28,9 +28,6 @@ def import_missing(
 
     Parameters
     ----------
-    client : LabelStudioClient
-    project_id : int
-    model_version : str
     predictions : sequence of dict
         Each with its ``task``, all of the version.
 
@@ -81,14 +78,14 @@ def import_new(
 
 
 def tasks_of_version(client: LabelStudioClient, project_id: int, model_version: str) -> AbstractSet[int]:
-    """Give the ids of the tasks with a prediction of a version; cheap where there is none."""
+    """Return the ids of the tasks with a prediction of a version; cheap where there is none."""
     if model_version not in client.versions(project_id):
         return frozenset()
     return client.tasks_with_version(project_id, model_version)
 
 
 def without_doubles(client: LabelStudioClient, project_id: int, model_version: str) -> AbstractSet[int]:
-    """Give the ids of the tasks with a prediction of a version, and delete what a task has beside its first.
+    """Return the ids of the tasks with a prediction of a version, and delete what a task has beside its first.
 
     A request whose answer was lost may be done after it was sent again, or after its program was killed. What
     cannot be deleted in time is left for the next call.
@@ -149,7 +146,7 @@ def _not_stored(
     chunk: Sequence[dict[str, Any]],
     looks_s: Sequence[float],
 ) -> list[dict[str, Any]]:
-    """Give what of a chunk is not there; look again after each of these times, as long as something is missing."""
+    """Return what of a chunk is not there; look again after each of these times while something is missing."""
     for wait_s in (0.0, *looks_s):
         time.sleep(wait_s)
         stored = client.tasks_with_version(project_id, model_version)

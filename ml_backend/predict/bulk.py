@@ -57,12 +57,10 @@ class BulkReport:
 
     Parameters
     ----------
-    model_version : str
     tasks : int
         Looked at.
     already : int
         That had a prediction of the version before.
-    stored : int
     silent : int
         About which the model has nothing to say.
     failures : dict of int to str
@@ -78,19 +76,13 @@ class BulkReport:
 
 
 class FailedTasks:
-    """The tasks of a project that have failed, in a file that is replaced in one step.
-
-    Parameters
-    ----------
-    data_dir : Path
-    project_id : int
-    """
+    """The tasks of a project that have failed, in a file that is replaced in one step."""
 
     def __init__(self, data_dir: Path, project_id: int) -> None:
         self._path = data_dir / "projects" / str(int(project_id)) / "failed.json"
 
     def read(self) -> dict[int, str]:
-        """Give the reasons by task; empty where nothing was kept."""
+        """Return the reasons by task; empty where nothing was kept."""
         try:
             stored = json.loads(self._path.read_text("utf-8"))
         except FileNotFoundError:
@@ -125,10 +117,8 @@ class Bulk:
 
         Parameters
         ----------
-        project_id : int
         failed_only : bool
             Only the tasks that failed last time.
-        progress : Progress
 
         Raises
         ------

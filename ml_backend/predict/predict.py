@@ -75,8 +75,6 @@ def predict(
         The project's current model.
     controls : sequence of Control
         What the label config of the request has to fill.
-    gatherer : Gatherer
-    backbones : Backbones
     deadline_s, model_wait_s : float
         What is not embedded after ``deadline_s`` is left empty, and embedded for the next time; a backbone that is
         being loaded is waited for.
@@ -141,7 +139,7 @@ def _made(refs: Sequence[ImageRef], scored: Scored, model_version: str) -> dict[
 
 
 def score(artifact: Artifact, served: dict[str, Control], gathered: Gathered) -> Scored:
-    """Give each embedded image the controls that have something to suggest, with their probabilities."""
+    """Return for each embedded image the controls that have something to suggest, with their probabilities."""
     refs = list(gathered.vectors)
     if not refs:
         return {}
@@ -174,7 +172,7 @@ def predict_gathered(
 
 
 def clusters_of_tasks(artifact: Artifact, gathered: Gathered) -> dict[int, int]:
-    """Give the cluster of each embedded task, by its first image, in the first of the clusterings."""
+    """Return the cluster of each embedded task, by its first image, in the first of the clusterings."""
     if not gathered.vectors:
         return {}
     clusters = artifact.model.clusters.assign(np.stack(list(gathered.vectors.values())))[0]

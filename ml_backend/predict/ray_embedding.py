@@ -62,7 +62,7 @@ class Collector(EmbeddingCache):
         """Do nothing: nothing is kept here."""
 
     def take(self) -> list[Row]:
-        """Give what was collected, once."""
+        """Return what was collected, once."""
         taken, self._collected = self._collected, []
         return taken
 
@@ -82,7 +82,6 @@ class Worker:
     ----------
     settings : Settings
         Those of the machine that asks; its folder and its graphics processor stay there.
-    identity : Identity
     engine : bytes
         The ONNX file.
     """
@@ -135,16 +134,16 @@ def embed_on_ray(settings: Settings, backbones: Backbones) -> "Embed":
         if missing and not workers:
             workers.extend(_started(ray, settings, backbones, artifact))
         gathered = Gathered()
-        for part in _parts(ray, workers, missing, project_id):
-            gathered.vectors |= part.gathered.vectors
-            gathered.failures |= part.gathered.failures
-            gathered.embedded += part.gathered.embedded
-            rows = part.rows
+        for batch in _parts(ray, workers, missing, project_id):
+            gathered.vectors |= batch.gathered.vectors
+            gathered.failures |= batch.gathered.failures
+            gathered.embedded += batch.gathered.embedded
+            rows = batch.rows
             cache.write(
                 [(row.embedder, row.content, row.vector) for row in rows if isinstance(row, Embedded)],
                 [row for row in rows if isinstance(row, Address)],
             )
-            advance(len(part.gathered.vectors) + len(part.gathered.failures))
+            advance(len(batch.gathered.vectors) + len(batch.gathered.failures))
         for ref in refs:
             if ref.url and ref.url.strip() in cached:
                 gathered.vectors[ref] = cached[ref.url.strip()]
@@ -166,11 +165,11 @@ def _parts(ray: Any, workers: Sequence[Any], refs: Sequence[ImageRef], project_i
 
 def _taken(ray: Any, answer: Any, refs: list[ImageRef]) -> Embeddings:  # noqa: ANN401
     try:
-        part: Embeddings = ray.get(answer, timeout=_PART_S)
+        batch: Embeddings = ray.get(answer, timeout=_PART_S)
     except ray.exceptions.RayError as error:  # also one that took too long
         log.error("part_lost", images=len(refs), error=type(error).__name__)
         return Embeddings(Gathered(failures=dict.fromkeys(refs, LOST)), [])
-    return part
+    return batch
 
 
 def _started(ray: Any, settings: Settings, backbones: Backbones, artifact: Artifact) -> list[Any]:  # noqa: ANN401

@@ -96,16 +96,16 @@ def predict_tasks(body: schemas.Predict) -> Response:
 @routes.post("/webhook", responses={200: schemas.Acknowledged, **_REFUSED})
 def webhook(body: schemas.Webhook) -> Response:
     """Take note that a project changed, and answer at once."""
-    wanted = (
+    is_change = (
         body.project is not None
         and _backend().requests.know(body.project.id)
         and _calls_for_training(body.action, body.project)
     )
-    if wanted and body.project is not None:
+    if is_change and body.project is not None:
         if body.action in DELETING_ACTIONS:
             doubt(_backend().settings.data_dir, body.project.id)
         _backend().requests.add(body.project.id, time.time())
-    return jsonify(status="training requested" if wanted else "ignored")
+    return jsonify(status="training requested" if is_change else "ignored")
 
 
 @routes.get("/versions", responses={200: schemas.Versions, 400: schemas.Problem})

@@ -17,7 +17,6 @@ class ProjectName:
 
     Parameters
     ----------
-    id : int
     stamp : str
         The second when it was made: another project may get its id after a reset. Empty where that is not said.
     """

@@ -34,12 +34,7 @@ HURRY_S = 8.0  # of these, until a prediction answers with the suggestions it ha
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
-    """The backend behind gunicorn.
-
-    Parameters
-    ----------
-    settings : Settings
-    """
+    """The backend behind gunicorn."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

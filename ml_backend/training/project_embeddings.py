@@ -34,7 +34,7 @@ class ProjectEmbeddings:
     def backbone(
         self, project_id: int, stamp: str, refs: Sequence[ImageRef], last: Artifact | None
     ) -> tuple[Embedder, int]:
-        """Give the backbone; random weights with the project's calibration, made anew while that has few images.
+        """Return the backbone; random weights with the project's calibration, made anew while that has few images.
 
         Weights that the project of that stamp has of its own go before the configured ones.
 
@@ -95,7 +95,7 @@ class ProjectEmbeddings:
         return self.gather(project_id, refs, artifact.embedding_key, lambda: self._embedder_of(artifact), progress)
 
     def why_unusable(self, artifact: Artifact) -> str:
-        """Tell why new images cannot be embedded for a version; empty if they can."""
+        """Return why new images cannot be embedded for a version; empty if they can."""
         try:
             self._embedder_of(artifact)
         except ModelLoadingError:  # which passes

@@ -100,15 +100,12 @@ def store_version(
 
     Parameters
     ----------
-    client : LabelStudioClient
-    project : Project
     predictions : sequence of dict
         Each with its ``task``, all of one version.
     annotated : set of int
         Tasks that have annotations already.
     cluster_of : mapping of int to int
         Cluster by task.
-    made_at : datetime
     ordered : int
         How many tasks get a place in the stream.
 
@@ -170,8 +167,6 @@ def delete_old(client: LabelStudioClient, project_id: int, trained: Sequence[str
 
     Parameters
     ----------
-    client : LabelStudioClient
-    project_id : int
     trained : sequence of str
         The versions that this backend made, newest first; another backend's are not ours to delete.
     keep : int

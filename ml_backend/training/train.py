@@ -78,7 +78,6 @@ class Published:
 
     Parameters
     ----------
-    model_version : str
     before : str or None
         What answered until then.
     chosen : bool
@@ -115,7 +114,6 @@ class Trainer:
 
         Parameters
         ----------
-        project_id : int
         now : datetime
             Aware; part of the version's name.
         progress : callable

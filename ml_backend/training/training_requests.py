@@ -31,7 +31,6 @@ class TrainingRequests:
 
     Parameters
     ----------
-    data_dir : Path
     quiet_s : float
         Time without events after which a training starts.
     max_wait_s : float
@@ -47,7 +46,6 @@ class TrainingRequests:
 
         Parameters
         ----------
-        project_id : int
         now : float
             Seconds since the epoch.
         """
@@ -116,7 +114,7 @@ class TrainingRequests:
             path.unlink(missing_ok=True)
 
     def counts(self) -> tuple[int, int]:
-        """Give how many projects wait for a training, and how many are in one."""
+        """Return how many projects wait for a training, and how many are in one."""
         return len(self._found(_REQUESTED)), len(self._found(_TRAINING))
 
     def _folders(self) -> list[int]:
@@ -173,13 +171,7 @@ def project_state(client: LabelStudioClient, project_id: int) -> ProjectState:
 
 
 class Reconciliation:
-    """Asks for the trainings whose events were lost.
-
-    Parameters
-    ----------
-    data_dir : Path
-    requests : TrainingRequests
-    """
+    """Asks for the trainings whose events were lost."""
 
     def __init__(self, data_dir: Path, requests: TrainingRequests) -> None:
         self._projects, self._requests = data_dir / "projects", requests
@@ -190,7 +182,6 @@ class Reconciliation:
 
         Parameters
         ----------
-        client : LabelStudioClient
         now : float
             Seconds since the epoch.
 

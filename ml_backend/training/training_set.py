@@ -26,7 +26,7 @@ Clean = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
 
 
 def evidence_digest(embeddings: NDArray[np.float32], evidence: Sequence[Evidence]) -> str:
-    """Give the SHA-256 of what is learned, by which two versions of one second differ."""
+    """Return the SHA-256 of what is learned, by which two versions of one second differ."""
     digest = hashlib.sha256(embeddings.tobytes())
     for control_evidence in evidence:
         digest.update(control_evidence.shares.tobytes())
@@ -34,7 +34,7 @@ def evidence_digest(embeddings: NDArray[np.float32], evidence: Sequence[Evidence
 
 
 def usable(task: Task, machines: Collection[int | None], renamed: Mapping[str, Mapping[str, str]]) -> Task:
-    """Give a task without what machine accounts annotated, its choices under their names of today."""
+    """Return a task without what machine accounts annotated, its choices under their names of today."""
     annotations = tuple(
         replace(each, choices={
             control: tuple(renamed.get(control, {}).get(choice, choice) for choice in choices)
@@ -47,7 +47,7 @@ def usable(task: Task, machines: Collection[int | None], renamed: Mapping[str, M
 
 
 def log_unknown_choices(project_id: int, controls: Sequence[Control], tasks: Sequence[Task]) -> None:
-    """Say how many annotations chose what their control does not offer any more: they teach nothing."""
+    """Return how many annotations chose what their control does not offer any more: they teach nothing."""
     labels = {control.name: control.labels for control in controls}
     chosen = Counter(
         (control, choice)
@@ -86,14 +86,12 @@ def require_evidence(
 def find_evidence(
     controls: Sequence[Control], tasks: Sequence[Task], gathered: Gathered, clean: Clean | None = None
 ) -> tuple[list[Evidence], set[int]]:
-    """Give each control's targets for the images that were embedded, in the order of ``gathered.vectors``.
+    """Return each control's targets for the images that were embedded, in the order of ``gathered.vectors``.
 
     Parameters
     ----------
-    controls : sequence of Control
     tasks : sequence of Task
         With what consensus says of them, if it does.
-    gathered : Gathered
     clean : callable, optional
         Which tasks may judge; all if left out.
 

@@ -35,14 +35,13 @@ def train_mode(body: nn.Module) -> None:
 
 
 def groups(body: nn.Module, rate: float, weight_decay: float, decay: float) -> Iterator[dict[str, Any]]:
-    """Give the parameters that learn, slower the nearer they are to the input.
+    """Return the parameters that learn, slower the nearer they are to the input.
 
     Howard and Ruder, Universal language model fine-tuning for text classification (discriminative fine-tuning),
     2018, doi:10.18653/v1/P18-1031
 
     Parameters
     ----------
-    body : nn.Module
     rate : float
         Learning rate of the last stage.
     weight_decay : float
@@ -61,7 +60,7 @@ def groups(body: nn.Module, rate: float, weight_decay: float, decay: float) -> I
 
 
 def decayed(parameters: list[nn.Parameter], rate: float, weight_decay: float) -> Iterator[dict[str, Any]]:
-    """Give a group of matrices, with weight decay, and one of the rest; none that is empty."""
+    """Return a group of matrices, with weight decay, and one of the rest; none that is empty."""
     for matrices in (True, False):
         chosen = [parameter for parameter in parameters if (parameter.ndim > 1) is matrices]
         if chosen:

@@ -51,10 +51,8 @@ class FineTuning(Objective):
         Of the body's output.
     images : (n_images, 3, side, side) uint8
         For the validation; may be a memory map.
-    targets : sequence of ControlTargets
     validated : (n_validated,) int64
         Rows that are not learned from.
-    options : FineTuningOptions
     batch_size : int
         Of the validation.
     """
@@ -90,7 +88,7 @@ class FineTuning(Objective):
         return self
 
     def groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
-        """Give the parameters that learn, in AdamW's groups."""
+        """Return the parameters that learn, in AdamW's groups."""
         decay = self._options.layer_decay
         return [
             *bodies.groups(self.body, learning_rate, weight_decay, decay),
@@ -98,12 +96,12 @@ class FineTuning(Objective):
         ]
 
     def loss(self, images: Tensor, rows: NDArray[np.int64], generator: torch.Generator) -> Tensor:
-        """Give the loss of a batch, each image in a random view."""
+        """Return the loss of a batch, each image in a random view."""
         total, weight = self._losses(self._views(images, generator), rows, self._options.smoothing)
         return (total / weight.clamp(min=1e-12)).mean()
 
     def validation_loss(self) -> float | None:
-        """Give the log loss of the rows that are not learned from; None where nothing is known of them."""
+        """Return the log loss of the rows that are not learned from; None where nothing is known of them."""
         total = weight = torch.zeros(len(self._targets))
         for start in range(0, len(self._validated), self._batch_size):
             rows = self._validated[start : start + self._batch_size]
@@ -119,7 +117,7 @@ class FineTuning(Objective):
         return next(self.parameters()).device
 
     def _losses(self, views: Tensor, rows: NDArray[np.int64], smoothing: float) -> tuple[Tensor, Tensor]:
-        """Give each control's weighted sum of losses, and its sum of weights."""
+        """Return each control's weighted sum of losses, and its sum of weights."""
         embeddings = self.body(standardised(views, self._preparation))
         totals, weights = [], []
         for head, targets in zip(self.heads, self._targets, strict=True):
@@ -131,7 +129,7 @@ class FineTuning(Objective):
 
 
 def _loss(logits: Tensor, shares: Tensor, smoothing: float, *, multiple: bool) -> Tensor:
-    """Give the cross-entropy of each row."""
+    """Return the cross-entropy of each row."""
     if multiple:
         smooth = shares * (1 - smoothing) + smoothing / 2
         return functional.binary_cross_entropy_with_logits(logits, smooth, reduction="none").mean(1)

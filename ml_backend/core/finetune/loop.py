@@ -59,7 +59,6 @@ class Step:
         How many are done, of how many.
     epoch : int
         That the step belonged to, from 1.
-    ends_epoch : bool
     loss : float
         Mean over the steps of this epoch so far.
     validation : float or None
@@ -88,7 +87,6 @@ class Objective(nn.Module, ABC):
         Side of the views in pixels.
     preparation : Preparation
         Of the backbone.
-    augmentation : Augmentation
     """
 
     def __init__(
@@ -127,7 +125,6 @@ class Tuning:
         May be a memory map: only what a batch needs is read.
     rows : (n_learned,) int64
         The images to learn from, at least 2.
-    options : Options
 
     Raises
     ------
@@ -161,7 +158,7 @@ class Tuning:
             yield self._step()
 
     def checkpoint(self) -> dict[str, Any]:
-        """Give all that ``restore`` needs, as tensors, numbers and dicts of them; nothing is copied."""
+        """Return all that ``restore`` needs, as tensors, numbers and dicts of them; nothing is copied."""
         return {
             "objective": self._objective.state_dict(),
             "optimiser": self._optimiser.state_dict(),
@@ -179,7 +176,7 @@ class Tuning:
         self._ended, self._best = bool(checkpoint["ended"]), checkpoint["best"]
 
     def result(self) -> dict[str, Tensor]:
-        """Give the backbone's state dict, on the processor: of the best epoch if that is known, else as it is."""
+        """Return the backbone's state dict, on the processor: of the best epoch where there is one."""
         state = self._best["state"] if self._best else self._objective.body.state_dict()
         return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
 
@@ -239,7 +236,7 @@ class Tuning:
 
 
 def cosine(step: int, steps: int, warm_up: float = WARM_UP) -> float:
-    """Give what share of the learning rate a step has: up in a line, then down along half a cosine.
+    """Return what share of the learning rate a step has: up in a line, then down along half a cosine.
 
     Loshchilov and Hutter, SGDR: stochastic gradient descent with warm restarts, 2017, arXiv:1608.03983 (without
     restarts); Goyal et al., Accurate, large minibatch SGD, 2017, arXiv:1706.02677 (the warm-up).

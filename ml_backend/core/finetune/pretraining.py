@@ -48,7 +48,6 @@ class Pretraining(Objective):
     ----------
     dimension : int
         Of the body's output.
-    options : PretrainingOptions
     """
 
     def __init__(
@@ -82,13 +81,12 @@ class Pretraining(Objective):
 
 
 def vicreg(first: Tensor, second: Tensor, options: PretrainingOptions = PretrainingOptions()) -> Tensor:
-    """Give the loss of VICReg: embeddings of one image alike, each number spread over the images, none redundant.
+    """Return the loss of VICReg: an image's embeddings alike, each number spread over the images, none redundant.
 
     Parameters
     ----------
     first, second : (n, width) float
         Embeddings of two views of each of n >= 2 images.
-    options : PretrainingOptions
 
     Returns
     -------

@@ -18,7 +18,7 @@ _STRENGTHS = (100.0, 10.0, 1.0, 0.1)
 def probe(
     embeddings: NDArray[np.float32], targets: ControlTargets, *, learned: Rows, chosen: Rows, judged: Rows
 ) -> float:
-    """Give the share of right answers on the tasks that judge.
+    """Return the share of right answers on the tasks that judge.
 
     Parameters
     ----------

@@ -56,7 +56,6 @@ def random_views(images: Tensor, size: int, augmentation: Augmentation, generato
         On any device.
     size : int
         Pixels of the views' side.
-    augmentation : Augmentation
     generator : torch.Generator
         On the processor, so that the same seed gives the same views everywhere.
 
