@@ -408,7 +408,7 @@ class Bar:
         Whether the bar must be reached, else not exceeded.
     """
 
-    what: str
+    name: str
     measured: float
     bar: float
     above: bool = True
@@ -422,7 +422,7 @@ class Bar:
     def line(self) -> str:
         """A line of the table."""
         word, met = "at least" if self.above else "at most", "yes" if self.reached else "NO"
-        return f"| {self.what} | {self.measured:,.4g} | {word} {self.bar:,.4g} | {met} |"
+        return f"| {self.name} | {self.measured:,.4g} | {word} {self.bar:,.4g} | {met} |"
 
 
 def bars_of(figures: Mapping[str, float]) -> list[Bar]:
@@ -447,7 +447,7 @@ def report(figures: Mapping[str, float]) -> int:
         print(bar.line)
     reached = all(bar.reached for bar in bars)
     shown: dict[str, object] = {name: round(value, 4) for name, value in figures.items()}
-    shown |= {"bars": {bar.what: [round(bar.measured, 4), bar.reached] for bar in bars}, "reached": reached}
+    shown |= {"bars": {bar.name: [round(bar.measured, 4), bar.reached] for bar in bars}, "reached": reached}
     print(json.dumps(shown))
     return 0 if reached else 1
 

@@ -63,7 +63,7 @@ def run(
             progress=progress,
         )
     if as_json:
-        emit(json.dumps(output.outcome_facts(outcome), ensure_ascii=False) + "\n")
+        emit(json.dumps(output.outcome_json(outcome), ensure_ascii=False) + "\n")
     else:
         output.show_outcome(outcome)
     if outcome.problems:

@@ -27,7 +27,7 @@ def progress_shown(*, quiet: bool = False) -> AbstractContextManager[Progress]:
     return shown_on(ERR, quiet=quiet)
 
 
-def outcome_facts(outcome: "Outcome") -> dict[str, Any]:
+def outcome_json(outcome: "Outcome") -> dict[str, Any]:
     """Lay a run's outcome out for machines."""
     changes = outcome.changes
     return {

@@ -51,7 +51,7 @@ def route(
             label_studio, store(), project, max_votes=max_votes or MAX_VOTES, dry_run=dry_run, progress=progress
         )
     if as_json:
-        emit(json.dumps(facts(routed), ensure_ascii=False) + "\n")
+        emit(json.dumps(as_json(routed), ensure_ascii=False) + "\n")
     else:
         _show(routed)
     if routed.failures:
@@ -80,8 +80,8 @@ def prompt(
     output.print_rows(open_rows.rows[:n], COLUMNS, form)
 
 
-def facts(routed: "Routed") -> dict[str, Any]:
-    """Lay out for machines what was found and sent; finished tasks that stay as they are are only counted."""
+def as_json(routed: "Routed") -> dict[str, Any]:
+    """Return a routing as JSON holds it; finished tasks that stay as they are are only counted."""
     from consensus.projects.route import counts  # noqa: PLC0415  # brings the SDK
 
     return {
@@ -92,11 +92,11 @@ def facts(routed: "Routed") -> dict[str, Any]:
         "changes": len(routed.changes),
         "sent": routed.sent,
         "failures": [{"task": failure.task, "what": failure.what} for failure in routed.failures],
-        "advice": [_fact(advice) for advice in routed.advice if advice.need != "none" or advice.change],
+        "advice": [_advice_json(advice) for advice in routed.advice if advice.need != "none" or advice.change],
     }
 
 
-def _fact(advice: "Advice") -> dict[str, Any]:
+def _advice_json(advice: "Advice") -> dict[str, Any]:
     change = advice.change
     return {
         "task": advice.task,

@@ -62,7 +62,7 @@ def _run_each(label_studio: "Studio", opened: "Store", config: Path | None) -> N
         except Exception as error:  # noqa: BLE001  # the next project must run whatever this one did
             LOG.error("project failed", project=number, reason="unexpected", **fault(error))
         else:
-            summary = output.outcome_facts(outcome)
+            summary = output.outcome_json(outcome)
             for control in outcome.controls:
                 LOG.info("control", project=number, about=control.about)
             LOG.info(

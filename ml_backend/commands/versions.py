@@ -39,7 +39,7 @@ def versions(
     registry = ModelRegistry(get_settings().data_dir)
     records = registry.records(project)
     if as_json:
-        print(json.dumps([_facts(registry, project, record) for record in records], indent=2))  # noqa: T201
+        print(json.dumps([_as_json(registry, project, record) for record in records], indent=2))  # noqa: T201
     if not records:
         projects = ", ".join(map(str, registry.projects())) or "none"
         raise VersionError(
@@ -77,7 +77,7 @@ def promote(
     show_failures(console, done.failures.values())
 
 
-def _facts(registry: "ModelRegistry", project: int, record: "VersionRecord") -> dict[str, Any]:
+def _as_json(registry: "ModelRegistry", project: int, record: "VersionRecord") -> dict[str, Any]:
     """Lay a version out for programs."""
     described = {key: value for key, value in record.described.items() if key != "controls"}
     return described | {

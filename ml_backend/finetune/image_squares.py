@@ -105,7 +105,7 @@ class ImageSquares:
         pool = ThreadPoolExecutor(self.fetch_threads, thread_name_prefix="tuning-image")
         try:
             for ref in refs:
-                waiting.append((ref, pool.submit(self._one, ref, decoding)))
+                waiting.append((ref, pool.submit(self._square, ref, decoding)))
                 if len(waiting) >= _AHEAD * self.fetch_threads:
                     first, future = waiting.popleft()
                     yield first, _result(future)
@@ -115,7 +115,7 @@ class ImageSquares:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _one(self, ref: ImageRef, decoding: threading.Semaphore) -> tuple[str, bytes]:
+    def _square(self, ref: ImageRef, decoding: threading.Semaphore) -> tuple[str, bytes]:
         if (fault := fault_of(ref.url)) or ref.url is None:
             raise FetchError(fault or NO_URL)
         body = self.fetch(ref.url.strip(), ref.task_id)

@@ -29,7 +29,7 @@ def same_address(left: str, right: str) -> bool:
     >>> same_address("http://ML-Backend.internal:80/", "http://ml-backend.internal")
     True
     """
-    return _parts(left) == _parts(right)
+    return _canonical(left) == _canonical(right)
 
 
 def without_password(url: str) -> str:
@@ -101,7 +101,7 @@ def webhook_refusal(url: str) -> str | None:
     return None
 
 
-def _parts(url: str) -> tuple[str, str, int | None, str]:
+def _canonical(url: str) -> tuple[str, str, int | None, str]:
     try:
         parsed = urlsplit(url.strip())
         port = parsed.port

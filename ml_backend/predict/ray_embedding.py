@@ -134,7 +134,7 @@ def embed_on_ray(settings: Settings, backbones: Backbones) -> "Embed":
         if missing and not workers:
             workers.extend(_started(ray, settings, backbones, artifact))
         gathered = Gathered()
-        for batch in _parts(ray, workers, missing, project_id):
+        for batch in _batches(ray, workers, missing, project_id):
             gathered.vectors |= batch.gathered.vectors
             gathered.failures |= batch.gathered.failures
             gathered.embedded += batch.gathered.embedded
@@ -152,7 +152,7 @@ def embed_on_ray(settings: Settings, backbones: Backbones) -> "Embed":
     return embed
 
 
-def _parts(ray: Any, workers: Sequence[Any], refs: Sequence[ImageRef], project_id: int) -> Iterator[Embeddings]:  # noqa: ANN401
+def _batches(ray: Any, workers: Sequence[Any], refs: Sequence[ImageRef], project_id: int) -> Iterator[Embeddings]:  # noqa: ANN401
     waiting: deque[tuple[Any, list[ImageRef]]] = deque()
     for number, start in enumerate(range(0, len(refs), PART)):
         if len(waiting) == AHEAD * len(workers):

@@ -90,7 +90,7 @@ class TrainingRequests:
     def due(self, now: float) -> list[int]:
         """Ids of the projects whose training should start, longest waiting first."""
         waiting = []
-        for project_id, path in self._found(_REQUESTED):
+        for project_id, path in self._files(_REQUESTED):
             try:
                 last, first = path.stat().st_mtime, float(path.read_text() or now)
             except (FileNotFoundError, ValueError):
@@ -109,19 +109,19 @@ class TrainingRequests:
 
     def recover(self, now: float) -> None:
         """Ask again for the trainings that were begun and never ended, because their worker died."""
-        for project_id, path in self._found(_TRAINING):
+        for project_id, path in self._files(_TRAINING):
             self.add(project_id, now)
             path.unlink(missing_ok=True)
 
     def counts(self) -> tuple[int, int]:
         """Return how many projects wait for a training, and how many are in one."""
-        return len(self._found(_REQUESTED)), len(self._found(_TRAINING))
+        return len(self._files(_REQUESTED)), len(self._files(_TRAINING))
 
     def _folders(self) -> list[int]:
         names = (path.name for path in self._projects.glob("[0-9]*"))
         return sorted(int(name) for name in names if name.isdecimal())
 
-    def _found(self, name: str) -> list[tuple[int, Path]]:
+    def _files(self, name: str) -> list[tuple[int, Path]]:
         """List the files of a name by project; a folder such as ``7.bak`` is nobody's."""
         paths = self._projects.glob(f"[0-9]*/{name}")
         return [(int(path.parent.name), path) for path in paths if path.parent.name.isdecimal()]
