@@ -28,7 +28,6 @@ def sums(group: Codes | Keys, values: Floats, n_groups: int) -> Floats:
     group : (n,) int32 or int64
         In [0, n_groups).
     values : (n,) float64
-    n_groups : int
 
     Returns
     -------
@@ -53,7 +52,6 @@ def counts(group: Codes, n_groups: int) -> Keys:
     ----------
     group : (n,) int32
         In [0, n_groups).
-    n_groups : int
 
     Returns
     -------

@@ -33,8 +33,6 @@ class Header:
 
     Attributes
     ----------
-    names : list of str
-    separator : str
     lines : int
         Lines up to this one, with it.
     """

@@ -15,13 +15,8 @@ def notes_on(votes: Votes, path: Path) -> Iterator[str]:
 
     Parameters
     ----------
-    votes : Votes
     path : Path
         Where they come from.
-
-    Yields
-    ------
-    str
     """
     yield from notes_of(votes, len(votes), all_unsure=bool((votes.vote == UNSURE).all()), path=path)
 
@@ -36,20 +31,22 @@ def notes_of(names: Votes, n_votes: int, *, all_unsure: bool, path: Path) -> Ite
         yield f"{path}: all votes are those of {only!r}; nobody checks them, so little is decided"
     if all_unsure:
         yield f"{path}: all votes are unsure; nothing is decided"
-    for what, called in ("labels", names.label_names), ("annotators", names.annotator_names):
+    for kind, called in ("labels", names.label_names), ("annotators", names.annotator_names):
         alike = _alike(called)
         for first, second in alike[:SHOWN]:
             yield (
-                f"{path}: the {what} {first!a} and {second!a} look alike (case, invisible characters or the "
+                f"{path}: the {kind} {first!a} and {second!a} look alike (case, invisible characters or the "
                 "encoding of accents differ); they count as two"
             )
         if len(alike) > SHOWN:
-            yield f"{path}: {len(alike) - SHOWN} more pairs of {what} look alike"
+            yield f"{path}: {len(alike) - SHOWN} more pairs of {kind} look alike"
 
 
 def _alike(names: Iterable[str]) -> list[tuple[str, str]]:
-    seen = defaultdict(list)
+    spellings = defaultdict(list)
     for name in names:
-        plain = "".join(one for one in unicodedata.normalize("NFKC", name) if unicodedata.category(one) != "Cf")
-        seen[plain.casefold()].append(name)
-    return [(same[0], other) for same in seen.values() for other in same[1:]]
+        plain = "".join(
+            letter for letter in unicodedata.normalize("NFKC", name) if unicodedata.category(letter) != "Cf"
+        )
+        spellings[plain.casefold()].append(name)
+    return [(same[0], other) for same in spellings.values() for other in same[1:]]

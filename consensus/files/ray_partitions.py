@@ -61,11 +61,8 @@ class RayPartitions:
 
     Attributes
     ----------
-    ray : module
     actors : list
         Handles of `PartitionActor`; partition N is with the N-th of them, counted around.
-    empty : Votes
-    n_parts, n_tasks, n_votes : int
     """
 
     ray: Any
@@ -107,14 +104,6 @@ class RayPartitions:
 @contextmanager
 def on_ray(partitions: PartitionFiles) -> Iterator[Partitions]:
     """Put partitions onto a Ray cluster: the one that runs, that of RAY_ADDRESS, or one on this machine.
-
-    Parameters
-    ----------
-    partitions : PartitionFiles
-
-    Yields
-    ------
-    Partitions
 
     Raises
     ------

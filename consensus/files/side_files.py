@@ -42,7 +42,7 @@ def read_flag(table: Table, column: str, otherwise: str) -> None:
 
 
 def note_repeats(table: Table, flag: str) -> list[str]:
-    """Say how many rows repeat the task and label of an earlier one; one with another flag is refused.
+    """Return how many rows repeat the task and label of an earlier one; one with another flag is refused.
 
     Parameters
     ----------
@@ -113,10 +113,8 @@ def read_suggested(
 
     Parameters
     ----------
-    connection : DuckDBPyConnection
     path : Path
         Columns `task,label,score`, the score from 0 to 1.
-    votes : Votes
 
     Returns
     -------
@@ -163,11 +161,8 @@ def read_gold(
 
     Parameters
     ----------
-    connection : DuckDBPyConnection
     path : Path
         Columns `task,label` and optionally `right` (1 or 0).
-    votes : Votes
-    listed : Listed
 
     Returns
     -------

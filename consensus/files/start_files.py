@@ -57,22 +57,22 @@ def unpacked(written: bytes) -> WarmStart:
     """
     try:
         with np.load(io.BytesIO(written), allow_pickle=False) as columns:
-            found = {name: columns[name] for name in columns.files}
-        if int(found["format"]) != FORMAT:
+            stored = {name: columns[name] for name in columns.files}
+        if int(stored["format"]) != FORMAT:
             raise ValueError("of another format")
-        strength, own_strength, correlation, votes = found["numbers"].tolist()
+        strength, own_strength, correlation, votes = stored["numbers"].tolist()
         confusion = ConfusionMatrices(
-            found["table"], found["prevalence"], found["accuracy"], found["evidence"], strength, own_strength
+            stored["table"], stored["prevalence"], stored["accuracy"], stored["evidence"], strength, own_strength
         )
-        annotators, classes = _as_names(found["annotators"]), _as_names(found["classes"])
-        basis = str(found["basis"])
+        annotators, classes = _as_names(stored["annotators"]), _as_names(stored["classes"])
+        basis = str(stored["basis"])
         n, n_classes = len(annotators), len(classes)
-        shapes = confusion.table.shape, confusion.evidence.shape, confusion.accuracy.shape, found["fixed"].shape
+        shapes = confusion.table.shape, confusion.evidence.shape, confusion.accuracy.shape, stored["fixed"].shape
         if shapes != ((n, n_classes, n_classes), (n, n_classes), (n,), (n,)):
             raise ValueError("of columns that do not belong together")
     except (OSError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(type(error).__name__) from None
-    return WarmStart(confusion, correlation, found["fixed"].astype(bool), annotators, classes, int(votes), basis)
+    return WarmStart(confusion, correlation, stored["fixed"].astype(bool), annotators, classes, int(votes), basis)
 
 
 def write_start(start: WarmStart, path: Path) -> None:

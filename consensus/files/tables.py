@@ -46,7 +46,6 @@ class Limits:
     ----------
     memory : int
         Bytes; what needs more is kept on disk.
-    threads : int
     """
 
     memory: int
@@ -81,13 +80,10 @@ class Table:
 
     Attributes
     ----------
-    connection : DuckDBPyConnection
-    name : str
     path : Path
         As the user named it.
     files : sequence of Path
         Those of a folder, or the file itself.
-    columns : tuple of str
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -226,7 +222,6 @@ def read_table(
 
     Parameters
     ----------
-    connection : DuckDBPyConnection
     name : str
         Of the view.
     path : Path
@@ -391,7 +386,9 @@ def _columns(
 ) -> dict[str, str]:
     """Find the columns of the last of the headers that fits, in any case, and how the file spells them."""
     spelled = {name.lower(): name for name in reversed(names)}
-    twice = next((name for name in names if name and [one.lower() for one in names].count(name.lower()) > 1), None)
+    twice = next(
+        (name for name in names if name and [header.lower() for header in names].count(name.lower()) > 1), None
+    )
     if twice is not None:
         raise VotesError(f"{path} has two columns {twice!r}; take one out")
     header = next((header for header in reversed(headers) if set(header) <= set(spelled)), None)

@@ -86,7 +86,7 @@ def read_rules(path: Path) -> RulesFile:
         raise ConfigError(f"rules file {path} is no TOML: {error}") from None
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in fault["loc"])
+        place = ".".join(str(step) for step in fault["loc"])
         raise ConfigError(
             f"rules file {path}: {place + ': ' if place else ''}{fault['msg']}; docs/people.md names every key"
         ) from None

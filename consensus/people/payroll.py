@@ -20,7 +20,6 @@ class Payroll:
 
     Attributes
     ----------
-    lines : list of Line
     notes : list of str
         What somebody who pays should know of the period.
     """
@@ -36,11 +35,8 @@ def payroll(store: Store, project: int, first: date, end: date, rules: Rules, to
 
     Parameters
     ----------
-    store : Store
-    project : int
     first, end : date
         The period begins with the first moment of `first` (UTC) and ends before that of `end`.
-    rules : Rules
     today : date
         In UTC.
 
@@ -62,9 +58,9 @@ def payroll(store: Store, project: int, first: date, end: date, rules: Rules, to
                 "no run started in the period; votes that were made in it count when a run first sees them"
             )
         for month, beyond in _months_that_end(first, end) if rules.best else ():
-            found = _best(snapshot, project, month, beyond, rules)
-            lines += found
-            if not found:
+            best = _best(snapshot, project, month, beyond, rules)
+            lines += best
+            if not best:
                 notes.append(
                     f"{month:%Y-%m}: nobody has the paid votes that the bonus for the best annotator asks for"
                 )
@@ -98,7 +94,7 @@ def _works(store: Snapshot, project: int, first: date, end: date, rules: Rules) 
     """What each annotator did on each control in a period, with the trust at its end."""
     start, until = _start(first), _start(end)
     counts = count(store.ledger(project, start, until), store.ended_before(project, start), until)
-    known = {(row["annotator"], row["control"]): row for row in store.annotators_before(project, until)}
+    by_annotator = {(row["annotator"], row["control"]): row for row in store.annotators_before(project, until)}
     return [
         Work(
             annotator=annotator,
@@ -107,28 +103,28 @@ def _works(store: Snapshot, project: int, first: date, end: date, rules: Rules) 
             unsure=tally.unsure,
             withdrawn=tally.withdrawn,
             returned=tally.returned,
-            trust=known.get((annotator, control), {}).get(rules.trust_by),
-            suspicions=tuple(_suspicions(known.get((annotator, control), {}))),
+            trust=by_annotator.get((annotator, control), {}).get(rules.trust_by),
+            suspicions=tuple(_suspicions(by_annotator.get((annotator, control), {}))),
         )
         for (annotator, control), tally in counts.items()
     ]
 
 
 def _suspicions(row: Mapping[str, Sequence[Row] | None]) -> Iterator[tuple[str, str]]:
-    for one in row.get("suspicions") or ():
-        yield str(one["kind"]), str(one["reason"])
+    for suspicion in row.get("suspicions") or ():
+        yield str(suspicion["kind"]), str(suspicion["reason"])
 
 
 def _months_that_end(first: date, end: date) -> list[tuple[date, date]]:
     """Calendar months whose end lies in a period, each with the first day after it."""
-    found: list[tuple[date, date]] = []
+    months: list[tuple[date, date]] = []
     month = first.replace(day=1)
     while True:
         beyond = _next_month(month)
         if beyond > end:
-            return found
+            return months
         if beyond > first:
-            found.append((month, beyond))
+            months.append((month, beyond))
         month = beyond
 
 

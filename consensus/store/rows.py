@@ -38,7 +38,7 @@ def annotator_rows(collected: Collected, scored: Scored) -> Iterator[Row]:
 
 def assessment_rows(collected: Collected, scored: Scored, tasks: Sequence[Task]) -> Iterator[Row]:
     """Yield the same, with what makes an annotator suspicious: what the store keeps of each run."""
-    annotations = {one.id: one for task in tasks for one in task.annotations}
+    annotations = {annotation.id: annotation for task in tasks for annotation in task.annotations}
     votes = collected.votes
     times = moments(annotations[number].updated_at for number in collected.annotations.tolist())
     numbers, first = np.unique(collected.annotations, return_index=True)
@@ -49,7 +49,7 @@ def assessment_rows(collected: Collected, scored: Scored, tasks: Sequence[Task])
     intervals = ({"trust_low": _number(low), "trust_high": _number(high)} for low, high in bounds)
     rows = annotator_rows(collected, scored)
     for row, interval, suspicions in zip(rows, intervals, assessment.suspicions, strict=True):
-        yield {**row, **interval, "suspicions": [asdict(one) for one in suspicions]}
+        yield {**row, **interval, "suspicions": [asdict(suspicion) for suspicion in suspicions]}
 
 
 def _number(value: float) -> float | None:
@@ -86,7 +86,9 @@ def seen_in(pairs: Sequence[tuple[Collected, Scored]], tasks: Sequence[Task]) ->
         unreadable=frozenset(
             (collected.control.tag.name, problem.task) for collected, _ in pairs for problem in collected.problems
         ),
-        gold=frozenset(one.id for task in tasks for one in task.annotations if one.ground_truth),
+        gold=frozenset(
+            annotation.id for task in tasks for annotation in task.annotations if annotation.ground_truth
+        ),
     )
 
 

@@ -29,13 +29,11 @@ class Asked:
 
     Attributes
     ----------
-    control : str
     rows : dict of str to (n_rows,) array
         Classifications as the store has them, in the order of the standing.
     stored : StoredClassifications
         Task codes are those of the project.
     is_open : (n_rows,) bool
-    questions : Questions
     trust : (n_annotators + 1,) float64
         The last one is that of somebody unknown, who is taken for the average.
     gain : (n_questions, n_annotators + 1) float64
@@ -68,7 +66,6 @@ class Facts:
         Names of those who have a vote.
     voted : dict of str to (n_tasks, n_annotators) bool
         By control: who has a vote on which task.
-    controls : list of Asked
     counted : frozenset of (int, str)
         Annotations behind the votes: id and time.
     """
@@ -150,7 +147,6 @@ def stored_classifications(control: Row, rows: Columns, tasks: Names) -> StoredC
 
     Parameters
     ----------
-    control : dict
     rows : dict of str to (n,) array
         As the store has them.
     tasks : (n_tasks,) int64
@@ -188,6 +184,6 @@ def _trust(rows: list[Row], annotators: Names) -> Floats:
     """Trust of each annotator and, at the end, of somebody unknown, as is who has none on this control."""
     trust = np.array([row["trust"] for row in rows], dtype=np.float64)
     votes = np.array([row["votes"] for row in rows], dtype=np.float64)
-    known = {row["annotator"]: row["trust"] for row in rows}
+    trust_of = {row["annotator"]: row["trust"] for row in rows}
     average = mean_trust(np.minimum(trust, 1.0), votes)
-    return np.array([*(known.get(name, average) for name in annotators), average], dtype=np.float64)
+    return np.array([*(trust_of.get(name, average) for name in annotators), average], dtype=np.float64)

@@ -27,13 +27,10 @@ class Voters:
 
     Attributes
     ----------
-    votes : Votes
-    n_annotators : int
     classifications : Classifications
         All that anybody votes on.
     row : (n,) intp or slice
         Where the rows of the result are among these.
-    gold : Gold
     """
 
     votes: Votes
@@ -64,8 +61,6 @@ class Partition:
     ----------
     votes : Votes
         Tasks are named and numbered within the partition, annotators and labels as in all partitions.
-    listed : Listed
-    gold : Gold
     all_labels : bool or None
         Whether the labels of a task that nobody chose are classified too; None where there is no other partition.
     voting : Votes or None

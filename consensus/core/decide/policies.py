@@ -51,7 +51,6 @@ class Decision:
         Upper bound of the same, in [0, 1].
     posterior : float64
         Probability, in [0, 1], that it is.
-    voted, confirmed, rejected, controversial : bool
     """
 
     confidence: Floats
@@ -69,8 +68,6 @@ class Policy:
 
     Attributes
     ----------
-    decide : callable
-    thresholds : Thresholds
     largest_trust : float
         The largest trust that may be set by hand.
     model : {"default", "dawid-skene"}

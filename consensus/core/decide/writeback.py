@@ -18,8 +18,6 @@ class Entry:
 
     Attributes
     ----------
-    task : int
-    report : str
     control : str
         Name of the control; "" where the prediction has no region.
     choice : str
@@ -62,7 +60,6 @@ class Difference:
 
     Attributes
     ----------
-    create : list of Entry
     update : list of Written
         Id of the prediction, and the entry with its new score.
     delete : list of int
@@ -98,10 +95,6 @@ def difference(
     many : int
         A report with so many updates and deletions, if they are most of what is there, is emptied and written
         anew, which is quicker.
-
-    Returns
-    -------
-    Difference
 
     Examples
     --------

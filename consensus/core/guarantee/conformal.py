@@ -31,7 +31,6 @@ class Grounds:
 
     Attributes
     ----------
-    report : ReportName
     drawn_by_gold : bool
         Whether gold drew the line (conformal selection), or allowed or forbade the model's line.
     candidates : int

@@ -55,10 +55,8 @@ def expected_at_lines(prospect: Prospect, gold: int, alpha: float) -> Floats:
 
     Parameters
     ----------
-    prospect : Prospect
     gold : int
         Gold tasks up to the last line.
-    alpha : float
     """
     expected = np.zeros(len(prospect.line))
     for position, size in enumerate(prospect.size.tolist()):

@@ -15,7 +15,6 @@ def guarantee_lines(alpha: float, gold_tasks: int, n_tasks: int, grounds: Sequen
         In (0, 1).
     gold_tasks, n_tasks : int
         Tasks whose truth is known, and all tasks.
-    grounds : sequence of Grounds
 
     Examples
     --------

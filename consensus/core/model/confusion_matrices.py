@@ -87,8 +87,8 @@ def expected_rows(counts: Floats) -> tuple[Floats, Floats, float]:
     of_class = (np.diag(together) + CLASS_VOTES * population.mean) / (together.sum(axis=1) + CLASS_VOTES)
     easier = (_logit(of_class) - _logit(population.mean)) / max(n_classes - 1, 1)
     right = expit(_logit(accuracy)[:, None] + easier)
-    others = 1 - np.eye(n_classes)
-    mistakes = together * others + MISTAKES * others / max(n_classes - 1, 1)
+    off_diagonal = 1 - np.eye(n_classes)
+    mistakes = together * off_diagonal + MISTAKES * off_diagonal / max(n_classes - 1, 1)
     mistakes /= np.maximum(mistakes.sum(axis=1, keepdims=True), LOWEST)
     rows = (1 - right)[:, :, None] * mistakes
     rows[:, np.arange(n_classes), np.arange(n_classes)] = right

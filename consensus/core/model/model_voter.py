@@ -44,8 +44,6 @@ def with_model_voter(votes: Votes, classifications: Classifications, suggestions
 
     Parameters
     ----------
-    votes : Votes
-    classifications : Classifications
     suggestions : Suggestions
         Of a single choice the label with the highest score votes; of a multiple choice all labels do; where yes
         and no are asked, a label is answered with yes if it is suggested for its task, else with no.

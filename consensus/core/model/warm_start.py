@@ -18,8 +18,6 @@ class WarmStart:
 
     Attributes
     ----------
-    confusion : ConfusionMatrices
-    correlation : float
     fixed : (n_voters,) bool
         Whose trust was set and not learned.
     annotators, classes : (n_voters,), (n_classes,) object

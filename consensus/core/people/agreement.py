@@ -62,11 +62,6 @@ def agreement(answers: Answers) -> tuple[Agreement, Pairs]:
     answers : Answers
         Questions with one answer say nothing about agreement and are passed over.
 
-    Returns
-    -------
-    Agreement
-    Pairs
-
     References
     ----------
     K. Krippendorff, "Computing Krippendorff's alpha-reliability" (2011),

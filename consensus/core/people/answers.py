@@ -59,10 +59,6 @@ def answers_of(votes: Votes) -> Answers:
     votes : Votes
         One stand per annotator and classification (see `consensus.core.votes.votes.latest`).
 
-    Returns
-    -------
-    Answers
-
     Examples
     --------
     >>> codes, names = np.arange(2, dtype=np.int32), np.array(["x", "y"], dtype=object)

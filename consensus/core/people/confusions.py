@@ -56,17 +56,11 @@ def believed(
 
     Parameters
     ----------
-    answers : Answers
     choice : {"single", "multiple", "each"}
     task, label : (n,) int32
         The classifications, ordered by task, then label.
     posterior : (n,) float64
         In [0, 1].
-    n_labels : int
-
-    Returns
-    -------
-    Believed
     """
     if choice != "single":
         row = np.searchsorted(
@@ -99,10 +93,10 @@ def agreement_with_consensus(answers: Answers, belief: Believed) -> Floats:
     top = belief.probability >= best[belief.row] - 1e-12
     tied = np.bincount(belief.row[top], minlength=len(answers))
     hit = top & (belief.truth == answers.answer[belief.row])
-    parts = sums(answers.annotator[belief.row[hit]], 1 / tied[belief.row[hit]], answers.n_annotators)
+    agreed = sums(answers.annotator[belief.row[hit]], 1 / tied[belief.row[hit]], answers.n_annotators)
     count = np.bincount(answers.annotator, minlength=answers.n_annotators)
     with np.errstate(invalid="ignore"):
-        return np.asarray(parts / np.where(count > 0, count, np.nan), dtype=np.float64)
+        return np.asarray(agreed / np.where(count > 0, count, np.nan), dtype=np.float64)
 
 
 def confusions(answers: Answers, belief: Believed, most: int = 3) -> Confusions:
@@ -110,14 +104,8 @@ def confusions(answers: Answers, belief: Believed, most: int = 3) -> Confusions:
 
     Parameters
     ----------
-    answers : Answers
-    belief : Believed
     most : int
         How many of an annotator's confusions to return; those expected less than half a time are left out.
-
-    Returns
-    -------
-    Confusions
     """
     wrong = belief.truth != answers.answer[belief.row]
     row, truth = belief.row[wrong], belief.truth[wrong]

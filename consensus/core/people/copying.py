@@ -55,8 +55,6 @@ def find_copying(answers: Answers, others: Others, weight: Floats, moment: Keys 
 
     Parameters
     ----------
-    answers : Answers
-    others : Others
     weight : (n_annotators,) float64
         As `others` was made with.
     moment : (n_rows,) int64, optional

@@ -52,7 +52,6 @@ class Others:
 
         Parameters
         ----------
-        answers : Answers
         answer : (n_rows,) int32
 
         Returns
@@ -73,13 +72,8 @@ def others_of(answers: Answers, weight: Floats) -> Others:
 
     Parameters
     ----------
-    answers : Answers
     weight : (n_annotators,) float64
         What an annotator's answer counts, from 0 to 1: the trust.
-
-    Returns
-    -------
-    Others
     """
     n, k = len(answers), max(answers.n_answers, 1)
     of_row = weight[answers.annotator]

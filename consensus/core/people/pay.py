@@ -41,7 +41,6 @@ class Rules:
         Kinds of suspicion for which nothing is paid.
     pardoned : frozenset of str
         Annotators whose suspicions a person has dismissed, in any case of their letters.
-    best : Best or None
     """
 
     unit: str
@@ -60,7 +59,6 @@ class Work:
 
     Attributes
     ----------
-    annotator, control : str
     answers, unsure, withdrawn, returned : int
         See `consensus.store.vote_history.Count`.
     trust : float or None
@@ -85,13 +83,10 @@ class Line:
 
     Attributes
     ----------
-    annotator : str
     item : str
         "votes", or "best annotator" with its month.
     control : str
         Empty for the best annotator.
-    votes, unsure, withdrawn, returned : int
-    trust : float or None
     base, bonus_percent, bonus, amount : int
         `amount` is base plus bonus, in the smallest unit of the currency.
     why : str
@@ -132,11 +127,6 @@ def percent_of(amount: int, percent: int) -> int:
 def lines_of(works: Iterable[Work], rules: Rules) -> list[Line]:
     """Pay the votes of a period, a line per annotator and control.
 
-    Parameters
-    ----------
-    works : iterable of Work
-    rules : Rules
-
     Returns
     -------
     list of Line
@@ -175,7 +165,7 @@ def _line(work: Work, rules: Rules) -> Line:
 
 
 def rejected_for(work: Work, rules: Rules) -> str:
-    """Say why the votes of an annotator on a control are not paid; empty where they are."""
+    """Return why the votes of an annotator on a control are not paid; empty where they are."""
     if work.annotator.casefold() in {name.casefold() for name in rules.pardoned}:
         return ""
     return "; ".join(f"{kind}: {reason}" for kind, reason in work.suspicions if kind in rules.rejected)
@@ -210,8 +200,6 @@ def best_of(works: Iterable[Work], best: Best, rules: Rules, month: str) -> list
     ----------
     works : iterable of Work
         All of the month.
-    best : Best
-    rules : Rules
     month : str
         As in 2026-01.
 

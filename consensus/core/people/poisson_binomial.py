@@ -54,8 +54,6 @@ def high_tail(
     group : (n_rows,) int32
     amount : (n_rows,) float64
         The amounts that came.
-    entries : Entries
-    n_groups : int
     together : int
         How many rows may depend on each other in whatever way; they count as one (Hoelder's inequality).
 

@@ -63,13 +63,8 @@ def find_spam(answers: Answers, others: Others) -> Spam:
 
     Parameters
     ----------
-    answers : Answers
     others : Others
         Of the same answers.
-
-    Returns
-    -------
-    Spam
     """
     comparable = others.weight > 0
     count = np.bincount(answers.annotator[comparable], minlength=answers.n_annotators)

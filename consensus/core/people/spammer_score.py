@@ -19,8 +19,6 @@ def raykar_yu(answers: Answers, others: Others, trust: Floats) -> Floats:
 
     Parameters
     ----------
-    answers : Answers
-    others : Others
     trust : (n_annotators,) float64
         In [0, 1].
 

@@ -47,11 +47,6 @@ def find_speed(annotator: Codes, lead_time: Floats, n_annotators: int) -> Speed:
     annotator : (n_annotations,) int32
     lead_time : (n_annotations,) float64
         Seconds; NaN, zero and less are unknown.
-    n_annotators : int
-
-    Returns
-    -------
-    Speed
 
     References
     ----------

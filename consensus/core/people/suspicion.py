@@ -52,8 +52,6 @@ class Assessment:
         Mean share of the others who gave the same answer to the same question; NaN where nobody else answered.
     spammer_score : float64
         That of Raykar and Yu; see `consensus.core.people.spammer_score`.
-    speed : Speed
-    suspicions : list of list of Suspicion
     """
 
     agreement: Floats
@@ -69,17 +67,12 @@ def assess(
 
     Parameters
     ----------
-    votes : Votes
     trust : (n_annotators,) float64
         Not negative.
     annotator, lead_time : (n_annotations,) int32, float64
         Who made an annotation, and how many seconds it took (NaN: unknown).
     moment : (n_rows,) int64, optional
         When each row of the votes was given, in any unit.
-
-    Returns
-    -------
-    Assessment
     """
     answers = answers_of(votes)
     weight = np.clip(trust, 0.0, 1.0)

@@ -85,11 +85,11 @@ def information_gain(posterior: Floats, accuracy: Floats) -> Floats:
     >>> information_gain(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([0.5, 1.0])).tolist()
     [[0.0, 1.0], [0.0, 0.0]]
     """
-    others = posterior.shape[1] - 1
+    n_others = posterior.shape[1] - 1
     gain = np.empty((len(posterior), len(accuracy)))
     for position, right in enumerate(accuracy):
-        wrong = (1 - right) / others
-        noise = _entropy(np.array([right, *[wrong] * others]))
+        wrong = (1 - right) / n_others
+        noise = _entropy(np.array([right, *[wrong] * n_others]))
         gain[:, position] = _entropy(wrong + (right - wrong) * posterior) - noise
     return np.maximum(gain, 0.0)
 
@@ -99,7 +99,6 @@ def open_questions(stored: StoredClassifications, is_open: Flags) -> Questions:
 
     Parameters
     ----------
-    stored : StoredClassifications
     is_open : (n_rows,) bool
         See `consensus.core.routing.open_classifications.open_rows`.
     """
@@ -127,9 +126,7 @@ def gain_by_task(questions: Questions, gain: Floats, n_tasks: int) -> Floats:
 
     Parameters
     ----------
-    questions : Questions
     gain : (n, n_annotators) float64
-    n_tasks : int
 
     Returns
     -------

@@ -24,7 +24,6 @@ class StoredClassifications:
     confidence, upper, posterior : (n,) float64
         Lower and upper bound, and the probability itself.
     report : (n,) object
-    n_labels : int
     one_of_many : bool
         Whether one label of a task is right; a multiple choice and a verification ask of every label by itself.
     """
@@ -48,7 +47,7 @@ class StoredClassifications:
 def open_rows(
     stored: StoredClassifications, reject: float, *, by_lower_bound: bool = False, fewest_votes: float = 0
 ) -> Flags:
-    """Tell which classifications are asked and not decided.
+    """Return which classifications are asked and not decided.
 
     A label is asked where the task came with it, somebody chose it, or report NoVotes wants it; of a task where
     nothing is asked yet, all labels are while they have too few votes. A label is decided where a report confirms
@@ -58,7 +57,6 @@ def open_rows(
 
     Parameters
     ----------
-    stored : StoredClassifications
     reject : float
         The threshold of the run's policy.
     by_lower_bound : bool

@@ -6,14 +6,9 @@ from consensus.core.votes.from_annotations import Annotation
 
 
 def accepted(annotation: Annotation, control: str) -> bool | None:
-    """Say whether the annotator left a suggestion for a control as it was.
+    """Return whether the annotator left a suggestion for a control as it was.
 
     Only what was submitted is compared: a choice that was changed and changed back counts as accepted.
-
-    Parameters
-    ----------
-    annotation : Annotation
-    control : str
 
     Returns
     -------

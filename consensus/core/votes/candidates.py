@@ -59,7 +59,6 @@ def over_labels(posterior: Floats, questions: Classifications, classifications: 
     Parameters
     ----------
     posterior : (n_questions,) float64
-    questions, classifications : Classifications
 
     Returns
     -------

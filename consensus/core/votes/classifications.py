@@ -134,15 +134,10 @@ def classify(votes: Votes, listed: Listed, *, all_labels: bool | None = None) ->
 
     Parameters
     ----------
-    votes : Votes
     listed : Listed
         Where a classification is listed twice, the last row counts.
     all_labels : bool, optional
         Whether those that nobody chose are there, where the votes are a part of more; `lists_all` by default.
-
-    Returns
-    -------
-    Classifications
     """
     n_labels = votes.n_labels
     if votes.choice == "each":
@@ -175,7 +170,6 @@ def tally(votes: Votes, classifications: Classifications, weight: Floats | None 
 
     Parameters
     ----------
-    votes : Votes
     classifications : Classifications
         Made by `classify` from the same votes.
     weight : (n_annotators,) float64, optional

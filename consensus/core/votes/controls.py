@@ -42,7 +42,6 @@ class Control:
 
     Attributes
     ----------
-    tag : ChoicesTag
     kind : {"choices", "verification"}
     given : str or None
         Key of `task.data` that holds the given label (or a list of them); None: no label is given.
@@ -102,8 +101,6 @@ def resolve(
 
     Parameters
     ----------
-    tag : ChoicesTag
-    settings : ControlSettings
     tasks : sequence of mappings
         `task.data` of the project's tasks, or of a sample.
     config : LabelConfig
@@ -304,7 +301,7 @@ def labels_of(value: object) -> tuple[str, ...] | None:
     """
     if value is None or value == "":
         return ()
-    labels = [_label(item) for item in (value if isinstance(value, list) else [value]) if item != ""]
+    labels = [_label(entry) for entry in (value if isinstance(value, list) else [value]) if entry != ""]
     return None if None in labels else tuple(dict.fromkeys(label for label in labels if label is not None))
 
 
