@@ -51,7 +51,7 @@ def route(
             label_studio, store(), project, max_votes=max_votes or MAX_VOTES, dry_run=dry_run, progress=progress
         )
     if as_json:
-        emit(json.dumps(as_json(routed), ensure_ascii=False) + "\n")
+        emit(json.dumps(routed_json(routed), ensure_ascii=False) + "\n")
     else:
         _show(routed)
     if routed.failures:
@@ -80,7 +80,7 @@ def prompt(
     output.print_rows(open_rows.rows[:n], COLUMNS, form)
 
 
-def as_json(routed: "Routed") -> dict[str, Any]:
+def routed_json(routed: "Routed") -> dict[str, Any]:
     """Return a routing as JSON holds it; finished tasks that stay as they are are only counted."""
     from consensus.projects.route import counts  # noqa: PLC0415  # brings the SDK
 
