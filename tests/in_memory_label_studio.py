@@ -237,6 +237,10 @@ class InMemoryStudio(httpx.BaseTransport):
         rows = [self._shown(project_id) for project_id in self.projects]
         return {"count": len(rows), "results": _page(rows, request)}
 
+    @_route("POST", "projects")
+    def _create_project(self, request: httpx.Request) -> Json:
+        return self.add_project(project_id=next(self._ids) + PROJECT, **_body(request))
+
     @_route("GET", r"projects/(\d+)")
     def _shown_project(self, _: httpx.Request, project_id: int) -> Json:
         return self._shown(project_id)
@@ -289,6 +293,18 @@ class InMemoryStudio(httpx.BaseTransport):
             f"total_{name}": sum(len(task[name]) for task in rows) for name in ("annotations", "predictions")
         }
         return {"tasks": listed, "total": len(rows), **counts}
+
+    @_route("POST", r"projects/(\d+)/import")
+    def _import_tasks(self, request: httpx.Request, project_id: int) -> Json:
+        for row in _body(request):
+            task = row if "data" in row else {"data": row}
+            annotations = [{"ground_truth": True, **annotation} for annotation in task.pop("annotations", ())]
+            self.add_task(annotations=annotations, project=project_id, **task)
+        return {"task_count": len(_body(request))}
+
+    @_route("POST", r"tasks/(\d+)/annotations")
+    def _annotate(self, request: httpx.Request, task_id: int) -> Json:
+        return self.annotate(task_id, **_body(request))
 
     @_route("PATCH", r"tasks/(\d+)")
     def _change_task(self, request: httpx.Request, task_id: int) -> Json:

@@ -1,15 +1,16 @@
 """The edge to Label Studio where Label Studio fails; what works is tested on a real one."""
 
 import json
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
+from in_memory_label_studio import InMemoryStudio
 
 from common.contract import signed_meta
-from common.errors import SettingsError
 from common.label_studio.client import READINGS, LabelStudioClient
 from common.label_studio.session import Session
 from consensus.core.decide.writeback import Difference, Entry, Written
@@ -44,6 +45,19 @@ def make() -> Iterator[Make]:
         yield _make
 
 
+@pytest.fixture
+def studio() -> InMemoryStudio:
+    """A project of one task."""
+    made = InMemoryStudio(CONFIG)
+    made.add_task({"image": "i"}, task_id=1)
+    return made
+
+
+def edge(studio: InMemoryStudio) -> Studio:
+    """The edge of consensus to it."""
+    return Studio(studio.client(), TOKEN, sleep=lambda _: None)
+
+
 def project(config: str, **more: object) -> dict[str, object]:
     """A project as Label Studio sends it."""
     return {"id": 7, "title": "Seven", "label_config": config, "task_number": 3, "model_version": None, **more}
@@ -52,95 +66,6 @@ def project(config: str, **more: object) -> dict[str, object]:
 def changes(**parts: object) -> Difference:
     """A difference of one kind."""
     return Difference(**{"create": [], "update": [], "delete": [], "clear": [], **parts})  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("status", "message"),
-    [
-        (401, r"refused the token for project 7 \(401\); check LABEL_STUDIO_API_KEY"),
-        (403, r"refused the token for project 7 \(403\)"),
-        (404, r"has no project 7, or the account may not see it"),
-        (400, "answered 400 about project 7: .*broken"),
-        (200, r"answered about project 7 cannot be read: it is no JSON, or is cut off"),
-    ],
-)
-def test_an_answer_of_trouble_is_one_sentence(make: Make, status: int, message: str) -> None:
-    """The message names the address, the project and the remedy, and holds no token."""
-    studio = make(lambda _: httpx.Response(status, text="<html>\n<b>broken</b>\n</html>"))
-    with pytest.raises(LabelStudioError, match=message) as error:
-        studio.project(7)
-    assert URL in str(error.value)
-    assert TOKEN not in str(error.value)
-    assert "\n" not in str(error.value)
-    assert error.value.__suppress_context__
-
-
-@pytest.mark.parametrize("status", [500, 502])
-def test_a_failure_of_the_server_is_named(make: Make, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the SDK's own tries the message says what was answered."""
-    monkeypatch.setattr("time.sleep", lambda _: None)
-    tries: list[httpx.Request] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        tries.append(request)
-        return httpx.Response(status, json={"detail": "oh"})
-
-    with pytest.raises(LabelStudioError, match=f"answered {status} about the list of accounts: .*oh"):
-        make(answer).accounts()
-    assert len(tries) == 3
-
-
-@pytest.mark.parametrize(
-    "fault", [httpx.ConnectError("refused"), httpx.ReadTimeout("slow"), httpx.RemoteProtocolError("cut")]
-)
-def test_a_server_that_is_not_there_is_named(
-    make: Make, fault: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The message names the address and the variable to look at."""
-    monkeypatch.setattr("time.sleep", lambda _: None)
-
-    def fail(_: httpx.Request) -> httpx.Response:
-        raise fault
-
-    studio = make(fail)
-    for read in (lambda: studio.project(7), studio.accounts, studio.project_numbers, lambda: studio.pull(7, {})):
-        with pytest.raises(
-            LabelStudioError, match=f"{URL} cannot be reached .*is LABEL_STUDIO_URL right"
-        ) as error:
-            read()
-        assert TOKEN not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("url", "token", "message"),
-    [
-        ("", TOKEN, "LABEL_STUDIO_URL is not set"),
-        (URL, "", "LABEL_STUDIO_API_KEY is not set"),
-        ("", "", "LABEL_STUDIO_URL is not set"),
-        ("http://[::1", TOKEN, r"LABEL_STUDIO_URL is 'http://\[::1', which is no address"),
-        (URL, TOKEN + "é", "LABEL_STUDIO_API_KEY is no token"),
-        (f"http://a1:{TOKEN}@label-studio.test", TOKEN, "LABEL_STUDIO_URL holds a password; the token in"),
-        (f"https://{TOKEN}@label-studio.test/", TOKEN, "LABEL_STUDIO_URL holds a password"),
-    ],
-)
-def test_an_address_or_a_token_that_cannot_be_one_is_refused(url: str, token: str, message: str) -> None:
-    """Before anything is sent, by the name of the variable."""
-    with pytest.raises(SettingsError, match=message) as error:
-        LabelStudioClient(Session(url, token))
-    assert TOKEN not in str(error.value)
-
-
-def test_an_answer_is_waited_for_as_long_as_was_said() -> None:
-    """A Label Studio that takes the connection and says nothing is given up."""
-    with (
-        socket.create_server(("127.0.0.1", 0)) as silent,
-        LabelStudioClient(Session(f"http://127.0.0.1:{silent.getsockname()[1]}", TOKEN, timeout_s=0.2)) as studio,
-        pytest.raises(
-            LabelStudioError,
-            match=r"cannot be reached for the list of accounts \(no answer in time, ReadTimeout\)",
-        ),
-    ):
-        studio.accounts()
 
 
 def signed_region(score: float) -> dict[str, object]:
@@ -162,160 +87,137 @@ def signed_region(score: float) -> dict[str, object]:
     ],
 )
 def test_a_signed_report_that_was_changed_is_read_as_unsigned(
-    make: Make, forged: dict[str, object], kind: str | None
+    studio: InMemoryStudio, forged: dict[str, Any], kind: str | None
 ) -> None:
     """A signed report that is posted again with another score or choice is one that the next run replaces."""
-    prediction = {"id": 3, "model_version": "consensus/Discovered", "score": 0.9, "result": [signed_region(0.9)]}
-    task = {"id": 1, "data": {}, "annotations": [], "predictions": [prediction | forged]}
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        project = {"id": 7, "title": "t", "task_number": 1, "label_config": "<View/>"}
-        return httpx.Response(
-            200, json={"tasks": [task], "total": 1} if request.url.path == "/api/tasks/" else project
-        )
-
-    [written] = make(answer).pull(7, {}).written
+    studio.predict(
+        1, **{"model_version": "consensus/Discovered", "score": 0.9, "result": [signed_region(0.9)], **forged}
+    )
+    [written] = edge(studio).pull(7, {}).written
     assert written.entry.kind == kind
 
 
-def test_predictions_that_were_not_stored_are_noticed(make: Make) -> None:
+def test_predictions_that_were_not_stored_are_noticed(studio: InMemoryStudio) -> None:
     """Label Studio drops what it cannot store and says 201: the number tells."""
-    studio = make(lambda _: httpx.Response(201, json={"created": 1}))
     with pytest.raises(LabelStudioError, match="stored 1 of 2 predictions of project 7; were tasks"):
-        studio.write(7, changes(create=[CAT, CAT]), {"kind": "image"})
+        edge(studio).write(7, changes(create=[CAT, replace(CAT, choice="owl")]), TO)
 
 
-def test_a_prediction_that_is_gone_already_is_deleted(make: Make) -> None:
+def test_a_prediction_that_is_gone_already_is_deleted(studio: InMemoryStudio) -> None:
     """The try before may have got through; other refusals are told."""
-    asked: list[str] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(f"{request.method} {request.url.path}")
-        return httpx.Response(404 if request.url.path == "/api/predictions/5/" else 204)
-
-    make(answer).write(7, changes(delete=[5, 6]), {})
-    assert asked == ["DELETE /api/predictions/5/", "DELETE /api/predictions/6/"]
+    there = studio.predict(1, "consensus/Old")["id"]
+    edge(studio).write(7, changes(delete=[there + 1, there]), {})
+    assert (studio.predictions, len(studio.writes)) == ([], 2)
+    studio.faults["DELETE predictions"] = httpx.Response(403)
     with pytest.raises(LabelStudioError, match="refused the token for prediction 5"):
-        make(lambda _: httpx.Response(403)).write(7, changes(delete=[5]), {})
+        edge(studio).write(7, changes(delete=[5]), {})
 
 
-def test_what_is_new_is_sent_before_what_is_old_is_taken_away(make: Make) -> None:
+def test_what_is_new_is_sent_before_what_is_old_is_taken_away(studio: InMemoryStudio) -> None:
     """An interruption after any write loses nothing; progress counts what was sent."""
-    asked: list[tuple[str, object]] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append((f"{request.method} {request.url.path}", json.loads(request.content or "null")))
-        return httpx.Response(200, json={"created": 1, "id": 3})
-
-    told: list[int] = []
+    progress: list[int] = []
+    kept, old = (studio.predict(1, "consensus/Discovered")["id"] for _ in range(2))
     new = Entry(1, "NoVotes", "", "", 0.25)
-    make(answer).write(7, changes(create=[new], update=[Written(3, CAT)], delete=[4]), TO, told.append)
-    row = {"task": 1, "model_version": "consensus/NoVotes", "score": 0.25, "result": []}
-    assert asked == [
-        ("POST /api/projects/7/import/predictions", [row]),
-        ("PATCH /api/predictions/3/", {"task": 1, "score": 0.9, "result": [signed_region(0.9)]}),
-        ("DELETE /api/predictions/4/", None),
+    edge(studio).write(7, changes(create=[new], update=[Written(kept, CAT)], delete=[old]), TO, progress.append)
+    assert studio.writes == [
+        "POST /api/projects/7/import/predictions",
+        f"PATCH /api/predictions/{kept}/",
+        f"DELETE /api/predictions/{old}/",
     ]
-    assert told == [1, 2, 3]
+    shown = [(row["model_version"], row["score"], row["result"]) for row in studio.predictions]
+    assert shown == [("consensus/Discovered", 0.9, [signed_region(0.9)]), ("consensus/NoVotes", 0.25, [])]
+    assert progress == [1, 2, 3]
 
 
-def test_a_prediction_shows_its_choice_and_has_one_score(make: Make) -> None:
+def test_a_prediction_shows_its_choice_and_has_one_score(studio: InMemoryStudio) -> None:
     """The score is the prediction's; its region has none, which Label Studio would show a second time."""
-    asked: list[object] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(json.loads(request.content))
-        return httpx.Response(201, json={"created": 1})
-
-    make(answer).write(7, changes(create=[CAT]), TO)
+    edge(studio).write(7, changes(create=[CAT]), TO)
     row = {"task": 1, "model_version": "consensus/Discovered", "score": 0.9, "result": [signed_region(0.9)]}
-    assert asked == [[row]]
+    assert studio.bodies("POST", "import/predictions") == [[row]]
 
 
-def _forgetful(asked: list[str], after: str | None, refuse: int | None = None) -> Answers:
-    """A Label Studio that shows m1, and another version, or none, after predictions were deleted."""
-    shown: list[str | None] = ["m1"]
+def forget(studio: InMemoryStudio, after: str | None) -> None:
+    """Let the project show m1, and another version, or none, after predictions were deleted."""
+    studio.project["model_version"] = "m1"
+    studio.predict(1, "m1")
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        if request.method == "DELETE":
-            shown[0] = after
-        if request.method != "GET":
-            asked.append(f"{request.method} {request.content.decode()}")
-        if request.method == "PATCH" and refuse:
-            return httpx.Response(refuse, json={"model_version": ["Model version doesn't exist"]})
-        return httpx.Response(200, json=project(CONFIG, model_version=shown[0]))
+    def answer(_: httpx.Request) -> httpx.Response:
+        studio.project["model_version"] = after
+        return httpx.Response(200, json={"deleted_predictions": 0})
 
-    return answer
+    studio.faults["DELETE versions"] = answer
 
 
 @pytest.mark.parametrize(
-    ("after", "sent"),
-    [(None, ["DELETE", "PATCH"]), ("", ["DELETE", "PATCH"]), ("m1", ["DELETE"]), ("m2", ["DELETE"])],
+    ("after", "shown"),
+    [(None, ["m1"]), ("", ["m1"]), ("m1", []), ("m2", [])],
 )
 def test_the_annotators_version_is_set_again_only_where_it_was_forgotten(
-    make: Make, after: str | None, sent: list[str]
+    studio: InMemoryStudio, after: str | None, shown: list[str]
 ) -> None:
     """A version that a new training chose meanwhile stays."""
-    asked: list[str] = []
-    make(_forgetful(asked, after)).write(7, changes(clear=["consensus/Discovered"]), {})
-    assert [line.split()[0] for line in asked] == sent
-    assert json.loads(asked[0].removeprefix("DELETE ")) == {"model_version": "consensus/Discovered"}
-    assert all(json.loads(line.removeprefix("PATCH ")) == {"model_version": "m1"} for line in asked[1:])
+    forget(studio, after)
+    edge(studio).write(7, changes(clear=["consensus/Discovered"]), {})
+    assert studio.bodies("DELETE", "model-versions") == [{"model_version": "consensus/Discovered"}]
+    assert [changed["model_version"] for changed in studio.bodies("PATCH", "projects/7")] == shown
 
 
-def test_a_version_that_nobody_has_any_more_is_left_alone(make: Make) -> None:
+def test_a_version_that_nobody_has_any_more_is_left_alone(studio: InMemoryStudio) -> None:
     """Label Studio refuses to show it, and the run goes on; another refusal is told."""
-    make(_forgetful([], None, refuse=400)).write(7, changes(clear=["consensus/Discovered"]), {})
+    forget(studio, None)
+    studio.tasks[1]["predictions"].clear()
+    edge(studio).write(7, changes(clear=["consensus/Discovered"]), {})
+    studio.project["model_version"] = "m1"
+    studio.faults["PATCH projects/7"] = httpx.Response(403)
     with pytest.raises(LabelStudioError, match="refused the token for model version 'm1' of project 7"):
-        make(_forgetful([], None, refuse=403)).write(7, changes(clear=["consensus/Discovered"]), {})
+        edge(studio).write(7, changes(clear=["consensus/Discovered"]), {})
 
 
-def test_emptying_that_fails_is_told(make: Make) -> None:
+def test_emptying_that_fails_is_told(studio: InMemoryStudio) -> None:
     """Where a report cannot be emptied nothing is created, so that nothing is there twice."""
-    asked: list[str] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request.method)
-        return httpx.Response(400 if request.method == "DELETE" else 200, json=project(CONFIG))
-
+    studio.faults["DELETE versions"] = httpx.Response(400)
     with pytest.raises(LabelStudioError, match="answered 400 about model version 'consensus/Discovered'"):
-        make(answer).write(7, changes(clear=["consensus/Discovered"], create=[CAT]), {"kind": "image"})
-    assert "POST" not in asked
+        edge(studio).write(7, changes(clear=["consensus/Discovered"], create=[CAT]), TO)
+    assert studio.predictions == []
 
 
 @pytest.mark.parametrize("fails", [1, 2])
-def test_the_annotators_version_is_set_again_though_emptying_failed(make: Make, fails: int) -> None:
+def test_the_annotators_version_is_set_again_though_emptying_failed(studio: InMemoryStudio, fails: int) -> None:
     """Label Studio may have forgotten it before it failed, or over the report before."""
-    forgetting, asked = _forgetful([], None), list[str]()
+    forget(studio, None)
+    forgetting = studio.faults["DELETE versions"]
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request.method)
-        told = forgetting(request)
-        return (
-            httpx.Response(400, text="broken")
-            if asked.count("DELETE") == fails and asked[-1] == "DELETE"
-            else told
-        )
+        forgetting(request)
+        return httpx.Response(400 if len(studio.bodies("DELETE", "model-versions")) == fails else 200, json={})
 
+    studio.faults["DELETE versions"] = answer
     versions = ["consensus/Discovered", "consensus/NoVotes"]
     with pytest.raises(LabelStudioError, match="answered 400 about model version 'consensus/"):
-        make(answer).write(7, changes(clear=versions, create=[CAT]), {"kind": "image"})
-    assert [method for method in asked if method != "GET"] == ["DELETE"] * fails + ["PATCH"]
+        edge(studio).write(7, changes(clear=versions, create=[CAT]), TO)
+    assert [line.split()[0] for line in studio.writes] == ["DELETE"] * fails + ["PATCH"]
 
 
-def test_a_project_comes_with_the_reading_of_its_config(make: Make) -> None:
+@pytest.mark.parametrize(
+    ("label_config", "labels", "reasons"),
+    [
+        (ASKING.format('perRegion="true"'), [], ("kind: labels regions, not tasks (perRegion)",)),
+        (CONFIG, [("cat", "hound")], ()),
+        ("", [], ()),
+    ],
+)
+def test_a_project_comes_with_the_reading_of_its_config(
+    label_config: str, labels: list[tuple[str, ...]], reasons: tuple[str, ...]
+) -> None:
     """The choices about whole tasks, and why others are passed over."""
-    found = make(lambda _: httpx.Response(200, json=project(ASKING.format('perRegion="true"')))).project(7)
-    assert found.config.reasons == ("kind: labels regions, not tasks (perRegion)",)
-    found = make(lambda _: httpx.Response(200, json=project(CONFIG))).project(7)
-    assert [(tag.name, tag.labels) for tag in found.config.choices] == [("kind", ("cat", "hound"))]
-    assert make(lambda _: httpx.Response(200, json=project(""))).project(7).config.choices == ()
+    found = edge(InMemoryStudio(label_config)).project(7).config
+    assert ([tag.labels for tag in found.choices], found.reasons) == (labels, reasons)
 
 
-def test_a_config_that_cannot_be_read_is_told(make: Make) -> None:
+def test_a_config_that_cannot_be_read_is_told() -> None:
     """In one sentence."""
     with pytest.raises(LabelStudioError, match="the label config cannot be read: "):
-        make(lambda _: httpx.Response(200, json=project("<View"))).project(7)
+        edge(InMemoryStudio("<View")).project(7)
 
 
 Reading = tuple[int, Sequence[Sequence[int]], int | None]
@@ -480,45 +382,35 @@ def test_tasks_that_go_during_every_reading_end_in_an_error(
 
 
 @pytest.mark.parametrize("arrives", [True, False])
-def test_an_import_whose_answer_was_lost_is_not_there_twice(make: Make, *, arrives: bool) -> None:
+def test_an_import_whose_answer_was_lost_is_not_there_twice(studio: InMemoryStudio, *, arrives: bool) -> None:
     """What has arrived is looked for, and only what has not is sent again."""
-    there: list[dict[str, object]] = []
-    imports: list[int] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        if request.method == "POST":
-            rows = json.loads(request.content)
-            imports.append(len(rows))
-            if arrives or len(imports) > 1:
-                there.extend(rows)
-            return httpx.Response(201, json={"created": len(rows)}) if len(imports) > 1 else httpx.Response(502)
-        tasks = [
-            {"id": 1, "predictions": [{"id": number, **row} for number, row in enumerate(there, start=1)]},
-        ]
-        return httpx.Response(200, json={"tasks": tasks, "total": 1})
+    def answer(request: httpx.Request) -> httpx.Response | None:
+        if arrives:
+            for row in json.loads(request.content):
+                studio.predict(row.pop("task"), **row)
+        return httpx.Response(502) if len(studio.writes) == 1 else None
 
-    make(answer).write(7, changes(create=[CAT]), {"kind": "image"})
-    assert (imports, len(there)) == ([1] if arrives else [1, 1], 1)
+    studio.faults["POST import/predictions"] = answer
+    edge(studio).write(7, changes(create=[CAT]), TO)
+    assert (len(studio.writes), len(studio.predictions)) == (1 if arrives else 2, 1)
 
 
 @pytest.mark.parametrize("stored", [True, False])
-def test_a_tab_whose_answer_was_lost_is_not_there_twice(make: Make, *, stored: bool) -> None:
+def test_a_tab_whose_answer_was_lost_is_not_there_twice(studio: InMemoryStudio, *, stored: bool) -> None:
     """It is looked for; where it is not there, the next run makes it."""
-    views: list[dict[str, object]] = [{"id": 1, "data": {"title": "Default"}}]
-    posts: list[object] = []
+    studio.views.append({"id": 1, "project": 7, "data": {"title": "Default"}})
 
     def answer(request: httpx.Request) -> httpx.Response:
-        if request.method == "GET":
-            return httpx.Response(200, json=views)
-        posts.append(request)
         if stored:
-            views.append(json.loads(request.content))
+            studio.views.append(json.loads(request.content))
         return httpx.Response(502)
 
+    studio.faults["POST views"] = answer
     if stored:
-        assert len(make(answer).make_tabs(7)) == 5
-        assert (len(posts), len(views)) == (5, 6)
+        assert len(edge(studio).make_tabs(7)) == 5
+        assert (len(studio.writes), len(studio.views)) == (5, 6)
     else:
         with pytest.raises(LabelStudioError, match="answered 502 about tab 'AllConfirmed'"):
-            make(answer).make_tabs(7)
-        assert len(posts) == 1
+            edge(studio).make_tabs(7)
+        assert len(studio.writes) == 1

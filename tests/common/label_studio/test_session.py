@@ -2,12 +2,13 @@
 
 import base64
 import json
+import socket
 from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 
-from common.errors import LabelStudioError, LostAnswerError, RefusedError, SettingsError
+from common.errors import LabelStudioError, LostAnswerError, SettingsError
 from common.label_studio import session
 from common.label_studio.client import LabelStudioClient
 from common.label_studio.session import Session
@@ -89,7 +90,7 @@ def test_an_answer_that_does_not_arrive_is_lost(
 @pytest.mark.parametrize("change", SETTING.values(), ids=SETTING)
 def test_what_is_set_to_a_value_is_tried_again(change: Callable[[LabelStudioClient], object]) -> None:
     """Twice is as good as once."""
-    answers = [httpx.Response(502), httpx.Response(200, json={})]
+    answers = [httpx.Response(502), httpx.Response(503), httpx.Response(200, json={})]
     with client_of(lambda _: answers.pop(0)) as client:
         change(client)
     assert answers == []
@@ -158,6 +159,8 @@ def test_an_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch, larg
         (httpx.ConnectError("[SSL: WRONG_VERSION_NUMBER] wrong version number"), "begins with http://"),
         (httpx.ConnectError("[Errno -2] Name or service not known"), "Name or service not known"),
         (httpx.ConnectTimeout(""), "no answer in time"),
+        (httpx.ReadTimeout("slow"), "no answer in time"),
+        (httpx.RemoteProtocolError("cut"), "is LABEL_STUDIO_URL right"),
     ],
 )
 def test_why_nothing_answers_is_named(fault: Exception, message: str) -> None:
@@ -185,18 +188,62 @@ def test_another_program_at_the_address_is_named(answer: httpx.Response) -> None
         client.project(7)
 
 
-def test_what_label_studio_does_not_have_is_no_other_program() -> None:
-    """Its refusal keeps its status."""
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (401, r"refused the token for project 7 \(401\); check LABEL_STUDIO_API_KEY"),
+        (403, r"refused the token for project 7 \(403\)"),
+        (404, r"has no project 7, or the account may not see it"),
+        (400, "answered 400 about project 7: .*broken"),
+        (200, r"answered about project 7 cannot be read: it is no JSON, or is cut off"),
+    ],
+)
+def test_an_answer_of_trouble_is_one_sentence(status: int, message: str) -> None:
+    """The message names the address, the project and the remedy, and holds no token."""
+    answer = httpx.Response(status, text="<html>\n<b>broken</b>\n</html>")
     with (
-        client_of(label_studio(lambda _: httpx.Response(404, json={"detail": "Not found."}))) as client,
-        pytest.raises(RefusedError, match="has no project 7") as error,
+        client_of(label_studio(lambda _: answer)) as client,
+        pytest.raises(LabelStudioError, match=message) as error,
     ):
         client.project(7)
-    assert error.value.http_status == 404
+    assert URL in str(error.value)
+    assert TOKEN not in str(error.value)
+    assert "\n" not in str(error.value)
+    assert error.value.__suppress_context__
+    assert getattr(error.value, "http_status", 200) == status
 
 
-@pytest.mark.parametrize("url", ["localhost:8080", "label-studio.test", "ftp://label-studio.test", "http://"])
-def test_an_address_without_http_is_named(url: str) -> None:
-    """Before anything is sent."""
-    with pytest.raises(SettingsError, match="does not begin with http:// or https://"):
-        LabelStudioClient(Session(url, TOKEN))
+@pytest.mark.parametrize(
+    ("url", "token", "message"),
+    [
+        ("", TOKEN, "LABEL_STUDIO_URL is not set"),
+        (URL, "", "LABEL_STUDIO_API_KEY is not set"),
+        ("", "", "LABEL_STUDIO_URL is not set"),
+        ("http://[::1", TOKEN, r"LABEL_STUDIO_URL is 'http://\[::1', which is no address"),
+        (URL, TOKEN + "é", "LABEL_STUDIO_API_KEY is no token"),
+        (f"http://a1:{TOKEN}@label-studio.test", TOKEN, "LABEL_STUDIO_URL holds a password; the token in"),
+        (f"https://{TOKEN}@label-studio.test/", TOKEN, "LABEL_STUDIO_URL holds a password"),
+        *(
+            (url, TOKEN, "does not begin with http:// or https://")
+            for url in ("localhost:8080", "label-studio.test", "ftp://label-studio.test", "http://")
+        ),
+    ],
+)
+def test_an_address_or_a_token_that_cannot_be_one_is_refused(url: str, token: str, message: str) -> None:
+    """Before anything is sent, by the name of the variable."""
+    with pytest.raises(SettingsError, match=message) as error:
+        LabelStudioClient(Session(url, token))
+    assert TOKEN not in str(error.value)
+
+
+def test_an_answer_is_waited_for_as_long_as_was_said() -> None:
+    """A Label Studio that takes the connection and says nothing is given up."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        LabelStudioClient(Session(f"http://127.0.0.1:{silent.getsockname()[1]}", TOKEN, timeout_s=0.2)) as client,
+        pytest.raises(
+            LabelStudioError,
+            match=r"cannot be reached for the list of accounts \(no answer in time, ReadTimeout\)",
+        ),
+    ):
+        client.accounts()
