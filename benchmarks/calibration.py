@@ -108,8 +108,8 @@ def main() -> int:
         "log_loss": show_scores("log loss", losses, pseudo_votes_of_loss),
     }
     errors = calibration_errors(outcomes, pseudo_votes)
-    kept = promises(outcomes)
-    bars["promises"] = show_promises(kept)
+    shares = promises(outcomes)
+    bars["promises"] = show_promises(shares)
     curves = {
         name: draw_curves(each.votes, pseudo_votes["MV"])
         for each in outcomes
@@ -120,7 +120,7 @@ def main() -> int:
         show_curves(name, curve, bars[f"curves of {name}"])
     if chosen.plots:
         draw(chosen.plots, outcomes, pseudo_votes, curves)
-    missed = [f"{part}: {name}" for part, row in bars.items() for name, bar in row.items() if not bar["reached"]]
+    missed = [f"{table}: {name}" for table, row in bars.items() for name, bar in row.items() if not bar["reached"]]
     print(f"Bars missed: {'; '.join(missed) or 'none'}.")
     return finish(
         {
@@ -131,7 +131,7 @@ def main() -> int:
             "log_loss": losses,
             "pseudo_votes": {"brier": pseudo_votes, "log_loss": pseudo_votes_of_loss},
             "calibration_error": errors,
-            "promises": kept,
+            "promises": shares,
             "curves": {name: curve.means() for name, curve in curves.items()},
             "bars": bars,
         }

@@ -54,12 +54,12 @@ def kinds(votes: Votes, annotator: NDArray[np.int32] = NO_CODES, seconds: Floats
     listed, gold = Listed(NO_CODES, NO_CODES, nothing), Gold(NO_CODES, NO_CODES, nothing)
     trust = score(votes, listed, gold, np.full(votes.n_annotators, np.nan)).trust
     assessment = assess(votes, trust, annotator, np.zeros(0) if seconds is None else seconds)
-    return [{one.kind for one in suspicions} for suspicions in assessment.suspicions]
+    return [{suspicion.kind for suspicion in suspicions} for suspicions in assessment.suspicions]
 
 
 def honest(draw: np.random.Generator, crowds: int) -> tuple[int, Counter[str]]:
     """Number of annotators in honest crowds, and in how many of these crowds somebody is suspected, by kind."""
-    found, n_annotators = Counter[str](), 0
+    suspected, n_annotators = Counter[str](), 0
     for _ in range(crowds):
         k, m = int(draw.choice([2, 3, 4, 8])), int(draw.integers(5, 30))
         per_task = int(min(m, draw.integers(3, 9)))
@@ -68,9 +68,9 @@ def honest(draw: np.random.Generator, crowds: int) -> tuple[int, Counter[str]]:
         hard, lure = float(draw.choice([0, 0.3])), float(draw.choice([0, 0.7]))
         votes = crowd(draw, accuracy, n_tasks, k, per_task, hard=hard, lure=lure)
         seconds = np.exp(draw.normal(draw.normal(2.5, 0.35, m)[votes.annotator], 0.6))
-        found.update(set().union(*kinds(votes, votes.annotator, seconds)))
+        suspected.update(set().union(*kinds(votes, votes.annotator, seconds)))
         n_annotators += m
-    return n_annotators, found
+    return n_annotators, suspected
 
 
 def power(draw: np.random.Generator, how: str, k: int, each: int, repeats: int) -> float:
@@ -88,8 +88,8 @@ def power(draw: np.random.Generator, how: str, k: int, each: int, repeats: int) 
             source, rows = label[votes.annotator == 0], votes.annotator == 1  # both in the order of tasks
             copied = draw.random(int(rows.sum())) < (0.5 if "half" in how else 1)
             label[rows] = np.where(copied, source, label[rows])
-        found = kinds(replace(votes, label=label))
-        hits += sum(bool(found[who]) for who in (0, 1))
+        suspicions = kinds(replace(votes, label=label))
+        hits += sum(bool(suspicions[who]) for who in (0, 1))
     return hits / (2 * repeats)
 
 
@@ -101,11 +101,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     draw = np.random.default_rng(options.seed)
-    n_annotators, found = honest(draw, options.crowds)
+    n_annotators, suspected = honest(draw, options.crowds)
     print(f"| {options.crowds} honest crowds, {n_annotators} annotators | crowds in which somebody is suspected |")
     print("|---|---|")
     for kind in KINDS:
-        print(f"| {kind} | {found[kind]} |")
+        print(f"| {kind} | {suspected[kind]} |")
     print(f"\n| share found | k | {' | '.join(f'{each} votes' for each in VOTES_EACH)} |")
     print(f"|---|---|{'---|' * len(VOTES_EACH)}")
     shares = {}
@@ -114,7 +114,9 @@ def main() -> None:
             row = [power(draw, how, k, each, options.repeats) for each in VOTES_EACH]
             shares[f"{how}, {k}"] = dict(zip(map(str, VOTES_EACH), row, strict=True))
             print(f"| {how} | {k} | {' | '.join(f'{share:.2f}' for share in row)} |", flush=True)
-    print(json.dumps({"crowds": options.crowds, "annotators": n_annotators, "suspected": found, "found": shares}))
+    print(
+        json.dumps({"crowds": options.crowds, "annotators": n_annotators, "suspected": suspected, "found": shares})
+    )
 
 
 if __name__ == "__main__":

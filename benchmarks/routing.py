@@ -125,9 +125,9 @@ def _table(title: str, grid: Floats, curves: Curves) -> str:
     figures = _figures(grid, curves)
     rows = []
     for name, curve in curves.items():
-        found = figures[name]
-        reached = found["at_bar"] >= -ROOM - ROUNDING
-        rows.append((name, [*(figure(curve[i]) for i in at), f"{found['share']:.0%}", yes_no(reached)]))
+        method_figures = figures[name]
+        reached = method_figures["at_bar"] >= -ROOM - ROUNDING
+        rows.append((name, [*(figure(curve[i]) for i in at), f"{method_figures['share']:.0%}", yes_no(reached)]))
     return table(title, columns, rows)
 
 
@@ -136,8 +136,10 @@ def _subsampled(crowd: CrowdSet) -> CrowdSet:
     images, image = np.unique(crowd.item_names[:, 0].astype(str), return_inverse=True)
     keep: Flags = np.zeros(len(images), dtype=bool)
     keep[image[crowd.truth >= 0]] = True
-    others = np.flatnonzero(~keep)
-    keep[np.random.default_rng(0).choice(others, min(OTHER_IMAGES, len(others)), replace=False)] = True
+    without_truth = np.flatnonzero(~keep)
+    keep[np.random.default_rng(0).choice(without_truth, min(OTHER_IMAGES, len(without_truth)), replace=False)] = (
+        True
+    )
     return _items(crowd, keep[image])
 
 

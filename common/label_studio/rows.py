@@ -206,7 +206,6 @@ class Storage:
     title: str
     bucket: str
     status: str
-    presign: bool | None
 
     @classmethod
     def of(cls, kind: str, row: Mapping[str, Any]) -> Self:
@@ -217,7 +216,6 @@ class Storage:
             title=str(row.get("title") or ""),
             bucket=str(row.get("bucket") or row.get("container") or row.get("path") or ""),
             status=str(row.get("status") or ""),
-            presign=row.get("presign"),
         )
 
 

@@ -90,17 +90,18 @@ class Studio:
         uploads = self.ask("GET", f"/api/projects/{project}/file-uploads", params={"all": "true"})
         given = {each.name: each.given for each in digits}
         tasks = [
-            {"data": {IMAGE: f"/data/{one['file']}", "given": given[file_name(one["file"])]}} for one in uploads
+            {"data": {IMAGE: f"/data/{upload['file']}", "given": given[file_name(upload["file"])]}}
+            for upload in uploads
         ]
         self.ask("POST", route, json=tasks)
-        found = {file_name(task["data"][IMAGE]): task["id"] for task in self.tasks(project)}
-        if found.keys() != given.keys():
-            raise DemoError(f"Label Studio made {len(found)} tasks of {len(given)} images.")
-        return found
+        task_of = {file_name(task["data"][IMAGE]): task["id"] for task in self.tasks(project)}
+        if task_of.keys() != given.keys():
+            raise DemoError(f"Label Studio made {len(task_of)} tasks of {len(given)} images.")
+        return task_of
 
-    def tasks(self, project: int, **asked: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - parameters of the route
+    def tasks(self, project: int, **query_fields: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - parameters of the route
         """Read all tasks with their annotations and predictions, in the order of a tab if one is named."""
-        query = {"project": project, "fields": "all", "page_size": 1000, **asked}
+        query = {"project": project, "fields": "all", "page_size": 1000, **query_fields}
         page = self.ask("GET", "/api/tasks", params=query)
         if len(page["tasks"]) != page["total"]:
             raise DemoError(f"Label Studio gave {len(page['tasks'])} of {page['total']} tasks.")

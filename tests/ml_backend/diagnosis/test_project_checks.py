@@ -125,7 +125,7 @@ def test_an_address_that_label_studio_cannot_reach_is_explained() -> None:
 
 def test_a_failed_synchronisation_is_named() -> None:
     """Label Studio shows its reason."""
-    failed = Storage(4, "s3", "plankton", "bucket", "failed", presign=True)
+    failed = Storage(4, "s3", "plankton", "bucket", "failed")
     [finding] = found(replace(FINE, storages=[failed]))["storages"]
     assert finding.seen == "the last synchronisation of s3 storage plankton failed"
 
