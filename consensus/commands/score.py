@@ -49,6 +49,13 @@ def score(
             "--model", help="task,label,score (0 to 1): a model's suggestions, to join as one more voter."
         ),
     ] = None,
+    all_labels: Annotated[
+        bool,
+        typer.Option(
+            "--all-labels",
+            help="A row for every label of a task, also for those that nobody chose and that are not listed.",
+        ),
+    ] = False,
     state: Annotated[
         Path | None,
         typer.Option(
@@ -74,8 +81,8 @@ def score(
 
     Files are CSV, CSV with gzip (.gz) or Parquet (.parquet) by extension, or folders of Parquet files. They may be
     larger than memory; --engine ray spreads them over a Ray cluster. Of repeated votes the last one counts. The
-    result has a row per classification that has a vote or is listed in --given, with the columns task, label,
-    given, yes, no, unsure, confidence, posterior and report.
+    result has a row per task and label that somebody chose (or voted yes, no or unsure on) or that is listed in
+    --given, with the columns task, label, given, yes, no, unsure, confidence, posterior and report.
 
     How votes become a posterior: of each annotator a confusion matrix is learned by expectation-maximisation
     (Dawid and Skene 1979), drawn towards the annotator's own accuracy, and that towards everybody's. For one label
@@ -104,7 +111,7 @@ def score(
     )
     if share is not None:
         _check_guarantee(share, gold)
-    inputs = Inputs(votes, given, trust, gold, model, state, choice, policy, share)
+    inputs = Inputs(votes, given, trust, gold, model, state, choice, policy, share, all_labels)
     limits = Limits.of_machine(int(memory * 1e9) if memory else None, threads)
     with output.progress_shown() as progress:
         outcome = score_files(inputs, out, annotators, engine=engine, limits=limits, progress=progress)

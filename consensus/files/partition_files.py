@@ -42,6 +42,8 @@ class PartitionFiles:
         Votes that a later one of the same annotator replaced.
     threads : int
         Partitions that are in memory at a time.
+    all_labels : bool
+        Whether the labels of a task that nobody chose are wanted, where they are not too many.
     asked_only : bool
         Whether a multiple choice is asked about the labels that somebody chose: see
         `consensus.core.votes.votes.asked_only`.
@@ -55,6 +57,7 @@ class PartitionFiles:
     n_unsure: int
     replaced: int
     threads: int
+    all_labels: bool = False
     asked_only: bool = False
 
     def partition(self, number: int) -> Partition:
@@ -67,8 +70,14 @@ class PartitionFiles:
         votes = replace(self.empty, choice=choice, task_names=names, **columns)
         if self.asked_only:
             votes = asked_only(votes, listed.task, listed.label)
-        all_labels = lists_all_of(self.empty.choice, self.n_tasks, self.n_votes, self.empty.n_labels)
-        return Partition(votes, listed, no_gold(), all_labels)
+        return Partition(votes, listed, no_gold(), self.lists_all)
+
+    @property
+    def lists_all(self) -> bool:
+        """Whether all labels of a task that has votes are in the result."""
+        names = self.empty
+        all_labels = self.all_labels or names.choice != "single"
+        return all_labels and lists_all_of(names.choice, self.n_tasks, self.n_votes, names.n_labels)
 
     def map(self, function: Callable[[Partition], Found]) -> Iterator[Found]:
         """Call a function with each partition and yield what it returns, in the order of the partitions."""

@@ -23,13 +23,14 @@ Columns = Mapping[str, NDArray[Any]]
 Put = Callable[[Columns], None]
 
 
-def result_table(votes: Votes, scored: Scored) -> Columns:
+def result_table(votes: Votes, scored: Scored, *, all_labels: bool = True) -> Columns:
     """Lay the result out as `task,label,given,yes,no,unsure,confidence,posterior,report`.
 
-    A last column `model_share` is there where a model's suggestions were heard.
+    A last column `model_share` is there where a model's suggestions were heard. Without `all_labels` the labels of
+    a task that nobody chose and that are not listed for it have no row; where yes and no are asked, all have.
     """
     rows = scored.classifications
-    return {
+    columns: Columns = {
         "task": votes.task_names[rows.task],
         "label": votes.label_names[rows.label],
         "given": rows.given.astype(np.int8),
@@ -41,6 +42,10 @@ def result_table(votes: Votes, scored: Scored) -> Columns:
         "report": scored.report,
         **({"model_share": scored.model_share} if scored.model_share.any() else {}),
     }
+    wanted = rows.listed | (scored.counts.yes > 0)
+    if all_labels or votes.choice == "each" or wanted.all():
+        return columns
+    return {name: column[wanted] for name, column in columns.items()}
 
 
 def annotators_table(votes: Votes, scored: Scored) -> Columns:

@@ -24,8 +24,8 @@ from consensus.core.guarantee.conformal import NO_GOLD, guarantee
 from consensus.core.guarantee.wording import guarantee_lines
 from consensus.core.model.em import MapMatrices
 from consensus.core.model.model_voter import GROUP
-from consensus.core.votes.classifications import Listed, lists_all_of
-from consensus.core.votes.label_matrix import LabelMatrix, MatrixSize
+from consensus.core.votes.classifications import Listed, lists_all_of, too_many
+from consensus.core.votes.label_matrix import MOST_LABELS, LabelMatrix, MatrixSize
 from consensus.core.votes.votes import Votes
 from consensus.errors import ConfigError, VotesError
 from consensus.files.notes import notes_of
@@ -34,7 +34,7 @@ from consensus.files.result_files import Columns, annotators_table, result_table
 from consensus.files.side_files import read_suggested, trust_by_hand
 from consensus.files.start_files import read_start, write_start
 from consensus.files.tables import Limits, database, first_line
-from consensus.files.votes_files import SCRATCH, Ballot, ballot_of, no_gold, note_on_labels, read_votes
+from consensus.files.votes_files import SCRATCH, Ballot, CodedVotes, ballot_of, no_gold, note_on_labels, read_votes
 
 Engine = Literal["local", "ray"]
 Found = TypeVar("Found")
@@ -44,6 +44,10 @@ PART_VOTES = 1_000_000
 
 DISK, MEMORY = 80, 200
 """Bytes that a vote needs: on disk for a while where votes are scored in parts, or else in memory."""
+
+ROW, BELIEF, SPELLED_OUT = 150, 30, 25
+"""Bytes of memory that a row of the result needs beside its votes; a label of a task without a row; and each vote
+that a multiple choice implies."""
 
 UNHEARD = (
     f"the model is not heard: its worth can be learned where {GROUP} tasks with a suggestion or more have two "
@@ -65,6 +69,8 @@ class Inputs:
         A key of `consensus.core.decide.policies.POLICIES`.
     share : float or None
         Of a report that may be wrong: the guarantee.
+    all_labels : bool
+        Whether the labels of a task that nobody chose, and that are not listed for it, have a row in the result.
     """
 
     votes: Path
@@ -76,6 +82,7 @@ class Inputs:
     choice: Literal["single", "multiple"] = "single"
     policy: str = "default"
     share: float | None = None
+    all_labels: bool = False
 
 
 @dataclass(frozen=True)
@@ -170,19 +177,21 @@ def score_files(
     with scratch_folder(SCRATCH, 0) as folder, database(folder, limits) as connection:
         try:
             coded = read_votes(connection, inputs.votes, inputs.given, inputs.choice, progress)
-            if engine == "local" and coded.n_rows * MEMORY <= limits.memory:
+            needed = _memory_needed(coded, all_labels=inputs.all_labels)
+            if engine == "local" and needed <= limits.memory:
                 ballot = ballot_of(connection, coded, inputs.trust, inputs.gold)
                 return _score_ballot(inputs, ballot, connection, out, annotators, limits.threads)
-            _refuse_in_parts(inputs, coded.n_rows)
+            _refuse_in_parts(inputs, coded.n_rows, needed)
             _check_room(folder, (coded.n_rows + (len(coded.given) if coded.given else 0)) * DISK)
             parts = write_parts(
                 coded,
                 connection,
                 folder,
-                part_votes,
+                max(1, min(part_votes, limits.memory * coded.n_rows // max(1, 2 * limits.threads * needed))),
                 limits.threads,
                 of_step(progress, "votes cut into parts", coded.n_rows),
             )
+            parts = replace(parts, all_labels=inputs.all_labels)
             fixed_trust, unused_trust = trust_by_hand(connection, inputs.trust, coded.annotator_names)
         except duckdb.Error as error:
             raise VotesError(f"{inputs.votes} cannot be read: {first_line(error)}") from None
@@ -191,7 +200,8 @@ def score_files(
             scorer = fit_partitions(
                 _Watched(spread, of_step(progress, "rounds of learning", 0)), fixed_trust, inputs.policy
             )
-            reports, by_annotator = _write(spread, scorer, out, of_step(progress, "parts written", parts.n_parts))
+            tell = of_step(progress, "parts written", parts.n_parts)
+            reports, by_annotator = _write(spread, partial(_score, scorer, inputs.all_labels), out, tell)
     if annotators:
         none = np.zeros(0, dtype=np.int32)
         people = scorer.score(Partition(parts.empty, Listed(none, none, none.astype(bool)), no_gold()))
@@ -229,6 +239,7 @@ def _score_ballot(
         start=read_start(inputs.state) if inputs.state else None,
         suggestions=suggested,
         threads=threads,
+        all_labels=None if inputs.all_labels or votes.choice != "single" else False,
     )
     if suggested is not None and not scored.model_share.any():
         notes.append(UNHEARD)
@@ -236,7 +247,10 @@ def _score_ballot(
     if inputs.share is not None:
         scored, grounds = guarantee(scored, ballot.gold, inputs.share, votes.choice)
         lines = guarantee_lines(inputs.share, ballot.gold_tasks, votes.n_tasks, grounds)
-    write(result_table(votes, scored), out)
+    if inputs.all_labels and ballot.many_labels:
+        notes.append(note_on_labels(votes.n_labels))
+    table = result_table(votes, scored, all_labels=inputs.all_labels)
+    write(table, out)
     if annotators:
         write(annotators_table(votes, scored), annotators)
     if inputs.state:
@@ -247,7 +261,7 @@ def _score_ballot(
         votes.n_tasks,
         ballot.replaced,
         ballot.unused_trust,
-        Counter(scored.report.tolist()),
+        Counter(table["report"].tolist()),
         (*ballot.notes, *notes),
         tuple(lines),
     )
@@ -262,12 +276,29 @@ def _taught(ballot: Ballot) -> list[str]:
     ]
 
 
-def _refuse_in_parts(inputs: Inputs, n_rows: int) -> None:
+def _memory_needed(coded: CodedVotes, *, all_labels: bool) -> int:
+    """Bytes that scoring all votes at once takes, by what was measured."""
+    n_votes, n_labels = coded.n_rows, len(coded.label_names)
+    pairs = coded.n_tasks * n_labels
+    needed = n_votes * MEMORY + (len(coded.given) * ROW if coded.given else 0)
+    if coded.choice == "each":
+        return needed
+    if coded.choice == "single":
+        if all_labels and lists_all_of("single", coded.n_tasks, n_votes, n_labels):
+            return needed + pairs * ROW
+        return needed + (pairs * BELIEF if n_labels <= MOST_LABELS else 0)
+    if not too_many(n_votes, n_labels):
+        return needed + pairs * ROW + n_votes * n_labels * SPELLED_OUT
+    # Each submission votes on the labels that somebody chose for the task: no more than the task has votes.
+    return needed + coded.squared_votes() * SPELLED_OUT
+
+
+def _refuse_in_parts(inputs: Inputs, n_rows: int, needed: int) -> None:
     """Refuse what needs all votes in memory."""
     for option, value in {"--gold": inputs.gold, "--model": inputs.model, "--state": inputs.state}.items():
         if value is not None:
             raise ConfigError(
-                f"{option} needs all votes in memory, and {n_rows} votes take about {n_rows * MEMORY / 1e9:.1f} "
+                f"{option} needs all votes in memory, and {n_rows} votes take about {needed / 1e9:.1f} "
                 "GB: let --memory allow as much, and leave --engine ray out"
             )
 
@@ -289,18 +320,21 @@ def _spread(engine: Engine, parts: PartitionFiles) -> AbstractContextManager[Par
     return on_ray(parts)
 
 
-def _score(scorer: Scorer, partition: Partition) -> tuple[Columns, Codes]:
+def _score(scorer: Scorer, all_labels: bool, partition: Partition) -> tuple[Columns, Codes]:  # noqa: FBT001  # for `partial`
     scored = scorer.score(partition)
-    return result_table(partition.votes, scored), scored.votes_by_annotator
+    return result_table(partition.votes, scored, all_labels=all_labels), scored.votes_by_annotator
 
 
 def _write(
-    partitions: Partitions, scorer: Scorer, out: Path, tell: Callable[[int], None]
+    partitions: Partitions,
+    of_partition: Callable[[Partition], tuple[Columns, Codes]],
+    out: Path,
+    tell: Callable[[int], None],
 ) -> tuple[Mapping[str, int], NDArray[np.int64]]:
     reports: Counter[str] = Counter()
     by_annotator: NDArray[np.int64] = np.zeros(partitions.empty.n_annotators, dtype=np.int64)
     with writing(out) as put:
-        for done, (table, votes) in enumerate(partitions.map(partial(_score, scorer)), start=1):
+        for done, (table, votes) in enumerate(partitions.map(of_partition), start=1):
             put(table)
             reports.update(table["report"].tolist())
             by_annotator += votes
@@ -311,5 +345,5 @@ def _write(
 def _notes_on(parts: PartitionFiles, folder: Path) -> Iterator[str]:
     names = parts.empty
     yield from notes_of(names, parts.n_votes, all_unsure=parts.n_unsure == parts.n_votes, path=folder)
-    if parts.asked_only or not lists_all_of(names.choice, parts.n_tasks, parts.n_votes, names.n_labels):
+    if parts.all_labels and (parts.asked_only or not parts.lists_all):
         yield note_on_labels(names.n_labels)

@@ -65,6 +65,12 @@ class CodedVotes:
             rows += f" UNION ALL SELECT task, {NOBODY}, label, {flag}, position + {AFTER_ALL} FROM ({listed})"
         return f"SELECT task, annotator, label, vote::TINYINT AS vote, position FROM ({rows})"
 
+    def squared_votes(self) -> int:
+        """Add up the squares of the numbers of votes that the tasks have."""
+        by_task = f"SELECT count(*) AS n FROM {self.votes.name} GROUP BY task"
+        summed = self.votes.connection.execute(f"SELECT coalesce(sum(n * n), 0) FROM ({by_task})").fetchone()
+        return int(summed[0]) if summed else 0
+
     def of_rows(self, rows: dict[str, NDArray[Any]], first: int, task_names: Names) -> tuple[Votes, Listed]:
         """Part rows of `query` into votes and given labels, of tasks from a first one on."""
         n_votes = int((rows["annotator"] != NOBODY).sum())  # given labels come last
@@ -157,6 +163,8 @@ class Ballot:
         Votes that a later one of the same annotator replaced.
     unused_trust : int
         Annotators whose trust is set but who have no vote.
+    many_labels : bool
+        Whether there are too many labels for those that nobody chose for a task to have rows.
     notes : tuple of str
         What a person should know of the files: a sentence each.
     """
@@ -168,6 +176,7 @@ class Ballot:
     rows: int
     replaced: int
     unused_trust: int
+    many_labels: bool
     notes: tuple[str, ...]
 
     @property
@@ -220,13 +229,12 @@ def ballot_of(
     n_kept, path = len(kept), coded.votes.path
     notes = [*coded.notes, *notes_on(kept, path)]
     sparse = kept.choice == "multiple" and too_many(n_kept, kept.n_labels)
-    if sparse or not lists_all(kept):
-        notes.append(note_on_labels(kept.n_labels))
     if sparse:
         kept = asked_only(kept, listed.task, listed.label)
     fixed_trust, unused_trust = trust_by_hand(connection, trust, kept.annotator_names)
     known, notes_on_gold = read_gold(connection, gold, kept, listed) if gold else (no_gold(), [])
-    return Ballot(kept, listed, fixed_trust, known, n_kept, replaced, unused_trust, (*notes, *notes_on_gold))
+    many = sparse or not lists_all(kept)
+    return Ballot(kept, listed, fixed_trust, known, n_kept, replaced, unused_trust, many, (*notes, *notes_on_gold))
 
 
 def no_gold() -> Gold:

@@ -55,13 +55,20 @@ def write_given(path: Path, n_labels: int) -> Path:
 
 
 def tables_of_file(
-    path: Path, table: pa.Table, policy: str, choice: Literal["single", "multiple"], **files: Path
+    path: Path,
+    table: pa.Table,
+    policy: str,
+    choice: Literal["single", "multiple"],
+    *,
+    all_labels: bool = False,
+    **files: Path,
 ) -> list[pa.Table]:
     """What scoring one file in memory says."""
     pq.write_table(table, path)
     ballot = read_ballot(path, files.get("given"), files.get("trust"), choice)
     scored = score(ballot.votes, ballot.listed, ballot.lesson, ballot.fixed_trust, policy)
-    tables = result_table(ballot.votes, scored), annotators_table(ballot.votes, scored)
+    result = result_table(ballot.votes, scored, all_labels=all_labels)
+    tables = result, annotators_table(ballot.votes, scored)
     return [pa.table(dict(columns)) for columns in tables]
 
 

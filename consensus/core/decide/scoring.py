@@ -70,6 +70,7 @@ def score(
     suggestions: Suggestions | None = None,
     *,
     threads: int = 1,
+    all_labels: bool | None = None,
 ) -> Scored:
     """Score every classification of one control: the partitioned engine with one partition.
 
@@ -87,6 +88,8 @@ def score(
         A model's, as one more voter.
     threads : int
         How many to fit the model with.
+    all_labels : bool, optional
+        Whether the labels of a task that nobody chose are in the result of a single choice; see `classify`.
 
     Raises
     ------
@@ -94,7 +97,7 @@ def score(
         Where the policy is unknown, a trust set by hand is out of its range, or something listed or gold is not
         among the names of the votes.
     """
-    partition = Partition(votes, listed, gold)
+    partition = Partition(votes, listed, gold, all_labels)
     if suggestions is not None:
         _check_codes(votes, listed, gold)
         partition = replace(partition, voting=with_model_voter(votes, partition.classifications, suggestions))

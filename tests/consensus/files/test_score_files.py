@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.csv
@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from common.errors import FilesError, SuiteError
 from consensus.cli import app
 from consensus.core.model import dependence
-from consensus.errors import VotesError
+from consensus.errors import ConfigError, VotesError
 from consensus.files import score_files as module
 from consensus.files.score_files import Inputs, score_files
 from consensus.files.tables import Limits
@@ -24,18 +24,18 @@ from consensus.files.votes_files import read_ballot
 
 
 @pytest.mark.parametrize(
-    ("kind", "policy", "given"),
+    ("kind", "policy", "given", "all_labels"),
     [
-        ("single", "default", True),
-        ("single", "label-ai", False),
-        ("many", "default", True),
-        ("multiple", "default", True),
-        ("each", "wilson", True),
-        ("each", "dawid-skene", False),
+        ("single", "default", True, False),
+        ("single", "label-ai", False, True),
+        ("many", "default", True, False),
+        ("multiple", "default", True, False),
+        ("each", "wilson", True, True),
+        ("each", "dawid-skene", False, False),
     ],
 )
 def test_a_folder_is_scored_like_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, policy: str, *, given: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, policy: str, *, given: bool, all_labels: bool
 ) -> None:
     """In 12 parts the result and the annotators are those of the rows in one file, all in memory."""
     monkeypatch.setattr(dependence, "SAMPLE", 2_000)
@@ -45,9 +45,11 @@ def test_a_folder_is_scored_like_a_file(
     if given:
         files["given"] = write_given(tmp_path / "given.csv", KINDS[kind])
     folder = write_folder(tmp_path / "votes", rows_of(kind))
-    expected = tables_of_file(tmp_path / "one.parquet", rows_of(kind), policy, choice, **files)
+    expected = tables_of_file(
+        tmp_path / "one.parquet", rows_of(kind), policy, choice, all_labels=all_labels, **files
+    )
     out = [tmp_path / name for name in ("out.parquet", "people.parquet")]
-    inputs = Inputs(folder, policy=policy, choice=choice, **files)
+    inputs = Inputs(folder, policy=policy, choice=choice, all_labels=all_labels, **files)
     outcome = score_files(inputs, *out, limits=LITTLE, part_votes=130)
     for file, table in zip(out, expected, strict=True):
         assert_same(pq.read_table(file), table)
@@ -64,9 +66,11 @@ def test_many_labels_of_a_multiple_choice_are_asked_where_chosen(
     monkeypatch.setattr("consensus.core.votes.classifications.FEW_LABELS", 3)
     monkeypatch.setattr("consensus.core.votes.classifications.MANY_ROWS", 1_000)
     folder = write_folder(tmp_path / "votes", rows_of("multiple"))
-    expected, _ = tables_of_file(tmp_path / "one.parquet", rows_of("multiple"), "default", "multiple")
+    expected, _ = tables_of_file(
+        tmp_path / "one.parquet", rows_of("multiple"), "default", "multiple", all_labels=True
+    )
     outcome = score_files(
-        Inputs(folder, choice="multiple"), tmp_path / "out.parquet", limits=LITTLE, part_votes=200
+        Inputs(folder, choice="multiple", all_labels=True), tmp_path / "out.parquet", limits=LITTLE, part_votes=200
     )
     assert_same(pq.read_table(tmp_path / "out.parquet"), expected)
     assert "there are 4 labels: one that nobody chose for a task" in outcome.notes[0]
@@ -77,10 +81,29 @@ def test_csv_is_written_in_parts(tmp_path: Path, name: str) -> None:
     """One header, then all rows; quotes where a value needs them."""
     rows = pa.table({"task": ["a", "b,c"] * 2, "annotator": ["a1", "a1", "a2", "a2"], "label": ["x", "y"] * 2})
     folder = write_folder(tmp_path / "votes", rows, 2)
-    score_files(Inputs(folder), tmp_path / name, limits=Limits(1, 2), part_votes=1)
+    score_files(Inputs(folder, all_labels=True), tmp_path / name, limits=Limits(1, 2), part_votes=1)
     found = pyarrow.csv.read_csv(tmp_path / name)
     assert found["task"].to_pylist() == ["a", "a", "b,c", "b,c"]
     assert found["yes"].to_pylist() == [2, 0, 0, 2]
+
+
+@pytest.mark.parametrize("choice", ["single", "multiple"])
+def test_labels_that_nobody_chose_have_no_row_unless_they_are_listed(
+    tmp_path: Path, choice: Literal["single", "multiple"]
+) -> None:
+    """Of three labels and two tasks three pairs were chosen, one is listed, and there are six."""
+    rows = "task,annotator,label\na,a1,x\na,a2,y\nb,a1,z\nb,a2,z\n"
+    (tmp_path / "votes.csv").write_text(rows)
+    (tmp_path / "given.csv").write_text("task,label\nb,x\n")
+    tables = []
+    for all_labels in (False, True):
+        out = tmp_path / f"{all_labels}.parquet"
+        inputs = Inputs(tmp_path / "votes.csv", tmp_path / "given.csv", choice=choice, all_labels=all_labels)
+        score_files(inputs, out)
+        tables.append(pq.read_table(out).to_pylist())
+    assert {(row["task"], row["label"]) for row in tables[0]} == {("a", "x"), ("a", "y"), ("b", "z"), ("b", "x")}
+    assert len(tables[1]) == 6
+    assert all(row in tables[1] for row in tables[0])
 
 
 def test_the_command_scores_a_folder(tmp_path: Path) -> None:
@@ -89,7 +112,7 @@ def test_the_command_scores_a_folder(tmp_path: Path) -> None:
     room = tmp_path / "room"
     room.mkdir()
     result = subprocess.run(
-        [sys.executable, "-m", "consensus.cli", "score", folder, "--out", tmp_path / "out.csv"],
+        [sys.executable, "-m", "consensus.cli", "score", folder, "--out", tmp_path / "out.csv", "--all-labels"],
         env={**os.environ, "TMPDIR": str(room)},
         capture_output=True,
         text=True,
@@ -181,6 +204,26 @@ def test_what_cannot_be_done_in_parts_is_refused(
     result = CliRunner().invoke(app, ["score", str(folder), "--out", str(tmp_path / "out.csv"), *options])
     assert isinstance(result.exception, SuiteError)
     assert message in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("choice", "all_labels", "needed"),
+    [
+        ("single", False, 1_500 * 200 + 800 * 30),
+        ("single", True, 1_500 * 200 + 800 * 150),
+        ("multiple", False, 1_500 * 200 + 800 * 150 + 1_500 * 4 * 25),
+    ],
+)
+def test_memory_is_counted_by_what_scoring_lays_out(
+    tmp_path: Path, choice: Literal["single", "multiple"], needed: int, *, all_labels: bool
+) -> None:
+    """Votes, labels of 200 tasks, and what a multiple choice implies: with a byte less gold is refused."""
+    (tmp_path / "gold.csv").write_text("task,label\nt1,l1\n")
+    folder = write_folder(tmp_path / "votes", rows_of("single"))
+    inputs = Inputs(folder, gold=tmp_path / "gold.csv", choice=choice, all_labels=all_labels)
+    score_files(inputs, tmp_path / "out.csv", limits=Limits(needed, 2))
+    with pytest.raises(ConfigError, match="--gold needs all votes in memory"):
+        score_files(inputs, tmp_path / "out.csv", limits=Limits(needed - 1, 2))
 
 
 def test_a_folder_without_parquet_is_refused(tmp_path: Path) -> None:
