@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from common.label_studio.annotations import choices_in
 from consensus.core.model.model_voter import Suggestions
 from consensus.core.votes.accepted_suggestions import choices_on
-from consensus.core.votes.from_annotations import Collected, Task
+from consensus.core.votes.controls import Control
+from consensus.core.votes.from_annotations import Collected, Task, chosen_on
 
 
 def suggestions_on(collected: Collected, tasks: Sequence[Task]) -> Suggestions | None:
@@ -32,7 +34,7 @@ def suggestions_on(collected: Collected, tasks: Sequence[Task]) -> Suggestions |
         (task_codes[str(task.id)], label_codes[label], score)
         for task in tasks
         if task.suggestion is not None and str(task.id) in task_codes
-        for label, score in _scored(task.suggestion, task.suggestion_score, collected.control.tag.name)
+        for label, score in _scored(task.suggestion, task.suggestion_score, collected.control)
         if label in label_codes
     ]
     table = np.array(rows, dtype=np.float64).reshape(-1, 3)
@@ -40,11 +42,15 @@ def suggestions_on(collected: Collected, tasks: Sequence[Task]) -> Suggestions |
 
 
 def _scored(
-    regions: Sequence[Mapping[str, object]], of_all: float | None, control: str
+    regions: Sequence[Mapping[str, object]], of_all: float | None, control: Control
 ) -> Iterator[tuple[str, float]]:
-    """Labels that regions choose on a control, each with its region's score or that of the whole prediction."""
-    for region, choice in choices_on(regions, control):
+    """Labels that regions answer on a control, each with its region's score or that of the whole prediction."""
+    answered = chosen_on(choices_in(regions).made, control) or ()
+    for region, choice in choices_on(regions, control.tag.name):
+        label = control.renamed.get(choice, choice)
+        if label not in answered:
+            continue
         own = region.get("score")
         score = own if isinstance(own, int | float) else of_all
         if score is not None and np.isfinite(score):
-            yield choice, float(score)
+            yield label, float(score)

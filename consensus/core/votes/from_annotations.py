@@ -303,7 +303,12 @@ def _chosen(result: Sequence[Mapping[str, object]], control: Control, source: st
     for name, fault in choices.faults:
         if name in ("", control.tag.name):
             raise VotesError(f"{source} has {fault}")
+    return chosen_on(choices.made, control)
+
+
+def chosen_on(made: Mapping[str, tuple[str, ...]], control: Control) -> tuple[str, ...] | None:
+    """What choices by control, under their names of today, answer on one; None where it was not shown."""
     tag = control.tag
-    made = dict(choices.made)
-    made[tag.name] = tuple(control.renamed.get(choice, choice) for choice in made.get(tag.name, ()))
-    return answer_on(tag.name, made, multiple=control.choice == "multiple", conditions=tag.conditions)
+    today = tuple(control.renamed.get(choice, choice) for choice in made.get(tag.name, ()))
+    multiple = control.choice == "multiple"
+    return answer_on(tag.name, {**made, tag.name: today}, multiple=multiple, conditions=tag.conditions)

@@ -1,10 +1,11 @@
 """From the predictions on tasks to suggestions that can vote."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
-from common.label_studio.label_config import ChoicesTag
+from common.label_studio.label_config import ChoicesTag, Condition
 from consensus.core.model.from_predictions import suggestions_on
 from consensus.core.votes.controls import Control
 from consensus.core.votes.from_annotations import Annotation, Collected, Task, collect
@@ -40,6 +41,16 @@ def test_a_regions_own_score_goes_before_the_whole_predictions() -> None:
         Task(3, {}, SAID),
     ]
     assert rows(tasks) == [("1", "dog", 0.75), ("2", "cat", 0.25)]
+
+
+def test_suggestions_are_read_as_annotations_are() -> None:
+    """A renamed choice is that of today, of two regions on a single choice the last counts, a hidden one never."""
+    renamed = Control(TAG, "choices", renamed={"hound": "dog"})
+    assert rows([Task(1, {}, SAID, [region(["hound"], score=0.75)])], renamed) == [("1", "dog", 0.75)]
+    twice = [region(["cat"], score=0.5), region(["dog"], score=0.25)]
+    assert rows([Task(1, {}, SAID, twice)]) == [("1", "dog", 0.25)]
+    hidden = Control(replace(TAG, conditions=(Condition("choice-selected", "seen", ("yes",)),)), "choices")
+    assert rows([Task(1, {}, SAID, [region(["no"], "seen"), region(["cat"], score=0.5)])], hidden) == []
 
 
 @pytest.mark.parametrize(
