@@ -17,7 +17,7 @@ from ml_backend.backend import Backend
 from ml_backend.core.controls import image_controls
 from ml_backend.core.versions import is_ours
 from ml_backend.diagnosis.replies import ask, moment, read_key
-from ml_backend.diagnosis.spreading import spread
+from ml_backend.diagnosis.spreading import addresses_in, spread
 from ml_backend.diagnosis.state import (
     BackendState,
     Folder,
@@ -78,6 +78,7 @@ def read_backend(settings: Settings, connections: httpx.Client) -> BackendState:
         headers=headers,
         account=settings.basic_user or None,
         folder=_folder(settings.data_dir),
+        renamed=settings.renamed,
         waiting=tuple(Backend(settings).requests.due(time.time() - _OVERDUE_S)),
     )
 
@@ -185,13 +186,7 @@ class ProjectReader:
             newest = self._admin.task_page(
                 project.id, page=1, size=TASKS, include=_TASK_FIELDS, ordering="-tasks:id"
             )
-        addresses = [
-            (task["id"], key, url.strip())
-            for task in [*newest, *tasks]
-            for key in keys
-            if isinstance(url := (task.get("data") or {}).get(key), str)  # no text is a matter of another check
-        ]
-        for task_id, key, url in spread(addresses, self._images):
+        for task_id, key, url in spread(addresses_in([*newest, *tasks], keys), self._images):
             yield self._try(task_id, key, url)
 
     def _try(self, task_id: int, key: str, url: str) -> ImageTry:

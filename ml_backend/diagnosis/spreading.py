@@ -1,7 +1,20 @@
 """Choosing a few images of many so that they differ as much as possible."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
+from typing import Any
+
+from common.label_studio.label_config import value_at
+
+
+def addresses_in(tasks: Iterable[Mapping[str, Any]], keys: Sequence[str]) -> list[tuple[int, str, str]]:
+    """List what tasks hold under keys or at paths, as far as it is a text: task, key and address."""
+    return [
+        (task["id"], key, address.strip())
+        for task in tasks
+        for key in keys
+        if isinstance(address := value_at(task.get("data") or {}, key), str)
+    ]
 
 
 def spread(addresses: Sequence[tuple[int, str, str]], count: int) -> list[tuple[int, str, str]]:

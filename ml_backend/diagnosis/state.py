@@ -116,6 +116,7 @@ class BackendState:
     account: str | None
     folder: Folder
     waiting: tuple[int, ...] = ()
+    renamed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from common.doctor import Finding, fine, problem, warning
+from common.label_studio.annotations import choices_in
 from common.label_studio.label_config import value_at
 from ml_backend.core.controls import image_controls, passed_over
 from ml_backend.diagnosis.state import ProjectState
@@ -66,19 +67,25 @@ def annotations(state: ProjectState) -> Iterator[Finding]:
 
 def labels(state: ProjectState) -> Iterator[Finding]:
     """Look for labels in annotations that the label config does not have."""
-    labels_of = {control.name: set(control.labels) for control in image_controls(state.project.label_config)}
+    labels_of = {
+        control.name: {*control.labels, *state.backend.renamed.get(control.name, ())}
+        for control in image_controls(state.project.label_config)
+    }
     unknown = Counter(
         f"{label!r} ({name})"
         for task in state.annotated
-        for name, label in _chosen(task)
+        for annotation in task.get("annotations") or ()
+        for name, chosen in choices_in(annotation.get("result") or ()).made.items()
+        for label in chosen
         if name in labels_of and label not in labels_of[name]
     )
     if unknown:
-        counts = ", ".join(f"{label} {count} times" for label, count in unknown.most_common(_NAMED))
+        named = ", ".join(f"{label} {count} times" for label, count in unknown.most_common(_NAMED))
         yield warning(
-            f"annotations hold labels that the label config lacks: {counts}",
+            f"annotations hold labels that the label config lacks: {named}",
             "they are not learned, and Label Studio drops predictions with such labels",
-            "add the labels to the label config, or change those annotations",
+            "say in ML_BACKEND_RENAMED what they are called today, add them to the label config, or change those "
+            "annotations",
         )
 
 
@@ -116,14 +123,6 @@ def _rename(state: ProjectState, key: str) -> str:
     keys = Counter(name for task in state.tasks for name in (task.get("data") or {}))
     there = ", ".join(f"${name}" for name, _ in keys.most_common(_NAMED))
     return f'the label config says value="${key}"' + (f"; tasks have {there}" if there else "")
-
-
-def _chosen(task: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for annotation in task.get("annotations") or ():
-        for region in annotation.get("result") or ():
-            if isinstance(region, dict) and region.get("type") == "choices":
-                for label in (region.get("value") or {}).get("choices") or ():
-                    yield str(region.get("from_name")), str(label)
 
 
 def _wanted(task: Mapping[str, Any], counts_skips: bool) -> int:  # noqa: FBT001 - one of a project's settings

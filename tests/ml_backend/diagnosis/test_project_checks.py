@@ -167,3 +167,15 @@ def test_skipped_tasks_count_where_the_project_says_so() -> None:
     counting = replace(FINE, tasks=[task], project=replace(FINE.project, counts_skips=True))
     assert "overlap" not in found(counting)
     assert "overlap" in found(replace(counting, project=FINE.project))
+
+
+def test_a_renamed_choice_is_no_unknown_label() -> None:
+    """What ML_BACKEND_RENAMED says a label is called today is learned; others are named with that remedy."""
+    regions = [
+        {"from_name": "kind", "type": "choices", "value": {"choices": [label]}} for label in ("black", "grey")
+    ]
+    annotated = [{"id": 1, "annotations": [{"result": [region]}]} for region in regions]
+    backend = replace(BACKEND, renamed={"kind": {"black": "dark"}})
+    [finding] = found(replace(FINE, annotated=annotated, backend=backend))["labels"]
+    assert finding.seen == "annotations hold labels that the label config lacks: 'grey' (kind) 1 times"
+    assert "ML_BACKEND_RENAMED" in finding.remedy

@@ -1,4 +1,4 @@
-from ml_backend.diagnosis.spreading import spread
+from ml_backend.diagnosis.spreading import addresses_in, spread
 
 
 def tasks(*urls: str, count: int) -> list[int]:
@@ -23,3 +23,12 @@ def test_of_one_place_the_ends_come_first() -> None:
 def test_nothing_is_chosen_from_nothing() -> None:
     """No images, or none wanted."""
     assert tasks(count=5) == tasks("/data/upload/7/a.png", count=0) == []
+
+
+def test_addresses_are_found_at_paths_too() -> None:
+    """As annotators see them; what is no text is a matter of another check."""
+    rows = [{"id": 1, "data": {"meta": {"url": " a.png"}}}, {"id": 2, "data": {"meta.url": "b.png"}}, {"id": 3}]
+    assert addresses_in(rows, ["meta.url"]) == [(1, "meta.url", "a.png"), (2, "meta.url", "b.png")]
+    assert addresses_in([{"id": 1, "data": {"images": ["a.png"]}}], ["images", "images[0]"]) == [
+        (1, "images[0]", "a.png")
+    ]
