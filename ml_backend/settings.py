@@ -1,12 +1,14 @@
 """Every setting of the backend, read from the environment when first asked for."""
 
+import json
 import os
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from common.settings import Address, LabelStudioSettings, Secret, Token, read
 from ml_backend.images.addresses import AllowedHosts
@@ -58,7 +60,7 @@ class Settings(LabelStudioSettings):
     # Annotations that teach nothing: of accounts by e-mail address or id, as in bot@example.com,12.
     machines: str = ""
     # Choices that have a new name, by control, as in {"kind": {"dog": "hound"}}.
-    renamed: dict[str, dict[str, str]] = Field(default_factory=dict)
+    renamed: Annotated[dict[str, dict[str, str]], NoDecode] = Field(default_factory=dict)
 
     # Images
     image_hosts: str = ""  # that may be asked besides Label Studio and its storages, as AllowedHosts.parse reads
@@ -100,6 +102,19 @@ class Settings(LabelStudioSettings):
                 f"ML_BACKEND_BASIC_{given} is set and ML_BACKEND_BASIC_{lacking} is not: give both, or none"
             )
         return self
+
+    @field_validator("renamed", mode="before")
+    @classmethod
+    def _read_renamed(cls, value: object) -> object:
+        with suppress(ValueError):
+            value = json.loads(value) if isinstance(value, str) else value
+        by_control = list(value.values()) if isinstance(value, dict) else [None]
+        names = [
+            name for choices in by_control for name in (choices.values() if isinstance(choices, dict) else [None])
+        ]
+        if not all(isinstance(name, str) for name in names):
+            raise ValueError('must be JSON, by control and choice, as in {"kind": {"dog": "hound"}}')
+        return value
 
     @field_validator("image_hosts")
     @classmethod

@@ -33,6 +33,7 @@ from ml_backend.training.publish import Publisher
 from ml_backend.training.training_set import (
     evidence_digest,
     find_evidence,
+    log_unbelieved_reports,
     log_unknown_choices,
     require_evidence,
     usable,
@@ -133,6 +134,7 @@ class Trainer:
             with steps.timed("pull"):
                 pulled = self._pull(project, now, progress)
                 log_unknown_choices(project_id, controls, pulled.tasks)
+                log_unbelieved_reports(project_id, pulled.tasks, self.client.version_counts(project_id))
                 require_evidence(project_id, controls, pulled.tasks, passed_over(project.label_config))
             current = self.registry.current(project_id, project.stamp)
             refs = image_refs(pulled.tasks, controls)

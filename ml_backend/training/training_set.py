@@ -9,6 +9,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from common.contract import VERSION_PREFIX
 from ml_backend.core.consensus_targets import consensus_targets
 from ml_backend.core.controls import Control
 from ml_backend.core.evidence import targets
@@ -61,6 +62,17 @@ def log_unknown_choices(project_id: int, controls: Sequence[Control], tasks: Seq
         log.warning(
             "annotations_not_learned", project=project_id, control=control, choice=choice, annotations=count,
             remedy="name it in ML_BACKEND_RENAMED if it has a new name",
+        )  # fmt: skip
+
+
+def log_unbelieved_reports(project_id: int, tasks: Sequence[Task], counts: Mapping[str, tuple[int, str]]) -> None:
+    """Say that there are reports and none bears our signature: then consensus signs with another key."""
+    written = sum(counts.get(f"{VERSION_PREFIX}{report}", (0, ""))[0] for report in ("AllConfirmed", "Discovered"))
+    if written and not any(task.verdicts for task in tasks):
+        log.warning(
+            "reports_not_believed", project=project_id, predictions=written,
+            remedy="give consensus and the ML backend the same CONSENSUS_SIGNING_KEY; without it they sign with "
+            "LABEL_STUDIO_API_KEY, which must then be the same",
         )  # fmt: skip
 
 

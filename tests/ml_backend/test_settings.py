@@ -89,6 +89,18 @@ def test_label_studio_needs_http(url: str) -> None:
         Settings.model_validate({"label_studio_url": url})
 
 
+@pytest.mark.parametrize("value", ["garbage", "[]", '{"kind": "hound"}', '{"kind": {"dog": 1}}', "3"])
+def test_new_names_of_choices_that_cannot_be_read_are_refused_with_an_example(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    """The message names the variable and the form, whatever is wrong with it."""
+    monkeypatch.setenv("ML_BACKEND_RENAMED", value)
+    with pytest.raises(SettingsError, match=r'ML_BACKEND_RENAMED: must be JSON.*\{"kind": \{"dog": "hound"\}\}'):
+        read_settings()
+    monkeypatch.setenv("ML_BACKEND_RENAMED", '{"kind": {"dog": "hound"}}')
+    assert read_settings().renamed == {"kind": {"dog": "hound"}}
+
+
 @pytest.mark.parametrize(
     "url", ["http://", "http://:8080", "http://label-studio:port", "http://x:0", "http://[::1"]
 )

@@ -1,11 +1,12 @@
+import pytest
 from structlog.testing import capture_logs
-from training_parts import label_studio, tasks_of, trainer
+from training_parts import KEY, PROJECT, client_of, label_studio, report, tasks_of, trainer
 
 from ml_backend.core.controls import Control
 from ml_backend.core.evidence import Annotation
 from ml_backend.label_studio.client import Task
 from ml_backend.settings import read_settings
-from ml_backend.training.training_set import log_unknown_choices, usable
+from ml_backend.training.training_set import log_unbelieved_reports, log_unknown_choices, usable
 
 BOT = 3
 
@@ -45,3 +46,16 @@ def test_choices_that_are_gone_are_counted() -> None:
     [row] = logged
     assert (row["control"], row["choice"], row["annotations"]) == ("kind", "black", 2)
     assert "ML_BACKEND_RENAMED" in row["remedy"]
+
+
+@pytest.mark.parametrize(("key", "believed"), [(KEY, True), ("another", False)])
+def test_reports_that_are_not_believed_are_told(key: str, believed: bool) -> None:  # noqa: FBT001
+    """Where consensus signs with another key, a training says so, and what helps."""
+    studio = label_studio({1: ["dark"]})
+    report(studio, 1, "Discovered", "dark", 0.9)
+    client = client_of(studio, key)
+    with capture_logs() as logged:
+        tasks = list(client.annotated_tasks(PROJECT, with_verdicts=True))
+        log_unbelieved_reports(PROJECT, tasks, client.version_counts(PROJECT))
+    assert [row["event"] for row in logged] == [] if believed else ["reports_not_believed"]
+    assert believed or "CONSENSUS_SIGNING_KEY" in logged[0]["remedy"]
