@@ -136,7 +136,7 @@ def ping() -> None:
         else:
             typer.echo(f"{name}: answers")
     if faults:
-        raise ConfigError("; ".join(faults))
+        raise ConfigError("; ".join(dict.fromkeys(faults)))  # settings are wrong for both
 
 
 add_version(app)

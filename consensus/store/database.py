@@ -16,6 +16,8 @@ from sqlalchemy.pool import NullPool
 from consensus.errors import StoreError
 
 CONNECT_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS = 10, 60, 600
+DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg2")
+FORMS = "use sqlite:////path/from/the/root.db or postgresql://user:password@host/name, with an @ as %40"
 NEWEST = "0004"
 """The last revision under migrations/versions."""
 
@@ -37,11 +39,11 @@ class Database:
     def __init__(self, url: str) -> None:
         try:
             self.url = make_url(url)
-            self._engine = _engine(self.url)
-        except (ArgumentError, ImportError, ValueError) as error:  # its text could hold the password
-            raise StoreError(
-                f"the database URL cannot be used ({type(error).__name__}); see .env.example"
-            ) from None
+        except (ArgumentError, ValueError):  # its text could hold the password
+            raise StoreError(f"CONSENSUS_DATABASE_URL is no address of a database; {FORMS}") from None
+        if self.url.drivername not in DRIVERS:
+            raise StoreError(f"CONSENSUS_DATABASE_URL begins with {self.url.drivername}://; {FORMS}")
+        self._engine = _engine(self.url)
         if "@" in (self.url.host or ""):
             raise StoreError("the database URL has an @ in its password; write it as %40, see .env.example")
         if self.is_sqlite and self.url.database in (None, "", ":memory:"):

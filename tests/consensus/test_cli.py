@@ -276,7 +276,17 @@ def test_a_command_that_cannot_be_meant_is_refused(call: Call, arguments: tuple[
     [
         ("LABEL_STUDIO_URL", "", "error: LABEL_STUDIO_URL is not set; "),
         ("LABEL_STUDIO_API_KEY", "", "error: LABEL_STUDIO_API_KEY is not set; "),
-        ("CONSENSUS_DATABASE_URL", "nonsense", "error: the database URL cannot be used"),
+        (
+            "CONSENSUS_DATABASE_URL",
+            "nonsense",
+            "error: CONSENSUS_DATABASE_URL is no address of a database; use sqlite",
+        ),
+        (
+            "CONSENSUS_DATABASE_URL",
+            "mysql://h/x",
+            "error: CONSENSUS_DATABASE_URL begins with mysql://; use sqlite",
+        ),
+        ("CONSENSUS_DATABASE_URL", "postgres://u:sec@ret@h:a/x", "error: CONSENSUS_DATABASE_URL is no address"),
         ("CONSENSUS_CONFIG", "none.toml", "error: settings file none.toml cannot be read"),
     ],
 )
@@ -605,6 +615,12 @@ def test_ping_without_settings_says_what_is_missing(call: Call, monkeypatch: pyt
     assert (status, out) == (1, "")
     assert "the database sqlite:////no/where.db cannot be used" in err
     assert "LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY are not set" in err
+
+
+def test_ping_says_once_what_is_wrong_with_the_settings(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though neither the database nor Label Studio can be asked with them."""
+    monkeypatch.setenv("CONSENSUS_HISTORY_DAYS", "-1")
+    assert call("ping")[2].count("CONSENSUS_HISTORY_DAYS") == 1
 
 
 def _votes_of_two(tasks: int) -> None:
