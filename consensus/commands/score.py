@@ -70,11 +70,13 @@ def score(
         typer.Option(
             "--memory",
             min=0.1,
+            max=1e6,
             help="GB to take; half of the machine's by default. Votes that need more are scored in parts.",
         ),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option("--threads", min=1, help="Processors that read; all of them by default.")
+        int | None,
+        typer.Option("--threads", min=1, max=1024, help="Processors that read; all of them by default."),
     ] = None,
 ) -> None:
     """Score a votes file; no Label Studio is needed.

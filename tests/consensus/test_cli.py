@@ -262,6 +262,10 @@ def test_score_refuses_in_one_line(call: Call, votes: Path, arguments: tuple[str
         (("report", "Best", "--project", "7"), "Best"),
         (("report", "NoVotes", "--project", "7", "--format", "xml"), "xml"),
         (("walk",), "walk"),
+        *(
+            (("score", "v.csv", "--out", "o.csv", option, value), option)
+            for option, value in (("--memory", "inf"), ("--memory", "nan"), ("--threads", "99999999"))
+        ),
     ],
 )
 def test_a_command_that_cannot_be_meant_is_refused(call: Call, arguments: tuple[str, ...], word: str) -> None:
