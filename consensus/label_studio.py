@@ -57,8 +57,8 @@ class Project:
     config : LabelConfig
     url : str
         Of the Label Studio.
-    stamp : str
-        Second of its creation: another project may get its id after a reset.
+    created_at : str
+        Moment of its creation: another project may get its id after a reset.
     """
 
     id: int
@@ -67,7 +67,7 @@ class Project:
     model_version: str
     config: LabelConfig
     url: str = ""
-    stamp: str = ""
+    created_at: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Studio:
         except LabelConfigError as error:
             raise LabelStudioError(str(error)) from None
         shown = found.model_version or ""
-        return Project(number, found.title, found.n_tasks, shown, config, self._client.url, found.stamp)
+        return Project(number, found.title, found.n_tasks, shown, config, self._client.url, found.created_at)
 
     def project_numbers(self) -> list[int]:
         """Ids of all projects that the account sees."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Self
 
 BASIC = "BASIC_AUTH"
@@ -27,9 +27,11 @@ class Project:
     model_version : str or None
         The version whose predictions annotators see.
     stamp : str
-        Second of its creation: another project may get its id after a reset.
+        Second of its creation, as Label Studio tells an ML backend: another project may get its id after a reset.
     read_at : datetime or None
         By Label Studio's clock.
+    created_at : str
+        Moment of its creation, in UTC and as exactly as Label Studio knows it; empty where it does not tell.
     """
 
     id: int
@@ -41,6 +43,7 @@ class Project:
     read_at: datetime | None = None
     title: str = ""
     skip_queue: str = ""
+    created_at: str = ""
 
     @classmethod
     def of(cls, row: Mapping[str, Any], project_id: int, read_at: datetime | None) -> Self:
@@ -51,11 +54,12 @@ class Project:
             label_config=str(row.get("label_config") or ""),
             model_version=row.get("model_version") or None,
             sampling=str(row.get("sampling") or ""),
-            stamp=_stamp(row.get("created_at")),
+            stamp=stamp_of(row.get("created_at")),
             counts=Counts(*(int(count) for count in counts if count is not None)) if None not in counts else None,
             read_at=read_at,
             title=str(row.get("title") or ""),
             skip_queue=str(row.get("skip_queue") or ""),
+            created_at=_utc(row.get("created_at")),
         )
 
     @property
@@ -219,7 +223,14 @@ class Storage:
         )
 
 
-def _stamp(created_at: object) -> str:
+def _utc(created_at: object) -> str:
+    try:
+        return datetime.fromisoformat(str(created_at)).astimezone(UTC).isoformat()
+    except ValueError:
+        return ""
+
+
+def stamp_of(created_at: object) -> str:
     """Name the moment of a project's creation as Label Studio does in what it sends to a backend."""
     try:
         return str(int(datetime.fromisoformat(str(created_at)).timestamp()))

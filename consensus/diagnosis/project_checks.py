@@ -8,6 +8,7 @@ from common.doctor import Finding, fine, problem, warning
 from consensus.label_studio import Project
 from consensus.settings import ProjectConfig
 from consensus.store.columns import Row
+from consensus.store.reader import is_same_project
 
 _OLD = timedelta(days=7)
 _AT_WORK = timedelta(hours=1)
@@ -99,7 +100,7 @@ def store(state: ProjectState) -> Iterator[Finding]:
     origin, project = state.origin, state.project
     if not origin:
         return
-    if origin["created_at"] not in (None, project.stamp):
+    if not is_same_project(origin["created_at"], project.created_at):
         yield problem(
             f"the store's project {project.id} was made at another time, by {origin['url']}",
             "a run refuses it: votes of two projects would be mixed",

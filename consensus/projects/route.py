@@ -124,7 +124,7 @@ def route(
         limits = Limits(min(facts.fewest_votes, max_votes), max_votes)
         target = studio.project(project)
         if not dry_run:
-            store.recognize(project, target.url, target.stamp)
+            store.recognize(project, target.url, target.created_at)
         served = studio.served(project, studio.accounts(), of_step(progress, "reading tasks", target.n_tasks))
         served = replace(served, tasks=tuple(with_known_annotators(served.tasks, store, project)))
         routed = Routed(target, advise(facts, served, limits), 0, [], limits, dry_run)

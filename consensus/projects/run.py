@@ -171,7 +171,7 @@ def read(
     """Read the project, its accounts and its tasks."""
     found = studio.project(project)
     if store:
-        store.recognize(project, found.url, found.stamp)
+        store.recognize(project, found.url, found.created_at)
     versions, accounts = studio.written_versions(project), studio.accounts()
     pulled = studio.pull(project, accounts, of_step(progress, "reading tasks", found.n_tasks))
     tasks, model_version = pulled.tasks, found.model_version

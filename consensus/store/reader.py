@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Table, and_, func, select, tuple_
 
+from common.label_studio.rows import stamp_of
 from consensus.errors import ConfigError
 from consensus.store.columns import Columns, Row, read_columns
 from consensus.store.tables import (
@@ -25,6 +26,21 @@ from consensus.store.tables import (
 
 UNKNOWN_ACCOUNT = "account unknown "
 """How the name of an annotator begins whose account Label Studio has deleted."""
+
+
+def is_same_project(stored: str | None, created_at: str) -> bool:
+    """Whether a project may be the stored one, by the moments of their creation; unknown ones say nothing.
+
+    Examples
+    --------
+    >>> is_same_project("2026-11-01T00:00:00.25+00:00", "2026-11-01T00:00:00.5+00:00")
+    False
+    >>> is_same_project("1793491200", "2026-11-01T00:00:00.5+00:00")  # a store that knows the second
+    True
+    """
+    if not stored or not created_at or stored == created_at:
+        return True
+    return stored.isdecimal() and stored == stamp_of(created_at)
 
 
 class Reader:

@@ -14,7 +14,7 @@ from common.files import held
 from consensus.errors import StoreError
 from consensus.store.columns import Columns, Row
 from consensus.store.database import Database
-from consensus.store.reader import Reader, Snapshot
+from consensus.store.reader import Reader, Snapshot, is_same_project
 from consensus.store.tables import ANNOTATOR, CLASSIFICATION, CONTROL, PROJECT, REPORT_COUNT, RUN, VOTE
 from consensus.store.vote_history import Seen
 from consensus.store.writing import counted, forget, keep_ledger, write_changes
@@ -154,7 +154,7 @@ class Store(Reader):
         url : str
             Address of the Label Studio.
         created_at : str
-            When it made the project.
+            When it made the project, to the microsecond: two may have been made in one second.
 
         Raises
         ------
@@ -163,7 +163,7 @@ class Store(Reader):
         """
         with self._database.writing() as connection:
             row = connection.execute(select(PROJECT).where(PROJECT.c.project == project)).mappings().first()
-            if row and row["created_at"] not in (None, created_at):
+            if row and not is_same_project(row["created_at"], created_at):
                 raise StoreError(
                     f"project {project} of this store is another one than project {project} of the Label Studio "
                     f"at {url}: it was made at another time, by the Label Studio at {row['url']}. What is stored "

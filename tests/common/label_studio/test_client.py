@@ -35,22 +35,22 @@ def test_changes_are_asked_for_in_the_only_format_that_works() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answered", "date", "stamp", "counts", "read_at"),
+    ("answered", "date", "made", "counts", "read_at"),
     [
         (
             {"created_at": "2026-11-21T19:42:45.999Z", "task_number": 5, "total_annotations_number": 4,
              "skipped_annotations_number": 1},
-            "Sat, 21 Nov 2026 19:51:32 GMT", "1795290165", Counts(5, 4, 1),
+            "Sat, 21 Nov 2026 19:51:32 GMT", ("1795290165", "2026-11-21T19:42:45.999000+00:00"), Counts(5, 4, 1),
             datetime(2026, 11, 21, 19, 51, 32, tzinfo=UTC),
         ),
-        ({"created_at": "yesterday", "task_number": 5}, "soon", "", None, None),
-        ({}, None, "", None, None),
+        ({"created_at": "yesterday", "task_number": 5}, "soon", ("", ""), None, None),
+        ({}, None, ("", ""), None, None),
     ],
 )  # fmt: skip
 def test_what_a_project_tells_of_itself(
     answered: dict[str, object],
     date: str | None,
-    stamp: str,
+    made: tuple[str, str],
     counts: Counts | None,
     read_at: datetime | None,
 ) -> None:
@@ -60,4 +60,4 @@ def test_what_a_project_tells_of_itself(
     studio = InMemoryStudio()
     studio.faults["GET projects/7"] = answer
     project = studio.client().project(7)
-    assert (project.stamp, project.counts, project.read_at) == (stamp, counts, read_at)
+    assert ((project.stamp, project.created_at), project.counts, project.read_at) == (made, counts, read_at)

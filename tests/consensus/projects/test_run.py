@@ -126,11 +126,12 @@ def test_a_run_beside_one_with_another_store_writes_nothing(store: Store, *, del
 
 
 def test_a_project_of_a_reset_label_studio_is_refused(store: Store) -> None:
-    """Its number is the same, its time of creation is not: nothing of it is stored, and there is a remedy."""
+    """Its number is the same, its time of creation is not, by less than a second: nothing of it is stored."""
     studio = label_studio(task(1, a1="cat", a2="cat"))
     once(studio, store)
     run_before = store.last_run(7)
-    studio.project["created_at"] = "2026-02-01T00:00:00.000000Z"
+    made = datetime.fromisoformat(studio.project["created_at"])
+    studio.project["created_at"] = made.replace(microsecond=made.microsecond ^ 1).isoformat()
     with pytest.raises(StoreError, match="set CONSENSUS_DATABASE_URL to a database of its own"):
         once(studio, store)
     assert store.last_run(7) == run_before

@@ -449,6 +449,15 @@ def test_a_project_of_another_label_studio_is_refused(url: str) -> None:
         store.recognize(1, "http://moved", "2026-01-01")
 
 
+def test_a_store_that_knows_only_the_second_of_a_project_learns_the_moment(url: str) -> None:
+    """As a version of consensus kept it; from then on another project of the same second is refused."""
+    store = Store.migrated(url)
+    store.recognize(1, "http://here", "1793491200")
+    store.recognize(1, "http://here", "2026-11-01T00:00:00.25+00:00")
+    with pytest.raises(StoreError, match="made at another time"):
+        store.recognize(1, "http://here", "2026-11-01T00:00:00.5+00:00")
+
+
 def test_the_store_knows_whose_annotation_it_was(url: str) -> None:
     """The account is gone, its vote withdrawn or under a made-up name: the name that was known counts."""
     store = Store.migrated(url)
