@@ -27,6 +27,8 @@ class Changes:
         Positions among the new rows.
     before : (n_changed,) intp
         Positions of the changed ones among the stored rows.
+    same, same_before : (n,) intp
+        Positions of those that stay as they are, among the new and the stored rows.
     gone : (n,) intp
         Positions among the stored rows.
     """
@@ -34,22 +36,31 @@ class Changes:
     new: Positions
     changed: Positions
     before: Positions
+    same: Positions
+    same_before: Positions
     gone: Positions
 
 
 def read_columns(
-    connection: Connection, table: Table, where: ColumnElement[bool], names: Sequence[str] | None = None
+    connection: Connection,
+    table: Table,
+    where: ColumnElement[bool],
+    names: Sequence[str],
+    parameters: Sequence[Mapping[str, object]] = ({},),
 ) -> Columns:
-    """Read rows of a table as columns; an unknown number is NaN, anything else unknown is None."""
-    chosen = [table.c[name] for name in names] if names else list(table.c)
-    result = connection.execute(select(*chosen).where(where).execution_options(yield_per=READ_AT_ONCE))
+    """Read rows of a table as columns; an unknown number is NaN, anything else unknown is None.
+
+    With several sets of parameters the rows of each, one after the other.
+    """
+    chosen = [table.c[name] for name in names]
+    query = select(*chosen).where(where).execution_options(yield_per=READ_AT_ONCE)
     blocks: list[list[NDArray[Any]]] = [[_array(column, ())] for column in chosen]
-    same: dict[object, object] = {}  # one object for each name, however many rows have it
-    for rows in result.partitions():
-        for column, block, values in zip(chosen, blocks, zip(*rows, strict=True), strict=True):
-            block.append(
-                _array(column, [same.setdefault(value, value) for value in values] if _is_name(column) else values)
-            )
+    shared: dict[object, object] = {}  # one object for each text, however many rows have it
+    for each in parameters:
+        for rows in connection.execute(query, each).partitions():
+            for column, block, values in zip(chosen, blocks, zip(*rows, strict=True), strict=True):
+                texts = [shared.setdefault(value, value) for value in values] if _is_text(column) else values
+                block.append(_array(column, texts))
     return {column.name: np.concatenate(block) for column, block in zip(chosen, blocks, strict=True)}
 
 
@@ -87,22 +98,27 @@ def compare(stored: Columns, new: Columns, key: Sequence[str], values: Sequence[
     there = place < len(order)
     there[there] = stored_code[order[place[there]]] == new_code[there]
     at, before = np.flatnonzero(there), order[place[there]]
-    moved = differs(stored, before, new, at, values)
+    changed = differs(stored, before, new, at, values)
     gone = np.flatnonzero(~np.isin(stored_code, new_code))
-    return Changes(np.flatnonzero(~there), at[moved], before[moved], gone)
+    return Changes(np.flatnonzero(~there), at[changed], before[changed], at[~changed], before[~changed], gone)
 
 
-def codes(one: Columns, other: Columns, key: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def number_values(column: NDArray[Any]) -> tuple[NDArray[np.int64], list[Any]]:
+    """Number the different values of a column; return each row's number, and the values by their numbers."""
+    if column.dtype != object:
+        values, number = np.unique(column, return_inverse=True)
+        return number.astype(np.int64), values.tolist()
+    listed = column.tolist()
+    numbers = {value: number for number, value in enumerate(dict.fromkeys(listed))}
+    return np.fromiter(map(numbers.__getitem__, listed), np.int64, len(listed)), list(numbers)
+
+
+def codes(first: Columns, second: Columns, key: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Number the rows of two tables so that two rows have one number where their keys are equal."""
-    n = len(one[key[0]])
-    code: NDArray[np.int64] = np.zeros(n + len(other[key[0]]), dtype=np.int64)
+    n = len(first[key[0]])
+    code: NDArray[np.int64] = np.zeros(n + len(second[key[0]]), dtype=np.int64)
     for name in key:
-        both = np.concatenate([one[name], other[name]])
-        if both.dtype == object:
-            numbers: dict[object, int] = {}
-            column = np.fromiter((numbers.setdefault(value, len(numbers)) for value in both), np.int64, len(both))
-        else:
-            column = np.unique(both, return_inverse=True)[1].astype(np.int64)
+        column, _ = number_values(np.concatenate([first[name], second[name]]))
         size = int(column.max(initial=0)) + 1
         if int(code.max(initial=0)) > np.iinfo(np.int64).max // size - 1:
             code = np.asarray(np.unique(code, return_inverse=True)[1], dtype=np.int64)
@@ -118,13 +134,18 @@ def differs(
     for name in names:
         old, now = stored[name][before], new[name][at]
         if now.dtype == np.float64:
-            result |= ~((np.abs(old - now) <= TOLERANCE) | (np.isnan(old) & np.isnan(now)))
+            result |= has_moved(old, now)
         else:
             result |= np.asarray(old != now, dtype=bool)
     return result
 
 
-def _is_name(column: Column[Any]) -> bool:
+def has_moved(old: NDArray[np.floating[Any]], now: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Whether numbers moved by more than TOLERANCE."""
+    return np.asarray(~((np.abs(old - now) <= TOLERANCE) | (np.isnan(old) & np.isnan(now))), dtype=bool)
+
+
+def _is_text(column: Column[Any]) -> bool:
     return not isinstance(column.type, (Integer, Float, Boolean))
 
 

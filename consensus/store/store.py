@@ -14,10 +14,11 @@ from common.files import held
 from consensus.errors import StoreError
 from consensus.store.columns import Columns, Row
 from consensus.store.database import Database
+from consensus.store.digests import find_unlike
 from consensus.store.reader import Reader, Snapshot, is_same_project
-from consensus.store.tables import ANNOTATOR, CLASSIFICATION, CONTROL, PROJECT, REPORT_COUNT, RUN, VOTE
+from consensus.store.tables import ANNOTATOR, CLASSIFICATION, CONTROL, PROJECT, RUN, VOTE
 from consensus.store.vote_history import Seen
-from consensus.store.writing import counted, forget, keep_ledger, write_changes
+from consensus.store.writing import counted, forget, keep_ledger, write_changes, write_counts
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ class Store(Reader):
         controls : sequence of dict
             Columns of their table without `project`.
         seen : Seen, optional
-            What the run looked at; without it the ledger of votes stays as it is.
+            What the run looked at; without it no vote is taken for withdrawn.
 
         Returns
         -------
@@ -209,12 +210,13 @@ class Store(Reader):
             self._check(connection, project)
             before = _last_start(connection, project)
             run = {**run, "started_at": _not_before(before, run["started_at"])}
-            if seen is not None:
-                keep_ledger(connection, run, votes, seen)
             number = int(connection.execute(insert(RUN).values(run)).inserted_primary_key[0])  # type: ignore[index]
-            write_changes(connection, CLASSIFICATION, project, number, classifications)
-            write_changes(connection, VOTE, project, number, votes)
-            write_changes(connection, REPORT_COUNT, project, number, counted(classifications))
+            unlike = find_unlike(connection, VOTE, project, votes)
+            unsettled = keep_ledger(connection, run, votes, unlike, seen or Seen())
+            write_changes(connection, VOTE, project, number, votes, unlike, unsettled)
+            unlike = find_unlike(connection, CLASSIFICATION, project, classifications)
+            write_changes(connection, CLASSIFICATION, project, number, classifications, unlike)
+            write_counts(connection, project, counted(classifications))
             connection.execute(CONTROL.delete().where(CONTROL.c.project == project))
             for table, rows, shared in (
                 (CONTROL, controls, {"project": project}),

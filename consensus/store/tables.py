@@ -114,6 +114,17 @@ REPORT_COUNT = Table(
     Column("classifications", Integer, nullable=False),
 )
 
+DIGEST = Table(
+    "digest",
+    METADATA,
+    Column("project", BigInteger, primary_key=True),
+    Column("rows_of", String, primary_key=True),  # the table
+    Column("control", String, primary_key=True),
+    Column("chunk", BigInteger, primary_key=True),  # of successive task ids; see consensus.store.digests
+    Column("digest", LargeBinary, nullable=False),  # empty: the next run reads the rows whatever it has found
+    Column("scores", LargeBinary, nullable=False),
+)
+
 PROJECT = Table(
     "project",
     METADATA,

@@ -43,10 +43,19 @@ class Seen:
 
 @dataclass
 class Turn:
-    """What a run changes in the ledger: entries to add, and entries that end."""
+    """What a run changes in the ledger.
+
+    Attributes
+    ----------
+    new, ended : list of dict
+        Entries to add, and entries that end.
+    unseen : list of dict
+        Entries that stay open although their vote is not there: it could not be seen.
+    """
 
     new: list[Row] = field(default_factory=list)
     ended: list[Row] = field(default_factory=list)
+    unseen: list[Row] = field(default_factory=list)
 
 
 def turn(entries: Iterable[Row], votes: Iterable[Row], seen: Seen) -> Turn:
@@ -82,6 +91,8 @@ def turn(entries: Iterable[Row], votes: Iterable[Row], seen: Seen) -> Turn:
             known[spot].add(who)
         elif seen.misses(entry):
             result.ended.append(entry)
+        else:
+            result.unseen.append(entry)
     for spot, annotators in there.items():
         control, task, kind = spot
         result.new.extend(

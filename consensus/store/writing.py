@@ -2,29 +2,35 @@
 
 import io
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Column, Connection, MetaData, Table, and_, bindparam, delete, exists, insert, select, update
+from sqlalchemy import Column, Connection, MetaData, Table, bindparam, delete, exists, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from consensus.store.columns import (
+    Changes,
     Columns,
     Positions,
     Row,
+    as_columns,
     as_rows,
+    chosen,
     codes,
     compare,
     differs,
     read_columns,
 )
+from consensus.store.digests import TASKS, Chunk, Digest, Unlike, drifting
 from consensus.store.tables import (
     ANNOTATOR,
     CLASSIFICATION,
     CLASSIFICATION_HISTORY,
+    DIGEST,
     LEDGER,
+    REPORT_COUNT,
     RUN,
     VOTE,
     VOTE_HISTORY,
@@ -35,8 +41,6 @@ AT_ONCE = 20_000
 MANY = 2_000
 """From so many rows on PostgreSQL gets them in one piece."""
 HISTORY = {CLASSIFICATION: CLASSIFICATION_HISTORY, VOTE: VOTE_HISTORY}
-DRIFTING = frozenset({"confidence", "upper", "posterior", "model_share"})
-"""Columns of a classification that move with everybody's trust; no version is kept where nothing else changed."""
 ENTRY = ("control", "task", "annotator", "kind", "since")
 
 
@@ -44,39 +48,106 @@ ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 """Characters that mean something in the text that COPY reads."""
 
 
-def write_changes(connection: Connection, table: Table, project: int, run: int, columns: Columns) -> None:
-    """Bring a project's rows of a table to those of a run, and keep what they were before where it has a history.
+def write_changes(
+    connection: Connection,
+    table: Table,
+    project: int,
+    run: int,
+    columns: Columns,
+    unlike: Unlike,
+    unsettled: Collection[Chunk] = (),
+) -> None:
+    """Bring a project's rows of a table to those of a run, and keep what they were before.
 
     Parameters
     ----------
     connection : Connection
     table : Table
+        One that has a history.
     project, run : int
     columns : dict of str to (n,) array
         All columns of the table but `project` and `since`.
+    unlike : Unlike
+        Where they differ from what is stored.
+    unsettled : collection of Chunk
+        Those that the next run has to read, whatever it finds.
     """
-    of_project = table.c.project == project
-    key = [column.name for column in table.primary_key if column.name != "project"]
+    key = _key(table)
     values = [name for name in columns if name not in key]
-    names = [*columns, "since"] if table in HISTORY else list(columns)
-    stored = read_columns(connection, table, of_project, names)
-    changes = compare(stored, columns, key, values)
-    if table in HISTORY:
-        lasting = [name for name in values if table is VOTE or name not in DRIFTING]
-        anew = differs(stored, changes.before, columns, changes.changed, lasting)
-        since = np.full(len(columns[key[0]]), run, dtype=object)
-        since[changes.changed[~anew]] = stored["since"][changes.before[~anew]]
-        columns = {**columns, "since": since}
-        past = np.concatenate([changes.before[anew], changes.gone])
-        _insert(connection, HISTORY[table], stored, past, {"project": project, "until": run})
-    if len(changes.gone) and len(changes.gone) == len(stored[key[0]]):
-        connection.execute(delete(table).where(of_project))
-    elif len(changes.gone):
+    stored = unlike.read(connection, table, project, [*columns, "since"])
+    new = chosen(columns, unlike.rows)
+    changes = compare(stored, new, key, values)
+    lasting = [name for name in values if name not in drifting(columns)]
+    anew = differs(stored, changes.before, new, changes.changed, lasting)
+    since = np.full(len(unlike.rows), run, dtype=object)
+    since[changes.changed[~anew]] = stored["since"][changes.before[~anew]]
+    past = np.concatenate([changes.before[anew], changes.gone])
+    _insert(connection, HISTORY[table], stored, past, {"project": project, "until": run})
+    _replace(connection, table, project, {**new, "since": since}, stored, changes)
+    for name in drifting(columns):
+        new[name][changes.same] = stored[name][changes.same_before]  # a copy: what the database holds from now on
+    keep_digests(connection, table, project, unlike, new, unsettled)
+
+
+def write_counts(connection: Connection, project: int, columns: Columns) -> None:
+    """Bring the numbers of a project's classifications to those of a run."""
+    stored = read_columns(connection, REPORT_COUNT, REPORT_COUNT.c.project == project, list(columns))
+    changes = compare(stored, columns, _key(REPORT_COUNT), ("classifications",))
+    _replace(connection, REPORT_COUNT, project, columns, stored, changes)
+
+
+def keep_digests(
+    connection: Connection,
+    table: Table,
+    project: int,
+    unlike: Unlike,
+    written: Columns,
+    unsettled: Collection[Chunk],
+) -> None:
+    """Keep the digests of the chunks that a run wrote.
+
+    Parameters
+    ----------
+    connection : Connection
+    table : Table
+    project : int
+    unlike : Unlike
+    written : dict of str to (n,) array
+        The rows of those chunks as they are stored now.
+    unsettled : collection of Chunk
+    """
+    now = {
+        chunk: Digest(b"" if chunk in unsettled else digest, scores)
+        for chunk, digest, scores in unlike.digests_of(written)
+    }
+    now |= {chunk: Digest(b"", b"") for chunk in unsettled if chunk not in now}
+    before = _digest_columns(
+        table, {chunk: unlike.stored[chunk] for chunk in unlike.chunks & unlike.stored.keys()}
+    )
+    new = _digest_columns(table, now)
+    _replace(connection, DIGEST, project, new, before, compare(before, new, _key(DIGEST), ("digest", "scores")))
+
+
+def _digest_columns(table: Table, digests: Mapping[Chunk, Digest]) -> Columns:
+    rows = [{"rows_of": table.name, **chunk._asdict(), **digest._asdict()} for chunk, digest in digests.items()]
+    return as_columns(DIGEST, rows)
+
+
+def _key(table: Table) -> list[str]:
+    return [column.name for column in table.primary_key if column.name != "project"]
+
+
+def _replace(
+    connection: Connection, table: Table, project: int, new: Columns, stored: Columns, changes: Changes
+) -> None:
+    """Delete the rows that are gone, replace those that changed, and insert the new ones."""
+    key, of_project = _key(table), table.c.project == project
+    if len(changes.gone):
         same = [table.c[name] == bindparam(f"_{name}") for name in key]
         rows = as_rows({f"_{name}": stored[name] for name in key}, changes.gone)
         connection.execute(delete(table).where(of_project, *same), rows)
-    _insert(connection, table, columns, changes.changed, {"project": project}, key)
-    _insert(connection, table, columns, changes.new, {"project": project})
+    _insert(connection, table, new, changes.changed, {"project": project}, key)
+    _insert(connection, table, new, changes.new, {"project": project})
 
 
 def _insert(
@@ -116,11 +187,13 @@ def _copy(connection: Connection, table: Table, columns: Columns, at: Positions,
 def _as_text(value: Any) -> str:  # noqa: ANN401  # whatever a column holds
     r"""Write a value for COPY; None and NaN are missing.
 
-    >>> print(_as_text(None), _as_text("a\tb"), _as_text(0.5))
-    \N a\tb 0.5
+    >>> print(_as_text(None), _as_text("a\tb"), _as_text(0.5), _as_text(b"\xff"))
+    \N a\tb 0.5 \\xff
     """
     if value is None or value != value:  # noqa: PLR0124  # NaN is unlike itself
         return "\\N"
+    if isinstance(value, bytes):
+        return f"\\\\x{value.hex()}"
     return str(value).translate(ESCAPES)
 
 
@@ -133,22 +206,29 @@ def counted(classifications: Columns) -> Columns:
     return {**columns, "classifications": times.astype(np.int64)}
 
 
-def keep_ledger(connection: Connection, run: Row, votes: Columns, seen: Seen) -> None:
-    """Enter the votes that a run saw first, and end those that it missed."""
-    project = LEDGER.c.project == run["project"]
-    entries = read_columns(connection, LEDGER, and_(project, LEDGER.c.until.is_(None)), [*ENTRY, "annotation"])
+def keep_ledger(connection: Connection, run: Row, votes: Columns, unlike: Unlike, seen: Seen) -> set[Chunk]:
+    """Enter the votes that a run saw first, and end those that it missed.
+
+    Returns
+    -------
+    set of Chunk
+        Where an entry stays open although its vote is not there: the next run has to look again.
+    """
+    entries = unlike.read(connection, LEDGER, run["project"], [*ENTRY, "annotation"], LEDGER.c.until.is_(None))
+    votes = chosen(votes, unlike.rows)
     kinds = {**votes, "kind": np.where(votes["vote"] == "unsure", "unsure", "answer").astype(object)}
     at_entry, at_vote = _spots_that_differ(entries, kinds)
     change = turn(as_rows(entries, at_entry), as_rows(votes, at_vote), seen)
     if change.ended:
         same = [LEDGER.c[name] == bindparam(f"_{name}") for name in ENTRY]
         connection.execute(
-            update(LEDGER).where(project, *same).values(until=run["started_at"]),
+            update(LEDGER).where(LEDGER.c.project == run["project"], *same).values(until=run["started_at"]),
             [{f"_{name}": entry[name] for name in ENTRY} for entry in change.ended],
         )
     if change.new:
         shared = {"project": run["project"], "since": run["started_at"], "until": None}
         connection.execute(insert(LEDGER), [{**entry, **shared} for entry in change.new])
+    return {Chunk(entry["control"], entry["task"] // TASKS) for entry in change.unseen}
 
 
 def _spots_that_differ(entries: Columns, votes: Columns) -> tuple[Positions, Positions]:

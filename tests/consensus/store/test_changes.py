@@ -1,5 +1,6 @@
 """What a run writes: what it changed; what is kept of before, and for how long; pages of what is there."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -16,9 +17,20 @@ from old_databases import upgraded
 
 from consensus.core.people.pay import Best, Rules, Tier
 from consensus.people.payroll import payroll
-from consensus.store.columns import TOLERANCE, Row, as_columns, as_rows, compare
+from consensus.store import digests, writing
+from consensus.store.columns import TOLERANCE, Columns, Row, as_columns, as_rows, compare, read_columns
+from consensus.store.digests import TASKS
 from consensus.store.store import Store
-from consensus.store.tables import CLASSIFICATION, VOTE
+from consensus.store.tables import (
+    CLASSIFICATION,
+    CLASSIFICATION_HISTORY,
+    DIGEST,
+    LEDGER,
+    REPORT_COUNT,
+    RUN,
+    VOTE,
+    VOTE_HISTORY,
+)
 from consensus.store.vote_history import Seen
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,12 +58,17 @@ def vote(task: int, annotator: str = "a1", label: str = "cat") -> Row:
 
 
 def save(
-    store: Store, classifications: list[Row], votes: Sequence[Row] = (), at: datetime = START, **trust: float
-) -> int:  # type: ignore[assignment]
-    """A run on project 7."""
+    store: Store,
+    classifications: list[Row],
+    votes: Sequence[Row] = (),
+    at: datetime = START,
+    project: int = 7,
+    **trust: float,
+) -> int:
+    """A run."""
     run = {
-        "project": 7, "started_at": at, "model_version": "", "policy": "default", "thresholds": {}, "tasks": 0,
-        "votes": 0, "problems": 0,
+        "project": project, "started_at": at, "model_version": "", "policy": "default", "thresholds": {},
+        "tasks": 0, "votes": 0, "problems": 0,
     }  # fmt: skip
     who = [
         {"control": "kind", "annotator": name, "votes": 1, "trust": value, "suspicions": []}
@@ -77,6 +94,37 @@ def rows_written(*tables: str) -> Iterator[list[tuple[str, int]]]:
         yield written
     finally:
         sqlalchemy.event.remove(sqlalchemy.Engine, "after_cursor_execute", executed)
+
+
+@contextmanager
+def rows_read() -> Iterator[Counter[str]]:
+    """Count the rows of each table that a run reads to compare them."""
+    counts: Counter[str] = Counter()
+
+    def read(connection: Any, table: sqlalchemy.Table, *arguments: Any) -> Columns:  # noqa: ANN401
+        columns = read_columns(connection, table, *arguments)
+        counts[table.name] += len(next(iter(columns.values())))
+        return columns
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (digests, writing):
+            patch.setattr(module, "read_columns", read)
+        yield counts
+
+
+def rows_of(connection: sqlalchemy.Connection, project: int) -> dict[str, list[list[str]]]:
+    """All rows of a project, its runs numbered in their order."""
+    runs = connection.execute(sqlalchemy.select(RUN.c.id).where(RUN.c.project == project).order_by(RUN.c.id))
+    number = {run: position for position, run in enumerate(runs.scalars())}
+    result = {}
+    for table in (CLASSIFICATION, VOTE, CLASSIFICATION_HISTORY, VOTE_HISTORY, LEDGER, REPORT_COUNT):
+        of_run = () if table is LEDGER else ("since", "until")
+        rows = connection.execute(sqlalchemy.select(table).where(table.c.project == project)).mappings()
+        result[table.name] = sorted(
+            [str(number[value] if name in of_run else value) for name, value in row.items() if name != "project"]
+            for row in rows
+        )
+    return result
 
 
 def test_a_run_writes_what_changed_and_keeps_what_it_was(url: str) -> None:
@@ -114,6 +162,59 @@ def test_many_rows_come_back_as_they_were(url: str) -> None:
     save(store, changed, votes)
     assert sorted(store.classifications(7), key=lambda row: row["task"]) == changed
     assert store.versions(7, 5)[0]["report"] == "Discovered"
+
+
+def test_a_run_reads_the_rows_near_those_that_changed(url: str) -> None:
+    """Of ten thousand with a vote each, whose scores all drift, one changed: those of tasks near it are read."""
+    store = Store.migrated(url)
+    rows = [classification(task) for task in range(10_000)]
+    votes = [vote(task) for task in range(10_000)]
+    save(store, rows, votes)
+    rows[5000]["yes"] = 2
+    votes[5000]["label"] = "dog"
+    with rows_read() as read:
+        save(store, [{**row, "posterior": 0.75 + TOLERANCE / 2} for row in rows], votes)
+    assert read == {"classification": TASKS, "vote": TASKS, "ledger": TASKS, "report_count": 1}
+    assert [(row["yes"], row["until"]) for row in store.versions(7, 5000)] == [(1, 2)]
+
+
+def test_what_a_run_reads_in_part_is_what_it_would_read_whole(url: str) -> None:
+    """Runs at random, of two controls: rows, versions and ledger are those of a store that keeps no digests."""
+    random, engine = np.random.default_rng(0), sqlalchemy.create_engine(url)
+    store = Store.migrated(url)
+    for step in range(12):
+        tasks = np.flatnonzero(random.random(300) < 0.98).tolist()
+        rows = [
+            classification(
+                task, label, control=control, yes=int(random.random() < 0.01), posterior=0.5 + step * 4e-5
+            )
+            for task in tasks
+            for label in ("cat", "dog")
+            for control in ("kind", "second")
+        ]
+        votes = [vote(task, "a1" if random.random() < 0.99 else "a2") for task in tasks]
+        with engine.begin() as connection:
+            connection.execute(DIGEST.delete().where(DIGEST.c.project == 8))
+        for project in (7, 8):
+            save(store, rows, votes, START + timedelta(hours=step), project)
+    with engine.connect() as connection:
+        assert rows_of(connection, 7) == rows_of(connection, 8)
+
+
+def test_a_vote_that_could_not_be_seen_is_looked_for_again(url: str) -> None:
+    """Its task was gone, which withdraws nothing; the task is back without it: the entry ends, no row changed."""
+    store = Store.migrated(url)
+    votes = [vote(task) for task in range(3)]
+    save(store, [], votes)
+    save(store, [], votes[1:])
+    (entry,) = (row for row in store.ledger(7, START, START + timedelta(days=9)) if row["task"] == 0)
+    assert entry["until"] is None
+    columns = as_columns(CLASSIFICATION, []), as_columns(VOTE, votes[1:])
+    run = {**store.needed_run(7), "started_at": START + timedelta(days=1)}
+    del run["id"]
+    store.save(run, *columns, [], [], Seen(frozenset(range(3)), frozenset({"kind"})))
+    (entry,) = (row for row in store.ledger(7, START, START + timedelta(days=9)) if row["task"] == 0)
+    assert entry["until"] is not None
 
 
 def test_votes_that_were_changed_or_withdrawn_are_kept(url: str) -> None:
