@@ -48,10 +48,10 @@ def annotators(
     From what the last run stored; a row per annotator and control. With --annotator also the trust of every run.
     A suspicion is a reason to look, not a verdict: docs/people.md says how each is found.
     """
-    from consensus.people.annotator_report import people  # noqa: PLC0415  # other commands need none of it
+    from consensus.people.annotator_report import annotator_report  # noqa: PLC0415  # other commands need none of it
 
     with connections.store().snapshot() as snapshot:
-        rows = people(snapshot, project)
+        rows = annotator_report(snapshot, project)
     if annotator is not None:
         names = sorted({row["annotator"] for row in rows})
         rows = [row for row in rows if row["annotator"].casefold() == annotator.casefold()]

@@ -1,43 +1,49 @@
-"""Facts about the annotators of a project, from what its last run stored."""
+"""What is known of the annotators of a project, from what its last run stored."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from consensus.core.arrays import Floats
+from consensus.core.arrays import Codes, Floats, Keys, Names
 from consensus.core.people.agreement import Agreement, Pairs, about_answer, agreement
 from consensus.core.people.answers import YES_CODE, Answers, answers_of, chosen
 from consensus.core.people.confusions import Believed, Confusions, agreement_with_consensus, believed, confusions
 from consensus.core.people.suspicion import Assessment, assess
 from consensus.core.votes.votes import NO_LABEL, STANDS, Votes, encode
-from consensus.store.columns import Row
+from consensus.store.columns import Columns, Positions, Row
+from consensus.store.columns import chosen as chosen_rows
 from consensus.store.reader import Snapshot
 from consensus.store.rows import moments
+from consensus.store.tables import CLASSIFICATION, VOTE
+
+BELIEVED = ("control", "task", "label", "posterior")
+"""Columns of the classifications that are read."""
 
 
 @dataclass(frozen=True, eq=False)
-class Stored:
+class StoredControl:
     """What the last run stored of one control.
 
     Attributes
     ----------
-    control : str
+    name : str
     votes : Votes
-    rows : list of dict
+        The annotators' codes are in the order of their names.
+    rows : dict of str to (n_votes,) array
         The rows of the votes.
-    classifications : list of dict
+    classifications : dict of str to (n_classifications,) array
     """
 
-    control: str
+    name: str
     votes: Votes
-    rows: list[Row]
-    classifications: list[Row]
+    rows: Columns
+    classifications: Columns
 
 
-def stored_controls(store: Snapshot, project: int) -> list[Stored]:
+def stored_controls(store: Snapshot, project: int) -> list[StoredControl]:
     """Read the votes and classifications of a project, control by control.
 
     Raises
@@ -46,37 +52,39 @@ def stored_controls(store: Snapshot, project: int) -> list[Stored]:
         Where the project has no run in this store, or none since the store learned of controls.
     """
     _, controls = store.needed_controls(project)
-    votes, classifications = defaultdict[str, list[Row]](list), defaultdict[str, list[Row]](list)
-    for row in store.votes(project):
-        votes[row["control"]].append(row)
-    for row in store.classifications(project):
-        classifications[row["control"]].append(row)
-    return [
-        Stored(name, _votes(one, votes[name], classifications[name]), votes[name], classifications[name])
-        for one in controls
-        for name in [one["control"]]
-    ]
+    votes, classifications = store.columns(VOTE, project), store.columns(CLASSIFICATION, project, BELIEVED)
+    stored = []
+    for control in controls:
+        rows = chosen_rows(votes, votes["control"] == control["control"])
+        of_control = chosen_rows(classifications, classifications["control"] == control["control"])
+        stored.append(StoredControl(control["control"], _votes(control, rows, of_control), rows, of_control))
+    return stored
 
 
-def _votes(control: Row, rows: Sequence[Row], classifications: Sequence[Row]) -> Votes:
-    tasks, task_names = encode([row["task"] for row in rows], [row["task"] for row in classifications])
-    annotators, annotator_names = encode([row["annotator"] for row in rows])
-    labels, label_names = encode([row["label"] for row in rows if row["label"]], control["labels"])
-    label = np.full(len(rows), NO_LABEL, dtype=np.int32)
-    label[[bool(row["label"]) for row in rows]] = labels
+def _votes(control: Row, rows: Columns, classifications: Columns) -> Votes:
+    task_names = np.union1d(rows["task"], classifications["task"])
+    annotator, annotator_names = encode(rows["annotator"], sorted(set(rows["annotator"].tolist())))
+    has_label = rows["label"] != ""
+    labels, label_names = encode(rows["label"][has_label], control["labels"])
+    label = np.full(len(has_label), NO_LABEL, dtype=np.int32)
+    label[has_label] = labels
     return Votes(
         choice=control["choice"],
-        task=tasks,
-        annotator=annotators,
+        task=_codes(rows["task"], task_names),
+        annotator=annotator,
         label=label,
-        vote=np.array([STANDS[row["vote"]] for row in rows], dtype=np.int8),
+        vote=np.fromiter(map(STANDS.__getitem__, rows["vote"]), np.int8, len(label)),
         task_names=task_names,
         annotator_names=annotator_names,
         label_names=label_names,
     )
 
 
-def people(store: Snapshot, project: int) -> list[Row]:
+def _codes(tasks: Keys, names: Keys | Names) -> Codes:
+    return np.searchsorted(names, tasks).astype(np.int32)
+
+
+def annotator_report(store: Snapshot, project: int) -> list[Row]:
     """List what is known of each annotator on each control.
 
     Returns
@@ -88,27 +96,30 @@ def people(store: Snapshot, project: int) -> list[Row]:
     """
     controls = stored_controls(store, project)
     run = store.needed_run(project)
-    known = {(row["control"], row["annotator"]): row for row in store.annotators(run["id"])}
+    in_run = {(row["control"], row["annotator"]): row for row in store.annotators(run["id"])}
     history = defaultdict[tuple[str, str], list[Row]](list)
     for row in store.trust_history(project):
         entry = {name: row[name] for name in ("run", "votes", "trust", "trust_low", "trust_high")}
         history[row["control"], row["annotator"]].append({"at": row["started_at"].isoformat()[:19], **entry})
-    return [row for one in controls for row in _people_of(one, known, history)]
+    return [row for control in controls for row in _report_of(control, in_run, history)]
 
 
-def _people_of(
-    one: Stored, known: Mapping[tuple[str, str], Row], history: Mapping[tuple[str, str], list[Row]]
+def _report_of(
+    control: StoredControl,
+    in_run: Mapping[tuple[str, str], Row],
+    history: Mapping[tuple[str, str], list[Row]],
 ) -> Iterator[Row]:
-    names = [str(name) for name in one.votes.annotator_names]
-    trust = np.array([known[one.control, name]["trust"] for name in names])
-    assessment, answers = _assess(one, trust), answers_of(one.votes)
-    belief = _believed(one, answers)
+    names = [str(name) for name in control.votes.annotator_names]
+    trust = np.array([in_run[control.name, name]["trust"] for name in names])
+    _, annotation = np.unique(control.rows["annotation"], return_index=True)
+    assessment, answers = _assess(control, trust, annotation), answers_of(control.votes)
+    belief = _believed(control, answers)
     with_consensus, mistaken = agreement_with_consensus(answers, belief), confusions(answers, belief)
-    suggestions = _suggestions(one.rows)
+    suggestions = _suggestions(control, annotation)
     for position, name in enumerate(names):
-        row = known[one.control, name]
+        row = in_run[control.name, name]
         yield {
-            "control": one.control,
+            "control": control.name,
             "annotator": name,
             **{key: row[key] for key in ("votes", "trust", "trust_low", "trust_high")},
             "with_consensus": _known(with_consensus[position]),
@@ -116,57 +127,54 @@ def _people_of(
             "spammer_score": _known(assessment.spammer_score[position]),
             "seconds": _known(assessment.speed.seconds[position]),
             "others_seconds": _known(assessment.speed.others[position]),
-            **suggestions[name],
-            "confusions": _confusions(one.votes, mistaken, position),
+            **{column: int(counts[position]) for column, counts in suggestions.items()},
+            "confusions": _confusions(control.votes, mistaken, position),
             "suspicions": row["suspicions"],
-            "history": history[one.control, name],
+            "history": history[control.name, name],
         }
 
 
-def _assess(one: Stored, trust: Floats) -> Assessment:
-    _, first = np.unique([row["annotation"] for row in one.rows], return_index=True)
-    times = [one.rows[row]["lead_time"] for row in first.tolist()]
-    seconds = np.array([np.nan if time is None else time for time in times], dtype=np.float64)
-    voted = moments(row["voted_at"] for row in one.rows)
-    return assess(one.votes, trust, one.votes.annotator[first], seconds, voted)
+def _assess(control: StoredControl, trust: Floats, annotation: Positions) -> Assessment:
+    votes, rows = control.votes, control.rows
+    seconds = rows["lead_time"][annotation]
+    return assess(votes, trust, votes.annotator[annotation], seconds, moments(rows["voted_at"]))
 
 
-def _believed(one: Stored, answers: Answers) -> Believed:
-    task_codes = {name: code for code, name in enumerate(one.votes.task_names)}
-    label_codes = {name: code for code, name in enumerate(one.votes.label_names)}
-    rows = [row for row in one.classifications if row["label"] in label_codes]
-    task = np.array([task_codes[row["task"]] for row in rows], dtype=np.int32)
-    label = np.array([label_codes[row["label"]] for row in rows], dtype=np.int32)
-    posterior = np.array([row["posterior"] for row in rows], dtype=np.float64)
+def _believed(control: StoredControl, answers: Answers) -> Believed:
+    votes, rows = control.votes, control.classifications
+    label, _ = encode(rows["label"], votes.label_names)
+    task = _codes(rows["task"], votes.task_names)
     order = np.lexsort((label, task))
-    return believed(answers, one.votes.choice, task[order], label[order], posterior[order], one.votes.n_labels)
+    order = order[label[order] < votes.n_labels]  # labels that nobody can choose any more
+    return believed(answers, votes.choice, task[order], label[order], rows["posterior"][order], votes.n_labels)
 
 
-def _confusions(votes: Votes, found: Confusions, annotator: int) -> list[Row]:
+def _confusions(votes: Votes, mistaken: Confusions, annotator: int) -> list[Row]:
     yes_or_no = {YES_CODE: "yes"}
     result = []
-    for row in np.flatnonzero(found.annotator == annotator).tolist():
-        said, truth, topic = (int(column[row]) for column in (found.answer, found.truth, found.topic))
-        times = round(float(found.times[row]), 1)
+    for row in np.flatnonzero(mistaken.annotator == annotator).tolist():
+        answer, truth, topic = (int(column[row]) for column in (mistaken.answer, mistaken.truth, mistaken.topic))
+        times = round(float(mistaken.times[row]), 1)
         if votes.choice == "single":
-            names = (str(votes.label_names[said]), str(votes.label_names[truth]))
+            names = (str(votes.label_names[answer]), str(votes.label_names[truth]))
             result.append({"said": names[0], "consensus": names[1], "times": times})
         else:
             label = str(votes.label_names[topic])
-            words = (yes_or_no.get(said, "no"), yes_or_no.get(truth, "no"))
+            words = (yes_or_no.get(answer, "no"), yes_or_no.get(truth, "no"))
             result.append({"label": label, "said": words[0], "consensus": words[1], "times": times})
     return result
 
 
-def _suggestions(rows: Sequence[Row]) -> dict[str, Row]:
+def _suggestions(control: StoredControl, annotation: Positions) -> dict[str, Keys]:
     """Annotations that began from a suggestion, those of them that can be compared, and those left as it was."""
-    counts: dict[str, Row] = {row["annotator"]: {"suggested": 0, "compared": 0, "accepted": 0} for row in rows}
-    for row in {row["annotation"]: row for row in rows}.values():
-        count = counts[row["annotator"]]
-        count["suggested"] += row["from_prediction"] is not None
-        count["compared"] += row["accepted"] is not None
-        count["accepted"] += bool(row["accepted"])
-    return counts
+    annotator = control.votes.annotator[annotation]
+    suggestion, accepted = (control.rows[name][annotation] for name in ("from_prediction", "accepted"))
+    is_known = {"suggested": suggestion != None, "compared": accepted != None, "accepted": accepted == True}  # noqa: E711, E712  # of each row
+    n_annotators = control.votes.n_annotators
+    return {
+        column: np.bincount(annotator[rows.astype(bool)], minlength=n_annotators)
+        for column, rows in is_known.items()
+    }
 
 
 def agreements(store: Snapshot, project: int) -> tuple[list[Row], list[Row]]:
@@ -182,16 +190,15 @@ def agreements(store: Snapshot, project: int) -> tuple[list[Row], list[Row]]:
     """
     summary: list[Row] = []
     details: list[Row] = []
-    for one in stored_controls(store, project):
-        answers = answers_of(one.votes)
-        for label, part in _parts(one.votes, answers):
-            found, pairs = agreement(part)
-            summary.append({"control": one.control, "label": label, **_agreement_row(found)})
-            details += _pair_rows(one, label, pairs)
+    for control in stored_controls(store, project):
+        for label, answers in _by_label(control.votes, answers_of(control.votes)):
+            measured, pairs = agreement(answers)
+            summary.append({"control": control.name, "label": label, **_agreement_row(measured)})
+            details += _pair_rows(control, label, pairs)
     return summary, details
 
 
-def _parts(votes: Votes, answers: Answers) -> Iterator[tuple[str, Answers]]:
+def _by_label(votes: Votes, answers: Answers) -> Iterator[tuple[str, Answers]]:
     """All answers of a control, then those about each of its labels."""
     yield "", answers
     for code, name in enumerate(votes.label_names):
@@ -201,25 +208,25 @@ def _parts(votes: Votes, answers: Answers) -> Iterator[tuple[str, Answers]]:
             yield str(name), chosen(answers, answers.topic[answers.question] == code)
 
 
-def _agreement_row(found: Agreement) -> Row:
+def _agreement_row(measured: Agreement) -> Row:
     return {
-        "krippendorff_alpha": _known(found.alpha),
-        "fleiss_kappa": _known(found.fleiss),
-        "cohen_kappa": _known(found.cohen),
-        "questions": found.questions,
-        "answers": found.answers,
-        "pairs": found.pairs,
-        "compared": found.compared,
+        "krippendorff_alpha": _known(measured.alpha),
+        "fleiss_kappa": _known(measured.fleiss),
+        "cohen_kappa": _known(measured.cohen),
+        "questions": measured.questions,
+        "answers": measured.answers,
+        "pairs": measured.pairs,
+        "compared": measured.compared,
     }
 
 
-def _pair_rows(one: Stored, label: str, pairs: Pairs) -> Iterator[Row]:
-    names = one.votes.annotator_names
+def _pair_rows(control: StoredControl, label: str, pairs: Pairs) -> Iterator[Row]:
+    names = control.votes.annotator_names
     for first, second, questions, kappa in zip(
         pairs.first, pairs.second, pairs.questions, pairs.kappa, strict=True
     ):
         yield {
-            "control": one.control,
+            "control": control.name,
             "label": label,
             "annotator": str(names[first]),
             "other": str(names[second]),
