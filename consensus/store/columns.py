@@ -72,7 +72,7 @@ def as_columns(table: Table, rows: Sequence[Mapping[str, Any]]) -> Columns:
 
 def as_rows(columns: Columns, at: Positions | None = None) -> list[Row]:
     """Turn columns, or some of their rows, into rows; NaN is None."""
-    values = [_values(column if at is None else column[at]) for column in columns.values()]
+    values = [values_of(column if at is None else column[at]) for column in columns.values()]
     return [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]
 
 
@@ -159,7 +159,8 @@ def _array(column: Column[Any], values: Sequence[Any]) -> NDArray[Any]:
     return result
 
 
-def _values(column: NDArray[Any]) -> list[Any]:
+def values_of(column: NDArray[Any]) -> list[Any]:
+    """Return the values of a column; NaN is None."""
     values: list[Any] = column.tolist()
     if column.dtype == np.float64 and np.isnan(column).any():
         return [None if value != value else value for value in values]  # noqa: PLR0124  # NaN

@@ -4,11 +4,13 @@ import io
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Column, Connection, MetaData, Table, bindparam, delete, exists, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from consensus.store.columns import (
     Changes,
@@ -22,6 +24,7 @@ from consensus.store.columns import (
     compare,
     differs,
     read_columns,
+    values_of,
 )
 from consensus.store.digests import TASKS, Chunk, Digest, Unlike, drifting
 from consensus.store.tables import (
@@ -41,7 +44,8 @@ AT_ONCE = 20_000
 MANY = 2_000
 """From so many rows on PostgreSQL gets them in one piece."""
 HISTORY = {CLASSIFICATION: CLASSIFICATION_HISTORY, VOTE: VOTE_HISTORY}
-ENTRY = ("control", "task", "annotator", "kind", "since")
+PLACE = ("control", "task", "kind")
+ENTRY = (*PLACE, "annotator")
 
 
 ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -169,10 +173,38 @@ def _insert(
     if is_postgres and len(at) >= MANY:
         connection.execute(statement)
         staged.drop(connection)
-        return
+    elif is_postgres and len(at):
+        connection.execute(statement, [{**row, **shared} for row in as_rows(columns, at)])
+    elif len(at):
+        _insert_at_once(
+            connection,
+            table,
+            statement.compile(dialect=connection.dialect, column_keys=names),
+            columns,
+            at,
+            shared,
+        )
+
+
+def _insert_at_once(
+    connection: Connection,
+    table: Table,
+    statement: SQLCompiler,
+    columns: Columns,
+    at: Positions,
+    shared: Row,
+) -> None:
+    """Send rows as tuples: a dict for each row takes SQLAlchemy as long as it takes SQLite to store them."""
+    for name, value in shared.items():
+        as_stored = table.c[name].type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
+        shared = {**shared, name: as_stored(value) if as_stored else value}
     for start in range(0, len(at), AT_ONCE):
-        rows = as_rows(columns, at[start : start + AT_ONCE])
-        connection.execute(statement, [{**row, **shared} for row in rows])
+        here = at[start : start + AT_ONCE]
+        values = [
+            repeat(shared[name], len(here)) if name in shared else values_of(columns[name][here])
+            for name in statement.positiontup or ()
+        ]
+        connection.exec_driver_sql(str(statement), [*zip(*values, strict=True)])
 
 
 def _copy(connection: Connection, table: Table, columns: Columns, at: Positions, shared: Row) -> None:
@@ -214,29 +246,46 @@ def keep_ledger(connection: Connection, run: Row, votes: Columns, unlike: Unlike
     set of Chunk
         Where an entry stays open although its vote is not there: the next run has to look again.
     """
-    entries = unlike.read(connection, LEDGER, run["project"], [*ENTRY, "annotation"], LEDGER.c.until.is_(None))
+    entries = unlike.read(
+        connection, LEDGER, run["project"], [*ENTRY, "since", "annotation"], LEDGER.c.until.is_(None)
+    )
     votes = chosen(votes, unlike.rows)
-    kinds = {**votes, "kind": np.where(votes["vote"] == "unsure", "unsure", "answer").astype(object)}
-    at_entry, at_vote = _spots_that_differ(entries, kinds)
+    votes["kind"] = np.where(votes["vote"] == "unsure", "unsure", "answer").astype(object)
+    first, at_entry, at_vote = _differing(entries, votes)
+    shared = {"project": run["project"], "since": run["started_at"], "until": None}
+    _insert(connection, LEDGER, {name: votes[name] for name in (*ENTRY, "annotation")}, first, shared)
     change = turn(as_rows(entries, at_entry), as_rows(votes, at_vote), seen)
     if change.ended:
-        same = [LEDGER.c[name] == bindparam(f"_{name}") for name in ENTRY]
+        key = (*ENTRY, "since")
+        same = [LEDGER.c[name] == bindparam(f"_{name}") for name in key]
         connection.execute(
             update(LEDGER).where(LEDGER.c.project == run["project"], *same).values(until=run["started_at"]),
-            [{f"_{name}": entry[name] for name in ENTRY} for entry in change.ended],
+            [{f"_{name}": entry[name] for name in key} for entry in change.ended],
         )
     if change.new:
-        shared = {"project": run["project"], "since": run["started_at"], "until": None}
         connection.execute(insert(LEDGER), [{**entry, **shared} for entry in change.new])
     return {Chunk(entry["control"], entry["task"] // TASKS) for entry in change.unseen}
 
 
-def _spots_that_differ(entries: Columns, votes: Columns) -> tuple[Positions, Positions]:
-    """Rows of the places (control, task, kind) where not each entry has its vote and each vote its entry."""
-    entry, vote = codes(entries, votes, ("control", "task", "kind", "annotator"))
-    entry_spot, vote_spot = codes(entries, votes, ("control", "task", "kind"))
-    spots = np.concatenate([entry_spot[~np.isin(entry, vote)], vote_spot[~np.isin(vote, entry)]])
-    return np.flatnonzero(np.isin(entry_spot, spots)), np.flatnonzero(np.isin(vote_spot, spots))
+def _differing(entries: Columns, votes: Columns) -> tuple[Positions, Positions, Positions]:
+    """Find where entries and votes differ, by control, task and kind.
+
+    Returns
+    -------
+    first : (n,) intp
+        Votes, one an annotator, where there is no entry: they are entered as they are.
+    entries, votes : (n,) intp
+        Those of the places where there is an entry, and not each entry has its vote and each vote its entry.
+    """
+    entry, vote = codes(entries, votes, ENTRY)
+    entry_place, vote_place = codes(entries, votes, PLACE)
+    is_new, is_first = ~np.isin(vote, entry), ~np.isin(vote_place, entry_place)
+    places = np.concatenate([entry_place[~np.isin(entry, vote)], vote_place[is_new]])
+    return (
+        np.flatnonzero(is_first)[np.unique(vote[is_first], return_index=True)[1]],
+        np.flatnonzero(np.isin(entry_place, places)),
+        np.flatnonzero(np.isin(vote_place, places) & ~is_first),
+    )
 
 
 def forget(connection: Connection, project: int, before: datetime) -> None:
