@@ -77,11 +77,13 @@ def report(
     form: Annotated[output.Format, typer.Option("--format", help="How to print it.")] = "table",
 ) -> None:
     """Print one report of the last run, the most confident classifications first."""
+    import numpy as np  # noqa: PLC0415  # --help needs none of it
+
     with _store().snapshot() as snapshot:
         snapshot.needed_run(project)
-        rows = snapshot.report(project, name)
-    with_model = any(row[MODEL_COLUMN] is not None for row in rows)
-    output.print_rows(rows, (*REPORT_COLUMNS, MODEL_COLUMN) if with_model else REPORT_COLUMNS, form)
+        columns = snapshot.report(project, name)
+    shown = REPORT_COLUMNS if np.isnan(columns[MODEL_COLUMN]).all() else (*REPORT_COLUMNS, MODEL_COLUMN)
+    output.print_columns({column: columns[column] for column in shown}, form)
 
 
 app.command()(score.score)

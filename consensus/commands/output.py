@@ -14,12 +14,14 @@ from common.progress import Progress, shown_on
 
 if TYPE_CHECKING:
     from consensus.projects.run import Outcome
-    from consensus.store.columns import Row
+    from consensus.store.columns import Columns, Row
 
 Format = Literal["table", "csv", "json"]
 OUT = console()
 ERR = error_console()
 PROBLEMS_SHOWN = 10
+PAGE = 10_000
+"""Rows that are laid out at once for a program."""
 
 
 def progress_shown(*, quiet: bool = False) -> AbstractContextManager[Progress]:
@@ -109,6 +111,25 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def print_columns(columns: "Columns", form: Format) -> None:
+    """Print columns as a table for a person, or as CSV or JSON for a program, which gets them page by page."""
+    from consensus.store.columns import as_rows  # noqa: PLC0415  # brings the database
+
+    n_rows = len(next(iter(columns.values())))
+    pages = (as_rows(columns, slice(start, start + PAGE)) for start in range(0, n_rows or 1, PAGE))
+    if form == "table":
+        show_rows([row for page in pages for row in page])
+        return
+    for number, page in enumerate(pages):
+        if form == "csv":
+            text = csv_text(page, [*columns])
+            emit(text if not number else text.partition("\n")[2])
+        else:
+            emit((", " if number else "[") + json.dumps(page, ensure_ascii=False)[1:-1])
+    if form == "json":
+        emit("]\n")
 
 
 def print_rows(rows: "Sequence[Row]", columns: Sequence[str], form: Format) -> None:

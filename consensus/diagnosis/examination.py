@@ -1,7 +1,7 @@
 """Go through all checks; nothing is changed, neither in Label Studio nor in the store."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from datetime import datetime
 from pathlib import Path
 
@@ -98,8 +98,9 @@ def _of_project(
         if skip_uncontrolled and not project.config.choices:
             return
         overlaps = studio.overlaps(project_id)
-        last_run = store.last_run(project_id) if store else None
-        origin = store.origin(project_id) if store else None
+        with store.snapshot() if store else nullcontext() as snapshot:
+            last_run = snapshot.last_run(project_id) if snapshot else None
+            origin = snapshot.origin(project_id) if snapshot else None
     except SuiteError as error:
         remedy = "give the id that its address in Label Studio shows, and a key that may see it"
         yield Diagnosis(about, project_id, "project", problem(str(error), "nothing of it can be checked", remedy))

@@ -7,7 +7,7 @@ import numpy as np
 from consensus.errors import ConfigError
 from consensus.store.columns import Row, as_rows
 from consensus.store.store import Store
-from consensus.store.stored_votes import Asked, Facts, facts_of
+from consensus.store.stored_votes import ControlState, LastRun, last_run_of
 
 COLUMNS = ("task", "control", "label", "given", "yes", "no", "unsure", "confidence", "posterior", "report", "gain")
 
@@ -48,28 +48,30 @@ def prompts(
         Where the project has no run yet, or no such control or label.
     """
     with store.snapshot() as snapshot:
-        facts = facts_of(snapshot, project)
-    _check("control", control, [asked.control for asked in facts.controls])
-    chosen = [asked for asked in facts.controls if control in (None, asked.control)]
-    _check("label", label, sorted({name for asked in chosen for name in asked.rows["label"].tolist()}))
-    names = {str(name): at for at, name in enumerate(facts.annotators)}
+        last_run = last_run_of(snapshot, project)
+    _check("control", control, [state.control for state in last_run.controls])
+    chosen = [state for state in last_run.controls if control in (None, state.control)]
+    _check("label", label, sorted({name for state in chosen for name in state.rows["label"].tolist()}))
+    names = {str(name): at for at, name in enumerate(last_run.annotators)}
     folded = {name.casefold(): at for name, at in names.items()}
     position = names.get(annotator, folded.get(annotator.casefold()))
-    rows = [row for asked in chosen for row in _open_to(asked, facts, position) if label in (None, row["label"])]
+    rows = [
+        row for state in chosen for row in _open_to(state, last_run, position) if label in (None, row["label"])
+    ]
     order = sorted(
         rows, key=lambda row: (-row["gain"], row["task"], row["control"], -row["posterior"], row["label"])
     )
     return Prompts(position is not None, order)
 
 
-def _open_to(asked: Asked, facts: Facts, annotator: int | None) -> list[Row]:
-    free = asked.is_open
+def _open_to(state: ControlState, last_run: LastRun, annotator: int | None) -> list[Row]:
+    free = state.is_open
     if annotator is not None:
-        free = free & ~facts.voted[asked.control][asked.stored.task, annotator]
-    gain = asked.gain[:, -1 if annotator is None else annotator]
-    question = asked.questions.row
+        free = free & ~last_run.voted[state.control][state.stored.task, annotator]
+    gain = state.gain[:, -1 if annotator is None else annotator]
+    question = state.questions.row
     at = np.flatnonzero(free)
-    return as_rows({**{name: column[at] for name, column in asked.rows.items()}, "gain": gain[question[at]]})
+    return as_rows({**{name: column[at] for name, column in state.rows.items()}, "gain": gain[question[at]]})
 
 
 def _check(kind: str, name: str | None, names: list[str]) -> None:

@@ -25,7 +25,7 @@ from consensus.errors import LabelStudioError
 from consensus.label_studio import Project, Studio
 from consensus.projects.deleted_accounts import with_known_annotators
 from consensus.store.store import Store
-from consensus.store.stored_votes import Facts, facts_of
+from consensus.store.stored_votes import LastRun, last_run_of
 
 ASKED = 5
 """So many annotators are named for a task."""
@@ -120,39 +120,41 @@ def route(
     """
     with nullcontext() if dry_run else store.lock(project):
         with store.snapshot() as snapshot:
-            facts = facts_of(snapshot, project)
-        limits = Limits(min(facts.fewest_votes, max_votes), max_votes)
+            last_run = last_run_of(snapshot, project)
+        limits = Limits(min(last_run.fewest_votes, max_votes), max_votes)
         target = studio.project(project)
         if not dry_run:
             store.recognize(project, target.url, target.created_at)
         served = studio.served(project, studio.accounts(), of_step(progress, "reading tasks", target.n_tasks))
         served = replace(served, tasks=tuple(with_known_annotators(served.tasks, store, project)))
-        routed = Routed(target, advise(facts, served, limits), 0, [], limits, dry_run)
+        routed = Routed(target, advise(last_run, served, limits), 0, [], limits, dry_run)
         if dry_run:
             return routed
         failures = _send(studio, routed.changes, progress)
         return Routed(target, routed.advice, len(routed.changes) - len(failures), failures, limits, dry_run)
 
 
-def advise(facts: Facts, served: Served, limits: Limits) -> list[Advice]:
+def advise(last_run: LastRun, served: Served, limits: Limits) -> list[Advice]:
     """Say of each task what it needs, the most informative first; finished ones last."""
-    code = {int(task): position for position, task in enumerate(facts.tasks)}
-    gains = sum((asked.gain_by_task for asked in facts.controls), np.zeros((len(code), len(facts.annotators) + 1)))
-    reports = _open_reports(facts)
-    voters = np.any([*facts.voted.values()], axis=0) if facts.voted else np.zeros((len(code), 0), dtype=bool)
-    new = _gain_of_new_task(facts)
+    code = {int(task): position for position, task in enumerate(last_run.tasks)}
+    gains = sum(
+        (state.gain_by_task for state in last_run.controls), np.zeros((len(code), len(last_run.annotators) + 1))
+    )
+    reports = _open_reports(last_run)
+    voters = np.any([*last_run.voted.values()], axis=0) if last_run.voted else np.zeros((len(code), 0), dtype=bool)
+    new = _gain_of_new_task(last_run)
     advice = []
     for task in served.tasks:
         at = code.get(task.id)
-        had = task.annotators | (set() if at is None else set(facts.annotators[voters[at]].tolist()))
+        had = task.annotators | (set() if at is None else set(last_run.annotators[voters[at]].tolist()))
         need = need_of(
             task,
             is_open=at is None or bool(reports[at]),
-            is_current=is_current(task, facts.counted, facts.started_at),
+            is_current=is_current(task, last_run.counted, last_run.started_at),
             limits=limits,
         )
         gain = new if at is None else gains[at]
-        advice.append(_advice(task, need, served, limits, [] if at is None else reports[at], facts, gain, had))
+        advice.append(_advice(task, need, served, limits, [] if at is None else reports[at], last_run, gain, had))
     return sorted(advice, key=lambda each: (-each.gain, each.task))
 
 
@@ -162,13 +164,13 @@ def _advice(
     served: Served,
     limits: Limits,
     reports: Sequence[str],
-    facts: Facts,
+    last_run: LastRun,
     gain: Floats,
     had: frozenset[str] | set[str],
 ) -> Advice:
-    free = [position for position, name in enumerate(facts.annotators) if name not in had]
+    free = [position for position, name in enumerate(last_run.annotators) if name not in had]
     ranked = sorted(
-        ((str(facts.annotators[at]), float(gain[at])) for at in free), key=lambda pair: (-pair[1], pair[0])
+        ((str(last_run.annotators[at]), float(gain[at])) for at in free), key=lambda pair: (-pair[1], pair[0])
     )
     worth = float(gain[free].mean() if free else gain[-1]) if need in ("vote", "limit") else 0.0
     return Advice(
@@ -183,19 +185,19 @@ def _advice(
     )
 
 
-def _open_reports(facts: Facts) -> list[list[str]]:
+def _open_reports(last_run: LastRun) -> list[list[str]]:
     """By task: the report, or "", of each open classification."""
-    reports: list[list[str]] = [[] for _ in facts.tasks]
-    for asked in facts.controls:
-        for row in np.flatnonzero(asked.is_open):
-            reports[asked.stored.task[row]].append(str(asked.stored.report[row]))
+    reports: list[list[str]] = [[] for _ in last_run.tasks]
+    for state in last_run.controls:
+        for row in np.flatnonzero(state.is_open):
+            reports[state.stored.task[row]].append(str(state.stored.report[row]))
     return reports
 
 
-def _gain_of_new_task(facts: Facts) -> Floats:
-    new: Floats = np.zeros(len(facts.annotators) + 1)
-    for asked in facts.controls:
-        new += gain_of_new_task(asked.stored, asked.trust)
+def _gain_of_new_task(last_run: LastRun) -> Floats:
+    new: Floats = np.zeros(len(last_run.annotators) + 1)
+    for state in last_run.controls:
+        new += gain_of_new_task(state.stored, state.trust)
     return new
 
 

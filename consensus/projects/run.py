@@ -32,7 +32,7 @@ from consensus.store.rows import (
     assessment_rows,
     classification_columns,
     control_rows,
-    seen_in,
+    coverage_of,
     vote_columns,
 )
 from consensus.store.store import Store
@@ -309,7 +309,7 @@ def save(context: Context, store: Store, results: Sequence[tuple[Collected, Scor
         vote_columns(results, context.tasks),
         [row for result in results for row in assessment_rows(*result, context.tasks)],
         control_rows(results),
-        seen_in(results, context.tasks),
+        coverage_of(results, context.tasks),
     )
 
 

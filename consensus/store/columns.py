@@ -47,13 +47,14 @@ def read_columns(
     where: ColumnElement[bool],
     names: Sequence[str],
     parameters: Sequence[Mapping[str, object]] = ({},),
+    order: Sequence[ColumnElement[Any]] = (),
 ) -> Columns:
     """Read rows of a table as columns; an unknown number is NaN, anything else unknown is None.
 
     With several sets of parameters the rows of each, one after the other.
     """
     chosen = [table.c[name] for name in names]
-    query = select(*chosen).where(where).execution_options(yield_per=READ_AT_ONCE)
+    query = select(*chosen).where(where).order_by(*order).execution_options(yield_per=READ_AT_ONCE)
     blocks: list[list[NDArray[Any]]] = [[_array(column, ())] for column in chosen]
     shared: dict[object, object] = {}  # one object for each text, however many rows have it
     for each in parameters:
@@ -70,9 +71,9 @@ def as_columns(table: Table, rows: Sequence[Mapping[str, Any]]) -> Columns:
     return {column.name: _array(column, [row.get(column.name) for row in rows]) for column in columns}
 
 
-def as_rows(columns: Columns, at: Positions | None = None) -> list[Row]:
+def as_rows(columns: Columns, at: Positions | slice = slice(None)) -> list[Row]:
     """Turn columns, or some of their rows, into rows; NaN is None."""
-    values = [values_of(column if at is None else column[at]) for column in columns.values()]
+    values = [values_of(column[at]) for column in columns.values()]
     return [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]
 
 

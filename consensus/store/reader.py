@@ -3,9 +3,9 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from itertools import product
 from typing import Any
 
-import numpy as np
 from sqlalchemy import Connection, Table, and_, func, select, tuple_
 
 from common.label_studio.rows import stamp_of
@@ -24,6 +24,8 @@ from consensus.store.tables import (
     VOTE_HISTORY,
 )
 
+AT_ONCE = 10_000
+"""So many annotations are looked for in one question."""
 UNKNOWN_ACCOUNT = "account unknown "
 """How the name of an annotator begins whose account Label Studio has deleted."""
 
@@ -161,27 +163,13 @@ class Reader:
         query = select(CLASSIFICATION_HISTORY).where(table.project == project, table.task == task)
         return self._rows(query.order_by(table.until, table.control, table.label))
 
-    def vote_versions(self, project: int, task: int) -> list[Row]:
-        """Return what a task's votes were before, each with the runs that saw it first and missed it."""
-        table = VOTE_HISTORY.c
-        query = select(VOTE_HISTORY).where(table.project == project, table.task == task)
-        return self._rows(query.order_by(table.until, table.control, table.annotator, table.label))
-
-    def report(self, project: int, name: str) -> list[Row]:
-        """The classifications of one report, the most confident first."""
+    def report(self, project: int, name: str) -> Columns:
+        """Return the classifications of one report in columns, the most confident first."""
         table = CLASSIFICATION.c
-        query = (
-            select(*(table[name] for name in _shown(CLASSIFICATION)))
-            .where(table.project == project, table.report == name)
-            .order_by(table.confidence.desc(), table.task, table.control, table.label)
-        )
-        return self._rows(query)
-
-    def classifications(self, project: int) -> list[Row]:
-        """All classifications of a project's latest run."""
-        table = CLASSIFICATION.c
-        query = select(*(table[name] for name in _shown(CLASSIFICATION))).where(table.project == project)
-        return self._rows(query.order_by(table.control, table.task, table.label))
+        where = and_(table.project == project, table.report == name)
+        order = (table.confidence.desc(), table.task, table.control, table.label)
+        with self._reading() as connection:
+            return read_columns(connection, CLASSIFICATION, where, _shown(CLASSIFICATION), order=order)
 
     def annotators(self, run: int) -> list[Row]:
         """Trust and number of votes of each annotator in a run."""
@@ -190,22 +178,17 @@ class Reader:
         )
         return self._rows(query)
 
-    def votes(self, project: int) -> list[Row]:
-        """The latest votes of a project."""
-        table = VOTE.c
-        query = select(VOTE).where(table.project == project)
-        return self._rows(query.order_by(table.control, table.task, table.annotator, table.label))
-
     def annotators_of(self, project: int, annotations: Collection[int]) -> dict[int, str]:
         """Return whose annotations were, by their ids: Label Studio forgets it with a deleted account.
 
         The first name that a run saw counts; an annotation that no run saw before is not there.
         """
-        wanted, names = np.array(sorted(annotations), dtype=np.int64), dict[int, str]()
-        for table in (VOTE, VOTE_HISTORY, LEDGER):
-            columns = self.columns(table, project, ("annotation", "annotator"))
-            at = np.isin(columns["annotation"], wanted)
-            pairs = zip(columns["annotation"][at].tolist(), columns["annotator"][at].tolist(), strict=True)
+        names = dict[int, str]()
+        for table, start in product((VOTE, VOTE_HISTORY, LEDGER), range(0, len(annotations), AT_ONCE)):
+            columns = table.c.annotation, table.c.annotator
+            among = table.c.annotation.in_(sorted(annotations)[start : start + AT_ONCE])
+            rows = self._rows(select(*columns).where(table.c.project == project, among).distinct())
+            pairs = ((row["annotation"], row["annotator"]) for row in rows)
             names |= {number: name for number, name in pairs if not name.startswith(UNKNOWN_ACCOUNT)}
         return names
 

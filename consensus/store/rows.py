@@ -17,7 +17,7 @@ from consensus.core.votes.votes import STANDS, encode
 from consensus.files.start_files import packed
 from consensus.store.columns import Columns, Row, as_columns
 from consensus.store.tables import CLASSIFICATION, VOTE
-from consensus.store.vote_history import Seen
+from consensus.store.vote_history import Coverage
 
 STAND_WORDS = np.array(
     [word for _, word in sorted((stand % 3, word) for word, stand in STANDS.items())], dtype=object
@@ -78,9 +78,9 @@ def control_rows(pairs: Sequence[tuple[Collected, Scored]]) -> list[Row]:
     ]
 
 
-def seen_in(pairs: Sequence[tuple[Collected, Scored]], tasks: Sequence[Task]) -> Seen:
+def coverage_of(pairs: Sequence[tuple[Collected, Scored]], tasks: Sequence[Task]) -> Coverage:
     """Say what a run looked at, so that a vote that is missing can be told from one that could not be seen."""
-    return Seen(
+    return Coverage(
         tasks=frozenset(task.id for task in tasks),
         controls=frozenset(collected.control.tag.name for collected, _ in pairs),
         unreadable=frozenset(

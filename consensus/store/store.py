@@ -17,7 +17,7 @@ from consensus.store.database import Database
 from consensus.store.digests import find_unlike
 from consensus.store.reader import Reader, Snapshot, is_same_project
 from consensus.store.tables import ANNOTATOR, CLASSIFICATION, CONTROL, PROJECT, RUN, VOTE
-from consensus.store.vote_history import Seen
+from consensus.store.vote_history import Coverage
 from consensus.store.writing import counted, forget, keep_ledger, write_changes, write_counts
 
 
@@ -180,7 +180,7 @@ class Store(Reader):
         votes: Columns,
         annotators: Sequence[Row],
         controls: Sequence[Row] = (),
-        seen: Seen | None = None,
+        coverage: Coverage | None = None,
     ) -> int:
         """Add a run to a project's history and write what it changed, all or nothing.
 
@@ -197,7 +197,7 @@ class Store(Reader):
             Columns of their table without `run`.
         controls : sequence of dict
             Columns of their table without `project`.
-        seen : Seen, optional
+        coverage : Coverage, optional
             What the run looked at; without it no vote is taken for withdrawn.
 
         Returns
@@ -212,7 +212,7 @@ class Store(Reader):
             run = {**run, "started_at": _not_before(before, run["started_at"])}
             number = int(connection.execute(insert(RUN).values(run)).inserted_primary_key[0])  # type: ignore[index]
             unlike = find_unlike(connection, VOTE, project, votes)
-            unsettled = keep_ledger(connection, run, votes, unlike, seen or Seen())
+            unsettled = keep_ledger(connection, run, votes, unlike, coverage or Coverage())
             write_changes(connection, VOTE, project, number, votes, unlike, unsettled)
             unlike = find_unlike(connection, CLASSIFICATION, project, classifications)
             write_changes(connection, CLASSIFICATION, project, number, classifications, unlike)

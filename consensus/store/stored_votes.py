@@ -24,7 +24,7 @@ BY_LOWER_BOUND = frozenset({"label-ai", "majority"})
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class ControlState:
     """One control of a project: where it stands, what is open, and what a vote of each annotator would tell.
 
     Attributes
@@ -53,7 +53,7 @@ class Asked:
 
 
 @dataclass(frozen=True, eq=False)
-class Facts:
+class LastRun:
     """What the last run knew of a project.
 
     Attributes
@@ -74,7 +74,7 @@ class Facts:
     tasks: Names
     annotators: Names
     voted: dict[str, Flags]
-    controls: list[Asked]
+    controls: list[ControlState]
     counted: frozenset[tuple[int, str]]
 
     @property
@@ -90,7 +90,7 @@ class Facts:
         return int(np.ceil(self.run["thresholds"].get("fewest_votes", 0)))
 
 
-def facts_of(store: Snapshot, project: int) -> Facts:
+def last_run_of(store: Snapshot, project: int) -> LastRun:
     """Read what the last run of a project found.
 
     Raises
@@ -105,7 +105,7 @@ def facts_of(store: Snapshot, project: int) -> Facts:
     annotators = np.array(sorted(set(votes["annotator"].tolist())), dtype=object)
     trusts = store.annotators(run["id"])
     names = [control for control in controls if (rows["control"] == control["control"]).any()]
-    return Facts(
+    return LastRun(
         run=run,
         tasks=tasks,
         annotators=annotators,
@@ -114,7 +114,7 @@ def facts_of(store: Snapshot, project: int) -> Facts:
             for control in names
         },
         controls=[
-            _asked(
+            _state_of(
                 control,
                 chosen(rows, rows["control"] == control["control"]),
                 run,
@@ -127,7 +127,7 @@ def facts_of(store: Snapshot, project: int) -> Facts:
     )
 
 
-def _asked(control: Row, rows: Columns, run: Row, tasks: Names, trust: Floats) -> Asked:
+def _state_of(control: Row, rows: Columns, run: Row, tasks: Names, trust: Floats) -> ControlState:
     stored = stored_classifications(control, rows, tasks)
     lines = run["thresholds"]
     is_open = open_rows(
@@ -139,7 +139,7 @@ def _asked(control: Row, rows: Columns, run: Row, tasks: Names, trust: Floats) -
     questions = open_questions(stored, is_open)
     gain = gain_of_questions(questions, trust)
     by_task = gain_by_task(questions, gain, len(tasks))
-    return Asked(control["control"], rows, stored, is_open, questions, trust, gain, by_task)
+    return ControlState(control["control"], rows, stored, is_open, questions, trust, gain, by_task)
 
 
 def stored_classifications(control: Row, rows: Columns, tasks: Names) -> StoredClassifications:

@@ -12,7 +12,7 @@ Spot = tuple[str, int, str]
 
 
 @dataclass(frozen=True)
-class Seen:
+class Coverage:
     """What a run looked at: a vote that is not there was withdrawn only if it could have been seen.
 
     Attributes
@@ -42,7 +42,7 @@ class Seen:
 
 
 @dataclass
-class Turn:
+class LedgerChanges:
     """What a run changes in the ledger.
 
     Attributes
@@ -58,7 +58,7 @@ class Turn:
     unseen: list[Row] = field(default_factory=list)
 
 
-def turn(entries: Iterable[Row], votes: Iterable[Row], seen: Seen) -> Turn:
+def ledger_changes(entries: Iterable[Row], votes: Iterable[Row], coverage: Coverage) -> LedgerChanges:
     """Compare the open entries of a project with the votes that a run has found.
 
     A vote is known by its annotator or, where an account has another name now, by its annotation: it is never
@@ -70,17 +70,17 @@ def turn(entries: Iterable[Row], votes: Iterable[Row], seen: Seen) -> Turn:
         Open ones: control, task, annotator, kind, annotation.
     votes : iterable of dict
         control, task, annotator, vote, annotation; several rows of one submission are one vote.
-    seen : Seen
+    coverage : Coverage
 
     Returns
     -------
-    Turn
+    LedgerChanges
     """
     there: dict[Spot, dict[str, int]] = defaultdict(dict)
     for vote in votes:
         kind = "unsure" if vote["vote"] == "unsure" else "answer"
         there[vote["control"], vote["task"], kind].setdefault(vote["annotator"], vote["annotation"])
-    result, known, own = Turn(), defaultdict[Spot, set[str]](set), defaultdict[Spot, set[str]](set)
+    result, known, own = LedgerChanges(), defaultdict[Spot, set[str]](set), defaultdict[Spot, set[str]](set)
     entries = list(entries)
     for entry in entries:
         own[_spot(entry)].add(entry["annotator"])
@@ -89,7 +89,7 @@ def turn(entries: Iterable[Row], votes: Iterable[Row], seen: Seen) -> Turn:
         who = _holder(entry, there.get(spot, {}), own[spot])
         if who is not None:
             known[spot].add(who)
-        elif seen.misses(entry):
+        elif coverage.misses(entry):
             result.ended.append(entry)
         else:
             result.unseen.append(entry)

@@ -38,7 +38,7 @@ from consensus.store.tables import (
     VOTE,
     VOTE_HISTORY,
 )
-from consensus.store.vote_history import Seen, turn
+from consensus.store.vote_history import Coverage, ledger_changes
 
 AT_ONCE = 20_000
 MANY = 2_000
@@ -238,7 +238,9 @@ def counted(classifications: Columns) -> Columns:
     return {**columns, "classifications": times.astype(np.int64)}
 
 
-def keep_ledger(connection: Connection, run: Row, votes: Columns, unlike: Unlike, seen: Seen) -> set[Chunk]:
+def keep_ledger(
+    connection: Connection, run: Row, votes: Columns, unlike: Unlike, coverage: Coverage
+) -> set[Chunk]:
     """Enter the votes that a run saw first, and end those that it missed.
 
     Returns
@@ -254,7 +256,7 @@ def keep_ledger(connection: Connection, run: Row, votes: Columns, unlike: Unlike
     first, at_entry, at_vote = _differing(entries, votes)
     shared = {"project": run["project"], "since": run["started_at"], "until": None}
     _insert(connection, LEDGER, {name: votes[name] for name in (*ENTRY, "annotation")}, first, shared)
-    change = turn(as_rows(entries, at_entry), as_rows(votes, at_vote), seen)
+    change = ledger_changes(as_rows(entries, at_entry), as_rows(votes, at_vote), coverage)
     if change.ended:
         key = (*ENTRY, "since")
         same = [LEDGER.c[name] == bindparam(f"_{name}") for name in key]

@@ -18,6 +18,7 @@ import httpx
 import pytest
 from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
+from stored_rows import report_in, votes_in
 
 from common.contract import REPORT_NAMES
 from common.label_studio.client import LabelStudioClient
@@ -266,7 +267,7 @@ def test_reports_are_written_with_their_scores(place: Place, store: Store) -> No
         "AllConfirmed": 6, "MisClassified": 1, "Discovered": 2, "Controversial": 2, "NoVotes": 3
     }  # fmt: skip
     assert outcome.problems == []
-    assert [row["task"] for row in store.report(project, "MisClassified")] == [tasks[6]]
+    assert [row["task"] for row in report_in(store, project, "MisClassified")] == [tasks[6]]
 
 
 def test_each_report_has_a_tab_that_shows_its_tasks(place: Place, store: Store) -> None:
@@ -338,9 +339,9 @@ def test_drafts_skips_ground_truth_and_machines_are_no_votes(place: Place, store
     place.annotate(tasks[3], MACHINE, [said("dog")])
     config = HEAVY.model_copy(update={"machines": ["MACHINE@example.com"]})
     outcome = run(place, store, project, config)
-    votes = [(row["task"], row["control"], row["vote"]) for row in store.votes(project)]
+    votes = [(row["task"], row["control"], row["vote"]) for row in votes_in(store, project)]
     assert votes == [(tasks[1], "kind", "unsure"), (tasks[1], "traits", "unsure")]
-    assert [row["task"] for row in store.report(project, "NoVotes")] == [tasks[0], tasks[2], tasks[3]]
+    assert [row["task"] for row in report_in(store, project, "NoVotes")] == [tasks[0], tasks[2], tasks[3]]
     assert outcome.unused == [f"trust of {who!r}, who has no vote" for who in (A2, A3, A4)]
 
 
@@ -350,10 +351,10 @@ def test_the_latest_annotation_of_a_person_counts(place: Place, store: Store) ->
     first = place.annotate(tasks[0], A1, [said("cat")])
     place.annotate(tasks[0], A1, [said("owl")])
     run(place, store, project)
-    assert [row["label"] for row in store.votes(project) if row["control"] == "kind"] == ["owl"]
+    assert [row["label"] for row in votes_in(store, project) if row["control"] == "kind"] == ["owl"]
     place.raw.patch(f"/api/annotations/{first}/", json={"result": [said("dog")]}).raise_for_status()
     run(place, store, project)
-    assert [row["label"] for row in store.votes(project) if row["control"] == "kind"] == ["dog"]
+    assert [row["label"] for row in votes_in(store, project) if row["control"] == "kind"] == ["dog"]
 
 
 class Cut(Exception):  # noqa: N818
@@ -411,7 +412,7 @@ def test_a_run_that_was_cut_off_between_store_and_label_studio_is_repaired(
         breaking.setattr(Studio, "write", lambda *_: (_ for _ in ()).throw(Cut))
         with pytest.raises(Cut):
             run(place, store, project)
-    assert (len(store.report(project, "AllConfirmed")), place.written(project)) == (6, [])
+    assert (len(report_in(store, project, "AllConfirmed")), place.written(project)) == (6, [])
     run(place, store, project)
     assert [row[:3] for row in place.written(project)] == [row[:3] for row in wanted(tasks)]
 
@@ -531,7 +532,7 @@ def test_a_verification_project(place: Place, store: Store) -> None:
         (tasks[4], "NoVotes", ""),
     ]
     assert outcome.controls[0].given == "given"
-    assert store.report(project, "AllConfirmed")[0]["label"] == "cat"
+    assert report_in(store, project, "AllConfirmed")[0]["label"] == "cat"
     place.sent.clear()
     run(place, store, project)
     assert place.sent == []
@@ -542,8 +543,10 @@ def test_the_default_policy_on_postgresql(place: Place, postgres_database_url: s
     store = Store.migrated(postgres_database_url)
     project, tasks = animals(place)
     run(place, store, project, ProjectConfig())
-    assert {row["task"] for row in store.report(project, "AllConfirmed")} >= set(tasks[:6])
-    assert [row["label"] for row in store.report(project, "MisClassified") if row["task"] == tasks[6]] == ["cat"]
+    assert {row["task"] for row in report_in(store, project, "AllConfirmed")} >= set(tasks[:6])
+    assert [row["label"] for row in report_in(store, project, "MisClassified") if row["task"] == tasks[6]] == [
+        "cat"
+    ]
     place.sent.clear()
     assert run(place, store, project, ProjectConfig()).changes.empty
     assert place.sent == []
@@ -556,7 +559,7 @@ def test_a_dry_run_writes_and_stores_nothing(place: Place, store: Store) -> None
     assert (len(outcome.changes.create), outcome.tabs) == (14, list(REPORT_NAMES))
     assert (place.sent, place.written(project)) == ([], [])
     assert store.last_run(project) is None
-    assert store.report(project, "AllConfirmed") == []
+    assert report_in(store, project, "AllConfirmed") == []
 
 
 def test_a_given_label_that_cannot_be_read_is_named_and_the_votes_count(place: Place, store: Store) -> None:
@@ -566,8 +569,8 @@ def test_a_given_label_that_cannot_be_read_is_named_and_the_votes_count(place: P
     outcome = run(place, store, project)
     assert [problem.task for problem in outcome.problems] == [tasks[1]]
     assert "'kat'" in outcome.problems[0].what
-    assert [row["task"] for row in store.report(project, "NoVotes")] == [tasks[0], tasks[2]]
-    votes = [row for row in store.votes(project) if row["control"] == "kind"]
+    assert [row["task"] for row in report_in(store, project, "NoVotes")] == [tasks[0], tasks[2]]
+    votes = [row for row in votes_in(store, project) if row["control"] == "kind"]
     assert [(row["task"], row["label"]) for row in votes] == [(tasks[1], "cat")]
 
 
@@ -578,7 +581,7 @@ def test_an_annotation_that_cannot_be_read_is_named_and_the_others_go_on(place: 
     place.raw.patch(f"/api/projects/{project}", json={"label_config": renamed}).raise_for_status()
     outcome = run(place, store, project)
     assert [(problem.task, "chose 'cat'" in problem.what) for problem in outcome.problems] == [(tasks[0], True)]
-    votes = [row for row in store.votes(project) if row["control"] == "kind"]
+    votes = [row for row in votes_in(store, project) if row["control"] == "kind"]
     assert [(row["annotator"], row["label"]) for row in votes] == [(A2, "dog")]
 
 

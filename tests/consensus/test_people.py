@@ -21,7 +21,7 @@ from consensus.label_studio import Studio
 from consensus.projects import run as pipeline
 from consensus.settings import ProjectConfig
 from consensus.store.columns import as_columns
-from consensus.store.rows import assessment_rows, classification_columns, control_rows, seen_in, vote_columns
+from consensus.store.rows import assessment_rows, classification_columns, control_rows, coverage_of, vote_columns
 from consensus.store.store import Store
 from consensus.store.tables import CLASSIFICATION, VOTE
 
@@ -88,7 +88,7 @@ def run(day: datetime, tasks: Iterable[Task], controls: tuple[Control, ...] = (K
         vote_columns(pairs, tasks),
         [row for pair in pairs for row in assessment_rows(*pair, tasks)],
         control_rows(pairs),
-        seen_in(pairs, tasks),
+        coverage_of(pairs, tasks),
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from in_memory_label_studio import InMemoryStudio, Json, choices, config, region
+from stored_rows import report_in, votes_in
 
 from common.contract import REPORT_NAMES
 from common.errors import LabelStudioError
@@ -80,7 +81,7 @@ def test_what_was_found_is_stored_before_it_is_sent_and_noted_as_sent_after(stor
 
     def look(_: httpx.Request) -> None:
         assert last(store)["finished_at"] is None
-        assert [row["task"] for row in store.report(7, "NoVotes")] == [2]
+        assert [row["task"] for row in report_in(store, 7, "NoVotes")] == [2]
         with pytest.raises(StoreError, match="another run is at work"), store.lock(7):
             pass
 
@@ -273,7 +274,7 @@ def test_two_controls_are_two_questions(store: Store) -> None:
     tasks = [task(1, a1="cat"), task(2, a2="cat"), task(3, "yak", a2="cat")]
     outcome = once(label_studio(*tasks, controls=(KIND, SECOND)), store)
     assert [(row["control"], row["annotator"]) for row in outcome.annotators] == [("kind", A1), ("kind", A2)]
-    assert [(row["control"], row["task"], row["label"]) for row in store.votes(7)] == [
+    assert [(row["control"], row["task"], row["label"]) for row in votes_in(store, 7)] == [
         ("kind", 1, "cat"), ("kind", 2, "cat"), ("kind", 3, "cat"),
     ]  # fmt: skip
     assert [(problem.task, "'second'" in problem.what) for problem in outcome.problems] == [(3, False), (3, True)]
@@ -289,9 +290,9 @@ def test_suggestions_vote_where_the_settings_say_so(store: Store) -> None:
     """Off by default; with model_votes their share in each decision is stored, and they are in no count."""
     studio = label_studio(*(suggested(number, "cat") for number in range(1, 61)))
     once(studio, store)
-    assert {row["model_share"] for row in store.report(7, "AllConfirmed")} == {None}
+    assert {row["model_share"] for row in report_in(store, 7, "AllConfirmed")} == {None}
     outcome = once(studio, store, ProjectConfig(model_votes=True))
-    rows = store.report(7, "AllConfirmed")
+    rows = report_in(store, 7, "AllConfirmed")
     assert len(rows) == 60
     assert all(0 < row["model_share"] <= 0.25 + 1e-9 for row in rows)
     assert {row["yes"] for row in rows} == {2}
@@ -304,10 +305,10 @@ def test_a_run_without_news_sends_nothing(store: Store) -> None:
     studio = label_studio(*(task(number, **votes[number % 3]) for number in range(1, 40)))
     once(studio, store)
     learned = store.learned(7)
-    before = [row["confidence"] for row in store.report(7, "AllConfirmed")]
+    before = [row["confidence"] for row in report_in(store, 7, "AllConfirmed")]
     again = once(studio, store).changes
     assert (again.create, again.update, again.delete) == ([], [], [])
-    assert [row["confidence"] for row in store.report(7, "AllConfirmed")] == before
+    assert [row["confidence"] for row in report_in(store, 7, "AllConfirmed")] == before
     assert list(learned) == ["kind"]
 
 

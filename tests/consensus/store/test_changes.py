@@ -14,6 +14,7 @@ import sqlalchemy
 from hypothesis import given
 from hypothesis import strategies as st
 from old_databases import upgraded
+from stored_rows import classifications_in, report_in, votes_in
 
 from consensus.core.people.pay import Best, Rules, Tier
 from consensus.people.payroll import payroll
@@ -31,7 +32,7 @@ from consensus.store.tables import (
     VOTE,
     VOTE_HISTORY,
 )
-from consensus.store.vote_history import Seen
+from consensus.store.vote_history import Coverage
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 RULES = Rules("EUR cent", 10, 1, (Tier(0.25, 50),), best=Best(100, 1))
@@ -75,8 +76,8 @@ def save(
         for name, value in trust.items()
     ]
     columns = as_columns(CLASSIFICATION, classifications), as_columns(VOTE, votes)
-    seen = Seen(frozenset(row["task"] for row in votes), frozenset({"kind"}))
-    return store.save(run, *columns, who, seen=seen)
+    coverage = Coverage(frozenset(row["task"] for row in votes), frozenset({"kind"}))
+    return store.save(run, *columns, who, coverage=coverage)
 
 
 @contextmanager
@@ -142,8 +143,8 @@ def test_a_run_writes_what_changed_and_keeps_what_it_was(url: str) -> None:
     (version,) = store.versions(7, 0)
     assert (version["report"], version["since"], version["until"]) == ("Discovered", first, second)
     assert [row["report"] for row in store.versions(7, 999)] == ["Discovered"]
-    assert store.report(7, "AllConfirmed")[0]["confidence"] == 0.9
-    assert len(store.classifications(7)) == 1000
+    assert report_in(store, 7, "AllConfirmed")[0]["confidence"] == 0.9
+    assert len(classifications_in(store, 7)) == 1000
 
 
 def test_many_rows_come_back_as_they_were(url: str) -> None:
@@ -156,11 +157,11 @@ def test_many_rows_come_back_as_they_were(url: str) -> None:
     ]
     votes = [{**vote(task, label=""), "accepted": (None, True, False)[task % 3]} for task in range(3000)]
     save(store, rows, votes)
-    assert sorted(store.classifications(7), key=lambda row: row["task"]) == rows
-    assert [row["accepted"] for row in store.votes(7)] == [row["accepted"] for row in votes]
+    assert sorted(classifications_in(store, 7), key=lambda row: row["task"]) == rows
+    assert [row["accepted"] for row in votes_in(store, 7)] == [row["accepted"] for row in votes]
     changed = [{**row, "report": "", "yes": 3} for row in rows]
     save(store, changed, votes)
-    assert sorted(store.classifications(7), key=lambda row: row["task"]) == changed
+    assert sorted(classifications_in(store, 7), key=lambda row: row["task"]) == changed
     assert store.versions(7, 5)[0]["report"] == "Discovered"
 
 
@@ -212,7 +213,7 @@ def test_a_vote_that_could_not_be_seen_is_looked_for_again(url: str) -> None:
     columns = as_columns(CLASSIFICATION, []), as_columns(VOTE, votes[1:])
     run = {**store.needed_run(7), "started_at": START + timedelta(days=1)}
     del run["id"]
-    store.save(run, *columns, [], [], Seen(frozenset(range(3)), frozenset({"kind"})))
+    store.save(run, *columns, [], [], Coverage(frozenset(range(3)), frozenset({"kind"})))
     (entry,) = (row for row in store.ledger(7, START, START + timedelta(days=9)) if row["task"] == 0)
     assert entry["until"] is not None
 
@@ -223,10 +224,8 @@ def test_votes_that_were_changed_or_withdrawn_are_kept(url: str) -> None:
     runs = [
         save(store, [], votes) for votes in ([vote(1), vote(2)], [vote(1, label="dog")], [vote(1, label="dog")])
     ]
-    assert [(row["label"], row["since"], row["until"]) for row in store.vote_versions(7, 1)] == [
-        ("cat", *runs[:2])
-    ]
-    assert [row["until"] for row in store.vote_versions(7, 2)] == [runs[1]]
+    versions = as_rows(store.columns(VOTE_HISTORY, 7, ("task", "label", "since", "until")))
+    assert sorted(tuple(row.values()) for row in versions) == [(1, "cat", *runs[:2]), (2, "cat", *runs[:2])]
 
 
 def test_a_score_that_drifts_makes_no_version_and_one_that_hardly_moves_is_not_written(url: str) -> None:
@@ -234,7 +233,7 @@ def test_a_score_that_drifts_makes_no_version_and_one_that_hardly_moves_is_not_w
     store = Store.migrated(url)
     for step in range(30):
         save(store, [classification(1, confidence=0.5 + step * TOLERANCE / 3)])
-        assert store.report(7, "Discovered")[0]["confidence"] == pytest.approx(
+        assert report_in(store, 7, "Discovered")[0]["confidence"] == pytest.approx(
             0.5 + step * TOLERANCE / 3, abs=TOLERANCE
         )
     assert store.versions(7, 1) == []
@@ -282,9 +281,9 @@ def test_pages_follow_each_other_without_gap_or_repetition(url: str) -> None:
             after = page[-1]
         return pages
 
-    assert all_pages() == store.report(7, "Discovered")
+    assert all_pages() == report_in(store, 7, "Discovered")
     assert (store.count(7, "Discovered"), store.count(7), store.count(8)) == (20, 21, 0)
-    dogs = [row for row in store.report(7, "Discovered") if row["label"] == "dog"]
+    dogs = [row for row in report_in(store, 7, "Discovered") if row["label"] == "dog"]
     assert all_pages(control="kind", label="dog") == dogs
     assert store.count(7, "Discovered", control="kind", label="dog") == 10
 
@@ -316,43 +315,57 @@ def test_the_history_is_thinned_and_pay_lists_stay_as_they_were(url: str) -> Non
     assert len(keeping.versions(7, 1)) < 15
 
 
-def test_a_database_of_the_version_before_loses_nothing(url: str) -> None:
-    """Votes, classifications, trust, what was learned and the ledger are as they were; the next run goes on."""
-    engine = upgraded(url, "0003")
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004"])
+def test_a_database_of_an_earlier_version_loses_nothing(url: str, revision: str) -> None:
+    """Votes, classifications, trust, what was learned, the ledger and the history are as they were."""
+    engine = upgraded(url, revision)
     old = sqlalchemy.MetaData()
     of_project = {"project": 7}
     run = {
         "started_at": START, "finished_at": START, "model_version": "m1", "policy": "default",
         "thresholds": {"confirm": 0.9}, "tasks": 1, "votes": 1, "problems": 0,
     }  # fmt: skip
+    row = {**of_project, **classification(1), "model_share": 0.25, "since": 1}
+    stand = {**of_project, **vote(1), "from_prediction": 5, "accepted": True, "since": 1}
     rows = {
         "run": {**of_project, **run},
-        "classification": {**of_project, **classification(1), "model_share": 0.25},
-        "vote": {**of_project, **vote(1), "from_prediction": 5, "accepted": True},
+        "classification": row,
+        "vote": stand,
+        "classification_history": {**row, "until": 1, "yes": 7},
+        "vote_history": {**stand, "until": 1, "label": "dog"},
+        "report_count": {
+            **of_project, "control": "kind", "label": "cat", "report": "Discovered", "classifications": 1,
+        },
+        "project": {**of_project, "url": "http://here", "created_at": "1793491200", "token": "t"},
         "annotator": {
             "run": 1, "control": "kind", "annotator": "a1", "votes": 1, "trust": 0.5, "trust_low": 0.25,
             "trust_high": 0.75, "suspicions": [{"kind": "spam", "p_value": 0.001, "reason": "r"}],
         },
-        "control": {**of_project, "control": "kind", "choice": "single", "labels": ["cat"], "learned": b"bytes"},
+        "control": {
+            **of_project, "control": "kind", "kind": "choices", "choice": "single", "labels": ["cat"],
+            "learned": b"bytes",
+        },
         "ledger": {
             **of_project, "control": "kind", "task": 1, "annotator": "a1", "kind": "answer", "since": START,
             "annotation": 1,
         },
     }  # fmt: skip
-    del rows["classification"]["upper"]
     with engine.begin() as connection:
         old.reflect(connection)
-        for name, row in rows.items():
-            connection.execute(old.tables[name].insert(), row)
-        before = {name: connection.execute(old.tables[name].select()).mappings().all() for name in rows}
+        tables = {name: old.tables[name] for name in rows if name in old.tables}
+        for name, table in tables.items():
+            known = {column: value for column, value in rows[name].items() if column in table.c}
+            connection.execute(table.insert(), known)
+        before = {name: connection.execute(table.select()).mappings().all() for name, table in tables.items()}
     store = Store.migrated(url)
     with engine.connect() as connection:
-        for name in rows:
-            assert connection.execute(old.tables[name].select()).mappings().all() == before[name]
-    assert (store.count(7, "Discovered"), store.learned(7)) == (1, {"kind": b"bytes"})
+        for name, table in tables.items():
+            assert connection.execute(table.select()).mappings().all() == before[name]
+    assert store.count(7, "Discovered") == 1
+    assert store.learned(7) == ({"kind": b"bytes"} if revision >= "0003" else {})
     second = save(store, [classification(1, report="AllConfirmed")], [vote(1)], START + timedelta(days=1), a1=0.75)
-    assert [(row["report"], row["since"], row["until"]) for row in store.versions(7, 1)] == [
-        ("Discovered", 1, second)
-    ]
+    versions = [(row["report"], row["since"], row["until"]) for row in store.versions(7, 1)]
+    assert versions[-1] == ("Discovered", 1, second)
+    assert len(versions) == (2 if revision >= "0004" else 1)
     assert len(store.ledger(7, START, START + timedelta(days=9))) == 1
     assert [row["trust"] for row in store.trust_history(7)] == [0.5, 0.75]

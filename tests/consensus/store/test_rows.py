@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stored_rows import report_in, votes_in
 
 from common.label_studio.label_config import ChoicesTag
 from consensus.core.decide.scoring import Scored, score
@@ -111,10 +112,10 @@ def test_the_store_takes_the_rows_and_gives_them_back(
     annotators = [row for pair in pairs for row in annotator_rows(*pair)]
     run = store.save({**facts, **counts}, classification_columns(pairs), vote_columns(pairs, TASKS), annotators)
     assert len(store.annotators(run)) == 4
-    assert len(store.votes(7)) == 7
+    assert len(votes_in(store, 7)) == 7
     stored = [
         row
         for name in {row["report"] for row in as_rows(classification_columns(pairs))}
-        for row in store.report(7, name)
+        for row in report_in(store, 7, name)
     ]
     assert sorted(stored, key=str) == sorted(as_rows(classification_columns(pairs)), key=str)

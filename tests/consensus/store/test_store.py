@@ -19,6 +19,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from old_databases import upgraded
 from sqlalchemy.pool import NullPool
+from stored_rows import classifications_in, report_in, votes_in
 
 from consensus.errors import StoreError
 from consensus.store import database as module
@@ -26,7 +27,7 @@ from consensus.store.columns import Row, as_columns
 from consensus.store.database import NEWEST
 from consensus.store.store import Store
 from consensus.store.tables import CLASSIFICATION, METADATA, VOTE
-from consensus.store.vote_history import Seen
+from consensus.store.vote_history import Coverage
 
 ROOT = Path(__file__).parents[3]
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
@@ -88,11 +89,11 @@ def save(
     classifications: list[Row],
     votes: list[Row],
     *more: list[Row],
-    seen: Seen | None = None,
+    coverage: Coverage | None = None,
 ) -> int:
     """Save rows."""
     columns = as_columns(CLASSIFICATION, classifications), as_columns(VOTE, votes)
-    return store.save(run, *columns, *more, seen=seen)
+    return store.save(run, *columns, *more, coverage=coverage)
 
 
 def test_what_was_saved_is_read(url: str) -> None:
@@ -100,10 +101,10 @@ def test_what_was_saved_is_read(url: str) -> None:
     store = Store.migrated(url)
     rows = [classification(1, "žirafa 🦒", confidence=0.25), classification(2), classification(3, report="")]
     run = save(store, facts(), rows, [vote(2), vote(1, label="")], [annotator("a1", 0.5), annotator("a2", 0.75)])
-    assert store.report(7, "Discovered") == [rows[1], rows[0]]
-    assert store.report(7, "NoVotes") == []
+    assert report_in(store, 7, "Discovered") == [rows[1], rows[0]]
+    assert report_in(store, 7, "NoVotes") == []
     assert [row["annotator"] for row in store.annotators(run)] == ["a2", "a1"]
-    assert [(row["task"], row["label"]) for row in store.votes(7)] == [(1, ""), (2, "cat")]
+    assert [(row["task"], row["label"]) for row in votes_in(store, 7)] == [(1, ""), (2, "cat")]
 
 
 def test_many_rows_are_those_that_were_saved(url: str) -> None:
@@ -113,10 +114,10 @@ def test_many_rows_are_those_that_were_saved(url: str) -> None:
     rows = [classification(task, label, report="") for task in range(300) for label in labels]
     votes = [vote(task, label=label, lead_time=None) for task in range(300) for label in labels]
     save(store, facts(), rows, votes, [])
-    assert {(row["task"], row["label"]) for row in store.classifications(7)} == {
+    assert {(row["task"], row["label"]) for row in classifications_in(store, 7)} == {
         (row["task"], row["label"]) for row in rows
     }
-    assert {(row["label"], row["lead_time"]) for row in store.votes(7)} == {(label, None) for label in labels}
+    assert {(row["label"], row["lead_time"]) for row in votes_in(store, 7)} == {(label, None) for label in labels}
 
 
 def test_what_a_run_learned_is_there_for_the_next(url: str) -> None:
@@ -138,8 +139,8 @@ def test_a_later_run_replaces_votes_and_classifications_of_its_project_alone(url
     first = save(store, facts(), [classification(1)], [vote(1)], [annotator("a1", 0.5)])
     save(store, facts(8), [classification(1)], [vote(1)], [])
     second = save(store, facts(votes=0), [classification(2)], [], [annotator("a1", 0.25)])
-    assert [row["task"] for row in store.report(7, "Discovered")] == [2]
-    assert (store.votes(7), len(store.votes(8)), len(store.report(8, "Discovered"))) == ([], 1, 1)
+    assert [row["task"] for row in report_in(store, 7, "Discovered")] == [2]
+    assert (votes_in(store, 7), len(votes_in(store, 8)), len(report_in(store, 8, "Discovered"))) == ([], 1, 1)
     assert [store.annotators(run)[0]["trust"] for run in (first, second)] == [0.5, 0.25]
     assert second > first
 
@@ -173,8 +174,8 @@ def test_a_save_that_fails_changes_nothing(url: str) -> None:
     last = store.last_run(7)
     assert last is not None
     assert last["id"] == run
-    assert [row["task"] for row in store.report(7, "Discovered")] == [1]
-    assert [row["task"] for row in store.votes(7)] == [1]
+    assert [row["task"] for row in report_in(store, 7, "Discovered")] == [1]
+    assert [row["task"] for row in votes_in(store, 7)] == [1]
 
 
 def test_migrations_lead_to_the_tables_that_the_code_knows(url: str, tables: sqlalchemy.Connection) -> None:
@@ -217,7 +218,7 @@ def test_votes_of_the_first_version_are_in_the_ledger_since_their_run(url: str) 
         [],
         again,
         [],
-        seen=Seen(frozenset({1, 2}), frozenset({"kind"})),
+        coverage=Coverage(frozenset({1, 2}), frozenset({"kind"})),
     )
     assert len(store.ledger(7, START, END.replace(year=2027))) == 2
 
@@ -232,16 +233,16 @@ def test_a_migration_can_be_taken_back(url: str, tables: sqlalchemy.Connection) 
     tables.commit()
     assert not {"ledger", "control"} & set(sqlalchemy.inspect(tables).get_table_names())
     tables.rollback()
-    assert [row["task"] for row in Store.migrated(url).votes(7)] == [1]
+    assert [row["task"] for row in votes_in(Store.migrated(url), 7)] == [1]
 
 
 def test_the_ledger_notes_when_a_vote_came_and_went(url: str) -> None:
     """Seen by the first run, missed by the second, there again in the third; the other vote stands throughout."""
     store = Store.migrated(url)
-    seen = Seen(frozenset({1, 2}), frozenset({"kind"}))
+    coverage = Coverage(frozenset({1, 2}), frozenset({"kind"}))
     days = [START.replace(day=day) for day in (1, 2, 3)]
     for day, votes in zip(days, ([vote(1), vote(2)], [vote(2)], [vote(1), vote(2)]), strict=True):
-        save(store, facts(started_at=day), [], votes, [], seen=seen)
+        save(store, facts(started_at=day), [], votes, [], coverage=coverage)
     rows = store.ledger(7, START, START.replace(year=2027))
     found = {
         (row["task"], row["since"].replace(tzinfo=UTC), row["until"] and row["until"].replace(tzinfo=UTC))
@@ -255,9 +256,9 @@ def test_the_ledger_notes_when_a_vote_came_and_went(url: str) -> None:
 def test_a_run_does_not_start_before_the_one_before_it(url: str) -> None:
     """Where the clock goes back, the history and the ledger do not; what was read of a past day stays true."""
     store = Store.migrated(url)
-    seen = Seen(frozenset({1, 2}), frozenset({"kind"}))
-    save(store, facts(started_at=END), [], [vote(1)], [annotator("a1", 0.5)], seen=seen)
-    save(store, facts(started_at=START), [], [vote(1), vote(2)], [annotator("a1", 0.25)], seen=seen)
+    coverage = Coverage(frozenset({1, 2}), frozenset({"kind"}))
+    save(store, facts(started_at=END), [], [vote(1)], [annotator("a1", 0.5)], coverage=coverage)
+    save(store, facts(started_at=START), [], [vote(1), vote(2)], [annotator("a1", 0.25)], coverage=coverage)
     assert [row["task"] for row in store.ledger(7, START, END)] == []
     assert len(store.ledger(7, END, END.replace(day=3))) == 2
     assert store.annotators_before(7, END) == []
@@ -283,7 +284,7 @@ def test_a_store_is_read_while_another_writes(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("DELETE FROM classification")
-        assert [row["task"] for row in Store.migrated(url).report(7, "Discovered")] == [1]
+        assert [row["task"] for row in report_in(Store.migrated(url), 7, "Discovered")] == [1]
         writer.execute("ROLLBACK")
 
 
@@ -461,10 +462,10 @@ def test_a_store_that_knows_only_the_second_of_a_project_learns_the_moment(url: 
 def test_the_store_knows_whose_annotation_it_was(url: str) -> None:
     """The account is gone, its vote withdrawn or under a made-up name: the name that was known counts."""
     store = Store.migrated(url)
-    seen = Seen(frozenset({1, 2}), frozenset({"kind"}))
-    save(store, facts(), [], [vote(1, annotation=5), vote(2, annotation=6, annotator="a2")], [], seen=seen)
+    coverage = Coverage(frozenset({1, 2}), frozenset({"kind"}))
+    save(store, facts(), [], [vote(1, annotation=5), vote(2, annotation=6, annotator="a2")], [], coverage=coverage)
     gone = vote(1, annotation=5, annotator="account unknown of annotation 5")
-    save(store, facts(), [], [gone], [], seen=seen)
+    save(store, facts(), [], [gone], [], coverage=coverage)
     assert store.annotators_of(7, {5, 6, 7}) == {5: "a1", 6: "a2"}
     assert store.annotators_of(8, {5}) == {}
 

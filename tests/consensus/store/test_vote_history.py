@@ -1,4 +1,4 @@
-"""The ledger of votes, turn by turn."""
+"""The ledger of votes, run by run."""
 
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consensus.store.vote_history import Count, Row, Seen, count, turn
+from consensus.store.vote_history import Count, Coverage, Row, count, ledger_changes
 
-SEEN = Seen(tasks=frozenset({1, 2, 3}), controls=frozenset({"kind"}))
+COVERAGE = Coverage(tasks=frozenset({1, 2, 3}), controls=frozenset({"kind"}))
 
 
 def vote(task: int, annotator: str = "a1", stand: str = "yes", annotation: int = 0, **more: Any) -> Row:  # noqa: ANN401
@@ -29,9 +29,9 @@ def entry(task: int, annotator: str = "a1", kind: str = "answer", annotation: in
     }  # fmt: skip
 
 
-def changed(entries: list[Row], votes: list[Row], seen: Seen = SEEN) -> tuple[list[Row], list[Row]]:
+def changed(entries: list[Row], votes: list[Row], coverage: Coverage = COVERAGE) -> tuple[list[Row], list[Row]]:
     """What begins and what ends."""
-    found = turn(entries, votes, seen)
+    found = ledger_changes(entries, votes, coverage)
     return found.new, found.ended
 
 
@@ -58,17 +58,17 @@ def test_a_withdrawn_vote_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    "seen",
+    "coverage",
     [
-        Seen(tasks=frozenset({2}), controls=frozenset({"kind"})),
-        Seen(tasks=frozenset({1}), controls=frozenset({"other"})),
-        Seen(frozenset({1}), frozenset({"kind"}), unreadable=frozenset({("kind", 1)})),
-        Seen(frozenset({1}), frozenset({"kind"}), gold=frozenset({1})),
+        Coverage(tasks=frozenset({2}), controls=frozenset({"kind"})),
+        Coverage(tasks=frozenset({1}), controls=frozenset({"other"})),
+        Coverage(frozenset({1}), frozenset({"kind"}), unreadable=frozenset({("kind", 1)})),
+        Coverage(frozenset({1}), frozenset({"kind"}), gold=frozenset({1})),
     ],
 )
-def test_what_could_not_be_seen_was_not_withdrawn(seen: Seen) -> None:
+def test_what_could_not_be_seen_was_not_withdrawn(coverage: Coverage) -> None:
     """The task is deleted, the control is gone, the task is unreadable, or the annotation is ground truth now."""
-    assert changed([entry(1)], [], seen) == ([], [])
+    assert changed([entry(1)], [], coverage) == ([], [])
 
 
 def test_an_account_with_a_new_name_is_not_entered_again() -> None:
@@ -134,7 +134,7 @@ def test_no_vote_is_paid_twice_or_lost_silently(states: list[str], days: int) ->
     moments = [begin.replace(day=1 + place // 4, hour=place % 4 * 6) for place in range(len(states))]
     for moment, state in zip(moments, states, strict=True):
         votes = [vote(1, stand=state)] if state else []
-        change = turn([one for one in ledger if one["until"] is None], votes, SEEN)
+        change = ledger_changes([one for one in ledger if one["until"] is None], votes, COVERAGE)
         for ended in change.ended:
             ended["until"] = moment
         ledger += [{**new, "since": moment, "until": None} for new in change.new]
