@@ -154,7 +154,6 @@ def fit_linear(
     points = np.concatenate([points, np.ones((len(points), 1), dtype=np.float32)], axis=1)
     shares = np.concatenate([shares, imagined])
     weights = np.append(weights, np.float32(2 if multiple else n_labels)).astype(np.float32)
-    loss = _multiple_loss if multiple else _single_loss
     curvature = _CURVATURE * points.T @ (points * weights[:, None])
     solution = np.zeros((points.shape[1], n_labels))
     for strength in strengths:
@@ -162,61 +161,40 @@ def fit_linear(
         steepness = curvature + strength * np.diag(np.append(np.ones(len(solution) - 1), 0))
         turn = np.linalg.inv(np.linalg.cholesky(steepness.astype(np.float64))).T
         start = np.linalg.solve(turn, solution)
-        steps = minimize(
-            loss,
-            start.ravel(),
-            args=(turn, points, shares, weights, strength),
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": _STEPS, "ftol": _TOLERANCE},
-        )
+        loss = _Loss(turn, points, shares, weights, strength, multiple)
+        options = {"maxiter": _STEPS, "ftol": _TOLERANCE}
+        steps = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=options)
         solution = turn @ steps.x.reshape(start.shape)
         coefficients = solution.astype(np.float32)
         yield LinearClassifier(coefficients[:-1], coefficients[-1])
 
 
-def _single_loss(
-    turned: NDArray[np.float64],
-    turn: NDArray[np.float64],
-    points: Floats,
-    shares: Floats,
-    weights: Floats,
-    strength: float,
-) -> tuple[float, NDArray[np.float64]]:
-    coefficients = turn @ turned.reshape(len(turn), -1)
-    scores = points @ coefficients.astype(np.float32)
-    scores -= scores.max(axis=1, keepdims=True)
-    chances = np.exp(scores)
-    sums = chances.sum(axis=1, keepdims=True)
-    losses = np.log(sums[:, 0]) - (shares * scores).sum(axis=1)
-    chances /= sums
-    return _regularised(coefficients, turn, losses, chances - shares, points, weights, strength)
+@dataclass(frozen=True)
+class _Loss:
+    """The regularised log loss and its slope, in coordinates that ``turn`` maps to coefficients."""
 
+    turn: NDArray[np.float64]
+    points: Floats
+    shares: Floats
+    weights: Floats
+    strength: float
+    multiple: bool
 
-def _multiple_loss(
-    turned: NDArray[np.float64],
-    turn: NDArray[np.float64],
-    points: Floats,
-    shares: Floats,
-    weights: Floats,
-    strength: float,
-) -> tuple[float, NDArray[np.float64]]:
-    coefficients = turn @ turned.reshape(len(turn), -1)
-    scores = points @ coefficients.astype(np.float32)
-    losses = (np.logaddexp(0, scores) - shares * scores).sum(axis=1)
-    return _regularised(coefficients, turn, losses, expit(scores) - shares, points, weights, strength)
-
-
-def _regularised(
-    coefficients: NDArray[np.float64],
-    turn: NDArray[np.float64],
-    losses: Floats,
-    errors: Floats,
-    points: Floats,
-    weights: Floats,
-    strength: float,
-) -> tuple[float, NDArray[np.float64]]:
-    slopes = (points.T @ (errors * weights[:, None])).astype(np.float64)
-    slopes[:-1] += strength * coefficients[:-1]
-    total = np.dot(losses.astype(np.float64), weights) + strength / 2 * (coefficients[:-1] ** 2).sum()
-    return float(total), (turn.T @ slopes).ravel()
+    def __call__(self, turned: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        coefficients = self.turn @ turned.reshape(len(self.turn), -1)
+        scores = self.points @ coefficients.astype(np.float32)
+        if self.multiple:
+            losses = (np.logaddexp(0, scores) - self.shares * scores).sum(axis=1)
+            chances = expit(scores)
+        else:
+            scores -= scores.max(axis=1, keepdims=True)
+            chances = np.exp(scores)
+            sums = chances.sum(axis=1, keepdims=True)
+            losses = np.log(sums[:, 0]) - (self.shares * scores).sum(axis=1)
+            chances /= sums
+        errors = (chances - self.shares) * self.weights[:, None]
+        slopes = (self.points.T @ errors).astype(np.float64)
+        slopes[:-1] += self.strength * coefficients[:-1]
+        penalty = self.strength / 2 * (coefficients[:-1] ** 2).sum()
+        total = np.dot(losses.astype(np.float64), self.weights) + penalty
+        return float(total), (self.turn.T @ slopes).ravel()

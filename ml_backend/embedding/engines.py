@@ -121,17 +121,7 @@ class OnnxEmbedder(Identified):
         return int(self._session().get_outputs()[0].shape[1])
 
     def embed(self, prepared: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Embed prepared images in batches.
-
-        Parameters
-        ----------
-        prepared : sequence of (3, height, width) float32
-            By ``prepare``.
-
-        Returns
-        -------
-        (n_images, dimension) float32
-        """
+        """Embed prepared images in batches: (n_images, dimension) float32."""
         session = self._session()
         embeddings = [np.zeros((0, self.dimension), dtype=np.float32)]
         for start in range(0, len(prepared), self._batch_size):
