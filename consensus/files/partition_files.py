@@ -37,7 +37,6 @@ class PartitionFiles:
         With the votes of each partition and the names of its tasks in `part-N.npz`.
     empty : Votes
         No votes on no tasks, with the choice, the annotators and the labels of all partitions.
-    n_parts, n_tasks, n_votes, n_unsure : int
     replaced : int
         Votes that a later one of the same annotator replaced.
     threads : int
@@ -127,7 +126,6 @@ def write_parts(
 
     Parameters
     ----------
-    coded : CodedVotes
     connection : DuckDBPyConnection
         Where they are.
     folder : Path
@@ -145,7 +143,7 @@ def write_parts(
     ).fetchnumpy()["task"]
     firsts = [0, *cut[1:].tolist(), coded.n_tasks]
     empty, _ = coded.of_rows(_rows(connection, 0, 0), 0, np.empty(0, dtype=object))
-    parts = PartitionFiles(folder, empty, len(firsts) - 1, coded.n_tasks, 0, 0, 0, threads)
+    partitions = PartitionFiles(folder, empty, len(firsts) - 1, coded.n_tasks, 0, 0, 0, threads)
     for number, (first, end) in enumerate(pairwise(firsts)):
         all_votes, listed = coded.of_rows(
             _rows(connection, first, end), first, coded.votes.names("task", first, end)
@@ -162,26 +160,26 @@ def write_parts(
             listed_given=listed.given,
             names=np.frombuffer(json.dumps(votes.task_names.tolist()).encode(), dtype=np.uint8),
         )
-        parts = replace(
-            parts,
-            n_votes=parts.n_votes + len(votes),
-            n_unsure=parts.n_unsure + int((votes.vote == UNSURE).sum()),
-            replaced=parts.replaced + replaced,
+        partitions = replace(
+            partitions,
+            n_votes=partitions.n_votes + len(votes),
+            n_unsure=partitions.n_unsure + int((votes.vote == UNSURE).sum()),
+            replaced=partitions.replaced + replaced,
         )
-        tell(parts.n_votes + parts.replaced)
-    if coded.choice == "multiple" and too_many(parts.n_votes, empty.n_labels):
-        return replace(parts, empty=replace(empty, choice="each"), asked_only=True)
-    return parts
+        tell(partitions.n_votes + partitions.replaced)
+    if coded.choice == "multiple" and too_many(partitions.n_votes, empty.n_labels):
+        return replace(partitions, empty=replace(empty, choice="each"), asked_only=True)
+    return partitions
 
 
 def in_order(function: Callable[[Given], Found], of: Iterable[Given], threads: int) -> Iterator[Found]:
     """Call a function with each of some things, one a thread at a time; yield in their order."""
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[Found]] = deque()
-        for one in of:
+        for element in of:
             if len(waiting) == threads:
                 yield waiting.popleft().result()
-            waiting.append(pool.submit(function, one))
+            waiting.append(pool.submit(function, element))
         while waiting:
             yield waiting.popleft().result()
 

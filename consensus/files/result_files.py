@@ -42,10 +42,10 @@ def result_table(votes: Votes, scored: Scored, *, all_labels: bool = True) -> Co
         "report": scored.report,
         **({"model_share": scored.model_share} if scored.model_share.any() else {}),
     }
-    wanted = rows.listed | (scored.counts.yes > 0)
-    if all_labels or votes.choice == "each" or wanted.all():
+    in_result = rows.listed | (scored.counts.yes > 0)
+    if all_labels or votes.choice == "each" or in_result.all():
         return columns
-    return {name: column[wanted] for name, column in columns.items()}
+    return {name: column[in_result] for name, column in columns.items()}
 
 
 def annotators_table(votes: Votes, scored: Scored) -> Columns:

@@ -14,11 +14,6 @@ from consensus.core.votes.from_annotations import Collected, Task, chosen_on
 def suggestions_on(collected: Collected, tasks: Sequence[Task]) -> Suggestions | None:
     """Read what a model suggested for a control before anybody had annotated the task.
 
-    Parameters
-    ----------
-    collected : Collected
-    tasks : sequence of Task
-
     Returns
     -------
     Suggestions or None

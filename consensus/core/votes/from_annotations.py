@@ -20,12 +20,10 @@ class Annotation:
 
     Attributes
     ----------
-    id : int
     annotator : str
         Name of the account that made it.
     updated_at : str
         ISO 8601; later ones replace earlier ones of the same annotator and task.
-    skipped, ground_truth : bool
     result : sequence of mappings
         Regions as Label Studio holds them.
     lead_time : float or None
@@ -53,9 +51,6 @@ class Task:
 
     Attributes
     ----------
-    id : int
-    data : mapping
-    annotations : sequence of Annotation
     suggestion : sequence of mappings or None
         The regions of the last prediction of a model that was made before anybody had annotated the task.
     suggestion_score : float or None
@@ -86,14 +81,10 @@ class Collected:
 
     Attributes
     ----------
-    control : Control
     votes : Votes
         Task names are Label Studio's ids as text.
     annotations : (n_rows,) int64
         Id of the annotation behind each row of the votes.
-    listed : Listed
-    gold : Gold
-    problems : list of Problem
     """
 
     control: Control
@@ -131,20 +122,14 @@ def collect(tasks: Iterable[Task], control: Control, machines: Iterable[str] = (
 
     Parameters
     ----------
-    tasks : iterable of Task
-    control : Control
     machines : iterable of str
         Accounts that never vote.
-
-    Returns
-    -------
-    Collected
     """
     voted, listed, gold, problems = _Rows(), _Rows(), _Rows(), list[Problem]()
     never = frozenset(machines)
     for task in tasks:
         problems.extend(
-            Problem(task.id, what) for what in _collect_task(task, control, never, (voted, listed, gold))
+            Problem(task.id, sentence) for sentence in _collect_task(task, control, never, (voted, listed, gold))
         )
     labels: Sequence[str] = control.tag.labels if control.kind == "choices" else ()
     task_codes, task_names = encode(voted.task + listed.task + gold.task)
