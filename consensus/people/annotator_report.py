@@ -29,7 +29,6 @@ class StoredControl:
 
     Attributes
     ----------
-    name : str
     votes : Votes
         The annotators' codes are in the order of their names.
     rows : dict of str to (n_votes,) array

@@ -87,7 +87,6 @@ def compare(stored: Columns, new: Columns, key: Sequence[str], values: Sequence[
 
     Parameters
     ----------
-    stored, new : Columns
     key : sequence of str
         Columns that name a row.
     values : sequence of str

@@ -49,12 +49,10 @@ class Chunked:
 
     Attributes
     ----------
-    chunks : list of Chunk
     order : (n_rows,) intp
         Rows, chunk by chunk and by task.
     of_row : (n_rows,) intp
         In that order: the chunk's position.
-    digests : list of bytes
     scores : (n_rows, n_drifting) float32
         In that order.
     """
@@ -72,9 +70,11 @@ class Chunked:
         alike = np.array(same, dtype=bool)
         if not self.scores.shape[1] or not alike.any():
             return ~alike
-        kept = b"".join(stored[chunk].scores for chunk, is_same in zip(self.chunks, same, strict=True) if is_same)
+        stored_scores = b"".join(
+            stored[chunk].scores for chunk, is_same in zip(self.chunks, same, strict=True) if is_same
+        )
         rows = np.flatnonzero(alike[self.of_row])
-        before = np.frombuffer(kept, dtype=np.float32).reshape(-1, self.scores.shape[1])
+        before = np.frombuffer(stored_scores, dtype=np.float32).reshape(-1, self.scores.shape[1])
         moved = has_moved(before, self.scores[rows]).any(axis=1)
         alike[self.of_row[rows[moved]]] = False
         return ~alike
@@ -145,8 +145,6 @@ class Unlike:
 
     Attributes
     ----------
-    stored : mapping of Chunk to Digest
-    run : Chunked
     unlike : (n_chunks,) bool
         Of the run's chunks.
     rows : (n,) intp

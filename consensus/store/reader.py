@@ -120,13 +120,10 @@ class Reader:
 
         Parameters
         ----------
-        project : int
-        report : str
         control, label : str, optional
             Only of these; a label is one of a control.
         after : mapping, optional
             The last row of the page before.
-        limit : int
         """
         table = CLASSIFICATION.c
         place = (table.task, table.control, table.label)

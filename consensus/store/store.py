@@ -151,7 +151,6 @@ class Store(Reader):
 
         Parameters
         ----------
-        project : int
         url : str
             Address of the Label Studio.
         created_at : str

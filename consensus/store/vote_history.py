@@ -19,7 +19,6 @@ class Coverage:
     ----------
     tasks : frozenset of int
         A task that is gone takes its votes along; nobody withdrew them.
-    controls : frozenset of str
     unreadable : frozenset of (str, int)
         Controls and tasks of which something was left out.
     gold : frozenset of int
@@ -70,17 +69,12 @@ def ledger_changes(entries: Iterable[Row], votes: Iterable[Row], coverage: Cover
         Open ones: control, task, annotator, kind, annotation.
     votes : iterable of dict
         control, task, annotator, vote, annotation; several rows of one submission are one vote.
-    coverage : Coverage
-
-    Returns
-    -------
-    LedgerChanges
     """
     there: dict[Spot, dict[str, int]] = defaultdict(dict)
     for vote in votes:
         kind = "unsure" if vote["vote"] == "unsure" else "answer"
         there[vote["control"], vote["task"], kind].setdefault(vote["annotator"], vote["annotation"])
-    result, known, own = LedgerChanges(), defaultdict[Spot, set[str]](set), defaultdict[Spot, set[str]](set)
+    result, entered, own = LedgerChanges(), defaultdict[Spot, set[str]](set), defaultdict[Spot, set[str]](set)
     entries = list(entries)
     for entry in entries:
         own[_spot(entry)].add(entry["annotator"])
@@ -88,7 +82,7 @@ def ledger_changes(entries: Iterable[Row], votes: Iterable[Row], coverage: Cover
         spot = _spot(entry)
         who = _holder(entry, there.get(spot, {}), own[spot])
         if who is not None:
-            known[spot].add(who)
+            entered[spot].add(who)
         elif coverage.misses(entry):
             result.ended.append(entry)
         else:
@@ -98,7 +92,7 @@ def ledger_changes(entries: Iterable[Row], votes: Iterable[Row], coverage: Cover
         result.new.extend(
             {"control": control, "task": task, "kind": kind, "annotator": annotator, "annotation": annotation}
             for annotator, annotation in annotators.items()
-            if annotator not in known[spot]
+            if annotator not in entered[spot]
         )
     return result
 

@@ -65,10 +65,8 @@ def write_changes(
 
     Parameters
     ----------
-    connection : Connection
     table : Table
         One that has a history.
-    project, run : int
     columns : dict of str to (n,) array
         All columns of the table but `project` and `since`.
     unlike : Unlike
@@ -112,13 +110,8 @@ def keep_digests(
 
     Parameters
     ----------
-    connection : Connection
-    table : Table
-    project : int
-    unlike : Unlike
     written : dict of str to (n,) array
         The rows of those chunks as they are stored now.
-    unsettled : collection of Chunk
     """
     now = {
         chunk: Digest(b"" if chunk in unsettled else digest, scores)
