@@ -36,11 +36,14 @@ def test_ctrl_c_ends_with_what_happens_next(
         with subprocess.Popen(
             command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as asking:
-            silent.settimeout(60)
-            connection, _ = silent.accept()
-            with connection:
-                asking.send_signal(signal.SIGINT)
-                output, _ = asking.communicate(timeout=30)
+            try:
+                silent.settimeout(60)
+                connection, _ = silent.accept()
+                with connection:
+                    asking.send_signal(signal.SIGINT)
+                    output, _ = asking.communicate(timeout=60)
+            finally:
+                asking.kill()
     assert asking.returncode == 130
     assert f"interrupted: {sentence}" in output
     assert "Traceback" not in output

@@ -62,8 +62,8 @@ def test_ibcc_is_a_fixed_point() -> None:
     classes = 1 + fit.posterior.sum(axis=0)
     answers = np.empty((3, 2, 2))
     for annotator, answer, truth in np.ndindex(answers.shape):
-        said = [fit.posterior[i, truth] for i, who, what in VOTES if (who, what) == (annotator, answer)]
-        answers[annotator, answer, truth] = (RIGHT if answer == truth else WRONG) + sum(said)
+        beliefs = [fit.posterior[i, truth] for i, who, what in VOTES if (who, what) == (annotator, answer)]
+        answers[annotator, answer, truth] = (RIGHT if answer == truth else WRONG) + sum(beliefs)
     log_belief = np.tile(digamma(classes), (4, 1))
     for item, annotator, answer in VOTES:
         log_belief[item] += digamma(answers[annotator, answer]) - digamma(answers[annotator].sum(axis=0))
@@ -82,9 +82,9 @@ def test_one_vote_is_believed_by_the_prior_odds() -> None:
 
 def test_ebcc_keeps_the_best_of_its_seeds() -> None:
     """More seeds give a bound that is at least as good, and beliefs that add up to 1."""
-    one, five = (fit_ebcc(*matrices(VOTES), seeds=seeds) for seeds in (1, 5))
-    assert five.bound >= one.bound
-    assert five.posterior.sum(axis=1).tolist() == pytest.approx([1] * 4)
+    of_one, of_five = (fit_ebcc(*matrices(VOTES), seeds=seeds) for seeds in (1, 5))
+    assert of_five.bound >= of_one.bound
+    assert of_five.posterior.sum(axis=1).tolist() == pytest.approx([1] * 4)
 
 
 def test_agreement_is_believed() -> None:

@@ -22,9 +22,9 @@ def times(milliseconds: float) -> load.Times:
 
 def status(**changed: object) -> int:
     """The exit status of a run in which all went well but for what is changed."""
-    found = {"predicted": 400, "faults": 0, "versions": {"a", "b"}, "ms": 200, "lost": 0} | changed
-    meanwhile = SimpleNamespace(**found)
-    return load.report(OPTIONS, times(50), times(found["ms"]), meanwhile, found["lost"])
+    figures = {"predicted": 400, "faults": 0, "versions": {"a", "b"}, "ms": 200, "lost": 0} | changed
+    meanwhile = SimpleNamespace(**figures)
+    return load.report(OPTIONS, times(50), times(figures["ms"]), meanwhile, figures["lost"])
 
 
 def test_bars() -> None:
@@ -33,4 +33,4 @@ def test_bars() -> None:
     worse: list[dict[str, object]] = [
         {"ms": 301}, {"faults": 1}, {"lost": 1}, {"predicted": 0}, {"versions": {"a"}},
     ]  # fmt: skip
-    assert [status(**one) for one in worse] == [1] * len(worse)
+    assert [status(**changed) for changed in worse] == [1] * len(worse)

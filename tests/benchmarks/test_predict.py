@@ -43,15 +43,15 @@ def test_pictures_are_served(tmp_path: Path) -> None:
     try:
         server.wait_for_answer(f"http://127.0.0.1:{port}/", 30)
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        found = []
+        sizes = []
         for name in ("a.jpg", "a.jpg?1", "b.jpg"):
             connection.request("GET", picture_server.UPLOADS + name)
             answer = connection.getresponse()
-            found.append((answer.status, answer.read()))
+            sizes.append((answer.status, answer.read()))
         connection.close()
     finally:
         server.stop()
-    assert found == [(200, b"bytes"), (200, b"bytes"), (404, b"")]
+    assert sizes == [(200, b"bytes"), (200, b"bytes"), (404, b"")]
 
 
 def test_bars_are_those_of_the_figures() -> None:

@@ -57,9 +57,9 @@ def test_ours_gives_the_fewest_votes_first() -> None:
     """Where some item has fewer than decide anything, what the engine says does not count."""
     crowd = answered(3, votes=FEWEST - 1)
     at = desk(crowd, hidden=12 - 3 * (FEWEST - 1))
-    said = view([[1.0, 0, 0], [0.4, 0.3, 0.3], [1.0, 0, 0]], [0.9] * 4, [False, True, False])
+    seen_votes = view([[1.0, 0, 0], [0.4, 0.3, 0.3], [1.0, 0, 0]], [0.9] * 4, [False, True, False])
     for choose in (most_informative, from_whom):
-        assert sorted(crowd.item[choose(at, said, 3)].tolist()) == [0, 1, 2]
+        assert sorted(crowd.item[choose(at, seen_votes, 3)].tolist()) == [0, 1, 2]
 
 
 def test_ours_asks_of_the_least_certain_first_and_of_the_decided_last() -> None:
@@ -67,11 +67,11 @@ def test_ours_asks_of_the_least_certain_first_and_of_the_decided_last() -> None:
     crowd = answered(3)
     at = desk(crowd, hidden=6)
     belief = [[0.8, 0.1, 0.1], [0.5, 0.4, 0.1], [0.34, 0.33, 0.33]]
-    said = view(belief, [0.9, 0.9, 0.5, 0.6], [True, True, False])
-    assert crowd.item[most_informative(at, said, 3)].tolist() == [1, 0]
-    rows = from_whom(at, said, 1)
+    seen_votes = view(belief, [0.9, 0.9, 0.5, 0.6], [True, True, False])
+    assert crowd.item[most_informative(at, seen_votes, 3)].tolist() == [1, 0]
+    rows = from_whom(at, seen_votes, 1)
     assert (crowd.item[rows].tolist(), crowd.annotator[rows].tolist()) == ([1], [3])
-    nothing_open = replace(said, undecided=np.zeros(3, dtype=bool))
+    nothing_open = replace(seen_votes, undecided=np.zeros(3, dtype=bool))
     assert crowd.item[most_informative(at, nothing_open, 3)].tolist() == [2, 1, 0]
 
 
@@ -79,10 +79,10 @@ def test_nobody_is_asked_more_than_twice_their_share() -> None:
     """The best of three has a third of what is left: of six wanted two thirds, four; the next best gets two."""
     crowd = answered(8, votes=1)
     at = desk(crowd, hidden=24)
-    said = view([[0.4, 0.3, 0.3]] * 8, [0.5, 0.2, 0.6, 0.9], [True] * 8)
+    seen_votes = view([[0.4, 0.3, 0.3]] * 8, [0.5, 0.2, 0.6, 0.9], [True] * 8)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("revealing.FEWEST", 0)
-        who = crowd.annotator[from_whom(at, said, 6)].tolist()
+        who = crowd.annotator[from_whom(at, seen_votes, 6)].tolist()
     assert who == [3] * 4 + [2] * 2
 
 

@@ -31,10 +31,10 @@ def test_names_and_numbers_are_the_same_votes(tmp_path: Path) -> None:
     with np.load(numbers) as columns:
         expected = [f"task-{task:09d}" for task in columns["task"].tolist()]
     assert pq.read_table(names)["task"].to_pylist() == expected
-    found = measured.of_votes("ours", names, truth)
-    assert found["votes"] == 5_000
-    assert found["accuracy"] == pytest.approx(measured.of_votes("crowd-kit", names, truth)["accuracy"], abs=0.05)
-    assert found["accuracy"] > 0.8
+    result = measured.of_votes("ours", names, truth)
+    assert result["votes"] == 5_000
+    assert result["accuracy"] == pytest.approx(measured.of_votes("crowd-kit", names, truth)["accuracy"], abs=0.05)
+    assert result["accuracy"] > 0.8
 
 
 def measurement(votes: float, seconds: float, accuracy: float = 0.9, size: float = 50) -> speed.Measured:

@@ -19,9 +19,9 @@ def test_every_method_is_judged_by_the_same_tasks() -> None:
     groups = Set(
         "groups", (np.eye(4)[label] + noise).astype(np.float32), np.eye(3, dtype=np.float32)[label], label
     )
-    found = suggestions.judged(groups, count=60, seed=0)
-    assert len(found) == 5
-    for accuracy, macro_f1, error, chance in found.values():
+    rows = suggestions.judged(groups, count=60, seed=0)
+    assert len(rows) == 5
+    for accuracy, macro_f1, error, chance in rows.values():
         assert (accuracy, macro_f1) == (1, 1)
         assert error < 0.2
         assert chance < 0.05

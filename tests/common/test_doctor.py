@@ -19,12 +19,12 @@ def test_a_check_that_fails_is_a_problem_and_the_others_are_run(error: Exception
     def succeeding(number: int) -> Iterator[Finding]:
         yield fine(f"saw {number}")
 
-    found = list(run_checks("here", 7, {"first": failing, "second": succeeding}, 3))
-    assert [(row.check, row.finding.level) for row in found] == [
+    diagnoses = list(run_checks("here", 7, {"first": failing, "second": succeeding}, 3))
+    assert [(row.check, row.finding.level) for row in diagnoses] == [
         ("first", Level.FINE),
         ("first", Level.PROBLEM),
         ("second", Level.FINE),
     ]
-    assert shown in found[1].finding.seen
-    assert "secret" not in found[1].finding.seen
-    assert found[2].finding.seen == "saw 3"
+    assert shown in diagnoses[1].finding.seen
+    assert "secret" not in diagnoses[1].finding.seen
+    assert diagnoses[2].finding.seen == "saw 3"

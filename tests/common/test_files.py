@@ -64,18 +64,18 @@ def test_what_a_killed_process_left_is_deleted_and_what_is_in_use_stays(temporar
 @pytest.mark.usefixtures("temporary")
 def test_no_folder_is_deleted_while_it_is_being_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sweep between any two steps of another process that makes its folder leaves that folder alone."""
-    make, seen = Path.mkdir, []
+    make, folders = Path.mkdir, []
 
     def make_and_sweep(path: Path, *arguments: object, **options: object) -> None:
         make(path, *arguments, **options)
-        if path.name.startswith("kind-") and not seen:
-            seen.append(path)
+        if path.name.startswith("kind-") and not folders:
+            folders.append(path)
             with scratch_folder("kind-", 1):  # another process starts, and sweeps
                 pass
 
     monkeypatch.setattr(Path, "mkdir", make_and_sweep)
     with scratch_folder("kind-", 1) as folder:
-        assert (folder.exists(), seen) == (True, [folder])
+        assert (folder.exists(), folders) == (True, [folder])
 
 
 def test_a_lock_that_is_swept_before_it_is_held_leaves_the_folder_alone(

@@ -84,13 +84,13 @@ def test_a_key_of_the_environment_is_not_sent_where_a_file_says(
     for name, value in environment.items():
         monkeypatch.setenv(names[name], value)
     Path(".env").write_text("".join(f"{names[name]}={value}\n" for name, value in file.items()))
-    found = read(Own)
-    assert found.label_studio_api_key.get_secret_value() == key
+    settings = read(Own)
+    assert settings.label_studio_api_key.get_secret_value() == key
     if key:
-        found.require_label_studio()
+        settings.require_label_studio()
     else:
         with pytest.raises(SettingsError, match="a key is sent only to the address that is named beside it"):
-            found.require_label_studio()
+            settings.require_label_studio()
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import httpx
 import numpy as np
 import pytest
 import structlog
+from flask.testing import FlaskClient
 from PIL import Image
 
 from common.label_studio.label_config import config_digest
@@ -26,6 +27,7 @@ from ml_backend.core.controls import Control
 from ml_backend.core.model import Evidence, fit_model
 from ml_backend.images.fetch import Connect
 from ml_backend.model_registry import Artifact
+from ml_backend.serving.app import create_app
 from ml_backend.settings import Settings
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -55,12 +57,12 @@ class Web:
     def answer(self, request: httpx.Request) -> httpx.Response:
         """Answer with the page of the path; a text is where to look instead."""
         self.seen.append(request)
-        found = self.pages.get(request.url.path, 404)
-        if isinstance(found, int):
-            return httpx.Response(found)
-        if isinstance(found, str):
-            return httpx.Response(302, headers={"location": found})
-        return httpx.Response(200, content=iter([found]))
+        page = self.pages.get(request.url.path, 404)
+        if isinstance(page, int):
+            return httpx.Response(page)
+        if isinstance(page, str):
+            return httpx.Response(302, headers={"location": page})
+        return httpx.Response(200, content=iter([page]))
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,7 @@ def settings(tmp_path: Path) -> Settings:
             "data_dir": tmp_path / "backend",
             "weights": "random",
             "engine": "torch",  # exporting takes seconds: the tests of engines do it once for all
+            "model_wait_s": 0.01,  # a model that is not loaded is not waited for
         }
     )
 
@@ -160,6 +163,12 @@ def backend(settings: Settings, connections: Connect) -> Iterator[Backend]:
     made = Backend(settings, connections)
     yield made
     made.close()
+
+
+@pytest.fixture
+def client(backend: Backend) -> FlaskClient:
+    """Someone who calls the routes."""
+    return create_app(backend).test_client()
 
 
 @pytest.fixture(scope="session")

@@ -82,14 +82,16 @@ def running(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("LABEL_STUDIO", "ML_BACKEND"))}
+    inherited = {
+        key: value for key, value in os.environ.items() if not key.startswith(("LABEL_STUDIO", "ML_BACKEND"))
+    }
     settings = {"ML_BACKEND_WEIGHTS": "random", "ML_BACKEND_DATA_DIR": str(folder / "backend"), **environment}
     if shared:
         share_engines(Path(settings["ML_BACKEND_DATA_DIR"]))
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(
             [sys.executable, *command, "--port", str(port), "--workers", str(workers)],
-            env=kept | settings,
+            env=inherited | settings,
             cwd=folder,  # no .env of whoever runs the tests
             stdout=log,
             stderr=log,

@@ -43,7 +43,9 @@ def connected(studio: Studio, open_backend: Settings, samples: "Samples") -> Con
 
 def of_check(found: list[Diagnosis], check: str) -> Finding:
     """The only finding of a general check."""
-    [finding] = [one.finding for one in found if one.check == check and one.project_id is None]
+    [finding] = [
+        diagnosis.finding for diagnosis in found if diagnosis.check == check and diagnosis.project_id is None
+    ]
     return finding
 
 
@@ -91,11 +93,11 @@ def test_what_is_wrong_with_tasks_and_annotations_is_named(connected: Connected)
     studio.annotate(first, "grey")
     studio.ask("PATCH", f"/api/tasks/{first}/", json={"overlap": 2})
     studio.ask("PATCH", f"/api/tasks/{second}/", json={"data": {"photo": "x"}})
-    found = connected.to_do()
-    assert found["labels"][0].seen == "annotations hold labels that the label config lacks: 'grey' (kind) 1 times"
-    assert found["overlap"][0].seen == f"1 of 2 tasks that were looked at are closed too early: {first}"
-    assert found["image keys"][0].seen == "1 of 2 tasks that were looked at have no 'image'"
-    assert found["version"][0].remedy.startswith(f"ml-backend train --project {project}")
+    to_do = connected.to_do()
+    assert to_do["labels"][0].seen == "annotations hold labels that the label config lacks: 'grey' (kind) 1 times"
+    assert to_do["overlap"][0].seen == f"1 of 2 tasks that were looked at are closed too early: {first}"
+    assert to_do["image keys"][0].seen == "1 of 2 tasks that were looked at have no 'image'"
+    assert to_do["version"][0].remedy.startswith(f"ml-backend train --project {project}")
     studio.ask("PATCH", f"/api/tasks/{first}/", json={"is_labeled": False})
     assert "overlap" not in connected.to_do()
 
@@ -151,9 +153,9 @@ def test_a_changed_password_is_found_and_set_right(studio: Studio, samples: "Sam
         made.connect()
     made.settings = settings_for(studio, tmp_path, public_url=url, **LOGIN | {"basic_password": "a new one"})
     with answering(made.settings):
-        found = made.to_do()
-        assert "its password may have changed" in found["connection"][0].remedy
-        assert "has an outdated login" in found["webhook"][0].seen
+        to_do = made.to_do()
+        assert "its password may have changed" in to_do["connection"][0].remedy
+        assert "has an outdated login" in to_do["webhook"][0].seen
         assert {part.name for part in made.connect() if part.now} == {"login", "webhook"}
         assert made.to_do() == {}
         stranger = old.model_copy(update={"basic_user": ""})
@@ -165,30 +167,32 @@ def test_a_token_alone_is_refused(studio: Studio, samples: "Samples", tmp_path: 
     """Label Studio can send no bearer token to /predict: the doctor says so, with the two settings that help."""
     with answering(settings_for(studio, tmp_path, token="t0ken")) as url:
         made = settings_for(studio, tmp_path, public_url=url, token="t0ken")
-        found = list(examine(made, [studio.project(samples.config)]))
-    assert "ML_BACKEND_BASIC_USER" in of_check(found, "login").remedy
-    assert "t0ken" not in repr(found)
+        diagnoses = list(examine(made, [studio.project(samples.config)]))
+    assert "ML_BACKEND_BASIC_USER" in of_check(diagnoses, "login").remedy
+    assert "t0ken" not in repr(diagnoses)
 
 
 def test_connected_projects_are_found(connected: Connected) -> None:
     """Without a project's id all projects are examined that are connected to this backend, and no others."""
     unconnected = connected.studio.project("<View/>")
-    examined = {one.project_id for one in examine(connected.settings, images=0)}
+    examined = {diagnosis.project_id for diagnosis in examine(connected.settings, images=0)}
     assert connected.project in examined
     assert unconnected not in examined
 
 
 def test_a_project_that_is_not_there_is_one_finding(open_backend: Settings) -> None:
     """An id that nobody has is named, and the others are examined all the same."""
-    found = [one for one in examine(open_backend, [987654321]) if one.project_id]
-    assert [one.finding.seen for one in found] == ["there is no such project, or the key may not see it"]
+    of_projects = [diagnosis for diagnosis in examine(open_backend, [987654321]) if diagnosis.project_id]
+    assert [diagnosis.finding.seen for diagnosis in of_projects] == [
+        "there is no such project, or the key may not see it"
+    ]
 
 
 def jwt(**claims: object) -> str:
     """A token that nobody has signed."""
     parts = ({"alg": "none"}, claims)
-    said = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
-    return ".".join([*said, "signature"])
+    encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
+    return ".".join([*encoded, "signature"])
 
 
 @pytest.mark.parametrize(
@@ -205,10 +209,10 @@ def jwt(**claims: object) -> str:
 def test_a_key_that_does_not_fit_is_explained(open_backend: Settings, key: str, check: str, seen: str) -> None:
     """Each kind of token has its own fault; what would need Label Studio is not tried."""
     given = open_backend.model_dump() | {"label_studio_api_key": key}
-    found = list(examine(Settings.model_validate(given), [1]))
-    assert seen in of_check(found, check).seen
-    assert {one.project_id for one in found} == {None}
-    assert not key or key not in repr(found)
+    diagnoses = list(examine(Settings.model_validate(given), [1]))
+    assert seen in of_check(diagnoses, check).seen
+    assert {diagnosis.project_id for diagnosis in diagnoses} == {None}
+    assert not key or key not in repr(diagnoses)
 
 
 def test_legacy_tokens_that_are_off_are_named(studio: Studio, open_backend: Settings) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import getpass
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -55,7 +56,7 @@ def slow(tmp_path_factory: pytest.TempPathFactory, samples: "Samples") -> Iterat
 
 def ask(url: str, config: str, numbers: list[int]) -> list[Any]:
     """The predictions for images on disk."""
-    tasks = [{"id": one + 1, "data": {"image": f"/data/local-files/?d={one}.png"}} for one in numbers]
+    tasks = [{"id": number + 1, "data": {"image": f"/data/local-files/?d={number}.png"}} for number in numbers]
     body = {"project": "7.1", "tasks": tasks, "label_config": config}
     answer = httpx.post(url + "/predict", json=body, timeout=60)
     assert answer.status_code == 200
@@ -68,7 +69,7 @@ def test_health_answers_while_eight_requests_are_embedding(slow: RunningBackend,
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(ask, slow.url, samples.config, [number]) for number in range(8)]
         answered = 0
-        while not all(one.done() for one in asked):
+        while not all(answer.done() for answer in asked):
             assert httpx.get(slow.url + "/health", timeout=HEALTH_S).json()["status"] == "UP"
             setup = httpx.post(slow.url + "/setup", json={"project": "7.1"}, timeout=3)
             assert setup.json() == {"model_version": samples.version}
@@ -76,7 +77,7 @@ def test_health_answers_while_eight_requests_are_embedding(slow: RunningBackend,
             assert httpx.post(slow.url + "/webhook", json=event, timeout=HEALTH_S).status_code == 200
             answered += 1
         assert answered >= 3
-        assert [entry["result"][0]["value"]["choices"] for one in asked for entry in one.result()] == [
+        assert [entry["result"][0]["value"]["choices"] for answer in asked for entry in answer.result()] == [
             ["dark"]
         ] * 8
 
@@ -89,14 +90,14 @@ def connect(url: str) -> socket.socket:
 
 def received(connection: socket.socket) -> bytes:
     """All that comes until the other side closes."""
-    found = b""
+    body = b""
     with connection:
         try:
             while part := connection.recv(65536):
-                found += part
+                body += part
         except ConnectionResetError:
             pass
-    return found
+    return body
 
 
 @pytest.fixture(scope="module")
@@ -141,30 +142,30 @@ SLOW_HEAD = b"POST /setup HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\
 def test_slow_clients_block_nobody_behind_the_proxy(proxied: str) -> None:
     """Connections, more than there are threads, that send nothing or a byte now and then hold up nobody."""
     idle, slow_heads, slow_bodies = ([connect(proxied) for _ in range(40)] for _ in range(3))
-    for one in slow_heads:
-        one.sendall(SLOW_HEAD)
-    for one in slow_bodies:
-        one.sendall(SLOW_HEAD + b"\r\n")
+    for client in slow_heads:
+        client.sendall(SLOW_HEAD)
+    for client in slow_bodies:
+        client.sendall(SLOW_HEAD + b"\r\n")
     for _ in range(30):
-        for one in slow_heads + slow_bodies:
+        for client in slow_heads + slow_bodies:
             with contextlib.suppress(OSError):  # the proxy has ended it
-                one.sendall(b" ")
+                client.sendall(b" ")
         assert answers_in_time(proxied)
         time.sleep(0.25)
-    for one in idle + slow_heads + slow_bodies:
-        one.close()
+    for client in idle + slow_heads + slow_bodies:
+        client.close()
 
 
 def test_clients_that_take_no_answer_block_nobody_behind_the_proxy(proxied: str) -> None:
     """More clients than threads ask again and again without reading: the others are answered all the same."""
     deaf = [connect(proxied) for _ in range(40)]
-    for one in deaf:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        one.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
+    for client in deaf:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
     assert eventually(lambda: answers_in_time(proxied), 20)
     assert all(answers_in_time(proxied) for _ in range(10))
-    for one in deaf:
-        one.close()
+    for client in deaf:
+        client.close()
 
 
 def test_the_proxy_leaves_requests_and_answers_as_they_are(proxied: str, samples: "Samples") -> None:
@@ -180,8 +181,8 @@ def test_without_a_proxy_idle_connections_hold_up_others_for_seconds_only(slow: 
     """Of connections that send nothing, gunicorn takes its threads back."""
     idle = [connect(slow.url) for _ in range(40)]
     assert eventually(lambda: answers_in_time(slow.url), 20)
-    for one in idle:
-        one.close()
+    for client in idle:
+        client.close()
 
 
 def answers_in_time(url: str) -> bool:
@@ -247,7 +248,7 @@ def test_the_log_of_all_that_is_json_without_secrets(slow: RunningBackend) -> No
     assert SECRET not in log
     assert "Traceback" not in log
     events = [json.loads(line) for line in log.splitlines()]
-    assert {"request_refused"} <= {one["event"] for one in events}
+    assert {"request_refused"} <= {event["event"] for event in events}
     assert "uncaught_error" not in log
 
 
@@ -278,11 +279,10 @@ def test_a_stop_waits_for_answers_and_makes_them_complete(tmp_path: Path, sample
     with slow_backend(tmp_path, samples, ML_BACKEND_BATCH_SIZE="1") as backend:
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             asked = pool.submit(ask, backend.url, samples.config, list(range(40)))
-            time.sleep(3)
-            began = time.monotonic()
+            begun = re.compile(r"^ml_backend_batch_images_count [1-9]", re.MULTILINE)
+            assert eventually(lambda: begun.search(httpx.get(backend.url + "/metrics", timeout=10).text), 20)
             os.kill(backend.pid, signal.SIGTERM)
-            results = asked.result()
-        assert time.monotonic() - began < 14
+            results = asked.result(timeout=14)
         assert len(results) == 40
         assert 1 <= sum(bool(entry) for entry in results) < 40
     assert "Traceback" not in backend.log

@@ -45,12 +45,6 @@ def steady(number: int) -> examples:
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
-    """Settings that wait for no model: none is loaded here."""
-    return settings.model_copy(update={"model_wait_s": 0.01})
-
-
-@pytest.fixture
 def app(backend: Backend) -> Flask:
     """The application, with a network of few pages behind it."""
     return create_app(backend)
@@ -82,8 +76,8 @@ def well_refused(answer: TestResponse) -> bool:
 def test_answers_are_as_described(app: Flask, operation: str, mode: schemathesis.GenerationMode) -> None:
     """Requests that fit our document are served as it says, those that do not are refused as it says."""
     document = schemathesis.openapi.from_wsgi("/openapi.json", app)
-    found = [one.ok() for one in document.get_all_operations() if isinstance(one, Ok)]
-    [described] = [one for one in found if one.label == operation]
+    all_operations = [result.ok() for result in document.get_all_operations() if isinstance(result, Ok)]
+    [described] = [result for result in all_operations if result.label == operation]
 
     @steady(25)
     @given(described.as_strategy(generation_mode=mode))
@@ -323,7 +317,7 @@ def test_the_real_server_answers_as_described(
         command = [sys.executable, "-m", "schemathesis.cli", "run", backend.url + "/openapi.json"]
         command += ["--header", "Authorization: Bearer tok-en", "--seed", "1", "--generation-deterministic"]
         command += ["--max-examples", "15", "--phases", "coverage,fuzzing"]
-        found = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        assert found.returncode == 0, found.stdout + found.stderr
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
         assert "Traceback" not in backend.log
         assert "uncaught_error" not in backend.log

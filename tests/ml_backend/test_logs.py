@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
+from flask.testing import FlaskClient
 from running_backend import eventually
 
 from common.logs import ToStructlog, configure_logs, without_secrets
@@ -87,21 +88,20 @@ def test_requests_full_of_secrets_leave_none(
 
 
 @pytest.mark.usefixtures("trained_project")
-def test_each_failed_task_has_a_line(
-    settings: Settings, backend: Backend, samples: "Samples", capsys: Captured
-) -> None:
+def test_each_failed_task_has_a_line(client: FlaskClient, samples: "Samples", capsys: Captured) -> None:
     """A failed task is named with its project and reason, and a request with what came of it."""
-    quick = Backend(settings.model_copy(update={"model_wait_s": 0.01}), backend.connect)
     urls = ["http://x.example/black.png", "http://x.example/gone.png", None]
     tasks = [{"id": row, "data": {"image": url}} for row, url in enumerate(urls, 1)]
     body = {"project": "7.1", "label_config": samples.config, "tasks": tasks}
-    create_app(quick).test_client().post("/predict", json=body)
-    found = lines(capsys)
-    assert [(one["project"], one["task"], one["reason"]) for one in found if one["event"] == "task_left_out"] == [
+    client.post("/predict", json=body)
+    logged = lines(capsys)
+    assert [
+        (line["project"], line["task"], line["reason"]) for line in logged if line["event"] == "task_left_out"
+    ] == [
         (7, 2, "missing"),
         (7, 3, "no_url"),
     ]
-    [summary] = [one for one in found if one["event"] == "predicted"]
+    [summary] = [line for line in logged if line["event"] == "predicted"]
     expected = {"project": 7, "tasks": 3, "suggested": 1, "empty": 2, "version": samples.version, "level": "info"}
     assert expected.items() <= summary.items()
     assert 0 <= summary["seconds"] < 60
@@ -125,14 +125,14 @@ def test_each_failed_task_has_a_line(
 )
 def test_addresses_lose_what_is_secret(text: str, safe: str) -> None:
     """Queries and accounts go, long texts end, sentences stay as they are, at any depth."""
-    found = without_secrets(None, "info", {"event": text, "deep": [{"one": (text,)}], "error": ValueError(text)})
-    assert found == {"event": safe, "deep": [{"one": [safe]}], "error": safe}
+    cleaned = without_secrets(None, "info", {"event": text, "deep": [{"one": (text,)}], "error": ValueError(text)})
+    assert cleaned == {"event": safe, "deep": [{"one": [safe]}], "error": safe}
 
 
 def test_numbers_stay_numbers() -> None:
     """What is no text is logged as it is."""
-    kept = {"tasks": 3, "seconds": 0.5, "ok": True, "version": None}
-    assert without_secrets(None, "info", dict(kept)) == kept
+    event = {"tasks": 3, "seconds": 0.5, "ok": True, "version": None}
+    assert without_secrets(None, "info", dict(event)) == event
 
 
 def test_what_libraries_log_is_a_line_of_ours(capsys: Captured) -> None:
@@ -207,8 +207,8 @@ def test_what_a_training_says_is_a_line(settings: Settings, capsys: Captured) ->
 
     eventually(all_there, 10)
     assert set(by_event) == {"training_started", "embedding", "training_said", "training_ended"}
-    said = {"project": 7, "text": "Error: Label Studio at http://h/?… cannot be reached"}
-    assert said.items() <= by_event["training_said"].items()
+    sentence = {"project": 7, "text": "Error: Label Studio at http://h/?… cannot be reached"}
+    assert sentence.items() <= by_event["training_said"].items()
     assert {"project": 7, "result": "failed", "version": None}.items() <= by_event["training_ended"].items()
 
 

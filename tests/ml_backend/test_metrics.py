@@ -9,23 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ml_backend import metrics
 from ml_backend.backend import Backend
-from ml_backend.serving.app import create_app
-from ml_backend.settings import Settings
 
 if TYPE_CHECKING:
     from conftest import Samples
-
-
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
-    """Settings that wait for no model: none is loaded here."""
-    return settings.model_copy(update={"model_wait_s": 0.01})
-
-
-@pytest.fixture
-def client(backend: Backend) -> FlaskClient:
-    """Prometheus, and someone who asks for predictions."""
-    return create_app(backend).test_client()
 
 
 def families(client: FlaskClient) -> dict[str, Metric]:
@@ -37,13 +23,13 @@ def families(client: FlaskClient) -> dict[str, Metric]:
 
 def value(client: FlaskClient, sample: str, **labels: str) -> float:
     """One number of the page; 0 where it is not there yet."""
-    found = [
-        one.value
+    values = [
+        row.value
         for family in families(client).values()
-        for one in family.samples
-        if one.name == sample and labels.items() <= one.labels.items()
+        for row in family.samples
+        if row.name == sample and labels.items() <= row.labels.items()
     ]
-    return sum(found)
+    return sum(values)
 
 
 def ask(client: FlaskClient, samples: "Samples", *urls: str) -> None:
@@ -57,8 +43,8 @@ def ask(client: FlaskClient, samples: "Samples", *urls: str) -> None:
 def test_prometheus_reads_the_page(client: FlaskClient, samples: "Samples") -> None:
     """Every family has a type, a help text and a name of ours."""
     ask(client, samples, "http://x.example/black.png")
-    found = families(client)
-    kinds = {name: family.type for name, family in found.items() if not name.endswith("_created")}
+    page = families(client)
+    kinds = {name: family.type for name, family in page.items() if not name.endswith("_created")}
     assert kinds == {
         "ml_backend_requests": "counter",
         "ml_backend_request_seconds": "histogram",
@@ -73,7 +59,7 @@ def test_prometheus_reads_the_page(client: FlaskClient, samples: "Samples") -> N
         "ml_backend_trainings_waiting": "gauge",
         "ml_backend_trainings_running": "gauge",
     }
-    assert all(family.documentation for family in found.values())
+    assert all(family.documentation for family in page.values())
 
 
 @pytest.mark.usefixtures("trained_project")
@@ -97,7 +83,7 @@ def test_the_bars_lie_between_buckets(client: FlaskClient) -> None:
     """A quantile is read exactly at 0.1 and 0.3 s, and within a fifth around them."""
     client.get("/health")
     buckets = families(client)["ml_backend_request_seconds"].samples
-    bounds = sorted({float(one.labels["le"]) for one in buckets if one.name.endswith("_bucket")})
+    bounds = sorted({float(sample.labels["le"]) for sample in buckets if sample.name.endswith("_bucket")})
     assert {0.1, 0.3} <= set(bounds)
     near = [bound for bound in bounds if 0.08 <= bound <= 0.4]
     assert all(above / below <= 1.34 for below, above in itertools.pairwise(near))
@@ -110,11 +96,11 @@ def test_each_project_has_one_version(client: FlaskClient, backend: Backend, sam
         backend.registry.save(7, replace(samples.trained(), model_version=version, held_back=reason))
     backend.registry.switch(7, older)
     backend.registry.switch(7, samples.version)
-    found = families(client)
-    assert [one.labels for one in found["ml_backend_model_info"].samples] == [
+    page = families(client)
+    assert [sample.labels for sample in page["ml_backend_model_info"].samples] == [
         {"project": "7", "version": samples.version}
     ]
-    assert [one.value for one in found["ml_backend_model_info"].samples] == [1]
+    assert [sample.value for sample in page["ml_backend_model_info"].samples] == [1]
     assert value(client, "ml_backend_versions", project="7", result="promoted") == 2
     assert value(client, "ml_backend_versions", project="7", result="held_back") == 1
 
@@ -138,7 +124,9 @@ def test_made_up_reasons_do_not_make_the_page_grow(client: FlaskClient, monkeypa
     for number in range(300):
         metrics.count_failures(f"made_up_{number}", 1)
     metrics.count_failures('an "odd"\nreason', 2)
-    reasons = {one.labels["reason"] for one in families(client)["ml_backend_task_failures"].samples if one.labels}
+    reasons = {
+        sample.labels["reason"] for sample in families(client)["ml_backend_task_failures"].samples if sample.labels
+    }
     assert len(reasons) <= 61
     assert value(client, "ml_backend_task_failures_total", reason="other") >= before + 242
 

@@ -189,7 +189,7 @@ def test_what_never_answered_pushes_out_none_that_did(registry: ModelRegistry, s
         registry.save(7, replace(model, model_version=version))
         if day not in (2, 3):
             registry.switch(7, version)
-    assert [one.unanswered for one in registry.records(7)] == [False, True, True, False, False]
+    assert [record.unanswered for record in registry.records(7)] == [False, True, True, False, False]
     assert registry.retained(7, keep=2) == [versions[4], versions[1]]
     registry.switch(7, versions[3], chosen=True)
     assert registry.retained(7, keep=2) == [versions[4], versions[3]]

@@ -44,8 +44,8 @@ def test_every_route_is_described(app: Flask) -> None:
     described = operations(document(app))
     assert set(described) == served
     assert len(served) == 8
-    assert all(one["summary"].endswith(".") for one in described.values())
-    names = [one["operationId"] for one in described.values()]
+    assert all(operation["summary"].endswith(".") for operation in described.values())
+    names = [operation["operationId"] for operation in described.values()]
     assert sorted(set(names)) == sorted(names)
 
 
@@ -61,12 +61,12 @@ def test_every_reference_leads_somewhere(app: Flask) -> None:
 def test_bodies_and_refusals_are_described(app: Flask) -> None:
     """Routes with a body say what it needs and how they refuse; routes that read nothing refuse nothing."""
     described = document(app)
-    found = operations(described)
+    by_route = operations(described)
     for name in ("POST /setup", "POST /predict", "POST /webhook"):
-        assert found[name]["requestBody"]["required"] is True
-        assert set(found[name]["responses"]) == {"200", "400", "413", "415"}
-    assert set(found["GET /health"]["responses"]) == {"200"}
-    assert set(found["GET /metrics"]["responses"]["200"]["content"]) == {"text/plain"}
+        assert by_route[name]["requestBody"]["required"] is True
+        assert set(by_route[name]["responses"]) == {"200", "400", "413", "415"}
+    assert set(by_route["GET /health"]["responses"]) == {"200"}
+    assert set(by_route["GET /metrics"]["responses"]["200"]["content"]) == {"text/plain"}
     schemas = described["components"]["schemas"]
     assert schemas["Predict"]["required"] == ["project", "tasks"]
     assert schemas["Problem"]["properties"]["error"]["type"] == "string"

@@ -40,7 +40,7 @@ EACH, ANNOTATED = 10, 7
 def test_the_config_has_four_controls_that_suggestions_fill() -> None:
     """Three single choices and a multiple one on one image; the text area is left to people."""
     controls = image_controls(CONFIG)
-    assert [(one.name, one.multiple, len(one.labels), one.image_key) for one in controls] == [
+    assert [(control.name, control.multiple, len(control.labels), control.image_key) for control in controls] == [
         ("organism_type", False, 3, "image"),
         ("morphology", True, 9, "image"),
         ("life_form", False, 3, "image"),
@@ -105,7 +105,9 @@ def test_all_four_controls_get_suggestions(
         for task in client.tasks.list(project=project.id)
     }
     annotated = [
-        task for task in kind_of if sum(kind_of[one] == kind_of[task] for one in kind_of if one < task) < ANNOTATED
+        task
+        for task in kind_of
+        if sum(kind_of[other_task] == kind_of[task] for other_task in kind_of if other_task < task) < ANNOTATED
     ]
     for task in annotated:
         client.annotations.create(id=task, result=regions(kind_of[task]))
@@ -133,7 +135,7 @@ def test_all_four_controls_get_suggestions(
     for task, entry in zip(others, answer["results"], strict=True):
         chosen = choices(entry)
         assert set(chosen) <= set(KINDS["colony"])
-        right.update(name for name, wanted in KINDS[kind_of[task]].items() if chosen.get(name) == set(wanted))
+        right.update(name for name, labels in KINDS[kind_of[task]].items() if chosen.get(name) == set(labels))
     assert right.keys() == KINDS["colony"].keys()
     possible = sum(len(KINDS[kind_of[task]]) for task in others)
     assert right.total() / possible > 0.8

@@ -63,9 +63,9 @@ def exit_code(child: BaseProcess) -> int | None:
 
 def serves(folder: Path) -> str:
     """The version that answers, loaded whole."""
-    found = ModelRegistry(folder).current(7)
-    assert found is not None
-    return found.model_version
+    artifact = ModelRegistry(folder).current(7)
+    assert artifact is not None
+    return artifact.model_version
 
 
 def train_again(folder: Path) -> str:

@@ -75,8 +75,8 @@ class Annotating:
 
     def annotations(self) -> list[int]:
         """The ids of all annotations."""
-        found = self.studio.ask("GET", f"/api/tasks/?project={self.project}&fields=all&page_size=100")["tasks"]
-        return [annotation["id"] for task in found for annotation in task["annotations"]]
+        tasks = self.studio.ask("GET", f"/api/tasks/?project={self.project}&fields=all&page_size=100")["tasks"]
+        return [annotation["id"] for task in tasks for annotation in task["annotations"]]
 
     def action(self, name: str, *tasks: int, **more: object) -> None:
         """An action of the Data Manager on chosen tasks."""
@@ -180,13 +180,13 @@ def test_predictions_that_were_stored_twice_are_there_once(annotating: Annotatin
         studio.ask("POST", f"/api/projects/{project}/import/predictions", json=twice)
 
     def stored(task: int) -> list[int]:
-        found = studio.ask("GET", "/api/predictions/", params={"task": task})
-        return [one["id"] for one in found]
+        predictions = studio.ask("GET", "/api/predictions/", params={"task": task})
+        return [prediction["id"] for prediction in predictions]
 
-    kept = [min(stored(task)) for task in (first, second)]
+    oldest = [min(stored(task)) for task in (first, second)]
     assert [len(stored(task)) for task in (first, second, third)] == [2, 2, 0]  # the trap
     with closing(LabelStudioClient(settings)) as client:
         ours = [suggestion(task, version) for task in (first, second, third)]
         assert import_missing(client, project, version, ours) == 1
-    assert [stored(task) for task in (first, second)] == [[one] for one in kept]
+    assert [stored(task) for task in (first, second)] == [[prediction] for prediction in oldest]
     assert len(stored(third)) == 1

@@ -123,12 +123,16 @@ class Story:
         scores = [
             (
                 task["predictions_score"],
-                [one["score"] for one in task["predictions"] if one["model_version"] == version],
+                [
+                    prediction["score"]
+                    for prediction in task["predictions"]
+                    if prediction["model_version"] == version
+                ],
             )
             for task in self.tasks()
         ]
-        assert [score for score, _ in scores] == [pytest.approx(found[0]) for _, found in scores]
-        assert {one["model_version"] for one in following["predictions"]} == {version}
+        assert [score for score, _ in scores] == [pytest.approx(values[0]) for _, values in scores]
+        assert {prediction["model_version"] for prediction in following["predictions"]} == {version}
         return {named, project, connection["title"], connection["model_version"]} == {version}
 
     @property

@@ -31,8 +31,8 @@ def test_the_last_images_stay_without_votes() -> None:
 def test_answers_are_as_reliable_as_said(annotator: Annotator) -> None:
     """The share of right answers is the reliability, within what chance allows for about 1,200 answers."""
     truth = {digit.name: digit.truth for digit in DIGITS}
-    labelled = [one for one in ANSWERS if one.email == annotator.email and one.label is not None]
-    right = sum(one.label == truth[one.name] for one in labelled) / len(labelled)
+    labelled = [answer for answer in ANSWERS if answer.email == annotator.email and answer.label is not None]
+    right = sum(answer.label == truth[answer.name] for answer in labelled) / len(labelled)
     assert right == pytest.approx(annotator.reliability, abs=0.05)
 
 
@@ -64,5 +64,5 @@ def test_a_perfect_annotator_is_always_right() -> None:
     alone = (Annotator("one@example.com", 1.0), Annotator("two@example.com", 1.0), Annotator("x@example.com", 1.0))
     answers = simulate(DIGITS[:200], alone, without_votes=0, seed=0)
     truth = {digit.name: digit.truth for digit in DIGITS}
-    assert {one.label for one in answers if one.label != truth[one.name]} == {None}
-    assert all(isinstance(one, Answer) for one in answers)
+    assert {answer.label for answer in answers if answer.label != truth[answer.name]} == {None}
+    assert all(isinstance(answer, Answer) for answer in answers)

@@ -1,4 +1,4 @@
-"""The demo as a newcomer runs it: its tables, and that nothing of it is left whatever way it ends."""
+"""The demo as a newcomer runs it, once: its tables, its links, and that nothing of it is left."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
+from demonstration import ending
 from demonstration.folders import IN_USE
+from demonstration.steps import Steps
 from servers import free_port, is_free
 
 if TYPE_CHECKING:
@@ -32,13 +34,16 @@ class Run:
 
     Attributes
     ----------
+    mark
+        By which its processes are known.
     ports
         Those that it was told to take.
     child
         The command.
     """
 
-    ports: tuple[int, int]
+    mark: str
+    ports: tuple[int, ...]
     child: subprocess.Popen[str]
     output: str = ""
 
@@ -58,29 +63,29 @@ class Run:
 
     def left_over(self) -> list[str]:
         """Command lines of processes that this run started and that are still there."""
-        found = []
+        commands = []
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 environment = (folder / "environ").read_bytes()
                 command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
             except OSError:
                 continue
-            if f"DEMO_TEST={self.ports[0]}".encode() in environment.split(b"\0") and command:
-                found.append(command)
-        return found
+            if f"DEMO_TEST={self.mark}".encode() in environment.split(b"\0") and command:
+                commands.append(command)
+        return commands
 
     def number(self, pattern: str) -> int:
         """Find a number in the output."""
-        found = re.search(pattern, self.output)
-        assert found, f"no {pattern!r} in:\n{self.output}"
-        return int(found[1])
+        match = re.search(pattern, self.output)
+        assert match, f"no {pattern!r} in:\n{self.output}"
+        return int(match[1])
 
 
 @pytest.fixture
-def demo(request: pytest.FixtureRequest) -> Iterator[Run]:
+def demo() -> Iterator[Run]:
     """A demo on ports of its own; whatever a failed test leaves of it is ended."""
     ports = free_port(), free_port()
-    command = [*DEMO, "--port", str(ports[0]), "--backend-port", str(ports[1]), *getattr(request, "param", ())]
+    command = [*DEMO, "--port", str(ports[0]), "--backend-port", str(ports[1])]
     child = subprocess.Popen(
         command,
         env={**os.environ, "DEMO_TEST": str(ports[0])},
@@ -88,7 +93,7 @@ def demo(request: pytest.FixtureRequest) -> Iterator[Run]:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    run = Run(ports, child)
+    run = Run(str(ports[0]), ports, child)
     yield run
     if child.poll() is None:
         child.terminate()
@@ -116,10 +121,16 @@ def is_in_use(folder: Path) -> bool:
 
 @pytest.mark.server
 @pytest.mark.timeout(LIMIT_SECONDS + 60)
-@pytest.mark.parametrize("demo", [("--once",)], indirect=True)
-def test_once_shows_the_result_and_leaves_nothing(demo: Run) -> None:
-    """Wrong labels are caught, right ones are not accused, and every part of the story has a number."""
+def test_it_shows_the_result_and_leaves_nothing(demo: Run) -> None:
+    """Wrong labels are caught, right ones are not accused, all has a number; it stays up until Ctrl-C."""
+    demo.read_until("Everything goes on running.")
+    for report in re.findall(r"http://\S+/data\?tab=\d+", demo.output):
+        assert httpx.get(report, timeout=60).status_code == httpx.codes.FOUND, "a page that wants a login"
+    assert demo.left_over() != []
+    demo.child.send_signal(signal.SIGINT)
     assert demo.finish() == 0, demo.output
+    assert "Stopping." in demo.output
+    assert "Traceback" not in demo.output
     caught, accused = demo.number(r"(\d+) caught"), demo.number(r"(\d+) accused")
     assert caught > 5
     assert accused <= 2
@@ -131,23 +142,55 @@ def test_once_shows_the_result_and_leaves_nothing(demo: Run) -> None:
     assert len(trust) == 6
     assert all(abs(float(true) - float(estimated)) < 0.2 for true, estimated in trust)
     assert "the second nothing" in demo.output
-    assert "without --once they stay up" in demo.output
-    assert "/data?tab=" not in demo.output, "links to a server that is gone help nobody"
+    assert len(re.findall(r"/data\?tab=\d+ +\w+ \(\d+ tasks\)", demo.output)) > 3
     nothing_is_left(demo)
 
 
-@pytest.mark.server
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_in_the_middle_leaves_nothing(demo: Run, number: signal.Signals) -> None:
-    """Interrupted while annotators submit, it stops both servers and says so without a traceback."""
-    demo.read_until("sign up through the invite link")
-    time.sleep(1)
-    assert demo.left_over() != []
-    demo.child.send_signal(number)
-    assert demo.finish() == 130
-    assert "Stopping." in demo.output
-    assert "Traceback" not in demo.output
-    nothing_is_left(demo)
+INTERRUPTED = """
+import os, pathlib, signal, sys, time, types
+import demonstration
+from demonstration import __main__ as demo
+from servers import Server
+
+def tell(options, steps, running):
+    log = pathlib.Path(sys.argv[1])
+    server = Server("A server", [sys.executable, "-c", "import signal; signal.pause()"], dict(os.environ), log)
+    running.callback(server.stop)
+    print("in the middle", flush=True)
+    signal.pause()
+
+demonstration.story = types.SimpleNamespace(tell=tell)
+sys.exit(demo.main(time.monotonic(), []))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_in_the_middle_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    """Interrupted while servers are at work, it stops them and says so without a traceback."""
+    mark = str(tmp_path)
+    child = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(tmp_path / "log")],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "scripts"), "DEMO_TEST": mark},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    run = Run(mark, (), child)
+    run.read_until("in the middle")
+    assert len(run.left_over()) == 2
+    child.send_signal(number)
+    assert run.finish() == 130
+    assert "Stopping." in run.output
+    assert "Traceback" not in run.output
+    nothing_is_left(run)
+
+
+def test_once_says_that_the_servers_are_gone(capsys: pytest.CaptureFixture[str]) -> None:
+    """Links to a server that is gone help nobody; what to do to see it is said."""
+    ending.show_sent(Steps(began=0), {"writes": {"created": 3, "tabs": 5}}, once=True)
+    shown = capsys.readouterr().out
+    assert "without --once they stay up" in shown
+    assert "/data?tab=" not in shown
 
 
 @pytest.mark.server
@@ -164,14 +207,14 @@ def test_a_busy_port_that_was_asked_for_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [(["--port", "70000"], "70000 is no port"), (["--port", "web"], "invalid"), (["--twice"], "--twice")],
 )
-def test_arguments_that_cannot_be_understood_are_named(arguments: list[str], said: str) -> None:
+def test_arguments_that_cannot_be_understood_are_named(arguments: list[str], message: str) -> None:
     """Nothing is installed or started for them."""
     done = subprocess.run([*DEMO, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
 
 
 def test_help_says_what_is_kept() -> None:

@@ -80,42 +80,42 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
 
 def test_a_missing_environment_is_made(repository: Repository) -> None:
     """An empty environment is made, uv fills it under the pins, and the stamp says so."""
-    wanted = repository.ours("ml", "test")
-    installing.ensure([wanted])
+    environment = repository.ours("ml", "test")
+    installing.ensure([environment])
     made, uv, filled = repository.calls
     assert made == "venv"
     assert uv.endswith(f"--constraint {repository.root}/constraints.txt uv")
     assert filled.startswith("uv ")
     assert filled.endswith(f"--constraint {repository.root}/constraints.txt --editable {repository.root}[ml,test]")
-    assert state(wanted) is State.COMPLETE
+    assert state(environment) is State.COMPLETE
 
 
 def test_without_uv_pip_installs(repository: Repository) -> None:
     """Where uv cannot be had, the environment is made all the same."""
     (repository.root / "uv.sh").write_text("echo ERROR: no uv here; exit 1\n")
-    wanted = repository.ours("ml")
-    installing.ensure([wanted])
+    environment = repository.ours("ml")
+    installing.ensure([environment])
     assert repository.calls[-1].startswith("pip ")
     assert repository.calls[-1].endswith(f"--editable {repository.root}[ml]")
-    assert state(wanted) is State.COMPLETE
+    assert state(environment) is State.COMPLETE
 
 
 def test_where_uv_fails_pip_installs(repository: Repository) -> None:
     """Pip has settings of its own, such as another index, with which it may succeed."""
     repository.pip_does(f'tail -n 1 {repository.root}/calls | grep -q "^pip "')
-    wanted = repository.ours("ml")
-    installing.ensure([wanted])
+    environment = repository.ours("ml")
+    installing.ensure([environment])
     assert [call.split()[0] for call in repository.calls] == ["venv", "pip", "uv", "pip"]
-    assert state(wanted) is State.COMPLETE
+    assert state(environment) is State.COMPLETE
 
 
 def test_an_environment_that_cannot_import_is_not_complete(repository: Repository) -> None:
     """What was installed is imported once; what then fails is said, and the environment is made anew."""
     repository.pip_does(f"echo Installing collected packages: torch; touch {repository.root}/torch-is-broken")
-    wanted = repository.ours("ml")
+    environment = repository.ours("ml")
     with pytest.raises(SystemExit, match="ImportError: no torch here"):
-        installing.ensure([wanted])
-    assert state(wanted) is not State.COMPLETE
+        installing.ensure([environment])
+    assert state(environment) is not State.COMPLETE
 
 
 def test_a_complete_environment_is_left_alone(repository: Repository) -> None:
@@ -162,57 +162,57 @@ def test_settings_of_other_tools_do_not_matter(repository: Repository) -> None:
 
 def test_an_environment_made_by_hand_is_completed_and_kept(repository: Repository) -> None:
     """Without a stamp pip is asked once; what is there is not thrown away."""
-    wanted = repository.ours("ml")
-    subprocess.run([repository.python, "-m", "venv", wanted.folder], check=True)
-    (wanted.folder / "kept").touch()
-    installing.ensure([wanted])
-    assert (wanted.folder / "kept").exists()
-    assert state(wanted) is State.COMPLETE
+    environment = repository.ours("ml")
+    subprocess.run([repository.python, "-m", "venv", environment.folder], check=True)
+    (environment.folder / "kept").touch()
+    installing.ensure([environment])
+    assert (environment.folder / "kept").exists()
+    assert state(environment) is State.COMPLETE
 
 
 def test_an_interrupted_install_is_rebuilt(repository: Repository) -> None:
     """A killed pip leaves a mark; the next run starts from an empty folder."""
-    wanted = repository.ours("ml")
-    repository.pip_does(f"touch {wanted.folder}/half; kill -9 $$")
+    environment = repository.ours("ml")
+    repository.pip_does(f"touch {environment.folder}/half; kill -9 $$")
     with pytest.raises(SystemExit, match=r"\.venv could not be made"):
-        installing.ensure([wanted])
-    assert state(wanted) is State.UNFINISHED or state(wanted) is State.BROKEN
-    repository.pip_does(f"echo Installing collected packages; touch {wanted.folder}/half; exit 1")
+        installing.ensure([environment])
+    assert state(environment) is State.UNFINISHED or state(environment) is State.BROKEN
+    repository.pip_does(f"echo Installing collected packages; touch {environment.folder}/half; exit 1")
     with pytest.raises(SystemExit):
-        installing.ensure([wanted])
-    assert (wanted.folder / INSTALLING).exists()
-    assert state(wanted) is State.BROKEN
+        installing.ensure([environment])
+    assert (environment.folder / INSTALLING).exists()
+    assert state(environment) is State.BROKEN
     repository.pip_does("true")
-    installing.ensure([wanted])
-    assert not (wanted.folder / "half").exists()
-    assert state(wanted) is State.COMPLETE
+    installing.ensure([environment])
+    assert not (environment.folder / "half").exists()
+    assert state(environment) is State.COMPLETE
 
 
 def test_a_moved_repository_rebuilds(repository: Repository) -> None:
     """Programs in an environment name its folder; one that was copied elsewhere is not complete."""
-    wanted = repository.ours("ml")
-    installing.ensure([wanted])
-    stamp = json.loads((wanted.folder / STAMP).read_text())
-    (wanted.folder / STAMP).write_text(json.dumps(stamp | {"folder": "/elsewhere/.venv"}))
-    assert state(wanted) is State.BROKEN
+    environment = repository.ours("ml")
+    installing.ensure([environment])
+    stamp = json.loads((environment.folder / STAMP).read_text())
+    (environment.folder / STAMP).write_text(json.dumps(stamp | {"folder": "/elsewhere/.venv"}))
+    assert state(environment) is State.BROKEN
 
 
 def test_an_unreadable_stamp_asks_pip(repository: Repository) -> None:
     """Half a stamp is no stamp."""
-    wanted = repository.ours("ml")
-    installing.ensure([wanted])
-    (wanted.folder / STAMP).write_text('{"fingerprint": "')
-    assert state(wanted) is State.UNFINISHED
+    environment = repository.ours("ml")
+    installing.ensure([environment])
+    (environment.folder / STAMP).write_text('{"fingerprint": "')
+    assert state(environment) is State.UNFINISHED
 
 
 def test_an_environment_whose_python_is_gone_is_rebuilt(repository: Repository) -> None:
     """An upgraded system takes the interpreter away; the environment is made anew."""
-    wanted = repository.ours("ml")
-    installing.ensure([wanted])
-    wanted.python.unlink()
-    assert state(wanted) is State.BROKEN
-    installing.ensure([wanted])
-    assert state(wanted) is State.COMPLETE
+    environment = repository.ours("ml")
+    installing.ensure([environment])
+    environment.python.unlink()
+    assert state(environment) is State.BROKEN
+    installing.ensure([environment])
+    assert state(environment) is State.COMPLETE
 
 
 def test_without_a_network_the_message_says_what_to_do(repository: Repository) -> None:
@@ -225,14 +225,14 @@ def test_without_a_network_the_message_says_what_to_do(repository: Repository) -
         exit 1
         """
     )
-    wanted = repository.ours("ml")
+    environment = repository.ours("ml")
     with pytest.raises(SystemExit) as stopped:
-        installing.ensure([wanted])
+        installing.ensure([environment])
     message = str(stopped.value)
     assert "Could not find a version that satisfies the requirement setuptools>=77" in message
     assert "(Failed to establish a new connection: no such host)" in message
     assert "run the same command again" in message
-    assert state(wanted) is State.UNFINISHED
+    assert state(environment) is State.UNFINISHED
 
 
 def test_one_failure_stops_the_other_install(repository: Repository) -> None:
@@ -256,14 +256,14 @@ def test_two_runs_install_once(repository: Repository) -> None:
 
 def test_what_follows_an_install_runs_after_it(repository: Repository) -> None:
     """A step that needs the environment gets it complete."""
-    seen = []
-    wanted = repository.ours("ml")
+    states = []
+    environment = repository.ours("ml")
 
     def look(_say: object, _cancelled: threading.Event) -> None:
-        seen.append(state(wanted))
+        states.append(state(environment))
 
-    installing.ensure([wanted], then={".venv": look})
-    assert seen == [State.COMPLETE]
+    installing.ensure([environment], then={".venv": look})
+    assert states == [State.COMPLETE]
 
 
 def test_ctrl_c_leaves_no_pip_and_no_traceback(repository: Repository) -> None:
@@ -285,10 +285,10 @@ def test_ctrl_c_leaves_no_pip_and_no_traceback(repository: Repository) -> None:
         assert child.poll() is None
         time.sleep(0.05)
     child.terminate()
-    _, said = child.communicate(timeout=20)
+    _, errors = child.communicate(timeout=20)
     assert child.returncode == 1
-    assert "Interrupted" in said
-    assert "Traceback" not in said
+    assert "Interrupted" in errors
+    assert "Traceback" not in errors
     assert not Path(f"/proc/{pid_file.read_text().strip()}").exists()
     assert state(repository.ours("ml")) is State.BROKEN
 
@@ -309,7 +309,7 @@ def test_an_older_python_is_refused_in_plain_words(script: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "words"),
     [
         ("Collecting numpy<3,>=1.26 (from label-studio-consensus==0.1.0)", "collecting numpy<3,>=1.26"),
         (
@@ -323,6 +323,6 @@ def test_an_older_python_is_refused_in_plain_words(script: str, tmp_path: Path) 
         ("WARNING: the cache is off", None),
     ],
 )
-def test_progress_is_said_in_a_few_words(line: str, said: str | None) -> None:
+def test_progress_is_said_in_a_few_words(line: str, words: str | None) -> None:
     """A person needs the package and its size, not the tags of its wheel."""
-    assert installing.spoken(line) == said
+    assert installing.spoken(line) == words

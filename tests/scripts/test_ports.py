@@ -37,10 +37,10 @@ def test_the_usual_port_is_taken_where_it_is_free() -> None:
 
 def test_a_busy_usual_port_is_replaced_and_said() -> None:
     """The line names the busy port and the new one."""
-    said: list[str] = []
+    sentences: list[str] = []
     with listening() as busy:
-        chosen = choose("Label Studio", None, busy, "--port", said.append)
-        assert said == [f"Port {busy} is busy: Label Studio gets port {chosen}."]
+        chosen = choose("Label Studio", None, busy, "--port", sentences.append)
+        assert sentences == [f"Port {busy} is busy: Label Studio gets port {chosen}."]
         assert is_free(chosen)
 
 

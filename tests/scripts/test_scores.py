@@ -73,17 +73,17 @@ def test_reliability_is_the_share_of_right_labels() -> None:
 
 def test_suggestions_are_compared_with_the_truth() -> None:
     """Two of the three suggestions for annotated tasks are right, and the one for the new task."""
-    found = results.compare(HELD, TRUTH, {"annotators": []})
-    assert found.learned == scores.Suggestions(3, 3, 2, pytest.approx((0.8 + 0.6 + 0.2) / 3))
-    assert found.new == scores.Suggestions(1, 1, 1, 0.4)
+    comparison = results.compare(HELD, TRUTH, {"annotators": []})
+    assert comparison.learned == scores.Suggestions(3, 3, 2, pytest.approx((0.8 + 0.6 + 0.2) / 3))
+    assert comparison.new == scores.Suggestions(1, 1, 1, 0.4)
 
 
 def test_suggestions_of_other_versions_do_not_count() -> None:
     """A version that annotators do not see is no suggestion."""
     other = Held("another", HELD.tasks, HELD.tabs)
-    found = scores.judge_suggestions(other, TRUTH, list(TRUTH))
-    assert (found.tasks, found.suggested, found.right) == (4, 0, 0)
-    assert math.isnan(found.mean_score)
+    scores_of_none = scores.judge_suggestions(other, TRUTH, list(TRUTH))
+    assert (scores_of_none.tasks, scores_of_none.suggested, scores_of_none.right) == (4, 0, 0)
+    assert math.isnan(scores_of_none.mean_score)
 
 
 def test_a_missing_suggestion_fails() -> None:

@@ -86,13 +86,16 @@ def test_it_works_until_a_signal_and_lets_work_finish(number: signal.Signals) ->
         stderr=subprocess.DEVNULL,
         text=True,
     ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stdout.readline() == "begin\n"
-        process.stdin.write("go on\n")
-        process.stdin.flush()
-        assert [process.stdout.readline() for _ in range(2)] == ["end\n", "begin\n"]
-        process.send_signal(number)
-        rest, _ = process.communicate("go on\n", timeout=20)
+        try:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            assert process.stdout.readline() == "begin\n"
+            process.stdin.write("go on\n")
+            process.stdin.flush()
+            assert [process.stdout.readline() for _ in range(2)] == ["end\n", "begin\n"]
+            process.send_signal(number)
+            rest, _ = process.communicate("go on\n", timeout=60)
+        finally:
+            process.kill()
     assert rest == "end\nstopped\n"
     assert process.returncode == 0

@@ -17,11 +17,11 @@ PROBLEM = Diagnosis(
 )
 
 
-def run(monkeypatch: pytest.MonkeyPatch, found: list[Diagnosis], *options: str) -> tuple[int, str]:
+def run(monkeypatch: pytest.MonkeyPatch, diagnoses: list[Diagnosis], *options: str) -> tuple[int, str]:
     """Status and output of the command where the checks find this."""
 
     def examined(*_: object, **__: object) -> Iterator[Diagnosis]:
-        yield from found
+        yield from diagnoses
 
     get_settings.cache_clear()
     monkeypatch.setattr(doctor, "examine", examined)
@@ -54,9 +54,9 @@ def test_what_was_seen_comes_with_why_and_remedy(monkeypatch: pytest.MonkeyPatch
 def test_json_holds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """For programs: every finding, and whether all is fine."""
     status, shown = run(monkeypatch, [FINE, PROBLEM], "--json")
-    told = json.loads(shown)
-    assert (status, told["fine"]) == (1, False)
-    assert told["findings"][1] == {
+    rows = json.loads(shown)
+    assert (status, rows["fine"]) == (1, False)
+    assert rows["findings"][1] == {
         "about": "project 7, Made",
         "project": 7,
         "check": "webhook",

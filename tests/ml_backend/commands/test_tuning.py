@@ -47,11 +47,11 @@ def test_help_names_the_options(command: str) -> None:
 
 def test_options_that_were_given_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that were not are left to the defaults."""
-    seen: list[tuple[object, ...]] = []
-    monkeypatch.setattr(tuning, "_run", lambda *given: seen.append(given[:3]))
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.setattr(tuning, "_run", lambda *given: calls.append(given[:3]))
     invoke("finetune", "--project", "7", "--epochs", "3", "--any-way-up", "--from", "random", "--restart")
     invoke("pretrain", "--project", "8", "--batch-size", "16")
-    assert seen == [
+    assert calls == [
         (7, TuningRequest("finetune", {"epochs": 3, "upright": False}, "random"), False),
         (8, TuningRequest("pretrain", {"batch_size": 16}), None),
     ]
@@ -102,8 +102,8 @@ def test_an_end_before_the_end_is_one_sentence(
         raise ends
 
     monkeypatch.setattr(tuning, "_run", end)
-    found, shown = invoke("pretrain", "--project", "7")
-    assert found == code
+    status, shown = invoke("pretrain", "--project", "7")
+    assert status == code
     assert sentence in shown
     assert "Traceback" not in shown
 

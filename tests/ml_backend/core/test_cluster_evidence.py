@@ -45,17 +45,17 @@ def test_labels_of_a_multiple_choice_are_questions_of_their_own() -> None:
 def test_a_target_counts_by_its_weight() -> None:
     """Weights 1 and 1/2 make evidence of 1 and 1/2, and a prior of (1 + 1) / (3/2 + 2) for the first label."""
     shares, weights = np.eye(2, dtype=np.float32), np.array([1, 0.5], dtype=np.float32)
-    found = count_evidence(np.array([[0, 1]]), shares, weights, n_clusters=2, multiple=False)
-    assert found.evidence.tolist() == [[[1, 0], [0, 0.5]]]
-    assert found.annotated.tolist() == [[1, 0.5]]
-    np.testing.assert_allclose(found.prior, [4 / 7, 3 / 7], rtol=1e-6)
+    evidence = count_evidence(np.array([[0, 1]]), shares, weights, n_clusters=2, multiple=False)
+    assert evidence.evidence.tolist() == [[[1, 0], [0, 0.5]]]
+    assert evidence.annotated.tolist() == [[1, 0.5]]
+    np.testing.assert_allclose(evidence.prior, [4 / 7, 3 / 7], rtol=1e-6)
 
 
 def test_a_label_that_nobody_has_chosen_stays_possible() -> None:
     """Ten annotations of a: b keeps the prior of one imagined annotation, 1 / 12."""
     shares = np.tile(np.array([1, 0], dtype=np.float32), (10, 1))
-    found = count_evidence(
+    evidence = count_evidence(
         np.zeros((1, 10), dtype=np.int64), shares, np.ones(10, dtype=np.float32), n_clusters=1, multiple=False
     )
-    np.testing.assert_allclose(found.prior, [11 / 12, 1 / 12], rtol=1e-6)
-    assert found.probabilities(np.array([[0]]), smoothing=1)[0, 1] > 0
+    np.testing.assert_allclose(evidence.prior, [11 / 12, 1 / 12], rtol=1e-6)
+    assert evidence.probabilities(np.array([[0]]), smoothing=1)[0, 1] > 0

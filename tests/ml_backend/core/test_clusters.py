@@ -25,7 +25,7 @@ def test_groups_are_not_mixed() -> None:
     assigned = fit_clusters(blobs(), n_labels=3).assign(blobs())
     group = np.repeat([0, 1, 2], 20)
     for clusters in assigned:
-        assert all(len(set(group[clusters == one])) == 1 for one in set(clusters))
+        assert all(len(set(group[clusters == cluster])) == 1 for cluster in set(clusters))
 
 
 def test_a_new_image_joins_its_group() -> None:
@@ -50,8 +50,8 @@ def test_many_images_are_assigned_as_few_are(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_same_seed_gives_the_same_clusters() -> None:
     """A training can be repeated."""
-    one, two = fit_clusters(blobs(), 3, seed=5), fit_clusters(blobs(), 3, seed=5)
-    np.testing.assert_array_equal(one.centroids, two.centroids)
+    first, second = fit_clusters(blobs(), 3, seed=5), fit_clusters(blobs(), 3, seed=5)
+    np.testing.assert_array_equal(first.centroids, second.centroids)
 
 
 @pytest.mark.parametrize("n_images", [1, 2, 3])

@@ -51,40 +51,44 @@ def said(
 
 def test_a_better_model_is_promoted() -> None:
     """Log loss falls from -ln 0.6 to -ln 0.8 on 40 tasks; the figures and the reason say so."""
-    found = compare(model(0.6), model(0.8), [said()])
-    assert found.promoted
-    assert (found.tasks, found.controls) == (40, ("kind",))
-    np.testing.assert_allclose([found.log_loss_before, found.log_loss_after], -np.log([0.6, 0.8]), rtol=1e-5)
-    assert (found.accuracy_before, found.accuracy_after) == (1, 1)
-    assert "log loss 0.511 -> 0.223" in found.why
-    assert json.loads(json.dumps(found.as_dict()))["controls"] == ["kind"]
+    comparison = compare(model(0.6), model(0.8), [said()])
+    assert comparison.promoted
+    assert (comparison.tasks, comparison.controls) == (40, ("kind",))
+    np.testing.assert_allclose(
+        [comparison.log_loss_before, comparison.log_loss_after], -np.log([0.6, 0.8]), rtol=1e-5
+    )
+    assert (comparison.accuracy_before, comparison.accuracy_after) == (1, 1)
+    assert "log loss 0.511 -> 0.223" in comparison.why
+    assert json.loads(json.dumps(comparison.as_dict()))["controls"] == ["kind"]
 
 
 def test_a_worse_log_loss_is_not_promoted() -> None:
     """All tasks are as right as before but less surely."""
-    found = compare(model(0.8), model(0.6), [said()])
-    assert not found.promoted
-    assert "Its log loss on held-out tasks is worse" in found.why
+    comparison = compare(model(0.8), model(0.6), [said()])
+    assert not comparison.promoted
+    assert "Its log loss on held-out tasks is worse" in comparison.why
 
 
 def test_a_worse_accuracy_is_not_promoted() -> None:
     """A tenth of the tasks turn wrong, by so little that the log loss is better: it is still no promotion."""
     before, after = np.full(N, 0.51), np.full(N, 0.9)
     after[:4] = 0.49
-    found = compare(model(before), model(after), [said()])
-    assert found.log_loss_after < found.log_loss_before
-    assert (found.accuracy_before, found.accuracy_after) == (1, 0.9)
-    assert not found.promoted
-    assert "Its accuracy on held-out tasks is worse" in found.why
+    comparison = compare(model(before), model(after), [said()])
+    assert comparison.log_loss_after < comparison.log_loss_before
+    assert (comparison.accuracy_before, comparison.accuracy_after) == (1, 0.9)
+    assert not comparison.promoted
+    assert "Its accuracy on held-out tasks is worse" in comparison.why
 
 
 def test_a_difference_within_its_standard_error_is_no_difference() -> None:
     """One task of 40 is much worse, which can be chance: mean and standard error are equal."""
     before, after = np.full(N, 0.8), np.full(N, 0.8)
     after[0] = 0.6
-    found = compare(model(before), model(after), [said()])
-    np.testing.assert_allclose(found.log_loss_error, np.log(0.8 / 0.6) / N, rtol=1e-5)
-    np.testing.assert_allclose(found.log_loss_after - found.log_loss_before, np.log(0.8 / 0.6) / N, rtol=1e-5)
+    comparison = compare(model(before), model(after), [said()])
+    np.testing.assert_allclose(comparison.log_loss_error, np.log(0.8 / 0.6) / N, rtol=1e-5)
+    np.testing.assert_allclose(
+        comparison.log_loss_after - comparison.log_loss_before, np.log(0.8 / 0.6) / N, rtol=1e-5
+    )
     after[1] = 0.6
     assert not compare(model(before), model(after), [said()]).promoted
 
@@ -99,9 +103,9 @@ def test_a_task_counts_by_its_weight() -> None:
     after = np.where(np.arange(N) < 20, 0.9, 0.1)
     weights = (np.arange(N) < 20).astype(np.float32)
     assert not compare(model(0.7), model(after), [said()]).promoted
-    found = compare(model(0.7), model(after), [said(weights=weights)])
-    assert found.promoted
-    assert found.tasks == 20
+    comparison = compare(model(0.7), model(after), [said(weights=weights)])
+    assert comparison.promoted
+    assert comparison.tasks == 20
 
 
 def test_targets_are_those_of_today() -> None:
@@ -114,10 +118,10 @@ def test_a_new_task_is_scored_by_the_current_model() -> None:
     """The current model learned from 20 of 40 tasks; of the others counts what it says of their images."""
     current = model(0.6, tasks=IDS[:20], new_images=0.9)
     assert compare(current, model(0.7), [said()]).tasks == 20
-    found = compare(current, model(0.7), [said()], IMAGES)
-    assert found.tasks == 40
+    comparison = compare(current, model(0.7), [said()], IMAGES)
+    assert comparison.tasks == 40
     expected = (-np.log(0.6) - np.log(90.5 / 101)) / 2
-    np.testing.assert_allclose(found.log_loss_before, expected, rtol=1e-4)
+    np.testing.assert_allclose(comparison.log_loss_before, expected, rtol=1e-4)
 
 
 def test_what_taught_the_embeddings_does_not_judge() -> None:
@@ -130,7 +134,7 @@ def test_what_taught_the_embeddings_does_not_judge() -> None:
 def test_nothing_to_compare_is_promoted() -> None:
     """No current version, other labels, another kind or control, no common task, no ids, or too few tasks."""
     new = model(0.1)
-    found = [
+    comparison = [
         compare(None, new, [said()]),
         compare(model(0.9, replace(KIND, labels=("a", "c"))), new, [said()]),
         compare(model(0.9, replace(KIND, multiple=True)), new, [said()]),
@@ -139,9 +143,9 @@ def test_nothing_to_compare_is_promoted() -> None:
         compare(model(0.9), new, [replace(said(), tasks=None)]),
         compare(model(0.9, tasks=IDS[:4]), new, [said()]),
     ]
-    assert [one.promoted for one in found] == [True] * 7
-    assert found[-1].why == "Only 4 tasks are held out for both versions: too few to compare."
-    assert found[0].log_loss_before is None
+    assert [result.promoted for result in comparison] == [True] * 7
+    assert comparison[-1].why == "Only 4 tasks are held out for both versions: too few to compare."
+    assert comparison[0].log_loss_before is None
 
 
 def test_controls_of_a_task_are_no_separate_witnesses() -> None:
@@ -150,8 +154,8 @@ def test_controls_of_a_task_are_no_separate_witnesses() -> None:
         replace(made, controls=(*made.controls, replace(made.controls[0], control=OTHER)))
         for made in (model(np.linspace(0.5, 0.9, N)), model(np.linspace(0.9, 0.6, N)))
     )
-    one, two = compare(before, after, [said()]), compare(before, after, [said(), said(control=OTHER)])
-    assert two.tasks == one.tasks == 40
-    assert two.controls == ("kind", "other")
-    assert two.log_loss_error == one.log_loss_error
-    assert two.log_loss_after == one.log_loss_after
+    of_one, of_two = compare(before, after, [said()]), compare(before, after, [said(), said(control=OTHER)])
+    assert of_two.tasks == of_one.tasks == 40
+    assert of_two.controls == ("kind", "other")
+    assert of_two.log_loss_error == of_one.log_loss_error
+    assert of_two.log_loss_after == of_one.log_loss_after

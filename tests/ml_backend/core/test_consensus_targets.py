@@ -34,36 +34,36 @@ def one_task(control: Control, annotations: list[Annotation], *verdicts: Verdict
     )
 
 
-def row(found: Targets) -> tuple[list[float], float, bool, bool]:
+def row(target: Targets) -> tuple[list[float], float, bool, bool]:
     """Shares, weight, known and settled of the first task."""
-    return found.shares[0].tolist(), float(found.weights[0]), bool(found.has_target[0]), bool(found.settled[0])
+    return target.shares[0].tolist(), float(target.weights[0]), bool(target.has_target[0]), bool(target.settled[0])
 
 
 @pytest.mark.parametrize("report", ["AllConfirmed", "Discovered"])
 def test_a_settled_label_outweighs_the_votes(report: str) -> None:
     """Two of three annotators said dog, but consensus trusts the third: cat, with its confidence."""
-    found = one_task(KIND, votes("dog", "dog", "cat"), Verdict(report, "kind", "cat", 0.75))
-    assert row(found) == ([1, 0, 0], 0.75, True, True)
+    target = one_task(KIND, votes("dog", "dog", "cat"), Verdict(report, "kind", "cat", 0.75))
+    assert row(target) == ([1, 0, 0], 0.75, True, True)
 
 
 def test_a_misclassified_label_is_taken_out() -> None:
     """Of two votes for cat and one for dog only dog is left, as undecided as votes are."""
-    found = one_task(KIND, votes("cat", "cat", "dog"), Verdict("MisClassified", "kind", "cat", 0.125))
-    assert row(found) == ([0, 1, 0], 0.5, True, False)
+    target = one_task(KIND, votes("cat", "cat", "dog"), Verdict("MisClassified", "kind", "cat", 0.125))
+    assert row(target) == ([0, 1, 0], 0.5, True, False)
 
 
 def test_a_misclassified_label_of_two_leaves_the_other() -> None:
     """Where only one other label exists it is right, as surely as the first is wrong."""
     pair = Control("kind", "image", ("cat", "dog"), multiple=False, image_key="image")
-    found = one_task(pair, votes("dog", "cat", "dog"), Verdict("MisClassified", "kind", "cat", 0.125))
-    assert row(found) == ([0, 1], 0.875, True, True)
+    target = one_task(pair, votes("dog", "cat", "dog"), Verdict("MisClassified", "kind", "cat", 0.125))
+    assert row(target) == ([0, 1], 0.875, True, True)
 
 
 def test_not_this_label_alone_says_nothing() -> None:
     """If nobody chose anything else, what is right remains unknown."""
-    found = one_task(KIND, votes("cat"), Verdict("MisClassified", "kind", "cat", 0.125))
-    assert found.has_target.tolist() == [False, True]
-    assert found.weights.tolist() == [0, 1]
+    target = one_task(KIND, votes("cat"), Verdict("MisClassified", "kind", "cat", 0.125))
+    assert target.has_target.tolist() == [False, True]
+    assert target.weights.tolist() == [0, 1]
 
 
 def test_what_is_discovered_beside_a_misclassified_label_is_right() -> None:
@@ -75,8 +75,8 @@ def test_what_is_discovered_beside_a_misclassified_label_is_right() -> None:
 @pytest.mark.parametrize("report", ["Controversial", "NoVotes"])
 def test_disputed_votes_count_least(report: str) -> None:
     """A controversial classification leaves the votes, with a quarter of the weight of a sure one."""
-    found = one_task(KIND, votes("cat", "dog"), Verdict(report, "kind", "cat", 0.5))
-    assert row(found) == ([0.5, 0.5, 0], 0.25, True, False)
+    target = one_task(KIND, votes("cat", "dog"), Verdict(report, "kind", "cat", 0.5))
+    assert row(target) == ([0.5, 0.5, 0], 0.25, True, False)
 
 
 def test_votes_without_a_verdict_count_half() -> None:
@@ -86,16 +86,18 @@ def test_votes_without_a_verdict_count_half() -> None:
 
 def test_without_consensus_votes_count_fully() -> None:
     """Where consensus never spoke of the control, its verdicts on others change nothing."""
-    found = consensus_targets(KIND, [votes("cat", "dog"), []], [[Verdict("Discovered", "traits", "fur", 0.9)], []])
-    assert found.shares.tolist() == [[0.5, 0.5, 0], [0, 0, 0]]
-    assert found.weights.tolist() == [1, 0]
-    assert found.settled.tolist() == [False, False]
+    target = consensus_targets(
+        KIND, [votes("cat", "dog"), []], [[Verdict("Discovered", "traits", "fur", 0.9)], []]
+    )
+    assert target.shares.tolist() == [[0.5, 0.5, 0], [0, 0, 0]]
+    assert target.weights.tolist() == [1, 0]
+    assert target.settled.tolist() == [False, False]
 
 
 def test_ground_truth_goes_before_consensus() -> None:
     """An expert's annotation counts fully, whatever the votes came to."""
-    found = one_task(KIND, votes("owl", truth=True), Verdict("Discovered", "kind", "cat", 0.9))
-    assert row(found) == ([0, 0, 1], 1, True, False)
+    target = one_task(KIND, votes("owl", truth=True), Verdict("Discovered", "kind", "cat", 0.9))
+    assert row(target) == ([0, 0, 1], 1, True, False)
 
 
 @pytest.mark.parametrize("annotations", [[], votes(None)])
@@ -118,8 +120,8 @@ def test_each_label_of_a_multiple_choice_is_settled_alone() -> None:
     """Fur is confirmed, wings are refuted, and a beak is as the one vote in four says; weights are averaged."""
     annotations = votes(("fur",), ("fur", "wings"), ("fur", "beak"), ("wings",), control="traits")
     verdicts = Verdict("AllConfirmed", "traits", "fur", 0.875), Verdict("MisClassified", "traits", "wings", 0.125)
-    found = one_task(TRAITS, annotations, *verdicts)
-    assert row(found) == ([1, 0, 0.25], (0.875 + 0.875 + 0.5) / 3, True, True)
+    target = one_task(TRAITS, annotations, *verdicts)
+    assert row(target) == ([1, 0, 0.25], (0.875 + 0.875 + 0.5) / 3, True, True)
 
 
 def test_nothing_chosen_of_a_multiple_choice_is_a_target() -> None:
@@ -133,10 +135,10 @@ def test_a_refuted_given_label_is_the_answer_no() -> None:
         Verdict(report, "kind", choice, score, "verification")
         for report, choice, score in (("MisClassified", "no", 0.0625), ("AllConfirmed", "yes", 0.875))
     )
-    found = consensus_targets(CHECKED, [votes("yes", "no"), votes("yes", "yes")], [[no], [yes]])
-    assert found.shares.tolist() == [[0, 1, 0], [1, 0, 0]]
-    assert found.weights.tolist() == [0.9375, 0.875]
-    assert found.settled.all()
+    target = consensus_targets(CHECKED, [votes("yes", "no"), votes("yes", "yes")], [[no], [yes]])
+    assert target.shares.tolist() == [[0, 1, 0], [1, 0, 0]]
+    assert target.weights.tolist() == [0.9375, 0.875]
+    assert target.settled.all()
     asked = consensus_targets(CHECKED, [votes("yes", "no")], [[Verdict("MisClassified", "kind", "no", 0.0625)]])
     assert asked.shares.tolist() == [[1, 0, 0]]
 

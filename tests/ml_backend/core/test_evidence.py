@@ -19,8 +19,8 @@ def said(annotator: int, *labels: str, at: int = 1, skipped: bool = False, truth
 
 def row(control: Control, *annotations: Annotation) -> list[float] | None:
     """The target of one task, None where nothing is known."""
-    shares, known = targets(control, [annotations])
-    return shares[0].tolist() if known[0] else None
+    shares, answered = targets(control, [annotations])
+    return shares[0].tolist() if answered[0] else None
 
 
 def test_annotators_share_a_task() -> None:
@@ -76,9 +76,9 @@ annotations = st.lists(
 @given(annotations, st.randoms())
 def test_order_does_not_matter_and_shares_are_shares(found: list[Annotation], random: object) -> None:
     """However the annotations are listed, a known single choice is a distribution, the same one."""
-    shares, known = targets(SINGLE, [found])
+    shares, answered = targets(SINGLE, [found])
     random.shuffle(found)  # type: ignore[attr-defined]
     again, known_again = targets(SINGLE, [found])
     np.testing.assert_allclose(shares, again, atol=1e-6)
-    assert known.tolist() == known_again.tolist()
-    assert np.isclose(shares.sum(), 1 if known[0] else 0)
+    assert answered.tolist() == known_again.tolist()
+    assert np.isclose(shares.sum(), 1 if answered[0] else 0)

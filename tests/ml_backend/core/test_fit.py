@@ -156,11 +156,11 @@ def test_the_held_out_probabilities_are_kept_by_task() -> None:
     """Tasks are kept in ascending order, each with what it was given while it was held out."""
     images = clustered(50, wrong=0)
     tasks = np.arange(50)[::-1] + 7
-    kept = fit_scores(SINGLE, images, n_clusters=2, tasks=tasks).out_of_fold
-    assert kept.tasks.tolist() == list(range(7, 57))
+    by_task = fit_scores(SINGLE, images, n_clusters=2, tasks=tasks).out_of_fold
+    assert by_task.tasks.tolist() == list(range(7, 57))
     right = images.shares.argmax(axis=1)[::-1]
-    assert (kept.probabilities.argmax(axis=1) == right).all()
-    assert sorted(kept.learned) == list(range(7, 57))
+    assert (by_task.probabilities.argmax(axis=1) == right).all()
+    assert sorted(by_task.learned) == list(range(7, 57))
 
 
 def test_a_multiple_choice_learns_each_label() -> None:
@@ -170,7 +170,7 @@ def test_a_multiple_choice_learns_each_label() -> None:
     images = known(np.zeros(80), side, points=(2 * side - 1)[:, None])
     shares = np.stack([side, np.ones(80)], axis=1).astype(np.float32)
     made = fit_scores(control, replace(images, shares=shares), n_clusters=1)
-    said = scored(made, images)
-    assert ((said[:, 0] > 0.5) == (side == 1)).all()
-    assert (said[:, 1] > 0.8).all()
+    probabilities = scored(made, images)
+    assert ((probabilities[:, 0] > 0.5) == (side == 1)).all()
+    assert (probabilities[:, 1] > 0.8).all()
     assert made.check.accuracy == 1

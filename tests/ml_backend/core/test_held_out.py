@@ -31,16 +31,16 @@ FOUR = [
 
 def test_figures_of_a_single_choice() -> None:
     """Of 4 tasks a is suggested on 3 and right on 2, b is suggested on 1 and right there."""
-    found = checked(SINGLE, FOUR)
-    assert found.tasks == 4
-    assert found.accuracy == 3 / 4
-    assert found.agreement == (1 + 0 + 1 + 0.75) / 4
-    assert np.isclose(found.mean_score, (0.9 + 0.9 + 0.7 + 0.6) / 4)
-    assert found.confusion == ((2, 0), (1, 1))
-    assert np.isclose(found.macro_f1, (4 / 5 + 2 / 3) / 2)
-    assert np.isclose(found.calibration_error, (2 * (0.9 - 0.5) + (1 - 0.7) + (0.75 - 0.6)) / 4)
+    figures = checked(SINGLE, FOUR)
+    assert figures.tasks == 4
+    assert figures.accuracy == 3 / 4
+    assert figures.agreement == (1 + 0 + 1 + 0.75) / 4
+    assert np.isclose(figures.mean_score, (0.9 + 0.9 + 0.7 + 0.6) / 4)
+    assert figures.confusion == ((2, 0), (1, 1))
+    assert np.isclose(figures.macro_f1, (4 / 5 + 2 / 3) / 2)
+    assert np.isclose(figures.calibration_error, (2 * (0.9 - 0.5) + (1 - 0.7) + (0.75 - 0.6)) / 4)
     lost = [-np.log(0.9), -np.log(0.1), -np.log(0.7), -(0.75 * np.log(0.6) + 0.25 * np.log(0.4))]
-    assert np.isclose(found.log_loss, np.mean(lost))
+    assert np.isclose(figures.log_loss, np.mean(lost))
 
 
 def test_precision_above_a_threshold() -> None:
@@ -53,11 +53,11 @@ def test_precision_above_a_threshold() -> None:
 
 def test_a_task_counts_by_its_weight() -> None:
     """The wrong one of two tasks weighs 3: 1 / 4 is right; counts of tasks stay counts."""
-    found = checked(SINGLE, [([0.9, 0.1], [1, 0], 1), ([0.9, 0.1], [0, 1], 3)])
-    assert (found.accuracy, found.agreement) == (1 / 4, 1 / 4)
-    assert np.isclose(found.calibration_error, 0.9 - 1 / 4)
-    assert found.confusion == ((1, 0), (1, 0))
-    assert found.precision_at["a"]["0.9"] == (1 / 4, 2)
+    figures = checked(SINGLE, [([0.9, 0.1], [1, 0], 1), ([0.9, 0.1], [0, 1], 3)])
+    assert (figures.accuracy, figures.agreement) == (1 / 4, 1 / 4)
+    assert np.isclose(figures.calibration_error, 0.9 - 1 / 4)
+    assert figures.confusion == ((1, 0), (1, 0))
+    assert figures.precision_at["a"]["0.9"] == (1 / 4, 2)
 
 
 def test_a_task_of_weight_nothing_is_no_task() -> None:
@@ -67,36 +67,36 @@ def test_a_task_of_weight_nothing_is_no_task() -> None:
 
 def test_tied_labels_are_half_right_each() -> None:
     """Two annotators disagree: either suggestion is half right, in the confusion matrix too."""
-    found = checked(SINGLE, [([0.9, 0.1], [0.5, 0.5], 1)])
-    assert found.accuracy == 1 / 2
-    assert found.confusion == ((1 / 2, 0), (1 / 2, 0))
+    figures = checked(SINGLE, [([0.9, 0.1], [0.5, 0.5], 1)])
+    assert figures.accuracy == 1 / 2
+    assert figures.confusion == ((1 / 2, 0), (1 / 2, 0))
 
 
 def test_figures_of_a_multiple_choice() -> None:
     """Two labels on two tasks: a is found once and missed once, b is wrongly suggested once."""
-    found = checked(MULTIPLE, [([0.9, 0.8], [1, 0], 1), ([0.2, 0.1], [1, 0], 1)])
-    assert found.tasks == 2
-    assert found.accuracy == 2 / 4
-    assert found.agreement == 2 / 4
-    assert found.confusion == (((0, 0), (1, 1)), ((1, 1), (0, 0)))
-    assert np.isclose(found.macro_f1, (2 / 3 + 0) / 2)
-    assert np.isclose(found.calibration_error, (0.1 + 0.8 + 0.8 + 0.1) / 4)
-    assert np.isclose(found.log_loss, -np.log([0.9, 0.2, 0.2, 0.9]).mean())
+    figures = checked(MULTIPLE, [([0.9, 0.8], [1, 0], 1), ([0.2, 0.1], [1, 0], 1)])
+    assert figures.tasks == 2
+    assert figures.accuracy == 2 / 4
+    assert figures.agreement == 2 / 4
+    assert figures.confusion == (((0, 0), (1, 1)), ((1, 1), (0, 0)))
+    assert np.isclose(figures.macro_f1, (2 / 3 + 0) / 2)
+    assert np.isclose(figures.calibration_error, (0.1 + 0.8 + 0.8 + 0.1) / 4)
+    assert np.isclose(figures.log_loss, -np.log([0.9, 0.2, 0.2, 0.9]).mean())
 
 
 def test_nothing_held_out_is_no_figure() -> None:
     """Without tasks no accuracy is claimed."""
-    found = check(np.zeros((0, 2)), np.zeros((0, 2)), SINGLE, unanswered=3)
-    assert found == HeldOutCheck(unanswered=3)
-    assert found.accuracy is None
+    figures = check(np.zeros((0, 2)), np.zeros((0, 2)), SINGLE, unanswered=3)
+    assert figures == HeldOutCheck(unanswered=3)
+    assert figures.accuracy is None
 
 
 @pytest.mark.parametrize("control", [SINGLE, MULTIPLE])
 def test_json_keeps_the_figures(control: Control) -> None:
     """What was written as JSON is read as it was; a figure of another version is left out."""
-    found = checked(control, FOUR)
-    written = json.loads(json.dumps(found.as_dict() | {"later": 1}))
-    assert HeldOutCheck.from_dict(written) == found
+    figures = checked(control, FOUR)
+    written = json.loads(json.dumps(figures.as_dict() | {"later": 1}))
+    assert HeldOutCheck.from_dict(written) == figures
     assert HeldOutCheck.from_dict({"tasks": 2, "accuracy": 0.5}) == HeldOutCheck(2, accuracy=0.5)
 
 
@@ -126,6 +126,6 @@ def test_the_error_of_honest_scores_is_chance() -> None:
 def test_hits_by_task() -> None:
     """Single: right, wrong, and half right; multiple: the share of the labels that are right."""
     scores = np.array([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1]])
-    said = np.array([[1, 0], [0, 1], [0.5, 0.5]])
-    assert hits(scores, said, multiple=False).tolist() == [1, 0, 1 / 2]
-    assert hits(scores, said, multiple=True).tolist() == [1, 0, 1 / 2]
+    shares = np.array([[1, 0], [0, 1], [0.5, 0.5]])
+    assert hits(scores, shares, multiple=False).tolist() == [1, 0, 1 / 2]
+    assert hits(scores, shares, multiple=True).tolist() == [1, 0, 1 / 2]

@@ -18,12 +18,12 @@ DIFFERENT = [
 ]
 
 
-@pytest.mark.parametrize(("one", "other"), list(combinations(DIFFERENT, 2)))
-def test_embeddings_that_cannot_be_compared_do_not_compare_equal(one: Identity, other: Identity) -> None:
+@pytest.mark.parametrize(("first", "second"), list(combinations(DIFFERENT, 2)))
+def test_embeddings_that_cannot_be_compared_do_not_compare_equal(first: Identity, second: Identity) -> None:
     """Backbone, weights, seed and calibration are each part of the key, of equality and of the hash."""
-    assert one != other
-    assert one.key != other.key
-    assert len({one, other}) == 2
+    assert first != second
+    assert first.key != second.key
+    assert len({first, second}) == 2
 
 
 def test_embeddings_that_can_be_compared_are_equal() -> None:

@@ -58,8 +58,8 @@ def test_a_divided_vote_is_two_whole_ones_of_half_the_weight() -> None:
 def test_a_label_that_nobody_has_chosen_stays_possible() -> None:
     """Of three labels only two occur among 40 images: the third keeps about 1 of 43 imagined and real ones."""
     points, group = noisy(40, n_labels=2)
-    said = fitted(points, np.eye(3)[group], np.ones(40), 100).probabilities(points, multiple=False)
-    assert 0.01 < said[:, 2].mean() < 0.05
+    probabilities = fitted(points, np.eye(3)[group], np.ones(40), 100).probabilities(points, multiple=False)
+    assert 0.01 < probabilities[:, 2].mean() < 0.05
 
 
 @pytest.mark.parametrize("multiple", [False, True])
@@ -92,7 +92,7 @@ def test_large_projects_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Components of many images are found on a sample, the same with the same seed."""
     monkeypatch.setattr("ml_backend.core.linear._MAX_FITTED", 50)
     embeddings = noisy()[0]
-    one, two = (fit_components(embeddings, seed=3) for _ in range(2))
-    assert isinstance(one, Components)
-    np.testing.assert_array_equal(one.mean, two.mean)
-    assert (one.mean != embeddings.mean(axis=0)).any()
+    first, second = (fit_components(embeddings, seed=3) for _ in range(2))
+    assert isinstance(first, Components)
+    np.testing.assert_array_equal(first.mean, second.mean)
+    assert (first.mean != embeddings.mean(axis=0)).any()

@@ -65,7 +65,7 @@ def test_parts_make_the_same_model() -> None:
     before, after = (model.scores(EMBEDDINGS, served) for model in (MODEL, again))
     for name in served:
         np.testing.assert_array_equal(before[name][0], after[name][0])
-    assert [one.control for one in again.controls] == [KIND, TRAITS]
+    assert [scores.control for scores in again.controls] == [KIND, TRAITS]
     for old, new in zip(MODEL.controls, again.controls, strict=True):
         assert (old.check, old.pool, old.smoothing) == (new.check, new.pool, new.smoothing)
         assert (old.linear is None) == (new.linear is None)
@@ -108,9 +108,9 @@ def test_copies_of_a_picture_do_not_judge_one_another() -> None:
 def test_the_same_seed_gives_the_same_model() -> None:
     """A training can be repeated."""
     evidence = [Evidence(KIND, ROWS, np.repeat(np.eye(2, dtype=np.float32), 6, axis=0), tasks=ROWS)]
-    one, two = (to_arrays(fit_model(EMBEDDINGS, evidence, seed=3))[0] for _ in range(2))
-    for name, array in one.items():
-        np.testing.assert_array_equal(array, two[name])
+    first, second = (to_arrays(fit_model(EMBEDDINGS, evidence, seed=3))[0] for _ in range(2))
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, second[name])
 
 
 @settings(max_examples=25, deadline=None)

@@ -16,8 +16,8 @@ EVEN = np.full((N, 2), 0.5, dtype=np.float32)
 def right_with(chance: float, seed: int) -> np.ndarray:
     """Opinions that give a label ``chance`` and are right as often."""
     right = np.random.default_rng(seed).random(N) < chance
-    said = np.where(right, LABEL, 1 - LABEL)
-    return np.where(np.eye(2)[said] > 0, chance, 1 - chance).astype(np.float32)
+    label = np.where(right, LABEL, 1 - LABEL)
+    return np.where(np.eye(2)[label] > 0, chance, 1 - chance).astype(np.float32)
 
 
 def contest(clusters: np.ndarray, linear: np.ndarray | None = None) -> Contest:
@@ -37,27 +37,27 @@ def contest(clusters: np.ndarray, linear: np.ndarray | None = None) -> Contest:
 def test_the_one_that_knows_answers(clusters: float | None, linear: float | None) -> None:
     """Where one opinion is always even, the other one answers, as sharp as it is."""
     opinions = [EVEN if chance is None else right_with(chance, 1) for chance in (clusters, linear)]
-    winner, said = contest(*opinions).run()
+    winner, probabilities = contest(*opinions).run()
     np.testing.assert_allclose(winner.pool.join(*opinions, multiple=False), right_with(0.9, 1), atol=0.05)
-    np.testing.assert_allclose(said, right_with(0.9, 1), atol=0.15)
+    np.testing.assert_allclose(probabilities, right_with(0.9, 1), atol=0.15)
 
 
 def test_two_independent_opinions_are_blended() -> None:
     """Where both know something that the other does not, together they know more than either."""
     one, other = right_with(0.75, 1), right_with(0.75, 2)
-    winner, said = contest(one, other).run()
+    winner, probabilities = contest(one, other).run()
     assert 0 < winner.pool.share < 1
     alone = [contest(each).run()[1] for each in (one, other)]
-    loss = [-np.log(each[np.arange(N), LABEL]).mean() for each in (said, *alone)]
+    loss = [-np.log(each[np.arange(N), LABEL]).mean() for each in (probabilities, *alone)]
     assert loss[0] < min(loss[1:]) - 0.05
 
 
 def test_an_opinion_that_is_too_sure_is_toned_down() -> None:
     """Scores of 0.99 that are right 3 times of 4 become scores of about 3/4."""
     right = right_with(0.75, 1)
-    winner, said = contest(np.where(right > 0.5, 0.99, 0.01).astype(np.float32)).run()
+    winner, probabilities = contest(np.where(right > 0.5, 0.99, 0.01).astype(np.float32)).run()
     assert winner.pool.sharpness < 1
-    assert abs(said.max(axis=1).mean() - 0.75) < 0.05
+    assert abs(probabilities.max(axis=1).mean() - 0.75) < 0.05
 
 
 def test_careful_contests_never_sharpen() -> None:
@@ -70,9 +70,9 @@ def test_careful_contests_never_sharpen() -> None:
 
 def test_the_fewer_tasks_the_more_careful() -> None:
     """What 20 tasks show is believed less than what 200 show."""
-    said = np.where(SHARES > 0, 0.6, 0.4).astype(np.float32)
-    many = contest(said)
-    few = replace(contest(said[:20]), shares=SHARES[:20], weights=many.weights[:20], folds=FOLDS[:20])
+    probabilities = np.where(SHARES > 0, 0.6, 0.4).astype(np.float32)
+    many = contest(probabilities)
+    few = replace(contest(probabilities[:20]), shares=SHARES[:20], weights=many.weights[:20], folds=FOLDS[:20])
     assert few.run()[0].pool.sharpness < many.run()[0].pool.sharpness
 
 
@@ -87,9 +87,9 @@ def test_a_fold_has_no_say_in_what_is_chosen_for_it() -> None:
 
 def test_tasks_count_by_their_weight() -> None:
     """Where only tasks on which the clusters are right weigh, these are sharpened as if always right."""
-    said = right_with(0.75, 1)
-    right = (said[np.arange(N), LABEL] > 0.5).astype(np.float32)
-    assert replace(contest(said), weights=right).run()[0].pool.sharpness > 3.9
+    probabilities = right_with(0.75, 1)
+    right = (probabilities[np.arange(N), LABEL] > 0.5).astype(np.float32)
+    assert replace(contest(probabilities), weights=right).run()[0].pool.sharpness > 3.9
 
 
 def test_labels_of_a_multiple_choice_are_judged_one_by_one() -> None:
@@ -98,7 +98,7 @@ def test_labels_of_a_multiple_choice_are_judged_one_by_one() -> None:
     says_so = np.tile(np.array([0.9, 0.1], dtype=np.float32), (N, 1))
     wrong = np.full((N, 2), 0.9, dtype=np.float32)
     made = replace(contest(wrong, says_so), shares=shares, multiple=True)
-    winner, said = made.run()
+    winner, probabilities = made.run()
     assert winner.pool.share == 1
-    assert (said[:, 0] > 0.99).all()
-    assert (said[:, 1] < 0.01).all()
+    assert (probabilities[:, 0] > 0.99).all()
+    assert (probabilities[:, 1] < 0.01).all()

@@ -48,18 +48,18 @@ def test_a_worse_one_does_not_take_over(
 def test_an_equal_one_takes_over_only_where_nobody_has_chosen(seeing: tuple[ProjectModel, list[Evidence]]) -> None:
     """The same model again is no worse, and no better."""
     assert succeeds(seeing[0], *seeing, None, chosen=False).promoted
-    found = succeeds(seeing[0], *seeing, None, chosen=True)
-    assert not found.promoted
-    assert found.tasks == 20
+    successor = succeeds(seeing[0], *seeing, None, chosen=True)
+    assert not successor.promoted
+    assert successor.tasks == 20
 
 
 def test_a_better_one_takes_over_from_a_chosen_one(
     seeing: tuple[ProjectModel, list[Evidence]], blind: tuple[ProjectModel, list[Evidence]]
 ) -> None:
     """Knowing is better than guessing by far more than the standard error."""
-    found = succeeds(blind[0], *seeing, None, chosen=True)
-    assert found.promoted
-    assert found.why.startswith("It is better than the version that a person chose.")
+    successor = succeeds(blind[0], *seeing, None, chosen=True)
+    assert successor.promoted
+    assert successor.why.startswith("It is better than the version that a person chose.")
 
 
 def test_other_labels_end_a_person_s_choice(seeing: tuple[ProjectModel, list[Evidence]]) -> None:
@@ -75,8 +75,8 @@ def test_a_control_that_the_current_version_does_not_know_decides(
     """A worse model takes over where the other one would leave a control empty."""
     rows = np.random.default_rng(0).normal(scale=0.01, size=(20, 4)).astype(np.float32)
     mood = replace(KIND, name="mood")
-    evidence = [Evidence(one, ROWS, SHARES, tasks=ROWS) for one in (KIND, mood)]
-    found = succeeds(seeing[0], fit_model(rows, evidence), evidence, None, chosen=False)
-    assert found.promoted
-    assert found.why.startswith("The current version does not know 'mood' as it is now.")
-    assert found.log_loss_after > found.log_loss_before
+    evidence = [Evidence(control, ROWS, SHARES, tasks=ROWS) for control in (KIND, mood)]
+    successor = succeeds(seeing[0], fit_model(rows, evidence), evidence, None, chosen=False)
+    assert successor.promoted
+    assert successor.why.startswith("The current version does not know 'mood' as it is now.")
+    assert successor.log_loss_after > successor.log_loss_before

@@ -48,11 +48,13 @@ def test_multiple_suggests_every_likely_label() -> None:
     assert made["result"][0]["meta"]["alternatives"] == [{"choices": ["dog"], "score": 0.5}]
 
 
-@pytest.mark.parametrize(("top_k", "told"), [(1, []), (2, ["owl"]), (3, ["owl"]), (9, ["owl"])])
-def test_as_many_labels_are_told_as_wanted(top_k: int, told: list[str]) -> None:
+@pytest.mark.parametrize(("top_k", "labels"), [(1, []), (2, ["owl"]), (3, ["owl"]), (9, ["owl"])])
+def test_as_many_labels_are_told_as_wanted(top_k: int, labels: list[str]) -> None:
     """The suggested label is one of the k, and what is impossible is no alternative."""
     made = suggestion([(SINGLE, np.array([0, 0.75, 0.25]))], task_id=3, model_version="v1", top_k=top_k)
-    assert [one["choices"] for one in made["result"][0]["meta"]["alternatives"]] == [[label] for label in told]
+    assert [alternative["choices"] for alternative in made["result"][0]["meta"]["alternatives"]] == [
+        [label] for label in labels
+    ]
 
 
 def test_alternatives_can_be_left_out() -> None:
@@ -95,10 +97,10 @@ def test_nothing_likely_is_no_prediction() -> None:
 
 
 @given(st.integers(0, 9), st.integers(0, 9))
-def test_region_ids_are_their_own(one: int, two: int) -> None:
+def test_region_ids_are_their_own(one: int, other_task: int) -> None:
     """Two tasks share a region id only if they are the same task."""
     first, second = (
         suggestion([(SINGLE, np.array([1, 0, 0]))], task_id=task, model_version="v1")["result"][0]["id"]
-        for task in (one, two)
+        for task in (one, other_task)
     )
-    assert (first == second) == (one == two)
+    assert (first == second) == (one == other_task)

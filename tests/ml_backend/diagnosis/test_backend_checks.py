@@ -75,9 +75,9 @@ def test_a_backend_in_order_needs_nothing(state: BackendState) -> None:
 )
 def test_each_fault_is_named(changed: dict[str, object], check: str, level: Level, seen: str) -> None:
     """One change to a backend in order leads to one finding."""
-    [(name, (of_level, said))] = found(replace(FINE, **changed)).items()  # type: ignore[arg-type]
+    [(name, (of_level, sentence))] = found(replace(FINE, **changed)).items()  # type: ignore[arg-type]
     assert (name, of_level) == (check, level)
-    assert seen in said
+    assert seen in sentence
 
 
 def test_random_weights_on_purpose_are_fine() -> None:

@@ -61,7 +61,10 @@ CHECKS = OF_CONNECTION | OF_VERSIONS | OF_TASKS | OF_IMAGES
 
 def found(state: ProjectState) -> dict[str, list[Finding]]:
     """What is not fine."""
-    said = {name: [one for one in check(state) if one.level is not Level.FINE] for name, check in CHECKS.items()}
+    said = {
+        name: [finding for finding in check(state) if finding.level is not Level.FINE]
+        for name, check in CHECKS.items()
+    }
     return {name: findings for name, findings in said.items() if findings}
 
 

@@ -69,8 +69,8 @@ def test_an_engine_is_exported_once_and_opened_without_torch(settings: Settings)
         capture_output=True,
         check=True,
     )
-    found, engine, has_torch = json.loads(done.stdout)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    vectors, engine, has_torch = json.loads(done.stdout)
+    np.testing.assert_allclose(vectors, expected, rtol=0, atol=1e-4)
     assert (engine, has_torch) == ("onnxruntime-cpu", False)
     assert file.stat().st_mtime_ns == written
 
@@ -134,8 +134,8 @@ def test_kept_weights_are_loaded_by_their_content(settings: Settings) -> None:
     kept.parent.mkdir()
     path.rename(kept)
     identity = Identity("resnet18", weights_id)
-    found = Backbones(settings).embedder(identity)
-    np.testing.assert_allclose(found.embed(IMAGES), by_torch.embed(IMAGES), rtol=0, atol=1e-4)
+    embedder = Backbones(settings).embedder(identity)
+    np.testing.assert_allclose(embedder.embed(IMAGES), by_torch.embed(IMAGES), rtol=0, atol=1e-4)
     kept.write_bytes(b"changed")
     with pytest.raises(WeightsError, match="train the project again"):
         Backbones(settings).embedder(identity)

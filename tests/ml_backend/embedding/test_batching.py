@@ -100,8 +100,8 @@ def test_each_image_gets_its_own_embedding(batcher: Batcher) -> None:
 
 def test_embedders_take_turns(batcher: Batcher) -> None:
     """A project with many images does not keep another one's single image from being embedded next."""
-    seen: list[tuple[str, list[float]]] = []
-    many, few = Doubling("many", seen), Doubling("few", seen)
+    batches: list[tuple[str, list[float]]] = []
+    many, few = Doubling("many", batches), Doubling("few", batches)
     many.hold()
     futures = add(batcher, many, 1)
     assert many.entered.wait(LIMIT_S)
@@ -109,7 +109,7 @@ def test_embedders_take_turns(batcher: Batcher) -> None:
     many.go.set()
     for future in futures:
         future.result(LIMIT_S)
-    assert seen == [("many", [1]), ("many", [2, 3, 4, 5]), ("few", [7]), ("many", [6])]
+    assert batches == [("many", [1]), ("many", [2, 3, 4, 5]), ("few", [7]), ("many", [6])]
 
 
 def test_batches_are_embedded_at_the_same_time(batcher: Batcher) -> None:

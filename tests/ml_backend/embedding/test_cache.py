@@ -70,9 +70,9 @@ def vector(*values: float) -> np.ndarray:
 
 def test_an_embedding_comes_back_exactly(cache: EmbeddingCache) -> None:
     """What was put is what is got, bit by bit."""
-    kept = vector(1 / 3, -0.0, 1e-30)
-    cache.put("resnet18:imagenet", {"aa": kept})
-    np.testing.assert_array_equal(cache.get("aa", "resnet18:imagenet"), kept)
+    stored = vector(1 / 3, -0.0, 1e-30)
+    cache.put("resnet18:imagenet", {"aa": stored})
+    np.testing.assert_array_equal(cache.get("aa", "resnet18:imagenet"), stored)
 
 
 def test_an_embedding_belongs_to_its_image_and_embedder(cache: EmbeddingCache) -> None:
@@ -94,8 +94,10 @@ def test_addresses_are_looked_up_at_once(cache: EmbeddingCache) -> None:
     urls = [f"/data/upload/7/{number}-ä'\"%.png" for number in range(2000)]
     cache.put("k", {str(number): vector(number) for number in range(1500)})
     cache.write((), (Address(7, url, str(number), FOREVER) for number, url in enumerate(urls) if number >= 1000))
-    found = cache.vectors_at(7, urls, "k")
-    assert {url: one.tolist() for url, one in found.items()} == {urls[n]: [n] for n in range(1000, 1500)}
+    vectors = cache.vectors_at(7, urls, "k")
+    assert {url: embedding.tolist() for url, embedding in vectors.items()} == {
+        urls[n]: [n] for n in range(1000, 1500)
+    }
     assert cache.vectors_at(7, urls, "other") == {}
     assert cache.vectors_at(7, [], "k") == {}
 
@@ -176,7 +178,7 @@ def test_threads_that_end_leave_no_connection(cache: EmbeddingCache, path: Path)
     """A server that answers each request in a thread of its own does not run out of files."""
 
     def files() -> int:
-        return sum(os.path.realpath(one) == str(path) for one in Path("/proc/self/fd").iterdir())
+        return sum(os.path.realpath(file) == str(path) for file in Path("/proc/self/fd").iterdir())
 
     before = files()
     for n in range(5):

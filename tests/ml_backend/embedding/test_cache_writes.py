@@ -34,13 +34,13 @@ def vector(value: float) -> np.ndarray:
 
 def test_what_is_kept_is_there_when_it_says_so(cache: EmbeddingCache) -> None:
     """Whoever is told that something was kept finds it."""
-    kept = threading.Event()
+    written = threading.Event()
     cache.keep(Embedded("k", "aa", vector(3)))
-    cache.keep(Address(7, "http://x/a.png", "aa", FOREVER), kept.set)
-    assert kept.wait(LIMIT_S)
-    assert {url: one.tolist() for url, one in cache.vectors_at(7, ["http://x/a.png"], "k").items()} == {
-        "http://x/a.png": [3]
-    }
+    cache.keep(Address(7, "http://x/a.png", "aa", FOREVER), written.set)
+    assert written.wait(LIMIT_S)
+    assert {
+        url: embedding.tolist() for url, embedding in cache.vectors_at(7, ["http://x/a.png"], "k").items()
+    } == {"http://x/a.png": [3]}
     cache.close(LIMIT_S)
 
 
@@ -80,17 +80,17 @@ def test_a_slow_disk_fills_no_memory(cache: EmbeddingCache, monkeypatch: pytest.
 
 def test_a_failed_write_ends_nothing(cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even after an error that nobody thought of, those who wait are told and the next rows are written."""
-    write, kept = cache.write, [threading.Event(), threading.Event()]
+    write, written = cache.write, [threading.Event(), threading.Event()]
 
     def fails(*_: object) -> None:
         monkeypatch.setattr(cache, "write", write)
         raise ZeroDivisionError
 
     monkeypatch.setattr(cache, "write", fails)
-    cache.keep(Embedded("k", "aa", vector(1)), kept[0].set)
-    assert kept[0].wait(LIMIT_S)
-    cache.keep(Embedded("k", "bb", vector(2)), kept[1].set)
-    assert kept[1].wait(LIMIT_S)
+    cache.keep(Embedded("k", "aa", vector(1)), written[0].set)
+    assert written[0].wait(LIMIT_S)
+    cache.keep(Embedded("k", "bb", vector(2)), written[1].set)
+    assert written[1].wait(LIMIT_S)
     assert (cache.get("aa", "k"), cache.get("bb", "k").tolist()) == (None, [2])
     cache.close(LIMIT_S)
 
@@ -100,9 +100,12 @@ def test_the_first_write_tidies(cache: EmbeddingCache, clock: "Clock", tmp_path:
     cache.put("old", {"aa": vector(1)})
     cache.close()
     clock.now += 3 * DAY_S
-    cache, kept = EmbeddingCache(tmp_path / "embeddings.sqlite", clock, in_use=lambda: {"new"}), threading.Event()
-    cache.keep(Embedded("new", "bb", vector(2)), kept.set)
-    assert kept.wait(LIMIT_S)
+    cache, written = (
+        EmbeddingCache(tmp_path / "embeddings.sqlite", clock, in_use=lambda: {"new"}),
+        threading.Event(),
+    )
+    cache.keep(Embedded("new", "bb", vector(2)), written.set)
+    assert written.wait(LIMIT_S)
     assert (cache.get("aa", "old"), cache.get("bb", "new").tolist()) == (None, [2])
     cache.close(LIMIT_S)
 

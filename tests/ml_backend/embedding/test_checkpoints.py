@@ -38,8 +38,8 @@ def test_torchs_folder_is_looked_into_if_it_can_be(settings: Settings, monkeypat
     def forbid(path: Path) -> bool:
         raise PermissionError(13, "Permission denied", str(path))
 
-    kept = settings.data_dir / "weights" / "resnet18-f37072fd.pth"
+    copy = settings.data_dir / "weights" / "resnet18-f37072fd.pth"
     monkeypatch.setenv("TORCH_HOME", str(settings.data_dir / "nowhere"))
     monkeypatch.setattr(Path, "is_file", forbid)
     monkeypatch.setattr(checkpoints, "_download", lambda _url, path, _timeout_s: path)
-    assert state_file(Identity("resnet18", "imagenet"), settings) == kept
+    assert state_file(Identity("resnet18", "imagenet"), settings) == copy

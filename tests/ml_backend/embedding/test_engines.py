@@ -81,8 +81,8 @@ def test_no_images_have_no_embeddings(by_engine: OnnxEmbedder) -> None:
 def test_threads_share_an_engine(by_engine: OnnxEmbedder) -> None:
     """Four threads that embed at once get each its own image's embedding."""
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda image: by_engine.embed([image])[0], IMAGES))
-    np.testing.assert_allclose(found, by_engine.embed(IMAGES), rtol=0, atol=1e-4)
+        vectors = list(pool.map(lambda image: by_engine.embed([image])[0], IMAGES))
+    np.testing.assert_allclose(vectors, by_engine.embed(IMAGES), rtol=0, atol=1e-4)
 
 
 def test_without_calibration_an_embedder_is_itself(by_engine: OnnxEmbedder) -> None:

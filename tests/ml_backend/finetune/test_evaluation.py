@@ -73,8 +73,8 @@ def test_images_that_cannot_be_embedded_do_not_judge() -> None:
 
 def test_without_annotations_nothing_tells() -> None:
     """A project that only has images has no figures, and neither has one whose images are all gone."""
-    known = inputs()
-    bare = Inputs(known.tasks, known.keys, known.urls, known.contents, {})
+    read = inputs()
+    bare = Inputs(read.tasks, read.keys, read.urls, read.contents, {})
     assert judged(BLIND, "5ee15ee1", found=bare) == Judgement((), 0, None)
     assert Judgement((), 0, None).better is None
     assert judged(BLIND, "5ee15ee1", Images(frozenset(range(N)))).figures == ()
@@ -83,9 +83,9 @@ def test_without_annotations_nothing_tells() -> None:
 @pytest.mark.parametrize("multiple", [False, True])
 def test_a_control_that_no_held_out_task_speaks_of_has_no_figure(multiple: bool) -> None:  # noqa: FBT001
     """Weights of 0 in all tasks that judge leave nothing to say."""
-    known = inputs()
-    parts = split_of(known)
-    known.targets["other"] = ControlTargets(
-        known.targets["kind"].shares, np.isin(np.arange(N), parts.learned).astype(np.float32), multiple
+    read = inputs()
+    parts = split_of(read)
+    read.targets["other"] = ControlTargets(
+        read.targets["kind"].shares, np.isin(np.arange(N), parts.learned).astype(np.float32), multiple
     )
-    assert [one.control for one in judged(BLIND, "5ee15ee1", found=known).figures] == ["kind"]
+    assert [figure.control for figure in judged(BLIND, "5ee15ee1", found=read).figures] == ["kind"]

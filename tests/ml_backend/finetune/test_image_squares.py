@@ -38,11 +38,11 @@ def squares(side: int = 4) -> ImageSquares:
 def test_images_lie_one_after_the_other_in_the_order_in_which_they_were_asked_for(tmp_path: Path) -> None:
     """Each is a square of its picture's middle; the advance counts all of them."""
     refs = [ImageRef(shade, "image", f"/{shade}.png") for shade in range(0, 250, 10)]
-    seen: list[int] = []
-    done = squares().write(refs, tmp_path / "images", seen.append)
+    positions: list[int] = []
+    done = squares().write(refs, tmp_path / "images", positions.append)
     assert done.refs == refs
     assert len(set(done.contents)) == 25
-    assert seen == list(range(1, 26))
+    assert positions == list(range(1, 26))
     stored = np.fromfile(tmp_path / "images", dtype=np.uint8).reshape(25, 3, 4, 4)
     assert (stored == np.arange(0, 250, 10)[:, None, None, None]).all()
 

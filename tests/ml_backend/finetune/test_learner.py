@@ -55,23 +55,23 @@ def test_a_killed_run_ends_as_one_that_was_left_alone(project: "TinyProject", tm
         time.sleep(0.01)
     child.kill()
     child.wait(60)
-    kept = folder.checkpoint()
-    assert kept is not None
-    assert 0 < kept["number"] < 3
-    seen: list[Step] = []
-    found = Learner(settings, folder, plan, seen.append).learn()
-    assert [step.number for step in seen] == list(range(kept["number"] + 1, 4))
-    assert found.keys() == expected.keys()
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    checkpoint = folder.checkpoint()
+    assert checkpoint is not None
+    assert 0 < checkpoint["number"] < 3
+    steps: list[Step] = []
+    state = Learner(settings, folder, plan, steps.append).learn()
+    assert [step.number for step in steps] == list(range(checkpoint["number"] + 1, 4))
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[name], expected[name]) for name in expected)
 
 
 @pytest.mark.slow
 def test_a_pretraining_gives_a_state_dict_that_serves(project: "TinyProject") -> None:
     """It has no last layer, and its batch normalisation has seen images of the size that is served."""
     folder, plan = begun(project, PRETRAIN)
-    seen: list[Step] = []
-    state = Learner(project.backend.settings, folder, plan, seen.append).learn()
-    assert [step.number for step in seen] == [1, 2, 3, 4]  # 39 images in batches of 8
+    steps: list[Step] = []
+    state = Learner(project.backend.settings, folder, plan, steps.append).learn()
+    assert [step.number for step in steps] == [1, 2, 3, 4]  # 39 images in batches of 8
     assert not [name for name in state if name.startswith("fc")]
     assert int(state["bn1.num_batches_tracked"]) == 1
     assert all(tensor.is_contiguous() for tensor in state.values())

@@ -62,6 +62,17 @@ class Lost(Exception):  # noqa: N818 - a child of a test
     """What a person's machine may do at any time."""
 
 
+@pytest.fixture
+def losing(project: "TinyProject", monkeypatch: pytest.MonkeyPatch) -> Tuner:
+    """A tuner of a machine that is lost as soon as it learns."""
+
+    def lose(_: Learner) -> None:
+        raise Lost
+
+    monkeypatch.setattr(Learner, "learn", lose)
+    return Tuner(*project.trainer_and_fetch)
+
+
 def quick(monkeypatch: pytest.MonkeyPatch, project: "TinyProject", weights_id: str) -> None:
     """Let the learning take no time, and the new weights be blind or not."""
     monkeypatch.setattr(Learner, "learn", lambda _: {"a": torch.ones(1)})
@@ -74,8 +85,8 @@ def test_weights_that_are_no_better_are_kept_and_not_used(
 ) -> None:
     """Old weights that tell all pictures apart stay in use; the new ones can be used by their id."""
     quick(monkeypatch, project, "5ee15ee1")
-    wanted = type(project.request())("finetune", project.options, "random")
-    outcome = Tuner(*project.trainer_and_fetch).tune(project.id, wanted, resume=None, now=NOW)
+    tuning = type(project.request())("finetune", project.options, "random")
+    outcome = Tuner(*project.trainer_and_fetch).tune(project.id, tuning, resume=None, now=NOW)
     weights = TunedWeights(project.backend.settings.data_dir)
     assert outcome.used is False
     assert weights.of_project(project.id) is None
@@ -85,8 +96,8 @@ def test_weights_that_are_no_better_are_kept_and_not_used(
 def test_better_weights_are_used(project: "TinyProject", monkeypatch: pytest.MonkeyPatch) -> None:
     """Old weights that are blind go."""
     quick(monkeypatch, project, BLIND)
-    wanted = type(project.request())("pretrain", project.options, "random")
-    outcome = Tuner(*project.trainer_and_fetch).tune(project.id, wanted, resume=None, now=NOW)
+    tuning = type(project.request())("pretrain", project.options, "random")
+    outcome = Tuner(*project.trainer_and_fetch).tune(project.id, tuning, resume=None, now=NOW)
     assert outcome.used is True
     weights = TunedWeights(project.backend.settings.data_dir)
     assert weights.of_project(project.id, STAMP) == outcome.tuned
@@ -101,8 +112,8 @@ def test_weights_that_nothing_can_judge_are_kept_and_not_used(
     weights = TunedWeights(project.backend.settings.data_dir)
     quick(monkeypatch, project, "5ee15ee1")
     vars(project.backend)["gatherer"] = Images(frozenset(range(1, 41)))
-    wanted = type(project.request())("finetune", project.options, "random")
-    for how in (wanted, project.request(PRETRAIN)):
+    tuning = type(project.request())("finetune", project.options, "random")
+    for how in (tuning, project.request(PRETRAIN)):
         outcome = Tuner(*project.trainer_and_fetch).tune(project.id, how, resume=None, now=NOW)
         assert (outcome.used, outcome.judgement.figures) == (False, ())
         assert weights.of_project(project.id) is None
@@ -112,63 +123,47 @@ def test_weights_that_nothing_can_judge_are_kept_and_not_used(
             task["annotations"] = []
 
 
-def test_what_was_begun_goes_on_or_says_why_not(
-    project: "TinyProject", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_what_was_begun_goes_on_or_says_why_not(project: "TinyProject", losing: Tuner, tmp_path: Path) -> None:
     """The same options go on by themselves, others have to be meant, and another kind is never mixed up."""
-
-    def lose(_: Learner) -> None:
-        raise Lost
-
-    monkeypatch.setattr(Learner, "learn", lose)
-    tuner = Tuner(*project.trainer_and_fetch)
     folder = TuningFolder.of_project(project.backend.settings.data_dir, project.id)
     with pytest.raises(TuningError, match="project 7 has no fine-tuning or pre-training that could go on"):
-        tuner.tune(project.id, project.request(), resume=True, now=NOW)
+        losing.tune(project.id, project.request(), resume=True, now=NOW)
     with pytest.raises(Lost):
-        tuner.tune(project.id, project.request(), resume=None, now=NOW)
+        losing.tune(project.id, project.request(), resume=None, now=NOW)
     begun = folder.plan()
     assert begun is not None
     later = datetime(2026, 2, 1, tzinfo=UTC)
     for resume in (None, True):
         with pytest.raises(Lost):
-            tuner.tune(project.id, project.request(), resume=resume, now=later)
+            losing.tune(project.id, project.request(), resume=resume, now=later)
         assert folder.plan() == begun
     with pytest.raises(TuningError, match=r"has not ended \(epochs 1, not 9\).*--resume goes on with it"):
-        tuner.tune(project.id, project.request(epochs=9), resume=None, now=later)
+        losing.tune(project.id, project.request(epochs=9), resume=None, now=later)
     torch.save({"a": torch.zeros(1)}, tmp_path / "own.pt")
     other = type(project.request())("finetune", project.options, str(tmp_path / "own.pt"))
     with pytest.raises(TuningError, match="from resnet18:random, not resnet18:"):
-        tuner.tune(project.id, other, resume=None, now=later)
+        losing.tune(project.id, other, resume=None, now=later)
     with pytest.raises(TuningError, match="a finetune, not a pretrain"):
-        tuner.tune(project.id, project.request(PRETRAIN), resume=True, now=later)
+        losing.tune(project.id, project.request(PRETRAIN), resume=True, now=later)
     with pytest.raises(Lost):
-        tuner.tune(project.id, project.request(epochs=9), resume=True, now=later)
+        losing.tune(project.id, project.request(epochs=9), resume=True, now=later)
     assert folder.plan() == begun
     with pytest.raises(Lost):
-        tuner.tune(project.id, project.request(epochs=9), resume=False, now=later)
+        losing.tune(project.id, project.request(epochs=9), resume=False, now=later)
     assert (folder.plan() or begun).options["epochs"] == 9
 
 
-def test_what_was_begun_for_an_earlier_project_does_not_go_on(
-    project: "TinyProject", monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_begun_for_an_earlier_project_does_not_go_on(project: "TinyProject", losing: Tuner) -> None:
     """After a reset of Label Studio the id is that of another project: a person has to say that it begins anew."""
-
-    def lose(_: Learner) -> None:
-        raise Lost
-
-    monkeypatch.setattr(Learner, "learn", lose)
-    tuner = Tuner(*project.trainer_and_fetch)
     folder = TuningFolder.of_project(project.backend.settings.data_dir, project.id)
     with pytest.raises(Lost):
-        tuner.tune(project.id, project.request(), resume=None, now=NOW)
+        losing.tune(project.id, project.request(), resume=None, now=NOW)
     project.studio.project["created_at"], stamp = LATER_PROJECT
     for resume in (None, True):
         with pytest.raises(TuningError, match=r"was of an earlier project 7: .* --restart begins anew"):
-            tuner.tune(project.id, project.request(), resume=resume, now=NOW)
+            losing.tune(project.id, project.request(), resume=resume, now=NOW)
     with pytest.raises(Lost):
-        tuner.tune(project.id, project.request(), resume=False, now=NOW)
+        losing.tune(project.id, project.request(), resume=False, now=NOW)
     begun = folder.plan()
     assert begun is not None
     assert begun.stamp == stamp

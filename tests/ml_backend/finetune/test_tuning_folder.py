@@ -43,11 +43,11 @@ def folder(tmp_path: Path) -> TuningFolder:
 def test_what_was_begun_is_read_back(folder: TuningFolder) -> None:
     """Plan, targets and images come back as they were."""
     assert folder.plan() == PLAN
-    found = folder.inputs(PLAN)
+    inputs = folder.inputs(PLAN)
     for name in ("tasks", "keys", "urls", "contents"):
-        assert getattr(found, name).tolist() == getattr(INPUTS, name).tolist()
-    assert found.targets["kind"].shares.tolist() == [[1, 0], [0, 1]]
-    assert found.targets["kind"].multiple is False
+        assert getattr(inputs, name).tolist() == getattr(INPUTS, name).tolist()
+    assert inputs.targets["kind"].shares.tolist() == [[1, 0], [0, 1]]
+    assert inputs.targets["kind"].multiple is False
     assert folder.images(PLAN).reshape(-1).tolist() == list(range(96))
 
 
@@ -85,7 +85,7 @@ def test_a_checkpoint_that_does_not_fit_on_the_disk_leaves_the_last_one(folder: 
             folder.save_checkpoint({"number": 2, "weights": torch.ones(100_000)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    kept = folder.checkpoint()
-    assert kept is not None
-    assert kept["number"] == 1
+    checkpoint = folder.checkpoint()
+    assert checkpoint is not None
+    assert checkpoint["number"] == 1
     assert {path.name for path in folder.path.iterdir()} == {IMAGES, "inputs.npz", "plan.json", "checkpoint.pt"}

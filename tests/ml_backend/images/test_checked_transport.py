@@ -38,8 +38,8 @@ class Names:
 
     def __call__(self, _: str) -> list[Any]:
         self.asked += 1
-        found = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return [(None, None, None, "", (address, 0)) for address in found]
+        addresses = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return [(None, None, None, "", (address, 0)) for address in addresses]
 
 
 @contextmanager
@@ -114,9 +114,9 @@ def test_an_address_that_does_not_answer_is_left_alone_for_a_while(monkeypatch: 
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         port = full.getsockname()[1]
         waiting = [socket.socket() for _ in range(3)]
-        for one in waiting:  # the queue of connections is full: the next one is not answered
-            one.settimeout(0)
-            one.connect_ex(("127.0.0.1", port))
+        for client in waiting:  # the queue of connections is full: the next one is not answered
+            client.settimeout(0)
+            client.connect_ex(("127.0.0.1", port))
         with checked(NAME, Names(["127.0.0.1"])) as connections:
             url = f"http://{NAME}:{port}/a.png"
             assert reason(connections, url, 0.3) == "timeout"
@@ -125,8 +125,8 @@ def test_an_address_that_does_not_answer_is_left_alone_for_a_while(monkeypatch: 
             connections._network._avoid("10.0.0.1", 80)  # type: ignore[arg-type]
             assert len(connections._network._avoided) == 1
             assert reason(connections, url, 0.3) == "timeout"
-        for one in waiting:
-            one.close()
+        for client in waiting:
+            client.close()
 
 
 @pytest.fixture

@@ -372,8 +372,8 @@ def test_many_threads_share_a_fetcher(make: Make, faulty: FaultyWeb) -> None:
     faulty.pages |= {f"/{number}.png": page(b"%d" % number) for number in range(40)}
     fetcher, before = make("127.0.0.1"), faulty.connections
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda number: fetcher.fetch(f"{faulty.url}/{number}.png", number), range(40)))
-    assert found == [b"%d" % number for number in range(40)]
+        bodies = list(pool.map(lambda number: fetcher.fetch(f"{faulty.url}/{number}.png", number), range(40)))
+    assert bodies == [b"%d" % number for number in range(40)]
     assert faulty.connections - before <= 8
 
 
@@ -401,9 +401,9 @@ def test_a_server_that_is_not_there_is_unreachable(make: Make) -> None:
 
 def test_a_sub_path_is_not_doubled() -> None:
     """Label Studio below a path writes that path into its addresses, or does not."""
-    wanted = "http://host/studio/data/upload/1/a.png"
+    expected = "http://host/studio/data/upload/1/a.png"
     for url in ("/data/upload/1/a.png", "/studio/data/upload/1/a.png"):
-        assert absolute_url(url, base_url="http://host/studio", task_id=1) == wanted
+        assert absolute_url(url, base_url="http://host/studio", task_id=1) == expected
 
 
 def test_only_uploads_keep_their_content() -> None:
@@ -418,8 +418,8 @@ def test_only_uploads_keep_their_content() -> None:
 def test_any_text_is_an_address_or_a_reason(url: str) -> None:
     """No text makes anything but an http address with a host, or a FetchError."""
     try:
-        found = parsed(absolute_url(url, base_url=BASE, task_id=1))
+        address = parsed(absolute_url(url, base_url=BASE, task_id=1))
     except FetchError:
         return
-    assert found.scheme in ("http", "https")
-    assert httpx.URL(str(found)).raw_host == found.raw_host != b""
+    assert address.scheme in ("http", "https")
+    assert httpx.URL(str(address)).raw_host == address.raw_host != b""

@@ -103,10 +103,10 @@ def test_a_link_that_is_made_meanwhile_leads_nowhere(
     is_file = Path.is_file
 
     def swapped(path: Path) -> bool:
-        found = is_file(path)
+        answer = is_file(path)
         (root / "sub").rename(root / "moved")
         (root / "sub").symlink_to("../other")
-        return found
+        return answer
 
     monkeypatch.setattr(Path, "is_file", swapped)
     assert reason(files, "sub/b.png") == "path_not_allowed"

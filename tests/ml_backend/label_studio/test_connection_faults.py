@@ -33,9 +33,9 @@ def test_a_webhook_sends_what_the_backend_acts_on() -> None:
 )
 def test_a_refusal_is_explained(status: int, reason: str, words: str) -> None:
     """What Label Studio says becomes what helps, and no password of an address is told."""
-    said = str(explained(RefusedError("refused", status, reason), URL))
-    assert words in said
-    assert "secret" not in said
+    sentence = str(explained(RefusedError("refused", status, reason), URL))
+    assert words in sentence
+    assert "secret" not in sentence
 
 
 def test_what_label_studio_cannot_send_is_refused() -> None:

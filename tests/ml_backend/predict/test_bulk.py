@@ -33,14 +33,14 @@ class Images:
         """Embed what is there."""
         self.asked += [ref.task_id for ref in refs]
         advance(len(refs))
-        found = Gathered()
+        gathered = Gathered()
         for ref in refs:
             if ref.task_id in self.missing:
-                found.failures[ref] = "http_404"
+                gathered.failures[ref] = "http_404"
             else:
                 light = str(ref.url).startswith("light")
-                found.vectors[ref] = self.samples.light if light else self.samples.dark
-        return found
+                gathered.vectors[ref] = self.samples.light if light else self.samples.dark
+        return gathered
 
 
 @pytest.fixture

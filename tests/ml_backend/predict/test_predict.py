@@ -24,8 +24,8 @@ class KnownImages:
     def gather(self, refs: Sequence[ImageRef], **options: object) -> Gathered:
         """The vectors that are known."""
         self.asked.append(options)
-        known = {ref: self.vectors[ref.url] for ref in refs if ref.url in self.vectors}
-        return Gathered(known, {ref: "missing" for ref in refs if ref not in known}, embedded=len(known))
+        vectors = {ref: self.vectors[ref.url] for ref in refs if ref.url in self.vectors}
+        return Gathered(vectors, {ref: "missing" for ref in refs if ref not in vectors}, embedded=len(vectors))
 
 
 @pytest.fixture

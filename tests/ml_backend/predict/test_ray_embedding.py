@@ -85,11 +85,11 @@ def test_the_cluster_finds_what_this_program_finds(pictures: str, cluster: Modul
     advanced: list[int] = []
     asking = backend(tmp_path / "here")
     embed = embed_on_ray(asking.settings, asking.backbones)
-    found = embed(refs, ARTIFACT, 7, advanced.append)
-    assert found.failures == expected.failures
-    assert found.failures == {refs[COUNT]: "missing", refs[COUNT + 1]: "no_url"}
-    assert found.vectors.keys() == expected.vectors.keys()
-    for ref, vector in found.vectors.items():
+    gathered = embed(refs, ARTIFACT, 7, advanced.append)
+    assert gathered.failures == expected.failures
+    assert gathered.failures == {refs[COUNT]: "missing", refs[COUNT + 1]: "no_url"}
+    assert gathered.vectors.keys() == expected.vectors.keys()
+    for ref, vector in gathered.vectors.items():
         np.testing.assert_allclose(vector, expected.vectors[ref], atol=1e-4)
     assert sum(advanced) == len(refs)
 

@@ -20,18 +20,6 @@ if TYPE_CHECKING:
     from conftest import Samples, Web
 
 
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
-    """Settings that wait for no model: none is loaded here."""
-    return settings.model_copy(update={"model_wait_s": 0.01})
-
-
-@pytest.fixture
-def client(backend: Backend) -> FlaskClient:
-    """Someone who calls the routes."""
-    return create_app(backend).test_client()
-
-
 def task(number: int, url: object) -> dict[str, Any]:
     """A task as Label Studio sends it."""
     return {"id": number, "data": {"image": url}, "meta": {}, "annotations": [], "predictions": [], "project": 7}
@@ -255,8 +243,8 @@ def test_failures_are_counted_by_reason(client: FlaskClient, samples: "Samples")
     """The metrics page shows how many tasks were left out and why, and how often each route answered."""
 
     def count(line: str) -> float:
-        found = [row for row in client.get("/metrics").text.splitlines() if row.startswith(line + " ")]
-        return float(found[0].rsplit(" ", 1)[1]) if found else 0.0
+        lines = [row for row in client.get("/metrics").text.splitlines() if row.startswith(line + " ")]
+        return float(lines[0].rsplit(" ", 1)[1]) if lines else 0.0
 
     missing = 'ml_backend_task_failures_total{reason="missing"}'
     answered = 'ml_backend_requests_total{route="/predict",status="200"}'

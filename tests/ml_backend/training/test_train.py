@@ -180,7 +180,7 @@ def test_a_worse_version_is_kept_but_does_not_answer(settings: Settings, studio:
     assert made.predictions == 1
     assert "worse" in made.why
     assert made.artifact.held_back == made.why == registry.records(7)[0].held_back
-    assert [(one["event"], one["serving"]) for one in lines if one["event"] != "trained"] == [
+    assert [(line["event"], line["serving"]) for line in lines if line["event"] != "trained"] == [
         ("version_held_back", first.serving)
     ]
 

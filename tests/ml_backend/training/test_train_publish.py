@@ -29,7 +29,7 @@ def test_an_older_version_answers_again(settings: Settings, studio: InMemoryStud
     assert parts.registry.current_version(7) == parts.registry.chosen_version(7) == first
     assert studio.versions() == {first: 21, second: 20}
     assert studio.project["model_version"] == first
-    assert [one["event"] for one in lines] == ["version_promoted"]
+    assert [line["event"] for line in lines] == ["version_promoted"]
 
 
 def test_a_training_does_not_take_back_what_a_person_chose(settings: Settings, studio: InMemoryStudio) -> None:

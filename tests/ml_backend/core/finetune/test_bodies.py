@@ -20,8 +20,8 @@ def test_batch_normalisation_takes_its_mean_from_all_batches(pictures: "Pictures
     body = pictures.body()
     batches = [torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)]
     recalibrate(body, iter(batches))
-    seen = body.get_submodule("conv1")(torch.cat(batches)).mean((0, 2, 3))
+    mean = body.get_submodule("conv1")(torch.cat(batches)).mean((0, 2, 3))
     norm = body.get_submodule("bn1")
-    assert torch.allclose(norm.get_buffer("running_mean"), seen, atol=1e-5)
+    assert torch.allclose(norm.get_buffer("running_mean"), mean, atol=1e-5)
     assert not body.training
     assert norm.momentum == 0.1

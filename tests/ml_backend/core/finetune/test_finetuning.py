@@ -18,13 +18,13 @@ def targets(pictures: "Pictures", weights: object = 1, *, multiple: bool = False
     return ControlTargets(shares, np.broadcast_to(np.float32(weights), 48).copy(), multiple)
 
 
-def objective(pictures: "Pictures", *found: ControlTargets, **options: float) -> FineTuning:
+def objective(pictures: "Pictures", *controls: ControlTargets, **options: float) -> FineTuning:
     """What is learned; the last eight rows validate."""
     return FineTuning(
         pictures.body(),
         512,
         images=pictures.images,
-        targets=found,
+        targets=controls,
         validated=np.arange(40, 48),
         image_size=32,
         preparation=pictures.preparation,
@@ -40,13 +40,13 @@ def loss(made: FineTuning, pictures: "Pictures", rows: list[int]) -> float:
 
 def test_it_learns_to_tell_stripes_apart(pictures: "Pictures") -> None:
     """After some steps the validation loss is far below that of knowing nothing, log 2."""
-    found = targets(pictures)
+    shares = targets(pictures)
     learned, validated = np.setdiff1d(np.arange(48), np.arange(3, 48, 4)), np.arange(3, 48, 4)
     made = FineTuning(
         pictures.body(),
         512,
         images=pictures.images,
-        targets=[found],
+        targets=[shares],
         validated=validated,
         image_size=32,
         preparation=pictures.preparation,

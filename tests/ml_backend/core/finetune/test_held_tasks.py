@@ -29,10 +29,10 @@ def test_none_or_all_can_be_held_out() -> None:
 
 def test_the_parts_hold_every_known_image_once() -> None:
     """Images of which nothing is known are in no part, the others in exactly one."""
-    known = np.arange(200) % 4 > 0
-    parts = split(np.arange(200), np.arange(200).astype(str), known)
+    is_known = np.arange(200) % 4 > 0
+    parts = split(np.arange(200), np.arange(200).astype(str), is_known)
     rows = np.concatenate([parts.learned, parts.validated, parts.judged])
-    assert sorted(rows.tolist()) == np.flatnonzero(known).tolist()
+    assert sorted(rows.tolist()) == np.flatnonzero(is_known).tolist()
     assert min(len(parts.learned), len(parts.validated), len(parts.judged)) > 10
 
 

@@ -50,8 +50,8 @@ def stored(checkpoint: dict[str, Any]) -> dict[str, Any]:
     file = io.BytesIO()
     torch.save(checkpoint, file)
     file.seek(0)
-    found: dict[str, Any] = torch.load(file, weights_only=True)
-    return found
+    state: dict[str, Any] = torch.load(file, weights_only=True)
+    return state
 
 
 @pytest.mark.parametrize("make", [finetuning, pretraining])
@@ -66,9 +66,9 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
     resumed = make(pictures)
     resumed.restore(stored(stopped.checkpoint()))
     assert first + list(resumed.run()) == expected_steps
-    expected, found = whole.result(), resumed.result()
-    assert expected.keys() == found.keys()
-    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    expected, result = whole.result(), resumed.result()
+    assert expected.keys() == result.keys()
+    assert all(torch.equal(expected[name], result[name]) for name in expected)
 
 
 def test_steps_count_and_epochs_end(pictures: "Pictures") -> None:

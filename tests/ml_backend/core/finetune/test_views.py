@@ -11,8 +11,8 @@ PLAIN = Augmentation(smallest=1, largest=1, stretch=1, colour=0, tint=0, grey=0)
 def images() -> torch.Tensor:
     """Thirty images whose red grows from left to right and whose green grows from top to bottom."""
     line = torch.arange(32, dtype=torch.uint8) * 8
-    one = torch.stack([line.expand(32, 32), line[:, None].expand(32, 32), torch.zeros(32, 32)]).byte()
-    return one.expand(30, 3, 32, 32)
+    striped = torch.stack([line.expand(32, 32), line[:, None].expand(32, 32), torch.zeros(32, 32)]).byte()
+    return striped.expand(30, 3, 32, 32)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -26,7 +26,7 @@ def test_a_whole_view_without_colour_changes_is_the_image_or_its_mirror_image(im
     straight = images[0].float() / 255
     same = [torch.allclose(view, straight, atol=1e-5) for view in views]
     mirrored = [torch.allclose(view, straight.flip(2), atol=1e-5) for view in views]
-    assert all(one != other for one, other in zip(same, mirrored, strict=True))
+    assert all(left != right for left, right in zip(same, mirrored, strict=True))
     assert 5 < sum(same) < 25
 
 
