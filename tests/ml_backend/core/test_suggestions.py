@@ -97,10 +97,10 @@ def test_nothing_likely_is_no_prediction() -> None:
 
 
 @given(st.integers(0, 9), st.integers(0, 9))
-def test_region_ids_are_their_own(one: int, other_task: int) -> None:
+def test_region_ids_are_their_own(task_id: int, other_id: int) -> None:
     """Two tasks share a region id only if they are the same task."""
     first, second = (
         suggestion([(SINGLE, np.array([1, 0, 0]))], task_id=task, model_version="v1")["result"][0]["id"]
-        for task in (one, other_task)
+        for task in (task_id, other_id)
     )
-    assert (first == second) == (one == other_task)
+    assert (first == second) == (task_id == other_id)
