@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ csv.field_size_limit(2**31 - 1)
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 SEPARATORS = (",", ";", "\t")
+
+SEPARATOR_LINE = re.compile(rb"sep=([,;\t])[\r\n]+", re.IGNORECASE)
+"""The line before the header in which Excel says what separates the columns."""
 
 OTHER_KINDS = {
     b"\x1f\x8b": "is compressed with gzip; give it a name that ends in .gz",
@@ -63,7 +67,8 @@ def read_header(path: Path) -> Header:
         if kind is not None:
             raise VotesError(f"{path} {kind}")
         line = line.removeprefix(BYTE_ORDER_MARK)
-        while line and not line.strip(b"\r\n"):
+        excel = SEPARATOR_LINE.fullmatch(line)
+        while line and ((excel and lines == 1) or not line.strip(b"\r\n")):
             line, lines = file.readline(), lines + 1
     text = line.rstrip(b"\r\n")
     if b"\r" in text:
@@ -72,7 +77,8 @@ def read_header(path: Path) -> Header:
         )
     if text.count(b'"') % 2:
         raise VotesError(f"{path}, line 1: a quotation mark of the header is not closed; the header is one line")
-    readings = {mark: _fields(text.decode("utf-8", "replace"), mark) for mark in SEPARATORS}
+    marks = (excel[1].decode(),) if excel else SEPARATORS
+    readings = {mark: _fields(text.decode("utf-8", "replace"), mark) for mark in marks}
     separator = max(readings, key=lambda mark: len(readings[mark]))  # of equals the first, which is the comma
     return Header(readings[separator], separator, lines)
 
@@ -84,6 +90,8 @@ def rows(path: Path) -> Iterator[tuple[int, int, list[str]]]:
         reader = csv.reader(text, delimiter=separator)
         begin, below = 1, False
         for fields in reader:
+            if fields and not below and SEPARATOR_LINE.fullmatch(f"{separator.join(fields)}\n".encode()):
+                continue
             if fields and below:  # empty lines are no rows
                 yield begin, reader.line_num, fields
             begin, below = reader.line_num + 1, below or bool(fields)

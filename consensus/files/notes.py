@@ -1,5 +1,6 @@
 """What a person should know of the votes in a file before believing the result."""
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -8,6 +9,14 @@ from pathlib import Path
 from consensus.core.votes.votes import UNSURE, Votes
 
 SHOWN = 3
+
+NO_VOTE = {"-1", "none", "null", "na", "n/a", "<na>", "#n/a"}
+"""What other programs write where there is no vote, in lower case."""
+
+SEVERAL = ("#", "|", ";", ",")
+"""What may stand between several labels in a cell."""
+
+WHOLE_NUMBER = re.compile(r"^(-?\d+)\.0+$")
 
 
 def notes_on(votes: Votes, path: Path) -> Iterator[str]:
@@ -35,11 +44,30 @@ def notes_of(names: Votes, n_votes: int, *, all_unsure: bool, path: Path) -> Ite
         alike = _alike(called)
         for first, second in alike[:SHOWN]:
             yield (
-                f"{path}: the {kind} {first!a} and {second!a} look alike (case, invisible characters or the "
-                "encoding of accents differ); they count as two"
+                f"{path}: the {kind} {first!a} and {second!a} look alike (case, blanks, .0, invisible characters "
+                "or the encoding of accents differ); they count as two"
             )
         if len(alike) > SHOWN:
             yield f"{path}: {len(alike) - SHOWN} more pairs of {kind} look alike"
+    yield from _odd_labels(names.label_names.tolist(), path)
+
+
+def _odd_labels(labels: list[str], path: Path) -> Iterator[str]:
+    """Say which labels may stand for no vote, or for several labels."""
+    for label in [label for label in labels if label.lower() in NO_VOTE][:SHOWN]:
+        yield (
+            f"{path}: {label!r} counts as a label; where it stands for no vote (as -1 does in snorkel), leave the "
+            "cell empty or the row out"
+        )
+    names = {*labels}
+    for label in labels:
+        for mark in SEVERAL:
+            if mark in label and {name.strip() for name in label.split(mark)} <= names:
+                yield (
+                    f"{path}: {label!r} counts as one label; if it is several, write a row for each and use "
+                    "--choice multiple"
+                )
+                return
 
 
 def _alike(names: Iterable[str]) -> list[tuple[str, str]]:
@@ -48,5 +76,5 @@ def _alike(names: Iterable[str]) -> list[tuple[str, str]]:
         plain = "".join(
             letter for letter in unicodedata.normalize("NFKC", name) if unicodedata.category(letter) != "Cf"
         )
-        spellings[plain.casefold()].append(name)
+        spellings[WHOLE_NUMBER.sub(r"\1", " ".join(plain.casefold().split()))].append(name)
     return [(same[0], other) for same in spellings.values() for other in same[1:]]

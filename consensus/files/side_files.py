@@ -73,6 +73,17 @@ def note_repeats(table: Table, flag: str) -> list[str]:
     return [f"{table.path}: {repeated} rows repeat an earlier one"] if repeated else []
 
 
+def note_strangers(votes: Table, given: Table) -> list[str]:
+    """Say where no task of the given labels has a vote: they may be named otherwise there."""
+    task = given.rows("task")["task"]
+    n_tasks = votes.first_codes("task")
+    if not len(task) or not n_tasks or int(task.min()) < n_tasks:
+        return []
+    names = votes.names("task")
+    there, here = names[task[0]], names[0]
+    return [f"{given.path}: none of its tasks has a vote; it names {there!r}, and {votes.path} names {here!r}"]
+
+
 def trust_by_hand(
     connection: duckdb.DuckDBPyConnection, path: Path | None, annotators: Names
 ) -> tuple[Floats, int]:

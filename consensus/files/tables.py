@@ -17,8 +17,12 @@ from numpy.typing import NDArray
 from consensus.core.arrays import Names
 from consensus.errors import VotesError
 from consensus.files import csv_text
+from consensus.files.known_tables import JSON, Known, read_json, recognise
 
 PARQUET = (".parquet", ".pq")
+
+VOTES = ("task", "annotator", "label")
+"""The columns of a table of votes."""
 
 ROW_BITS, AFTER_ALL = 40, 1 << 62
 """A position is the number of the file, then that of the row in these bits; a second table comes after all."""
@@ -84,6 +88,14 @@ class Table:
         As the user named it.
     files : sequence of Path
         Those of a folder, or the file itself.
+    notes : tuple of str
+        What it was taken for, where it is that of another program.
+    entries : sequence of int
+        Of a JSON file, the entry of each row, from 1.
+    width : int
+        Rows of the table that a row of the file is: where each annotator has a column, one each.
+    several : bool
+        Whether an annotator chose several labels of a task.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -91,9 +103,22 @@ class Table:
     path: Path
     files: Sequence[Path]
     columns: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    entries: Sequence[int] = ()
+    width: int = 1
+    several: bool = False
 
     def __len__(self) -> int:
         return int(self._fetch(f"SELECT count(*) AS n FROM {self.name}")["n"][0])
+
+    def leave_out_missing(self, column: str) -> int:
+        """Leave rows out that have nothing in a column, or a NaN; return how many."""
+        missing = f""""{column}" IS NULL OR "{column}" IN ('', 'nan', 'NaN', 'NAN')"""
+        rows = int(self._fetch(f"SELECT count(*) AS n FROM {self.name} WHERE {missing}")["n"][0])
+        if rows:
+            self.connection.execute(f"ALTER VIEW {self.name} RENAME TO {self.name}_all")
+            self.connection.execute(f"CREATE VIEW {self.name} AS FROM {self.name}_all WHERE NOT ({missing})")
+        return rows
 
     def code(self, column: str, other: "Table | None" = None) -> int:
         """Number the names of a column, and then those of another table, in order of appearance; return how many.
@@ -148,6 +173,11 @@ class Table:
         run(f"CREATE VIEW {key} AS FROM {key}_codes")
         run(f"DROP TABLE {key}_trimmed")
 
+    def first_codes(self, column: str) -> int:
+        """Count the names of a column that stand in this table, and not only in the other one."""
+        names = f"{self.name}_{column}_names"
+        return int(self._fetch(f"SELECT count(*) AS n FROM {names} WHERE first < {AFTER_ALL}")["n"][0])
+
     def names(self, column: str, first: int = 0, end: int = 1 << 62) -> Names:
         """Return the names of a column that is coded, from one code to before another."""
         names: Names = self._fetch(
@@ -201,7 +231,9 @@ class Table:
     def place(self, position: int) -> str:
         """Name a row; in a CSV by the line on which it ends."""
         number, row = divmod(position, 1 << ROW_BITS)
-        file = self.files[number]
+        file, row = self.files[number], row // self.width
+        if self.entries:
+            return f"{file}, entry {self.entries[row]}"
         if extension(file) in PARQUET:
             return f"{file}, row {row + 1}"
         lines = (line for _, line, _ in csv_text.rows(file))
@@ -225,8 +257,8 @@ def read_table(
     name : str
         Of the view.
     path : Path
-        CSV, CSV with gzip (.gz) or Parquet (.parquet, .pq) by extension. Of a folder and the folders in it all
-        Parquet files are read, by name, but those whose names start with . or _.
+        CSV, CSV with gzip (.gz), Parquet (.parquet, .pq) or JSON (.json, .jsonl) by extension. Of a folder and the
+        folders in it all Parquet files are read, by name, but those whose names start with . or _.
     headers : sequence of sequences of str
         Columns that must be there; where several headers fit, the last one counts.
     optional : sequence of str
@@ -238,6 +270,8 @@ def read_table(
         Where something cannot be read; the message names the file, the line where there is one, and the remedy.
     """
     try:
+        if extension(path) in JSON:
+            return _load_json(connection, name, path, headers, optional)
         if path.is_dir() or extension(path) in PARQUET:
             return _view_parquet(connection, name, path, headers, optional)
         return _load_csv(connection, name, path, headers, optional)
@@ -276,9 +310,13 @@ def _load_csv(
     optional: Sequence[str],
 ) -> Table:
     header = csv_text.read_header(path)
-    columns = _columns(header.names, path, headers, optional)
+    columns, other = _columns(header.names, path, headers, optional)
     places = {column: header.names.index(spelled) for column, spelled in columns.items()}
     texts = ", ".join(f'c{place} AS "{column}"' for column, place in places.items())
+    annotators = other.annotators if other else ()
+    if annotators:
+        labels = ", ".join(f"c{header.names.index(name)}" for name in annotators)
+        texts += f", [{labels}] AS labels"
     kinds = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(header.names)))
     query = (
         f"CREATE OR REPLACE TABLE {name}_rows AS SELECT {texts} FROM read_csv(?, columns = {{{kinds}}}, "
@@ -297,11 +335,42 @@ def _load_csv(
             connection.execute(query, [*given, LONGEST_LINE, False])
         except duckdb.Error as error:
             raise VotesError(f"{path} cannot be read: {first_line(error)}") from None
+    (n_read,) = connection.execute(f"SELECT count(*) FROM {name}_rows").fetchall()[0]
+    if n_rows not in (None, n_read):
+        raise VotesError(f"{path} is read as {n_read} rows and has {n_rows}; write it again with a CSV writer")
+    notes = (f"{path} is {other.sentence}",) if other else ()
+    if not annotators:
+        connection.execute(f"CREATE VIEW {name} AS SELECT *, rowid AS position FROM {name}_rows")
+        return Table(connection, name, path, [path], tuple(columns), notes)
+    width, people = len(annotators), ", ".join("'" + who.replace("'", "''") + "'" for who in annotators)
+    connection.execute(
+        f"CREATE VIEW {name} AS SELECT * FROM (SELECT task, unnest([{people}]) AS annotator, "
+        f"unnest(labels) AS label, unnest(range({width})) + rowid * {width} AS position FROM {name}_rows) "
+        "WHERE trim(label) <> ''"
+    )
+    return Table(connection, name, path, [path], ("task", "annotator", "label"), notes, width=width)
+
+
+def _load_json(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    path: Path,
+    headers: Sequence[Sequence[str]],
+    optional: Sequence[str],
+) -> Table:
+    rows = read_json(path)
+    columns, other = _columns(list(rows.columns), path, headers, optional)
+    texts = {
+        column: np.array([*rows.columns[spelled], None], dtype=object)[:-1] for column, spelled in columns.items()
+    }
+    connection.register("json_columns", texts)
+    selected = ", ".join(f'"{column}"::VARCHAR AS "{column}"' for column in columns)
+    connection.execute(f"CREATE TABLE {name}_rows AS SELECT {selected} FROM json_columns")
+    connection.unregister("json_columns")
     connection.execute(f"CREATE VIEW {name} AS SELECT *, rowid AS position FROM {name}_rows")
-    table = Table(connection, name, path, [path], tuple(columns))
-    if n_rows not in (None, len(table)):
-        raise VotesError(f"{path} is read as {len(table)} rows and has {n_rows}; write it again with a CSV writer")
-    return table
+    sentence = other.sentence if other else f"read as {rows.program}"
+    notes = (f"{path} is {sentence}",)
+    return Table(connection, name, path, [path], tuple(columns), notes, rows.entries, several=rows.several)
 
 
 def _view_parquet(
@@ -313,6 +382,7 @@ def _view_parquet(
 ) -> Table:
     files = _parquet_files(path)
     first: dict[str, str] = {}
+    notes: tuple[str, ...] = ()
     for file in files:
         try:
             kinds = _kinds(connection, [file])
@@ -321,8 +391,11 @@ def _view_parquet(
             raise VotesError(f"{file} is no whole Parquet file; write it again") from None
         except duckdb.Error as error:
             raise VotesError(f"{file} is no whole Parquet file ({first_line(error)}); write it again") from None
-        columns = _columns(list(kinds), file, headers, optional)
+        columns, other = _columns(list(kinds), file, headers, optional)
+        if other and other.annotators:
+            raise VotesError(f"{file} has {other.sentence}; use CSV, or a row for each vote")
         first = first or columns
+        notes = (f"{path} is {other.sentence}",) if other else ()
         if columns.keys() != first.keys():
             raise VotesError(f"{file} has the columns {','.join(columns)}, and {files[0]} {','.join(first)}")
         for column, spelled in columns.items():
@@ -337,7 +410,7 @@ def _view_parquet(
         f"CREATE VIEW {name} AS SELECT {texts}, (file_index::BIGINT << {ROW_BITS}) + file_row_number AS position "
         f"FROM read_parquet([{names}], union_by_name = true, hive_partitioning = false)"
     )
-    return Table(connection, name, path, files, tuple(first))
+    return Table(connection, name, path, files, tuple(first), notes)
 
 
 def _parquet_files(path: Path) -> list[Path]:
@@ -383,8 +456,11 @@ def _as_text(name: str, kind: str) -> str:
 
 def _columns(
     names: Sequence[str], path: Path, headers: Sequence[Sequence[str]], optional: Sequence[str]
-) -> dict[str, str]:
-    """Find the columns of the last of the headers that fits, in any case, and how the file spells them."""
+) -> tuple[dict[str, str], Known | None]:
+    """Find the columns of the last of the headers that fits, in any case, and how the file spells them.
+
+    Where none fits, votes may be in a table of another program.
+    """
     spelled = {name.lower(): name for name in reversed(names)}
     twice = next(
         (name for name in names if name and [header.lower() for header in names].count(name.lower()) > 1), None
@@ -392,11 +468,13 @@ def _columns(
     if twice is not None:
         raise VotesError(f"{path} has two columns {twice!r}; take one out")
     header = next((header for header in reversed(headers) if set(header) <= set(spelled)), None)
+    if header is None and VOTES in headers and (other := recognise(names, path)):
+        return dict(other.columns), other
     if header is None:
         shown = ", ".join(name if len(name) <= LONG_NAME else f"{name[:LONG_NAME]}..." for name in names[:20])
         remedy = "; its columns are separated by bars: use commas" if len(names) == 1 and "|" in names[0] else ""
         raise VotesError(f"{path} has the columns {shown or 'none'}; {_expected(headers)}{remedy}")
-    return {name: spelled[name] for name in (*header, *optional) if name in spelled}
+    return {name: spelled[name] for name in (*header, *optional) if name in spelled}, None
 
 
 def pattern(path: Path) -> str:

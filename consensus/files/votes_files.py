@@ -15,10 +15,10 @@ from consensus.core.votes.classifications import Gold, Listed, lists_all, too_ma
 from consensus.core.votes.votes import STANDS, Choice, Votes, asked_only, latest
 from consensus.errors import VotesError
 from consensus.files.notes import notes_on
-from consensus.files.side_files import note_repeats, read_given, read_gold, trust_by_hand
+from consensus.files.side_files import note_repeats, note_strangers, read_given, read_gold, trust_by_hand
 from consensus.files.tables import AFTER_ALL, Limits, Table, database, in_order, read_table
+from consensus.files.tables import VOTES as CHOSEN
 
-CHOSEN = ("task", "annotator", "label")
 SPELLED_OUT = ("task", "label", "annotator", "vote")
 
 SCRATCH = "consensus-score-"
@@ -120,6 +120,13 @@ def read_votes(
         raise VotesError(
             f"{path} spells its votes out in column 'vote', so --choice multiple says nothing; leave it out"
         )
+    if votes.several and choice == "single":
+        raise VotesError(f"{path}: annotators chose several labels of a task; add --choice multiple")
+    notes = [*votes.notes]
+    if choice == "single":
+        column = "vote" if spelled_out else "label"
+        missing = votes.leave_out_missing(column)
+        notes += [f"{path}: {missing} rows have nothing in column {column!r} and are no votes"] if missing else []
     listed = read_given(connection, given) if given else None
     votes.code("annotator")
     tell(1)
@@ -140,7 +147,8 @@ def read_votes(
             f"{path}: all votes are for the label {labels[0]!r}, and a choice of one label decides "
             "nothing; name the other labels in --given with given=0, or use the columns task,label,annotator,vote"
         )
-    notes = note_repeats(listed, "given") if listed else []
+    if listed:
+        notes += [*note_repeats(listed, "given"), *note_strangers(votes, listed)]
     kind: Choice = "each" if spelled_out else choice
     return CodedVotes(votes, listed, kind, votes.names("annotator"), labels, n_tasks, n_rows, tuple(notes))
 

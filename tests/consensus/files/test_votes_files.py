@@ -105,6 +105,7 @@ def test_rows_of_yes_no_and_unsure(tmp_path: Path) -> None:
         CHOSEN.replace("task", "Task").replace("label", "LABEL"),
         CHOSEN.replace(",", ";"),
         CHOSEN.replace(",", "\t"),
+        "sep=;\r\n" + CHOSEN.replace(",", ";"),
     ],
     ids=[
         "CRLF",
@@ -120,6 +121,7 @@ def test_rows_of_yes_no_and_unsure(tmp_path: Path) -> None:
         "header in any case",
         "semicolons",
         "tabs",
+        "Excel's line on the separator",
     ],
 )
 def test_spellings_of_the_same_file(tmp_path: Path, content: str) -> None:
@@ -259,7 +261,6 @@ def test_trust_set_by_hand(tmp_path: Path) -> None:
             None,
             "line 3: column 'annotator' is empty; fill it",
         ),
-        ('task,annotator,label\nt1,a1,""\n', None, None, "line 2: column 'label' is empty"),
         (
             "task,annotator,label\nt1,a1,cat\n\nt1,a1,cat,dog\n",
             None,
@@ -543,6 +544,16 @@ def test_rows_that_repeat_are_said(tmp_path: Path, what: str) -> None:
             r"the labels '\xe9' and 'e\u0301' look alike",
         ),
         (CHOSEN.replace("a2", "A1"), "the annotators 'a1' and 'A1' look alike"),
+        (CHOSEN.replace("cat", "1").replace("dog", "1.0"), "the labels '1' and '1.0' look alike"),
+        (CHOSEN.replace("cat", "big cat").replace("dog", "big  cat"), "the labels 'big cat' and 'big  cat' look"),
+        (
+            CHOSEN.replace("dog", "-1"),
+            "'-1' counts as a label; where it stands for no vote (as -1 does in snork",
+        ),
+        (CHOSEN.replace("dog", "None"), "'None' counts as a label; where it stands for no vote"),
+        (CHOSEN + "t3,a1,cat#dog\n", "'cat#dog' counts as one label; if it is several, write a row for each"),
+        (CHOSEN + "t3,a1,\nt3,a2,nan\n,,\n", "3 rows have nothing in column 'label' and are no votes"),
+        (SPOKEN + "t3,cat,a1,\n", "1 rows have nothing in column 'vote' and are no votes"),
     ],
 )
 def test_what_makes_a_result_poor_is_said(tmp_path: Path, votes: str, note: str) -> None:
