@@ -83,8 +83,9 @@ def score(
 
     Files are CSV, CSV with gzip (.gz), JSON (.json, .jsonl) or Parquet (.parquet) by extension, or folders of
     Parquet files; votes also as Label Studio, crowd-kit, Toloka, Mechanical Turk, Prodigy, peerannot and cleanlab
-    write them. They may be larger than memory; --engine ray spreads them over a Ray cluster. Of repeated votes the last one counts. The
-    result has a row per task and label that somebody chose (or voted yes, no or unsure on) or that is listed in
+    write them. They may be larger than memory; --engine ray spreads them over a Ray cluster. Of repeated votes the
+    last one counts. The result has a row per task and label that somebody chose (or voted yes, no or unsure on) or
+    that is listed in
     --given, with the columns task, label, given, yes, no, unsure, confidence, posterior and report.
 
     How votes become a posterior: of each annotator a confusion matrix is learned by expectation-maximisation

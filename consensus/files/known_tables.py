@@ -144,7 +144,8 @@ def read_json(path: Path) -> Rows:
 def _content(path: Path) -> Any:  # noqa: ANN401  # whatever the file holds
     try:
         text = path.read_text(encoding="utf-8-sig")
-        return json.loads(text)
+        content = json.loads(text)
+        return content if path.suffix.lower() == JSON[0] else [content]
     except UnicodeDecodeError as error:
         raise VotesError(f"{path} is no UTF-8 text ({error.reason}); save it as UTF-8") from None
     except ValueError as error:

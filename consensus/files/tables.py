@@ -327,8 +327,11 @@ def _load_csv(
     given = [pattern(path), header.lines, header.separator, compression]
     try:
         connection.execute(query, [*given, LINE, True])
-        n_rows = None
+        strictly = bool(connection.execute(f"SELECT 1 FROM {name}_rows LIMIT 1").fetchone())
     except duckdb.Error:
+        strictly = False
+    n_rows = None
+    if not strictly:  # none is also what it reads where lines above the header end otherwise than those below
         # DuckDB's message has no remedy; long lines and mixed line ends, which only it minds, it reads leniently.
         n_rows = csv_text.check(path, len(header.names))
         try:
