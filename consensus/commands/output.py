@@ -50,6 +50,7 @@ def outcome_json(outcome: "Outcome") -> dict[str, Any]:
         },
         "dry_run": outcome.dry_run,
         "guarantees": list(outcome.guarantees),
+        "alike": list(outcome.alike),
     }
 
 
@@ -71,6 +72,12 @@ def show_outcome(outcome: "Outcome") -> None:
         OUT.print(f"  {line}")
     show_rows([{"report": name, "classifications": n} for name, n in outcome.reports.items()], "Reports")
     show_rows([{**row, "trust": round(row["trust"], 3)} for row in outcome.annotators], "Annotators")
+    for line in outcome.alike:
+        ERR.print(
+            f"answer alike beyond what the others explain, so that their votes count as one: {line}",
+            style="yellow",
+            soft_wrap=True,
+        )
     for problem in outcome.problems[:PROBLEMS_SHOWN]:
         line = f"left out: task {problem.task}: {problem.what}"
         ERR.print(line, style="yellow", soft_wrap=True)

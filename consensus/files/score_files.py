@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,7 +19,7 @@ from common.files import ROOM_REMEDY, scratch_folder
 from common.progress import Progress, of_step, silent
 from consensus.core.arrays import Codes
 from consensus.core.decide.partitions import Partition, Partitions
-from consensus.core.decide.scoring import Scorer, fit_partitions, score
+from consensus.core.decide.scoring import Scorer, alike_annotators, fit_partitions, score
 from consensus.core.guarantee.conformal import NO_GOLD, guarantee
 from consensus.core.guarantee.wording import guarantee_lines
 from consensus.core.model.em import MapMatrices
@@ -200,6 +200,7 @@ def score_files(
             scorer = fit_partitions(
                 _Watched(spread, of_step(progress, "rounds of learning", 0)), fixed_trust, inputs.policy
             )
+            alike = alike_annotators(scorer.fitted, coded.annotator_names)
             tell = of_step(progress, "parts written", parts.n_parts)
             reports, by_annotator = _write(spread, partial(_score, scorer, inputs.all_labels), out, tell)
     if annotators:
@@ -214,8 +215,14 @@ def score_files(
         parts.replaced,
         unused_trust,
         reports,
-        (*coded.notes, *_notes_on(parts, inputs.votes)),
+        (*coded.notes, *_notes_on(parts, inputs.votes), *_alike(alike)),
     )
+
+
+def _alike(groups: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Say whose votes count as one."""
+    for names in groups:
+        yield f"{', '.join(names)} answer alike beyond what the others explain: their votes count as one"
 
 
 def _score_ballot(
@@ -243,6 +250,7 @@ def _score_ballot(
     )
     if suggested is not None and not scored.model_share.any():
         notes.append(UNHEARD)
+    notes += _alike(scored.alike)
     lines = _taught(ballot)
     if inputs.share is not None:
         scored, grounds = guarantee(scored, ballot.gold, inputs.share, votes.choice)

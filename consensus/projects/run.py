@@ -67,6 +67,8 @@ class Outcome:
         What is guaranteed, and on what grounds, control by control; empty without a guarantee.
     gold_tasks : int
         Tasks with ground truth on some control.
+    alike : tuple of str
+        Who answers alike on which control, one line each.
     """
 
     project: Project
@@ -82,6 +84,7 @@ class Outcome:
     dry_run: bool
     guarantees: tuple[str, ...] = ()
     gold_tasks: int = 0
+    alike: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -276,6 +279,11 @@ def outcome_of(
         ),
         dry_run=dry_run,
         guarantees=tuple(guarantees),
+        alike=tuple(
+            f"{', '.join(names)} on {collected.control.tag.name}"
+            for collected, scored in results
+            for names in scored.alike
+        ),
     )
 
 

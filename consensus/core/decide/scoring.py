@@ -43,6 +43,8 @@ class Scored:
         Share of a model's suggestions in what weighs for and against the classification, in [0, 1].
     start : WarmStart
         The fitted model, to start the next run from.
+    alike : tuple of tuple of str
+        Annotators who answer alike beyond what the others explain, group by group: their votes count as one.
     """
 
     classifications: Classifications
@@ -57,6 +59,7 @@ class Scored:
     votes_by_annotator: Codes
     model_share: Floats
     start: WarmStart
+    alike: tuple[tuple[str, ...], ...] = ()
 
 
 def score(
@@ -220,6 +223,7 @@ class Scorer:
             votes_by_annotator=_votes_by_annotator(votes),
             model_share=_model_share(voters, self.fitted, decides=policy.decide is decide_by_posterior),
             start=self.start,
+            alike=alike_annotators(self.fitted, votes.annotator_names),
         )
 
     def _trust(self, votes: Votes, n_annotators: int) -> tuple[Floats, Floats, Floats]:
@@ -267,6 +271,13 @@ def _model_share(voters: Voters, fitted: FittedModel, *, decides: bool) -> Float
     everybody, model = (tally(voters.votes, voters.classifications, weight) for weight in weights)
     total = everybody.yes + everybody.no
     return np.where(total > 0, (model.yes + model.no) / np.where(total > 0, total, 1.0), 0.0)[voters.row]
+
+
+def alike_annotators(fitted: FittedModel, annotator_names: Names) -> tuple[tuple[str, ...], ...]:
+    """Name the annotators who answer alike beyond what the others explain, group by group."""
+    voices = np.zeros(0, dtype=np.int32) if fitted.voices is None else fitted.voices[: len(annotator_names)]
+    members = (np.flatnonzero(voices == first) for first in np.unique(voices))
+    return tuple(tuple(map(str, annotator_names[group])) for group in members if len(group) > 1)
 
 
 def _check_trust(fixed_trust: Floats, votes: Votes, policy: str) -> None:

@@ -71,7 +71,7 @@ def prediction_likelihood(label_matrix: LabelMatrix, confusion: ConfusionMatrice
         Sum of the log-probabilities of the votes, each predicted from the others on its row, for `GRID`.
     """
     votes = label_matrix.votes_per_row
-    picked = _one_in(every, label_matrix) & (votes > 1)
+    picked = sampled(every, label_matrix) & (votes > 1)
     likelihood = np.zeros(len(GRID))
     if not picked.any():
         return likelihood
@@ -79,15 +79,15 @@ def prediction_likelihood(label_matrix: LabelMatrix, confusion: ConfusionMatrice
     row = np.repeat(np.arange(one_hot.shape[0]), np.diff(one_hot.indptr))
     columns, rate = against_first(confusion.by_column), confusion.by_column
     others = (one_hot @ columns)[row] - columns[one_hot.indices]
-    more = (votes[picked][row] - 2.0)[:, None]
+    more = np.maximum(label_matrix.voices_per_row[picked][row] - 2.0, 0.0)[:, None]
     prior = PREVALENCE * against_first(confusion.prevalence)
     for number, correlation in enumerate(GRID):
         posterior = softmax(others / (1 + more * correlation) + prior)
-        likelihood[number] = np.log(np.einsum("vk,vk->v", posterior, rate[one_hot.indices])).sum()
+        likelihood[number] = np.log(np.einsum("vk,vk->v", posterior, rate[one_hot.indices])) @ one_hot.data
     return likelihood
 
 
-def _one_in(every: int, label_matrix: LabelMatrix) -> Flags:
+def sampled(every: int, label_matrix: LabelMatrix) -> Flags:
     """Pick one row in so many, by its number among all; steps would meet the same labels of every task."""
     return np.asarray((label_matrix.first + np.arange(len(label_matrix))) * GOLDEN % 1 < 1 / every)
 
@@ -135,11 +135,12 @@ def vote_counts(label_matrix: LabelMatrix, every: int) -> Floats:
         [class, votes]: number of rows on which the class has so many votes; last, those with so many in all.
     """
     votes = label_matrix.votes_per_row
-    picked = _one_in(every, label_matrix) & (votes > 1) & (votes <= MOST_VOTES)
+    picked = sampled(every, label_matrix) & (votes > 1) & (votes <= MOST_VOTES)
     one_hot, size = label_matrix.one_hot[np.flatnonzero(picked)], label_matrix.n_classes
     row = np.repeat(np.arange(one_hot.shape[0]), votes[picked])
-    by_class = np.bincount(row * size + one_hot.indices % size, minlength=one_hot.shape[0] * size)
-    columns = [*by_class.reshape(-1, size).T, votes[picked]]
+    key = row * size + one_hot.indices % size
+    by_class = np.rint(np.bincount(key, one_hot.data, minlength=one_hot.shape[0] * size)).astype(np.int64)
+    columns = [*by_class.reshape(-1, size).T, by_class.reshape(-1, size).sum(axis=1)]
     return np.array([np.bincount(column, minlength=MOST_VOTES + 1) for column in columns], dtype=np.float64)
 
 
@@ -184,7 +185,7 @@ def tempered(label_matrix: LabelMatrix, confusion: ConfusionMatrices, correlatio
 
 def discount(label_matrix: LabelMatrix, correlation: float) -> Floats:
     """(n_rows,) float64, in (0, 1]: what a vote is worth among the others on its row."""
-    return np.asarray(1 / (1 + np.maximum(label_matrix.votes_per_row - 1, 0) * correlation))
+    return np.asarray(1 / (1 + np.maximum(label_matrix.voices_per_row - 1, 0) * correlation))
 
 
 def perceived(label_matrix: LabelMatrix, weight: Floats, even_votes: float) -> Floats:

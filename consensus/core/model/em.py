@@ -111,7 +111,7 @@ def vote_shares(label_matrix: LabelMatrix) -> Floats:
     size, n_rows = label_matrix.n_classes, len(label_matrix)
     row = np.repeat(np.arange(n_rows, dtype=np.int64), label_matrix.votes_per_row)
     key = row * size + label_matrix.one_hot.indices % size
-    counts = np.bincount(key, minlength=n_rows * size).reshape(n_rows, size).astype(np.float64)
+    counts = np.bincount(key, label_matrix.one_hot.data, minlength=n_rows * size).reshape(n_rows, size)
     votes = counts.sum(axis=1, keepdims=True)
     return np.where(votes > 0, counts / np.maximum(votes, 1), 1 / size)
 

@@ -3,7 +3,7 @@
 Those who are no annotators weigh at most as much as the average annotator.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Literal
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from consensus.core.arrays import Floats
 from consensus.core.model.confusion_matrices import ConfusionMatrices
+from consensus.core.model.copies import MOST_ANNOTATORS, agreements, voices_of
 from consensus.core.model.dawid_skene import maximum_likelihood
 from consensus.core.model.dependence import (
     MOST_EVEN,
@@ -20,10 +21,10 @@ from consensus.core.model.dependence import (
     prediction_likelihood,
     vote_counts,
 )
-from consensus.core.model.em import MapMatrices, em
+from consensus.core.model.em import MapMatrices, Result, em
 from consensus.core.model.trust import FittedModel, fitted_model
 from consensus.core.model.warm_start import WarmStart
-from consensus.core.votes.label_matrix import MatrixSize
+from consensus.core.votes.label_matrix import LabelMatrix, MatrixSize
 
 ModelName = Literal["default", "dawid-skene"]
 
@@ -80,7 +81,11 @@ def _fit_from(
     limited = start.fixed & (np.arange(len(fixed_trust)) >= n_annotators)
     fitted = FITS[model](map_matrices, size, np.where(limited, before.trust, fixed_trust), start.confusion)
     moved = np.abs(fitted.confusion.table - start.confusion.table).max(initial=0.0)
-    return replace(before, fixed=fitted.fixed, even_votes=fitted.even_votes) if moved <= STILL else fitted
+    return (
+        replace(before, fixed=fitted.fixed, even_votes=fitted.even_votes, voices=fitted.voices)
+        if moved <= STILL
+        else fitted
+    )
 
 
 def _mean_trust(fitted: FittedModel, n_annotators: int) -> float:
@@ -93,12 +98,18 @@ def _default(
     map_matrices: MapMatrices, size: MatrixSize, fixed_trust: Floats, start: ConfusionMatrices | None
 ) -> FittedModel:
     """Fit a confusion matrix per voter, and how far mistakes depend on one another."""
-    confusion = em(map_matrices, fixed_trust, start)
-    every = every_for(size)
-    likelihood = map_matrices(lambda block: prediction_likelihood(block, confusion, every))
+    every, voices = every_for(size), None
+    if len(fixed_trust) <= MOST_ANNOTATORS:
+        voices = voices_of(map_matrices(lambda block: agreements(block, every)))
+
+    def map_voices(function: Callable[[LabelMatrix], Result]) -> Iterable[Result]:
+        return map_matrices(lambda block: function(block.in_voices(voices)))
+
+    confusion = em(map_voices, fixed_trust, start)
+    likelihood = map_voices(lambda block: prediction_likelihood(block, confusion, every))
     correlation = correlation_of(likelihood)
-    even_votes = even_votes_of(map_matrices(lambda block: vote_counts(block, every)))
-    return fitted_model(confusion, correlation, even_votes, fixed_trust)
+    even_votes = even_votes_of(map_voices(lambda block: vote_counts(block, every)))
+    return fitted_model(confusion, correlation, even_votes, fixed_trust, voices)
 
 
 def _dawid_skene(

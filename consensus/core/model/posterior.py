@@ -68,6 +68,7 @@ def posterior_of(
 
 
 def _default(label_matrix: LabelMatrix, fitted: FittedModel) -> tuple[Floats, Floats]:
+    label_matrix = label_matrix.in_voices(fitted.voices)
     independent = tempered(label_matrix, fitted.confusion, fitted.correlation)
     probability = mean_of(independent, perceived(label_matrix, fitted.weight, fitted.even_votes))
     doubt = fitted.correlation, fitted.accuracy_variance

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from consensus.core.arrays import Flags, Floats
+from consensus.core.arrays import Codes, Flags, Floats
 from consensus.core.model.confusion_matrices import LOWEST, ConfusionMatrices
 from consensus.core.wilson import wilson_interval
 
@@ -26,6 +26,8 @@ class FittedModel:
         Bounds of the trust's 95 % interval; where trust is set by hand, that trust.
     fixed : (n_annotators,) bool
         Whose trust was set and not learned.
+    voices : (n_annotators,) int32 or None
+        Where some answer alike: the first of each one's group (`consensus.core.model.copies`).
     """
 
     confusion: ConfusionMatrices
@@ -35,6 +37,7 @@ class FittedModel:
     trust_low: Floats
     trust_high: Floats
     fixed: Flags
+    voices: Codes | None = None
 
     @property
     def weight(self) -> Floats:
@@ -52,7 +55,11 @@ class FittedModel:
 
 
 def fitted_model(
-    confusion: ConfusionMatrices, correlation: float, even_votes: float, fixed_trust: Floats
+    confusion: ConfusionMatrices,
+    correlation: float,
+    even_votes: float,
+    fixed_trust: Floats,
+    voices: Codes | None = None,
 ) -> FittedModel:
     """Sum each annotator's confusion matrix up as one number.
 
@@ -66,6 +73,7 @@ def fitted_model(
     correlation, even_votes : float
     fixed_trust : (n_annotators,) float64
         Trust set by hand, in [0, 1]; NaN where it is learned.
+    voices : (n_annotators,) int32, optional
     """
     n_classes = max(confusion.table.shape[1], 1)
     recognised = np.einsum("ajj->aj", confusion.table)
@@ -76,7 +84,7 @@ def fitted_model(
     chance = 1 / n_classes
     learned = [np.clip((bound - chance) / max(1 - chance, 1e-12), 0.0, 1.0) for bound in bounds]
     trust, low, high = (np.where(np.isnan(fixed_trust), bound, fixed_trust) for bound in learned)
-    return FittedModel(confusion, correlation, even_votes, trust, low, high, ~np.isnan(fixed_trust))
+    return FittedModel(confusion, correlation, even_votes, trust, low, high, ~np.isnan(fixed_trust), voices)
 
 
 def _uncertainty(confusion: ConfusionMatrices, recognised: Floats) -> Floats:

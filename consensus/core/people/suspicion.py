@@ -65,6 +65,8 @@ def assess(
 ) -> Assessment:
     """Judge the annotators of a control by their votes and lead times.
 
+    What the votes say counts if it is suspicious both with each vote weighed by trust and with all votes alike.
+
     Parameters
     ----------
     trust : (n_annotators,) float64
@@ -75,15 +77,33 @@ def assess(
         When each row of the votes was given, in any unit.
     """
     answers = answers_of(votes)
+    speed = find_speed(annotator, lead_time, votes.n_annotators)
+    when = None if moment is None else _moments(votes, answers, moment)
     weight = np.clip(trust, 0.0, 1.0)
     others = others_of(answers, weight)
-    spam, speed = find_spam(answers, others), find_speed(annotator, lead_time, votes.n_annotators)
-    copying = find_copying(answers, others, weight, None if moment is None else _moments(votes, answers, moment))
+    by_trust = _by_votes(votes, answers, others, weight, when)
+    # Trust is learned from the same votes: what it alone makes suspicious is none of the annotator's doing.
+    even = np.ones(votes.n_annotators)
+    by_count = _by_votes(votes, answers, others_of(answers, even), even, when) if any(by_trust) else by_trust
+    suspicions = [
+        [suspicion for suspicion in own if suspicion.kind in {counted.kind for counted in by_count[position]}]
+        for position, own in enumerate(by_trust)
+    ]
+    for position, suspicion in _speed(speed):
+        suspicions[position].append(suspicion)
+    return Assessment(_agreement(answers, others), raykar_yu(answers, others, weight), speed, suspicions)
+
+
+def _by_votes(
+    votes: Votes, answers: Answers, others: Others, weight: Floats, when: Keys | None
+) -> list[list[Suspicion]]:
+    """Suspicions of each annotator that the votes alone give, each vote weighed."""
+    spam, copying = find_spam(answers, others), find_copying(answers, others, weight, when)
     suspicions: list[list[Suspicion]] = [[] for _ in range(votes.n_annotators)]
-    for source in (_spam(spam), _sameness(spam, votes), _speed(speed), _copying(copying, votes.annotator_names)):
+    for source in (_spam(spam), _sameness(spam, votes), _copying(copying, votes.annotator_names)):
         for position, suspicion in source:
             suspicions[position].append(suspicion)
-    return Assessment(_agreement(answers, others), raykar_yu(answers, others, weight), speed, suspicions)
+    return suspicions
 
 
 def _agreement(answers: Answers, others: Others) -> Floats:

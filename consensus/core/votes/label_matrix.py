@@ -16,6 +16,9 @@ from consensus.core.votes.candidates import as_questions, gold_of_questions
 from consensus.core.votes.classifications import Classifications, Gold, Listed, classify, pack
 from consensus.core.votes.votes import NO_LABEL, UNSURE, YES, Votes, spelled_out
 
+ROUNDING = 1e-9
+"""What rounding may add to a vote that is put together of parts."""
+
 LARGEST = 700.0
 """A score whose exponential is still a number."""
 
@@ -59,6 +62,8 @@ class LabelMatrix:
         1 for the classes that a row of `gold` can have, else 0.
     first : int
         Number of the first row, where the matrix is a part of more.
+    voices : (n_annotators,) int32 or None
+        Where some answer alike: the first of each one's group. What a group says of a class of a row is one vote.
     unguarded : bool
         Whether, as in the published estimate, votes teach that nobody else can judge, and a row's truth can be a
         class that nobody said.
@@ -71,6 +76,7 @@ class LabelMatrix:
     possible: Floats
     first: int = 0
     unguarded: bool = False
+    voices: Codes | None = None
 
     def __len__(self) -> int:
         return int(self.one_hot.shape[0])
@@ -84,6 +90,33 @@ class LabelMatrix:
     def as_published(self) -> "LabelMatrix":
         """The same votes, unguarded; kept, so that what a round derives from them is derived once."""
         return replace(self, unguarded=True)
+
+    def in_voices(self, voices: Codes | None) -> "LabelMatrix":
+        """The same votes, those of annotators who answer alike counted once; kept, so that it is derived once.
+
+        Parameters
+        ----------
+        voices : (n_annotators,) int32 or None
+            The first annotator of each one's group.
+        """
+        if voices is None or self.voices is voices:
+            return self
+        if "_in_voices" not in vars(self) or vars(self)["_in_voices"].voices is not voices:
+            row = np.repeat(np.arange(len(self), dtype=np.int64), self.votes_per_row)
+            annotator, answer = np.divmod(self.one_hot.indices, self.n_classes)
+            key = (row * self.n_annotators + voices[annotator]) * self.n_classes + answer
+            _, voice, size = np.unique(key, return_inverse=True, return_counts=True)
+            votes = csr_array(
+                (1 / size[voice], self.one_hot.indices, self.one_hot.indptr), shape=self.one_hot.shape
+            )
+            vars(self)["_in_voices"] = replace(self, one_hot=votes, voices=voices)
+        counted: LabelMatrix = vars(self)["_in_voices"]
+        return counted
+
+    @property
+    def voices_per_row(self) -> Floats | Codes:
+        """(n_rows,): how many votes there are, those of annotators who answer alike counted once."""
+        return self.votes_per_row if self.voices is None else np.asarray(self.one_hot.sum(axis=1))
 
     @property
     def votes_per_row(self) -> Codes:
@@ -103,7 +136,7 @@ class LabelMatrix:
     @property
     def informative(self) -> Flags:
         """(n_rows,) bool: where others or gold can judge a vote; one vote alone would only confirm itself."""
-        informative = self.votes_per_row > (0 if self.unguarded else 1)
+        informative = self.voices_per_row > (0 if self.unguarded else 1 + ROUNDING)
         # Gold that leaves several classes open leaves it to the votes which: one alone would confirm itself.
         informative[self.gold[self.possible.sum(axis=1) == 1]] = True
         return informative
