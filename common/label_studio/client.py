@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import wraps
+from inspect import isfunction, isgeneratorfunction
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -35,8 +37,37 @@ _LISTED_PREDICTIONS = 100_000  # that one answer may hold; 10,000 took 2 s
 _SELECTED = 200  # tasks by id in one address
 
 Read = TypeVar("Read")
+Client = TypeVar("Client")
 
 
+def _in_words(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Let an answer of another form, as another program gives it, end as an error that names the address."""
+
+    @wraps(method)
+    def call(client: "LabelStudioClient", *arguments: object, **options: object) -> Any:  # noqa: ANN401 - as it does
+        try:
+            return method(client, *arguments, **options)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            raise client.session.other_form() from None
+
+    @wraps(method)
+    def generate(client: "LabelStudioClient", *arguments: object, **options: object) -> Iterator[Any]:
+        try:
+            yield from method(client, *arguments, **options)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            raise client.session.other_form() from None
+
+    return generate if isgeneratorfunction(method) else call
+
+
+def _all_in_words(client: type[Client]) -> type[Client]:
+    for name, method in list(vars(client).items()):
+        if isfunction(method) and not name.startswith("_") and name != "read_steadily":  # that calls others' code
+            setattr(client, name, _in_words(method))
+    return client
+
+
+@_all_in_words
 class LabelStudioClient:
     """The calls that consensus and the ML backend make.
 

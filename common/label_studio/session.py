@@ -167,6 +167,17 @@ class Session:
             "cut off"
         )
 
+    def other_form(self) -> LabelStudioError:
+        """Return the error for an answer that is JSON of another form than Label Studio's."""
+        try:
+            self._refuse_strangers()
+        except LabelStudioError as error:
+            return error
+        return LabelStudioError(
+            f"what Label Studio at {self.url} answered has another form than that of the versions that are known "
+            "here; is there a proxy that answers in its place?"
+        )
+
     def _refusal(self, status: int, body: Any, subject: str) -> LabelStudioError:  # noqa: ANN401 - any answer
         reason = _reason(body)
         if status in _LOST:

@@ -1,6 +1,7 @@
 """One policy for all requests: what is repeated, how long an answer may be, who answers."""
 
 import base64
+import contextlib
 import json
 import socket
 from collections.abc import Callable, Iterator
@@ -247,3 +248,34 @@ def test_an_answer_is_waited_for_as_long_as_was_said() -> None:
         ),
     ):
         client.accounts()
+
+
+READING: dict[str, Callable[[LabelStudioClient], object]] = {
+    "accounts": lambda client: client.accounts(),
+    "projects": lambda client: client.project_ids(),
+    "a project": lambda client: client.project(7),
+    "settings": lambda client: client.project_settings(7),
+    "tasks": lambda client: list(client.tasks(7, "id")),
+    "a count": lambda client: client.count_tasks(7),
+    "predictions": lambda client: list(client.predictions(7, 3, "v")),
+    "versions": lambda client: client.version_counts(7),
+    "connections": lambda client: client.connections(7),
+    "webhooks": lambda client: client.webhooks(),
+    "an import": lambda client: client.import_predictions(7, [{"task": 1}]),
+}
+
+
+@pytest.mark.parametrize("name", READING)
+@pytest.mark.parametrize("body", [[], "x", 3, [3], [{}], {"tasks": 3, "results": 3}, {"tasks": [{}], "id": "x"}])
+def test_json_of_another_program_is_named(name: str, body: object) -> None:
+    """Whatever form it has, it is empty or there is one sentence about the address, and nothing else."""
+    with contextlib.suppress(LabelStudioError):
+        READING[name](client_of(lambda _: httpx.Response(200, json=body)))
+
+
+def test_another_program_that_answers_in_json_is_told_from_a_changed_label_studio() -> None:
+    """By what answers for the version."""
+    with pytest.raises(LabelStudioError, match="/api/version answers 200 with something else, not with"):
+        client_of(lambda _: httpx.Response(200, json={"status": "UP"})).project_settings(7)
+    with pytest.raises(LabelStudioError, match="has another form than that of the versions that are known"):
+        client_of(label_studio(lambda _: httpx.Response(200, json={"status": "UP"}))).project_settings(7)
