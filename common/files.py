@@ -204,7 +204,12 @@ def _is_same(output: Path, other: Path) -> bool:
     return written == read or (read in written.parents and read.is_dir())  # a folder is read whole
 
 
+def lock_file(database: Path, project: int) -> Path:
+    """Name the file whose lock a run of a project holds, whatever path leads to the database."""
+    return Path(f"{database.resolve()}.project-{project}.lock")
+
+
 def database_files(path: Path) -> dict[str, Path | None]:
     """Name the files of a SQLite database, so that no output overwrites one."""
-    ends = {"the store": "", "the store's -wal file": "-wal", "the store's -shm file": "-shm"}
-    return {name: Path(f"{path}{end}") for name, end in ends.items()}
+    beside = {f"the store's {end} file": Path(f"{path.resolve()}{end}") for end in ("-wal", "-shm", "-journal")}
+    return {"the store": path, **beside}

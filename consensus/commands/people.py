@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from common.console import csv_text, emit, note
-from common.files import check_outputs, database_files, write_whole
+from common.files import check_outputs, database_files, lock_file, write_whole
 from consensus.commands import connections, output
 from consensus.commands.options import ProjectOption
 from consensus.errors import ConfigError
@@ -117,7 +117,7 @@ def pay(
     check_outputs(
         {"--out": out},
         {"--rules": rules, "CONSENSUS_CONFIG": settings().consensus_config, ENV_FILE: Path(ENV_FILE)}
-        | (database_files(store) if store else {}),
+        | (database_files(store) | {"the project's lock": lock_file(store, project)} if store else {}),
     )
     pay_rules = read_rules(rules)
     period = _day("--from", first), _day("--to", end)

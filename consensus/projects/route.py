@@ -123,8 +123,7 @@ def route(
             last_run = last_run_of(snapshot, project)
         limits = Limits(min(last_run.fewest_votes, max_votes), max_votes)
         target = studio.project(project)
-        if not dry_run:
-            store.recognize(project, target.url, target.created_at)
+        (store.check_origin if dry_run else store.recognize)(project, target.url, target.created_at)
         served = studio.served(project, studio.accounts(), of_step(progress, "reading tasks", target.n_tasks))
         served = replace(served, tasks=tuple(with_known_annotators(served.tasks, store, project)))
         routed = Routed(target, advise(last_run, served, limits), 0, [], limits, dry_run)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, and_, func, select, tuple_
 
 from common.label_studio.rows import stamp_of
-from consensus.errors import ConfigError
+from consensus.errors import ConfigError, StoreError
 from consensus.store.columns import Columns, Row, read_columns
 from consensus.store.tables import (
     ANNOTATOR,
@@ -69,6 +69,31 @@ class Reader:
         """Return which Label Studio the runs of a project read, and when that made it."""
         rows = self._rows(select(PROJECT).where(PROJECT.c.project == project))
         return rows[0] if rows else None
+
+    def check_origin(self, project: int, url: str, created_at: str) -> None:
+        """Refuse a project of another Label Studio than that of its number in this store, or another incarnation.
+
+        A server may get another address; when it made the project stays the same.
+
+        Parameters
+        ----------
+        url : str
+            Address of the Label Studio.
+        created_at : str
+            When it made the project, to the microsecond: two may have been made in one second.
+
+        Raises
+        ------
+        StoreError
+            Where the runs of this store were about another project.
+        """
+        origin = self.origin(project)
+        if origin and not is_same_project(origin["created_at"], created_at):
+            raise StoreError(
+                f"project {project} of this store is another one than project {project} of the Label Studio "
+                f"at {url}: it was made at another time, by the Label Studio at {origin['url']}. What is stored "
+                "stays as it is; set CONSENSUS_DATABASE_URL to a database of its own for the other one"
+            )
 
     def needed_run(self, project: int) -> Row:
         """The latest run of a project, for what cannot do without one.

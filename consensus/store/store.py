@@ -10,12 +10,12 @@ from pathlib import Path
 from sqlalchemy import Connection, func, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from common.files import held
+from common.files import held, lock_file
 from consensus.errors import StoreError
 from consensus.store.columns import Columns, Row
 from consensus.store.database import Database
 from consensus.store.digests import find_unlike
-from consensus.store.reader import Reader, Snapshot, is_same_project
+from consensus.store.reader import Reader, Snapshot
 from consensus.store.tables import ANNOTATOR, CLASSIFICATION, CONTROL, PROJECT, RUN, VOTE
 from consensus.store.vote_history import Coverage
 from consensus.store.writing import counted, forget, keep_ledger, write_changes, write_counts
@@ -112,7 +112,7 @@ class Store(Reader):
 
     @contextmanager
     def _file_lock(self, project: int, database: Path) -> Iterator[Callable[[], object]]:
-        path = Path(f"{database}.project-{project}.lock")
+        path = lock_file(database, project)
         with ExitStack() as stack:
             try:
                 is_ours = stack.enter_context(held(path, wait=False))
@@ -145,32 +145,14 @@ class Store(Reader):
             )
 
     def recognize(self, project: int, url: str, created_at: str) -> None:
-        """Refuse a project of another Label Studio than that of its number in this store, or another incarnation.
-
-        A server may get another address; when it made the project stays the same.
-
-        Parameters
-        ----------
-        url : str
-            Address of the Label Studio.
-        created_at : str
-            When it made the project, to the microsecond: two may have been made in one second.
-
-        Raises
-        ------
-        StoreError
-            Where the runs of this store were about another project.
-        """
+        """Refuse what `check_origin` refuses, and keep which Label Studio the project is of."""
         with self._database.writing() as connection:
-            row = connection.execute(select(PROJECT).where(PROJECT.c.project == project)).mappings().first()
-            if row and not is_same_project(row["created_at"], created_at):
-                raise StoreError(
-                    f"project {project} of this store is another one than project {project} of the Label Studio "
-                    f"at {url}: it was made at another time, by the Label Studio at {row['url']}. What is stored "
-                    "stays as it is; set CONSENSUS_DATABASE_URL to a database of its own for the other one"
-                )
-            if not row or (row["url"], row["created_at"]) != (url, created_at):
-                _note(connection, project, {"url": url, "created_at": created_at})
+            snapshot = Snapshot(lambda: nullcontext(connection))
+            snapshot.check_origin(project, url, created_at)
+            origin = snapshot.origin(project) or {"url": None, "created_at": None}
+            current = {"url": url, "created_at": created_at or origin["created_at"]}
+            if current != {name: origin[name] for name in current}:
+                _note(connection, project, current)
 
     def save(
         self,

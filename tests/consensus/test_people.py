@@ -454,10 +454,23 @@ def test_other_things_that_are_not_there(call: Call) -> None:
     )
 
 
-@pytest.mark.parametrize("out", ["pay.toml", "./pay.toml", "consensus.db", "consensus.db-wal", ".env"])
+@pytest.mark.parametrize(
+    "out",
+    [
+        "pay.toml",
+        "./pay.toml",
+        "consensus.db",
+        "consensus.db-wal",
+        "link.db-journal",
+        ".env",
+        "link.db.project-7.lock",
+    ],
+)
 def test_pay_is_never_written_over_what_it_reads(call: Call, out: str) -> None:
-    """Neither the rules nor the store nor the settings, whatever the name."""
+    """Neither the rules nor the store, its files and locks, nor the settings, whatever the name."""
     Path(".env").touch()
+    for name in ("", "-journal", ".project-7.lock"):
+        Path(f"link.db{name}").symlink_to(f"consensus.db{name}")
     run(on(1, 5), agreeing(range(2)))
     status, _, err = pay(call, "2026-01-01", "2026-02-01", "--out", out)
     assert (status, "error: --out would overwrite " in err) == (1, True)

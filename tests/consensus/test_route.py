@@ -147,6 +147,16 @@ def needs(routed: Routed) -> dict[int, str]:
     return {one.task: one.need for one in routed.advice}
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_project_of_another_label_studio_is_not_routed(store: Store, *, dry_run: bool) -> None:
+    """What the store holds is about another one, also where nothing is to be sent."""
+    store.recognize(7, "http://there", "2025-01-01T00:00:00+00:00")
+    studio = label_studio(*TASKS)
+    with pytest.raises(StoreError, match="project 7 of this store is another one"):
+        route(studio, store, 7, dry_run=dry_run)
+    assert sent(studio) == []
+
+
 def test_votes_go_to_what_is_undecided_the_most_informative_first(store: Store) -> None:
     """What is confirmed is closed first; evens come before a task three to one; none alike gets two votes."""
     studio = label_studio(*TASKS)
