@@ -436,7 +436,7 @@ def test_what_cannot_be_meant_is_refused(
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("route", ["--project", "--dry-run", "--max-votes", "default: 10", "--json", "Exits with 3"]),
+        ("route", ["--project", "--dry-run", "--max-votes", "10 by", "--json", "Exits with 3"]),
         ("prompt", ["--project", "--annotator", "-n", "--label", "--control", "--format", "csv", "in bits"]),
     ],
 )
