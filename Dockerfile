@@ -53,5 +53,6 @@ CMD ["ml-backend", "serve"]
 FROM runtime AS consensus
 COPY --from=consensus-needs /opt/venv /opt/venv
 COPY --from=app /opt/app /opt/app
+ENV CONSENSUS_CACHE_DIR=/data/cache
 HEALTHCHECK --interval=60s --timeout=30s --start-period=30s --retries=3 CMD ["consensus", "ping"]
 CMD ["consensus", "schedule"]

@@ -2,9 +2,10 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ from common.contract import REPORT_NAMES, VERSION_PREFIX, signed_kind, signed_me
 from common.errors import LabelStudioError, LostAnswerError, RefusedError
 from common.label_studio.annotations import account_of, choices_in
 from common.label_studio.client import PAGE, LabelStudioClient
+from common.label_studio.incremental_sync import FIELDS, IncrementalSync
 from common.label_studio.label_config import LabelConfig, LabelConfigError, read_label_config
 from common.progress import StepProgress
 from consensus.core.decide.writeback import Difference, Entry, Written
@@ -22,12 +24,6 @@ from consensus.core.votes.from_annotations import Annotation, Task
 LOOKS_SECONDS = (0.0, 5.0, 15.0, 40.0)
 """Pauses before each look at what has arrived, while an import whose answer was lost may be at work."""
 SENDINGS = 3
-FIELDS = (
-    "id,data,annotations,predictions,result,completed_by,was_cancelled,ground_truth,created_at,updated_at,lead_time,"
-    "parent_prediction,model_version,score"
-)
-"""Keys of tasks, annotations and predictions to send; `include` reaches into the nested ones as well."""
-
 SKIPS_COUNT = ("IGNORE_SKIPPED", "REQUEUE_FOR_ME")
 """Skip queues under which the label stream shows a task to one annotator less for everybody who skipped it."""
 STREAM_FIELDS = "id,overlap,is_labeled,annotations,completed_by,was_cancelled,ground_truth,updated_at"
@@ -72,10 +68,22 @@ class Project:
 
 @dataclass(frozen=True)
 class Pulled:
-    """All tasks of a project, and what earlier runs wrote onto them."""
+    """All tasks of a project, and what earlier runs wrote onto them.
+
+    Attributes
+    ----------
+    tasks : list of Task
+    written : list of Written
+    read : int
+        How many tasks Label Studio was asked for.
+    why_all : str
+        Why that were all of them; empty where only changes were.
+    """
 
     tasks: list[Task]
     written: list[Written]
+    read: int = 0
+    why_all: str = ""
 
 
 class Studio:
@@ -88,6 +96,8 @@ class Studio:
         What reports are signed with.
     sleep : callable
         Waits for so many seconds.
+    cache : Path, optional
+        A folder where the tasks of each project are kept, so that the next run reads only what has changed.
 
     Raises
     ------
@@ -96,9 +106,13 @@ class Studio:
     """
 
     def __init__(
-        self, client: LabelStudioClient, secret: str = "", sleep: Callable[[float], None] = time.sleep
+        self,
+        client: LabelStudioClient,
+        secret: str = "",
+        sleep: Callable[[float], None] = time.sleep,
+        cache: Path | None = None,
     ) -> None:
-        self._client, self._secret, self._sleep = client, secret, sleep
+        self._client, self._secret, self._sleep, self._cache = client, secret, sleep, cache
 
     def close(self) -> None:
         """Close the connections."""
@@ -131,14 +145,18 @@ class Studio:
         """E-mail address of each account, by id."""
         return self._client.accounts()
 
-    def pull(self, project: int, accounts: Mapping[int, str], progress: StepProgress = lambda _: None) -> Pulled:
-        """Read all tasks with their submitted annotations and our predictions.
+    def pull(
+        self, project: int, accounts: Mapping[int, str], now: datetime, progress: StepProgress = lambda _: None
+    ) -> Pulled:
+        """Return all tasks with their submitted annotations and our predictions; read what has changed of them.
 
         Parameters
         ----------
         project : int
         accounts : mapping of int to str
             Names of the annotators; others are called `account ID`.
+        now : datetime
+            Aware.
         progress : callable
             Told the number of tasks read so far.
 
@@ -147,30 +165,34 @@ class Studio:
         LabelStudioError
             Also where tasks were deleted during each of several readings.
         """
-        return self._client.read_steadily(
-            project, lambda: self._pull_once(project, accounts, progress), lambda pulled: len(pulled.tasks)
+        pulled = self._sync(accounts).pull(
+            self._client.project(project),
+            "",  # what is kept of a task does not depend on the label config
+            now,
+            lambda count: None if count % PAGE else progress(count),
+            accounts.keys(),
         )
+        tasks = [task for task, _ in pulled.tasks]
+        progress(len(tasks))
+        written = [each for _, of_task in pulled.tasks for each in of_task]
+        return Pulled(tasks, written, pulled.read, pulled.why_all)
 
-    def _pull_once(self, project: int, accounts: Mapping[int, str], progress: StepProgress) -> Pulled:
-        pulled = Pulled([], [])
-        for task in _counted(self._client.tasks(project, FIELDS), progress):
-            predictions, annotations = task.get("predictions") or [], task.get("annotations") or []
-            suggested = {prediction["id"]: prediction.get("result") for prediction in predictions}
-            pulled.tasks.append(
-                Task(
-                    task["id"],
-                    task.get("data") or {},
-                    [_annotation(row, accounts, suggested) for row in annotations],
-                    *_made_before(predictions, annotations),
-                    _by_version(predictions),
-                )
-            )
-            pulled.written.extend(
-                _written(prediction, task["id"], self._secret)
-                for prediction in predictions
-                if (prediction.get("model_version") or "").startswith(VERSION_PREFIX)
-            )
-        return pulled
+    def note_written(self, project: int, tasks: Collection[int], counts: Mapping[str, int]) -> None:
+        """Keep what was written, so that the next run need not read all predictions.
+
+        Parameters
+        ----------
+        project : int
+        tasks : collection of int
+            Whose predictions were written.
+        counts : mapping of str to int
+            How many predictions each version of ours has now.
+        """
+        versions = {VERSION_PREFIX + report: counts.get(VERSION_PREFIX + report, 0) for report in REPORT_NAMES}
+        self._sync({}).refresh(self._client.project(project), tasks, versions)
+
+    def _sync(self, accounts: Mapping[int, str]) -> IncrementalSync[tuple[Task, list[Written]]]:
+        return IncrementalSync(self._client, self._cache, lambda row: _task(row, accounts, self._secret))
 
     def served(self, project: int, accounts: Mapping[int, str], progress: StepProgress = lambda _: None) -> Served:
         """Read how the label stream serves a project's tasks, and who had them; what was said is not read.
@@ -358,6 +380,21 @@ def _counted(tasks: Iterable[dict[str, Any]], progress: StepProgress) -> Iterato
             progress(count)
     if count % PAGE:
         progress(count)
+
+
+def _task(row: Mapping[str, Any], accounts: Mapping[int, str], secret: str) -> tuple[Task, list[Written]]:
+    """Return a task, and what earlier runs wrote onto it."""
+    predictions, annotations = row["predictions"], row["annotations"]
+    suggested = {prediction["id"]: prediction["result"] for prediction in predictions}
+    task = Task(
+        row["id"],
+        row["data"],
+        [_annotation(annotation, accounts, suggested) for annotation in annotations],
+        *_made_before(predictions, annotations),
+        _by_version(predictions),
+    )
+    reports = [each for each in predictions if (each["model_version"] or "").startswith(VERSION_PREFIX)]
+    return task, [_written(report, task.id, secret) for report in reports]
 
 
 def _annotation(

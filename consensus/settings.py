@@ -41,6 +41,9 @@ class Settings(LabelStudioSettings):
     consensus_cron: str = "*/15 * * * *"
     consensus_projects: str = ""
     consensus_history_days: int = Field(default=90, ge=0)
+    consensus_cache_dir: Path = Field(
+        default_factory=lambda: _home("XDG_CACHE_HOME", ".cache", "CONSENSUS_CACHE_DIR")
+    )
 
     @field_validator("consensus_database_url")
     @classmethod
@@ -51,11 +54,16 @@ class Settings(LabelStudioSettings):
 
 def default_store() -> Path:
     """Return where the store lies unless CONSENSUS_DATABASE_URL says otherwise, wherever the command is run."""
+    return _home("XDG_DATA_HOME", ".local/share", "CONSENSUS_DATABASE_URL") / "consensus.db"
+
+
+def _home(variable: str, below_home: str, remedy: str) -> Path:
+    """Return the folder of this program among this account's files of a kind."""
     try:
-        home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+        folder = Path(os.environ.get(variable) or Path.home() / below_home)
     except RuntimeError:
-        raise SettingsError("CONSENSUS_DATABASE_URL is not set, and this account has no home folder") from None
-    return home / "consensus" / "consensus.db"
+        raise SettingsError(f"{remedy} is not set, and this account has no home folder") from None
+    return folder / "consensus"
 
 
 @lru_cache(maxsize=1)

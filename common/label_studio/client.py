@@ -278,7 +278,7 @@ class LabelStudioClient:
             Of all versions. Label Studio lists them in one answer, in a twentieth of the time that pages of tasks
             take; where it would be too large, pages are read.
         version : str
-            Those of other versions may be left out; part of a version's name is enough.
+            Those of other versions may be left out; part of a version's name is enough, and "" stands for all.
         """
         subject = f"the predictions of project {project_id}"
         if n_predictions <= _LISTED_PREDICTIONS:
@@ -289,7 +289,7 @@ class LabelStudioClient:
                 yield prediction["task"], prediction
             return
         include = "id,predictions,result,model_version,score,created_at"
-        for task in self.tasks(project_id, include, query=_having(version)):
+        for task in self.tasks(project_id, include, query=_having(version) if version else None):
             for prediction in task.get("predictions") or ():
                 yield task["id"], prediction
 

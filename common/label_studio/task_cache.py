@@ -3,6 +3,7 @@
 One SQLite file a project, which one program opens. It can be deleted at any time: then all is read again.
 """
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,15 +18,16 @@ from common.label_studio.rows import Counts
 Read = TypeVar("Read")
 
 IN_MEMORY = Path(":memory:")
-_FORMAT = 3
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS task (
-    id INTEGER PRIMARY KEY, data TEXT NOT NULL, annotations TEXT NOT NULL,
-    submitted INTEGER NOT NULL, skipped INTEGER NOT NULL
-);
-CREATE TABLE IF NOT EXISTS prediction (task INTEGER PRIMARY KEY, described TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS reading (id INTEGER PRIMARY KEY CHECK (id = 0), described TEXT NOT NULL);
-"""
+WAIT_S = 5.0
+"""For another program that has the file open."""
+_FORMAT = 4
+_TABLES = {
+    "task": "id INTEGER PRIMARY KEY, data TEXT NOT NULL, annotations TEXT NOT NULL, "
+    "submitted INTEGER NOT NULL, skipped INTEGER NOT NULL, changed_at TEXT NOT NULL",
+    "prediction": "task INTEGER PRIMARY KEY, described TEXT NOT NULL",
+    "reading": "id INTEGER PRIMARY KEY CHECK (id = 0), described TEXT NOT NULL",
+}
+_ROWS = "SELECT id, data, annotations, coalesce(described, '[]') FROM task LEFT JOIN prediction ON task = id"
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,6 @@ class Reading:
 
     Parameters
     ----------
-    stamp : str
-        The project's creation stamp.
     config : str
         Digest of the label config at that time.
     all_read_at : datetime
@@ -43,18 +43,20 @@ class Reading:
     changes_since : datetime or None
         What has changed later, by Label Studio's clock, is perhaps not in the cache.
     versions : dict of str to (int, str)
-        The versions of consensus that Label Studio had: predictions and time of the latest one.
+        The versions whose predictions are kept, as Label Studio had them: their number and the latest one's time.
+    accounts : list of int
+        Those that Label Studio had: it takes the name off the annotations of one that is deleted, without a trace.
     """
 
-    stamp: str
     config: str
     all_read_at: datetime
     changes_since: datetime | None
     versions: dict[str, tuple[int, str]]
+    accounts: list[int]
 
 
 class TaskCache:
-    """The file. Used with ``with``: what was written stays only where the block ends well.
+    """The file. Used with ``with``: what was written stays only where the block ends well, and nobody else has it.
 
     Parameters
     ----------
@@ -69,9 +71,13 @@ class TaskCache:
 
     def __init__(self, path: Path) -> None:
         if path != IN_MEMORY:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(path)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise sqlite3.OperationalError(f"{path.parent} cannot be made: {error.strerror}") from None
+        self._database = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None)
         try:
+            self._database.execute("BEGIN IMMEDIATE")
             self._make()
         except sqlite3.Error:
             self._database.close()
@@ -86,8 +92,7 @@ class TaskCache:
     ) -> None:
         """Keep what was written, or forget it after an error."""
         try:
-            if error is None:
-                self._database.commit()
+            self._database.execute("COMMIT" if error is None else "ROLLBACK")
         finally:
             self._database.close()
 
@@ -110,7 +115,7 @@ class TaskCache:
 
     def clear(self) -> None:
         """Forget all tasks."""
-        for table in ("task", "prediction", "reading"):
+        for table in _TABLES:
             self._database.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
 
     def put(self, tasks: Iterable[Mapping[str, Any]]) -> int:
@@ -119,20 +124,22 @@ class TaskCache:
         Parameters
         ----------
         tasks : iterable of mapping
-            With JSON: ``id``, ``data``, ``annotations`` (each with ``was_cancelled``) and ``predictions``.
+            With JSON: ``id``, ``data``, ``annotations`` and ``predictions``, each of them with an ``id``, and of
+            tasks and annotations ``updated_at`` where it is known.
         """
         count = 0
         for task in tasks:
-            annotations = task.get("annotations") or ()
+            annotations = _by_id(task.get("annotations") or ())
             skipped = sum(bool(annotation["was_cancelled"]) for annotation in annotations)
             self._database.execute(
-                "REPLACE INTO task VALUES (?, ?, ?, ?, ?)",
+                "REPLACE INTO task VALUES (?, ?, ?, ?, ?, ?)",
                 (
                     task["id"],
                     json.dumps(task["data"]),
                     json.dumps(annotations),
                     len(annotations) - skipped,
                     skipped,
+                    max(str(row.get("updated_at") or "") for row in (task, *annotations)),
                 ),
             )
             self._put_predictions(task["id"], task.get("predictions") or ())
@@ -155,42 +162,63 @@ class TaskCache:
 
     def tasks(self, read: Callable[[dict[str, Any]], Read]) -> Iterator[Read]:
         """Read all tasks by id, with their predictions."""
-        query = "SELECT id, data, annotations, described FROM task LEFT JOIN prediction ON task = id ORDER BY id"
-        for number, data, annotations, predictions in self._database.execute(query):
+        for number, data, annotations, predictions in self._database.execute(f"{_ROWS} ORDER BY id"):
             try:
                 task = read(
                     {
                         "id": number,
                         "data": json.loads(data),
                         "annotations": json.loads(annotations),
-                        "predictions": json.loads(predictions or "[]"),
+                        "predictions": json.loads(predictions),
                     }
                 )
             except (ValueError, LookupError, TypeError, AttributeError) as error:
                 raise sqlite3.DatabaseError(f"task {number} cannot be read: {error}") from None
             yield task
 
+    def digests(self) -> dict[int, bytes]:
+        """Digest of all that is kept of each task, by id."""
+        return {
+            number: hashlib.blake2b("\0".join(texts).encode(), digest_size=16).digest()
+            for number, *texts in self._database.execute(_ROWS)
+        }
+
+    def changed_at(self) -> dict[int, str]:
+        """When each task or one of its annotations was last changed, by id, as Label Studio says."""
+        return dict(self._database.execute("SELECT id, changed_at FROM task"))
+
     def _make(self) -> None:
         [version] = self._database.execute("PRAGMA user_version").fetchone()
         if version != _FORMAT:
-            for table in ("task", "prediction", "reading"):
+            for table, columns in _TABLES.items():
                 self._database.execute(f"DROP TABLE IF EXISTS {table}")
-            self._database.executescript(_SCHEMA)
+                self._database.execute(f"CREATE TABLE {table} ({columns})")
             self._database.execute(f"PRAGMA user_version = {_FORMAT}")
 
     def _put_predictions(self, task_id: int, predictions: Sequence[Mapping[str, Any]]) -> None:
         if not predictions:
             self._database.execute("DELETE FROM prediction WHERE task = ?", (task_id,))
             return
-        self._database.execute("REPLACE INTO prediction VALUES (?, ?)", (task_id, json.dumps(predictions)))
+        self._database.execute("REPLACE INTO prediction VALUES (?, ?)", (task_id, json.dumps(_by_id(predictions))))
+
+
+def is_locked(error: sqlite3.Error) -> bool:
+    """Whether another program has the file open, which says nothing against the file."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _by_id(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """In one order, however Label Studio sent them."""
+    return sorted(rows, key=lambda row: int(row["id"]))
 
 
 def _reading(kept: dict[str, Any]) -> Reading:
     since = kept["changes_since"]
     return Reading(
-        stamp=kept["stamp"],
         config=kept["config"],
         all_read_at=datetime.fromisoformat(kept["all_read_at"]),
         changes_since=datetime.fromisoformat(since) if since else None,
         versions={name: (count, latest) for name, (count, latest) in kept["versions"].items()},
+        accounts=[int(account) for account in kept["accounts"]],
     )

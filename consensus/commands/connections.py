@@ -33,7 +33,9 @@ def studio(timeout: float | None = None) -> "Studio":
     key = chosen.label_studio_api_key.get_secret_value()
     session = Session(chosen.label_studio_url, key, timeout_s=timeout or TIMEOUT_S)
     return Studio(
-        LabelStudioClient(session), chosen.consensus_signing_key.get_secret_value().strip() or key.strip()
+        LabelStudioClient(session),
+        chosen.consensus_signing_key.get_secret_value().strip() or key.strip(),
+        cache=chosen.consensus_cache_dir,
     )
 
 

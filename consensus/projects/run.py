@@ -69,6 +69,8 @@ class Outcome:
         Tasks with ground truth on some control.
     alike : tuple of str
         Who answers alike on which control, one line each.
+    tasks_read : int
+        How many tasks Label Studio was asked for; the others are as they were at the run before.
     """
 
     project: Project
@@ -85,6 +87,7 @@ class Outcome:
     guarantees: tuple[str, ...] = ()
     gold_tasks: int = 0
     alike: tuple[str, ...] = ()
+    tasks_read: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,8 @@ class Context:
         What earlier runs wrote.
     versions : mapping of str to (int, str)
         How many predictions each report had, and when the latest was made.
+    tasks_read : int
+        How many of the tasks Label Studio was asked for; the others are as they were.
     """
 
     studio: Studio
@@ -114,6 +119,7 @@ class Context:
     tasks: list[Task]
     written: list[Written]
     versions: Mapping[str, tuple[int, str]]
+    tasks_read: int
 
     @property
     def thresholds(self) -> Thresholds:
@@ -152,12 +158,15 @@ def run(
         votes = collect_votes(context)
         results = score_votes(context, votes, warm_starts(store, project))
         results, guarantees = guaranteed(results, config.guarantee)
-        changes = difference([entry for result in results for entry in entries(*result)], context.written)
+        wanted = [entry for result in results for entry in entries(*result)]
+        changes = difference(wanted, context.written)
         outcome = outcome_of(context, results, guarantees, changes, dry_run=dry_run or store is None)
         if store and not dry_run:
             check_alone(context)
             number = save(context, store, results, outcome)
             write_reports(context, store, outcome)
+            counts = Counter(entry.model_version for entry in wanted)
+            studio.note_written(project, written_on(changes, context.written), counts)
             store.finish(number, now())
         return outcome
 
@@ -176,7 +185,7 @@ def read(
     if store:
         store.recognize(project, found.url, found.created_at)
     versions, accounts = studio.written_versions(project), studio.accounts()
-    pulled = studio.pull(project, accounts, of_step(progress, "reading tasks", found.n_tasks))
+    pulled = studio.pull(project, accounts, started_at, of_step(progress, "reading tasks", found.n_tasks))
     tasks, model_version = pulled.tasks, found.model_version
     if store:
         tasks = list(with_known_annotators(tasks, store, project))
@@ -193,6 +202,7 @@ def read(
         tasks,
         pulled.written,
         versions,
+        pulled.read,
     )
 
 
@@ -284,6 +294,7 @@ def outcome_of(
             for collected, scored in results
             for names in scored.alike
         ),
+        tasks_read=context.tasks_read,
     )
 
 
@@ -338,6 +349,16 @@ def write_reports(context: Context, store: Store, outcome: Outcome) -> None:
     studio.write(project, changes, to_name, written)
     if outcome.tabs:
         studio.make_tabs(project)
+
+
+def written_on(changes: Difference, written: Sequence[Written]) -> set[int]:
+    """Return the tasks whose predictions a difference changes."""
+    deleted = frozenset(changes.delete)
+    return {
+        *(entry.task for entry in changes.create),
+        *(update.entry.task for update in changes.update),
+        *(each.entry.task for each in written if each.id in deleted or each.entry.model_version in changes.clear),
+    }
 
 
 def resolve_controls(project: Project, config: ProjectConfig, tasks: Sequence[Task]) -> list[Control]:

@@ -214,6 +214,7 @@ class Trainer:
             config_digest(project.label_config),
             now,
             lambda done: progress("reading tasks", done, max(done, expected)),
+            self.client.accounts().keys(),
         )
         return replace(pulled, tasks=self.usable(pulled.tasks))
 

@@ -20,6 +20,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         if name.startswith(("LABEL_STUDIO_", "CONSENSUS_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("CONSENSUS_DATABASE_URL", f"sqlite:///{tmp_path}/consensus.db")
     monkeypatch.chdir(tmp_path)
     settings.cache_clear()

@@ -9,8 +9,9 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +22,14 @@ from statsmodels.stats.proportion import proportion_confint
 from stored_rows import report_in, votes_in
 
 from common.contract import REPORT_NAMES
+from common.label_studio import incremental_sync
 from common.label_studio.client import LabelStudioClient
 from common.label_studio.session import Session
 from consensus import cli
 from consensus import label_studio as edge
 from consensus.core.decide.writeback import difference
 from consensus.errors import ConfigError, LabelStudioError
-from consensus.label_studio import Studio
+from consensus.label_studio import Pulled, Studio
 from consensus.projects import run as pipeline
 from consensus.projects.route import Routed, route
 from consensus.settings import ProjectConfig, settings
@@ -268,6 +270,41 @@ def test_reports_are_written_with_their_scores(place: Place, store: Store) -> No
     }  # fmt: skip
     assert outcome.problems == []
     assert [row["task"] for row in report_in(store, project, "MisClassified")] == [tasks[6]]
+
+
+def test_a_run_reads_what_has_changed_and_finds_what_a_full_reading_finds(
+    place: Place, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Votes changed, withdrawn and added, new tasks and a model's predictions; after a deleted task all."""
+    monkeypatch.setattr(incremental_sync, "_OVERLAP", timedelta(0))  # half a minute would have to pass
+    project, tasks = animals(place)
+    time.sleep(1.1)  # Label Studio tells the time in whole seconds
+
+    def once() -> Outcome:
+        studio = Studio(place.edge, "of a test", cache=tmp_path / "cache")
+        return pipeline.run(studio, store, HEAVY, project, now=lambda: datetime.now(UTC))
+
+    def read(cache: Path | None) -> Pulled:
+        studio = Studio(place.edge, "of a test", cache=cache)
+        return studio.pull(project, studio.accounts(), datetime.now(UTC))
+
+    assert [once().tasks_read, once().tasks_read] == [12, 0]
+    annotations = {task["id"]: [row["id"] for row in task["annotations"]] for task in place.tasks(project)}
+    body = {"result": [said("owl")]}
+    place.raw.patch(f"/api/annotations/{annotations[tasks[0]][0]}/", json=body).raise_for_status()
+    place.raw.delete(f"/api/annotations/{annotations[tasks[1]][0]}/").raise_for_status()
+    place.annotate(tasks[9], A1, [said("cat")])
+    place.annotate(tasks[10], A1, [], was_cancelled=True)
+    place.raw.post(f"/api/projects/{project}/import", json=[{"image": "x", "kind": "owl"}]).raise_for_status()
+    place.suggest(project, tasks[2:4], "model-1")
+    changed = read(tmp_path / "cache")
+    assert (changed.read, changed.why_all) == (5, "")
+    assert (changed.tasks, changed.written) == ((whole := read(None)).tasks, whole.written)
+    place.raw.delete(f"/api/tasks/{tasks[5]}/").raise_for_status()
+    assert once().tasks_read == 12
+    cached, whole = read(tmp_path / "cache"), read(None)
+    assert (cached.tasks, cached.written) == (whole.tasks, whole.written)
+    assert cached.read < whole.read == 12  # a score that a run changed is a change of its task
 
 
 def test_each_report_has_a_tab_that_shows_its_tasks(place: Place, store: Store) -> None:

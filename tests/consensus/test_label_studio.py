@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from in_memory_label_studio import InMemoryStudio
+from in_memory_label_studio import NOW, InMemoryStudio
 
 from common.contract import signed_meta
 from common.label_studio.client import READINGS, LabelStudioClient
@@ -93,7 +93,7 @@ def test_a_signed_report_that_was_changed_is_read_as_unsigned(
     studio.predict(
         1, **{"model_version": "consensus/Discovered", "score": 0.9, "result": [signed_region(0.9)], **forged}
     )
-    [written] = edge(studio).pull(7, {}).written
+    [written] = edge(studio).pull(7, {}, NOW).written
     assert written.entry.kind == kind
 
 
@@ -226,13 +226,15 @@ Reading = tuple[int, Sequence[Sequence[int]], int | None]
 
 def _readings(*readings: Reading) -> Answers:
     """A Label Studio whose tasks come and go between the pages, by reading."""
-    counts = iter([count for before, _, after in readings for count in (before, after) if count is not None])
+    counts = iter([9, *(count for before, _, after in readings for count in (before, after) if count is not None)])
     pages = iter([pages for _, pages, _ in readings])
     now: list[Sequence[Sequence[int]]] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/api/projects/7/":
             return httpx.Response(200, json=project(CONFIG, task_number=next(counts)))
+        if request.url.path == "/api/projects/7/model-versions/":
+            return httpx.Response(200, json=[])
         page = int(request.url.params["page"])
         if page == 1:
             now.append(next(pages))
@@ -258,7 +260,7 @@ def test_tasks_are_read_once_though_pages_overlap(make: Make, monkeypatch: pytes
     """A task that moves from one page to the other is one task; of its predictions ours are known."""
     monkeypatch.setattr("common.label_studio.client.PAGE", 2)
     told: list[int] = []
-    pulled = make(_readings((3, [[1, 2], [2, 3]], 3))).pull(7, {1: "a1@example.com"}, told.append)
+    pulled = make(_readings((3, [[1, 2], [2, 3]], 3))).pull(7, {1: "a1@example.com"}, NOW, told.append)
     assert [one.id for one in pulled.tasks] == [1, 2, 3]
     annotators = [one.annotations[0].annotator for one in pulled.tasks]
     assert annotators == ["a1@example.com", "account 2", "account 3"]
@@ -280,11 +282,13 @@ def test_an_annotation_knows_the_suggestion_that_it_began_from(make: Make) -> No
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/api/projects/7/":
             return httpx.Response(200, json=project(CONFIG, task_number=1))
+        if request.url.path == "/api/projects/7/model-versions/":
+            return httpx.Response(200, json=[])
         rows = [row] if request.url.params["page"] == "1" else []
         totals = {"total": 1, "total_annotations": 4, "total_predictions": 2}
         return httpx.Response(200, json={"tasks": rows, **totals})
 
-    found = make(answer).pull(7, {}).tasks[0].annotations
+    found = make(answer).pull(7, {}, NOW).tasks[0].annotations
     assert [(one.from_prediction, one.suggestion) for one in found] == [
         (8, kept["result"]), (9, None), (10, None), (None, None),
     ]  # fmt: skip
@@ -326,11 +330,13 @@ def test_a_suggestion_counts_if_it_was_made_before_anybody_annotated(
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/api/projects/7/":
             return httpx.Response(200, json=project(CONFIG, task_number=1))
+        if request.url.path == "/api/projects/7/model-versions/":
+            return httpx.Response(200, json=[])
         rows = [row] if request.url.params["page"] == "1" else []
         totals = {"total": 1, "total_annotations": 4, "total_predictions": 2}
         return httpx.Response(200, json={"tasks": rows, **totals})
 
-    found = make(answer).pull(7, {}).tasks[0]
+    found = make(answer).pull(7, {}, NOW).tasks[0]
     if label is None:
         assert (found.suggestion, found.suggestion_score) == (None, None)
     else:
@@ -364,10 +370,10 @@ def test_tasks_are_read_again_while_some_go(
         asked.append(request.url.path)
         return answers(request)
 
-    pulled = make(answer).pull(7, {})
+    pulled = make(answer).pull(7, {}, NOW)
     assert [one.id for one in pulled.tasks] == found
     assert len(pulled.written) == 2 * len(found)
-    counts = sum(1 + (after is not None) for _, _, after in readings)
+    counts = 1 + sum(1 + (after is not None) for _, _, after in readings)
     assert asked.count("/api/projects/7/") == counts
 
 
@@ -378,7 +384,7 @@ def test_tasks_that_go_during_every_reading_end_in_an_error(
     """What was read is perhaps not all: nothing is computed from it."""
     monkeypatch.setattr("common.label_studio.client.PAGE", 2)
     with pytest.raises(LabelStudioError, match="project 7 could not be read as a whole: some were deleted"):
-        make(_readings(*[reading] * READINGS)).pull(7, {})
+        make(_readings(*[reading] * READINGS)).pull(7, {}, NOW)
 
 
 @pytest.mark.parametrize("arrives", [True, False])

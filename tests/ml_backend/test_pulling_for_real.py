@@ -143,13 +143,17 @@ def test_changes_of_a_real_project_are_read(
     assert not any(task.verdicts for task in pull().tasks)
 
 
+@pytest.mark.parametrize("listed", [4, 3])
 def test_verdicts_can_be_read_page_by_page(
     label_studio: "RunningLabelStudio",
     ls: httpx.Client,
     reader: LabelStudioClient,
+    tmp_path: Path,
+    listed: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A project with too many predictions for one answer gives the same ones."""
+    monkeypatch.setattr("common.label_studio.client._LISTED_PREDICTIONS", listed)
     number = ls.post("/api/projects/", json={"title": "Pages", "label_config": CONFIG}).json()["id"]
     ls.post(f"/api/projects/{number}/import", json=[{"image": f"/{n}.png"} for n in range(3)]).raise_for_status()
     ids = sorted(task.id for task in reader.tasks_alone(number))
@@ -168,9 +172,9 @@ def test_verdicts_can_be_read_page_by_page(
         "consensus/NoVotes": 2,
         "other": 2,
     }
-    monkeypatch.setattr("common.label_studio.client._LISTED_PREDICTIONS", 3)
-    both = [sorted(reader.verdicts(number, count), key=lambda one: one[0]) for count in (3, 4)]
-    assert both[0] == both[1] == [(task, Verdict("NoVotes", "kind", "dark", 0.5)) for task in ids[:2]]
+    pulled = Puller(reader, tmp_path).pull(reader.project(number), "digest", datetime.now(UTC))
+    verdict = Verdict("NoVotes", "kind", "dark", 0.5)
+    assert [task.verdicts for task in pulled.tasks] == [(verdict,), (verdict,), ()]
 
 
 def test_more_uploads_than_a_page_of_label_studio_can_hold_are_read(

@@ -6,17 +6,21 @@ from typing import Any
 import pytest
 
 from common.errors import LabelStudioError
+from common.label_studio import task_cache
 from common.label_studio.rows import Counts
-from common.label_studio.task_cache import Reading, TaskCache
+from common.label_studio.task_cache import Reading, TaskCache, is_locked
 
-NO_VOTES = {"model_version": "consensus/NoVotes", "score": 0.0}
+NO_VOTES = {"id": 1, "model_version": "consensus/NoVotes", "score": 0.0}
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
-READING = Reading("1795256176", "digest", NOW, NOW, {"consensus/Discovered": (2, "2026-01-30")})
+READING = Reading("digest", NOW, NOW, {"consensus/Discovered": (2, "2026-01-30")}, [1, 3])
 
 
 def task(number: int, *labels: str | None, predictions: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
     """A task with an annotation for each label; None is a skipped one."""
-    annotations = [{"result": [label], "was_cancelled": label is None} for label in labels]
+    annotations = [
+        {"id": position, "result": [label], "was_cancelled": label is None}
+        for position, label in enumerate(labels)
+    ]
     return {
         "id": number,
         "data": {"image": f"/{number}.png", "nested": [1, {"ä": None}]},
@@ -38,7 +42,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_what_is_put_comes_back(path: Path) -> None:
     """Tasks, annotations, predictions and the reading survive the file, in the order of the tasks' ids."""
-    discovered = {"model_version": "consensus/Discovered", "score": 0.875}
+    discovered = {"id": 2, "model_version": "consensus/Discovered", "score": 0.875}
     tasks = [task(2, "dark", None), task(1, "light", "dark", predictions=(discovered,))]
     with TaskCache(path) as cache:
         assert cache.reading() is None
@@ -61,7 +65,7 @@ def test_a_task_that_is_put_again_replaces_itself(path: Path) -> None:
 
 def test_all_predictions_are_replaced_at_once(path: Path) -> None:
     """A new run of consensus leaves none of the last one's; one on a task that is not there says nothing."""
-    new = [NO_VOTES | {"score": 0.75}, NO_VOTES | {"score": 0.125}]
+    new = [NO_VOTES | {"score": 0.75}, NO_VOTES | {"id": 2, "score": 0.125}]
     with TaskCache(path) as cache:
         cache.put([task(1, "dark"), task(2, "dark", predictions=(NO_VOTES,))])
         cache.put_predictions([(1, new[0]), (9, new[0]), (1, new[1])])
@@ -96,6 +100,32 @@ def test_another_format_is_forgotten(path: Path) -> None:
     with TaskCache(path) as cache:
         assert cache.reading() is None
         assert kept(cache) == []
+
+
+def test_only_one_program_has_the_file_open(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one is refused, and can tell that from damage."""
+    monkeypatch.setattr(task_cache, "WAIT_S", 0)
+    with TaskCache(path), pytest.raises(sqlite3.OperationalError) as refused:
+        TaskCache(path)
+    assert is_locked(refused.value)
+    path.write_bytes(b"no database" * 1000)
+    with pytest.raises(sqlite3.DatabaseError) as damaged:
+        TaskCache(path)
+    assert not is_locked(damaged.value)
+
+
+def test_digests_tell_tasks_that_differ(path: Path) -> None:
+    """In data, annotations or predictions; not in the order in which these were sent."""
+    first, second = ({"id": number, "result": [], "was_cancelled": False} for number in (1, 2))
+    with TaskCache(path) as cache:
+        cache.put([task(1) | {"annotations": [first, second], "predictions": [first, second]}, task(2)])
+        before = cache.digests()
+        cache.put([task(1) | {"annotations": [second, first], "predictions": [second, first]}])
+        assert cache.digests() == before
+        for change in ({"data": {}}, {"annotations": [first]}, {"predictions": [first]}):
+            cache.put([task(2) | change])
+            assert cache.digests()[1] == before[1]
+            assert cache.digests()[2] != before[2]
 
 
 @pytest.mark.parametrize("described", ["", "[]", "{}", "null", '{"stamp": "1", "config": "", "all_read_at": 3}'])
