@@ -120,13 +120,15 @@ class Studio:
 
     def project(self, number: int) -> Project:
         """Read a project and its `<Choices>`."""
-        found = self._client.project(number)
+        project = self._client.project(number)
         try:
-            config = read_label_config(found.label_config)
+            config = read_label_config(project.label_config)
         except LabelConfigError as error:
             raise LabelStudioError(str(error)) from None
-        shown = found.model_version or ""
-        return Project(number, found.title, found.n_tasks, shown, config, self._client.url, found.created_at)
+        version = project.model_version or ""
+        return Project(
+            number, project.title, project.n_tasks, version, config, self._client.url, project.created_at
+        )
 
     def project_numbers(self) -> list[int]:
         """Ids of all projects that the account sees."""
@@ -423,13 +425,15 @@ def _made_before(
 
     A model that had learned from a task's annotations would only repeat them.
     """
-    earliest = min((_moment(one.get("created_at")) for one in annotations), default=None)
     of_models = [
-        (_moment(one.get("created_at")), one)
-        for one in predictions
-        if not (one.get("model_version") or "").startswith(VERSION_PREFIX)
+        (_moment(prediction.get("created_at")), prediction)
+        for prediction in predictions
+        if not (prediction.get("model_version") or "").startswith(VERSION_PREFIX)
     ]
-    before = [(moment, one) for moment, one in of_models if moment and (earliest is None or moment < earliest)]
+    if not of_models:
+        return None, None
+    earliest = min((_moment(annotation.get("created_at")) for annotation in annotations), default=None)
+    before = [pair for pair in of_models if pair[0] and (earliest is None or pair[0] < earliest)]
     if not before:
         return None, None
     last = max(before, key=lambda pair: pair[0])[1]
@@ -510,4 +514,4 @@ def _versions_shown(content: Any) -> list[str]:  # noqa: ANN401  # whatever a pe
         return []
     items = (content.get("filters") or {}).get("items") or []
     values = [item.get("value") for item in items if item.get("filter", "").endswith("predictions_model_versions")]
-    return [str(one) for value in values for one in (value if isinstance(value, list) else [value])]
+    return [str(version) for value in values for version in (value if isinstance(value, list) else [value])]

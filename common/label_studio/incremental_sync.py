@@ -173,7 +173,7 @@ class IncrementalSync(Generic[Task]):
 
     def _path(self, project: Project) -> Path:
         """One file for each project that any Label Studio has had."""
-        digest = hashlib.blake2b(f"{self._client.url}\n{project.id}\n{project.stamp}".encode(), digest_size=8)
+        digest = hashlib.blake2b(f"{self._client.url}\n{project.id}\n{project.created_at}".encode(), digest_size=8)
         return Path(self._folder or "") / str(project.id) / f"tasks-{digest.hexdigest()}.sqlite"
 
     def _pull(

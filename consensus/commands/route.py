@@ -10,7 +10,7 @@ from common.console import emit
 from common.contract import LEFT_OUT
 from consensus.commands import output
 from consensus.commands.connections import store, studio
-from consensus.commands.options import ProjectOption
+from consensus.commands.options import ConfigOption, ProjectOption
 
 if TYPE_CHECKING:
     from consensus.projects.route import Advice, Routed
@@ -27,6 +27,7 @@ WORDS = {
 
 def route(
     project: ProjectOption,
+    config: ConfigOption = None,
     max_votes: Annotated[
         int | None,
         typer.Option(
@@ -45,10 +46,17 @@ def route(
     """
     from consensus.core.routing.overlap import MAX_VOTES  # noqa: PLC0415 - --help needs none of it
     from consensus.projects.route import route as route_project  # noqa: PLC0415
+    from consensus.settings import project_config, settings  # noqa: PLC0415
 
     with closing(studio()) as label_studio, output.progress_shown(quiet=as_json) as progress:
         routed = route_project(
-            label_studio, store(), project, max_votes=max_votes or MAX_VOTES, dry_run=dry_run, progress=progress
+            label_studio,
+            store(),
+            project,
+            config=project_config(config or settings().consensus_config, project),
+            max_votes=max_votes or MAX_VOTES,
+            dry_run=dry_run,
+            progress=progress,
         )
     if as_json:
         emit(json.dumps(routed_json(routed), ensure_ascii=False) + "\n")

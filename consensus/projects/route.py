@@ -1,6 +1,6 @@
 """Routing: which tasks need one more vote and from whom, and the label stream set to ask for it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
@@ -24,8 +24,9 @@ from consensus.core.votes.from_annotations import Problem
 from consensus.errors import LabelStudioError
 from consensus.label_studio import Project, Studio
 from consensus.projects.deleted_accounts import with_known_annotators
+from consensus.settings import ProjectConfig
 from consensus.store.store import Store
-from consensus.store.stored_votes import LastRun, last_run_of
+from consensus.store.stored_votes import ControlState, LastRun, last_run_of
 
 ASKED = 5
 """So many annotators are named for a task."""
@@ -96,6 +97,7 @@ def route(
     store: Store,
     project: int,
     *,
+    config: ProjectConfig | None = None,
     max_votes: int = MAX_VOTES,
     dry_run: bool = False,
     progress: Progress = silent,
@@ -108,6 +110,8 @@ def route(
 
     Parameters
     ----------
+    config : ProjectConfig, optional
+        Of which controls ground truth is the given label: it leaves no task aside there.
     max_votes : int
         At least 1. A task that so many people had, skips included, is shown to nobody more.
     dry_run : bool
@@ -124,37 +128,83 @@ def route(
         limits = Limits(min(last_run.fewest_votes, max_votes), max_votes)
         target = studio.project(project)
         (store.check_origin if dry_run else store.recognize)(project, target.url, target.created_at)
-        served = studio.served(project, studio.accounts(), of_step(progress, "reading tasks", target.n_tasks))
+        accounts = studio.accounts()
+        served = studio.served(project, accounts, of_step(progress, "reading tasks", target.n_tasks))
         served = replace(served, tasks=tuple(with_known_annotators(served.tasks, store, project)))
-        routed = Routed(target, advise(last_run, served, limits), 0, [], limits, dry_run)
+        sections = config.controls if config else {}
+        from_stars = frozenset(name for name, section in sections.items() if section.given_annotations)
+        advice = advise(last_run, served, limits, frozenset(accounts.values()), from_stars)
+        routed = Routed(target, advice, 0, [], limits, dry_run)
         if dry_run:
             return routed
         failures = _send(studio, routed.changes, progress)
         return Routed(target, routed.advice, len(routed.changes) - len(failures), failures, limits, dry_run)
 
 
-def advise(last_run: LastRun, served: Served, limits: Limits) -> list[Advice]:
-    """Say of each task what it needs, the most informative first; finished ones last."""
+def advise(
+    last_run: LastRun,
+    served: Served,
+    limits: Limits,
+    present: Collection[str],
+    from_stars: Collection[str] = (),
+) -> list[Advice]:
+    """Return what each task needs, the most informative first; finished ones last.
+
+    Parameters
+    ----------
+    present : collection of str
+        Annotators who can be asked: a deleted account cannot.
+    from_stars : collection of str
+        Controls of which ground truth is the given label. Of the others it is known there what is right.
+    """
     code = {int(task): position for position, task in enumerate(last_run.tasks)}
-    gains = sum(
-        (state.gain_by_task for state in last_run.controls), np.zeros((len(code), len(last_run.annotators) + 1))
-    )
-    reports = _open_reports(last_run)
+    starred = _Open(last_run, [control for control in last_run.controls if control.control in from_stars])
+    every = _Open(last_run, last_run.controls)
     voters = np.any([*last_run.voted.values()], axis=0) if last_run.voted else np.zeros((len(code), 0), dtype=bool)
-    new = _gain_of_new_task(last_run)
+    candidates = [position for position, name in enumerate(last_run.annotators) if name in present]
     advice = []
     for task in served.tasks:
         at = code.get(task.id)
         had = task.annotators | (set() if at is None else set(last_run.annotators[voters[at]].tolist()))
+        questions = starred if task.starred and from_stars else every
+        reports = [] if at is None else questions.reports[at]
         need = need_of(
             task,
-            is_open=at is None or bool(reports[at]),
+            is_open=at is None or bool(reports),
             is_current=is_current(task, last_run.counted, last_run.started_at),
             limits=limits,
+            stars_are_gold=not from_stars,
         )
-        gain = new if at is None else gains[at]
-        advice.append(_advice(task, need, served, limits, [] if at is None else reports[at], last_run, gain, had))
+        gain = questions.gain_of_new_task if at is None else questions.gains[at]
+        free = [position for position in candidates if last_run.annotators[position] not in had]
+        advice.append(_advice(task, need, served, limits, reports, last_run, gain, free))
     return sorted(advice, key=lambda each: (-each.gain, each.task))
+
+
+class _Open:
+    """What is open on some controls, and what a vote of each annotator would tell of it.
+
+    Attributes
+    ----------
+    reports : list of list of str
+        By task: the report, or "", of each open classification.
+    gains : (n_tasks, n_annotators + 1) float64
+        Bits.
+    gain_of_new_task : (n_annotators + 1,) float64
+    """
+
+    def __init__(self, last_run: LastRun, controls: Sequence[ControlState]) -> None:
+        n_voters = len(last_run.annotators) + 1
+        self.gains: Floats = sum(
+            (control.gain_by_task for control in controls), np.zeros((len(last_run.tasks), n_voters))
+        )
+        self.gain_of_new_task: Floats = sum(
+            (gain_of_new_task(control.stored, control.trust) for control in controls), np.zeros(n_voters)
+        )
+        self.reports: list[list[str]] = [[] for _ in last_run.tasks]
+        for control in controls:
+            for row in np.flatnonzero(control.is_open):
+                self.reports[control.stored.task[row]].append(str(control.stored.report[row]))
 
 
 def _advice(
@@ -165,11 +215,11 @@ def _advice(
     reports: Sequence[str],
     last_run: LastRun,
     gain: Floats,
-    had: frozenset[str] | set[str],
+    free: Sequence[int],
 ) -> Advice:
-    free = [position for position, name in enumerate(last_run.annotators) if name not in had]
     ranked = sorted(
-        ((str(last_run.annotators[at]), float(gain[at])) for at in free), key=lambda pair: (-pair[1], pair[0])
+        ((str(last_run.annotators[position]), float(gain[position])) for position in free),
+        key=lambda pair: (-pair[1], pair[0]),
     )
     worth = float(gain[free].mean() if free else gain[-1]) if need in ("vote", "limit") else 0.0
     return Advice(
@@ -182,22 +232,6 @@ def _advice(
         overlap=task.overlap,
         change=change_of(task, need, limits, skips_count=served.skips_count),
     )
-
-
-def _open_reports(last_run: LastRun) -> list[list[str]]:
-    """By task: the report, or "", of each open classification."""
-    reports: list[list[str]] = [[] for _ in last_run.tasks]
-    for state in last_run.controls:
-        for row in np.flatnonzero(state.is_open):
-            reports[state.stored.task[row]].append(str(state.stored.report[row]))
-    return reports
-
-
-def _gain_of_new_task(last_run: LastRun) -> Floats:
-    new: Floats = np.zeros(len(last_run.annotators) + 1)
-    for state in last_run.controls:
-        new += gain_of_new_task(state.stored, state.trust)
-    return new
 
 
 def _send(studio: Studio, changes: Sequence[Change], progress: Progress) -> list[Problem]:

@@ -181,12 +181,12 @@ def read(
     progress: Progress,
 ) -> Context:
     """Read the project, its accounts and its tasks."""
-    found = studio.project(project)
+    described = studio.project(project)
     if store:
-        store.recognize(project, found.url, found.created_at)
+        store.recognize(project, described.url, described.created_at)
     versions, accounts = studio.written_versions(project), studio.accounts()
-    pulled = studio.pull(project, accounts, started_at, of_step(progress, "reading tasks", found.n_tasks))
-    tasks, model_version = pulled.tasks, found.model_version
+    pulled = studio.pull(project, accounts, started_at, of_step(progress, "reading tasks", described.n_tasks))
+    tasks, model_version = pulled.tasks, described.model_version
     if store:
         tasks = list(with_known_annotators(tasks, store, project))
         model_version = model_version or _forgotten(store.last_run(project))
@@ -196,7 +196,7 @@ def read(
         policy,
         progress,
         started_at,
-        found,
+        described,
         model_version,
         accounts,
         tasks,
@@ -285,7 +285,11 @@ def outcome_of(
         changes=changes,
         tabs=context.studio.make_tabs(context.project.id, dry_run=True),
         gold_tasks=len(
-            {one.votes.task_names[task] for one, *_ in results for task in np.unique(one.gold.task).tolist()}
+            {
+                collected.votes.task_names[task]
+                for collected, _ in results
+                for task in np.unique(collected.gold.task).tolist()
+            }
         ),
         dry_run=dry_run,
         guarantees=tuple(guarantees),

@@ -21,6 +21,7 @@ from consensus.label_studio import Studio
 from consensus.projects.prompt import prompts
 from consensus.projects.route import PATIENCE, Routed, counts
 from consensus.projects.route import route as route_project
+from consensus.settings import ProjectConfig
 from consensus.store.columns import Row, as_columns
 from consensus.store.store import Store
 from consensus.store.tables import CLASSIFICATION, VOTE
@@ -169,6 +170,29 @@ def test_votes_go_to_what_is_undecided_the_most_informative_first(store: Store) 
     assert [one.task for one in sent(studio)[1:]] == sorted(gains, key=lambda task: -gains[task])[:4]
     assert gains[3] > gains[4] > gains[1] == 0
     assert (routed.sent, routed.failures) == (5, [])
+
+
+def test_nobody_who_is_gone_is_asked(store: Store) -> None:
+    """Neither a deleted account, whose name only the store knows, nor one whose name nobody knows any more."""
+    save(store, votes=VOTES | {4: {**LEANING, "account unknown of annotation 157": "dog"}})
+    studio = label_studio(*TASKS)
+    studio.accounts = {number: name for number, name in ACCOUNTS.items() if name != "a1"}
+    asked = {name for advice in route(studio, store, 7, dry_run=True).advice for name, _ in advice.annotators}
+    assert asked == {"a2", "a3", "a4"}
+
+
+def test_votes_are_asked_for_where_ground_truth_is_the_given_label(store: Store) -> None:
+    """A star is no vote there, and leaves no task aside; of another control it says what is right."""
+    starred = [served(2, {**DISPUTED, "a5": "gold"}), served(3, {"a5": "gold"})]
+    assert needs(route(label_studio(*starred), store, 7, dry_run=True)) == {2: "gold", 3: "gold"}
+    for control, needed in (("kind", "vote"), ("second", "none")):
+        config = ProjectConfig.model_validate({"controls": {control: {"given_annotations": True}}})
+        studio = label_studio(*starred)
+        routed = route(studio, store, 7, config=config)
+        assert needs(routed) == {2: needed, 3: needed}
+        assert [advice.votes for advice in sorted(routed.advice, key=lambda each: each.task)] == [2, 0]
+        opened = [] if needed == "none" else [Change(2, 4, closed=False), Change(3, 3, closed=False)]
+        assert sorted(sent(studio), key=lambda change: change.task) == opened
 
 
 def test_a_run_that_ends_meanwhile_is_not_seen(store: Store) -> None:

@@ -44,8 +44,13 @@ class ServedTask:
 
     @property
     def votes(self) -> int:
-        """Number of people who had the task, skips included."""
-        return len(self.annotators)
+        """Number of people who had the task, skips included; whoever made its ground truth has not voted."""
+        return len({annotation.annotator for annotation in self.annotations if not annotation.ground_truth})
+
+    @property
+    def starred(self) -> bool:
+        """Whether it has a ground-truth annotation."""
+        return any(annotation.ground_truth for annotation in self.annotations)
 
     def submitted(self, *, skips_count: bool) -> int:
         """Number of annotators that Label Studio compares with the overlap."""
@@ -95,7 +100,9 @@ class Limits:
     most: int
 
 
-def need_of(task: ServedTask, *, is_open: bool, is_current: bool, limits: Limits) -> Need:
+def need_of(
+    task: ServedTask, *, is_open: bool, is_current: bool, limits: Limits, stars_are_gold: bool = True
+) -> Need:
     """Say what a task needs.
 
     Parameters
@@ -106,8 +113,10 @@ def need_of(task: ServedTask, *, is_open: bool, is_current: bool, limits: Limits
     is_current : bool
         Whether the last run saw all its annotations.
     limits : Limits
+    stars_are_gold : bool
+        Whether ground truth says what is right; else it is a given label, which votes are asked for.
     """
-    if any(annotation.ground_truth for annotation in task.annotations):
+    if task.starred and stars_are_gold:
         return "gold"
     if not is_current:
         return "run"
