@@ -15,7 +15,6 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -29,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import label_studio_server  # noqa: E402 - scripts/ is no package
-from demonstration.studio import Studio  # noqa: E402
+from administrator import Administrator  # noqa: E402
 from servers import Server, free_port  # noqa: E402
 
 BAR = 50
@@ -53,7 +52,7 @@ def main() -> int:
         folder = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="bulk-")))
         running = label_studio_server.start(folder / "label-studio")
         ending.callback(running.stop)
-        studio = ending.enter_context(Studio(running.url, running.account.token))
+        studio = ending.enter_context(Administrator(running.url, running.account.token))
         port = free_port()
         own = {
             "LABEL_STUDIO_URL": running.url,
@@ -74,19 +73,17 @@ def main() -> int:
         server = Server("The ML backend", command, environment, folder / "ml-backend.log")
         ending.callback(server.stop)
         server.wait_for_answer(f"{own['ML_BACKEND_PUBLIC_URL']}/health", LIMIT_S)
-        studio.sdk.ml.create(url=own["ML_BACKEND_PUBLIC_URL"], project=peer, title=VERSION)
-        retrieved, peer_s = retrieve(studio, running.account.token, peer, options.retrieved)
+        studio.add_connection(peer, own["ML_BACKEND_PUBLIC_URL"], VERSION, None)
+        retrieved, peer_s = retrieve(studio, peer, options.retrieved)
     return report(options, (stored, bulk_s, again_s), (retrieved, peer_s))
 
 
-def project(studio: Studio, folder: Path, n_tasks: int) -> int:
+def project(studio: Administrator, folder: Path, n_tasks: int) -> int:
     """Make a project with tasks, a model and embeddings that nobody has to compute."""
-    made = int(studio.sdk.projects.create(title="Bulk", label_config=CONFIG).id)
+    made = studio.create_project(CONFIG, "Bulk")
     urls = [f"/data/upload/{made}/{number:06d}.jpg" for number in range(n_tasks)]
     for start in range(0, n_tasks, 1000):
-        studio.ask(
-            "POST", f"/api/projects/{made}/import", json=[{"image": url} for url in urls[start : start + 1000]]
-        )
+        studio.import_tasks(made, [{"image": url} for url in urls[start : start + 1000]])
     rng = np.random.default_rng(made)
     vectors = rng.normal(size=(n_tasks, DIMENSION)).astype(np.float32)
     vectors[: n_tasks // 2, 0] += 8
@@ -133,19 +130,11 @@ def predicted(environment: dict[str, str], folder: Path, number: int) -> float:
     return time.perf_counter() - began
 
 
-def retrieve(studio: Studio, token: str, number: int, count: int) -> tuple[int, float]:
+def retrieve(studio: Administrator, number: int, count: int) -> tuple[int, float]:
     """Let Label Studio retrieve predictions of some tasks; how many it stored, and the seconds."""
-    page = studio.ask("GET", "/api/tasks", params={"project": number, "page_size": count, "include": "id"})
-    chosen = {"selectedItems": {"all": False, "included": [task["id"] for task in page["tasks"]]}}
+    chosen = studio.task_ids(number)[:count]
     began = time.perf_counter()
-    answer = httpx.post(
-        f"{studio.url}/api/dm/actions/",
-        params={"id": "retrieve_tasks_predictions", "project": number},
-        json=chosen,
-        headers={"Authorization": f"Token {token}"},
-        timeout=LIMIT_S,
-    )
-    answer.raise_for_status()
+    studio.act(number, "retrieve_tasks_predictions", chosen)
     seconds = time.perf_counter() - began
     return studio.ask("GET", f"/api/projects/{number}/model-versions/").get(VERSION, 0), seconds
 

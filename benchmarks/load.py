@@ -33,9 +33,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import label_studio_server  # noqa: E402 - scripts/ is no package
-from demonstration.errors import DemoError  # noqa: E402
-from demonstration.studio import Studio  # noqa: E402
+from administrator import Administrator, file_name  # noqa: E402
 from servers import Server, free_port  # noqa: E402
+
+from common.errors import LabelStudioError  # noqa: E402
 
 BAR_MS = 300
 LABELS = ("left", "right")
@@ -107,7 +108,7 @@ class Times:
 class Stage:
     """A Label Studio with two projects, a backend, and accounts."""
 
-    studio: Studio
+    studio: Administrator
     backend: str
     environment: dict[str, str]
     folder: Path
@@ -126,7 +127,7 @@ class Stage:
         console.print("starting Label Studio")
         running = label_studio_server.start(folder / "label-studio")
         ending.callback(running.stop)
-        studio = ending.enter_context(Studio(running.url, running.account.token))
+        studio = ending.enter_context(Administrator(running.url, running.account.token))
         port = free_port()
         own = {
             "LABEL_STUDIO_URL": running.url,
@@ -168,9 +169,9 @@ class Stage:
         console.print("annotating and training")
         for project, tasks in ((annotated, list(truth.items())[:FIRST]), (bulk, list(more.items()))):
             for task, label in tasks:
-                studio.sdk.annotations.create(id=task, result=regions(label))
+                studio.annotate(task, *regions(label))
             stage.command("train", "--project", str(project))
-            studio.sdk.ml.create(url=stage.backend, project=project, title=stage.version(project))
+            studio.add_connection(project, stage.backend, stage.version(project), None)
         return stage
 
     def say(self, sentence: str) -> None:
@@ -216,10 +217,7 @@ class Stage:
         missing = 0
         for project in (self.annotated, self.bulk):
             version = self.version(project)
-            listed = self.studio.sdk.tasks.list(project=project, page_size=PAGE, include="id,predictions")
-            for task in listed:
-                predictions = task.model_dump()["predictions"]
-                missing += version not in {prediction["model_version"] for prediction in predictions}
+            missing += self.studio.task_number(project) - len(self.studio.tasks_with_version(project, version))
         return missing
 
     def settle(self) -> None:
@@ -293,7 +291,7 @@ class Load:
                 self._waiting = 0
                 upload(self._stage.studio, self._stage.bulk, self._size, self._stage.names)
                 self._waiting = self._size
-            except (subprocess.SubprocessError, httpx.HTTPError, DemoError) as error:
+            except (subprocess.SubprocessError, LabelStudioError) as error:
                 self.faults += 1
                 self._stage.say(f"bulk: {type(error).__name__}")
 
@@ -306,28 +304,22 @@ class Load:
                 self._stage.say(f"version: {type(error).__name__}")
 
 
-def make_project(studio: Studio, title: str, overlap: int) -> int:
+def make_project(studio: Administrator, title: str, overlap: int) -> int:
     """Make a project of which every task may be annotated so many times."""
-    return int(studio.sdk.projects.create(title=title, label_config=CONFIG, maximum_annotations=overlap).id)
+    return studio.create_project(CONFIG, title, maximum_annotations=overlap)
 
 
-def upload(studio: Studio, project: int, count: int, names: Iterator[int]) -> dict[int, str]:
+def upload(studio: Administrator, project: int, count: int, names: Iterator[int]) -> dict[int, str]:
     """Add tasks with new images, and give the label of each."""
     label_of: dict[str, str] = {}
     for start in range(0, count, UPLOADED):
-        files = []
-        for _ in range(min(UPLOADED, count - start)):
-            number = next(names)
+        files = {}
+        for number in itertools.islice(names, min(UPLOADED, count - start)):
             name, label = f"{number:07d}.jpg", LABELS[number % 2]
-            label_of[name] = label
-            files.append((name, (name, drawing(number, label), "image/jpeg")))
-        studio.ask("POST", f"/api/projects/{project}/import", files=files)
-    tasks = {}
-    for task in studio.sdk.tasks.list(project=project, page_size=PAGE, include="id,data", fields="task_only"):
-        label = label_of.get(str((task.data or {})["image"]).rsplit("-", 1)[-1])
-        if label:
-            tasks[task.id] = label
-    return tasks
+            label_of[name], files[name] = label, drawing(number, label)
+        studio.upload(project, files, make_tasks=True)
+    uploaded = {task["id"]: file_name(task["data"]["image"]) for task in studio.tasks(project, "id,data")}
+    return {task: label_of[name] for task, name in uploaded.items() if name in label_of}
 
 
 def drawing(number: int, label: str) -> bytes:

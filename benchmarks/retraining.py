@@ -31,9 +31,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import label_studio_server  # noqa: E402 - scripts/ is no package
-from demonstration.studio import Studio  # noqa: E402
+from administrator import Administrator  # noqa: E402
 
 from common.contract import signed_meta  # noqa: E402
+from common.label_studio.client import TASK_ONLY  # noqa: E402
 
 BAR_S = 10.0
 LABELS = tuple(f"kind {number}" for number in range(8))
@@ -65,10 +66,10 @@ class Training:
 class Bench:
     """A project on a Label Studio, and the backend that learns it."""
 
-    def __init__(self, studio: Studio, token: str, folder: Path, n_tasks: int) -> None:
+    def __init__(self, studio: Administrator, token: str, folder: Path, n_tasks: int) -> None:
         self.studio, self.folder, self.n_tasks = studio, folder, n_tasks
         weights = folder / "weights.pt"
-        self.number = int(studio.sdk.projects.create(title="Retraining", label_config=CONFIG).id)
+        self.number = studio.create_project(CONFIG, "Retraining")
         self.environment = {
             name: value for name, value in os.environ.items() if not name.startswith("ML_BACKEND")
         } | {
@@ -114,27 +115,18 @@ class Bench:
                 }
                 for number in range(start, min(start + PAGE, self.n_tasks))
             ]
-            self.studio.ask("POST", f"/api/projects/{self.number}/import", json=body, timeout=LIMIT_S)
+            self.studio.import_tasks(self.number, body)
 
     def annotate(self, first: int) -> None:
         """Let another annotation be made of some tasks."""
         for task, kind in list(zip(self.ids, self.kinds, strict=True))[first : first + NEW]:
-            self.studio.ask("POST", f"/api/tasks/{task}/annotations/", json={"result": [region(kind)]})
+            self.studio.annotate(task, region(kind))
 
     @cached_property
     def ids(self) -> list[int]:
         """Ids of the tasks, in the order of their import."""
-        pages = range(1, -(-self.n_tasks // PAGE) + 1)
-        listed = [
-            task
-            for page in pages
-            for task in self.studio.ask(
-                "GET",
-                "/api/tasks",
-                params={"project": self.number, "page": page, "page_size": PAGE, "include": "id,data"},
-            )["tasks"]
-        ]
-        return [task["id"] for task in sorted(listed, key=lambda task: task["data"]["image"])]
+        tasks = self.studio.tasks(self.number, "id,data", fields=TASK_ONLY)
+        return [task["id"] for task in sorted(tasks, key=lambda task: task["data"]["image"])]
 
     def settle(self) -> None:
         """Store what consensus might say: a prediction a task, with a confidence."""
@@ -142,7 +134,7 @@ class Bench:
             {"task": task, "model_version": VERSION, "score": SCORE, "result": [self._signed(task, region(kind))]}
             for task, kind in zip(self.ids, self.kinds, strict=True)
         ]
-        self.studio.ask("POST", f"/api/projects/{self.number}/import/predictions", json=body, timeout=LIMIT_S)
+        self.studio.import_predictions(self.number, body)
 
     def _signed(self, task: int, region: dict[str, Any]) -> dict[str, Any]:
         secret = self.environment["LABEL_STUDIO_API_KEY"]
@@ -194,7 +186,7 @@ def main() -> int:
         folder = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="retraining-")))
         running = label_studio_server.start(folder / "label-studio")
         ending.callback(running.stop)
-        studio = ending.enter_context(Studio(running.url, running.account.token))
+        studio = ending.enter_context(Administrator(running.url, running.account.token))
         bench = Bench(studio, running.account.token, folder, options.tasks)
         time.sleep(SETTLED_S)
         made = [bench.train("first", publish=True)]

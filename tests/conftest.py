@@ -8,15 +8,15 @@ import os
 import tempfile
 import warnings
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import browser
-import httpx
 import label_studio_server
 import pytest
 import sqlalchemy
-from label_studio_sdk import LabelStudio
+from administrator import Administrator
 from sqlalchemy.pool import NullPool
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-@dataclass(frozen=True)
+@dataclass
 class RunningLabelStudio:
     """A real Label Studio with an administrator."""
 
@@ -39,10 +39,10 @@ class RunningLabelStudio:
 
     _open: contextlib.ExitStack = field(repr=False)
 
-    def client(self) -> LabelStudio:
-        """A client of the SDK that acts as the administrator; its connections are closed at the end."""
-        connections = self._open.enter_context(httpx.Client(timeout=60, follow_redirects=True))
-        return LabelStudio(base_url=self.url, api_key=self.api_key, httpx_client=connections)
+    @cached_property
+    def administrator(self) -> Administrator:
+        """The administrator's client; its connections are closed at the end."""
+        return self._open.enter_context(Administrator(self.url, self.api_key))
 
 
 @pytest.fixture(scope="session")

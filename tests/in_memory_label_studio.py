@@ -299,12 +299,19 @@ class InMemoryStudio(httpx.BaseTransport):
         for row in _body(request):
             task = row if "data" in row else {"data": row}
             annotations = [{"ground_truth": True, **annotation} for annotation in task.pop("annotations", ())]
-            self.add_task(annotations=annotations, project=project_id, **task)
+            self._close(self.add_task(annotations=annotations, project=project_id, **task))
         return {"task_count": len(_body(request))}
 
     @_route("POST", r"tasks/(\d+)/annotations")
     def _annotate(self, request: httpx.Request, task_id: int) -> Json:
-        return self.annotate(task_id, **_body(request))
+        made = self.annotate(task_id, **_body(request))
+        self._close(self.tasks[task_id])
+        return made
+
+    @staticmethod
+    def _close(task: Json) -> None:
+        """Let a task be labelled with as many annotations that are no skips as its overlap asks for."""
+        task["is_labeled"] = sum(not row["was_cancelled"] for row in task["annotations"]) >= task["overlap"]
 
     @_route("PATCH", r"tasks/(\d+)")
     def _change_task(self, request: httpx.Request, task_id: int) -> Json:
@@ -347,7 +354,8 @@ class InMemoryStudio(httpx.BaseTransport):
         rows, there = _body(request), {task["id"] for task in self._tasks_of(project_id)}
         for row in rows:
             if row["task"] not in there:
-                raise _RefusalError(400, {"detail": f"task ID {row['task']} not found in project {project_id}"})
+                sentence = 'contains invalid "task" field: corresponding task ID couldn\'t be retrieved'
+                raise _RefusalError(400, {"detail": f"{row} {sentence}"})
         fitting = [row for row in rows if _fits(row["result"], self.projects[project_id]["label_config"])]
         for row in fitting:
             self.predict(row["task"], row["model_version"], row["result"], score=row["score"])

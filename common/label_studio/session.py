@@ -94,6 +94,7 @@ class Session:
         *,
         params: Mapping[str, Any] | None = None,
         body: Any = None,  # noqa: ANN401 - any JSON
+        files: Mapping[str, tuple[str, bytes]] | None = None,
         timeout_s: float | None = None,
     ) -> httpx.Response:
         """Send a request.
@@ -102,6 +103,8 @@ class Session:
         ----------
         subject : str
             What it is about, for messages.
+        files : mapping, optional
+            Name and content by form field.
         timeout_s : float, optional
             In place of the usual one.
 
@@ -122,7 +125,9 @@ class Session:
         answer: httpx.Response = self._guarded(
             method,
             subject,
-            lambda: self._wrapper.httpx_client.request(path, method=method, json=body, request_options=options),
+            lambda: self._wrapper.httpx_client.request(
+                path, method=method, json=body, files=files, request_options=options
+            ),
         )
         if answer.is_error:
             raise self._refusal(answer.status_code, _json_of(answer, answer.text), subject) from None

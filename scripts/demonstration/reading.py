@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from demonstration.studio import IMAGE, file_name
+from administrator import file_name
+
+from demonstration.studio import IMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,19 +105,17 @@ class Held:
 
 def read(studio: Studio, project: int) -> Held:
     """Read the project back."""
-    emails = {user.id: user.email for user in studio.sdk.users.list()}
+    emails = studio.accounts()
     return Held(
-        model_version=studio.sdk.projects.get(project).model_version or "",
-        tasks=tuple(_task(each, emails) for each in studio.tasks(project)),
-        tabs={
-            view.data["title"]: _tab(studio, project, view.id) for view in studio.sdk.views.list(project=project)
-        },
+        model_version=studio.project(project).model_version or "",
+        tasks=tuple(_task(each, emails) for each in studio.whole_tasks(project)),
+        tabs={tab["data"]["title"]: _tab(studio, project, tab["id"]) for tab in studio.tabs(project)},
     )
 
 
 def next_for(studio: Studio, project: int) -> list[Prediction]:
     """What the label stream shows an annotator beside the next task."""
-    return [_prediction(each) for each in studio.ask("GET", f"/api/projects/{project}/next")["predictions"]]
+    return [_prediction(each) for each in studio.next_task(project)["predictions"]]
 
 
 def _tab(studio: Studio, project: int, number: int) -> Tab:

@@ -7,10 +7,10 @@ import time
 from typing import TYPE_CHECKING
 
 import httpx
-from label_studio_sdk.core.api_error import ApiError
 from rich.console import Console
 from rich.markup import escape
 
+from common.errors import LabelStudioError
 from demonstration.errors import DemoError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Steps:
         try:
             with self.console.status(escape(title)):
                 yield
-        except (ApiError, httpx.HTTPError) as error:
+        except (LabelStudioError, httpx.HTTPError) as error:
             raise DemoError(f"While {title}: {error}") from error
         self.done(title, time.monotonic() - began)
 

@@ -58,7 +58,7 @@ def tell(options: argparse.Namespace, steps: Steps, running: contextlib.ExitStac
         f"a project gets {len(images)} images, {sum(image.is_wrong for image in images)} of them wrongly labelled"
     ):
         project = admin.make_project(len(crowd))
-        tasks = admin.upload(project, images)
+        tasks = admin.upload_digits(project, images)
     with steps.step(f"{len(crowd)} simulated annotators sign up through the invite link"):
         tokens = admin.sign_up([each.email for each in crowd])
     with steps.step(f"the simulated annotators submit {len(answers) - TOLD_OF} annotations"):
@@ -79,7 +79,7 @@ def tell(options: argparse.Namespace, steps: Steps, running: contextlib.ExitStac
         waiting.wait_for_model(admin, project, backend, since=submitted_at)
     with steps.step("the result is read back from Label Studio"):
         tab = waiting.make_sorting_tab(admin, project)
-        by_score = admin.tasks(project, view=tab)
+        by_score = admin.whole_tasks(project, view=tab)
         with Studio(label_studio.url, tokens[crowd[0].email]) as annotator:
             stream = reading.next_for(annotator, project)
         held = reading.read(admin, project)

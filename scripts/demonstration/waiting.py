@@ -30,7 +30,7 @@ def wait_for_model(studio: Studio, project: int, backend: Server, since: datetim
     """
     end = time.monotonic() + MODEL_SECONDS
     while True:
-        version = studio.sdk.projects.get(project).model_version or ""
+        version = studio.project(project).model_version or ""
         match = TRAINED_AT.search(version)
         if match and trained_at(match[1]) >= since.replace(microsecond=0):
             return version
@@ -54,4 +54,5 @@ def trained_at(text: str) -> datetime:
 def make_sorting_tab(studio: Studio, project: int) -> int:
     """Make a Data Manager tab that sorts by the score column; return its id."""
     columns = {"title": SORTING_TAB, "ordering": ["tasks:predictions_score"]}
-    return int(studio.sdk.views.create(project=project, data=columns).id)
+    studio.add_tab(project, columns)
+    return next(int(tab["id"]) for tab in studio.tabs(project) if tab["data"].get("title") == SORTING_TAB)

@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from administrator import Administrator
 from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 from stored_rows import report_in, votes_in
 
 from common.contract import REPORT_NAMES
+from common.errors import RefusedError
 from common.label_studio import incremental_sync
 from common.label_studio.client import LabelStudioClient
-from common.label_studio.session import Session
 from consensus import cli
 from consensus import label_studio as edge
 from consensus.core.decide.writeback import difference
@@ -99,7 +100,7 @@ class Place:
 
     url: str
     edge: LabelStudioClient
-    raw: httpx.Client
+    admin: Administrator
     tokens: Mapping[str, str]
     ids: Mapping[str, int]
     sent: list[str] = field(default_factory=list)
@@ -115,8 +116,7 @@ class Place:
         votes: Mapping[int, Mapping[str, list[Region] | None]],
     ) -> tuple[int, list[int]]:
         """A project, its tasks with annotations by e-mail address (None: skipped); ids of both."""
-        made = self.raw.post("/api/projects", json={"title": secrets.token_hex(8), "label_config": config})
-        number = int(made.raise_for_status().json()["id"])
+        number = self.admin.create_project(config, secrets.token_hex(8))
         body = [
             {
                 "data": {"image": f"https://images.example.com/{row}.png", **one},
@@ -133,19 +133,16 @@ class Place:
             for row, one in enumerate(data)
         ]
         if body:
-            self.raw.post(f"/api/projects/{number}/import", json=body).raise_for_status()
-        return number, sorted(task["id"] for task in self.tasks(number))
+            self.admin.import_tasks(number, body)
+        return number, self.admin.task_ids(number)
 
     def annotate(self, task: int, who: str, result: list[Region], **more: object) -> int:
         """An annotation of a person, posted by the administrator."""
-        body = {"completed_by": self.ids[who], "result": result, **more}
-        return int(self.raw.post(f"/api/tasks/{task}/annotations/", json=body).raise_for_status().json()["id"])
+        return self.admin.annotate(task, *result, completed_by=self.ids[who], **more)
 
     def tasks(self, project: int, **query: object) -> list[dict[str, Any]]:
         """All tasks of a project, or those of a view."""
-        query = {"project": project, "fields": "all", "page_size": 100, **query}
-        found = self.raw.get("/api/tasks", params=query)  # type: ignore[arg-type]
-        return list(found.raise_for_status().json()["tasks"])
+        return self.admin.whole_tasks(project, **query)
 
     def written(self, project: int) -> list[tuple[int, str, str, float]]:
         """What the project holds of ours: task, report, choice shown, score."""
@@ -164,14 +161,13 @@ class Place:
 
     def version(self, project: int) -> str | None:
         """The version whose predictions annotators see."""
-        version: str | None = self.raw.get(f"/api/projects/{project}").json()["model_version"]
-        return version
+        return self.admin.project(project).model_version
 
     def suggest(self, project: int, tasks: Sequence[int], version: str) -> None:
         """Predictions of an ML model, shown to annotators."""
         body = [{"task": task, "result": [said("dog")], "score": 0.5, "model_version": version} for task in tasks]
-        self.raw.post(f"/api/projects/{project}/import/predictions", json=body).raise_for_status()
-        self.raw.patch(f"/api/projects/{project}", json={"model_version": version}).raise_for_status()
+        self.admin.import_predictions(project, body)
+        self.admin.show_version(project, version)
 
 
 def _account(url: str, invite: str, email: str) -> str:
@@ -192,11 +188,10 @@ def _account(url: str, invite: str, email: str) -> str:
 @pytest.fixture(scope="module")
 def accounts(label_studio: RunningLabelStudio) -> tuple[dict[str, str], dict[str, int]]:
     """Tokens and ids of the annotators."""
-    client = label_studio.client()
-    with httpx.Client(headers={"Authorization": f"Token {label_studio.api_key}"}, timeout=60) as raw:
-        invite = raw.get(f"{label_studio.url}/api/invite").json()["invite_url"]
+    admin = label_studio.administrator
+    invite = admin.ask("GET", "/api/invite")["invite_url"]
     tokens = {email: _account(label_studio.url, invite, email) for email in (*WHO, MACHINE)}
-    return tokens, {user.email: user.id for user in client.users.list()}
+    return tokens, {email: number for number, email in admin.accounts().items()}
 
 
 @pytest.fixture(scope="module")
@@ -205,12 +200,8 @@ def shared_place(
 ) -> Iterator[Place]:
     """The Label Studio of this module's tests."""
     sent: list[str] = []
-    header = {"Authorization": f"Token {label_studio.api_key}"}
-    with (
-        LabelStudioClient(Session(label_studio.url, label_studio.api_key, transport=Noting(sent))) as edge,
-        httpx.Client(base_url=label_studio.url, headers=header, timeout=60, follow_redirects=True) as raw,
-    ):
-        yield Place(label_studio.url, edge, raw, *accounts, sent)
+    with Administrator(label_studio.url, label_studio.api_key, Noting(sent)) as edge:
+        yield Place(label_studio.url, edge, label_studio.administrator, *accounts, sent)
 
 
 @pytest.fixture
@@ -312,7 +303,7 @@ def test_each_report_has_a_tab_that_shows_its_tasks(place: Place, store: Store) 
     """A tab per report is made beside the default one, and its filter leaves the report's tasks."""
     project, tasks = animals(place)
     run(place, store, project)
-    views = place.raw.get("/api/dm/views/", params={"project": project}).json()
+    views = place.admin.tabs(project)
     tabs = {view["data"]["title"]: view["id"] for view in views}
     shown = {name: {task["id"] for task in place.tasks(project, view=tabs[name])} for name in REPORT_NAMES}
     assert sorted(tabs) == sorted(["Default", *REPORT_NAMES])
@@ -338,10 +329,10 @@ def test_only_the_difference_of_new_changed_and_withdrawn_votes_is_sent(place: P
     place.annotate(tasks[9], A1, [said("cat")])  # no longer without a vote
     changed = next(one for one in place.tasks(project) if one["id"] == tasks[7])["annotations"]
     a4 = next(one["id"] for one in changed if one["completed_by"] == place.ids[A4])
-    place.raw.patch(f"/api/annotations/{a4}/", json={"result": [said("cat")]}).raise_for_status()
+    place.admin.ask("PATCH", f"/api/annotations/{a4}/", json={"result": [said("cat")]})
     gone = [one for one in place.annotations(project).values() if one["task"] == tasks[6]]
     for one in gone:
-        place.raw.delete(f"/api/annotations/{one['id']}/").raise_for_status()
+        place.admin.ask("DELETE", f"/api/annotations/{one['id']}/")
     before = {row for row in place.written(project) if row[0] not in (tasks[6], tasks[7], tasks[9])}
     place.sent.clear()
     outcome = run(place, store, project)
@@ -372,7 +363,7 @@ def test_drafts_skips_ground_truth_and_machines_are_no_votes(place: Place, store
     """A draft says nothing, a skip is unsure, ground truth teaches without a vote, a machine never votes."""
     project, tasks = place.make(ANIMALS, [{"kind": "cat"}] * 4, {1: {A1: None}})
     draft = {"result": [said("dog")], "draft": True, "project": project}
-    place.raw.post(f"/api/tasks/{tasks[0]}/drafts", json=draft).raise_for_status()
+    place.admin.ask("POST", f"/api/tasks/{tasks[0]}/drafts", json=draft)
     place.annotate(tasks[2], A2, [said("cat")], ground_truth=True)
     place.annotate(tasks[3], MACHINE, [said("dog")])
     config = HEAVY.model_copy(update={"machines": ["MACHINE@example.com"]})
@@ -390,7 +381,7 @@ def test_the_latest_annotation_of_a_person_counts(place: Place, store: Store) ->
     place.annotate(tasks[0], A1, [said("owl")])
     run(place, store, project)
     assert [row["label"] for row in votes_in(store, project) if row["control"] == "kind"] == ["owl"]
-    place.raw.patch(f"/api/annotations/{first}/", json={"result": [said("dog")]}).raise_for_status()
+    place.admin.ask("PATCH", f"/api/annotations/{first}/", json={"result": [said("dog")]})
     run(place, store, project)
     assert [row["label"] for row in votes_in(store, project) if row["control"] == "kind"] == ["dog"]
 
@@ -428,7 +419,7 @@ def test_a_run_that_was_cut_off_is_repaired_by_the_next(
     monkeypatch.setattr(edge, "PAGE", 5)
     project, tasks = animals(place)
     surplus = [{"task": tasks[0], "result": [], "score": 0.1, "model_version": "consensus/Discovered"}] * 2
-    place.raw.post(f"/api/projects/{project}/import/predictions", json=surplus).raise_for_status()
+    place.admin.ask("POST", f"/api/projects/{project}/import/predictions", json=surplus)
     with monkeypatch.context() as breaking:
         breaking.setattr(owner, method, _cut_after(getattr(owner, method), calls))
         with pytest.raises(Cut):
@@ -436,7 +427,7 @@ def test_a_run_that_was_cut_off_is_repaired_by_the_next(
     assert store.last_run(project)["finished_at"] is None  # type: ignore[index]
     run(place, store, project)
     assert [row[:3] for row in place.written(project)] == [row[:3] for row in wanted(tasks)]
-    views = place.raw.get("/api/dm/views/", params={"project": project}).json()
+    views = place.admin.tabs(project)
     assert sorted(view["data"]["title"] for view in views) == sorted(["Default", *REPORT_NAMES])
     assert store.last_run(project)["finished_at"] is not None  # type: ignore[index]
 
@@ -459,11 +450,11 @@ def test_the_label_stream_is_not_changed(place: Place, store: Store) -> None:
     """Annotators get the ML model's suggestion as before, and nothing that consensus wrote."""
     project, tasks = animals(place)
     place.suggest(project, tasks, "m1")
-    header = {"Authorization": f"Token {place.tokens[A1]}"}
 
-    def served() -> Any:  # noqa: ANN401
-        answer = httpx.get(f"{place.url}/api/projects/{project}/next", headers=header, timeout=60)
-        return [(one["model_version"], one["score"]) for one in answer.raise_for_status().json()["predictions"]]
+    def served() -> list[tuple[str, float]]:
+        with Administrator(place.url, place.tokens[A1]) as annotator:
+            predictions = annotator.next_task(project)["predictions"]
+        return [(prediction["model_version"], prediction["score"]) for prediction in predictions]
 
     def scores() -> list[float]:
         return [task["predictions_score"] for task in place.tasks(project)]
@@ -481,9 +472,8 @@ def test_without_a_model_the_label_stream_stays_without_predictions(place: Place
     project, _ = animals(place)
     before = place.version(project)
     run(place, store, project)
-    header = {"Authorization": f"Token {place.tokens[A1]}"}
-    answer = httpx.get(f"{place.url}/api/projects/{project}/next", headers=header, timeout=60)
-    assert (place.version(project), answer.json()["predictions"]) == (before, [])
+    with Administrator(place.url, place.tokens[A1]) as annotator:
+        assert (place.version(project), annotator.next_task(project)["predictions"]) == (before, [])
 
 
 class _Backend(http.server.BaseHTTPRequestHandler):
@@ -531,7 +521,7 @@ def test_emptying_a_report_keeps_the_annotators_version(
     """Label Studio forgets the model's version when a report is emptied: the run, or the next, sets it again."""
     project, tasks = animals(place)
     body = {"url": backend, "project": project, "title": "m1"}
-    place.raw.post("/api/ml/", json=body).raise_for_status()
+    place.admin.ask("POST", "/api/ml/", json=body)
     place.suggest(project, tasks, "m1")
     run(place, store, project)
     lean = ProjectConfig(policy="label-ai", trust=dict.fromkeys(WHO, 30.0))
@@ -616,7 +606,7 @@ def test_an_annotation_that_cannot_be_read_is_named_and_the_others_go_on(place: 
     """A choice that was renamed since leaves its annotation out, and its task keeps the other votes."""
     project, tasks = place.make(ANIMALS, [{"kind": "dog"}], {0: {A1: [said("cat")], A2: [said("dog")]}})
     renamed = ANIMALS.replace('"cat"', '"kitten"')
-    place.raw.patch(f"/api/projects/{project}", json={"label_config": renamed}).raise_for_status()
+    place.admin.ask("PATCH", f"/api/projects/{project}", json={"label_config": renamed})
     outcome = run(place, store, project)
     assert [(problem.task, "chose 'cat'" in problem.what) for problem in outcome.problems] == [(tasks[0], True)]
     votes = [row for row in votes_in(store, project) if row["control"] == "kind"]
@@ -728,14 +718,13 @@ def test_two_runs_at_once_and_the_command_line(
 def shown(place: Place, who: str, project: int) -> list[int]:
     """The tasks that the label stream gives a person, who answers cat each time, until there are none."""
     given: list[int] = []
-    header = {"Authorization": f"Token {place.tokens[who]}"}
-    with httpx.Client(base_url=place.url, headers=header, timeout=60, follow_redirects=True) as person:
-        while not (answer := person.get(f"/api/projects/{project}/next")).is_error:
-            given.append(answer.json()["id"])
-            body = {"result": [said("cat")]}
-            person.post(f"/api/tasks/{given[-1]}/annotations/", json=body).raise_for_status()
-    assert answer.status_code == httpx.codes.NOT_FOUND
-    return given
+    with Administrator(place.url, place.tokens[who]) as person:
+        while True:
+            try:
+                given.append(person.next_task(project)["id"])
+            except RefusedError:
+                return given
+            person.annotate(given[-1], said("cat"))
 
 
 def routed(place: Place, store: Store, project: int, *, dry_run: bool = False) -> tuple[Routed, list[str]]:
@@ -748,7 +737,7 @@ def test_votes_are_asked_for_where_they_are_needed(place: Place, store: Store) -
     """What is confirmed is shown to nobody more, what is disputed to a third annotator and nobody who had it."""
     votes = {0: {A1: [said("cat")], A2: [said("cat")]}, 1: {A1: [said("cat")], A2: [said("owl")]}}
     project, (confirmed, disputed, new) = place.make(ANIMALS, [{"kind": "cat"}] * 3, votes)
-    place.raw.patch(f"/api/tasks/{confirmed}/", json={"overlap": 4, "is_labeled": False}).raise_for_status()
+    place.admin.ask("PATCH", f"/api/tasks/{confirmed}/", json={"overlap": 4, "is_labeled": False})
     run(place, store, project)
     planned, sent = routed(place, store, project, dry_run=True)
     assert (len(planned.changes), sent) == (2, [])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from in_memory_label_studio import region
 from werkzeug.serving import make_server
 
 from common.doctor import Finding, Level
@@ -52,7 +53,7 @@ def answering(settings: Settings) -> Iterator[str]:
 
 @dataclass
 class Studio:
-    """A Label Studio as its administrator sees it, without our own code."""
+    """A Label Studio as its administrator sees it."""
 
     running: "RunningLabelStudio"
     _open: ExitStack = field(default_factory=ExitStack)
@@ -93,35 +94,24 @@ class Studio:
 
     def ask(self, method: str, path: str, **how: Any) -> Any:  # noqa: ANN401 - any JSON
         """Call a route, and give its JSON."""
-        answer = self.http.request(method, path, **how)
-        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text[:300]}"
-        return answer.json() if answer.content else None
+        return self.running.administrator.ask(method, path, **how)
 
     def project(self, label_config: str, **settings: object) -> int:
         """Make a project."""
-        return int(
-            self.ask("POST", "/api/projects/", json={"title": "made", "label_config": label_config, **settings})[
-                "id"
-            ]
-        )
+        return self.running.administrator.create_project(label_config, **settings)
 
     def tasks(self, project: int, data: list[dict[str, Any]]) -> list[int]:
         """Import tasks, and give the ids of all of them."""
-        self.ask("POST", f"/api/projects/{project}/import", json=[{"data": one} for one in data])
-        return [one["id"] for one in self.ask("GET", f"/api/tasks/?project={project}")["tasks"]]
+        self.running.administrator.import_tasks(project, [{"data": row} for row in data])
+        return self.running.administrator.task_ids(project)
 
     def upload(self, project: int, name: str, body: bytes) -> str:
         """Upload a file without making a task of it, and give its address."""
-        files = [(name, (name, body, "image/png"))]
-        self.ask("POST", f"/api/projects/{project}/import", params={"commit_to_project": "false"}, files=files)
-        return (
-            "/data/" + self.ask("GET", f"/api/projects/{project}/file-uploads", params={"all": "true"})[-1]["file"]
-        )
+        return self.running.administrator.upload(project, {name: body})[name]
 
     def annotate(self, task: int, label: str, **more: object) -> None:
         """Submit a choice."""
-        region = {"from_name": "kind", "to_name": "image", "type": "choices", "value": {"choices": [label]}}
-        self.ask("POST", f"/api/tasks/{task}/annotations/", json={"result": [region], **more})
+        self.running.administrator.annotate(task, region("kind", label), **more)
 
     def connections(self, project: int) -> list[dict[str, Any]]:
         """Its connections."""
@@ -164,9 +154,9 @@ class Connected:
 
     def predict(self, tasks: list[int]) -> None:
         """Store a prediction of the version for each task."""
-        region = {"from_name": "kind", "to_name": "image", "type": "choices", "value": {"choices": ["dark"]}}
-        made = [{"task": task, "result": [region], "score": 0.9, "model_version": self.version} for task in tasks]
-        self.studio.ask("POST", f"/api/projects/{self.project}/import/predictions", json=made)
+        shown = {"result": [region("kind", "dark")], "score": 0.9, "model_version": self.version}
+        made = [{"task": task, **shown} for task in tasks]
+        self.studio.running.administrator.import_predictions(self.project, made)
 
     def connect(
         self, *, dry_run: bool = False, sampling: str | None = None, url: str = ""

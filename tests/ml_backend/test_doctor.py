@@ -156,7 +156,7 @@ def test_a_changed_password_is_found_and_set_right(studio: Studio, samples: "Sam
         to_do = made.to_do()
         assert "its password may have changed" in to_do["connection"][0].remedy
         assert "has an outdated login" in to_do["webhook"][0].seen
-        assert {part.name for part in made.connect() if part.now} == {"login", "webhook"}
+        assert {setting.name for setting in made.connect() if setting.after} == {"login", "webhook"}
         assert made.to_do() == {}
         stranger = old.model_copy(update={"basic_user": ""})
         assert of_check(list(examine(stranger, [made.project])), "login").level is Level.PROBLEM

@@ -16,6 +16,7 @@ import httpx
 import numpy as np
 import pytest
 from faulty_web import FAULTS, FaultyWeb, faulty_web, gzipped, page
+from in_memory_label_studio import region
 from PIL import Image
 from running_backend import RunningBackend, share_engines
 
@@ -172,31 +173,20 @@ def test_label_studio_stores_all_that_can_be_suggested(
     label_studio: "RunningLabelStudio", samples: "Samples", tmp_path: Path, serve_backend: Serve, own_weights: Path
 ) -> None:
     """Broken images and private addresses in a project cost "Retrieve predictions" no other prediction."""
-    client, headers = label_studio.client(), {"Authorization": f"Token {label_studio.api_key}"}
-    project = client.projects.create(title="Broken images", label_config=samples.config).id
+    admin = label_studio.administrator
+    project = admin.create_project(samples.config)
     uploads = {f"{number}.png": file(picture(number), "PNG") for number in range(12)}
     wrong = {path[1:]: body for path, (body, _) in broken().items()}
     wrong |= {"login.png": b"<!DOCTYPE html><title>Log in</title>", "drawing.svg": b"<svg xmlns='http://x'/>"}
     outside = ["http://127.0.0.1:9/a.png", "http://169.254.169.254/latest/meta-data/", "/data/upload/1/gone.png"]
-
-    def call(path: str, **given: object) -> None:
-        answer = httpx.post(label_studio.url + path, headers=headers, timeout=100, **given)  # type: ignore[arg-type]
-        assert answer.is_success, answer.text
-
-    call(
-        f"/api/projects/{project}/import", files=[(name, (name, body)) for name, body in (uploads | wrong).items()]
-    )
-    call(f"/api/projects/{project}/import", json=[{"image": url} for url in outside])
-    named = {
-        task.id: task.data["image"] if task.data["image"] in outside else task.data["image"].split("-", 1)[1]
-        for task in client.tasks.list(project=project)
-    }
+    admin.upload(project, uploads | wrong, make_tasks=True)
+    admin.import_tasks(project, [{"image": url} for url in outside])
+    addresses = {task["id"]: task["data"]["image"] for task in admin.tasks(project, "id,data")}
+    named = {task: url if url in outside else url.split("-", 1)[1] for task, url in addresses.items()}
     assert Counter(named.values()) == Counter([*uploads, *wrong, *outside])
     for task, name in named.items():
         if name in {f"{number}.png" for number in range(8)}:
-            kind = "light" if int(name[0]) % 2 else "dark"
-            region = {"id": "a", "from_name": "kind", "to_name": "image", "type": "choices"}
-            client.annotations.create(id=task, result=[{**region, "value": {"choices": [kind]}}])
+            admin.annotate(task, region("kind", "light" if int(name[0]) % 2 else "dark"))
     environment = {
         "LABEL_STUDIO_URL": label_studio.url,
         "LABEL_STUDIO_API_KEY": label_studio.api_key,
@@ -214,15 +204,12 @@ def test_label_studio_stores_all_that_can_be_suggested(
             check=False,
         )
         assert trained.returncode == 0, trained.stderr
-        client.ml.create(url=backend.url, project=project, title="suggestions")
-        everything = {"selectedItems": {"all": True, "excluded": []}}
-        call(f"/api/dm/actions/?id=retrieve_tasks_predictions&project={project}", json=everything)
+        admin.add_connection(project, backend.url, "suggestions", None)
+        admin.act(project, "retrieve_tasks_predictions")
         failed = counted(httpx.get(backend.url + "/metrics", timeout=30).text)
     stored = {
-        named[task.id]: [
-            prediction["result"][0]["value"]["choices"][0] for prediction in task.model_dump()["predictions"]
-        ]
-        for task in client.tasks.list(project=project, fields="all")
+        named[task["id"]]: [row["result"][0]["value"]["choices"][0] for row in task["predictions"]]
+        for task in admin.whole_tasks(project)
     }
     numbered = {f"{number}.png": ["light" if number % 2 else "dark"] for number in range(12)}
     assert stored == numbered | {name: [] for name in (*wrong, *outside)}

@@ -90,27 +90,19 @@ def test_all_four_controls_get_suggestions(
     What is stored in Label Studio is what the backend answers.
     """
     share_engines(tmp_path / "backend")
-    client = label_studio.client()
-    project = client.projects.create(title="Plankton", label_config=CONFIG)
-    kinds = {f"{kind}-{number}.jpg": kind for number in range(EACH) for kind in KINDS}
-    files = [
-        (name, (name, drawing(kind, int(name.split("-")[1][:-4])), "image/jpeg")) for name, kind in kinds.items()
-    ]
-    headers = {"Authorization": f"Token {label_studio.api_key}"}
-    httpx.post(
-        f"{label_studio.url}/api/projects/{project.id}/import", headers=headers, files=files, timeout=60
-    ).raise_for_status()
-    kind_of = {
-        task.id: next(kind for kind in KINDS if f"-{kind}-" in task.data["image"])
-        for task in client.tasks.list(project=project.id)
-    }
+    admin = label_studio.administrator
+    project = admin.create_project(CONFIG)
+    drawings = {f"{kind}-{number}.jpg": drawing(kind, number) for number in range(EACH) for kind in KINDS}
+    admin.upload(project, drawings, make_tasks=True)
+    data = {task["id"]: task["data"] for task in admin.tasks(project, "id,data")}
+    kind_of = {task: next(kind for kind in KINDS if f"-{kind}-" in row["image"]) for task, row in data.items()}
     annotated = [
         task
         for task in kind_of
         if sum(kind_of[other_task] == kind_of[task] for other_task in kind_of if other_task < task) < ANNOTATED
     ]
     for task in annotated:
-        client.annotations.create(id=task, result=regions(kind_of[task]))
+        admin.annotate(task, *regions(kind_of[task]))
     environment = {
         "LABEL_STUDIO_URL": label_studio.url,
         "LABEL_STUDIO_API_KEY": label_studio.api_key,
@@ -118,17 +110,17 @@ def test_all_four_controls_get_suggestions(
         "ML_BACKEND_DATA_DIR": str(tmp_path / "backend"),
     }
     subprocess.run(
-        [sys.executable, "-m", "ml_backend", "train", "--project", str(project.id)],
+        [sys.executable, "-m", "ml_backend", "train", "--project", str(project)],
         env=os.environ | environment,
         cwd=tmp_path,
         check=True,
         timeout=240,
     )
     with serve_backend(**environment) as backend:
-        client.ml.create(url=backend.url, project=project.id, title="suggestions")
+        admin.add_connection(project, backend.url, "suggestions", None)
         others = [task for task in kind_of if task not in annotated]
-        tasks = [{"id": task, "data": client.tasks.get(id=str(task)).data} for task in others]
-        body = {"project": str(project.id), "label_config": CONFIG, "tasks": tasks, "params": {"context": None}}
+        tasks = [{"id": task, "data": data[task]} for task in others]
+        body = {"project": str(project), "label_config": CONFIG, "tasks": tasks, "params": {"context": None}}
         answer = httpx.post(f"{backend.url}/predict", json=body, timeout=100).json()
     assert len(others) == len(KINDS) * (EACH - ANNOTATED)
     right: Counter[str] = Counter()
@@ -139,7 +131,7 @@ def test_all_four_controls_get_suggestions(
     assert right.keys() == KINDS["colony"].keys()
     possible = sum(len(KINDS[kind_of[task]]) for task in others)
     assert right.total() / possible > 0.8
-    stored = {task.id: task.model_dump()["predictions"] for task in client.tasks.list(project=project.id)}
+    stored = {task["id"]: task["predictions"] for task in admin.whole_tasks(project)}
     assert [choices(*stored[task]) for task in others] == [choices(entry) for entry in answer["results"]]
 
 

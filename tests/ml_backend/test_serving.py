@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from administrator import Administrator, file_name
 from PIL import Image, ImageDraw
 from running_backend import RunningBackend, answers, eventually, running
 
@@ -17,7 +18,6 @@ from ml_backend.model_registry import ModelRegistry
 
 if TYPE_CHECKING:
     from conftest import RunningLabelStudio, Samples
-    from label_studio_sdk import LabelStudio
 
 pytestmark = pytest.mark.server
 
@@ -99,35 +99,35 @@ def test_annotations_become_suggestions(
     label_studio: "RunningLabelStudio", samples: "Samples", tmp_path: Path
 ) -> None:
     """The whole story: annotate, and the other tasks get predictions that the label stream and the score show."""
-    client = label_studio.client()
-    headers = {"Authorization": f"Token {label_studio.api_key}"}
+    admin = label_studio.administrator
     environment = {
         "LABEL_STUDIO_URL": label_studio.url,
         "LABEL_STUDIO_API_KEY": label_studio.api_key,
         "ML_BACKEND_QUIET_S": "5",
     }
-    project = client.projects.create(title="Dark and light", label_config=CONFIG)
+    project = admin.create_project(CONFIG)
     with pictures(samples) as made, running(tmp_path, **environment) as backend:
-        kind_of = upload(label_studio, project.id, made)
+        kind_of = upload(admin, project, made)
         assert len(kind_of) == 13
 
         annotated = [task for task, kind in kind_of.items() if kind][:6]
-        submit(client, annotated[0], kind_of[annotated[0]])
-        connection = client.ml.create(url=backend.url, project=project.id, title="suggestions")
-        assert client.projects.get(id=project.id).model_version == "suggestions"
+        submit(admin, annotated[0], kind_of[annotated[0]])
+        admin.add_connection(project, backend.url, "suggestions", None)
+        [connection] = admin.connections(project)
+        assert admin.project(project).model_version == "suggestions"
         for task in annotated[1:]:
-            client.annotations.create(id=task, result=annotation(kind_of[task]))
+            admin.annotate(task, *annotation(kind_of[task]))
 
         def version() -> str:
-            return client.projects.get(id=project.id).model_version or ""
+            return admin.project(project).model_version or ""
 
         assert eventually(lambda: version().startswith("resnet18-random-2"), 240), backend.log
         shown = version()
-        assert client.ml.get(id=connection.id).title == shown
-        setup = {"project": str(project.id), "schema": CONFIG}
+        assert [row.title for row in admin.connections(project)] == [shown]
+        setup = {"project": str(project), "schema": CONFIG}
         assert httpx.post(backend.url + "/setup", json=setup, timeout=30).json() == {"model_version": shown}
 
-        tasks = {task.id: task.model_dump() for task in client.tasks.list(project=project.id, fields="all")}
+        tasks = {task["id"]: task for task in admin.whole_tasks(project)}
         corrupt = next(task for task, kind in kind_of.items() if kind is None)
         assert tasks[corrupt]["predictions"] == []
         for task, kind in kind_of.items():
@@ -141,22 +141,18 @@ def test_annotations_become_suggestions(
             assert 0 < prediction["score"] <= 1
             assert tasks[task]["predictions_score"] == pytest.approx(prediction["score"])
 
-        following = httpx.get(f"{label_studio.url}/api/projects/{project.id}/next", headers=headers, timeout=60)
-        served = following.json()
+        served = admin.next_task(project)
         assert served["id"] not in annotated
         if served["id"] != corrupt:
             assert [one["model_version"] for one in served["predictions"]] == [shown]
 
-        one_by_one = ask(backend.url, project.id, [{"id": task, "data": tasks[task]["data"]} for task in kind_of])
+        one_by_one = ask(backend.url, project, [{"id": task, "data": tasks[task]["data"]} for task in kind_of])
         assert [bool(entry) for entry in one_by_one] == [kind is not None for kind in kind_of.values()]
-        listed = httpx.get(
-            f"{label_studio.url}/api/ml/{connection.id}/versions", headers=headers, timeout=30
-        ).json()["versions"]
-        assert listed[0] == shown
+        assert admin.ask("GET", f"/api/ml/{connection.id}/versions")["versions"][0] == shown
 
-        httpx.post(f"{label_studio.url}/api/ml/{connection.id}/train", headers=headers, timeout=30)
+        admin.ask("POST", f"/api/ml/{connection.id}/train")
         assert eventually(lambda: trains(backend.url), 60)
-        submit(client, annotated[0], kind_of[annotated[0]])
+        submit(admin, annotated[0], kind_of[annotated[0]])
         assert trains(backend.url)
     log = backend.log
     assert label_studio.api_key not in log
@@ -164,25 +160,18 @@ def test_annotations_become_suggestions(
 
 
 def upload(
-    label_studio: "RunningLabelStudio", project_id: int, made: list[tuple[str, bytes, str | None]]
+    admin: Administrator, project_id: int, made: list[tuple[str, bytes, str | None]]
 ) -> dict[int, str | None]:
     """Import pictures, a task each, and give their kinds by task."""
-    answer = httpx.post(
-        f"{label_studio.url}/api/projects/{project_id}/import",
-        headers={"Authorization": f"Token {label_studio.api_key}"},
-        files=[(name, (name, body, "image/png")) for name, body, _ in made],
-        timeout=60,
-    )
-    answer.raise_for_status()
+    admin.upload(project_id, {name: body for name, body, _ in made}, make_tasks=True)
     kinds = {name: kind for name, _, kind in made}
-    tasks = label_studio.client().tasks.list(project=project_id)
-    return {task.id: kinds[task.data["image"].rsplit("-", 1)[1]] for task in tasks}
+    return {task["id"]: kinds[file_name(task["data"]["image"])] for task in admin.tasks(project_id, "id,data")}
 
 
-def submit(client: "LabelStudio", task: int, kind: str | None) -> None:
+def submit(admin: Administrator, task: int, kind: str | None) -> None:
     """Submit three times, as annotators do."""
     for _ in range(3):
-        client.annotations.create(id=task, result=annotation(kind))
+        admin.annotate(task, *annotation(kind))
 
 
 def trains(url: str) -> bool:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import numpy as np
 import pytest
 
@@ -70,38 +69,17 @@ def answering() -> Iterator[str]:
 
 def test_nothing_of_a_suggestion_is_lost(label_studio: "RunningLabelStudio") -> None:
     """Imported, asked for by Label Studio, or accepted as an annotation: order, scores and alternatives stay."""
-    client = label_studio.client()
-    headers = {"Authorization": f"Token {label_studio.api_key}"}
-    project = client.projects.create(title="Suggestions kept", label_config=CONFIG)
-    client.projects.import_tasks(
-        id=project.id, request=[{"image": "/data/a.png"}, {"image": "/data/b.png"}], return_task_ids=True
-    )
-    imported, asked = sorted(task.id for task in client.tasks.list(project=project.id))
-    stored = httpx.post(
-        f"{label_studio.url}/api/projects/{project.id}/import/predictions",
-        headers=headers,
-        json=[{"task": imported, **suggested(imported)}],
-        timeout=60,
-    )
-    assert stored.json()["created"] == 1
+    admin = label_studio.administrator
+    project = admin.create_project(CONFIG)
+    admin.import_tasks(project, [{"image": "/data/a.png"}, {"image": "/data/b.png"}])
+    imported, asked = admin.task_ids(project)
+    assert admin.import_predictions(project, [{"task": imported, **suggested(imported)}]) == 1
     with answering() as url:
-        client.ml.create(url=url, project=project.id, title=VERSION)
-        retrieved = httpx.post(
-            f"{label_studio.url}/api/dm/actions/?id=retrieve_tasks_predictions&project={project.id}",
-            headers=headers,
-            json={"selectedItems": {"all": False, "included": [asked]}},
-            timeout=100,
-        )
-        assert retrieved.status_code == 200
-    accepted = httpx.post(
-        f"{label_studio.url}/api/dm/actions/?id=predictions_to_annotations&project={project.id}",
-        headers=headers,
-        json={"selectedItems": {"all": False, "included": [imported, asked]}, "model_version": VERSION},
-        timeout=100,
-    )
-    assert accepted.status_code == 200
+        admin.add_connection(project, url, VERSION, None)
+        admin.act(project, "retrieve_tasks_predictions", [asked])
+    admin.act(project, "predictions_to_annotations", [imported, asked], model_version=VERSION)
     for task_id in (imported, asked):
-        task = httpx.get(f"{label_studio.url}/api/tasks/{task_id}", headers=headers, timeout=60).json()
+        task = admin.ask("GET", f"/api/tasks/{task_id}")
         [prediction], [annotation] = task["predictions"], task["annotations"]
         assert {name: prediction[name] for name in ("result", "score", "model_version")} == suggested(task_id)
         assert annotation["result"] == suggested(task_id)["result"]

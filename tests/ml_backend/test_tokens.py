@@ -1,7 +1,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
 from ml_backend.backend import Backend
@@ -19,21 +18,17 @@ def test_uploaded_images_are_read_with_either_token(
     label_studio: "RunningLabelStudio", samples: "Samples", tmp_path: Path, kind: str
 ) -> None:
     """Tasks and their uploaded pictures are read with a legacy token and with a personal access token."""
-    client = label_studio.client()
-    headers = {"Authorization": f"Token {label_studio.api_key}"}
-    key = label_studio.api_key
+    admin, key = label_studio.administrator, label_studio.api_key
     if kind == "personal access token":
-        client.jwt_settings.update(api_token_ttl_days=30, api_tokens_enabled=True, legacy_api_tokens_enabled=True)
-        key = httpx.post(f"{label_studio.url}/api/token/", headers=headers, timeout=60).json()["token"]
-    project = client.projects.create(title="Tokens", label_config=samples.config)
-    files = {"a.png": ("a.png", samples.png("red"), "image/png")}
-    httpx.post(
-        f"{label_studio.url}/api/projects/{project.id}/import", headers=headers, files=files, timeout=60
-    ).raise_for_status()
+        enabled = {"api_token_ttl_days": 30, "api_tokens_enabled": True, "legacy_api_tokens_enabled": True}
+        admin.ask("POST", "/api/jwt/settings", json=enabled)
+        key = admin.ask("POST", "/api/token/")["token"]
+    project = admin.create_project(samples.config)
+    admin.upload(project, {"a.png": samples.png("red")}, make_tasks=True)
 
     given = {"label_studio_url": label_studio.url, "label_studio_api_key": key, "data_dir": tmp_path}
     backend = Backend(Settings.model_validate(given))
-    [task] = backend.client.annotated_tasks(project.id)
+    [task] = backend.client.annotated_tasks(project)
     body = backend.gatherer._fetcher.fetch(task.data["image"], task.id)
     assert body == samples.png("red")
     refs = [ImageRef(task.id, "image", task.data["image"])]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from administrator import Administrator, file_name
 from PIL import Image, ImageDraw
 from running_backend import running
 
@@ -61,7 +62,7 @@ def save_blind_weights(path: Path) -> None:
 class Story:
     """A project of sixteen pictures, connected to a backend that trains only when it is told to."""
 
-    client: httpx.Client
+    admin: Administrator
     project: int
     environment: dict[str, str]
     folder: Path
@@ -69,16 +70,12 @@ class Story:
 
     def ask(self, method: str, path: str, **how: Any) -> Any:  # noqa: ANN401 - any JSON
         """Ask Label Studio."""
-        answer = self.client.request(method, path, **how)
-        answer.raise_for_status()
-        return answer.json()
+        return self.admin.ask(method, path, **how)
 
     def tasks(self) -> list[dict[str, Any]]:
         """All tasks in the order of their pictures, with predictions."""
-        listed = self.ask(
-            "GET", "/api/tasks", params={"project": self.project, "fields": "all", "page_size": 100}
-        )["tasks"]
-        return sorted(listed, key=lambda task: int(task["data"]["image"].rsplit("-", 1)[1].removesuffix(".png")))
+        listed = self.admin.whole_tasks(self.project)
+        return sorted(listed, key=lambda task: int(file_name(task["data"]["image"]).removesuffix(".png")))
 
     def run(self, *arguments: str, **environment: str) -> str:
         """What a command of the backend prints about the project."""
@@ -145,25 +142,22 @@ class Story:
 @contextmanager
 def begun(label_studio: "RunningLabelStudio", folder: Path, weights: Path) -> Iterator[Callable[[str], Story]]:
     """A project with pictures; connected once the backend's address is known."""
-    client = httpx.Client(
-        base_url=label_studio.url, headers={"Authorization": f"Token {label_studio.api_key}"}, timeout=60
-    )
-    with client:
-        project = client.post("/api/projects/", json={"title": "Versions", "label_config": CONFIG}).json()["id"]
-        files = [(f"{number}.png", (f"{number}.png", picture(number), "image/png")) for number in range(16)]
-        client.post(f"/api/projects/{project}/import", files=files).raise_for_status()
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("ML_BACKEND")} | {
-            "LABEL_STUDIO_URL": label_studio.url,
-            "LABEL_STUDIO_API_KEY": label_studio.api_key,
-            "ML_BACKEND_DATA_DIR": str(folder / "backend"),
-            "ML_BACKEND_WEIGHTS": str(weights),
-        }
+    admin = label_studio.administrator
+    project = admin.create_project(CONFIG)
+    admin.upload(project, {f"{number}.png": picture(number) for number in range(16)}, make_tasks=True)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ML_BACKEND")} | {
+        "LABEL_STUDIO_URL": label_studio.url,
+        "LABEL_STUDIO_API_KEY": label_studio.api_key,
+        "ML_BACKEND_DATA_DIR": str(folder / "backend"),
+        "ML_BACKEND_WEIGHTS": str(weights),
+    }
 
-        def connect(url: str) -> Story:
-            made = client.post("/api/ml/", json={"url": url, "project": project, "title": "suggestions"})
-            return Story(client, project, environment, folder, made.json()["id"])
+    def connect(url: str) -> Story:
+        admin.add_connection(project, url, "suggestions", None)
+        [connection] = admin.connections(project)
+        return Story(admin, project, environment, folder, connection.id)
 
-        yield connect
+    yield connect
 
 
 def test_the_versions_of_a_project(label_studio: "RunningLabelStudio", tmp_path: Path, own_weights: Path) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from administrator import file_name
+from in_memory_label_studio import region
 from running_backend import eventually, running, share_engines
 
 from ml_backend.embedding.checkpoints import content_id
@@ -41,24 +43,16 @@ def command(folder: Path, environment: dict[str, str], *arguments: str) -> subpr
 @pytest.fixture
 def uploaded(label_studio: "RunningLabelStudio", project: "TinyProject") -> tuple[int, dict[int, str]]:
     """A project of dark and light pictures, most of them annotated; the kinds by task."""
-    headers = {"Authorization": f"Token {label_studio.api_key}"}
-    with httpx.Client(base_url=label_studio.url, headers=headers, timeout=60) as client:
-        made = client.post("/api/projects", json={"title": "To be tuned", "label_config": CONFIG}).json()["id"]
-        files = [
-            (f"{number}.png", (f"{number}.png", project.picture(number), "image/png"))
-            for number in range(1, PICTURES + 1)
-        ]
-        client.post(f"/api/projects/{made}/import", files=files).raise_for_status()
-        listed = client.get("/api/tasks", params={"project": made, "fields": "all", "page_size": 100}).json()
-        numbers = {
-            task["id"]: int(task["data"]["image"].rsplit("-", 1)[1].removesuffix(".png"))
-            for task in listed["tasks"]
-        }
-        kinds = {task: project.kind_of(number) for task, number in numbers.items()}
-        for task in sorted(kinds)[:ANNOTATED]:
-            value = {"choices": [kinds[task]]}
-            region = {"from_name": "kind", "to_name": "image", "type": "choices", "value": value}
-            client.post(f"/api/tasks/{task}/annotations/", json={"result": [region]}).raise_for_status()
+    admin = label_studio.administrator
+    made = admin.create_project(CONFIG)
+    pictures = {f"{number}.png": project.picture(number) for number in range(1, PICTURES + 1)}
+    admin.upload(made, pictures, make_tasks=True)
+    kinds = {
+        task["id"]: project.kind_of(int(file_name(task["data"]["image"]).removesuffix(".png")))
+        for task in admin.tasks(made, "id,data")
+    }
+    for task in sorted(kinds)[:ANNOTATED]:
+        admin.annotate(task, region("kind", kinds[task]))
     return made, kinds
 
 
@@ -88,15 +82,17 @@ def test_finetuned_weights_make_a_version_that_is_served(
     assert used.returncode == 0, used.stderr
     trained = command(tmp_path, environment, "train", project)
     assert trained.returncode == 0, trained.stderr
-    client = label_studio.client()
-    version = client.projects.get(id=number).model_version or ""
+    admin = label_studio.administrator
+    version = admin.project(number).model_version or ""
     assert version.startswith(f"resnet18-{weights_id}-")
-    for task in client.tasks.list(project=number, fields="all"):
-        [prediction] = task.model_dump()["predictions"]
+    data = {}
+    for task in admin.whole_tasks(number):
+        data[task["id"]] = task["data"]
+        [prediction] = task["predictions"]
         assert prediction["model_version"] == version
 
     unseen = sorted(kinds)[ANNOTATED:]
-    asked = [{"id": task, "data": client.tasks.get(id=task).data} for task in unseen]
+    asked = [{"id": task, "data": data[task]} for task in unseen]
     with running(tmp_path, **environment) as backend:
         assert eventually(lambda: httpx.get(backend.url + "/health").json()["status"] == "UP", 60)
         body = {"tasks": asked, "project": str(number), "label_config": CONFIG}

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 from in_memory_label_studio import InMemoryStudio, region
 from training_parts import client_of
@@ -72,10 +71,10 @@ def test_the_label_stream_serves_uncertain_tasks_of_other_clusters(
     label_studio: "RunningLabelStudio", samples: "Samples"
 ) -> None:
     """Clusters take turns by lowest score; the task without one has its turn as if it were a cluster."""
-    sdk = label_studio.client()
-    project_id = sdk.projects.create(title="Label stream", label_config=samples.config, sampling=UNCERTAINTY).id
-    sdk.projects.import_tasks(id=project_id, request=[{"image": f"{number}.png"} for number in range(5)])
-    tasks = sorted(task.id for task in sdk.tasks.list(project=project_id))
+    admin = label_studio.administrator
+    project_id = admin.create_project(samples.config, sampling=UNCERTAINTY)
+    admin.import_tasks(project_id, [{"image": f"{number}.png"} for number in range(5)])
+    tasks = admin.task_ids(project_id)
     scores = dict(zip(tasks, (0.9, 0.3, 0.2, 0.5, 0.95), strict=True))
     client = LabelStudioClient(
         Settings.model_validate(
@@ -97,10 +96,8 @@ def test_the_label_stream_serves_uncertain_tasks_of_other_clusters(
     assert client.tasks_with_version(project_id, V1) == set(tasks)
     client.show_version(project_id, V1)
     client.close()
-    headers = {"Authorization": f"Token {label_studio.api_key}"}
     served = []
     for _ in range(4):
-        task = httpx.get(f"{label_studio.url}/api/projects/{project_id}/next", headers=headers, timeout=60).json()
-        served.append(task["id"])
-        sdk.annotations.create(id=task["id"], result=prediction(0, 0)["result"])
+        served.append(admin.next_task(project_id)["id"])
+        admin.annotate(served[-1], *prediction(0, 0)["result"])
     assert served == [tasks[2], tasks[3], tasks[0], tasks[1]]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from in_memory_label_studio import InMemoryStudio
+from in_memory_label_studio import InMemoryStudio, region
 from running_backend import eventually
 from training_parts import client_of
 
@@ -138,13 +138,9 @@ def test_annotations_whose_webhook_was_lost_are_trained_on(
     own_weights: Path,
 ) -> None:
     """All webhooks are deleted, then a task is annotated: within seconds a version answers all the same."""
-    sdk = label_studio.client()
-    headers = {"Authorization": f"Token {label_studio.api_key}"}
-    project = sdk.projects.create(title="Lost webhooks", label_config=samples.config)
-    files = [(colour, (f"{colour}.png", samples.png(colour), "image/png")) for colour in ("black", "white")]
-    httpx.post(
-        f"{label_studio.url}/api/projects/{project.id}/import", headers=headers, files=files, timeout=60
-    ).raise_for_status()
+    admin = label_studio.administrator
+    project = admin.create_project(samples.config)
+    admin.upload(project, {f"{colour}.png": samples.png(colour) for colour in ("black", "white")}, make_tasks=True)
     environment = {
         "LABEL_STUDIO_URL": label_studio.url,
         "LABEL_STUDIO_API_KEY": label_studio.api_key,
@@ -153,12 +149,11 @@ def test_annotations_whose_webhook_was_lost_are_trained_on(
         "ML_BACKEND_WEIGHTS": str(own_weights),
     }
     with serve_backend(**environment) as backend:
-        sdk.ml.create(url=backend.url, project=project.id, title="suggestions")
-        for webhook in sdk.webhooks.list(project=project.id):
-            sdk.webhooks.delete(id=webhook.id)
-        task = next(iter(sdk.tasks.list(project=project.id))).id
-        region = {"id": "a", "from_name": "kind", "to_name": "image", "type": "choices"}
-        sdk.annotations.create(id=task, result=[region | {"value": {"choices": ["dark"]}}])
-        url = f"{backend.url}/versions?project={project.id}"
+        admin.add_connection(project, backend.url, "suggestions", None)
+        for webhook in admin.webhooks():
+            if webhook.project_id == project:
+                admin.delete_webhook(webhook)
+        admin.annotate(admin.task_ids(project)[0], region("kind", "dark"))
+        url = f"{backend.url}/versions?project={project}"
         assert eventually(lambda: httpx.get(url, timeout=5).json()["versions"], 90), backend.log
         assert "webhook_made_up_for" in backend.log
