@@ -85,7 +85,10 @@ class Suite:
     def run_consensus(self, project: int) -> dict[str, Any]:
         """Run consensus on the project and return the facts of the run."""
         command = [str(ours().program("consensus")), "run", "--project", str(project), "--json"]
-        own = {"CONSENSUS_DATABASE_URL": f"sqlite:///{self.folder / 'consensus.db'}"}
+        own = {
+            "CONSENSUS_DATABASE_URL": f"sqlite:///{self.folder / 'consensus.db'}",
+            "CONSENSUS_CACHE_DIR": str(self.folder / "cache"),
+        }
         try:
             done = subprocess.run(
                 command,

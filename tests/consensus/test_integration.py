@@ -283,16 +283,16 @@ def test_a_run_reads_what_has_changed_and_finds_what_a_full_reading_finds(
     assert (first.tasks_read, again.tasks_read, again.changes.empty) == (12, 0, True)
     annotations = {task["id"]: [row["id"] for row in task["annotations"]] for task in place.tasks(project)}
     body = {"result": [said("owl")]}
-    place.raw.patch(f"/api/annotations/{annotations[tasks[0]][0]}/", json=body).raise_for_status()
-    place.raw.delete(f"/api/annotations/{annotations[tasks[1]][0]}/").raise_for_status()
+    place.admin.ask("PATCH", f"/api/annotations/{annotations[tasks[0]][0]}/", json=body)
+    place.admin.ask("DELETE", f"/api/annotations/{annotations[tasks[1]][0]}/")
     place.annotate(tasks[9], A1, [said("cat")])
     place.annotate(tasks[10], A1, [], was_cancelled=True)
-    place.raw.post(f"/api/projects/{project}/import", json=[{"image": "x", "kind": "owl"}]).raise_for_status()
+    place.admin.ask("POST", f"/api/projects/{project}/import", json=[{"image": "x", "kind": "owl"}])
     place.suggest(project, tasks[2:4], "model-1")
     changed = read(tmp_path / "cache")
     assert (changed.read, changed.why_all) == (5, "")
     assert (changed.tasks, changed.written) == ((whole := read(None)).tasks, whole.written)
-    place.raw.delete(f"/api/tasks/{tasks[5]}/").raise_for_status()
+    place.admin.ask("DELETE", f"/api/tasks/{tasks[5]}/")
     assert once().tasks_read == 12
     cached, whole = read(tmp_path / "cache"), read(None)
     assert (cached.tasks, cached.written) == (whole.tasks, whole.written)
@@ -659,7 +659,7 @@ def test_a_dry_run_of_the_command_line_makes_no_file(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Neither a database nor a lock, and nothing is sent."""
+    """Neither a database nor a lock, and nothing is sent; what was read is kept in the cache."""
     project, _ = animals(place)
     monkeypatch.setenv("LABEL_STUDIO_URL", label_studio.url)
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.api_key)
@@ -667,7 +667,7 @@ def test_a_dry_run_of_the_command_line_makes_no_file(
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert (ended.value.code, json.loads(capsys.readouterr().out)["dry_run"]) == (0, True)
-    assert (list(Path().iterdir()), place.written(project)) == ([], [])
+    assert ([path.name for path in Path().iterdir()], place.written(project)) == (["cache"], [])
 
 
 def test_a_project_that_is_not_there_is_named(place: Place, store: Store) -> None:
