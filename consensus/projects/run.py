@@ -1,8 +1,9 @@
 """A run: from the annotations in Label Studio to the reports in Label Studio."""
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -153,7 +154,7 @@ def run(
     SuiteError
         Where Label Studio, the store or the settings cannot be used, or no control of the project can.
     """
-    with store.lock(project) if store else nullcontext():
+    with uncollected(), store.lock(project) if store else nullcontext():
         context = read(studio, store, config, project, policy or config.policy, now(), progress)
         votes = collect_votes(context)
         results = score_votes(context, votes, warm_starts(store, project))
@@ -169,6 +170,18 @@ def run(
             studio.note_written(project, written_on(changes, context.written), counts)
             store.finish(number, now())
         return outcome
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Let the garbage collector rest: what a run reads stays, and it would look through that again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def read(
