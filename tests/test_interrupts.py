@@ -31,6 +31,8 @@ def test_ctrl_c_ends_with_what_happens_next(
             "PYTHONPATH": str(ROOT),
             "LABEL_STUDIO_URL": f"http://127.0.0.1:{silent.getsockname()[1]}",
             "LABEL_STUDIO_API_KEY": "token",
+            "XDG_DATA_HOME": str(tmp_path),
+            "XDG_CACHE_HOME": str(tmp_path),
         }
         command = [sys.executable, "-c", run, *arguments]
         with subprocess.Popen(

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from common.errors import SettingsError
-from consensus.core.decide.policies import POLICIES, PolicyName
+from consensus.core.decide.policies import POLICIES
+from consensus.core.decide.policy_names import PolicyName
 from consensus.core.decide.thresholds import Thresholds
 from consensus.errors import ConfigError
 from consensus.settings import LINES, ControlSection, ProjectConfig, default_store, project_config, settings

@@ -64,7 +64,7 @@ def on_pointer() -> None:
 
 STEPS: dict[str, Callable[[], None]] = {
     "none": lambda: None,
-    "reading": instead(LabelStudioClient, "annotated_tasks"),
+    "reading": instead(LabelStudioClient, "tasks"),
     "mirroring": instead(TaskCache, "note"),
     "after reading": after(pulling.Puller, "pull"),
     "embedding": instead(parts.Images, "gather"),
