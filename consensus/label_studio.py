@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import httpx
 
 from common.contract import REPORT_NAMES, VERSION_PREFIX, signed_kind, signed_meta
 from common.errors import LabelStudioError, LostAnswerError, RefusedError
-from common.label_studio.annotations import account_of, choices_in
+from common.label_studio.annotations import account_of, choices_in, moment_of
 from common.label_studio.client import PAGE, LabelStudioClient
 from common.label_studio.incremental_sync import FIELDS, IncrementalSync
 from common.label_studio.label_config import LabelConfig, LabelConfigError, read_label_config
@@ -426,14 +426,15 @@ def _made_before(
     A model that had learned from a task's annotations would only repeat them.
     """
     of_models = [
-        (_moment(prediction.get("created_at")), prediction)
+        (moment_of(str(prediction.get("created_at"))), prediction)
         for prediction in predictions
         if not (prediction.get("model_version") or "").startswith(VERSION_PREFIX)
     ]
     if not of_models:
         return None, None
-    earliest = min((_moment(annotation.get("created_at")) for annotation in annotations), default=None)
-    before = [pair for pair in of_models if pair[0] and (earliest is None or pair[0] < earliest)]
+    earliest = min((moment_of(str(annotation.get("created_at"))) for annotation in annotations), default=None)
+    untold = moment_of("")
+    before = [pair for pair in of_models if pair[0] > untold and (earliest is None or pair[0] < earliest)]
     if not before:
         return None, None
     last = max(before, key=lambda pair: pair[0])[1]
@@ -447,11 +448,6 @@ def _by_version(predictions: Sequence[Any]) -> dict[str, Sequence[Mapping[str, o
         for prediction in sorted(predictions, key=lambda each: int(each["id"]))
         if prediction.get("model_version") and not prediction["model_version"].startswith(VERSION_PREFIX)
     }
-
-
-def _moment(value: Any) -> str:  # noqa: ANN401  # text or a datetime, as the SDK has read it
-    moment = datetime.fromisoformat(value) if isinstance(value, str) and value else value
-    return moment.astimezone(UTC).isoformat(timespec="microseconds") if isinstance(moment, datetime) else ""
 
 
 def _regions(result: Any) -> Sequence[Mapping[str, object]] | None:  # noqa: ANN401  # whatever a backend has made
