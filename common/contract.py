@@ -21,8 +21,8 @@ REPORT_NAMES: tuple[ReportName, ...] = get_args(ReportName)
 ControlKind = Literal["choices", "verification"]
 """Annotators choose labels, or they say yes, no or unsure to the label that the task came with."""
 
-FAILED, LEFT_OUT = 1, 3
-"""Exit statuses: nothing was done, for the reason that is printed; and: some of it was left out, as is printed."""
+LEFT_OUT = 3
+"""Exit status of a command that left something out, as is printed; `SuiteError.status` is that of nothing done."""
 
 META = "consensus"
 """Key of a region's `meta` under which consensus writes."""

@@ -221,7 +221,7 @@ class Table:
 
     def rows(self, *columns: str) -> dict[str, NDArray[Any]]:
         """Return coded columns and the positions, in the order of the rows."""
-        return in_order(self._fetch(self.coded(*columns)))
+        return by_position(self._fetch(self.coded(*columns)))
 
     def place_of(self, column: str, code: int) -> str:
         """Name the first row with a code."""
@@ -283,7 +283,7 @@ def read_table(
         raise VotesError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-def in_order(columns: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def by_position(columns: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Put rows into the order of their positions; mostly the joins have kept it, and DuckDB would sort slowly."""
     position = columns["position"]
     if (position[1:] > position[:-1]).all():

@@ -16,7 +16,7 @@ from consensus.core.votes.votes import STANDS, Choice, Votes, asked_only, latest
 from consensus.errors import VotesError
 from consensus.files.notes import notes_on
 from consensus.files.side_files import note_repeats, note_strangers, read_given, read_gold, trust_by_hand
-from consensus.files.tables import AFTER_ALL, Limits, Table, database, in_order, read_table
+from consensus.files.tables import AFTER_ALL, Limits, Table, by_position, database, read_table
 from consensus.files.tables import VOTES as CHOSEN
 
 SPELLED_OUT = ("task", "label", "annotator", "vote")
@@ -230,7 +230,7 @@ def ballot_of(
     connection: duckdb.DuckDBPyConnection, coded: CodedVotes, trust: Path | None, gold: Path | None
 ) -> Ballot:
     """Take coded votes into memory, and read trust set by hand and gold."""
-    rows = in_order(connection.execute(coded.query()).fetchnumpy())
+    rows = by_position(connection.execute(coded.query()).fetchnumpy())
     all_votes, listed = coded.of_rows(rows, 0, coded.votes.names("task"))
     del rows
     kept, replaced = latest(all_votes)
