@@ -321,6 +321,12 @@ class Gatherer:
             image.begun = True
         try:
             self._check()
+            # again, now that it is in _images: whoever had it there before has written it since the request looked
+            written = self._cache.vectors_at(image.project_id, [image.url], image.embedding_key)
+            if image.url in written:
+                self._forget(image)
+                image.embedding.set_result(Embedding(written[image.url], computed=False))
+                return
             body = self._fetcher.fetch(image.url, image.task_id)
             content = hashlib.sha256(body).hexdigest()
             cached = self._cache.get(content, image.embedding_key)
@@ -343,6 +349,10 @@ class Gatherer:
             vector.add_done_callback(partial(self._keep, place))
         vector.add_done_callback(partial(self._embedded, image, content, not vector.done()))
         if not first:
+            return
+        cached = self._cache.get(content, image.embedding_key)  # again, as in _run
+        if cached is not None:
+            vector.set_result(cached)
             return
         if isinstance(model, Exception):
             vector.set_exception(model)

@@ -244,6 +244,42 @@ def test_what_is_late_is_there_the_next_time(gatherer: Gatherer, web: "Web", sam
     assert (embedder.embedded, len(web.seen)) == (20, 20)
 
 
+@pytest.mark.parametrize(("look_up", "path"), [("vectors_at", "/a.png"), ("get", "/again.png")])
+def test_what_is_written_while_it_is_looked_up_is_not_done_twice(
+    make: Callable[..., Gatherer],
+    web: "Web",
+    samples: "Samples",
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    look_up: str,
+    path: str,
+) -> None:
+    """What comes into the cache just after a request has looked is neither fetched nor embedded again."""
+    web.pages |= {"/a.png": samples.png("red"), "/again.png": samples.png("red")}
+    cache, embedder, written = EmbeddingCache(tmp_path / "embeddings.sqlite"), MeanColour(), threading.Semaphore(0)
+    gatherer, keep, look = make(cache), cache.keep, getattr(cache, look_up)
+
+    def keep_and_count(row: Embedded | Address, when_written: Callable[[], None]) -> None:
+        keep(row, lambda: (when_written(), written.release()))
+
+    def look_too_early(*arguments: object) -> object:
+        monkeypatch.setattr(cache, look_up, look)
+        before = look(*arguments)
+        embedder.go.set()
+        assert written.acquire(timeout=LIMIT_S)
+        assert written.acquire(timeout=LIMIT_S)  # the embedding and its address
+        return before
+
+    monkeypatch.setattr(cache, "keep", keep_and_count)
+    embedder.hold()
+    assert gather(gatherer, ["http://x.example/a.png"], embedder, ends_at=0)[1] == {0: "deadline"}
+    assert embedder.entered.wait(LIMIT_S)
+    monkeypatch.setattr(cache, look_up, look_too_early)
+    assert gather(gatherer, [f"http://x.example{path}"], embedder) == ([255], {})
+    assert embedder.embedded == 1
+    assert [request.url.path for request in web.seen] == list(dict.fromkeys(["/a.png", path]))
+
+
 def test_repeated_requests_queue_nothing_twice(gatherer: Gatherer, web: "Web", samples: "Samples") -> None:
     """Requests that come again and again while nothing moves wait for the same images."""
     urls, embedder = pictures(web, samples, 40), MeanColour()
