@@ -12,7 +12,7 @@ from common.console import add_version, emit, run_program, shows_help
 from common.contract import LEFT_OUT, ReportName
 from common.errors import SuiteError
 from consensus.commands import output, people, route, score
-from consensus.commands.connections import database, run_project
+from consensus.commands.connections import database, existing_store, run_project
 from consensus.commands.connections import store as _store
 from consensus.commands.connections import studio as _studio
 from consensus.commands.doctor import doctor
@@ -40,7 +40,9 @@ def run(
         PolicyName | None,
         typer.Option("--policy", help="How votes become a confidence; the settings file's by default."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compute and show; store and send nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Compute and show what a run would; store and send nothing.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Pull a project's annotations, compute, store, and write the five reports back into Label Studio.
@@ -54,7 +56,7 @@ def run(
     with closing(_studio()) as studio, output.progress_shown(quiet=as_json) as progress:
         outcome = run_project(
             studio,
-            None if dry_run else _store(make=True),
+            existing_store() if dry_run else _store(make=True),
             project_config(config or settings().consensus_config, project),
             project,
             now=_now,
@@ -75,15 +77,22 @@ def report(
     name: Annotated[ReportName, typer.Argument(help="Which report.")],
     project: ProjectOption,
     form: Annotated[output.Format, typer.Option("--format", help="How to print it.")] = "table",
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", min=1, help="So many rows, the first; all of them by default.")
+    ] = None,
 ) -> None:
-    """Print one report of the last run, the most confident classifications first."""
+    """Print one report of the last run, what is best looked at first.
+
+    Of MisClassified the strongest accusations come first, those with the lowest posterior; of Controversial what
+    is nearest to one half; of the others the most confident.
+    """
     import numpy as np  # noqa: PLC0415  # --help needs none of it
 
     with _store().snapshot() as snapshot:
         snapshot.needed_run(project)
         columns = snapshot.report(project, name)
     shown = REPORT_COLUMNS if np.isnan(columns[MODEL_COLUMN]).all() else (*REPORT_COLUMNS, MODEL_COLUMN)
-    output.print_columns({column: columns[column] for column in shown}, form)
+    output.print_columns({column: columns[column][:limit] for column in shown}, form)
 
 
 app.command()(score.score)

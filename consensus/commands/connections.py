@@ -52,6 +52,11 @@ def store(*, make: bool = False, migrate: bool = False) -> "Store":
     return opened(_database_url(make=make or migrate), history)
 
 
+def existing_store() -> "Store | None":
+    """Open the store as it is; None where a run would make one."""
+    return None if database().revision() is None else store()
+
+
 def database() -> "Database":
     """Return the database of CONSENSUS_DATABASE_URL, whatever version its tables are of."""
     from consensus.store.database import Database  # noqa: PLC0415

@@ -147,21 +147,23 @@ def run(
 ) -> Outcome:
     """Run consensus on a project.
 
-    A dry run, and a run without a store, reads and computes; it stores and sends nothing.
+    A dry run, and a run without a store, reads and computes what the run would; it stores and sends nothing.
 
     Raises
     ------
     SuiteError
         Where Label Studio, the store or the settings cannot be used, or no control of the project can.
     """
-    with uncollected(), store.lock(project) if store else nullcontext():
-        context = read(studio, store, config, project, policy or config.policy, now(), progress)
+    dry_run = dry_run or store is None
+    with uncollected(), store.lock(project) if store and not dry_run else nullcontext():
+        context = read(studio, store, config, project, policy or config.policy, now(), progress, dry_run=dry_run)
         votes = collect_votes(context)
-        results = score_votes(context, votes, warm_starts(store, project))
-        results, guarantees = guaranteed(results, config.guarantee)
-        wanted = [entry for result in results for entry in entries(*result)]
-        changes = difference(wanted, context.written)
-        outcome = outcome_of(context, results, guarantees, changes, dry_run=dry_run or store is None)
+        starts = warm_starts(store, project)
+        results, guarantees, wanted, changes = compute(context, votes, starts)
+        if starts and not changes.empty and without_news(store, project, votes):
+            # Somebody else has written, as a run with another store: learned from scratch, both find the same.
+            results, guarantees, wanted, changes = compute(context, votes, {})
+        outcome = outcome_of(context, results, guarantees, changes, dry_run=dry_run)
         if store and not dry_run:
             check_alone(context)
             number = save(context, store, results, outcome)
@@ -192,11 +194,14 @@ def read(
     policy: PolicyName,
     started_at: datetime,
     progress: Progress,
+    *,
+    dry_run: bool,
 ) -> Context:
     """Read the project, its accounts and its tasks."""
     described = studio.project(project)
     if store:
-        store.recognize(project, described.url, described.created_at)
+        recognize = store.check_origin if dry_run else store.recognize
+        recognize(project, described.url, described.created_at)
     versions, accounts = studio.written_versions(project), studio.accounts()
     pulled = studio.pull(project, accounts, started_at, of_step(progress, "reading tasks", described.n_tasks))
     tasks, model_version = pulled.tasks, described.model_version
@@ -224,6 +229,22 @@ def collect_votes(context: Context) -> list[Collected]:
     controls = resolve_controls(context.project, context.config, context.tasks)
     machines = [context.account(name) for name in context.config.machines]
     return [collect(context.tasks, control, machines) for control in controls]
+
+
+def compute(
+    context: Context, votes: Sequence[Collected], starts: Mapping[str, WarmStart]
+) -> tuple[list[tuple[Collected, Scored]], list[str], list[Entry], Difference]:
+    """Return the results, what is guaranteed of them, what Label Studio should hold, and what leads there."""
+    results, guarantees = guaranteed(score_votes(context, votes, starts), context.config.guarantee)
+    wanted = [entry for result in results for entry in entries(*result)]
+    return results, guarantees, wanted, difference(wanted, context.written)
+
+
+def without_news(store: Store | None, project: int, votes: Sequence[Collected]) -> bool:
+    """Whether the last run wrote all that it was to write, and of as many votes: it was somebody else's then."""
+    last = store.last_run(project) if store else None
+    n_votes = sum(len(collected.votes) for collected in votes)
+    return last is not None and last["finished_at"] is not None and last["votes"] == n_votes
 
 
 def score_votes(

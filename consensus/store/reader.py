@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Table, and_, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, select, tuple_
 
 from common.label_studio.rows import stamp_of
 from consensus.errors import ConfigError, StoreError
@@ -28,6 +28,31 @@ AT_ONCE = 10_000
 """So many annotations are looked for in one question."""
 UNKNOWN_ACCOUNT = "account unknown "
 """How the name of an annotator begins whose account Label Studio has deleted."""
+
+
+class Rank(NamedTuple):
+    """What a report is ordered by: a column, and its value in a row that was read."""
+
+    column: ColumnElement[float]
+    of: Callable[[Mapping[str, Any]], float]
+    falling: bool = False
+
+    @property
+    def order(self) -> ColumnElement[float]:
+        """The column in its direction."""
+        return self.column.desc() if self.falling else self.column.asc()
+
+    def is_behind(self, row: Mapping[str, Any]) -> ColumnElement[bool]:
+        """Whether a row has a later rank than one that was read."""
+        return self.column < self.of(row) if self.falling else self.column > self.of(row)
+
+
+BY_CONFIDENCE = Rank(CLASSIFICATION.c.confidence, lambda row: float(row["confidence"]), falling=True)
+RANKS = {
+    "MisClassified": Rank(CLASSIFICATION.c.posterior, lambda row: float(row["posterior"])),
+    "Controversial": Rank(func.abs(CLASSIFICATION.c.posterior - 0.5), lambda row: abs(row["posterior"] - 0.5)),
+}
+"""Report to its order where that is not the confidence."""
 
 
 def is_same_project(stored: str | None, created_at: str) -> bool:
@@ -141,7 +166,7 @@ class Reader:
         after: Mapping[str, Any] | None = None,
         limit: int = 100,
     ) -> list[Row]:
-        """Return so many classifications of a report, the most confident first.
+        """Return so many classifications of a report, in the order of `report`.
 
         Parameters
         ----------
@@ -156,14 +181,15 @@ class Reader:
         query = query.where(table.project == project, table.report == report)
         for column, name in ((table.control, control), (table.label, label)):
             query = query if name is None else query.where(column == name)
-        query = query.order_by(table.confidence.desc(), *place).limit(limit)
+        rank = RANKS.get(report, BY_CONFIDENCE)
+        query = query.order_by(rank.order, *place).limit(limit)
         if after is None:
             return self._rows(query)
         here = tuple_(*place) > tuple_(*(after[column.name] for column in place))
         with self._reading() as connection:  # two reads of an index, which an OR would not be
-            rows = [*connection.execute(query.where(table.confidence == after["confidence"], here)).mappings()]
+            rows = [*connection.execute(query.where(rank.column == rank.of(after), here)).mappings()]
             if len(rows) < limit:
-                rest = query.where(table.confidence < after["confidence"]).limit(limit - len(rows))
+                rest = query.where(rank.is_behind(after)).limit(limit - len(rows))
                 rows += connection.execute(rest).mappings()
         return [dict(row) for row in rows]
 
@@ -186,10 +212,14 @@ class Reader:
         return self._rows(query.order_by(table.until, table.control, table.label))
 
     def report(self, project: int, name: str) -> Columns:
-        """Return the classifications of one report in columns, the most confident first."""
+        """Return the classifications of one report in columns.
+
+        What a reviewer wants to see first comes first: of MisClassified the strongest accusations, those with the
+        lowest posterior; of Controversial what is nearest to one half; of the others the highest confidence.
+        """
         table = CLASSIFICATION.c
         where = and_(table.project == project, table.report == name)
-        order = (table.confidence.desc(), table.task, table.control, table.label)
+        order = (RANKS.get(name, BY_CONFIDENCE).order, table.task, table.control, table.label)
         with self._reading() as connection:
             return read_columns(connection, CLASSIFICATION, where, _shown(CLASSIFICATION), order=order)
 

@@ -18,5 +18,5 @@ def classifications_in(store: Reader, project: int) -> list[Row]:
 
 
 def report_in(store: Reader, project: int, name: str) -> list[Row]:
-    """The classifications of a report, the most confident first."""
+    """The classifications of a report, in its order."""
     return as_rows(store.report(project, name))

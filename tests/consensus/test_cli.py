@@ -66,7 +66,7 @@ def outcome(monkeypatch: pytest.MonkeyPatch) -> Callable[[Outcome], list[Any]]:
 
     def _outcome(made: Outcome) -> list[Any]:
         def run(*arguments: Any, **options: Any) -> Outcome:  # noqa: ANN401
-            asked.append((arguments[2], arguments[3], options["policy"], options["dry_run"]))
+            asked.append((arguments[2], arguments[3], options["policy"], options["dry_run"], arguments[1]))
             return made
 
         monkeypatch.setattr(cli, "run_project", run)
@@ -340,7 +340,7 @@ def test_run_prints_one_object_for_a_program(call: Call, outcome: Callable[[Outc
     status, out, err = call("run", "--project", 7, "--json", "--dry-run", "--policy", "label-ai")
     found = json.loads(out)
     assert (status, err) == (3, "")
-    assert asked[0][1:] == (7, "label-ai", True)
+    assert asked[0][1:] == (7, "label-ai", True, None)
     assert (found["project"], found["dry_run"], found["problems"]) == (7, True, [{"task": 1, "what": "é"}])
     assert found["writes"] == {"created": 1, "updated": 0, "deleted": 1, "cleared": 1, "tabs": 1}
 
@@ -364,6 +364,18 @@ def test_a_dry_run_makes_no_file(call: Call, outcome: Callable[[Outcome], list[A
     assert list(Path().iterdir()) == []
     assert call("run", "--project", 7)[0] == 0
     assert [path.name for path in Path().iterdir()] == ["consensus.db"]
+
+
+def test_a_dry_run_starts_from_the_store_that_is_there(
+    call: Call, outcome: Callable[[Outcome], list[Any]]
+) -> None:
+    """As the run would; from one of an older version neither of them does."""
+    asked = outcome(OUTCOME)
+    upgraded("sqlite:///consensus.db", "0001")
+    assert "do `consensus migrate`" in call("run", "--project", 7, "--dry-run")[2]
+    Store.migrated("sqlite:///consensus.db")
+    assert call("run", "--project", 7, "--dry-run")[0] == 0
+    assert isinstance(asked[0][4], Store)
 
 
 @pytest.fixture
@@ -400,6 +412,28 @@ def test_report_in_three_forms(call: Call) -> None:
     assert call("report", "NoVotes", "--project", 7, "--format", "csv") == (0, head, "")
     assert call("report", "NoVotes", "--project", 7, "--format", "json") == (0, "[]\n", "")
     assert call("report", "NoVotes", "--project", 7)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "tasks"),
+    [("MisClassified", [2, 4, 1, 3]), ("Controversial", [3, 1, 4, 2]), ("Discovered", [3, 4, 1, 2])],
+)
+@pytest.mark.parametrize("limit", [None, 2])
+def test_what_is_best_looked_at_comes_first(call: Call, name: str, tasks: list[int], limit: int | None) -> None:
+    """The strongest accusations, what is nearest to one half, or the most confident; all of them or so many."""
+    counts = {"control": "kind", "label": "cat", "given": True, "yes": 1, "no": 3, "unsure": 0, "report": name}
+    scores = [(1, 0.10, 0.15), (2, 0.09, 0.11), (3, 0.13, 0.16), (4, 0.12, 0.14)]
+    rows = [{**counts, "task": number, "confidence": low, "posterior": share} for number, low, share in scores]
+    Store.migrated("sqlite:///consensus.db").save(
+        {"project": 7, "started_at": datetime(2026, 1, 1, tzinfo=UTC), "model_version": "", "policy": "default",
+         "thresholds": {}, "tasks": 4, "votes": 16, "problems": 0},
+        as_columns(CLASSIFICATION, rows), as_columns(VOTE, []), [],
+    )  # fmt: skip
+    chosen = () if limit is None else ("--limit", limit)
+    out = call("report", name, "--project", 7, "--format", "json", *chosen)[1]
+    assert [row["task"] for row in json.loads(out)] == tasks[:limit]
+    lines = call("report", name, "--project", 7, "--format", "csv", *chosen)[1].splitlines()
+    assert [int(line.split(",")[0]) for line in lines[1:]] == tasks[:limit]
 
 
 def test_a_table_into_a_pipe_is_not_cut_short() -> None:

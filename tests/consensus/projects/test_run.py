@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from in_memory_label_studio import InMemoryStudio, Json, choices, config, region
 from stored_rows import report_in, votes_in
@@ -156,6 +157,42 @@ def test_a_dry_run_stores_and_sends_nothing(store: Store) -> None:
     assert (len(outcome.changes.create), outcome.tabs, outcome.dry_run) == (1, list(REPORT_NAMES), True)
     assert not studio.writes
     assert store.last_run(7) is None
+
+
+def voted_by_chance(seed: int) -> tuple[InMemoryStudio, list[tuple[int, list[Json]]]]:
+    """80 tasks, and three votes on each: on the last six tasks they are still to come."""
+    generator = np.random.default_rng(seed)
+    labels, accuracy = ("cat", "dog", "owl"), generator.uniform(0.6, 0.95, 6)
+    tasks, later = list[Json](), list[tuple[int, list[Json]]]()
+    for number in range(1, 81):
+        truth = int(generator.integers(3))
+        annotations = []
+        for person in generator.choice(6, 3, replace=False).tolist():
+            said = truth if generator.random() < accuracy[person] else int(generator.integers(3))
+            result = [region("kind", labels[said])]
+            annotations.append({"id": 10 * number + person, "completed_by": 10 + person, "result": result})
+        given = labels[int(generator.integers(3)) if generator.random() < 0.2 else truth]
+        tasks.append({**task(number, given), "annotations": annotations if number <= 74 else []})
+        later += [(number, annotations)] * (number > 74)
+    studio = label_studio(*tasks)
+    studio.accounts |= {10 + person: f"p{person}@example.com" for person in range(6)}
+    return studio, later
+
+
+@pytest.mark.parametrize("seed", [0, 4, 10])
+def test_a_dry_run_shows_the_run_and_two_stores_agree(store: Store, tmp_path: Path, seed: int) -> None:
+    """A store that learned from fewer votes starts elsewhere than a new one: what one writes, the other leaves."""
+    studio, later = voted_by_chance(seed)
+    once(studio, store)
+    for number, annotations in later:
+        for annotation in annotations:
+            studio.annotate(number, **annotation)
+    dry, sent = once(studio, store, dry_run=True), once(studio, store)
+    assert (dry.changes, dry.annotators, dry.reports) == (sent.changes, sent.annotators, sent.reports)
+    assert once(studio, store, dry_run=True).changes.empty
+    other = Store.migrated(f"sqlite:///{tmp_path}/other.db")
+    once(studio, other)
+    assert [once(studio, each).changes.empty for each in (store, other, store)] == [True, True, True]
 
 
 @pytest.mark.parametrize("dry_run", [True, False])

@@ -266,26 +266,29 @@ def test_changes_lead_from_the_stored_to_the_new(
     assert (len(changes.changed), len(changes.new)) == (len(moved), len(after.keys() - before.keys()))
 
 
-def test_pages_follow_each_other_without_gap_or_repetition(url: str) -> None:
-    """Equal confidences across the end of a page included; the count is that of all pages."""
+@pytest.mark.parametrize("report", ["Discovered", "MisClassified", "Controversial"])
+def test_pages_follow_each_other_without_gap_or_repetition(url: str, report: str) -> None:
+    """Equal ranks across the end of a page included; the count is that of all pages."""
     store = Store.migrated(url)
     rows = [
-        classification(task, label, confidence=task // 3 / 10) for task in range(10) for label in ("cat", "dog")
+        classification(task, label, report=report, confidence=task // 3 / 10, posterior=(task // 3 + 0.7) / 5)
+        for task in range(10)
+        for label in ("cat", "dog")
     ]
     save(store, [*rows, classification(99, report="AllConfirmed")])
 
     def all_pages(**chosen: str) -> list[Row]:
         pages, after = [], None
-        while page := store.page(7, "Discovered", after=after, limit=3, **chosen):
+        while page := store.page(7, report, after=after, limit=3, **chosen):
             pages += page
             after = page[-1]
         return pages
 
-    assert all_pages() == report_in(store, 7, "Discovered")
-    assert (store.count(7, "Discovered"), store.count(7), store.count(8)) == (20, 21, 0)
-    dogs = [row for row in report_in(store, 7, "Discovered") if row["label"] == "dog"]
+    assert all_pages() == report_in(store, 7, report)
+    assert (store.count(7, report), store.count(7), store.count(8)) == (20, 21, 0)
+    dogs = [row for row in report_in(store, 7, report) if row["label"] == "dog"]
     assert all_pages(control="kind", label="dog") == dogs
-    assert store.count(7, "Discovered", control="kind", label="dog") == 10
+    assert store.count(7, report, control="kind", label="dog") == 10
 
 
 def test_the_history_is_thinned_and_pay_lists_stay_as_they_were(url: str) -> None:
