@@ -123,12 +123,12 @@ def vote_columns(pairs: Sequence[tuple[Collected, Scored]], tasks: Sequence[Task
 
 
 def _votes(collected: Collected, annotations: Mapping[int, Annotation]) -> Columns:
-    votes, control = collected.votes, collected.control.tag.name
+    votes = collected.votes
     numbers, of_row = np.unique(collected.annotations, return_inverse=True)
     behind = [annotations[number] for number in numbers.tolist()]
     names = np.append(votes.label_names, "")  # the last one, at -1, is where none was chosen
     return {
-        "control": _repeated(control, len(votes)),
+        "control": _repeated(collected.control.tag.name, len(votes)),
         "task": votes.task_names.astype(np.int64)[votes.task],
         "annotator": votes.annotator_names[votes.annotator],
         "label": np.asarray(names, dtype=object)[votes.label],
@@ -137,7 +137,7 @@ def _votes(collected: Collected, annotations: Mapping[int, Annotation]) -> Colum
         "voted_at": _objects(annotation.updated_at for annotation in behind)[of_row],
         "lead_time": _objects(annotation.lead_time for annotation in behind).astype(np.float64)[of_row],
         "from_prediction": _objects(annotation.from_prediction for annotation in behind)[of_row],
-        "accepted": _objects(accepted(annotation, control) for annotation in behind)[of_row],
+        "accepted": _objects(accepted(annotation, collected.control) for annotation in behind)[of_row],
     }
 
 

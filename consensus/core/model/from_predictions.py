@@ -6,7 +6,6 @@ import numpy as np
 
 from common.label_studio.annotations import choices_in
 from consensus.core.model.model_voter import Suggestions
-from consensus.core.votes.accepted_suggestions import choices_on
 from consensus.core.votes.controls import Control
 from consensus.core.votes.from_annotations import Collected, Task, chosen_on
 
@@ -41,11 +40,10 @@ def _scored(
 ) -> Iterator[tuple[str, float]]:
     """Labels that regions answer on a control, each with its region's score or that of the whole prediction."""
     answered = chosen_on(choices_in(regions).made, control) or ()
-    for region, choice in choices_on(regions, control.tag.name):
-        label = control.renamed.get(choice, choice)
-        if label not in answered:
-            continue
-        own = region.get("score")
-        score = own if isinstance(own, int | float) else of_all
-        if score is not None and np.isfinite(score):
-            yield label, float(score)
+    for region in regions:
+        for choice in choices_in([region]).made.get(control.tag.name, ()):
+            label = control.renamed.get(choice, choice)
+            own = region.get("score")
+            score = own if isinstance(own, int | float) else of_all
+            if label in answered and score is not None and np.isfinite(score):
+                yield label, float(score)

@@ -1,14 +1,15 @@
 """Suggestions: whether an annotation says what the prediction said that it began from."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from common.label_studio.annotations import choices_in
+from consensus.core.votes.controls import Control
+from consensus.core.votes.from_annotations import Annotation, chosen_on
 
-from consensus.core.votes.from_annotations import Annotation
 
-
-def accepted(annotation: Annotation, control: str) -> bool | None:
+def accepted(annotation: Annotation, control: Control) -> bool | None:
     """Return whether the annotator left a suggestion for a control as it was.
 
-    Only what was submitted is compared: a choice that was changed and changed back counts as accepted.
+    Only what was submitted is compared, read as votes are: a choice that was changed and changed back counts as
+    accepted.
 
     Returns
     -------
@@ -18,25 +19,17 @@ def accepted(annotation: Annotation, control: str) -> bool | None:
 
     Examples
     --------
+    >>> from common.label_studio.label_config import ChoicesTag
+    >>> kind = Control(ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog")), "choices")
     >>> cat = [{"from_name": "kind", "value": {"choices": ["cat"]}}]
     >>> begun = Annotation(1, "a1", "", skipped=False, ground_truth=False, result=cat, suggestion=cat)
-    >>> accepted(begun, "kind"), accepted(begun, "colour")
-    (True, None)
+    >>> accepted(begun, kind)
+    True
     """
     if annotation.suggestion is None or annotation.skipped:
         return None
     suggested, submitted = (
-        {choice for _, choice in choices_on(regions, control)}
+        set(chosen_on(choices_in(regions).made, control) or ())
         for regions in (annotation.suggestion, annotation.result)
     )
     return submitted == suggested if suggested else None
-
-
-def choices_on(regions: Iterable[object], control: str) -> Iterator[tuple[Mapping[str, object], str]]:
-    """Yield every choice that regions make on a control, with its region; regions of another form make none."""
-    for region in regions:
-        if not isinstance(region, Mapping) or region.get("from_name") != control:
-            continue
-        value = region.get("value")
-        choices = value.get("choices") if isinstance(value, Mapping) else None
-        yield from ((region, str(choice)) for choice in (choices if isinstance(choices, list) else ()))
