@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,19 +11,34 @@ TYPER = {"annotated_doc", "markdown_it", "mdurl", "pygments", "rich", "shellingh
 SCRIPT = """
 import sys
 before = set(sys.modules)
-sys.argv = ["program", "--help"]
 from {program}.cli import main
 try:
     main()
 except SystemExit:
     pass
-print(*sorted({{name.partition(".")[0] for name in set(sys.modules) - before}} - sys.stdlib_module_names))
+print(*sorted(set(sys.modules) - before))
 """
+
+
+def imported(program: str, *words: str) -> set[str]:
+    """Names of the modules that a command imports."""
+    script = [sys.executable, "-c", SCRIPT.format(program=program), *words]
+    shown = subprocess.run(script, check=True, capture_output=True, text=True).stdout
+    return {*shown.splitlines()[-1].split()}
 
 
 @pytest.mark.parametrize("program", ["consensus", "ml_backend"])
 def test_help_imports_nothing_heavy(program: str) -> None:
     """Nothing that computes, reads settings, logs or speaks to anybody is loaded to show a help."""
-    script = [sys.executable, "-c", SCRIPT.format(program=program)]
-    shown = subprocess.run(script, check=True, capture_output=True, text=True).stdout
-    assert {*shown.splitlines()[-1].split()} <= TYPER | {"attr", "common", program}
+    packages = {name.partition(".")[0] for name in imported(program, "--help")} - sys.stdlib_module_names
+    assert packages <= TYPER | {"attr", "common", program}
+
+
+def test_score_imports_no_more_than_it_needs(tmp_path: Path) -> None:
+    """Of scipy only sparse matrices and special functions are loaded, and nothing that speaks to anybody."""
+    votes = tmp_path / "votes.csv"
+    rows = [f"t{task},a{who},{'xy'[task % 2]}" for task in range(40) for who in range(5)]
+    votes.write_text("\n".join(["task,annotator,label", *rows]))
+    modules = imported("consensus", "score", str(votes), "--out", str(tmp_path / "result.csv"))
+    needless = {"pandas", "pyarrow", "pydantic_settings", "label_studio_sdk", "sqlalchemy", "httpx", "requests"}
+    assert not (needless | {f"scipy.{part}" for part in ("optimize", "cluster", "spatial", "stats")}) & modules

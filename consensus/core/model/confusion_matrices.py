@@ -10,11 +10,11 @@ many, a confusion that annotators share would soon pass for the truth.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import expit, gammaln, logit
 
 from consensus.core.arrays import Floats
 from consensus.core.model.empirical_bayes import population_of
+from consensus.core.model.minimum import minimum_between
 
 EXPECTED_ACCURACY = 0.75
 """What to expect of an annotator before any vote; it weighs two votes."""
@@ -116,10 +116,7 @@ def strength_of(counts: Floats, expected: Floats) -> float:
         likelihood = float(rows.sum() + (gammaln(counts + prior) - gammaln(prior)).sum())
         return float(UNDECIDED * (log_strength - np.log(MIDDLE)) ** 2 - likelihood)
 
-    best = minimize_scalar(
-        surprise, bounds=(np.log(FEWEST), np.log(MOST)), method="bounded", options={"xatol": 0.02}
-    )
-    return float(np.exp(best.x))
+    return float(np.exp(minimum_between(surprise, float(np.log(FEWEST)), float(np.log(MOST)), 0.02)))
 
 
 def loosened(strength: float) -> float:

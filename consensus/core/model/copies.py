@@ -15,7 +15,6 @@ from functools import reduce
 from operator import add
 
 import numpy as np
-from scipy.cluster.hierarchy import linkage
 
 from consensus.core.arrays import Codes, Flags, Floats
 from consensus.core.model.dependence import sampled
@@ -149,10 +148,18 @@ def _one_factor(kappa: Floats, error: Floats, comparable: Flags) -> tuple[Floats
 
 
 def _clusters(pairs: _Pairs) -> Iterable[Codes]:
-    """Groups of annotators who agree most with one another, the closest first; none that is not close at all."""
+    """Groups of annotators who agree most with one another, the closest first; none that is not close at all.
+
+    Two groups are as far apart as their members are on the mean (average linkage).
+    """
     distance = 1 - np.clip(pairs.kappa, -1.0, 1.0)
-    of_number = [np.array([number]) for number in range(len(distance))]
-    for first, second, height, size in linkage(distance[np.triu_indices(len(distance), 1)], "average"):
-        of_number.append(np.sort(np.concatenate([of_number[int(first)], of_number[int(second)]])))
-        if height <= 1 - FILLED and size <= len(distance) - OUTSIDE:
-            yield of_number[-1]
+    np.fill_diagonal(distance, np.inf)
+    groups = [np.array([number]) for number in range(len(distance))]
+    while distance.min() <= 1 - FILLED:
+        first, second = np.divmod(np.argmin(distance), len(distance))
+        sizes = [len(groups[first]), len(groups[second])]
+        groups[first] = np.sort(np.concatenate([groups[first], groups[second]]))
+        distance[first] = distance[:, first] = np.average(distance[[first, second]], axis=0, weights=sizes)
+        distance[second] = distance[:, second] = np.inf
+        if len(groups[first]) <= len(distance) - OUTSIDE:
+            yield groups[first]

@@ -20,12 +20,12 @@ doi:10.1017/S0020268100012270.
 from collections.abc import Iterable
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import gammaln
 
 from consensus.core.arrays import Flags, Floats
 from consensus.core.model.confusion_matrices import ConfusionMatrices
 from consensus.core.model.em import against_first, log_likelihood
+from consensus.core.model.minimum import minimum_between
 from consensus.core.votes.label_matrix import LabelMatrix, MatrixSize, softmax
 
 PREVALENCE = 0.5
@@ -170,8 +170,8 @@ def even_votes_of(counts: Iterable[Floats]) -> float:
         classes = of_class * (gammaln(number + even * share) - gammaln(even * share))
         return float(log_even**2 / 2 + of_row @ (gammaln(number + even) - gammaln(even)) - classes.sum())
 
-    bounds = np.log(FEWEST_EVEN), np.log(MOST_EVEN)
-    inside = minimize_scalar(surprise, bounds=bounds, method="bounded", options={"xatol": 1e-3}).x
+    bounds = float(np.log(FEWEST_EVEN)), float(np.log(MOST_EVEN))
+    inside = minimum_between(surprise, *bounds, 1e-3)
     return float(np.exp(min((*bounds, inside), key=surprise)))  # the search comes near the bounds only
 
 
