@@ -50,7 +50,8 @@ class SimulatedLabelStudio:
     def __init__(self, n_tasks: int, n_votes: int) -> None:
         self._random = np.random.default_rng(0)
         self._moment = datetime.now(UTC) - timedelta(days=2)
-        self._prediction_id, self._annotation_id = 0, 0
+        self._annotation_id = 0
+        self._tasks_of: list[int] = []  # of the predictions that were made, in the order of their ids
         self.tasks_sent = 0
         self.views: list[Json] = []
         truths = self._random.integers(0, len(LABELS), n_tasks)
@@ -177,12 +178,12 @@ class SimulatedLabelStudio:
             return [row for task in self.tasks.values() for row in task["predictions"]]
         if method == "POST":
             for row in body:
-                self._prediction_id += 1
-                made = row | {"id": self._prediction_id, "created_at": self._time()}
+                self._tasks_of.append(row["task"])
+                made = row | {"id": len(self._tasks_of), "created_at": self._time()}
                 self.tasks[row["task"]]["predictions"].append(made)
             return {"created": len(body)}
         number = int(last)
-        task = next(task for task in self.tasks.values() for row in task["predictions"] if row["id"] == number)
+        task = self.tasks[self._tasks_of[number - 1]]
         if method == "DELETE":
             task["predictions"] = [row for row in task["predictions"] if row["id"] != number]
         else:
@@ -196,6 +197,7 @@ class SimulatedLabelStudio:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # head and body in one packet: the second would wait 40 ms for the first's receipt
 
             def _answer(self) -> None:
                 address = urlsplit(self.path)

@@ -1,12 +1,15 @@
 """What consensus reads from Label Studio and writes there: votes, reports, tabs, overlap."""
 
+import hashlib
+import hmac
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import httpx
 
@@ -16,10 +19,14 @@ from common.label_studio.annotations import account_of, choices_in, moment_of
 from common.label_studio.client import PAGE, LabelStudioClient
 from common.label_studio.incremental_sync import FIELDS, IncrementalSync
 from common.label_studio.label_config import LabelConfig, LabelConfigError, read_label_config
+from common.label_studio.task_cache import TaskCache
 from common.progress import StepProgress
+from consensus import __version__
 from consensus.core.decide.writeback import Difference, Entry, Written
 from consensus.core.routing.overlap import Change, Served, ServedTask
-from consensus.core.votes.from_annotations import Annotation, Task
+from consensus.core.votes.tasks import UNKNOWN_ACCOUNT, Annotation, Task
+
+Tasks = TypeVar("Tasks")
 
 LOOKS_SECONDS = (0.0, 5.0, 15.0, 40.0)
 """Pauses before each look at what has arrived, while an import whose answer was lost may be at work."""
@@ -67,23 +74,81 @@ class Project:
 
 
 @dataclass(frozen=True)
-class Pulled:
-    """All tasks of a project, and what earlier runs wrote onto them.
+class Pulled(Generic[Tasks]):
+    """The tasks of a project.
 
     Attributes
     ----------
-    tasks : list of Task
-    written : list of Written
+    tasks : Tasks
+        What was made of them.
     read : int
         How many tasks Label Studio was asked for.
     why_all : str
         Why that were all of them; empty where only changes were.
     """
 
-    tasks: list[Task]
-    written: list[Written]
+    tasks: Tasks
     read: int = 0
     why_all: str = ""
+
+
+class CachedTasks:
+    """All tasks of a project as they are now, and what was derived of those that have not changed since.
+
+    Parameters
+    ----------
+    accounts : mapping of int to str
+        Names of the annotators; others are called `account ID`.
+    secret : str
+        What reports are signed with.
+    """
+
+    def __init__(self, cache: TaskCache, accounts: Mapping[int, str], secret: str) -> None:
+        self._cache, self._accounts, self._secret = cache, accounts, secret
+
+    def data(self) -> dict[int, dict[str, Any]]:
+        """Return the data of all tasks, by id."""
+        return self._cache.data()
+
+    def read(self, *, underived: bool = False) -> list[tuple[Task, list[Written]]]:
+        """Read tasks by id, with what earlier runs wrote onto them: all, or those of which nothing is derived."""
+        read = partial(_task, accounts=self._accounts, secret=self._secret)
+        return list(self._cache.tasks(read, underived=underived))
+
+    def derive(
+        self, depends_on: object, derive: Callable[[list[Task]], Iterable[Any]]
+    ) -> tuple[dict[int, Any], list[Written]]:
+        """Derive something of each task, or take what was derived of it by an earlier run.
+
+        Parameters
+        ----------
+        depends_on : object
+            Whose `repr` names all that it depends on besides the task, the accounts and this version of consensus.
+        derive : callable
+            Of some tasks, in their order; JSON.
+
+        Returns
+        -------
+        dict of int to JSON
+            By task, by id.
+        list of Written
+            What earlier runs wrote onto the tasks.
+        """
+        names = sorted(self._accounts.items())
+        key = _keyed_digest(self._secret, repr((__version__, names, depends_on)))
+        kept = self._cache.derived(key)
+        fresh = self.read(underived=True)
+        content = derive([task for task, _ in fresh])
+        new = {
+            task.id: [made, [_plain(each) for each in written]]
+            for (task, written), made in zip(fresh, content, strict=True)
+        }
+        # Whose an annotation without an account was can be known later.
+        unknown = {task.id for task, _ in fresh if any(each.of_unknown_account for each in task.annotations)}
+        self._cache.put_derived((number, row) for number, row in new.items() if number not in unknown)
+        rows = dict(sorted((kept | new).items()))
+        written = [_from_plain(number, each) for number, (_, reports) in rows.items() for each in reports]
+        return {number: made for number, (made, _) in rows.items()}, written
 
 
 class Studio:
@@ -148,9 +213,14 @@ class Studio:
         return self._client.accounts()
 
     def pull(
-        self, project: int, accounts: Mapping[int, str], now: datetime, progress: StepProgress = lambda _: None
-    ) -> Pulled:
-        """Return all tasks with their submitted annotations and our predictions; read what has changed of them.
+        self,
+        project: int,
+        accounts: Mapping[int, str],
+        now: datetime,
+        make: Callable[[CachedTasks], Tasks],
+        progress: StepProgress = lambda _: None,
+    ) -> Pulled[Tasks]:
+        """Read all tasks with their submitted annotations and predictions; ask for what has changed of them.
 
         Parameters
         ----------
@@ -159,6 +229,8 @@ class Studio:
             Names of the annotators; others are called `account ID`.
         now : datetime
             Aware.
+        make : callable
+            Makes of the tasks what is returned.
         progress : callable
             Told the number of tasks read so far.
 
@@ -167,17 +239,19 @@ class Studio:
         LabelStudioError
             Also where tasks were deleted during each of several readings.
         """
-        pulled = self._sync(accounts).pull(
+
+        def made(cache: TaskCache) -> Tasks:
+            progress(cache.counts().tasks)
+            return make(CachedTasks(cache, accounts, self._secret))
+
+        pulled = self._sync(made).pull(
             self._client.project(project),
             "",  # what is kept of a task does not depend on the label config
             now,
             lambda count: None if count % PAGE else progress(count),
             accounts.keys(),
         )
-        tasks = [task for task, _ in pulled.tasks]
-        progress(len(tasks))
-        written = [each for _, of_task in pulled.tasks for each in of_task]
-        return Pulled(tasks, written, pulled.read, pulled.why_all)
+        return Pulled(pulled.tasks, pulled.read, pulled.why_all)
 
     def note_written(self, project: int, tasks: Collection[int], counts: Mapping[str, int]) -> None:
         """Keep what was written, so that the next run need not read all predictions.
@@ -191,10 +265,10 @@ class Studio:
             How many predictions each version of ours has now.
         """
         versions = {VERSION_PREFIX + report: counts.get(VERSION_PREFIX + report, 0) for report in REPORT_NAMES}
-        self._sync({}).refresh(self._client.project(project), tasks, versions)
+        self._sync(lambda _: None).refresh(self._client.project(project), tasks, versions)
 
-    def _sync(self, accounts: Mapping[int, str]) -> IncrementalSync[tuple[Task, list[Written]]]:
-        return IncrementalSync(self._client, self._cache, lambda row: _task(row, accounts, self._secret))
+    def _sync(self, make: Callable[[TaskCache], Tasks]) -> IncrementalSync[Tasks]:
+        return IncrementalSync(self._client, self._cache, make)
 
     def served(self, project: int, accounts: Mapping[int, str], progress: StepProgress = lambda _: None) -> Served:
         """Read how the label stream serves a project's tasks, and who had them; what was said is not read.
@@ -404,7 +478,7 @@ def _annotation(
 ) -> Annotation:
     number = account_of(raw)
     # Accounts that are gone stay apart: whoever they were, each of them voted.
-    unknown = f"account unknown of annotation {raw['id']}"
+    unknown = f"{UNKNOWN_ACCOUNT}of annotation {raw['id']}"
     return Annotation(
         id=int(raw["id"]),
         annotator=unknown if number is None else accounts.get(number, f"account {number}"),
@@ -468,6 +542,21 @@ def _written(prediction: Mapping[str, Any], task: int, secret: str) -> Written:
     return Written(
         int(prediction["id"]), Entry(task, version.removeprefix(VERSION_PREFIX), control, choice, shown, kind)
     )
+
+
+def _plain(written: Written) -> list[Any]:
+    """Return it in values that JSON holds, without its task."""
+    entry = written.entry
+    return [written.id, entry.report, entry.control, entry.choice, entry.score, entry.kind]
+
+
+def _from_plain(task: int, values: Sequence[Any]) -> Written:
+    number, report, control, choice, score, kind = values
+    return Written(number, Entry(task, report, control, choice, score, kind))
+
+
+def _keyed_digest(secret: str, text: str) -> str:
+    return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
 def _result(entry: Entry, to_name: Mapping[str, str], secret: str) -> list[dict[str, Any]]:

@@ -40,17 +40,17 @@ _AGED = "all was last read over a day ago"
 
 Advance = Callable[[int], None]
 Versions = dict[str, tuple[int, str]]
-Task = TypeVar("Task")
+Tasks = TypeVar("Tasks")
 
 
 @dataclass(frozen=True)
-class Pulled(Generic[Task]):
+class Pulled(Generic[Tasks]):
     """All tasks of a project.
 
     Parameters
     ----------
-    tasks : list of Task
-        By id.
+    tasks : Tasks
+        What was made of them.
     read : int
         How many of them Label Studio was asked for.
     why_all : str
@@ -59,13 +59,13 @@ class Pulled(Generic[Task]):
         Tasks that a reading of the changes alone had not as they are.
     """
 
-    tasks: list[Task]
+    tasks: Tasks
     read: int
     why_all: str = ""
     wrong: tuple[int, ...] = ()
 
 
-class IncrementalSync(Generic[Task]):
+class IncrementalSync(Generic[Tasks]):
     """Reads projects.
 
     Parameters
@@ -73,9 +73,10 @@ class IncrementalSync(Generic[Task]):
     client : LabelStudioClient
     folder : Path or None
         What was read of each project lies in a folder of its id; without one, all is read each time.
-    task : callable
-        Makes a task of Label Studio's JSON: ``id``, ``data``, ``annotations`` with `ANNOTATION_KEYS`, and
-        ``predictions`` with `PREDICTION_KEYS`, both by id.
+    make : callable
+        Makes of the cache, once it is up to date, what is returned. It holds Label Studio's JSON: ``id``,
+        ``data``, ``annotations`` with `ANNOTATION_KEYS`, and ``predictions`` with `PREDICTION_KEYS`, both by id.
+        What was read stays read where this fails.
     version_prefix : str
         Of the versions whose predictions are read.
     """
@@ -84,10 +85,10 @@ class IncrementalSync(Generic[Task]):
         self,
         client: LabelStudioClient,
         folder: Path | None,
-        task: Callable[[dict[str, Any]], Task],
+        make: Callable[[TaskCache], Tasks],
         version_prefix: str = "",
     ) -> None:
-        self._client, self._folder, self._task, self._prefix = client, folder, task, version_prefix
+        self._client, self._folder, self._make, self._prefix = client, folder, make, version_prefix
 
     def pull(
         self,
@@ -96,7 +97,7 @@ class IncrementalSync(Generic[Task]):
         now: datetime,
         advance: Advance = lambda _: None,
         accounts: Collection[int] = (),
-    ) -> Pulled[Task]:
+    ) -> Pulled[Tasks]:
         """Read a project's tasks, annotations and predictions.
 
         All is read if the cache is damaged or missing, is older than a day, was read with another label config, if
@@ -186,7 +187,7 @@ class IncrementalSync(Generic[Task]):
         advance: Advance,
         *,
         doubted: bool,
-    ) -> Pulled[Task]:
+    ) -> Pulled[Tasks]:
         all_versions = self._client.version_counts(project.id)
         versions = {version: seen for version, seen in all_versions.items() if version.startswith(self._prefix)}
         n_predictions = sum(count for count, _ in all_versions.values())
@@ -211,7 +212,8 @@ class IncrementalSync(Generic[Task]):
                     accounts=accounts,
                 )
             )
-            return Pulled(list(cache.tasks(self._task)), read, why_all, wrong)
+            cache.keep()
+            return Pulled(self._make(cache), read, why_all, wrong)
 
     def _read_all(
         self, cache: TaskCache, project: Project, versions: Versions, n_predictions: int, advance: Advance

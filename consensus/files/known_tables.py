@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from consensus.core.votes.tasks import UNKNOWN_ACCOUNT
 from consensus.errors import VotesError
 
 JSON = (".json", ".jsonl", ".ndjson")
@@ -205,7 +206,7 @@ def _annotator(annotation: Mapping[str, Any]) -> str:
     account = annotation.get("completed_by")
     if isinstance(account, Mapping):
         account = account.get("email") or account.get("id")
-    return f"account unknown of annotation {annotation.get('id')}" if account is None else str(account)
+    return f"{UNKNOWN_ACCOUNT}of annotation {annotation.get('id')}" if account is None else str(account)
 
 
 def _prodigy_rows(entries: Sequence[dict[str, Any]], path: Path) -> list[tuple[int, Row]]:

@@ -7,8 +7,7 @@ import duckdb
 import numpy as np
 
 from consensus.core.arrays import Codes, Floats, Keys, Names
-from consensus.core.model.model_voter import Suggestions
-from consensus.core.votes.classifications import Gold, Listed, pack, unpack
+from consensus.core.votes.classifications import Gold, Listed, Suggestions, pack, unpack
 from consensus.core.votes.votes import Votes
 from consensus.errors import VotesError
 from consensus.files.tables import Table, read_table

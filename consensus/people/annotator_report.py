@@ -136,7 +136,7 @@ def _report_of(
 def _assess(control: StoredControl, trust: Floats, annotation: Positions) -> Assessment:
     votes, rows = control.votes, control.rows
     seconds = rows["lead_time"][annotation]
-    return assess(votes, trust, votes.annotator[annotation], seconds, moments(rows["voted_at"]))
+    return assess(votes, trust, votes.annotator[annotation], seconds, moments(rows["voted_at"].tolist()))
 
 
 def _believed(control: StoredControl, answers: Answers) -> Believed:

@@ -5,20 +5,15 @@ from dataclasses import replace
 from typing import TypeVar
 
 from consensus.core.routing.overlap import ServedTask
-from consensus.core.votes.from_annotations import Task
-from consensus.store.reader import UNKNOWN_ACCOUNT, Reader
+from consensus.core.votes.tasks import Task
+from consensus.store.reader import Reader
 
 AnyTask = TypeVar("AnyTask", Task, ServedTask)
 
 
 def with_known_annotators(tasks: Sequence[AnyTask], store: Reader, project: int) -> Sequence[AnyTask]:
     """Return the tasks with the annotators that an earlier run saw, where Label Studio has forgotten them."""
-    unknown = {
-        annotation.id
-        for task in tasks
-        for annotation in task.annotations
-        if annotation.annotator.startswith(UNKNOWN_ACCOUNT)
-    }
+    unknown = {annotation.id for task in tasks for annotation in task.annotations if annotation.of_unknown_account}
     names = store.annotators_of(project, unknown) if unknown else {}
     if not names:
         return tasks

@@ -20,7 +20,7 @@ from consensus.core.routing.overlap import (
     is_current,
     need_of,
 )
-from consensus.core.votes.from_annotations import Problem
+from consensus.core.votes.collected import Problem
 from consensus.errors import LabelStudioError
 from consensus.label_studio import Project, Studio
 from consensus.projects.deleted_accounts import with_known_annotators

@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 
 from common.contract import REPORT_NAMES
 from common.errors import LabelStudioError
+from common.label_studio.annotations import moment_of
 from common.progress import Progress, of_step, silent
 from consensus.core.decide.policy_names import PolicyName
 from consensus.core.decide.scoring import Scored, score
@@ -18,14 +19,12 @@ from consensus.core.decide.thresholds import Thresholds
 from consensus.core.decide.writeback import Difference, Entry, Written, difference
 from consensus.core.guarantee.conformal import NO_GOLD, guarantee
 from consensus.core.guarantee.wording import guarantee_lines
-from consensus.core.model.from_predictions import suggestions_on
 from consensus.core.model.warm_start import WarmStart
-from consensus.core.votes.controls import Control, ControlSettings, resolve
-from consensus.core.votes.from_annotations import Collected, Problem, Task, collect
-from consensus.errors import ConfigError
+from consensus.core.votes.collected import Collected, Problem
+from consensus.core.votes.controls import Control
 from consensus.files.start_files import unpacked
 from consensus.label_studio import Project, Studio
-from consensus.projects.deleted_accounts import with_known_annotators
+from consensus.projects.project_votes import ProjectVotes, account_named, project_votes
 from consensus.settings import ProjectConfig, processors
 from consensus.store.columns import Row
 from consensus.store.rows import (
@@ -38,6 +37,8 @@ from consensus.store.rows import (
 )
 from consensus.store.store import Store
 
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""What Label Studio's clock may be behind ours."""
 VERDICTS = {"AllConfirmed": "yes", "Discovered": "yes", "MisClassified": "no", "Controversial": "unsure"}
 """What a report says on a verification control."""
 
@@ -101,8 +102,6 @@ class Context:
         The version that annotators see; also where a run that was cut off has left none to see.
     accounts : mapping of int to str
         Name of each account by its id.
-    written : list of Written
-        What earlier runs wrote.
     versions : mapping of str to (int, str)
         How many predictions each report had, and when the latest was made.
     tasks_read : int
@@ -117,8 +116,7 @@ class Context:
     project: Project
     model_version: str
     accounts: Mapping[int, str]
-    tasks: list[Task]
-    written: list[Written]
+    votes: ProjectVotes
     versions: Mapping[str, tuple[int, str]]
     tasks_read: int
 
@@ -128,10 +126,8 @@ class Context:
         return self.config.lines(self.policy)
 
     def account(self, name: str) -> str:
-        """Name of an account that the settings name by its id or, in any case of its letters, by its address."""
-        if name.isdecimal():
-            return self.accounts.get(int(name), f"account {name}")
-        return next((email for email in self.accounts.values() if email.casefold() == name.casefold()), name)
+        """Name of an account that the settings name."""
+        return account_named(name, self.accounts)
 
 
 def run(
@@ -157,19 +153,18 @@ def run(
     dry_run = dry_run or store is None
     with uncollected(), store.lock(project) if store and not dry_run else nullcontext():
         context = read(studio, store, config, project, policy or config.policy, now(), progress, dry_run=dry_run)
-        votes = collect_votes(context)
         starts = warm_starts(store, project)
-        results, guarantees, wanted, changes = compute(context, votes, starts)
-        if starts and not changes.empty and without_news(store, project, votes):
+        results, guarantees, wanted, changes = compute(context, starts)
+        if starts and not changes.empty and without_news(store, project, context.votes.controls):
             # Somebody else has written, as a run with another store: learned from scratch, both find the same.
-            results, guarantees, wanted, changes = compute(context, votes, {})
+            results, guarantees, wanted, changes = compute(context, {})
         outcome = outcome_of(context, results, guarantees, changes, dry_run=dry_run)
         if store and not dry_run:
             check_alone(context)
             number = save(context, store, results, outcome)
             write_reports(context, store, outcome)
             counts = Counter(entry.model_version for entry in wanted)
-            studio.note_written(project, written_on(changes, context.written), counts)
+            studio.note_written(project, written_on(changes, context.votes.written), counts)
             store.finish(number, now())
         return outcome
 
@@ -203,11 +198,13 @@ def read(
         recognize = store.check_origin if dry_run else store.recognize
         recognize(project, described.url, described.created_at)
     versions, accounts = studio.written_versions(project), studio.accounts()
-    pulled = studio.pull(project, accounts, started_at, of_step(progress, "reading tasks", described.n_tasks))
-    tasks, model_version = pulled.tasks, described.model_version
-    if store:
-        tasks = list(with_known_annotators(tasks, store, project))
-        model_version = model_version or _forgotten(store.last_run(project))
+    pulled = studio.pull(
+        project,
+        accounts,
+        started_at,
+        lambda cached: project_votes(cached, described, config, accounts, store),
+        of_step(progress, "reading tasks", described.n_tasks),
+    )
     return Context(
         studio,
         config,
@@ -215,41 +212,36 @@ def read(
         progress,
         started_at,
         described,
-        model_version,
+        described.model_version or (_forgotten(store.last_run(project)) if store else ""),
         accounts,
-        tasks,
-        pulled.written,
+        pulled.tasks,
         versions,
         pulled.read,
     )
 
 
-def collect_votes(context: Context) -> list[Collected]:
-    """Collect the votes of each control."""
-    controls = resolve_controls(context.project, context.config, context.tasks)
-    machines = [context.account(name) for name in context.config.machines]
-    return [collect(context.tasks, control, machines) for control in controls]
-
-
 def compute(
-    context: Context, votes: Sequence[Collected], starts: Mapping[str, WarmStart]
+    context: Context, starts: Mapping[str, WarmStart]
 ) -> tuple[list[tuple[Collected, Scored]], list[str], list[Entry], Difference]:
     """Return the results, what is guaranteed of them, what Label Studio should hold, and what leads there."""
-    results, guarantees = guaranteed(score_votes(context, votes, starts), context.config.guarantee)
+    results, guarantees = guaranteed(score_votes(context, starts), context.config.guarantee)
     wanted = [entry for result in results for entry in entries(*result)]
-    return results, guarantees, wanted, difference(wanted, context.written)
+    return results, guarantees, wanted, difference(wanted, context.votes.written)
 
 
 def without_news(store: Store | None, project: int, votes: Sequence[Collected]) -> bool:
-    """Whether the last run wrote all that it was to write, and of as many votes: it was somebody else's then."""
+    """Whether the last run wrote all that it was to write, and no vote came, went or changed since.
+
+    Then it was somebody else who has changed what was written.
+    """
     last = store.last_run(project) if store else None
-    n_votes = sum(len(collected.votes) for collected in votes)
-    return last is not None and last["finished_at"] is not None and last["votes"] == n_votes
+    if last is None or last["finished_at"] is None or last["votes"] != sum(len(each.votes) for each in votes):
+        return False
+    latest = max((str(text) for each in votes for text in each.submissions.voted_at), default="")
+    return moment_of(latest) < last["started_at"] - CLOCKS_DIFFER
 
 
-def score_votes(
-    context: Context, votes: Sequence[Collected], starts: Mapping[str, WarmStart]
-) -> list[tuple[Collected, Scored]]:
+def score_votes(context: Context, starts: Mapping[str, WarmStart]) -> list[tuple[Collected, Scored]]:
     """Score the votes of each control; where a guarantee is asked for, gold does not teach."""
     trust = {context.account(name): value for name, value in context.config.trust.items()}
     return [
@@ -263,11 +255,11 @@ def score_votes(
                 context.policy,
                 context.thresholds,
                 starts.get(collected.control.tag.name),
-                suggestions_on(collected, context.tasks) if context.config.model_votes else None,
+                collected.suggestions if context.config.model_votes else None,
                 threads=processors(),
             ),
         )
-        for collected in votes
+        for collected in context.votes.controls
     ]
 
 
@@ -356,17 +348,17 @@ def save(context: Context, store: Store, results: Sequence[tuple[Collected, Scor
         "model_version": context.model_version,
         "policy": context.policy,
         "thresholds": asdict(context.thresholds),
-        "tasks": len(context.tasks),
+        "tasks": len(context.votes.tasks),
         "votes": outcome.votes,
         "problems": len(outcome.problems),
     }
     return store.save(
         run_row,
         classification_columns(results),
-        vote_columns(results, context.tasks),
-        [row for result in results for row in assessment_rows(*result, context.tasks)],
+        vote_columns(results),
+        [row for result in results for row in assessment_rows(*result)],
         control_rows(results),
-        coverage_of(results, context.tasks),
+        coverage_of(results, context.votes.tasks, context.votes.ground_truths),
     )
 
 
@@ -399,35 +391,6 @@ def written_on(changes: Difference, written: Sequence[Written]) -> set[int]:
     }
 
 
-def resolve_controls(project: Project, config: ProjectConfig, tasks: Sequence[Task]) -> list[Control]:
-    """Find out how each `<Choices>` of the project asks.
-
-    Raises
-    ------
-    ConfigError
-        Where the settings name a control for this project that is not there, or there is no control to count.
-    """
-    names = [tag.name for tag in project.config.choices]
-    for name in sorted(config.special_controls):
-        if name not in names:
-            raise ConfigError(
-                f"the settings name control {name!r}, but project {project.id} has "
-                f"{', '.join(names) or 'no <Choices>'}"
-            )
-    if not names:
-        reasons = "; ".join(project.config.reasons)
-        raise ConfigError(
-            f"project {project.id} has no <Choices> about whole tasks, so there is nothing to count"
-            + (f" ({reasons})" if reasons else "")
-        )
-    data = [task.data for task in tasks]
-    sections = {name: section.core() for name, section in config.controls.items()}
-    return [
-        resolve(tag, sections.get(tag.name, ControlSettings()), data, project.config)
-        for tag in project.config.choices
-    ]
-
-
 def entries(collected: Collected, scored: Scored) -> Iterator[Entry]:
     """Yield what Label Studio should hold of one control: one entry per classification in a report."""
     control, votes, rows = collected.control, collected.votes, scored.classifications
@@ -458,8 +421,7 @@ def _unused(context: Context, votes: Sequence[Collected]) -> list[str]:
         *(
             f"given_version {version!r} of control {collected.control.tag.name!r}, of which there is no prediction"
             for collected in votes
-            if (version := collected.control.given_version)
-            and not any(version in task.predictions for task in context.tasks)
+            if (version := collected.control.given_version) and version not in context.votes.versions
         ),
         *(f"machine {name!r}, who has no account" for name in machines),
         *(f"trust of {name!r}, who has no vote" for name in config.trust if context.account(name) not in voted),

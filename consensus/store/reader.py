@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Table, and_, func, select, tuple_
 
 from common.label_studio.rows import stamp_of
+from consensus.core.votes.tasks import UNKNOWN_ACCOUNT
 from consensus.errors import ConfigError, StoreError
 from consensus.store.columns import Columns, Row, read_columns
 from consensus.store.tables import (
@@ -26,8 +27,6 @@ from consensus.store.tables import (
 
 AT_ONCE = 10_000
 """So many annotations are looked for in one question."""
-UNKNOWN_ACCOUNT = "account unknown "
-"""How the name of an annotator begins whose account Label Studio has deleted."""
 
 
 class Rank(NamedTuple):

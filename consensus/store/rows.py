@@ -1,18 +1,18 @@
 """What a run found, as rows and columns of the store's tables."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Table
 
 from common.label_studio.annotations import moment_of
 from consensus.core.arrays import Keys, Names
 from consensus.core.decide.scoring import Scored
 from consensus.core.people.suspicion import assess
-from consensus.core.votes.accepted_suggestions import accepted
-from consensus.core.votes.from_annotations import Annotation, Collected, Task
+from consensus.core.votes.collected import Collected
 from consensus.core.votes.votes import STANDS, encode
 from consensus.files.start_files import packed
 from consensus.store.columns import Columns, Row, as_columns
@@ -23,6 +23,8 @@ STAND_WORDS = np.array(
     [word for _, word in sorted((stand % 3, word) for word, stand in STANDS.items())], dtype=object
 )
 """Word of each stand: unsure (0), yes (1) and no (-1, the last)."""
+
+_IN_UTC = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z").fullmatch
 
 
 def annotator_rows(collected: Collected, scored: Scored) -> Iterator[Row]:
@@ -36,15 +38,12 @@ def annotator_rows(collected: Collected, scored: Scored) -> Iterator[Row]:
         }
 
 
-def assessment_rows(collected: Collected, scored: Scored, tasks: Sequence[Task]) -> Iterator[Row]:
+def assessment_rows(collected: Collected, scored: Scored) -> Iterator[Row]:
     """Yield the same, with what makes an annotator suspicious: what the store keeps of each run."""
-    annotations = {annotation.id: annotation for task in tasks for annotation in task.annotations}
-    votes = collected.votes
-    times = moments(annotations[number].updated_at for number in collected.annotations.tolist())
-    numbers, first = np.unique(collected.annotations, return_index=True)
-    lead_times = [annotations[number].lead_time for number in numbers.tolist()]
-    seconds = np.array([np.nan if time is None else time for time in lead_times], dtype=np.float64)
-    assessment = assess(votes, scored.trust, votes.annotator[first], seconds, times)
+    votes, submissions = collected.votes, collected.submissions
+    _, first = np.unique(submissions.annotation, return_index=True)
+    times = moments(submissions.voted_at.tolist())
+    assessment = assess(votes, scored.trust, votes.annotator[first], submissions.lead_time[first], times)
     bounds = zip(scored.trust_low.tolist(), scored.trust_high.tolist(), strict=True)
     intervals = ({"trust_low": _number(low), "trust_high": _number(high)} for low, high in bounds)
     rows = annotator_rows(collected, scored)
@@ -56,8 +55,11 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
-def moments(times: Iterable[str]) -> Keys:
-    """Turn times (ISO 8601, UTC) into numbers that order like them."""
+def moments(times: Sequence[str]) -> Keys:
+    """Turn times (ISO 8601, in UTC where they name no offset) into numbers that order like them."""
+    if all(map(_IN_UTC, times)):
+        with suppress(ValueError):  # of a month 13
+            return np.array([time[:-1] for time in times], dtype="datetime64[us]").astype(np.int64)
     codes, names = encode(list(times))
     rank = np.empty(len(names), dtype=np.int64)
     rank[sorted(range(len(names)), key=lambda code: moment_of(str(names[code])))] = np.arange(len(names))
@@ -78,17 +80,23 @@ def control_rows(pairs: Sequence[tuple[Collected, Scored]]) -> list[Row]:
     ]
 
 
-def coverage_of(pairs: Sequence[tuple[Collected, Scored]], tasks: Sequence[Task]) -> Coverage:
-    """Say what a run looked at, so that a vote that is missing can be told from one that could not be seen."""
+def coverage_of(
+    pairs: Sequence[tuple[Collected, Scored]], tasks: Iterable[int], ground_truths: Iterable[int]
+) -> Coverage:
+    """Say what a run looked at, so that a vote that is missing can be told from one that could not be seen.
+
+    Parameters
+    ----------
+    ground_truths : iterable of int
+        Annotations.
+    """
     return Coverage(
-        tasks=frozenset(task.id for task in tasks),
+        tasks=frozenset(tasks),
         controls=frozenset(collected.control.tag.name for collected, _ in pairs),
         unreadable=frozenset(
             (collected.control.tag.name, problem.task) for collected, _ in pairs for problem in collected.problems
         ),
-        gold=frozenset(
-            annotation.id for task in tasks for annotation in task.annotations if annotation.ground_truth
-        ),
+        gold=frozenset(ground_truths),
     )
 
 
@@ -116,16 +124,13 @@ def _classifications(collected: Collected, scored: Scored) -> Columns:
     }
 
 
-def vote_columns(pairs: Sequence[tuple[Collected, Scored]], tasks: Sequence[Task]) -> Columns:
+def vote_columns(pairs: Sequence[tuple[Collected, Scored]]) -> Columns:
     """Return all votes of a project, in columns."""
-    annotations = {annotation.id: annotation for task in tasks for annotation in task.annotations}
-    return _joined(VOTE, [_votes(collected, annotations) for collected, _ in pairs])
+    return _joined(VOTE, [_votes(collected) for collected, _ in pairs])
 
 
-def _votes(collected: Collected, annotations: Mapping[int, Annotation]) -> Columns:
-    votes = collected.votes
-    numbers, of_row = np.unique(collected.annotations, return_inverse=True)
-    behind = [annotations[number] for number in numbers.tolist()]
+def _votes(collected: Collected) -> Columns:
+    votes, submissions = collected.votes, collected.submissions
     names = np.append(votes.label_names, "")  # the last one, at -1, is where none was chosen
     return {
         "control": _repeated(collected.control.tag.name, len(votes)),
@@ -133,11 +138,11 @@ def _votes(collected: Collected, annotations: Mapping[int, Annotation]) -> Colum
         "annotator": votes.annotator_names[votes.annotator],
         "label": np.asarray(names, dtype=object)[votes.label],
         "vote": STAND_WORDS[votes.vote.astype(np.int64)],
-        "annotation": collected.annotations,
-        "voted_at": _objects(annotation.updated_at for annotation in behind)[of_row],
-        "lead_time": _objects(annotation.lead_time for annotation in behind).astype(np.float64)[of_row],
-        "from_prediction": _objects(annotation.from_prediction for annotation in behind)[of_row],
-        "accepted": _objects(accepted(annotation, collected.control) for annotation in behind)[of_row],
+        "annotation": submissions.annotation,
+        "voted_at": submissions.voted_at,
+        "lead_time": submissions.lead_time,
+        "from_prediction": submissions.from_prediction,
+        "accepted": submissions.accepted,
     }
 
 
@@ -151,11 +156,4 @@ def _joined(table: Table, blocks: Sequence[Columns]) -> Columns:
 def _repeated(name: str, size: int) -> Names:
     column = np.empty(size, dtype=object)
     column[:] = name
-    return column
-
-
-def _objects(values: Iterable[object]) -> NDArray[np.object_]:
-    listed = list(values)
-    column = np.empty(len(listed), dtype=object)
-    column[:] = listed
     return column

@@ -7,10 +7,10 @@ from common.label_studio import incremental_sync
 from common.label_studio.incremental_sync import IncrementalSync
 from ml_backend.label_studio.client import LabelStudioClient, Task
 
-Pulled = incremental_sync.Pulled[Task]
+Pulled = incremental_sync.Pulled[list[Task]]
 
 
-class Puller(IncrementalSync[Task]):
+class Puller(IncrementalSync[list[Task]]):
     """Reads projects for trainings.
 
     Parameters
@@ -20,7 +20,9 @@ class Puller(IncrementalSync[Task]):
     """
 
     def __init__(self, client: LabelStudioClient, data_dir: Path) -> None:
-        super().__init__(client, _projects(data_dir), client.task_of, VERSION_PREFIX)
+        super().__init__(
+            client, _projects(data_dir), lambda cache: list(cache.tasks(client.task_of)), VERSION_PREFIX
+        )
 
 
 def doubt(data_dir: Path, project_id: int) -> None:

@@ -23,8 +23,8 @@ from common.label_studio.label_config import ChoicesTag, LabelConfig
 from consensus import cli
 from consensus.commands import scheduling
 from consensus.core.decide.writeback import Difference, Entry
+from consensus.core.votes.collected import Problem
 from consensus.core.votes.controls import Control
-from consensus.core.votes.from_annotations import Problem
 from consensus.errors import StoreError
 from consensus.label_studio import Project, Studio
 from consensus.projects.run import Outcome

@@ -15,7 +15,7 @@ from common.label_studio.client import READINGS, LabelStudioClient
 from common.label_studio.session import Session
 from consensus.core.decide.writeback import Difference, Entry, Written
 from consensus.errors import LabelStudioError
-from consensus.label_studio import Studio
+from consensus.label_studio import CachedTasks, Studio
 
 TOKEN = "s3cret-token"
 URL = "http://label-studio.test"
@@ -93,7 +93,7 @@ def test_a_signed_report_that_was_changed_is_read_as_unsigned(
     studio.predict(
         1, **{"model_version": "consensus/Discovered", "score": 0.9, "result": [signed_region(0.9)], **forged}
     )
-    [written] = edge(studio).pull(7, {}, NOW).written
+    [(_, [written])] = edge(studio).pull(7, {}, NOW, CachedTasks.read).tasks
     assert written.entry.kind == kind
 
 
@@ -260,16 +260,20 @@ def test_tasks_are_read_once_though_pages_overlap(make: Make, monkeypatch: pytes
     """A task that moves from one page to the other is one task; of its predictions ours are known."""
     monkeypatch.setattr("common.label_studio.client.PAGE", 2)
     told: list[int] = []
-    pulled = make(_readings((3, [[1, 2], [2, 3]], 3))).pull(7, {1: "a1@example.com"}, NOW, told.append)
-    assert [one.id for one in pulled.tasks] == [1, 2, 3]
-    annotators = [one.annotations[0].annotator for one in pulled.tasks]
+    pulled = make(_readings((3, [[1, 2], [2, 3]], 3))).pull(
+        7, {1: "a1@example.com"}, NOW, CachedTasks.read, told.append
+    )
+    tasks = [task for task, _ in pulled.tasks]
+    assert [task.id for task in tasks] == [1, 2, 3]
+    annotators = [one.annotations[0].annotator for one in tasks]
     assert annotators == ["a1@example.com", "account 2", "account 3"]
-    assert [one.annotations[0].skipped for one in pulled.tasks] == [False, False, True]
-    assert [one.id for one in pulled.written] == [100, 101, 200, 201, 300, 301]
-    assert pulled.written[0].entry.identity == (1, "Discovered", "kind", "cat", "None")
-    assert pulled.written[1].entry.identity == (1, "Old", "", "", "")
+    assert [one.annotations[0].skipped for one in tasks] == [False, False, True]
+    written = [each for _, of_task in pulled.tasks for each in of_task]
+    assert [each.id for each in written] == [100, 101, 200, 201, 300, 301]
+    assert written[0].entry.identity == (1, "Discovered", "kind", "cat", "None")
+    assert written[1].entry.identity == (1, "Old", "", "", "")
     assert told[-1] == 3
-    assert pulled.tasks[0].predictions == {"m1": []}
+    assert tasks[0].predictions == {"m1": []}
 
 
 def test_an_annotation_knows_the_suggestion_that_it_began_from(make: Make) -> None:
@@ -288,7 +292,8 @@ def test_an_annotation_knows_the_suggestion_that_it_began_from(make: Make) -> No
         totals = {"total": 1, "total_annotations": 4, "total_predictions": 2}
         return httpx.Response(200, json={"tasks": rows, **totals})
 
-    found = make(answer).pull(7, {}, NOW).tasks[0].annotations
+    [(task, _)] = make(answer).pull(7, {}, NOW, CachedTasks.read).tasks
+    found = task.annotations
     assert [(one.from_prediction, one.suggestion) for one in found] == [
         (8, kept["result"]), (9, None), (10, None), (None, None),
     ]  # fmt: skip
@@ -336,7 +341,7 @@ def test_a_suggestion_counts_if_it_was_made_before_anybody_annotated(
         totals = {"total": 1, "total_annotations": 4, "total_predictions": 2}
         return httpx.Response(200, json={"tasks": rows, **totals})
 
-    found = make(answer).pull(7, {}, NOW).tasks[0]
+    [(found, _)] = make(answer).pull(7, {}, NOW, CachedTasks.read).tasks
     if label is None:
         assert (found.suggestion, found.suggestion_score) == (None, None)
     else:
@@ -370,9 +375,9 @@ def test_tasks_are_read_again_while_some_go(
         asked.append(request.url.path)
         return answers(request)
 
-    pulled = make(answer).pull(7, {}, NOW)
-    assert [one.id for one in pulled.tasks] == found
-    assert len(pulled.written) == 2 * len(found)
+    pulled = make(answer).pull(7, {}, NOW, CachedTasks.read)
+    assert [task.id for task, _ in pulled.tasks] == found
+    assert [len(written) for _, written in pulled.tasks] == [2] * len(found)
     counts = 1 + sum(1 + (after is not None) for _, _, after in readings)
     assert asked.count("/api/projects/7/") == counts
 
@@ -384,7 +389,7 @@ def test_tasks_that_go_during_every_reading_end_in_an_error(
     """What was read is perhaps not all: nothing is computed from it."""
     monkeypatch.setattr("common.label_studio.client.PAGE", 2)
     with pytest.raises(LabelStudioError, match="project 7 could not be read as a whole: some were deleted"):
-        make(_readings(*[reading] * READINGS)).pull(7, {}, NOW)
+        make(_readings(*[reading] * READINGS)).pull(7, {}, NOW, CachedTasks.read)
 
 
 @pytest.mark.parametrize("arrives", [True, False])

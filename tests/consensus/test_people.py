@@ -15,8 +15,9 @@ from meanwhile import after_the_first_question
 from common.label_studio.label_config import ChoicesTag
 from consensus.commands import people
 from consensus.core.decide.scoring import score
+from consensus.core.votes.collected import collect
 from consensus.core.votes.controls import Control
-from consensus.core.votes.from_annotations import Annotation, Task, collect
+from consensus.core.votes.tasks import Annotation, Task
 from consensus.label_studio import Studio
 from consensus.projects import run as pipeline
 from consensus.settings import ProjectConfig
@@ -85,10 +86,14 @@ def run(day: datetime, tasks: Iterable[Task], controls: tuple[Control, ...] = (K
     Store.migrated("sqlite:///consensus.db").save(
         {**facts, **counts},
         classification_columns(pairs),
-        vote_columns(pairs, tasks),
-        [row for pair in pairs for row in assessment_rows(*pair, tasks)],
+        vote_columns(pairs),
+        [row for pair in pairs for row in assessment_rows(*pair)],
         control_rows(pairs),
-        coverage_of(pairs, tasks),
+        coverage_of(
+            pairs,
+            [task.id for task in tasks],
+            [each.id for task in tasks for each in task.annotations if each.ground_truth],
+        ),
     )
 
 

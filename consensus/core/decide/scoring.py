@@ -12,10 +12,10 @@ from consensus.core.decide.reports import report_of
 from consensus.core.decide.thresholds import Thresholds
 from consensus.core.model import given_label_voter, model_voter
 from consensus.core.model.fit import fit
-from consensus.core.model.model_voter import Suggestions, with_model_voter
+from consensus.core.model.model_voter import with_model_voter
 from consensus.core.model.trust import FittedModel, trust_by_precision
 from consensus.core.model.warm_start import WarmStart
-from consensus.core.votes.classifications import Classifications, Gold, Listed, Tally, tally
+from consensus.core.votes.classifications import Classifications, Gold, Listed, Suggestions, Tally, tally
 from consensus.core.votes.label_matrix import LabelMatrix, asks_each, class_names
 from consensus.core.votes.votes import Votes, submission_keys
 from consensus.errors import VotesError

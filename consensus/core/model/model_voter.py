@@ -8,35 +8,18 @@ The idea of a model among the annotators is CROWDLAB's (H. W. Goh, U. Tkachenko,
 learning to infer consensus labels and quality scores for data with multiple annotators", 2022, arXiv:2210.06812).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from consensus.core.arrays import Codes, Floats, Names, Stands
-from consensus.core.votes.classifications import Classifications, pack
+from consensus.core.votes.classifications import Classifications, Suggestions, pack
 from consensus.core.votes.votes import NO, UNSURE, YES, Votes, submission_keys
 
 NAME = "model"
 MOST_GROUPS, GROUP = 4, 50
 """Suggestions are cut by score into at most so many groups of about the same size, of no fewer tasks than that."""
-
-
-@dataclass(frozen=True, eq=False)
-class Suggestions:
-    """What a model suggests.
-
-    Attributes
-    ----------
-    task, label : (n,) int32
-        Codes as in the votes.
-    score : (n,) float64
-        In [0, 1].
-    """
-
-    task: Codes
-    label: Codes
-    score: Floats
 
 
 def with_model_voter(votes: Votes, classifications: Classifications, suggestions: Suggestions) -> Votes:

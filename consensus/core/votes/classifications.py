@@ -47,6 +47,23 @@ class Gold:
 
 
 @dataclass(frozen=True, eq=False)
+class Suggestions:
+    """What a model suggests.
+
+    Attributes
+    ----------
+    task, label : (n,) int32
+        Codes as in the votes.
+    score : (n,) float64
+        In [0, 1].
+    """
+
+    task: Codes
+    label: Codes
+    score: Floats
+
+
+@dataclass(frozen=True, eq=False)
 class Classifications:
     """The rows of the result, ordered by task, then label.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from common.contract import ControlKind
+from common.label_studio.annotations import answer_on
 from common.label_studio.label_config import ChoicesTag, LabelConfig, value_at
 from consensus.core.votes.votes import Choice
 from consensus.errors import ConfigError
@@ -75,6 +76,12 @@ class Control:
         if self.kind == "verification":
             return "each"
         return "multiple" if self.tag.multiple else "single"
+
+    def chosen(self, made: Mapping[str, tuple[str, ...]]) -> tuple[str, ...] | None:
+        """Return what choices by control, as they are named today, answer on it; None where it was not shown."""
+        name, multiple = self.tag.name, self.choice == "multiple"
+        today = tuple(self.renamed.get(choice, choice) for choice in made.get(name, ()))
+        return answer_on(name, {**made, name: today}, multiple=multiple, conditions=self.tag.conditions)
 
     @property
     def about(self) -> str:

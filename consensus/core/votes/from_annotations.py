@@ -1,191 +1,96 @@
-"""From tasks and annotations, as Label Studio holds them, to the votes on one control."""
+"""From a task and its annotations, as Label Studio holds them, to what they say on one control."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from common.label_studio.annotations import answer_on, choices_in, counted
+from common.label_studio.annotations import choices_in, counted
 from common.label_studio.label_config import value_at
-from consensus.core.arrays import Names
-from consensus.core.votes.classifications import Gold, Listed
 from consensus.core.votes.controls import Control, labels_of
-from consensus.core.votes.votes import NO, STANDS, UNSURE, YES, Votes, encode
+from consensus.core.votes.suggestions import accepted, suggested
+from consensus.core.votes.tasks import Annotation, Task
+from consensus.core.votes.votes import NO, STANDS, UNSURE, YES
 from consensus.errors import VotesError
 
 
-@dataclass(frozen=True)
-class Annotation:
-    """A submitted annotation.
+class VoteRow(NamedTuple):
+    """A vote, and the annotation that it comes from.
 
     Attributes
     ----------
-    annotator : str
-        Name of the account that made it.
-    updated_at : str
-        ISO 8601; later ones replace earlier ones of the same annotator and task.
-    result : sequence of mappings
-        Regions as Label Studio holds them.
+    label : str or None
+        None where none was chosen.
+    vote : {1, -1, 0}
+        Yes, no or unsure.
+    annotation : int
+        Its id.
+    voted_at : str
+        As Label Studio writes it.
     lead_time : float or None
-        Seconds spent.
+        Seconds.
     from_prediction : int or None
-        The prediction it was made from, if it was.
-    suggestion : sequence of mappings or None
-        The regions of that prediction, if it is still there.
+    accepted : bool or None
     """
 
-    id: int
+    label: str | None
     annotator: str
-    updated_at: str
-    skipped: bool
-    ground_truth: bool
-    result: Sequence[Mapping[str, object]]
-    lead_time: float | None = None
-    from_prediction: int | None = None
-    suggestion: Sequence[Mapping[str, object]] | None = None
+    vote: int
+    annotation: int
+    voted_at: str
+    lead_time: float | None
+    from_prediction: int | None
+    accepted: bool | None
 
 
-@dataclass(frozen=True)
-class Task:
-    """A task with its submitted annotations; drafts are none.
+class TaskRows(NamedTuple):
+    """What one task says on one control, in values that JSON holds as well.
 
     Attributes
     ----------
-    suggestion : sequence of mappings or None
-        The regions of the last prediction of a model that was made before anybody had annotated the task.
-    suggestion_score : float or None
-        The score of that prediction as a whole.
-    predictions : mapping of str to sequence of mappings
-        The regions of the latest prediction of each version of a model.
+    votes : list of VoteRow
+    listed : list of (str, int)
+        Labels to report even without a vote, and whether they are given.
+    gold : list of (str, int)
+        Labels, and whether they are right.
+    suggested : list of (str, float)
+        Labels that a model suggested, and their scores.
+    problems : list of str
+        What was left out, and why.
     """
 
-    id: int
-    data: Mapping[str, object]
-    annotations: Sequence[Annotation] = ()
-    suggestion: Sequence[Mapping[str, object]] | None = None
-    suggestion_score: float | None = None
-    predictions: Mapping[str, Sequence[Mapping[str, object]]] = field(default_factory=dict)
+    votes: list[VoteRow]
+    listed: list[tuple[str, int]]
+    gold: list[tuple[str, int]]
+    suggested: list[tuple[str, float]]
+    problems: list[str]
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Something that was left out, and why."""
+def rows_of(task: Task, control: Control, machines: frozenset[str] = frozenset()) -> TaskRows:
+    """Read what a task says on a control.
 
-    task: int
-    what: str
-
-
-@dataclass(frozen=True, eq=False)
-class Collected:
-    """What the annotations of a project say on one control.
-
-    Attributes
-    ----------
-    votes : Votes
-        Task names are Label Studio's ids as text.
-    annotations : (n_rows,) int64
-        Id of the annotation behind each row of the votes.
+    The latest annotation of an annotator counts; a skipped one is unsure; ground truth is gold, not a vote;
+    machines never vote. What cannot be read is left out and named: an annotation, or the given label.
     """
-
-    control: Control
-    votes: Votes
-    annotations: np.typing.NDArray[np.int64]
-    listed: Listed
-    gold: Gold
-    problems: list[Problem]
+    rows = TaskRows([], [], [], list(suggested(task, control)), [])
+    rows.problems.extend(_read(task, control, machines, rows))
+    return rows
 
 
-@dataclass
-class _Rows:
-    """The rows of one kind while they are collected."""
-
-    task: list[str] = field(default_factory=list)
-    label: list[str | None] = field(default_factory=list)
-    annotator: list[str] = field(default_factory=list)
-    value: list[int] = field(default_factory=list)
-    annotation: list[int] = field(default_factory=list)
-
-    def add(self, task: int, label: str | None, value: int, annotation: Annotation | None = None) -> None:
-        self.task.append(str(task))
-        self.label.append(label)
-        self.value.append(value)
-        self.annotator.append(annotation.annotator if annotation else "")
-        self.annotation.append(annotation.id if annotation else 0)
-
-
-def collect(tasks: Iterable[Task], control: Control, machines: Iterable[str] = ()) -> Collected:
-    """Read the votes on one control from a project's tasks.
-
-    The latest annotation of an annotator and task counts; a skipped one is unsure; ground truth is gold, not
-    a vote; machines never vote. What cannot be read is left out and named: an annotation, or the given label of a
-    task; the others go on.
-
-    Parameters
-    ----------
-    machines : iterable of str
-        Accounts that never vote.
-    """
-    voted, listed, gold, problems = _Rows(), _Rows(), _Rows(), list[Problem]()
-    never = frozenset(machines)
-    for task in tasks:
-        problems.extend(
-            Problem(task.id, sentence) for sentence in _collect_task(task, control, never, (voted, listed, gold))
-        )
-    labels: Sequence[str] = control.tag.labels if control.kind == "choices" else ()
-    task_codes, task_names = encode(voted.task + listed.task + gold.task)
-    label_codes, label_names = _encode_labels(voted.label + listed.label + gold.label, labels)
-    annotator_codes, annotator_names = encode(voted.annotator)
-    n_voted, n_listed = len(voted.task), len(voted.task) + len(listed.task)
-    votes = Votes(
-        choice=control.choice,
-        task=task_codes[:n_voted],
-        annotator=annotator_codes,
-        label=label_codes[:n_voted],
-        vote=np.array(voted.value, dtype=np.int8),
-        task_names=task_names,
-        annotator_names=annotator_names,
-        label_names=label_names,
-    )
-    return Collected(
-        control=control,
-        votes=votes,
-        annotations=np.array(voted.annotation, dtype=np.int64),
-        listed=Listed(
-            task_codes[n_voted:n_listed], label_codes[n_voted:n_listed], np.array(listed.value, dtype=bool)
-        ),
-        gold=Gold(task_codes[n_listed:], label_codes[n_listed:], np.array(gold.value, dtype=bool)),
-        problems=problems,
-    )
-
-
-def _encode_labels(
-    values: Sequence[str | None], listed: Sequence[str]
-) -> tuple[np.typing.NDArray[np.int32], Names]:
-    codes, names = encode([value or "" for value in values if value is not None], list(listed))
-    result = np.full(len(values), -1, dtype=np.int32)
-    result[[value is not None for value in values]] = codes
-    return result, names
-
-
-def _collect_task(
-    task: Task, control: Control, never: frozenset[str], rows: tuple[_Rows, _Rows, _Rows]
-) -> Iterator[str]:
-    """Add one task's rows; yield what cannot be read, of which nothing is added."""
-    voted, listed, gold = rows
+def _read(task: Task, control: Control, machines: frozenset[str], rows: TaskRows) -> Iterator[str]:
+    """Add the rows; yield what cannot be read, of which nothing is added."""
     given: tuple[str, ...] = ()
     candidates: tuple[str, ...] = ()
     try:
-        given = _given_labels(task, control, never)
+        given = _given_labels(task, control, machines)
         candidates = _labels_in(task, control.candidates, control)
     except VotesError as error:
         yield str(error)
         if control.kind == "verification" and not given:  # nobody knows what its annotators said yes or no to
             return
-    for name in given:
-        listed.add(task.id, name, value=1)
-    for name in [candidate for candidate in candidates if candidate not in given]:
-        listed.add(task.id, name, value=0)
-    for annotation in counted(task.annotations, never):
+    rows.listed.extend((label, 1) for label in given)
+    rows.listed.extend((label, 0) for label in candidates if label not in given)
+    for annotation in counted(task.annotations, machines):
         if annotation.ground_truth and control.given_annotations:
             continue
         try:
@@ -194,28 +99,38 @@ def _collect_task(
             yield str(error)
             continue
         if annotation.ground_truth:
-            _add_gold(gold, task.id, labels, value, control)
-            continue
-        for label in labels:
-            voted.add(task.id, label, int(value), annotation)
+            rows.gold.extend(_gold(labels, value, control))
+        else:
+            rows.votes.extend(_vote(label, value, annotation, control) for label in labels)
 
 
-def _add_gold(gold: _Rows, task: int, labels: Sequence[str | None], value: np.int8, control: Control) -> None:
-    """Add what a ground-truth annotation says to be right and, where it can say that, to be wrong."""
+def _vote(label: str | None, value: np.int8, annotation: Annotation, control: Control) -> VoteRow:
+    return VoteRow(
+        label,
+        annotation.annotator,
+        int(value),
+        annotation.id,
+        annotation.updated_at,
+        annotation.lead_time,
+        annotation.from_prediction,
+        accepted(annotation, control),
+    )
+
+
+def _gold(labels: Sequence[str | None], value: np.int8, control: Control) -> Iterator[tuple[str, int]]:
+    """Yield what a ground-truth annotation says to be right and, where it can say that, to be wrong."""
     if value == UNSURE:
         return
     chosen = [label for label in labels if label is not None]
-    for name in chosen:
-        gold.add(task, name, int(value == YES))
-    for name in control.tag.labels if control.choice == "multiple" else ():
-        if name not in chosen:
-            gold.add(task, name, 0)
+    yield from ((label, int(value == YES)) for label in chosen)
+    if control.choice == "multiple":
+        yield from ((label, 0) for label in control.tag.labels if label not in chosen)
 
 
-def _given_labels(task: Task, control: Control, never: frozenset[str]) -> tuple[str, ...]:
+def _given_labels(task: Task, control: Control, machines: frozenset[str]) -> tuple[str, ...]:
     """The labels that a task came with, wherever they lie."""
     if control.given_annotations:
-        truths = [each for each in counted(task.annotations, never) if each.ground_truth and not each.skipped]
+        truths = [each for each in counted(task.annotations, machines) if each.ground_truth and not each.skipped]
         sources = [(f"annotation {truth.id}", truth.result) for truth in truths]
     elif control.given_version is not None:
         sources = [
@@ -288,12 +203,4 @@ def _chosen(result: Sequence[Mapping[str, object]], control: Control, source: st
     for name, fault in choices.faults:
         if name in ("", control.tag.name):
             raise VotesError(f"{source} has {fault}")
-    return chosen_on(choices.made, control)
-
-
-def chosen_on(made: Mapping[str, tuple[str, ...]], control: Control) -> tuple[str, ...] | None:
-    """What choices by control, under their names of today, answer on one; None where it was not shown."""
-    tag = control.tag
-    today = tuple(control.renamed.get(choice, choice) for choice in made.get(tag.name, ()))
-    multiple = control.choice == "multiple"
-    return answer_on(tag.name, {**made, tag.name: today}, multiple=multiple, conditions=tag.conditions)
+    return control.chosen(choices.made)

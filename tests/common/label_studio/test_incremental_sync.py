@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from common.errors import LabelStudioError
 from common.label_studio import task_cache
 from common.label_studio.incremental_sync import IncrementalSync, Pulled, doubt
+from common.label_studio.task_cache import TaskCache
 
 CONFIG = """<View><Image name="image" value="$image"/>
 <Choices name="kind" toName="image"><Choice value="dark"/><Choice value="light"/></Choices></View>"""
@@ -29,25 +30,27 @@ class Reader:
         self.studio = InMemoryStudio(CONFIG)
         self.ids = [self.studio.add_task({"n": n}, [{"result": [region("kind", "dark")]}])["id"] for n in range(5)]
 
-    def pull(self, hours: float = 0, config: str = "a", folder: Path | None = None) -> Pulled[Json]:
+    def pull(self, hours: float = 0, config: str = "a", folder: Path | None = None) -> Pulled[list[Json]]:
         """Read the project so many hours after noon."""
         self.studio.now += timedelta(minutes=5)
         self.studio.requests.clear()
         with self.studio.client() as client:
-            sync = IncrementalSync(client, folder or self.folder, dict, self.prefix)
+            sync = IncrementalSync(client, folder or self.folder, all_tasks, self.prefix)
             now = NOW + timedelta(hours=hours)
             return sync.pull(client.project(PROJECT), config, now, accounts=client.accounts())
 
     def whole(self) -> list[Json]:
         """All tasks, as a reading without a cache finds them."""
         with self.studio.client() as client:
-            sync = IncrementalSync(client, None, dict, self.prefix)
+            sync = IncrementalSync(client, None, all_tasks, self.prefix)
             return sync.pull(client.project(PROJECT), "a", NOW).tasks
 
     def refresh(self, tasks: list[int], counts: dict[str, int]) -> None:
         """Take in predictions that were written."""
         with self.studio.client() as client:
-            IncrementalSync(client, self.folder, dict, self.prefix).refresh(client.project(PROJECT), tasks, counts)
+            IncrementalSync(client, self.folder, all_tasks, self.prefix).refresh(
+                client.project(PROJECT), tasks, counts
+            )
 
     @property
     def asked(self) -> list[str]:
@@ -59,6 +62,11 @@ class Reader:
         """The file of the cache."""
         [path] = (self.folder / str(PROJECT)).glob("*.sqlite")
         return path
+
+
+def all_tasks(cache: TaskCache) -> list[Json]:
+    """Every task as it lies in the cache."""
+    return list(cache.tasks(dict))
 
 
 def kind_of(request: httpx.Request) -> str:
@@ -354,5 +362,5 @@ def test_progress_tells_the_tasks_read(reader: Reader) -> None:
     """One by one."""
     told: list[int] = []
     with reader.studio.client() as client:
-        IncrementalSync(client, reader.folder, dict).pull(client.project(PROJECT), "a", NOW, told.append)
+        IncrementalSync(client, reader.folder, all_tasks).pull(client.project(PROJECT), "a", NOW, told.append)
     assert told == [1, 2, 3, 4, 5]

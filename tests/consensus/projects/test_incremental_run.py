@@ -9,7 +9,8 @@ import pytest
 from in_memory_label_studio import PROJECT, InMemoryStudio, region
 
 from consensus.core.decide.writeback import Difference, Entry, Written
-from consensus.label_studio import Pulled, Studio
+from consensus.core.votes.tasks import Task
+from consensus.label_studio import CachedTasks, Pulled, Studio
 from consensus.projects.run import Outcome, run, written_on
 from consensus.settings import ProjectConfig
 from consensus.store.store import Store
@@ -49,10 +50,10 @@ def run_once(studio: InMemoryStudio, tmp_path: Path) -> Run:
     return _run
 
 
-def pulled(studio: InMemoryStudio, cache: Path | None) -> Pulled:
+def pulled(studio: InMemoryStudio, cache: Path | None) -> Pulled[list[tuple[Task, list[Written]]]]:
     """All that is read of the project."""
     with studio.client() as client:
-        return Studio(client, "of a test", cache=cache).pull(PROJECT, ACCOUNTS, studio.now)
+        return Studio(client, "of a test", cache=cache).pull(PROJECT, ACCOUNTS, studio.now, CachedTasks.read)
 
 
 def asked(studio: InMemoryStudio) -> list[str]:
@@ -81,7 +82,7 @@ def test_a_run_asks_only_for_what_has_changed(studio: InMemoryStudio, run_once: 
     assert (changed.tasks_read, changed.changes.empty) == (3, False)
     assert asked(studio) == ["changes", "by id"]
     cached, whole = pulled(studio, tmp_path / "cache"), pulled(studio, None)
-    assert (cached.tasks, cached.written) == (whole.tasks, whole.written)
+    assert cached.tasks == whole.tasks
     assert run_once(None).changes.empty
 
 
@@ -92,7 +93,7 @@ def test_a_model_s_new_predictions_are_read(studio: InMemoryStudio, run_once: Ru
         studio.predict(number, "m2", [region("kind", "dog")])
     cached = pulled(studio, tmp_path / "cache")
     assert cached.read == 0
-    assert {tuple(task.predictions) for task in cached.tasks} == {("m1", "m2")}
+    assert {tuple(task.predictions) for task, _ in cached.tasks} == {("m1", "m2")}
     assert cached.tasks == pulled(studio, None).tasks
 
 

@@ -9,8 +9,9 @@ from stored_rows import report_in, votes_in
 
 from common.label_studio.label_config import ChoicesTag
 from consensus.core.decide.scoring import Scored, score
+from consensus.core.votes.collected import Collected, collect
 from consensus.core.votes.controls import Control
-from consensus.core.votes.from_annotations import Annotation, Collected, Task, collect
+from consensus.core.votes.tasks import Annotation, Task
 from consensus.store.columns import as_rows
 from consensus.store.rows import annotator_rows, classification_columns, vote_columns
 from consensus.store.store import Store
@@ -86,7 +87,7 @@ def test_votes_know_their_annotation(pairs: list[tuple[Collected, Scored]]) -> N
     }
     second = first | {"annotation": 2, "lead_time": 1.0, "from_prediction": None, "annotator": "a2"}
     skipped = first | {"annotation": 5, "lead_time": 2.5, "from_prediction": None, "task": 4}
-    assert as_rows(vote_columns(pairs, TASKS)) == [
+    assert as_rows(vote_columns(pairs)) == [
         {**first, "control": "kind", "label": "cat", "vote": "yes"},
         {**second, "control": "kind", "label": "dog", "vote": "yes"},
         {**skipped, "control": "kind", "label": "", "vote": "unsure"},
@@ -110,7 +111,7 @@ def test_the_store_takes_the_rows_and_gives_them_back(
     }
     counts = {"thresholds": {}, "tasks": 2, "votes": 7, "problems": 0}
     annotators = [row for pair in pairs for row in annotator_rows(*pair)]
-    run = store.save({**facts, **counts}, classification_columns(pairs), vote_columns(pairs, TASKS), annotators)
+    run = store.save({**facts, **counts}, classification_columns(pairs), vote_columns(pairs), annotators)
     assert len(store.annotators(run)) == 4
     assert len(votes_in(store, 7)) == 7
     stored = [

@@ -5,8 +5,8 @@ import pytest
 from made_votes import chosen, gold_of, listed_of, scored, simulated_choices, votes_of
 
 from consensus.core.decide.scoring import score
-from consensus.core.model.model_voter import GROUP, Suggestions, with_model_voter
-from consensus.core.votes.classifications import classify
+from consensus.core.model.model_voter import GROUP, with_model_voter
+from consensus.core.votes.classifications import Suggestions, classify
 from consensus.core.votes.votes import YES, Votes
 
 NOBODY = listed_of()

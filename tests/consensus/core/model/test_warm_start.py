@@ -5,8 +5,8 @@ import pytest
 from made_votes import gold_of, listed_of, names, scored, simulated_choices
 
 from consensus.core.model import em as learning
-from consensus.core.model.model_voter import Suggestions
 from consensus.core.votes import label_matrix
+from consensus.core.votes.classifications import Suggestions
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from common.label_studio.label_config import ChoicesTag, Condition
+from consensus.core.votes.collected import Collected, collect
 from consensus.core.votes.controls import Control
-from consensus.core.votes.from_annotations import Annotation, Collected, Task, collect
+from consensus.core.votes.tasks import Annotation, Task
 from consensus.core.votes.votes import NO, NO_LABEL, UNSURE, YES
 
 KIND = Control(ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog", "owl")), "choices", given="given")
@@ -66,7 +67,7 @@ def test_a_single_choice_is_a_yes_to_the_label_chosen() -> None:
     task = Task(7, {"given": "cat"}, [annotation(1, "a1", "cat"), annotation(2, "a2", "dog")])
     got = collect([task], KIND)
     assert votes_in(got) == [("7", "a1", "cat", YES), ("7", "a2", "dog", YES)]
-    assert got.annotations.tolist() == [1, 2]
+    assert got.submissions.annotation.tolist() == [1, 2]
     assert got.votes.label_names.tolist() == ["cat", "dog", "owl"]
     assert got.votes.choice == "single"
     assert known(got.listed, got.listed.given, got) == [("7", "cat", True)]
@@ -82,7 +83,7 @@ def test_a_multiple_choice_is_a_yes_to_each_label_chosen_once() -> None:
     ]
     got = collect([Task(7, {}, [annotation(1, "a1", result=result)])], TRAITS)
     assert votes_in(got) == [("7", "a1", "fur", YES), ("7", "a1", "fins", YES)]
-    assert got.annotations.tolist() == [1, 1]
+    assert got.submissions.annotation.tolist() == [1, 1]
 
 
 def test_a_skip_is_unsure_and_none_of_several_labels_is_no_to_all() -> None:

@@ -1,0 +1,113 @@
+"""What the annotations of a project say: the votes on each of its controls."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from consensus.core.decide.writeback import Written
+from consensus.core.votes.collected import Collected, in_columns
+from consensus.core.votes.controls import Control, ControlSettings, resolve
+from consensus.core.votes.from_annotations import rows_of
+from consensus.core.votes.tasks import Task
+from consensus.errors import ConfigError
+from consensus.label_studio import CachedTasks, Project
+from consensus.projects.deleted_accounts import with_known_annotators
+from consensus.settings import ProjectConfig
+from consensus.store.reader import Reader
+
+
+@dataclass(frozen=True, eq=False)
+class ProjectVotes:
+    """What the annotations of a project say.
+
+    Attributes
+    ----------
+    controls : list of Collected
+    written : list of Written
+        What earlier runs wrote.
+    tasks, ground_truths : list of int
+        Ids of all tasks, and of the annotations that hold ground truth.
+    versions : frozenset of str
+        Of models whose predictions there are.
+    """
+
+    controls: list[Collected]
+    written: list[Written]
+    tasks: list[int]
+    ground_truths: list[int]
+    versions: frozenset[str]
+
+
+def project_votes(
+    cached: CachedTasks,
+    project: Project,
+    config: ProjectConfig,
+    accounts: Mapping[int, str],
+    store: Reader | None,
+) -> ProjectVotes:
+    """Collect the votes on each control of a project; tasks that have not changed say what they said.
+
+    Parameters
+    ----------
+    accounts : mapping of int to str
+        Name of each account by its id.
+    store : Reader, optional
+        Knows whose annotations were whose account is deleted.
+    """
+    controls = resolve_controls(project, config, list(cached.data().values()))
+    machines = frozenset(account_named(name, accounts) for name in config.machines)
+
+    def rows(tasks: Sequence[Task]) -> Iterator[list[Any]]:
+        for task in with_known_annotators(tasks, store, project.id) if store else tasks:
+            ground_truths = [annotation.id for annotation in task.annotations if annotation.ground_truth]
+            on_controls = [rows_of(task, control, machines) for control in controls]
+            yield [on_controls, ground_truths, list(task.predictions)]
+
+    of_tasks, written = cached.derive((controls, sorted(machines)), rows)
+    return ProjectVotes(
+        controls=[
+            in_columns(control, {task: on_controls[position] for task, (on_controls, _, _) in of_tasks.items()})
+            for position, control in enumerate(controls)
+        ],
+        written=written,
+        tasks=list(of_tasks),
+        ground_truths=[annotation for _, numbers, _ in of_tasks.values() for annotation in numbers],
+        versions=frozenset(version for _, _, versions in of_tasks.values() for version in versions),
+    )
+
+
+def account_named(name: str, accounts: Mapping[int, str]) -> str:
+    """Name of an account that the settings name by its id or, in any case of its letters, by its address."""
+    if name.isdecimal():
+        return accounts.get(int(name), f"account {name}")
+    return next((email for email in accounts.values() if email.casefold() == name.casefold()), name)
+
+
+def resolve_controls(
+    project: Project, config: ProjectConfig, data: Sequence[Mapping[str, object]]
+) -> list[Control]:
+    """Find out how each `<Choices>` of the project asks.
+
+    Raises
+    ------
+    ConfigError
+        Where the settings name a control for this project that is not there, or there is no control to count.
+    """
+    names = [tag.name for tag in project.config.choices]
+    for name in sorted(config.special_controls):
+        if name not in names:
+            raise ConfigError(
+                f"the settings name control {name!r}, but project {project.id} has "
+                f"{', '.join(names) or 'no <Choices>'}"
+            )
+    if not names:
+        reasons = "; ".join(project.config.reasons)
+        raise ConfigError(
+            f"project {project.id} has no <Choices> about whole tasks, so there is nothing to count"
+            + (f" ({reasons})" if reasons else "")
+        )
+    sections = {name: section.core() for name, section in config.controls.items()}
+    return [
+        resolve(tag, sections.get(tag.name, ControlSettings()), data, project.config)
+        for tag in project.config.choices
+    ]
