@@ -150,3 +150,47 @@ def test_a_row_that_cannot_be_read_is_damage(path: Path, annotations: str) -> No
     database.close()
     with pytest.raises(sqlite3.DatabaseError, match="task 1"), TaskCache(path) as cache:
         list(cache.tasks(lambda row: row["annotations"][0]["result"][0]))
+
+
+def test_what_is_derived_of_a_task_is_kept_while_it_stays_as_it_is(path: Path) -> None:
+    """It is gone where the task is read anew, its predictions change, or it was derived with another key."""
+    with TaskCache(path) as cache:
+        cache.put([task(number, "dark", predictions=(NO_VOTES,)) for number in (1, 2, 3)])
+        assert cache.derived("key") == {}
+        cache.put_derived((number, [number, None]) for number in (3, 2, 1))
+    with TaskCache(path) as cache:
+        assert list(cache.derived("key").items()) == [(1, [1, None]), (2, [2, None]), (3, [3, None])]
+        cache.put([task(1, "light", predictions=(NO_VOTES,))])
+        cache.put_predictions([(1, NO_VOTES), (3, NO_VOTES)])
+        assert cache.derived("key") == {3: [3, None]}
+        assert [row["id"] for row in cache.tasks(dict, underived=True)] == [1, 2]
+        assert cache.derived("another") == cache.derived("key") == {}
+
+
+def test_what_was_kept_stays_after_an_error(path: Path) -> None:
+    """What is written later goes; while it is worked with, nobody else has the file."""
+
+    def fail() -> None:
+        with TaskCache(path) as cache:
+            cache.put([task(1, "dark")])
+            cache.keep()
+            cache.put([task(2, "dark")])
+            raise LabelStudioError("answered 500")
+
+    with pytest.raises(LabelStudioError):
+        fail()
+    with TaskCache(path) as cache:
+        assert [row["id"] for row in kept(cache)] == [1]
+
+
+def test_derived_text_that_cannot_be_read_is_damage(path: Path) -> None:
+    """It is told as SQLite's own damage is, also where two texts make one that could be read."""
+    with TaskCache(path) as cache:
+        cache.put([task(1, "dark"), task(2, "dark")])
+        cache.derived("key")
+        cache.put_derived([(1, 1), (2, 2)])
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE derived SET described = '1, 3' WHERE task = 1")
+    database.close()
+    with TaskCache(path) as cache, pytest.raises(sqlite3.DatabaseError, match="a task cannot be read"):
+        cache.derived("key")

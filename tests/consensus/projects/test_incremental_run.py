@@ -1,16 +1,20 @@
 """Runs that read only what has changed, on a Label Studio in memory."""
 
 import json
+import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from in_memory_label_studio import PROJECT, InMemoryStudio, region
 
 from consensus.core.decide.writeback import Difference, Entry, Written
+from consensus.core.votes.from_annotations import TaskRows, rows_of
 from consensus.core.votes.tasks import Task
 from consensus.label_studio import CachedTasks, Pulled, Studio
+from consensus.projects import project_votes
 from consensus.projects.run import Outcome, run, written_on
 from consensus.settings import ProjectConfig
 from consensus.store.store import Store
@@ -40,12 +44,12 @@ def run_once(studio: InMemoryStudio, tmp_path: Path) -> Run:
     """Runs consensus five minutes after the run before, with a cache or without."""
     store = Store.migrated(f"sqlite:///{tmp_path}/store.db")
 
-    def _run(cache: Path | None = tmp_path / "cache") -> Outcome:
+    def _run(cache: Path | None = tmp_path / "cache", config: ProjectConfig | None = None) -> Outcome:
         studio.now += timedelta(minutes=5)
         studio.requests.clear()
         with studio.client() as client:
             label_studio = Studio(client, "of a test", cache=cache)
-            return run(label_studio, store, ProjectConfig(), PROJECT, now=lambda: studio.now)
+            return run(label_studio, store, config or ProjectConfig(), PROJECT, now=lambda: studio.now)
 
     return _run
 
@@ -84,6 +88,58 @@ def test_a_run_asks_only_for_what_has_changed(studio: InMemoryStudio, run_once: 
     cached, whole = pulled(studio, tmp_path / "cache"), pulled(studio, None)
     assert cached.tasks == whole.tasks
     assert run_once(None).changes.empty
+
+
+def test_only_tasks_that_have_changed_are_read_as_votes_again(
+    studio: InMemoryStudio, run_once: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that a run wrote onto are among them; with another setting all are, as a reading without a cache."""
+    read: list[int] = []
+
+    def counting(task: Task, *arguments: Any) -> TaskRows:  # noqa: ANN401 - as rows_of takes them
+        read.append(task.id)
+        return rows_of(task, *arguments)
+
+    monkeypatch.setattr(project_votes, "rows_of", counting)
+    run_once()
+    numbers = sorted(studio.tasks)
+    assert read == numbers
+    read.clear()
+    studio.annotate(numbers[3], [region("kind", "dog")], completed_by=1)
+    changed = run_once()
+    assert (set(read) >= {numbers[3]}, changed.votes) == (True, 36)
+    read.clear()
+    again = run_once()
+    assert set(read) == {update.entry.task for update in changed.changes.update} | {
+        entry.task for entry in changed.changes.create
+    }
+    read.clear()
+    without = run_once(config=ProjectConfig(machines=["3"]))
+    assert (read, without.votes) == (numbers, 24)
+    assert [row["annotator"] for row in without.annotators] == [ACCOUNTS[1], ACCOUNTS[2]]
+    assert (again.reports, again.votes) == ((whole := run_once(None)).reports, whole.votes)
+
+
+def test_whose_annotations_were_is_asked_again_at_each_run(studio: InMemoryStudio, run_once: Run) -> None:
+    """Label Studio takes the name off when an account is deleted; what the store knows of it may come later."""
+    run_once()
+    for task in studio.tasks.values():
+        task["annotations"][0]["completed_by"] = None
+        studio.touch(task["id"])
+    names = [row["annotator"] for row in run_once().annotators]
+    assert names == [row["annotator"] for row in run_once().annotators] == list(ACCOUNTS.values())
+
+
+def test_damage_to_what_is_kept_costs_a_full_reading(run_once: Run, tmp_path: Path) -> None:
+    """The run says nothing else than one without a cache."""
+    run_once()
+    before = run_once()
+    [path] = (tmp_path / "cache").rglob("*.sqlite")
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE derived SET described = '[[], '")
+    database.close()
+    again = run_once()
+    assert (again.tasks_read, again.reports, again.annotators) == (12, before.reports, before.annotators)
 
 
 def test_a_model_s_new_predictions_are_read(studio: InMemoryStudio, run_once: Run, tmp_path: Path) -> None:
