@@ -24,7 +24,7 @@ from common.progress import StepProgress
 from consensus import __version__
 from consensus.core.decide.writeback import Difference, Entry, Written
 from consensus.core.routing.overlap import Change, Served, ServedTask
-from consensus.core.votes.tasks import UNKNOWN_ACCOUNT, Annotation, Task
+from consensus.core.votes.from_annotations import UNKNOWN_ACCOUNT, Annotation, Task
 
 Tasks = TypeVar("Tasks")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from consensus.core.votes.tasks import UNKNOWN_ACCOUNT
+from consensus.core.votes.from_annotations import UNKNOWN_ACCOUNT
 from consensus.errors import VotesError
 
 JSON = (".json", ".jsonl", ".ndjson")

@@ -1,19 +1,20 @@
 """What the annotations of a project say: the votes on each of its controls."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from consensus.core.decide.writeback import Written
+from consensus.core.routing.overlap import ServedTask
 from consensus.core.votes.collected import Collected, in_columns
 from consensus.core.votes.controls import Control, ControlSettings, resolve
-from consensus.core.votes.from_annotations import rows_of
-from consensus.core.votes.tasks import Task
+from consensus.core.votes.from_annotations import Task, rows_of
 from consensus.errors import ConfigError
 from consensus.label_studio import CachedTasks, Project
-from consensus.projects.deleted_accounts import with_known_annotators
 from consensus.settings import ProjectConfig
 from consensus.store.reader import Reader
+
+AnyTask = TypeVar("AnyTask", Task, ServedTask)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,4 +111,25 @@ def resolve_controls(
     return [
         resolve(tag, sections.get(tag.name, ControlSettings()), data, project.config)
         for tag in project.config.choices
+    ]
+
+
+def with_known_annotators(tasks: Sequence[AnyTask], store: Reader, project: int) -> Sequence[AnyTask]:
+    """Return the tasks with the annotators that an earlier run saw, where Label Studio has forgotten them.
+
+    It takes the name off an annotation when the account is deleted.
+    """
+    unknown = {annotation.id for task in tasks for annotation in task.annotations if annotation.of_unknown_account}
+    names = store.annotators_of(project, unknown) if unknown else {}
+    if not names:
+        return tasks
+    return [
+        replace(
+            task,
+            annotations=tuple(
+                replace(annotation, annotator=names.get(annotation.id, annotation.annotator))
+                for annotation in task.annotations
+            ),
+        )
+        for task in tasks
     ]

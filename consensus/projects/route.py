@@ -23,7 +23,7 @@ from consensus.core.routing.overlap import (
 from consensus.core.votes.collected import Problem
 from consensus.errors import LabelStudioError
 from consensus.label_studio import Project, Studio
-from consensus.projects.deleted_accounts import with_known_annotators
+from consensus.projects.project_votes import with_known_annotators
 from consensus.settings import ProjectConfig
 from consensus.store.store import Store
 from consensus.store.stored_votes import ControlState, LastRun, last_run_of

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
@@ -238,7 +238,8 @@ def without_news(store: Store | None, project: int, votes: Sequence[Collected]) 
     if last is None or last["finished_at"] is None or last["votes"] != sum(len(each.votes) for each in votes):
         return False
     latest = max((str(text) for each in votes for text in each.submissions.voted_at), default="")
-    return moment_of(latest) < last["started_at"] - CLOCKS_DIFFER
+    started_at: datetime = last["started_at"].replace(tzinfo=UTC)
+    return moment_of(latest) < started_at - CLOCKS_DIFFER
 
 
 def score_votes(context: Context, starts: Mapping[str, WarmStart]) -> list[tuple[Collected, Scored]]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Table, and_, func, select, tuple_
 
 from common.label_studio.rows import stamp_of
-from consensus.core.votes.tasks import UNKNOWN_ACCOUNT
+from consensus.core.votes.from_annotations import UNKNOWN_ACCOUNT
 from consensus.errors import ConfigError, StoreError
 from consensus.store.columns import Columns, Row, read_columns
 from consensus.store.tables import (

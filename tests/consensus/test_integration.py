@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from conftest import RunningLabelStudio
 
-    from consensus.core.votes.tasks import Task
+    from consensus.core.votes.from_annotations import Task
     from consensus.projects.run import Outcome
 
 pytestmark = pytest.mark.server

@@ -17,7 +17,7 @@ from consensus.commands import people
 from consensus.core.decide.scoring import score
 from consensus.core.votes.collected import collect
 from consensus.core.votes.controls import Control
-from consensus.core.votes.tasks import Annotation, Task
+from consensus.core.votes.from_annotations import Annotation, Task
 from consensus.label_studio import Studio
 from consensus.projects import run as pipeline
 from consensus.settings import ProjectConfig

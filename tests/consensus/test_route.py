@@ -15,7 +15,7 @@ from meanwhile import after_the_first_question
 
 from consensus.commands import route as command
 from consensus.core.routing.overlap import Change, ServedTask
-from consensus.core.votes.tasks import Annotation
+from consensus.core.votes.from_annotations import Annotation
 from consensus.errors import ConfigError, LabelStudioError, StoreError
 from consensus.label_studio import Studio
 from consensus.projects.prompt import prompts

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from common.label_studio.annotations import moment_of
-from consensus.core.votes.tasks import Annotation
+from consensus.core.votes.from_annotations import Annotation
 
 MAX_VOTES = 10
 """Votes after which a task is left undecided: where ten people cannot settle it, the question is at fault."""

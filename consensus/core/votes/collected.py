@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from consensus.core.arrays import Codes, Floats, Keys, Names
 from consensus.core.votes.classifications import Gold, Listed, Suggestions
 from consensus.core.votes.controls import Control
-from consensus.core.votes.from_annotations import TaskRows, rows_of
-from consensus.core.votes.tasks import Task
+from consensus.core.votes.from_annotations import Task, TaskRows, rows_of
 from consensus.core.votes.votes import NO_LABEL, Votes, encode
 
 

@@ -1,6 +1,7 @@
-"""From a task and its annotations, as Label Studio holds them, to what they say on one control."""
+"""From a task, its annotations and predictions, as Label Studio holds them, to what they say on one control."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -8,10 +9,69 @@ import numpy as np
 from common.label_studio.annotations import choices_in, counted
 from common.label_studio.label_config import value_at
 from consensus.core.votes.controls import Control, labels_of
-from consensus.core.votes.suggestions import accepted, suggested
-from consensus.core.votes.tasks import Annotation, Task
 from consensus.core.votes.votes import NO, STANDS, UNSURE, YES
 from consensus.errors import VotesError
+
+UNKNOWN_ACCOUNT = "account unknown "
+"""What the names begin with of annotators whose account is deleted."""
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A submitted annotation.
+
+    Attributes
+    ----------
+    annotator : str
+        Name of the account that made it.
+    updated_at : str
+        ISO 8601; later ones replace earlier ones of the same annotator and task.
+    result : sequence of mappings
+        Regions as Label Studio holds them.
+    lead_time : float or None
+        Seconds spent.
+    from_prediction : int or None
+        The prediction it was made from, if it was.
+    suggestion : sequence of mappings or None
+        The regions of that prediction, if it is still there.
+    """
+
+    id: int
+    annotator: str
+    updated_at: str
+    skipped: bool
+    ground_truth: bool
+    result: Sequence[Mapping[str, object]]
+    lead_time: float | None = None
+    from_prediction: int | None = None
+    suggestion: Sequence[Mapping[str, object]] | None = None
+
+    @property
+    def of_unknown_account(self) -> bool:
+        """Whether its annotator's account is deleted, and nobody knows whose it was."""
+        return self.annotator.startswith(UNKNOWN_ACCOUNT)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task with its submitted annotations; drafts are none.
+
+    Attributes
+    ----------
+    suggestion : sequence of mappings or None
+        The regions of the last prediction of a model that was made before anybody had annotated the task.
+    suggestion_score : float or None
+        The score of that prediction as a whole.
+    predictions : mapping of str to sequence of mappings
+        The regions of the latest prediction of each version of a model.
+    """
+
+    id: int
+    data: Mapping[str, object]
+    annotations: Sequence[Annotation] = ()
+    suggestion: Sequence[Mapping[str, object]] | None = None
+    suggestion_score: float | None = None
+    predictions: Mapping[str, Sequence[Mapping[str, object]]] = field(default_factory=dict)
 
 
 class VoteRow(NamedTuple):
@@ -204,3 +264,51 @@ def _chosen(result: Sequence[Mapping[str, object]], control: Control, source: st
         if name in ("", control.tag.name):
             raise VotesError(f"{source} has {fault}")
     return control.chosen(choices.made)
+
+
+def accepted(annotation: Annotation, control: Control) -> bool | None:
+    """Return whether the annotator left a suggestion for a control as it was.
+
+    Only what was submitted is compared, read as votes are: a choice that was changed and changed back counts as
+    accepted.
+
+    Returns
+    -------
+    bool or None
+        None where the annotation did not begin from a prediction, that prediction is no more, it suggests nothing
+        for the control, or the task was skipped.
+
+    Examples
+    --------
+    >>> from common.label_studio.label_config import ChoicesTag
+    >>> kind = Control(ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog")), "choices")
+    >>> cat = [{"from_name": "kind", "value": {"choices": ["cat"]}}]
+    >>> begun = Annotation(1, "a1", "", skipped=False, ground_truth=False, result=cat, suggestion=cat)
+    >>> accepted(begun, kind)
+    True
+    """
+    if annotation.suggestion is None or annotation.skipped:
+        return None
+    suggestion, submitted = (
+        set(control.chosen(choices_in(regions).made) or ())
+        for regions in (annotation.suggestion, annotation.result)
+    )
+    return submitted == suggestion if suggestion else None
+
+
+def suggested(task: Task, control: Control) -> Iterator[tuple[str, float]]:
+    """Yield the labels that a model suggested for a task before anybody had annotated it, each with its score.
+
+    That of its region, else that of the whole prediction; a suggestion without one says nothing, and neither does
+    any on a verification, whose labels are words for yes and no.
+    """
+    if task.suggestion is None or control.kind == "verification":
+        return
+    answered = control.chosen(choices_in(task.suggestion).made) or ()
+    for region in task.suggestion:
+        for choice in choices_in([region]).made.get(control.tag.name, ()):
+            label = control.renamed.get(choice, choice)
+            own = region.get("score")
+            score = own if isinstance(own, int | float) else task.suggestion_score
+            if label in answered and score is not None and np.isfinite(score):
+                yield label, float(score)

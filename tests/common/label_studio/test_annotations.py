@@ -15,8 +15,8 @@ from common.label_studio.label_config import Condition
 from consensus.core.votes.collected import collect
 from consensus.core.votes.controls import ChoicesTag
 from consensus.core.votes.controls import Control as VotedControl
-from consensus.core.votes.tasks import Annotation as Voted
-from consensus.core.votes.tasks import Task
+from consensus.core.votes.from_annotations import Annotation as Voted
+from consensus.core.votes.from_annotations import Task
 from consensus.core.votes.votes import YES
 from ml_backend.core.controls import Control as LearnedControl
 from ml_backend.core.evidence import Annotation as Learned

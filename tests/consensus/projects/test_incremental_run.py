@@ -11,8 +11,7 @@ import pytest
 from in_memory_label_studio import PROJECT, InMemoryStudio, region
 
 from consensus.core.decide.writeback import Difference, Entry, Written
-from consensus.core.votes.from_annotations import TaskRows, rows_of
-from consensus.core.votes.tasks import Task
+from consensus.core.votes.from_annotations import Task, TaskRows, rows_of
 from consensus.label_studio import CachedTasks, Pulled, Studio
 from consensus.projects import project_votes
 from consensus.projects.run import Outcome, run, written_on

@@ -170,7 +170,14 @@ def voted_by_chance(seed: int) -> tuple[InMemoryStudio, list[tuple[int, list[Jso
         for person in generator.choice(6, 3, replace=False).tolist():
             said = truth if generator.random() < accuracy[person] else int(generator.integers(3))
             result = [region("kind", labels[said])]
-            annotations.append({"id": 10 * number + person, "completed_by": 10 + person, "result": result})
+            annotations.append(
+                {
+                    "id": 10 * number + person,
+                    "completed_by": 10 + person,
+                    "result": result,
+                    "updated_at": "2025-12-31T12:00:00Z",  # before any run
+                }
+            )
         given = labels[int(generator.integers(3)) if generator.random() < 0.2 else truth]
         tasks.append({**task(number, given), "annotations": annotations if number <= 74 else []})
         later += [(number, annotations)] * (number > 74)

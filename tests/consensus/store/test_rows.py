@@ -11,7 +11,7 @@ from common.label_studio.label_config import ChoicesTag
 from consensus.core.decide.scoring import Scored, score
 from consensus.core.votes.collected import Collected, collect
 from consensus.core.votes.controls import Control
-from consensus.core.votes.tasks import Annotation, Task
+from consensus.core.votes.from_annotations import Annotation, Task
 from consensus.store.columns import as_rows
 from consensus.store.rows import annotator_rows, classification_columns, vote_columns
 from consensus.store.store import Store

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consensus.core.routing.overlap import Change, Limits, ServedTask, change_of, is_current, need_of
-from consensus.core.votes.tasks import Annotation
+from consensus.core.votes.from_annotations import Annotation
 
 LIMITS = Limits(fewest=2, most=5)
 NOON = "2026-01-01T12:00:00.000000Z"

@@ -9,7 +9,7 @@ import pytest
 from common.label_studio.label_config import ChoicesTag, Condition
 from consensus.core.votes.collected import Collected, collect
 from consensus.core.votes.controls import Control
-from consensus.core.votes.tasks import Annotation, Task
+from consensus.core.votes.from_annotations import Annotation, Task
 from consensus.core.votes.votes import NO, NO_LABEL, UNSURE, YES
 
 KIND = Control(ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog", "owl")), "choices", given="given")

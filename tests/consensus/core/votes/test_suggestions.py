@@ -9,8 +9,7 @@ import pytest
 from common.label_studio.label_config import ChoicesTag, Condition
 from consensus.core.votes.collected import collect
 from consensus.core.votes.controls import Control
-from consensus.core.votes.suggestions import accepted
-from consensus.core.votes.tasks import Annotation, Task
+from consensus.core.votes.from_annotations import Annotation, Task, accepted
 
 KIND = ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog"))
 TRAITS = ChoicesTag("kind", "image", multiple=True, labels=("fur", "wings"))
