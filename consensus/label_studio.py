@@ -136,7 +136,7 @@ class CachedTasks:
         """
         names = sorted(self._accounts.items())
         key = _keyed_digest(self._secret, repr((__version__, names, depends_on)))
-        kept = self._cache.derived(key)
+        before = self._cache.derived(key)
         fresh = self.read(underived=True)
         content = derive([task for task, _ in fresh])
         new = {
@@ -146,7 +146,7 @@ class CachedTasks:
         # Whose an annotation without an account was can be known later.
         unknown = {task.id for task, _ in fresh if any(each.of_unknown_account for each in task.annotations)}
         self._cache.put_derived((number, row) for number, row in new.items() if number not in unknown)
-        rows = dict(sorted((kept | new).items()))
+        rows = dict(sorted((before | new).items()))
         written = [_from_plain(number, each) for number, (_, reports) in rows.items() for each in reports]
         return {number: made for number, (made, _) in rows.items()}, written
 

@@ -167,11 +167,11 @@ class ProjectConfig(_Strict):
         ConfigError
             Where a threshold is unknown, or lines cross.
         """
-        own, known = POLICIES[policy].thresholds, LINES[policy]
+        own, names = POLICIES[policy].thresholds, LINES[policy]
         changed = self.thresholds.get(policy, {})
         for name in changed:
-            if name not in known:
-                raise ConfigError(f"threshold {name!r} is unknown to policy {policy}; use {', '.join(known)}")
+            if name not in names:
+                raise ConfigError(f"threshold {name!r} is unknown to policy {policy}; use {', '.join(names)}")
         return replace(own, **changed)
 
 
@@ -202,10 +202,10 @@ def project_config(path: Path | None, project: int) -> ProjectConfig:
         whole = _File.model_validate(content)
         special = whole.projects.get(project, ProjectConfig()).model_dump(exclude_unset=True)
         everywhere = whole.model_dump(exclude={"projects"}, exclude_unset=True)
-        found = ProjectConfig.model_validate(_merged(everywhere, special))
-        found._special = frozenset(special.get("controls", {}))  # noqa: SLF001  # its own
+        config = ProjectConfig.model_validate(_merged(everywhere, special))
+        config._special = frozenset(special.get("controls", {}))  # noqa: SLF001  # its own
         for policy in get_args(PolicyName):
-            found.lines(policy)
+            config.lines(policy)
     except OSError as error:
         raise ConfigError(f"settings file {path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -214,7 +214,7 @@ def project_config(path: Path | None, project: int) -> ProjectConfig:
         raise ConfigError(f"settings file {path}: {_first_fault(error)}") from None
     except ConfigError as error:
         raise ConfigError(f"settings file {path}: {error}") from None
-    return found
+    return config
 
 
 def processors() -> int:

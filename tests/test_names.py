@@ -22,16 +22,7 @@ def names_bound(path: Path) -> Iterator[tuple[int, str]]:
 
 @pytest.mark.parametrize(
     "room",
-    [
-        "benchmarks",
-        "consensus/commands",
-        "consensus/core",
-        "consensus/diagnosis",
-        "consensus/people",
-        "consensus/store",
-        "ml_backend",
-        "scripts",
-    ],
+    ["benchmarks", "common", "consensus", "ml_backend", "scripts"],
 )
 def test_a_name_says_what_it_holds(room: str) -> None:
     """A row, a vote or a task: a reader need not look where it came from."""

@@ -244,11 +244,11 @@ class TaskCache:
 
 
 @contextmanager
-def _read_back(what: str) -> Iterator[None]:
+def _read_back(subject: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise sqlite3.DatabaseError(f"{what} cannot be read: {error}") from None
+        raise sqlite3.DatabaseError(f"{subject} cannot be read: {error}") from None
 
 
 def is_locked(error: sqlite3.Error) -> bool:
@@ -262,12 +262,12 @@ def _by_id(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return sorted(rows, key=lambda row: int(row["id"]))
 
 
-def _reading(kept: dict[str, Any]) -> Reading:
-    since = kept["changes_since"]
+def _reading(described: dict[str, Any]) -> Reading:
+    since = described["changes_since"]
     return Reading(
-        config=kept["config"],
-        all_read_at=datetime.fromisoformat(kept["all_read_at"]),
+        config=described["config"],
+        all_read_at=datetime.fromisoformat(described["all_read_at"]),
         changes_since=datetime.fromisoformat(since) if since else None,
-        versions={name: (count, latest) for name, (count, latest) in kept["versions"].items()},
-        accounts=[int(account) for account in kept["accounts"]],
+        versions={name: (count, latest) for name, (count, latest) in described["versions"].items()},
+        accounts=[int(account) for account in described["accounts"]],
     )

@@ -183,7 +183,7 @@ def score_files(
                 return _score_ballot(inputs, ballot, connection, out, annotators, limits.threads)
             _refuse_in_parts(inputs, coded.n_rows, needed)
             _check_room(folder, (coded.n_rows + (len(coded.given) if coded.given else 0)) * DISK)
-            parts = write_parts(
+            partitions = write_parts(
                 coded,
                 connection,
                 folder,
@@ -191,31 +191,31 @@ def score_files(
                 limits.threads,
                 of_step(progress, "votes cut into parts", coded.n_rows),
             )
-            parts = replace(parts, all_labels=inputs.all_labels)
+            partitions = replace(partitions, all_labels=inputs.all_labels)
             fixed_trust, unused_trust = trust_by_hand(connection, inputs.trust, coded.annotator_names)
         except duckdb.Error as error:
             raise VotesError(f"{inputs.votes} cannot be read: {first_line(error)}") from None
         connection.close()  # its memory is needed now
-        with _spread(engine, parts) as spread:
+        with _spread(engine, partitions) as spread:
             scorer = fit_partitions(
                 _Watched(spread, of_step(progress, "rounds of learning", 0)), fixed_trust, inputs.policy
             )
             alike = alike_annotators(scorer.fitted, coded.annotator_names)
-            tell = of_step(progress, "parts written", parts.n_parts)
+            tell = of_step(progress, "parts written", partitions.n_parts)
             reports, by_annotator = _write(spread, partial(_score, scorer, inputs.all_labels), out, tell)
     if annotators:
         none = np.zeros(0, dtype=np.int32)
-        people = scorer.score(Partition(parts.empty, Listed(none, none, none.astype(bool)), no_gold()))
+        people = scorer.score(Partition(partitions.empty, Listed(none, none, none.astype(bool)), no_gold()))
         people = replace(people, votes_by_annotator=by_annotator.astype(np.int32))
-        write(annotators_table(parts.empty, people), annotators)
+        write(annotators_table(partitions.empty, people), annotators)
     return Outcome(
-        parts.n_votes,
-        parts.empty.n_annotators,
-        parts.n_tasks,
-        parts.replaced,
+        partitions.n_votes,
+        partitions.empty.n_annotators,
+        partitions.n_tasks,
+        partitions.replaced,
         unused_trust,
         reports,
-        (*coded.notes, *_notes_on(parts, inputs.votes), *_alike(alike)),
+        (*coded.notes, *_notes_on(partitions, inputs.votes), *_alike(alike)),
     )
 
 
@@ -320,12 +320,12 @@ def _check_room(folder: Path, needed: int) -> None:
         )
 
 
-def _spread(engine: Engine, parts: PartitionFiles) -> AbstractContextManager[Partitions]:
+def _spread(engine: Engine, partitions: PartitionFiles) -> AbstractContextManager[Partitions]:
     if engine == "local":
-        return nullcontext(parts)
+        return nullcontext(partitions)
     from consensus.files.ray_partitions import on_ray  # noqa: PLC0415  # an extra: only this engine needs it
 
-    return on_ray(parts)
+    return on_ray(partitions)
 
 
 def _score(scorer: Scorer, all_labels: bool, partition: Partition) -> tuple[Columns, Codes]:  # noqa: FBT001  # for `partial`
@@ -350,8 +350,10 @@ def _write(
     return reports, by_annotator
 
 
-def _notes_on(parts: PartitionFiles, folder: Path) -> Iterator[str]:
-    names = parts.empty
-    yield from notes_of(names, parts.n_votes, all_unsure=parts.n_unsure == parts.n_votes, path=folder)
-    if parts.all_labels and (parts.asked_only or not parts.lists_all):
+def _notes_on(partitions: PartitionFiles, folder: Path) -> Iterator[str]:
+    names = partitions.empty
+    yield from notes_of(
+        names, partitions.n_votes, all_unsure=partitions.n_unsure == partitions.n_votes, path=folder
+    )
+    if partitions.all_labels and (partitions.asked_only or not partitions.lists_all):
         yield note_on_labels(names.n_labels)

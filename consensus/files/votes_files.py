@@ -195,8 +195,8 @@ class Ballot:
     @property
     def lesson(self) -> Gold:
         """The gold that can teach: that of labels among the names."""
-        known = self.gold.label >= 0
-        return Gold(self.gold.task[known], self.gold.label[known], self.gold.right[known])
+        named = self.gold.label >= 0
+        return Gold(self.gold.task[named], self.gold.label[named], self.gold.right[named])
 
 
 def read_ballot(
@@ -233,16 +233,18 @@ def ballot_of(
     rows = by_position(connection.execute(coded.query()).fetchnumpy())
     all_votes, listed = coded.of_rows(rows, 0, coded.votes.names("task"))
     del rows
-    kept, replaced = latest(all_votes)
-    n_kept, path = len(kept), coded.votes.path
-    notes = [*coded.notes, *notes_on(kept, path)]
-    sparse = kept.choice == "multiple" and too_many(n_kept, kept.n_labels)
+    votes, replaced = latest(all_votes)
+    n_kept, path = len(votes), coded.votes.path
+    notes = [*coded.notes, *notes_on(votes, path)]
+    sparse = votes.choice == "multiple" and too_many(n_kept, votes.n_labels)
     if sparse:
-        kept = asked_only(kept, listed.task, listed.label)
-    fixed_trust, unused_trust = trust_by_hand(connection, trust, kept.annotator_names)
-    known, notes_on_gold = read_gold(connection, gold, kept, listed) if gold else (no_gold(), [])
-    many = sparse or not lists_all(kept)
-    return Ballot(kept, listed, fixed_trust, known, n_kept, replaced, unused_trust, many, (*notes, *notes_on_gold))
+        votes = asked_only(votes, listed.task, listed.label)
+    fixed_trust, unused_trust = trust_by_hand(connection, trust, votes.annotator_names)
+    truths, notes_on_gold = read_gold(connection, gold, votes, listed) if gold else (no_gold(), [])
+    many = sparse or not lists_all(votes)
+    return Ballot(
+        votes, listed, fixed_trust, truths, n_kept, replaced, unused_trust, many, (*notes, *notes_on_gold)
+    )
 
 
 def no_gold() -> Gold:

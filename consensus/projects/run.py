@@ -154,16 +154,16 @@ def run(
     with uncollected(), store.lock(project) if store and not dry_run else nullcontext():
         context = read(studio, store, config, project, policy or config.policy, now(), progress, dry_run=dry_run)
         starts = warm_starts(store, project)
-        results, guarantees, wanted, changes = compute(context, starts)
+        results, guarantees, reported, changes = compute(context, starts)
         if starts and not changes.empty and without_news(store, project, context.votes.controls):
             # Somebody else has written, as a run with another store: learned from scratch, both find the same.
-            results, guarantees, wanted, changes = compute(context, {})
+            results, guarantees, reported, changes = compute(context, {})
         outcome = outcome_of(context, results, guarantees, changes, dry_run=dry_run)
         if store and not dry_run:
             check_alone(context)
             number = save(context, store, results, outcome)
             write_reports(context, store, outcome)
-            counts = Counter(entry.model_version for entry in wanted)
+            counts = Counter(entry.model_version for entry in reported)
             studio.note_written(project, written_on(changes, context.votes.written), counts)
             store.finish(number, now())
         return outcome
@@ -225,8 +225,8 @@ def compute(
 ) -> tuple[list[tuple[Collected, Scored]], list[str], list[Entry], Difference]:
     """Return the results, what is guaranteed of them, what Label Studio should hold, and what leads there."""
     results, guarantees = guaranteed(score_votes(context, starts), context.config.guarantee)
-    wanted = [entry for result in results for entry in entries(*result)]
-    return results, guarantees, wanted, difference(wanted, context.votes.written)
+    reported = [entry for result in results for entry in entries(*result)]
+    return results, guarantees, reported, difference(reported, context.votes.written)
 
 
 def without_news(store: Store | None, project: int, votes: Sequence[Collected]) -> bool:
@@ -281,11 +281,11 @@ def guaranteed(
         return results, []
     allowed, wording = [], []
     for collected, scored in results:
-        kept, grounds = guarantee(scored, collected.gold, share, collected.votes.choice)
+        guaranteed_results, grounds = guarantee(scored, collected.gold, share, collected.votes.choice)
         n_gold = len(np.unique(collected.gold.task))
         lines = guarantee_lines(share, n_gold, collected.votes.n_tasks, grounds)
         wording += [f"{collected.control.tag.name}: {lines[0]}", *lines[1:]]
-        allowed.append((collected, kept))
+        allowed.append((collected, guaranteed_results))
     return allowed, wording
 
 
