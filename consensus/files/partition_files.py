@@ -111,7 +111,9 @@ class PartitionFiles:
             column, pointer, width = file["column"], file["pointer"], int(file["width"])
         one_hot = csr_array((np.ones(len(column)), column, pointer), shape=(len(pointer) - 1, width))
         none = np.zeros(0, dtype=np.int32)
-        return LabelMatrix(one_hot, width // n_classes, n_classes, none, np.zeros((0, n_classes)), first)
+        return LabelMatrix(
+            one_hot, width // n_classes, n_classes, none, np.zeros((0, n_classes)), first, kept=False
+        )
 
 
 def write_parts(

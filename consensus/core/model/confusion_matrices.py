@@ -150,15 +150,17 @@ def m_step(counts: Floats, rows_of_class: Floats, strength: float, fixed_trust: 
         Trust set by hand, in [0, 1]; NaN where it is to be learned.
     """
     n_classes = counts.shape[1]
-    rows, accuracy, own_strength = expected_rows(counts)
-    evidence = counts.sum(axis=2)
-    table = (counts + strength * rows) / (evidence + strength)[:, :, None]
+    table, accuracy, own_strength = expected_rows(counts)
+    evidence = counts @ np.ones(n_classes)  # quicker than a sum of few
+    table *= strength
+    table += counts
+    table /= (evidence + strength)[:, :, None]
     by_hand = np.flatnonzero(~np.isnan(fixed_trust))
     accuracy[by_hand] = np.minimum((1 + fixed_trust[by_hand] * (n_classes - 1)) / n_classes, 1 - LOWEST)
     table[by_hand] = ((1 - accuracy[by_hand]) / max(n_classes - 1, 1))[:, None, None]
     diagonal = np.arange(n_classes)
     table[by_hand[:, None], diagonal, diagonal] = accuracy[by_hand, None]
-    table = np.maximum(table, LOWEST / max(n_classes - 1, 1))
+    np.maximum(table, LOWEST / max(n_classes - 1, 1), out=table)
     table /= table.sum(axis=2, keepdims=True)
     prevalence = (rows_of_class + 1) / (rows_of_class.sum() + n_classes)
     return ConfusionMatrices(table, prevalence, accuracy, evidence, strength, own_strength)

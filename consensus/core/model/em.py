@@ -29,6 +29,9 @@ from consensus.core.votes.label_matrix import LabelMatrix, softmax
 ROUNDS, TOLERANCE, ROUGHLY = 200, 1e-4, 3e-3
 """Most rounds, and the largest change of a rate that ends them; a rougher one before the strength is learned."""
 
+MOVED = 5e-5
+"""Before the strength is learned, also a share of the votes that change classes: a few of many rates move long."""
+
 FIRST_STRENGTH = 2.0
 
 BLOCK_VOTES = 200_000
@@ -141,6 +144,15 @@ def expected_counts(label_matrix: LabelMatrix, posterior: Floats) -> ExpectedCou
     return ExpectedCounts(np.column_stack([first, others]), voted @ posterior)
 
 
+def counts_after(label_matrix: LabelMatrix, confusion: ConfusionMatrices) -> ExpectedCounts:
+    """Take the E step, and count votes and rows: all of a round but the M step."""
+    support = label_matrix.support
+    if support is None:
+        return expected_counts(label_matrix, e_step(label_matrix, confusion))
+    posterior = support.posterior(np.log(confusion.by_column).ravel(), np.log(confusion.prevalence))
+    return ExpectedCounts(*support.expected_counts(posterior))
+
+
 def em(
     map_matrices: MapMatrices, fixed_trust: Floats, start: ConfusionMatrices | None = None
 ) -> ConfusionMatrices:
@@ -162,23 +174,36 @@ def em(
     if start is not None:
         return iterate(map_matrices, maximise, start, TOLERANCE)[0]
     first = maximise(total(map_matrices(lambda block: expected_counts(block, vote_shares(block)))), FIRST_STRENGTH)
-    counts = iterate(map_matrices, maximise, first, ROUGHLY)[1]
+    counts = iterate(map_matrices, maximise, first, ROUGHLY, MOVED)[1]
     table = counts.table
     strength = loosened(strength_of(table, expected_rows(table)[0])) if table.size else FEWEST
     return iterate(map_matrices, maximise, maximise(counts, strength), TOLERANCE)[0]
 
 
 def iterate(
-    map_matrices: MapMatrices, maximise: MStep, confusion: ConfusionMatrices, tolerance: float
+    map_matrices: MapMatrices,
+    maximise: MStep,
+    confusion: ConfusionMatrices,
+    tolerance: float,
+    moved: float = 0.0,
 ) -> tuple[ConfusionMatrices, ExpectedCounts]:
-    """Repeat E and M steps until no rate moves by more than the tolerance."""
+    """Repeat E and M steps until no rate moves by more than the tolerance, or hardly any vote changes classes."""
+    before = None
     for _ in range(ROUNDS):
         last = confusion
-        counts = total(map_matrices(lambda block, last=last: expected_counts(block, e_step(block, last))))  # type: ignore[misc]
+        counts = total(map_matrices(lambda block, last=last: counts_after(block, last)))  # type: ignore[misc]
         confusion = maximise(counts, last.strength)
         if np.abs(confusion.table - last.table).max(initial=0.0) <= tolerance:
             break
+        if before is not None and share_moved(before, counts) < moved:
+            break
+        before = counts
     return confusion, counts
+
+
+def share_moved(before: ExpectedCounts, counts: ExpectedCounts) -> float:
+    """Return the share of the votes whose expected class has changed."""
+    return float(np.abs(counts.votes - before.votes).sum() / 2 / max(counts.votes.sum(), 1.0))
 
 
 def total(counts: Iterable[ExpectedCounts]) -> ExpectedCounts:

@@ -66,7 +66,10 @@ def fit(
     limited = (fitted.trust > limit) & (np.arange(n_voters) >= n_annotators)
     if not limited.any():
         return fitted
-    return FITS[model](map_matrices, size, np.where(limited, limit, fixed_trust), fitted.confusion)
+    fitted = FITS[model](map_matrices, size, np.where(limited, limit, fixed_trust), fitted.confusion)
+    # A run without news has the rates alone to start from: this is what it finds, to the last digit.
+    from_rates = fitted_model(fitted.confusion, fitted.correlation, fitted.even_votes, fixed_trust, fitted.voices)
+    return replace(from_rates, fixed=fitted.fixed)
 
 
 def _fit_from(

@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 from consensus.core.arrays import Codes, Flags, Floats, Names, counts
 from consensus.core.votes.candidates import as_questions, gold_of_questions
 from consensus.core.votes.classifications import Classifications, Gold, Listed, classify, pack
+from consensus.core.votes.support import Support, support_of
 from consensus.core.votes.votes import NO_LABEL, UNSURE, YES, Votes, spelled_out
 
 ROUNDING = 1e-9
@@ -64,6 +65,8 @@ class LabelMatrix:
         Number of the first row, where the matrix is a part of more.
     voices : (n_annotators,) int32 or None
         Where some answer alike: the first of each one's group. What a group says of a class of a row is one vote.
+    kept : bool
+        Whether it stays in memory from round to round, so that a support is worth its while.
     unguarded : bool
         Whether, as in the published estimate, votes teach that nobody else can judge, and a row's truth can be a
         class that nobody said.
@@ -77,6 +80,7 @@ class LabelMatrix:
     first: int = 0
     unguarded: bool = False
     voices: Codes | None = None
+    kept: bool = True
 
     def __len__(self) -> int:
         return int(self.one_hot.shape[0])
@@ -145,6 +149,15 @@ class LabelMatrix:
     def informative_votes(self) -> Floats:
         """(n_annotators * n_classes,) float64: votes on informative rows in each column of `one_hot`."""
         return np.asarray(self.one_hot.T @ self.informative.astype(np.float64))
+
+    @cached_property
+    def support(self) -> Support | None:
+        """The classes that each row's truth can be in a fit; None where going through all of them is best."""
+        if self.unguarded or not self.kept:
+            return None
+        possible = self.voted_classes.copy()
+        possible[self.gold] = self.possible > 0
+        return support_of(self.one_hot, possible, self.informative)
 
     def split(self, n_parts: int) -> Iterator["LabelMatrix"]:
         """Cut into that many runs of rows with about as many votes each, sharing the memory."""

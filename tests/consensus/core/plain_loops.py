@@ -147,16 +147,20 @@ def learned(
         votes, items = counted(said, beliefs, gold, len(trust))
         return rates(votes, items, strength, trust), votes, items
 
-    def settled(known: Known, tolerance: float) -> tuple[Known, Table, list[float]]:
+    def settled(known: Known, tolerance: float, moved: float = 0.0) -> tuple[Known, Table, list[float]]:
+        last = None
         for _ in range(200):
             before = np.array(known.table)
             known, votes, items = refined([independent(one, known) for one in said], known.strength)
             if np.abs(np.array(known.table) - before).max() <= tolerance:
                 break
+            if last is not None and np.abs(np.array(votes) - last).sum() / 2 < moved * max(np.sum(votes), 1):
+                break
+            last = np.array(votes)
         return known, votes, items
 
     first, _, _ = refined([shares(one, n_classes) for one in said], 2.0)
-    _, votes, items = settled(first, 3e-3)
+    _, votes, items = settled(first, 3e-3, 5e-5)
     strength = loosened(strength_of(np.array(votes), np.array(expected(votes)[0])))
     return settled(rates(votes, items, strength, trust), 1e-4)[0]
 

@@ -11,7 +11,16 @@ from plain_loops import Known, counted, independent, learned, shares, voiced, wi
 
 from consensus.core.arrays import Floats
 from consensus.core.model.confusion_matrices import ConfusionMatrices
-from consensus.core.model.em import ExpectedCounts, MapMatrices, e_step, em, expected_counts, vote_shares
+from consensus.core.model.em import (
+    ExpectedCounts,
+    MapMatrices,
+    counts_after,
+    e_step,
+    em,
+    expected_counts,
+    vote_shares,
+)
+from consensus.core.votes import support
 from consensus.core.votes.label_matrix import LabelMatrix
 
 Whole = tuple[list[dict[int, int]], int, int]
@@ -91,14 +100,34 @@ def test_a_round_is_that_of_counting_one_by_one(whole: Whole, seed: int, data: s
     np.testing.assert_allclose(found, beliefs, atol=1e-12)
     np.testing.assert_allclose(vote_shares(label_matrix), [shares(one, n_classes) for one in said])
     votes, of_class = counted(said, beliefs, gold, n_annotators)
-    sums = expected_counts(label_matrix, found)
-    np.testing.assert_allclose(sums.table, votes, atol=1e-12)
-    np.testing.assert_allclose(sums.rows, of_class, atol=1e-12)
+    through_all = expected_counts(label_matrix, found)
+    for sums in (counts_after(label_matrix, confusion), through_all):
+        np.testing.assert_allclose(sums.table, votes, atol=1e-12)
+        np.testing.assert_allclose(sums.rows, of_class, atol=1e-12)
     taught = [
         with_gold(belief, gold[at]) if at in gold else voiced(one, belief)
         for at, (one, belief) in enumerate(zip(said, beliefs, strict=True))
     ]
     np.testing.assert_allclose(found, taught, atol=1e-12)
+
+
+def test_a_support_that_takes_too_much_room_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All classes of all rows are gone through instead, with the same rates; so it is where a part is not kept."""
+    quick, plain, lent = (matrix_from(crowd(60, 5, 3), 5, 3, {0: [1], 31: [0, 2]}) for _ in range(3))
+    expected = em(over([quick]), to_learn(5))
+    monkeypatch.setattr(support, "MOST_ENTRIES", 0)
+    for label_matrix in (plain, replace(lent, kept=False)):
+        np.testing.assert_allclose(em(over([label_matrix]), to_learn(5)).table, expected.table, atol=1e-9)
+    assert [label_matrix.support is None for label_matrix in (quick, plain)] == [False, True]
+
+
+def test_very_many_votes_on_a_row_leave_a_posterior() -> None:
+    """Of three thousand votes the likelihoods are smaller than a number can be, and their ratio is not."""
+    said = [{by: int(by > 0) for by in range(3000)}]
+    confusion = drawn_confusion(3000, 2, 0)
+    label_matrix = matrix_from(said, 3000, 2)
+    expected = expected_counts(label_matrix, e_step(label_matrix, confusion))
+    np.testing.assert_allclose(counts_after(label_matrix, confusion).rows, expected.rows, atol=1e-12)
 
 
 @few_examples

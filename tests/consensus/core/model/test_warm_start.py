@@ -13,8 +13,8 @@ from consensus.core.votes.classifications import Suggestions
 def rounds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A list that grows by one at each round of learning."""
     found: list[int] = []
-    original = learning.expected_counts
-    monkeypatch.setattr(learning, "expected_counts", lambda *given: found.append(1) or original(*given))
+    original = learning.counts_after
+    monkeypatch.setattr(learning, "counts_after", lambda *given: found.append(1) or original(*given))
     return found
 
 
