@@ -188,7 +188,6 @@ def project_config(path: Path | None, project: int) -> ProjectConfig:
         A TOML file; what it says at the top holds for every project, what `[projects.7]` says goes before it for
         project 7, key by key.
         None: the defaults.
-    project : int
 
     Raises
     ------

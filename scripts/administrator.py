@@ -27,7 +27,6 @@ class Administrator(LabelStudioClient):
 
     Parameters
     ----------
-    url, token : str
     transport : httpx.BaseTransport, optional
         In place of the network.
     """

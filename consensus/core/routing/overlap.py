@@ -23,7 +23,6 @@ class ServedTask:
 
     Attributes
     ----------
-    id : int
     overlap : int
         So many annotators are to submit an annotation.
     closed : bool
@@ -65,7 +64,6 @@ class Served:
 
     Attributes
     ----------
-    tasks : tuple of ServedTask
     skips_count : bool
         Whether a skip takes a place of the overlap: under all of Label Studio's skip queues but "Requeue for
         others".
@@ -107,12 +105,10 @@ def need_of(
 
     Parameters
     ----------
-    task : ServedTask
     is_open : bool
         Whether anything about it is undecided.
     is_current : bool
         Whether the last run saw all its annotations.
-    limits : Limits
     stars_are_gold : bool
         Whether ground truth says what is right; else it is a given label, which votes are asked for.
     """
@@ -155,7 +151,6 @@ def is_current(task: ServedTask, counted: frozenset[tuple[int, str]], started_at
 
     Parameters
     ----------
-    task : ServedTask
     counted : frozenset of (int, str)
         Annotations behind the votes of the run: id and time.
     started_at : str

@@ -33,12 +33,7 @@ MOST_LABELS, MOST_RATES = 64, 4_000_000
 
 @dataclass(frozen=True)
 class MatrixSize:
-    """How much there is in one or several label matrices of the same classes.
-
-    Attributes
-    ----------
-    rows, votes, n_classes : int
-    """
+    """How much there is in one or several label matrices of the same classes."""
 
     rows: int
     votes: int
@@ -56,7 +51,6 @@ class LabelMatrix:
     ----------
     one_hot : (n_rows, n_annotators * n_classes) csr_array of float64
         1 where an annotator said a class of a row: column annotator * n_classes + class.
-    n_annotators, n_classes : int
     gold : (n_gold,) int32
         Rows of which something is known, ascending.
     possible : (n_gold, n_classes) float64
