@@ -78,21 +78,25 @@ def test_no_folder_is_deleted_while_it_is_being_made(monkeypatch: pytest.MonkeyP
         assert (folder.exists(), folders) == (True, [folder])
 
 
-def test_a_lock_that_is_swept_before_it_is_held_leaves_the_folder_alone(
-    temporary: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("temporary")
+def test_a_lock_that_is_swept_before_it_is_held_leaves_the_folder_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sweep may take the lock file away just before its owner holds it; the folder is then never swept."""
     real = files.held
 
+    def start_another() -> None:
+        with scratch_folder("kind-", 1):
+            pass
+
     def swept_first(path: Path, *, wait: bool) -> object:
         if wait:
+            monkeypatch.setattr(files, "held", real)
             path.touch()
-            files._sweep(temporary, "kind-")
+            start_another()
         return real(path, wait=wait)
 
     monkeypatch.setattr(files, "held", swept_first)
     with scratch_folder("kind-", 1) as folder:
-        files._sweep(temporary, "kind-")
+        start_another()
         assert folder.exists()
 
 

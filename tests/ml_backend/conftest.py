@@ -25,6 +25,7 @@ from common.logs import ToStructlog
 from ml_backend.backend import Backend
 from ml_backend.core.controls import Control
 from ml_backend.core.model import Evidence, fit_model
+from ml_backend.embedding.cache import EmbeddingCache
 from ml_backend.images.fetch import Connect
 from ml_backend.model_registry import Artifact
 from ml_backend.serving.app import create_app
@@ -203,8 +204,10 @@ def trained_project(backend: Backend, samples: Samples, web: Web) -> int:
     artifact = samples.trained(label_config=config_digest(samples.config))
     backend.registry.save(7, artifact)
     backend.registry.switch(7, artifact.model_version)
+    cache = EmbeddingCache(backend.settings.data_dir / "embeddings.sqlite")
     for colour, vector in (("black", samples.dark), ("white", samples.light)):
         body = samples.png(colour)
         web.pages[f"/{colour}.png"] = body
-        backend.gatherer._cache.put(samples.embedding_key, {samples.content(body): vector})
+        cache.put(samples.embedding_key, {samples.content(body): vector})
+    cache.close()
     return 7

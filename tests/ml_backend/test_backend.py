@@ -1,21 +1,25 @@
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 
 from ml_backend import backend as module
 from ml_backend.backend import Backend
 from ml_backend.embedding.engines import engine_file
+from ml_backend.embedding.gather import ImageRef
+from ml_backend.errors import ModelLoadingError
 from ml_backend.label_studio.client import LabelStudioClient
 
 if TYPE_CHECKING:
-    from conftest import Samples
+    from conftest import Samples, Web
 
 
-def test_threads_share_one_client(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_share_one_client(
+    backend: Backend, web: "Web", samples: "Samples", monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Eight downloads that begin at once make one client of Label Studio, and all get its key."""
     made = []
 
@@ -25,9 +29,11 @@ def test_threads_share_one_client(backend: Backend, monkeypatch: pytest.MonkeyPa
             super().__init__(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "LabelStudioClient", Counted)
-    with ThreadPoolExecutor(8) as pool:
-        headers = list(pool.map(lambda _: backend._authorization(), range(8)))
-    assert headers == ["Token secret-key"] * 8
+    paths = [f"/data/upload/7/{number}.png" for number in range(8)]
+    web.pages |= dict.fromkeys(paths, samples.png())
+    refs = [ImageRef(number, "image", path) for number, path in enumerate(paths)]
+    backend.gatherer.gather(refs, embedding_key="none", embedder=Mock(side_effect=ModelLoadingError))
+    assert [request.headers["authorization"] for request in web.seen] == ["Token secret-key"] * 8
     assert len(made) == 1
 
 

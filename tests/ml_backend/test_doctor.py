@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -250,8 +251,7 @@ def test_a_private_address_is_refused_without_both_variables(
     try:
         with answering(settings_for(studio, tmp_path)) as url:
             given = {"label_studio_url": strict.url, "public_url": url}
-            own = studio.running.__class__(strict.url, strict.account.token, "", "", studio._open)
-            half = Studio(own)
+            half = Studio(replace(studio.running, url=strict.url, api_key=strict.account.token))
             made = Connected(half, settings_for(half, tmp_path, **given), half.project(samples.config))
             with pytest.raises(RefusedError, match="ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false"):
                 made.connect()

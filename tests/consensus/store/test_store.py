@@ -309,8 +309,11 @@ def test_a_statement_does_not_wait_for_ever(postgres_database_url: str, monkeypa
             save(store, facts(), [], [], [])
     assert save(store, facts(), [], [], []) == 1
     monkeypatch.setattr(module, "STATEMENT_SECONDS", 1)
-    with pytest.raises(StoreError, match="statement timeout"):
-        Store.migrated(postgres_database_url)._rows(sqlalchemy.select(sqlalchemy.func.pg_sleep(30)))
+    with (
+        pytest.raises(StoreError, match="statement timeout"),
+        module.Database(postgres_database_url).reading() as connection,
+    ):
+        connection.execute(sqlalchemy.select(sqlalchemy.func.pg_sleep(30)))
 
 
 @pytest.mark.server

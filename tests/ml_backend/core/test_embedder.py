@@ -60,7 +60,7 @@ def test_a_state_dict_is_used_and_its_classifier_is_not() -> None:
     state = models.resnet18(num_classes=7).state_dict()
     mine = ResNetEmbedder(state=state, weights_id="0a1b2c3d")
     assert mine.key == "resnet18:0a1b2c3d"
-    np.testing.assert_array_equal(mine._network.conv1.weight.detach().numpy(), state["conv1.weight"].numpy())
+    np.testing.assert_array_equal(mine.network.conv1.weight.detach().numpy(), state["conv1.weight"].numpy())
 
 
 def test_a_foreign_state_dict_is_refused() -> None:

@@ -68,14 +68,17 @@ def test_imagenet_falls_back_to_random_loudly(settings: Settings) -> None:
     ]
 
 
-def test_a_download_with_a_wrong_checksum_is_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_download_with_a_wrong_checksum_is_not_kept(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """A page that is not the checkpoint is refused and leaves no file."""
     transport = httpx.MockTransport(lambda _: httpx.Response(200, content=b"<html>"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with httpx.Client(transport=transport) as client:
         monkeypatch.setattr(checkpoints.httpx, "stream", lambda *args, **_: client.stream(*args))
         with pytest.raises(WeightsError, match="wrong checksum"):
-            checkpoints._download("http://x.example/a-f37072fd.pth", tmp_path / "w" / "a-f37072fd.pth", 5)
-    assert list((tmp_path / "w").iterdir()) == []
+            checkpoints.state_file(Identity("resnet18", "imagenet"), settings)
+    assert list((settings.data_dir / "weights").iterdir()) == []
 
 
 @pytest.mark.parametrize("body", [b"", b"not weights", b"cos\nsystem\n(S'true'\ntR."])
@@ -94,21 +97,21 @@ def test_a_missing_file_is_named(settings: Settings) -> None:
 
 
 def test_what_could_not_be_had_at_the_start_is_had_later(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, state_file: Path, tmp_path: Path
 ) -> None:
     """Without a network random weights stand in, and the right ones come with it; no restart is needed."""
     failed, go_on = threading.Event(), threading.Event()
 
-    def download(url: str, path: Path, _timeout_s: float) -> Path:
+    def answer(request: httpx.Request) -> httpx.Response:
         if not go_on.is_set():
             failed.set()
-            raise WeightsError("no network")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(models.resnet18().state_dict(), path)
-        assert url == checkpoints.URLS["resnet18"]
-        return path
+            raise httpx.ConnectError("no network")
+        assert request.url == "http://x.example/resnet18.pth"
+        return httpx.Response(200, content=state_file.read_bytes())
 
-    monkeypatch.setattr(checkpoints, "_download", download)
+    client = httpx.Client(transport=httpx.MockTransport(answer))
+    monkeypatch.setattr(checkpoints.httpx, "stream", lambda *given, **_: client.stream(*given))
+    monkeypatch.setitem(checkpoints.URLS, "resnet18", "http://x.example/resnet18.pth")  # a name without a checksum
     monkeypatch.setattr(backbones, "_RETRY_S", 0.05)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     made = other_backbones(settings, weights="imagenet", engine="torch")
@@ -121,6 +124,7 @@ def test_what_could_not_be_had_at_the_start_is_had_later(
         assert made.error is None
     finally:
         made.close()
+        client.close()
 
 
 def test_a_file_that_comes_later_is_loaded(

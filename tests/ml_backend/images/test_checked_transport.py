@@ -5,7 +5,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def test_the_connection_goes_to_the_address_that_was_checked(
     with checked("127.0.0.1", names) as connections:
         assert get(connections, url) == get(connections, url) == b"picture"
         assert names.asked == 1
-        connections._pool.close()
+        connections.close()  # idle connections; the next request makes another one
         assert reason(connections, url) == "private_address"
         assert names.asked == 2
 
@@ -109,24 +109,26 @@ def test_a_name_without_addresses_is_unknown() -> None:
         assert reason(connections, f"http://{NAME}/a.png") == "unknown_host"
 
 
+@contextmanager
+def silent() -> Iterator[str]:
+    """The address of a picture at a port that does not answer to a connection."""
+    with ExitStack() as ending:
+        full = ending.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):  # then the queue of connections is full
+            client = ending.enter_context(socket.socket())
+            client.settimeout(0)
+            client.connect_ex(full.getsockname())
+        yield f"http://{NAME}:{full.getsockname()[1]}/a.png"
+
+
 def test_an_address_that_does_not_answer_is_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second task of a host behind a silent wall does not wait for it again; a later one tries it anew."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
-        port = full.getsockname()[1]
-        waiting = [socket.socket() for _ in range(3)]
-        for client in waiting:  # the queue of connections is full: the next one is not answered
-            client.settimeout(0)
-            client.connect_ex(("127.0.0.1", port))
-        with checked(NAME, Names(["127.0.0.1"])) as connections:
-            url = f"http://{NAME}:{port}/a.png"
-            assert reason(connections, url, 0.3) == "timeout"
-            assert reason(connections, url, 60) == "unreachable"  # a connection that is tried ends with "timeout"
-            monkeypatch.setattr(module, "_AVOIDED", 1)
-            connections._network._avoid("10.0.0.1", 80)  # type: ignore[arg-type]
-            assert len(connections._network._avoided) == 1
-            assert reason(connections, url, 0.3) == "timeout"
-        for client in waiting:
-            client.close()
+    monkeypatch.setattr(module, "_AVOIDED", 1)
+    with silent() as url, silent() as other, checked(NAME, Names(["127.0.0.1"])) as connections:
+        assert reason(connections, url, 0.3) == "timeout"
+        assert reason(connections, url, 60) == "unreachable"  # a connection that is tried ends with "timeout"
+        assert reason(connections, other, 0.3) == "timeout"  # of more addresses than one none is remembered
+        assert reason(connections, url, 0.3) == "timeout"
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consensus.core.people import pay
 from consensus.core.people.pay import Best, Line, Rules, Tier, Work, best_of, lines_of, percent_of, totals
 
 RULES = Rules(
@@ -125,5 +124,5 @@ def test_totals_are_the_sums_of_the_lines(rows: list[tuple[str, int, int]]) -> N
 
 
 def test_trust_is_never_shown_as_more_than_it_is() -> None:
-    """0.8997 reaches the tier from 0.7, and must not look like the 0.9 that it does not reach."""
-    assert pay._bonus_words(0.8997, pay.Tier(0.7, 10), 100, 10).startswith("trust 0.899 reaches the tier from 0.7")
+    """0.8997 reaches the tier from 0.5, and must not look like the 0.9 that it does not reach."""
+    assert line(trust=0.8997).why.endswith("trust 0.899 reaches the tier from 0.5: 10 % of 40 = 4")
