@@ -71,6 +71,10 @@ def _measured(backend: str, n_rows: int, n_pages: int) -> dict[str, float]:
                 connection.execute(sqlalchemy.text("ANALYZE"))
         after = [_row(columns, at) for at in random.choice(n_rows, n_pages, replace=False)]
         alone = [_page_ms(store, row) for row in after]
+        ranked = {
+            report: [_page_ms(store, row | {"report": report}, report) for row in after[:100]]
+            for report in ("MisClassified", "Controversial")
+        }
         offset = [_offset_ms(store, int(at)) for at in random.integers(0, n_rows // 2, min(n_pages, 20))]
         count = [1000 * _seconds(lambda: store.count(7, REPORT)) for _ in range(20)]
         busy = _while_writing(store, columns, after)
@@ -81,6 +85,10 @@ def _measured(backend: str, n_rows: int, n_pages: int) -> dict[str, float]:
             "page by key, median ms": float(np.median(alone)),
             "page by key, 95th percentile ms": float(np.percentile(alone, 95)),
             "page by key while a run writes, median ms": float(np.median(busy)),
+            **{
+                f"page by key of {report}, median ms": float(np.median(milliseconds))
+                for report, milliseconds in ranked.items()
+            },
             "page by number, median ms": float(np.median(offset)),
             "count, median ms": float(np.median(count)),
         }
@@ -118,7 +126,9 @@ def _columns(n: int, random: np.random.Generator) -> Columns:
         "confidence": np.round(posterior * 0.8, 3),  # many are equal, as with few votes
         "upper": np.minimum(posterior * 1.2, 1.0),
         "posterior": posterior,
-        "report": np.array([REPORT, "Discovered", ""], dtype=object)[random.choice(3, n, p=[0.8, 0.1, 0.1])],
+        "report": np.array([REPORT, "MisClassified", "Controversial", ""], dtype=object)[
+            random.choice(4, n, p=[0.4, 0.25, 0.25, 0.1])
+        ],
         "model_share": np.full(n, np.nan),
     }
 
@@ -137,8 +147,8 @@ def _row(columns: Columns, at: int) -> Row:
     }
 
 
-def _page_ms(store: Store, after: Row) -> float:
-    return 1000 * _seconds(lambda: store.page(7, REPORT, after=after, limit=LIMIT))
+def _page_ms(store: Store, after: Row, report: str = REPORT) -> float:
+    return 1000 * _seconds(lambda: store.page(7, report, after=after, limit=LIMIT))
 
 
 def _offset_ms(store: Store, offset: int) -> float:

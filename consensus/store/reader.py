@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import product
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, literal, select, tuple_
 
 from common.label_studio.rows import stamp_of
 from consensus.core.votes.from_annotations import UNKNOWN_ACCOUNT
@@ -17,6 +17,7 @@ from consensus.store.tables import (
     CLASSIFICATION,
     CLASSIFICATION_HISTORY,
     CONTROL,
+    DOUBT,
     LEDGER,
     PROJECT,
     REPORT_COUNT,
@@ -49,7 +50,7 @@ class Rank(NamedTuple):
 BY_CONFIDENCE = Rank(CLASSIFICATION.c.confidence, lambda row: float(row["confidence"]), falling=True)
 RANKS = {
     "MisClassified": Rank(CLASSIFICATION.c.posterior, lambda row: float(row["posterior"])),
-    "Controversial": Rank(func.abs(CLASSIFICATION.c.posterior - 0.5), lambda row: abs(row["posterior"] - 0.5)),
+    "Controversial": Rank(DOUBT, lambda row: abs(row["posterior"] - 0.5)),
 }
 """Report to its order where that is not the confidence."""
 
@@ -177,7 +178,8 @@ class Reader:
         table = CLASSIFICATION.c
         place = (table.task, table.control, table.label)
         query = select(*(table[name] for name in _shown(CLASSIFICATION)))
-        query = query.where(table.project == project, table.report == report)
+        of_report = table.report == literal(report, literal_execute=report in RANKS)  # as its index names it
+        query = query.where(table.project == project, of_report)
         for column, name in ((table.control, control), (table.label, label)):
             query = query if name is None else query.where(column == name)
         rank = RANKS.get(report, BY_CONFIDENCE)

@@ -14,6 +14,9 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    func,
+    literal,
+    literal_column,
 )
 
 METADATA = MetaData(
@@ -68,6 +71,15 @@ Index(
     "ix_classification_label_page",
     _OF.project, _OF.report, _OF.control, _OF.label, _OF.confidence.desc(), _OF.task,
 )  # fmt: skip
+DOUBT = func.abs(_OF.posterior - literal_column("0.5"))
+"""The nearer to one half a posterior, the less is known."""
+for _report, _order in {"MisClassified": _OF.posterior, "Controversial": DOUBT}.items():
+    _only = _OF.report == literal(_report, literal_execute=True)
+    Index(
+        f"ix_classification_{_report.lower()}",
+        _OF.project, _order, _OF.task, _OF.control, _OF.label,
+        sqlite_where=_only, postgresql_where=_only,
+    )  # fmt: skip
 
 VOTE = Table(
     "vote",

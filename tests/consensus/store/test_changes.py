@@ -1,8 +1,9 @@
 """What a run writes: what it changed; what is kept of before, and for how long; pages of what is there."""
 
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from itertools import combinations
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from old_databases import upgraded
 from stored_rows import classifications_in, report_in, votes_in
 
+from common.contract import REPORT_NAMES
 from consensus.core.people.pay import Best, Rules, Tier
 from consensus.people.payroll import payroll
 from consensus.store import digests, writing
@@ -291,6 +293,33 @@ def test_pages_follow_each_other_without_gap_or_repetition(url: str, report: str
     assert store.count(7, report, control="kind", label="dog") == 10
 
 
+@pytest.mark.parametrize("report", REPORT_NAMES)
+def test_a_page_is_read_from_an_index(tmp_path: Path, report: str) -> None:
+    """In the order in which the index holds its rows: nothing is scanned, and only equal ranks are sorted."""
+    store = Store.migrated(f"sqlite:///{tmp_path}/store.db")
+    save(store, [classification(task, report=report) for task in range(5)])
+    asked = list[tuple[str, Any]]()
+
+    def note(_: object, __: object, statement: str, values: Any, *___: object) -> None:  # noqa: ANN401
+        asked.append((statement, values))
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", note)
+    try:
+        [first] = store.page(7, report, limit=1)
+        store.page(7, report, after=first, limit=10)
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.Engine, "before_cursor_execute", note)
+    with closing(sqlite3.connect(tmp_path / "store.db")) as database:
+        plans = [
+            " ".join(row[-1] for row in database.execute(f"EXPLAIN QUERY PLAN {statement}", values))
+            for statement, values in asked
+            if "FROM classification" in statement
+        ]
+    assert len(plans) == 3
+    assert all("USING INDEX ix_classification_" in plan and "SCAN" not in plan for plan in plans)
+    assert ["TEMP B-TREE" in plan for plan in plans] == [False, "TEMP B-TREE" in plans[1], False]
+
+
 def test_the_history_is_thinned_and_pay_lists_stay_as_they_were(url: str) -> None:
     """Four runs a day for ten days: of old days the last run stays, and of who was gone by then the last trust."""
     store = Store.migrated(url)
@@ -318,7 +347,7 @@ def test_the_history_is_thinned_and_pay_lists_stay_as_they_were(url: str) -> Non
     assert len(keeping.versions(7, 1)) < 15
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
 def test_a_database_of_an_earlier_version_loses_nothing(url: str, revision: str) -> None:
     """Votes, classifications, trust, what was learned, the ledger and the history are as they were."""
     engine = upgraded(url, revision)

@@ -178,6 +178,8 @@ def test_a_save_that_fails_changes_nothing(url: str) -> None:
     assert [row["task"] for row in votes_in(store, 7)] == [1]
 
 
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index")
+@pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
 def test_migrations_lead_to_the_tables_that_the_code_knows(url: str, tables: sqlalchemy.Connection) -> None:
     """Nothing is left for another migration, also when the database is opened again."""
     Store.migrated(url)
