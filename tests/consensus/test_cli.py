@@ -86,30 +86,6 @@ def votes() -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("command", "words"),
-    [
-        ((), ["run", "report", "score", "schedule", "ping"]),
-        (("run",), ["--project", "--config", "--policy", "--dry-run", "--json", "default", "label-ai"]),
-        (("report",), ["--project", "--format", *REPORT_NAMES, "table", "csv", "json"]),
-        (
-            ("score",),
-            [
-                *("--out", "--given", "--trust", "--policy", "--annotators", "--choice", "task,annotator,label"),
-                *("--gold", "task,label and optionally right", "--guarantee"),
-            ],
-        ),
-        (("schedule",), ["--cron", "--config"]),
-        (("ping",), ["Label Studio", "database", "exit with 1"]),
-    ],
-)
-def test_every_command_explains_itself(call: Call, command: tuple[str, ...], words: list[str]) -> None:
-    """The help names each option and its values."""
-    status, out, _ = call(*command, "--help")
-    assert status == 0
-    assert [word for word in words if word not in out] == []
-
-
 @pytest.mark.parametrize("command", sorted(command.callback.__name__ for command in cli.app.registered_commands))
 def test_help_breaks_lines_where_the_terminal_ends(
     call: Call, command: str, monkeypatch: pytest.MonkeyPatch
@@ -598,20 +574,6 @@ def test_run_says_what_ground_truth_does(
     out = call("run", "--project", "7")[1]
     assert out.count("2 tasks have ground truth: no vote, but the measure of everybody's trust") == lines
     assert out.count("ground truth") == 2 * lines
-
-
-def test_an_interrupted_command_says_what_happens_next(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C ends with 130 and a sentence."""
-
-    def interrupted() -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(cli, "_ask_database", interrupted)
-    status, _, err = call("ping")
-    assert (status, "interrupted: what was sent stays; the same command sends what is missing" in err) == (
-        130,
-        True,
-    )
 
 
 @pytest.mark.parametrize(

@@ -490,15 +490,3 @@ def test_a_project_without_votes_has_empty_lists(call: Call) -> None:
     _, out, _ = call("agreement", "--project", 7, "--format", "json")
     assert {row["answers"] for row in json.loads(out)} == {0}
     assert lines(call, "2026-01-01", "2026-02-01") == {}
-
-
-def test_the_help_names_every_option(call: Call) -> None:
-    """Of the three commands."""
-    for command, words in (
-        ("annotators", ["--project", "--annotator", "--format"]),
-        ("agreement", ["--project", "--pairs", "--format", "Krippendorff"]),
-        ("pay", ["--project", "--from", "--to", "--rules", "--format", "--out", "UTC"]),
-    ):
-        status, out, _ = call(command, "--help")
-        assert status == 0
-        assert [word for word in words if word not in out] == []

@@ -458,19 +458,6 @@ def test_what_cannot_be_meant_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("route", ["--project", "--dry-run", "--max-votes", "10 by", "--json", "Exits with 3"]),
-        ("prompt", ["--project", "--annotator", "-n", "--label", "--control", "--format", "csv", "in bits"]),
-    ],
-)
-def test_both_commands_explain_themselves(call: Call, name: str, words: list[str]) -> None:
-    """The help names each option, and what is meant by the gain."""
-    status, out, _ = call(name, "--help")
-    assert (status, [word for word in words if word not in out]) == (0, [])
-
-
-@pytest.mark.parametrize(
     ("queue", "count"), [("IGNORE_SKIPPED", True), ("REQUEUE_FOR_ME", True), ("REQUEUE_FOR_OTHERS", False)]
 )
 def test_skips_may_take_a_place(queue: str, *, count: bool) -> None:

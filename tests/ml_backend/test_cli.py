@@ -1,4 +1,3 @@
-import re
 import sqlite3
 from importlib.metadata import version
 
@@ -17,13 +16,6 @@ def unconfigured(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     get_settings.cache_clear()
-
-
-@pytest.mark.parametrize(("command", "option"), [("serve", "--port"), ("train", "--project")])
-def test_help_names_the_options(command: str, option: str) -> None:
-    """Each command explains its options."""
-    shown = CliRunner().invoke(cli.cli, [command, "--help"]).output
-    assert option in re.sub(r"\x1b\[[0-9;]*m", "", shown)
 
 
 def test_a_fault_that_a_person_can_fix_is_one_line(

@@ -4,7 +4,6 @@ import csv
 import gzip
 import math
 import shutil
-from collections import defaultdict
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -438,18 +437,6 @@ def test_the_result_has_exactly_its_columns(tmp_path: Path) -> None:
         ["t3", "cat", "1", "0", "0", "0"],
     ]
     assert [line.split(",")[8] for line in lines[1:]][-1] == "NoVotes"
-
-
-def test_the_posterior_of_a_single_choice_sums_to_one(tmp_path: Path) -> None:
-    """Over the labels of each task with a vote."""
-    ballot = read(tmp_path, CHOSEN + "t3,a2,owl\nt3,a1,owl\n", given="task,label\nt1,owl\nt9,cat\n")
-    table = result_table(ballot.votes, scored(ballot))
-    sums: dict[str, float] = defaultdict(float)
-    for task, posterior in zip(table["task"], table["posterior"], strict=True):
-        sums[task] += posterior
-    assert {task: total for task, total in sums.items() if task != "t9"} == pytest.approx(
-        {"t1": 1.0, "t2": 1.0, "t3": 1.0}
-    )
 
 
 def test_the_annotators_have_votes_and_trust(tmp_path: Path) -> None:

@@ -35,16 +35,6 @@ def invoke(*arguments: str) -> tuple[int, str]:
     return ended.exit_code, re.sub(r"\x1b\[[0-9;]*m", "", ended.output)
 
 
-@pytest.mark.parametrize("command", ["finetune", "pretrain"])
-def test_help_names_the_options(command: str) -> None:
-    """Both commands explain how to go on and how to begin anew, and what they take where nothing is said."""
-    code, shown = invoke(command, "--help")
-    assert code == 0
-    assert {"--project", "--resume", "--restart", "--epochs", "--from"} <= set(re.findall(r"--[a-z]+", shown))
-    words = " ".join(re.findall(r"[^\s│]+", shown))
-    assert {"[20000]", "[what the project uses]", "[if options agree]"} <= set(re.findall(r"\[[^\[\]]+\]", words))
-
-
 def test_options_that_were_given_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that were not are left to the defaults."""
     calls: list[tuple[object, ...]] = []

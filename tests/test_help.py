@@ -1,0 +1,50 @@
+import re
+
+import click
+import pytest
+import typer
+from click.testing import CliRunner
+
+from consensus.cli import app
+from ml_backend.cli import cli
+
+PROGRAMS = {name: typer.main.get_command(program) for name, program in (("consensus", app), ("ml-backend", cli))}
+COMMANDS = [(program, name) for program, group in PROGRAMS.items() for name in group.commands]
+WORDS = {
+    ("consensus", "run"): ["default", "label-ai"],
+    ("consensus", "report"): ["AllConfirmed", "NoVotes", "table", "csv", "json"],
+    ("consensus", "score"): ["task,annotator,label", "task,label and optionally right"],
+    ("consensus", "ping"): ["Label Studio", "database", "exit with 1"],
+    ("consensus", "agreement"): ["Krippendorff"],
+    ("consensus", "pay"): ["UTC"],
+    ("consensus", "route"): ["10 by", "Exits with 3"],
+    ("consensus", "prompt"): ["in bits"],
+    ("ml-backend", "finetune"): ["[20000]", "[what the project uses]", "[if options agree]"],
+    ("ml-backend", "pretrain"): ["[20000]", "[what the project uses]", "[if options agree]"],
+}
+
+
+def shown(program: str, *words: str) -> str:
+    """A help without colours, frames and breaks of lines."""
+    result = CliRunner().invoke(PROGRAMS[program], [*words, "--help"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m|[\u2500-\u257f]", " ", result.output).split())
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_help_names_every_command(program: str) -> None:
+    """Each with a sentence."""
+    text = shown(program)
+    assert [
+        name for name, command in PROGRAMS[program].commands.items() if not command.help or name not in text
+    ] == []
+
+
+@pytest.mark.parametrize(("program", "name"), COMMANDS)
+def test_every_command_explains_itself(program: str, name: str) -> None:
+    """The help names each option, says what it is for, and has the words that a reader looks for."""
+    options = [option for option in PROGRAMS[program].commands[name].params if isinstance(option, click.Option)]
+    text = shown(program, name)
+    assert [option.name for option in options if not option.help] == []
+    named = [word for option in options for word in (*option.opts, *option.secondary_opts)]
+    assert [word for word in (*named, *WORDS.get((program, name), ())) if word not in text] == []
