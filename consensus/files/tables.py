@@ -243,6 +243,37 @@ class Table:
         return self.connection.execute(query, list(values)).fetchnumpy()
 
 
+@dataclass(frozen=True)
+class _Columns:
+    """The columns that a table must have, in one of several headers, and may have."""
+
+    headers: Sequence[Sequence[str]]
+    optional: Sequence[str]
+
+    def in_file(self, names: Sequence[str], path: Path) -> tuple[dict[str, str], Known | None]:
+        """Find the columns of the last of the headers that fits, in any case, and how the file spells them.
+
+        Where none fits, votes may be in a table of another program.
+        """
+        spelled = {name.lower(): name for name in reversed(names)}
+        twice = next(
+            (name for name in names if name and [header.lower() for header in names].count(name.lower()) > 1), None
+        )
+        if twice is not None:
+            raise VotesError(f"{path} has two columns {twice!r}; take one out")
+        header = next((header for header in reversed(self.headers) if set(header) <= set(spelled)), None)
+        if header is None and VOTES in self.headers and (other := recognise(names, path)):
+            return dict(other.columns), other
+        if header is None:
+            shown = ", ".join(name if len(name) <= LONG_NAME else f"{name[:LONG_NAME]}..." for name in names[:20])
+            possible = " or ".join(",".join(header) for header in self.headers)
+            remedy = (
+                "; its columns are separated by bars: use commas" if len(names) == 1 and "|" in names[0] else ""
+            )
+            raise VotesError(f"{path} has the columns {shown or 'none'}; expected {possible}{remedy}")
+        return {name: spelled[name] for name in (*header, *self.optional) if name in spelled}, None
+
+
 def read_table(
     connection: duckdb.DuckDBPyConnection,
     name: str,
@@ -269,12 +300,13 @@ def read_table(
     VotesError
         Where something cannot be read; the message names the file, the line where there is one, and the remedy.
     """
+    expected = _Columns(headers, optional)
     try:
         if extension(path) in JSON:
-            return _load_json(connection, name, path, headers, optional)
+            return _load_json(connection, name, path, expected)
         if path.is_dir() or extension(path) in PARQUET:
-            return _view_parquet(connection, name, path, headers, optional)
-        return _load_csv(connection, name, path, headers, optional)
+            return _view_parquet(connection, name, path, expected)
+        return _load_csv(connection, name, path, expected)
     except (EOFError, zlib.error) as error:
         raise VotesError(f"{path} is no whole gzip file ({error}); copy or compress it again") from None
     except OSError as error:
@@ -302,15 +334,9 @@ def first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
 
 
-def _load_csv(
-    connection: duckdb.DuckDBPyConnection,
-    name: str,
-    path: Path,
-    headers: Sequence[Sequence[str]],
-    optional: Sequence[str],
-) -> Table:
+def _load_csv(connection: duckdb.DuckDBPyConnection, name: str, path: Path, expected: _Columns) -> Table:
     header = csv_text.read_header(path)
-    columns, other = _columns(header.names, path, headers, optional)
+    columns, other = expected.in_file(header.names, path)
     places = {column: header.names.index(spelled) for column, spelled in columns.items()}
     texts = ", ".join(f'c{place} AS "{column}"' for column, place in places.items())
     annotators = other.annotators if other else ()
@@ -354,15 +380,9 @@ def _load_csv(
     return Table(connection, name, path, [path], ("task", "annotator", "label"), notes, width=width)
 
 
-def _load_json(
-    connection: duckdb.DuckDBPyConnection,
-    name: str,
-    path: Path,
-    headers: Sequence[Sequence[str]],
-    optional: Sequence[str],
-) -> Table:
+def _load_json(connection: duckdb.DuckDBPyConnection, name: str, path: Path, expected: _Columns) -> Table:
     rows = read_json(path)
-    columns, other = _columns(list(rows.columns), path, headers, optional)
+    columns, other = expected.in_file(list(rows.columns), path)
     texts = {
         column: np.array([*rows.columns[spelled], None], dtype=object)[:-1] for column, spelled in columns.items()
     }
@@ -376,13 +396,7 @@ def _load_json(
     return Table(connection, name, path, [path], tuple(columns), notes, rows.entries, several=rows.several)
 
 
-def _view_parquet(
-    connection: duckdb.DuckDBPyConnection,
-    name: str,
-    path: Path,
-    headers: Sequence[Sequence[str]],
-    optional: Sequence[str],
-) -> Table:
+def _view_parquet(connection: duckdb.DuckDBPyConnection, name: str, path: Path, expected: _Columns) -> Table:
     files = _parquet_files(path)
     first: dict[str, str] = {}
     notes: tuple[str, ...] = ()
@@ -394,7 +408,7 @@ def _view_parquet(
             raise VotesError(f"{file} is no whole Parquet file; write it again") from None
         except duckdb.Error as error:
             raise VotesError(f"{file} is no whole Parquet file ({first_line(error)}); write it again") from None
-        columns, other = _columns(list(kinds), file, headers, optional)
+        columns, other = expected.in_file(list(kinds), file)
         if other and other.annotators:
             raise VotesError(f"{file} has {other.sentence}; use CSV, or a row for each vote")
         first = first or columns
@@ -457,29 +471,6 @@ def _as_text(name: str, kind: str) -> str:
     return f"{name}::VARCHAR"
 
 
-def _columns(
-    names: Sequence[str], path: Path, headers: Sequence[Sequence[str]], optional: Sequence[str]
-) -> tuple[dict[str, str], Known | None]:
-    """Find the columns of the last of the headers that fits, in any case, and how the file spells them.
-
-    Where none fits, votes may be in a table of another program.
-    """
-    spelled = {name.lower(): name for name in reversed(names)}
-    twice = next(
-        (name for name in names if name and [header.lower() for header in names].count(name.lower()) > 1), None
-    )
-    if twice is not None:
-        raise VotesError(f"{path} has two columns {twice!r}; take one out")
-    header = next((header for header in reversed(headers) if set(header) <= set(spelled)), None)
-    if header is None and VOTES in headers and (other := recognise(names, path)):
-        return dict(other.columns), other
-    if header is None:
-        shown = ", ".join(name if len(name) <= LONG_NAME else f"{name[:LONG_NAME]}..." for name in names[:20])
-        remedy = "; its columns are separated by bars: use commas" if len(names) == 1 and "|" in names[0] else ""
-        raise VotesError(f"{path} has the columns {shown or 'none'}; {_expected(headers)}{remedy}")
-    return {name: spelled[name] for name in (*header, *optional) if name in spelled}, None
-
-
 def pattern(path: Path) -> str:
     """Write a path so that it stands for this file alone."""
     return re.sub(r"([*?\[])", r"[\1]", str(path.absolute()))
@@ -495,7 +486,3 @@ def _fault(name: str | None) -> str:
     if set("\r\n") & set(name):
         return "holds a line break; is a quotation mark missing or too much?"
     return "holds a NUL character; take it out"
-
-
-def _expected(headers: Sequence[Sequence[str]]) -> str:
-    return "expected " + " or ".join(",".join(header) for header in headers)
