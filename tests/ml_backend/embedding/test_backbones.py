@@ -103,7 +103,7 @@ def test_a_failed_export_is_named_and_tried_again(
     with pytest.raises(WeightsError, match=r"no ONNX engine: .* cannot be written"):
         made.preferred()
     with pytest.raises(ModelLoadingError, match=r"no ONNX engine: .* cannot be written"):
-        made.matching(identity, identity.key, timeout_s=60)
+        made.matching(identity, identity.key, timeout_s=600)
     assert (made.loaded, made.engine) == (False, "onnxruntime-cpu")
     assert (made.error or "").startswith("no ONNX engine: ")
     (settings.data_dir / "engines").unlink()

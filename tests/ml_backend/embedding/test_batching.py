@@ -8,7 +8,7 @@ import pytest
 from ml_backend.embedding.batching import Batcher
 from ml_backend.errors import EmbeddingError, StoppingError
 
-LIMIT_S = 10
+LIMIT_S = 60
 
 
 class Doubling:

@@ -10,7 +10,7 @@ import pytest
 from ml_backend.embedding import cache as module
 from ml_backend.embedding.cache import Address, Embedded, EmbeddingCache
 
-LIMIT_S = 10
+LIMIT_S = 60
 
 if TYPE_CHECKING:
     from conftest import Clock

@@ -17,7 +17,7 @@ def test_a_state_dict_that_does_not_fit_is_named(tmp_path: Path) -> None:
     state = tmp_path / "mine.pt"
     torch.save({"conv1.weight": torch.zeros(1)}, state)
     with pytest.raises(WeightsError, match="does not fit torchvision's resnet18"):
-        export_apart(Identity("resnet18", "0a1b2c3d"), state, tmp_path / "x.onnx", timeout_s=120)
+        export_apart(Identity("resnet18", "0a1b2c3d"), state, tmp_path / "x.onnx", timeout_s=600)
 
 
 def test_an_export_has_a_limit(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from conftest import Samples, Web
 
 KEY = "mean-colour"
-LIMIT_S = 10
+LIMIT_S = 60
 
 
 class MeanColour:
@@ -63,7 +63,7 @@ def make(connections: Connect, tmp_path: Path) -> Iterator[Callable[..., Gathere
     def make(cache: EmbeddingCache | None = None, **options: float) -> Gatherer:
         cache = cache or EmbeddingCache(tmp_path / "embeddings.sqlite")
         fetcher = Fetcher(
-            base_url="http://ls.example", authorization=str, max_bytes=10_000, timeout_s=5, connect=connections
+            base_url="http://ls.example", authorization=str, max_bytes=10_000, timeout_s=60, connect=connections
         )
         made.append(
             Gatherer(fetcher=fetcher, cache=cache, limits=ImageLimits(max_pixels=1000), batch_size=4, **options)

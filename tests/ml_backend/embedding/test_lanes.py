@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from ml_backend.embedding.lanes import Lane, Lanes
 
-LIMIT_S = 10
+LIMIT_S = 60
 
 
 class Order:

@@ -16,7 +16,7 @@ from ml_backend.training.training_requests import ProjectState, TrainingRequests
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LIMIT_S = 20
+LIMIT_S = 60
 
 
 class Trainings:
