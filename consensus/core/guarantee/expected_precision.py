@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr
 
 from consensus.core.arrays import Floats
 from consensus.core.guarantee.gold_sample import most_forgiven
@@ -58,6 +57,8 @@ def expected_at_lines(prospect: Prospect, gold: int, alpha: float) -> Floats:
     gold : int
         Gold tasks up to the last line.
     """
+    from scipy.special import bdtr  # noqa: PLC0415  # it takes long to load, and most runs give no guarantee
+
     expected = np.zeros(len(prospect.line))
     for position, size in enumerate(prospect.size.tolist()):
         within = gold * size // int(prospect.size[-1])

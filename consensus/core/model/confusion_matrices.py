@@ -10,10 +10,10 @@ many, a confusion that annotators share would soon pass for the truth.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, gammaln, logit
 
 from consensus.core.arrays import Floats
 from consensus.core.model.empirical_bayes import population_of
+from consensus.core.model.log_gamma import log_gamma
 from consensus.core.model.minimum import minimum_between
 
 EXPECTED_ACCURACY = 0.75
@@ -86,7 +86,7 @@ def expected_rows(counts: Floats) -> tuple[Floats, Floats, float]:
     together = counts.sum(axis=0)
     of_class = (np.diag(together) + CLASS_VOTES * population.mean) / (together.sum(axis=1) + CLASS_VOTES)
     easier = (_logit(of_class) - _logit(population.mean)) / max(n_classes - 1, 1)
-    right = expit(_logit(accuracy)[:, None] + easier)
+    right = 1 / (1 + np.exp(-_logit(accuracy)[:, None] - easier))
     off_diagonal = 1 - np.eye(n_classes)
     mistakes = together * off_diagonal + MISTAKES * off_diagonal / max(n_classes - 1, 1)
     mistakes /= np.maximum(mistakes.sum(axis=1, keepdims=True), LOWEST)
@@ -112,8 +112,8 @@ def strength_of(counts: Floats, expected: Floats) -> float:
     def surprise(log_strength: float) -> float:
         strength = np.exp(log_strength)
         prior = strength * expected
-        rows = gammaln(strength) - gammaln(votes + strength)
-        likelihood = float(rows.sum() + (gammaln(counts + prior) - gammaln(prior)).sum())
+        rows = log_gamma(strength) - log_gamma(votes + strength)
+        likelihood = float(rows.sum() + (log_gamma(counts + prior) - log_gamma(prior)).sum())
         return float(UNDECIDED * (log_strength - np.log(MIDDLE)) ** 2 - likelihood)
 
     return float(np.exp(minimum_between(surprise, float(np.log(FEWEST)), float(np.log(MOST)), 0.02)))
@@ -167,4 +167,5 @@ def m_step(counts: Floats, rows_of_class: Floats, strength: float, fixed_trust: 
 
 
 def _logit(share: Floats | float) -> Floats:
-    return np.asarray(logit(np.clip(share, LOWEST, 1 - LOWEST)))
+    inside = np.clip(share, LOWEST, 1 - LOWEST)
+    return np.asarray(np.log(inside / (1 - inside)))

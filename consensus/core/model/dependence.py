@@ -20,11 +20,11 @@ doi:10.1017/S0020268100012270.
 from collections.abc import Iterable
 
 import numpy as np
-from scipy.special import gammaln
 
 from consensus.core.arrays import Flags, Floats
 from consensus.core.model.confusion_matrices import ConfusionMatrices
 from consensus.core.model.em import against_first, log_likelihood
+from consensus.core.model.log_gamma import log_gamma
 from consensus.core.model.minimum import minimum_between
 from consensus.core.votes.label_matrix import LabelMatrix, MatrixSize, softmax
 
@@ -167,8 +167,8 @@ def even_votes_of(counts: Iterable[Floats]) -> float:
 
     def surprise(log_even: float) -> float:
         even = np.exp(log_even)
-        classes = of_class * (gammaln(number + even * share) - gammaln(even * share))
-        return float(log_even**2 / 2 + of_row @ (gammaln(number + even) - gammaln(even)) - classes.sum())
+        classes = of_class * (log_gamma(number + even * share) - log_gamma(even * share))
+        return float(log_even**2 / 2 + of_row @ (log_gamma(number + even) - log_gamma(even)) - classes.sum())
 
     bounds = float(np.log(FEWEST_EVEN)), float(np.log(MOST_EVEN))
     inside = minimum_between(surprise, *bounds, 1e-3)
