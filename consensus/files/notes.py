@@ -73,8 +73,13 @@ def _odd_labels(labels: list[str], path: Path) -> Iterator[str]:
 def _alike(names: Iterable[str]) -> list[tuple[str, str]]:
     spellings = defaultdict(list)
     for name in names:
-        plain = "".join(
-            letter for letter in unicodedata.normalize("NFKC", name) if unicodedata.category(letter) != "Cf"
-        )
+        plain = name if name.isascii() else _visible(name)
         spellings[WHOLE_NUMBER.sub(r"\1", " ".join(plain.casefold().split()))].append(name)
     return [(same[0], other) for same in spellings.values() for other in same[1:]]
+
+
+def _visible(name: str) -> str:
+    """Leave out what cannot be seen, and spell accents in one way."""
+    return "".join(
+        letter for letter in unicodedata.normalize("NFKC", name) if unicodedata.category(letter) != "Cf"
+    )

@@ -1,7 +1,8 @@
 """The support of a fit: the pairs of a row and a class that can be its truth, and the votes that bear on each.
 
 While a model is fitted a row's truth is a class that somebody said. Where there are many classes most are said by
-nobody, and a round that goes through the pairs alone is several times as quick as one through all classes.
+nobody, and a round that goes through the pairs alone is several times as quick as one through all classes. A row
+on which all say the same is settled: what it teaches is the same in each round.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from consensus.core.arrays import Flags, Floats, sums
+from consensus.core.arrays import Flags, Floats, counts, sums
 
 LOWEST = -700.0
 """A score whose exponential is still more than 0."""
@@ -21,7 +22,7 @@ MOST_ENTRIES = 6
 
 @dataclass(frozen=True, eq=False)
 class Support:
-    """Pairs of a row with a vote and a class that can be its truth, row by row.
+    """Pairs of a row and a class, row by row, of the rows with votes whose truth can be several classes.
 
     Attributes
     ----------
@@ -32,7 +33,10 @@ class Support:
         Of each row, where its pairs begin and how many they are.
     uninformative : (n,) intp
         Pairs of rows that nobody can judge.
-    n_classes : int
+    settled_votes : (n_annotators * n_classes * n_classes,) float64
+        Informative votes on the other rows, by column of `votes`.
+    settled_rows : (n_classes,) float64
+        The other rows with votes, by class.
     """
 
     votes: csr_array
@@ -40,7 +44,8 @@ class Support:
     first: NDArray[np.intp]
     size: NDArray[np.intp]
     uninformative: NDArray[np.intp]
-    n_classes: int
+    settled_votes: Floats
+    settled_rows: Floats
 
     def posterior(self, log_rates: Floats, log_prevalence: Floats) -> Floats:
         """Probability of each pair, (n_pairs,), from the logs of the rates by column of `votes`."""
@@ -49,7 +54,7 @@ class Support:
         if scores.min(initial=0.0) < LOWEST:
             scores -= np.repeat(np.maximum.reduceat(scores, self.first), self.size)
         np.exp(scores, out=scores)
-        if len(self.first):
+        if len(scores):
             scores /= np.repeat(np.add.reduceat(scores, self.first), self.size)
         return scores
 
@@ -58,10 +63,12 @@ class Support:
 
         The posterior is changed in place.
         """
-        rows = sums(self.true_class, posterior, self.n_classes)
+        n_classes = len(self.settled_rows)
+        rows = self.settled_rows + sums(self.true_class, posterior, n_classes)
         posterior[self.uninformative] = 0.0
-        votes: Floats = (self.votes.T @ posterior).reshape(-1, self.n_classes)
-        return votes, rows
+        votes: Floats = self.votes.T @ posterior
+        votes += self.settled_votes
+        return votes.reshape(-1, n_classes), rows
 
 
 def support_of(one_hot: csr_array, possible: Flags, informative: Flags) -> Support | None:
@@ -82,7 +89,8 @@ def support_of(one_hot: csr_array, possible: Flags, informative: Flags) -> Suppo
         None where there are so many pairs that all classes of all rows take no more room.
     """
     n_classes, votes_per_row = possible.shape[1], np.diff(one_hot.indptr)
-    row, true_class = np.nonzero(possible & (votes_per_row > 0)[:, None])
+    n_possible = possible.sum(axis=1) * (votes_per_row > 0)
+    row, true_class = np.nonzero(possible & (n_possible > 1)[:, None])
     n_votes = votes_per_row[row]
     pointers = np.zeros(len(row) + 1, dtype=np.int64)
     np.cumsum(n_votes, out=pointers[1:])
@@ -93,13 +101,19 @@ def support_of(one_hot: csr_array, possible: Flags, informative: Flags) -> Suppo
     entry += np.repeat(one_hot.indptr[row].astype(np.int32) - pointers[:-1], n_votes)
     column = one_hot.indices[entry] * np.int32(n_classes)
     column += np.repeat(true_class.astype(np.int32), n_votes)
-    shape = len(row), one_hot.shape[1] * n_classes
+    n_rates = one_hot.shape[1] * n_classes
+    votes = csr_array((one_hot.data[entry], column, pointers), shape=(len(row), n_rates))
     first = np.flatnonzero(np.diff(row, prepend=-1))
+
+    settled, only = n_possible == 1, possible.argmax(axis=1)
+    teaching = np.flatnonzero(np.repeat(settled & informative, votes_per_row))
+    column_of_only = one_hot.indices[teaching] * n_classes + np.repeat(only, votes_per_row)[teaching]
     return Support(
-        csr_array((one_hot.data[entry], column, pointers), shape=shape),
+        votes,
         true_class,
         first,
         np.diff(first, append=len(row)),
         np.flatnonzero(~informative[row]),
-        n_classes,
+        sums(column_of_only, one_hot.data[teaching], n_rates),
+        counts(only[settled], n_classes).astype(np.float64),
     )
