@@ -69,8 +69,14 @@ def _database_url(*, make: bool = False) -> str:
 
     place = store_file()
     if place == default_store():
-        place.parent.mkdir(parents=True, exist_ok=True)
-    if place is not None and make and not place.exists():
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(
+                f"the store's folder {place.parent} cannot be made: {error.strerror}; let this account make it, "
+                "or name another place in CONSENSUS_DATABASE_URL, as in sqlite:////path/from/the/root.db"
+            ) from None
+    if place is not None and make and place.parent.is_dir() and not place.exists():
         note(f"there is no store yet: a new one is made at {place}")
     return settings().consensus_database_url.get_secret_value()
 

@@ -133,12 +133,22 @@ class Database:
             yield
         except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
             cause = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+            if self.path and cause == "unable to open database file":
+                cause = _why_not_opened(self.path)
             raise StoreError(f"the database {self.name} cannot be used: {cause}") from None
         except CommandError as error:
             raise StoreError(
                 f"the tables of the database {self.name} are of another version ({error}); "
                 "use the version of consensus that made them, or a newer one"
             ) from None
+
+
+def _why_not_opened(path: Path) -> str:
+    if path.is_dir():
+        return "it is a folder; name a file"
+    if not path.parent.is_dir():
+        return f"there is no folder {path.parent}; make it"
+    return f"let this account read and write {path} and make files beside it"
 
 
 def _engine(url: URL) -> Engine:

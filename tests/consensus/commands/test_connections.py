@@ -33,6 +33,19 @@ def test_a_store_of_an_earlier_version_is_not_passed_over(monkeypatch: pytest.Mo
     assert not default_store().exists()
 
 
+@pytest.mark.parametrize("make", [True, False])
+def test_a_folder_that_cannot_be_made_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, make: bool
+) -> None:
+    """Also by a command that only reads: what to do is said, without a traceback."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_DATA_HOME", f"{tmp_path}/file")
+    monkeypatch.delenv("CONSENSUS_DATABASE_URL")
+    settings.cache_clear()
+    with pytest.raises(SettingsError, match=r"file/consensus cannot be made: Not a directory; let this account"):
+        connections.store(make=make)
+
+
 def test_a_relative_file_is_relative_to_the_file_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """In `.env` it means the folder of `.env`; exported, it would be another store in each folder."""
     monkeypatch.setenv("CONSENSUS_DATABASE_URL", "sqlite:///mine.db")

@@ -538,9 +538,13 @@ def test_a_database_in_memory_is_refused(url: str) -> None:
 
 
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
-    """A missing folder and a file that is no database are refused by their name."""
-    with pytest.raises(StoreError, match=r"missing/store.db cannot be used: unable to open"):
+    """A missing folder, a folder and a file that is no database are refused by their name, with the remedy."""
+    with pytest.raises(
+        StoreError, match=r"missing/store.db cannot be used: there is no folder .*missing; make it"
+    ):
         Store(f"sqlite:///{tmp_path}/missing/store.db")
+    with pytest.raises(StoreError, match="cannot be used: it is a folder; name a file"):
+        Store(f"sqlite:///{tmp_path}")
     (tmp_path / "text.db").write_text("this is no database, but a text of some length\n" * 50)
     with pytest.raises(StoreError, match=r"text.db cannot be used: file is not a database"):
         Store(f"sqlite:///{tmp_path}/text.db")
