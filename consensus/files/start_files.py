@@ -34,6 +34,7 @@ def packed(start: WarmStart) -> bytes:
         evidence=confusion.evidence,
         fixed=start.fixed,
         numbers=np.array([confusion.strength, confusion.own_strength, start.correlation, start.votes]),
+        sharpness=np.nan if start.sharpness is None else start.sharpness,
     )
     return written.getvalue()
 
@@ -61,6 +62,7 @@ def unpacked(written: bytes) -> WarmStart:
         if int(stored["format"]) != FORMAT:
             raise ValueError("of another format")
         strength, own_strength, correlation, votes = stored["numbers"].tolist()
+        sharpness = float(stored.get("sharpness", np.nan))
         confusion = ConfusionMatrices(
             stored["table"], stored["prevalence"], stored["accuracy"], stored["evidence"], strength, own_strength
         )
@@ -72,7 +74,9 @@ def unpacked(written: bytes) -> WarmStart:
             raise ValueError("of columns that do not belong together")
     except (OSError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(type(error).__name__) from None
-    return WarmStart(confusion, correlation, stored["fixed"].astype(bool), annotators, classes, int(votes), basis)
+    fixed = stored["fixed"].astype(bool)
+    known = None if np.isnan(sharpness) else sharpness
+    return WarmStart(confusion, correlation, fixed, annotators, classes, int(votes), basis, known)
 
 
 def write_start(start: WarmStart, path: Path) -> None:

@@ -160,13 +160,17 @@ def fit_partitions(
     everybody = replace(empty, annotator_names=np.append(names, [given_label_voter.NAME] if given_labels else []))
     names, classes = everybody.annotator_names, class_names(everybody)
 
-    basis = _basis(model, names, fixed_trust, gold=n_gold > 0)
+    beside = given_labels and model == "default"
+    basis = _basis(f"{model}, given labels beside" if beside else model, names, fixed_trust, gold=n_gold > 0)
     usable = start.for_now(names, classes, partitions.n_votes) if start and start.basis == basis else None
     map_matrices, size = partitions.label_matrices(partial(_label_matrix, given_labels))
-    fitted = fit(model, map_matrices, size, np.minimum(fixed_trust, 1.0), len(names), usable)
+    fitted = fit(
+        model, map_matrices, size, np.minimum(fixed_trust, 1.0), len(names), usable, given_labels=given_labels
+    )
 
     since = usable.votes if usable else partitions.n_votes
-    next_start = WarmStart(fitted.confusion, fitted.correlation, fitted.fixed, names, classes, since, basis)
+    learned = fitted.confusion, fitted.correlation, fitted.fixed
+    next_start = WarmStart(*learned, names, classes, since, basis, fitted.sharpness)
     return Scorer(fitted, given_labels, fixed_trust, policy, thresholds, next_start)
 
 

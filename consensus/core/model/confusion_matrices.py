@@ -7,7 +7,7 @@ more classes there are, the less the class moves it: with two, how often everybo
 many, a confusion that annotators share would soon pass for the truth.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -63,6 +63,11 @@ class ConfusionMatrices:
         """(n_annotators * n_classes, n_classes): rates by column of `LabelMatrix.one_hot`, then true class."""
         n_annotators, n_classes, _ = self.table.shape
         return np.ascontiguousarray(self.table.transpose(0, 2, 1)).reshape(n_annotators * n_classes, n_classes)
+
+    @property
+    def without_last(self) -> "ConfusionMatrices":
+        """Those of all but the last voter."""
+        return replace(self, table=self.table[:-1], accuracy=self.accuracy[:-1], evidence=self.evidence[:-1])
 
 
 def expected_rows(counts: Floats) -> tuple[Floats, Floats, float]:

@@ -116,8 +116,12 @@ def correlation_of(likelihoods: Iterable[Floats]) -> float:
     around = slice(best - 1, best + 2)
     curve = np.polyfit(GRID[around], likelihood[around] - likelihood[best], 2)
     top = -curve[1] / (2 * curve[0]) if curve[0] < 0 else GRID[np.argmax(likelihood)]
-    shown = float(np.clip(top, GRID[best - 1], GRID[best + 1]))
-    return 1 - (1 - shown) ** 2
+    return 1 - (1 - float(np.clip(top, GRID[best - 1], GRID[best + 1]))) ** 2
+
+
+def shown(correlation: float) -> float:
+    """Return what of a correlation shows."""
+    return float(1 - np.sqrt(1 - correlation))
 
 
 def vote_counts(label_matrix: LabelMatrix, every: int) -> Floats:

@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 
 from consensus.core.arrays import Floats
-from consensus.core.model.confusion_matrices import ConfusionMatrices
+from consensus.core.model.confusion_matrices import ConfusionMatrices, m_step
+from consensus.core.model.contradictions import MOST, GivenLabels, contradictions_in, learned_from, with_given
 from consensus.core.model.copies import MOST_ANNOTATORS, agreements, voices_of
 from consensus.core.model.dawid_skene import maximum_likelihood
 from consensus.core.model.dependence import (
@@ -21,7 +22,15 @@ from consensus.core.model.dependence import (
     prediction_likelihood,
     vote_counts,
 )
-from consensus.core.model.em import MapMatrices, Result, em
+from consensus.core.model.em import (
+    TOLERANCE,
+    ExpectedCounts,
+    MapMatrices,
+    Result,
+    em,
+    expected_counts,
+    iterate,
+)
 from consensus.core.model.trust import FittedModel, fitted_model
 from consensus.core.model.warm_start import WarmStart
 from consensus.core.votes.label_matrix import LabelMatrix, MatrixSize
@@ -39,6 +48,8 @@ def fit(
     fixed_trust: Floats,
     n_voters: int,
     start: WarmStart | None,
+    *,
+    given_labels: bool = False,
 ) -> FittedModel:
     """Fit a model to votes, and once more where a voter who is no annotator weighed more than may be.
 
@@ -56,7 +67,13 @@ def fit(
     start : WarmStart or None
         Of all voters, in their order. Who weighed as much as may be then still does, and where no rate moves by
         more than `STILL` everything stays as it was: a run without news changes nothing.
+    given_labels : bool
+        Whether the last voter is the given labels; see `consensus.core.model.contradictions`.
     """
+    if given_labels and model == "default" and (start is None or start.sharpness is not None):
+        beside = _beside_given_labels(map_matrices, size, fixed_trust, n_voters, start)
+        if beside is not None:
+            return beside
     n_annotators = len(fixed_trust)
     fixed_trust = np.append(fixed_trust, np.full(n_voters - n_annotators, np.nan))
     if start is not None:
@@ -89,6 +106,58 @@ def _fit_from(
         if moved <= STILL
         else fitted
     )
+
+
+def _beside_given_labels(
+    map_matrices: MapMatrices, size: MatrixSize, fixed_trust: Floats, n_voters: int, start: WarmStart | None
+) -> FittedModel | None:
+    """Fit a model of the crowd, learn what the given labels are worth, and let them teach, as far as they are.
+
+    None where there is too little to learn that from.
+    """
+
+    def map_crowd(function: Callable[[LabelMatrix], Result]) -> Iterable[Result]:
+        return map_matrices(lambda block: function(block.apart[0]))
+
+    fixed = np.append(fixed_trust, np.full(n_voters - len(fixed_trust), np.nan))
+    every = every_for(size)
+    worth: GivenLabels | None
+    if start is None:
+        crowd = fit("default", map_crowd, size, fixed_trust, n_voters - 1, None)
+        confusion, correlation, voices = crowd.confusion, crowd.correlation, crowd.voices
+        fixed[:-1] = np.where(crowd.fixed, crowd.trust, np.nan)
+        one_in = max(1, size.rows // MOST)
+        worth = learned_from(
+            map_matrices(lambda block: contradictions_in(block, confusion, correlation, voices, one_in)), confusion
+        )
+    else:
+        confusion, correlation, voices = start.confusion.without_last, start.correlation, None
+        if n_voters - 1 <= MOST_ANNOTATORS:
+            voices = voices_of(map_crowd(lambda block: agreements(block, every)))
+        worth = GivenLabels(start.confusion.table[-1], start.sharpness or 1.0)
+    if worth is None:
+        return None
+    held_by_hand = fixed[:-1]
+
+    def expect(block: LabelMatrix, confusion: ConfusionMatrices) -> ExpectedCounts:
+        others, given = block.apart
+        others = others.in_voices(voices)
+        return expected_counts(others, with_given(others, confusion, correlation, given, worth))
+
+    def maximise(counts: ExpectedCounts, strength: float) -> ConfusionMatrices:
+        return m_step(counts.table, counts.rows, strength, held_by_hand)
+
+    taught, counts = iterate(map_matrices, maximise, confusion, TOLERANCE, expect=expect)
+    if start is not None and np.abs(taught.table - confusion.table).max(initial=0.0) <= STILL:
+        taught = confusion
+    everybody = replace(
+        taught,
+        table=np.append(taught.table, worth.rates[None], axis=0),
+        accuracy=np.append(taught.accuracy, np.diag(worth.rates) @ taught.prevalence),
+        evidence=np.append(taught.evidence, counts.rows[None], axis=0),
+    )
+    even_votes = even_votes_of(map_crowd(lambda block: vote_counts(block.in_voices(voices), every)))
+    return replace(fitted_model(everybody, correlation, even_votes, fixed, voices), sharpness=worth.sharpness)
 
 
 def _mean_trust(fitted: FittedModel, n_annotators: int) -> float:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from consensus.core.arrays import Floats
-from consensus.core.model.dependence import log_odds_variance, mean_of, perceived, tempered
+from consensus.core.model.contradictions import GivenLabels, with_given
+from consensus.core.model.dependence import discount, log_odds_variance, mean_of, perceived, shown, tempered
 from consensus.core.model.em import MapMatrices, e_step
 from consensus.core.model.fit import ModelName
 from consensus.core.model.trust import FittedModel
@@ -68,11 +69,30 @@ def posterior_of(
 
 
 def _default(label_matrix: LabelMatrix, fitted: FittedModel) -> tuple[Floats, Floats]:
+    if fitted.sharpness is not None:
+        return _beside_given_labels(
+            label_matrix, fitted, GivenLabels(fitted.confusion.table[-1], fitted.sharpness)
+        )
     label_matrix = label_matrix.in_voices(fitted.voices)
     independent = tempered(label_matrix, fitted.confusion, fitted.correlation)
     probability = mean_of(independent, perceived(label_matrix, fitted.weight, fitted.even_votes))
     doubt = fitted.correlation, fitted.accuracy_variance
     return probability, log_odds_variance(label_matrix, *doubt, independent, probability)
+
+
+def _beside_given_labels(
+    label_matrix: LabelMatrix, fitted: FittedModel, worth: GivenLabels
+) -> tuple[Floats, Floats]:
+    """Where there is no given label, what the crowd alone says."""
+    (crowd, given), crowd_fitted = label_matrix.apart, fitted.crowd
+    probability, variance = _default(crowd, crowd_fitted)
+    crowd, row = crowd.in_voices(fitted.voices), np.flatnonzero(given >= 0)
+    posterior = with_given(crowd, fitted.confusion.without_last, fitted.correlation, given, worth)
+    spread = crowd.one_hot @ np.repeat(crowd_fitted.accuracy_variance, crowd.n_classes)
+    spread *= (worth.sharpness * discount(crowd, shown(fitted.correlation))) ** 2
+    probability[row] = posterior[row]
+    variance[row] = (spread[row] + fitted.accuracy_variance[-1])[:, None]
+    return probability, variance
 
 
 def _dawid_skene(label_matrix: LabelMatrix, fitted: FittedModel) -> tuple[Floats, Floats]:

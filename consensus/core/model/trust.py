@@ -1,6 +1,6 @@
 """A fitted model of annotators, and their trust: each confusion matrix summed up as one number."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,6 +28,9 @@ class FittedModel:
         Whose trust was set and not learned.
     voices : (n_annotators,) int32 or None
         Where some answer alike: the first of each one's group (`consensus.core.model.copies`).
+    sharpness : float or None
+        Where the last voter is the given labels, as evidence beside the crowd's: what the log of the crowd's
+        belief counts (`consensus.core.model.contradictions`). The voices are then those of the crowd.
     """
 
     confusion: ConfusionMatrices
@@ -38,6 +41,13 @@ class FittedModel:
     trust_high: Floats
     fixed: Flags
     voices: Codes | None = None
+    sharpness: float | None = None
+
+    @property
+    def crowd(self) -> "FittedModel":
+        """The model of all but the last voter."""
+        columns = {name: getattr(self, name)[:-1] for name in ("trust", "trust_low", "trust_high", "fixed")}
+        return replace(self, confusion=self.confusion.without_last, sharpness=None, **columns)
 
     @property
     def weight(self) -> Floats:

@@ -24,6 +24,8 @@ class WarmStart:
         Names in the order of the confusion matrices.
     votes : int
         Number of votes when it was last fitted from scratch.
+    sharpness : float or None
+        As in `FittedModel`.
     basis : str
         What else it was fitted with: the model, whether gold taught, who votes beside the annotators, and trust
         set by hand. With anything else all is fitted from scratch: what that left behind must not stay.
@@ -36,6 +38,7 @@ class WarmStart:
     classes: Names
     votes: int
     basis: str = ""
+    sharpness: float | None = None
 
     def for_now(self, annotators: Names, classes: Names, votes: int) -> "WarmStart | None":
         """Arrange it for other annotators.

@@ -89,6 +89,20 @@ class LabelMatrix:
         """The same votes, unguarded; kept, so that what a round derives from them is derived once."""
         return replace(self, unguarded=True)
 
+    @cached_property
+    def apart(self) -> tuple["LabelMatrix", Codes]:
+        """The votes of all but the last voter, and the class that this one said of each row, or -1."""
+        width = (self.n_annotators - 1) * self.n_classes
+        row = np.repeat(np.arange(len(self)), self.votes_per_row)
+        of_others = self.one_hot.indices < width
+        said = np.full(len(self), -1, dtype=np.int32)
+        said[row[~of_others]] = self.one_hot.indices[~of_others] - width
+        pointers = np.zeros(len(self) + 1, dtype=self.one_hot.indptr.dtype)
+        np.cumsum(np.bincount(row[of_others], minlength=len(self)), out=pointers[1:])
+        indices = self.one_hot.indices[of_others]
+        votes = csr_array((np.broadcast_to(1.0, len(indices)), indices, pointers), shape=(len(self), width))
+        return replace(self, one_hot=votes, n_annotators=self.n_annotators - 1), said
+
     def in_voices(self, voices: Codes | None) -> "LabelMatrix":
         """The same votes, those of annotators who answer alike counted once; kept, so that it is derived once.
 
