@@ -75,8 +75,8 @@ def unpacked(written: bytes) -> WarmStart:
     except (OSError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(type(error).__name__) from None
     fixed = stored["fixed"].astype(bool)
-    known = None if np.isnan(sharpness) else sharpness
-    return WarmStart(confusion, correlation, fixed, annotators, classes, int(votes), basis, known)
+    learned = None if np.isnan(sharpness) else sharpness
+    return WarmStart(confusion, correlation, fixed, annotators, classes, int(votes), basis, learned)
 
 
 def write_start(start: WarmStart, path: Path) -> None:

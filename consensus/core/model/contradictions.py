@@ -105,12 +105,12 @@ def contradictions_in(
     return Contradictions(log_belief, given[row], int((crowd.votes_per_row[row] > 1).sum()))
 
 
-def learned_from(parts: Iterable[Contradictions], confusion: ConfusionMatrices) -> GivenLabels | None:
+def learned_from(contradictions: Iterable[Contradictions], confusion: ConfusionMatrices) -> GivenLabels | None:
     """Learn how often given labels are right, and how sure the crowd may be.
 
     Parameters
     ----------
-    parts : iterable of Contradictions
+    contradictions : iterable of Contradictions
     confusion : ConfusionMatrices
         Of the crowd: given labels are expected to be mistaken for what everybody mistakes them for.
 
@@ -119,11 +119,11 @@ def learned_from(parts: Iterable[Contradictions], confusion: ConfusionMatrices) 
     GivenLabels or None
         None where there are too few rows to judge by.
     """
-    found = list(parts)
-    if sum(part.judged for part in found) < FEWEST:
+    blocks = list(contradictions)
+    if sum(block.judged for block in blocks) < FEWEST:
         return None
-    log_belief = np.concatenate([part.log_belief for part in found])
-    given = np.concatenate([part.given for part in found])
+    log_belief = np.concatenate([block.log_belief for block in blocks])
+    given = np.concatenate([block.given for block in blocks])
     n_classes = log_belief.shape[1]
     mistakes = (confusion.evidence[:, :, None] * confusion.table).sum(axis=0) + 0.5 / n_classes
     np.fill_diagonal(mistakes, 0.0)

@@ -186,13 +186,13 @@ def iterate(
     confusion: ConfusionMatrices,
     tolerance: float,
     moved: float = 0.0,
-    expect: Callable[[LabelMatrix, ConfusionMatrices], ExpectedCounts] = counts_after,
+    expect: Callable[[LabelMatrix, ConfusionMatrices], ExpectedCounts] | None = None,
 ) -> tuple[ConfusionMatrices, ExpectedCounts]:
     """Repeat E and M steps until no rate moves by more than the tolerance, or hardly any vote changes classes."""
     before = None
     for _ in range(ROUNDS):
         last = confusion
-        counts = total(map_matrices(lambda block, last=last: expect(block, last)))  # type: ignore[misc]
+        counts = total(map_matrices(lambda block, last=last: (expect or counts_after)(block, last)))  # type: ignore[misc]
         confusion = maximise(counts, last.strength)
         if np.abs(confusion.table - last.table).max(initial=0.0) <= tolerance:
             break

@@ -95,13 +95,13 @@ class LabelMatrix:
         width = (self.n_annotators - 1) * self.n_classes
         row = np.repeat(np.arange(len(self)), self.votes_per_row)
         of_others = self.one_hot.indices < width
-        said = np.full(len(self), -1, dtype=np.int32)
-        said[row[~of_others]] = self.one_hot.indices[~of_others] - width
+        answer = np.full(len(self), -1, dtype=np.int32)
+        answer[row[~of_others]] = self.one_hot.indices[~of_others] - width
         pointers = np.zeros(len(self) + 1, dtype=self.one_hot.indptr.dtype)
         np.cumsum(np.bincount(row[of_others], minlength=len(self)), out=pointers[1:])
         indices = self.one_hot.indices[of_others]
         votes = csr_array((np.broadcast_to(1.0, len(indices)), indices, pointers), shape=(len(self), width))
-        return replace(self, one_hot=votes, n_annotators=self.n_annotators - 1), said
+        return replace(self, one_hot=votes, n_annotators=self.n_annotators - 1), answer
 
     def in_voices(self, voices: Codes | None) -> "LabelMatrix":
         """The same votes, those of annotators who answer alike counted once; kept, so that it is derived once.

@@ -98,7 +98,7 @@ def test_the_posterior_is_what_it_claims_on_labelme() -> None:
     assert posterior[contradicted].mean() == pytest.approx(is_right[contradicted].mean(), abs=0.05)
     strongest = np.argsort(posterior, kind="stable")
     wrong = [int((~is_right[strongest[:shown]]).sum()) for shown in (50, 100, 200, 350)]
-    assert all(found >= least for found, least in zip(wrong, (38, 65, 110, 134), strict=True))
+    assert all(number >= least for number, least in zip(wrong, (38, 65, 110, 134), strict=True))
 
 
 def test_tasks_without_a_given_label_are_scored_as_without_any() -> None:
