@@ -13,12 +13,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, gammaln, logit
 
 from consensus.core.arrays import Codes, Floats
 from consensus.core.model.confusion_matrices import LOWEST, ConfusionMatrices
 from consensus.core.model.dependence import PREVALENCE, discount, sampled, shown
 from consensus.core.model.em import against_first, e_step, log_likelihood
+from consensus.core.model.log_gamma import log_gamma
 from consensus.core.model.minimum import minimum_between
 from consensus.core.votes.label_matrix import LabelMatrix, softmax
 
@@ -193,10 +193,10 @@ def _shift(belief: Floats, given: Codes, rates: Floats) -> tuple[float, float]:
     right = np.clip(np.diag(rates), LOWEST, 1 - LOWEST)
     wrong = rates * (1 - np.eye(len(rates))) / (1 - right)[:, None]
     sure = belief[np.arange(len(top)), top]
-    odds = logit(right)
+    odds = right / (1 - right)
 
     def surprise(shift: float) -> float:
-        accuracy = expit(odds + shift)
+        accuracy = _share(odds * np.exp(shift))
         mistaken = np.einsum("rj,jr->r", belief, ((1 - accuracy)[:, None] * wrong)[:, top])
         agreement = np.clip(sure * accuracy[top] + mistaken, 1e-6, 1 - 1e-6)
         return float(shift**2 / 18 - np.log(np.where(agrees, agreement, 1 - agreement)).sum())
@@ -224,8 +224,8 @@ def _by_class(belief: Floats, given: Codes, rates: Floats, mistakes: Floats) -> 
 def _likelihood(counts: Floats, expected: Floats, strength: float) -> float:
     """Log-likelihood of Dirichlet-multinomial rows, less half a log of their strength."""
     prior = strength * np.maximum(expected, 1e-6)
-    rows = gammaln(strength) - gammaln(strength + counts.sum(axis=1))
-    return float(rows.sum() + (gammaln(prior + counts) - gammaln(prior)).sum() - 0.5 * np.log(strength))
+    rows = log_gamma(strength) - log_gamma(strength + counts.sum(axis=1))
+    return float(rows.sum() + (log_gamma(prior + counts) - log_gamma(prior)).sum() - 0.5 * np.log(strength))
 
 
 def _with_accuracy(accuracy: Floats, mistakes: Floats) -> Floats:
@@ -237,7 +237,13 @@ def _shifted(rates: Floats, shift: float) -> Floats:
     right = np.clip(np.diag(rates), LOWEST, 1 - LOWEST)
     mistakes = np.maximum(rates * (1 - np.eye(len(rates))), 1e-12)
     np.fill_diagonal(mistakes, 0.0)
-    return _with_accuracy(expit(logit(right) + shift), mistakes / mistakes.sum(axis=1, keepdims=True))
+    return _with_accuracy(
+        _share(right / (1 - right) * np.exp(shift)), mistakes / mistakes.sum(axis=1, keepdims=True)
+    )
+
+
+def _share(odds: Floats) -> Floats:
+    return odds / (1 + odds)
 
 
 def _sharpened(log_belief: Floats, sharpness: float) -> Floats:
