@@ -31,6 +31,7 @@ from consensus.core.model.em import (
     expected_counts,
     iterate,
 )
+from consensus.core.model.model_average import other_models
 from consensus.core.model.trust import FittedModel, fitted_model
 from consensus.core.model.warm_start import WarmStart
 from consensus.core.votes.label_matrix import LabelMatrix, MatrixSize
@@ -76,6 +77,22 @@ def fit(
             return beside
     n_annotators = len(fixed_trust)
     fixed_trust = np.append(fixed_trust, np.full(n_voters - n_annotators, np.nan))
+    fitted = _fit(model, map_matrices, size, fixed_trust, n_annotators, start)
+    if model != "default":
+        return fitted
+    fixed = np.where(fitted.fixed, fitted.trust, np.nan)
+    return replace(fitted, others=other_models(map_matrices, size, fitted, fixed))
+
+
+def _fit(
+    model: ModelName,
+    map_matrices: MapMatrices,
+    size: MatrixSize,
+    fixed_trust: Floats,
+    n_annotators: int,
+    start: WarmStart | None,
+) -> FittedModel:
+    n_voters = len(fixed_trust)
     if start is not None:
         return _fit_from(start, model, map_matrices, size, fixed_trust, n_annotators)
     fitted = FITS[model](map_matrices, size, fixed_trust, None)
@@ -123,7 +140,7 @@ def _beside_given_labels(
     every = every_for(size)
     worth: GivenLabels | None
     if start is None:
-        crowd = fit("default", map_crowd, size, fixed_trust, n_voters - 1, None)
+        crowd = _fit("default", map_crowd, size, fixed[:-1], len(fixed_trust), None)
         confusion, correlation, voices = crowd.confusion, crowd.correlation, crowd.voices
         fixed[:-1] = np.where(crowd.fixed, crowd.trust, np.nan)
         one_in = max(1, size.rows // MOST)

@@ -75,6 +75,9 @@ def _default(label_matrix: LabelMatrix, fitted: FittedModel) -> tuple[Floats, Fl
         )
     label_matrix = label_matrix.in_voices(fitted.voices)
     independent = tempered(label_matrix, fitted.confusion, fitted.correlation)
+    independent *= 1 - sum(model.weight for model in fitted.others)
+    for model in fitted.others:
+        independent += model.weight * model.latent_classes.posterior(label_matrix, model.correlation)
     probability = mean_of(independent, perceived(label_matrix, fitted.weight, fitted.even_votes))
     doubt = fitted.correlation, fitted.accuracy_variance
     return probability, log_odds_variance(label_matrix, *doubt, independent, probability)

@@ -6,7 +6,26 @@ import numpy as np
 
 from consensus.core.arrays import Codes, Flags, Floats
 from consensus.core.model.confusion_matrices import LOWEST, ConfusionMatrices
+from consensus.core.model.latent_classes import LatentClasses
 from consensus.core.wilson import wilson_interval
+
+
+@dataclass(frozen=True, eq=False)
+class WeighedModel:
+    """A model beside the usual one.
+
+    Attributes
+    ----------
+    weight : float
+        Share in the mean of all models, which the usual one fills up to 1.
+    latent_classes : LatentClasses
+    correlation : float
+        Of the mistakes of annotators on one item, in [0, 1).
+    """
+
+    weight: float
+    latent_classes: LatentClasses
+    correlation: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +50,8 @@ class FittedModel:
     sharpness : float or None
         Where the last voter is the given labels, as evidence beside the crowd's: what the log of the crowd's
         belief counts (`consensus.core.model.contradictions`). The voices are then those of the crowd.
+    others : tuple of WeighedModel
+        Models that the posterior is averaged with (`consensus.core.model.model_average`).
     """
 
     confusion: ConfusionMatrices
@@ -42,6 +63,7 @@ class FittedModel:
     fixed: Flags
     voices: Codes | None = None
     sharpness: float | None = None
+    others: tuple[WeighedModel, ...] = ()
 
     @property
     def crowd(self) -> "FittedModel":
@@ -51,10 +73,13 @@ class FittedModel:
 
     @property
     def weight(self) -> Floats:
-        """(n_annotators,) float64: trust in units of the average vote's."""
+        """(n_annotators,) float64: trust, the mean over all models, in units of the average vote's."""
+        trust = self.trust * (1 - sum(model.weight for model in self.others))
+        for model in self.others:
+            trust += model.weight * model.latent_classes.trust
         votes = self.confusion.evidence.sum(axis=1) + 1e-9
-        average = float(votes @ self.trust / votes.sum()) if len(votes) else 0.0
-        return self.trust / average if average > 0 else np.zeros(len(votes))
+        average = float(votes @ trust / votes.sum()) if len(votes) else 0.0
+        return trust / average if average > 0 else np.zeros(len(votes))
 
     @property
     def accuracy_variance(self) -> Floats:

@@ -4,12 +4,13 @@ A row of a single choice is a task, its classes are the labels. Where yes and no
 classification and has two classes: wrong and right. A single choice among very many labels is asked like that too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 
 import numpy as np
-from scipy.sparse import csr_array
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, vstack
 
 from consensus.core.arrays import Codes, Flags, Floats, Names, counts
 from consensus.core.votes.candidates import as_questions, gold_of_questions
@@ -167,6 +168,16 @@ class LabelMatrix:
         possible[self.gold] = self.possible > 0
         return support_of(self.one_hot, possible, self.informative)
 
+    def rows(self, row: NDArray[np.intp]) -> "LabelMatrix":
+        """Take some rows, in ascending order."""
+        with_gold = np.isin(self.gold, row)
+        return replace(
+            self,
+            one_hot=csr_array(self.one_hot[row]),
+            gold=np.searchsorted(row, self.gold[with_gold]).astype(np.int32),
+            possible=self.possible[with_gold],
+        )
+
     def split(self, n_parts: int) -> Iterator["LabelMatrix"]:
         """Cut into that many runs of rows with about as many votes each, sharing the memory."""
         pointers = self.one_hot.indptr
@@ -183,6 +194,20 @@ class LabelMatrix:
                 possible=self.possible[gold],
                 first=self.first + int(start),
             )
+
+
+def joined(blocks: Iterable[LabelMatrix]) -> LabelMatrix:
+    """Put the parts of a label matrix together."""
+    matrices = list(blocks)
+    if len(matrices) == 1:
+        return matrices[0]
+    first = np.cumsum([0, *map(len, matrices)], dtype=np.int32)
+    return replace(
+        matrices[0],
+        one_hot=csr_array(vstack([matrix.one_hot for matrix in matrices], format="csr")),
+        gold=np.concatenate([matrix.gold + row for matrix, row in zip(matrices, first, strict=False)]),
+        possible=np.concatenate([matrix.possible for matrix in matrices]),
+    )
 
 
 def asks_each(votes: Votes) -> bool:

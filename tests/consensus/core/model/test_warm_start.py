@@ -5,13 +5,15 @@ import pytest
 from made_votes import gold_of, listed_of, names, scored, simulated_choices
 
 from consensus.core.model import em as learning
+from consensus.core.model import fit as fitting
 from consensus.core.votes import label_matrix
 from consensus.core.votes.classifications import Suggestions
 
 
 @pytest.fixture
 def rounds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A list that grows by one at each round of learning."""
+    """A list that grows by one at each round of learning the usual model."""
+    monkeypatch.setattr(fitting, "other_models", lambda *_: ())
     found: list[int] = []
     original = learning.counts_after
     monkeypatch.setattr(learning, "counts_after", lambda *given: found.append(1) or original(*given))
