@@ -17,7 +17,6 @@ American Statistical Association 114 (2019), 1113-1125, doi:10.1080/01621459.201
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from scipy.special import softmax
 
 from consensus.core.arrays import Floats
 from consensus.core.model.confusion_matrices import ConfusionMatrices
@@ -52,7 +51,7 @@ ADVANTAGE = 0.005
 """By how much another model must predict the mean vote better. What is hardly better at predicting votes need
 not be better at the truth, which nobody sees."""
 
-HOPELESS = -0.02
+HOPELESS = -0.01
 """A model that predicts the mean vote so much worse on the rows that were looked at is tried on no others."""
 
 LEAST_WEIGHT = 0.01
@@ -138,6 +137,8 @@ def held_out(label_matrix: LabelMatrix, fits: dict[str, Fit]) -> dict[str, Float
             likelihoods[name] += _latent(fits[name](train, ROUGHLY)).prediction_likelihood(test)
             if likelihoods[name].max() < likelihoods[USUAL].max() + HOPELESS * votes:
                 del likelihoods[name]
+        if list(likelihoods) == [USUAL]:
+            break
     return {name: likelihood / REPEATED for name, likelihood in likelihoods.items()}
 
 
@@ -162,8 +163,11 @@ def weights_of(likelihoods: dict[str, Floats], votes: float) -> dict[str, float]
     """
     counted = EFFECTIVE / (EFFECTIVE + votes)
     handicap = ADVANTAGE * votes * counted - np.log(PRIOR)
-    scores = [likelihood.max() * counted - (name != USUAL) * handicap for name, likelihood in likelihoods.items()]
-    return dict(zip(likelihoods, softmax(scores).tolist(), strict=True))
+    scores = np.array(
+        [likelihood.max() * counted - (name != USUAL) * handicap for name, likelihood in likelihoods.items()]
+    )
+    weights = np.exp(scores - scores.max())
+    return dict(zip(likelihoods, (weights / weights.sum()).tolist(), strict=True))
 
 
 def _fitted_to_all(label_matrix: LabelMatrix, fit: Fit, likelihood: Floats) -> tuple[LatentClasses, float]:

@@ -9,11 +9,11 @@ where the crowd is divided over a kind, its class stays open.
 """
 
 import numpy as np
-from scipy.special import digamma, softmax
 
 from consensus.core.arrays import Floats
 from consensus.core.model.em import vote_shares
 from consensus.core.model.latent_classes import LatentClasses
+from consensus.core.model.log_gamma import digamma
 from consensus.core.votes.label_matrix import LabelMatrix
 
 KINDS = 10
@@ -71,7 +71,9 @@ def fit_subtypes(label_matrix: LabelMatrix, by_hand: Floats, tolerance: float) -
         scores = label_matrix.one_hot @ log_rates.reshape(n_annotators * n_classes, -1)
         scores += (_expected_log(classes, 0)[:, None] + _expected_log(kinds, 1)).ravel() + impossible
         before = beliefs.sum(axis=2)
-        beliefs = softmax(scores, axis=1).reshape(beliefs.shape)
+        scores -= scores.max(axis=1, keepdims=True)
+        np.exp(scores, out=scores)
+        beliefs = (scores / scores.sum(axis=1, keepdims=True)).reshape(beliefs.shape)
         if np.abs(beliefs.sum(axis=2) - before).max(initial=0.0) <= tolerance:
             break
     rates = np.where(learned, votes / votes.sum(axis=1, keepdims=True), known_rates)
