@@ -59,16 +59,9 @@ def chunks(n_votes: int, seed: int) -> Iterator[Chunk]:
         yield Chunk(task, annotator, label.astype(np.int32), truth)
 
 
-def write_arrays(file: Path, n_votes: int, seed: int) -> None:
-    """Write votes as arrays of whole numbers."""
-    made = list(chunks(n_votes, seed))
-    np.savez(file, **{name: np.concatenate([getattr(chunk, name) for chunk in made]) for name in COLUMNS})
-
-
-def write_truth(file: Path, n_votes: int, seed: int) -> None:
-    """Write the names of the tasks and of the labels, and the position of the right label of each task."""
-    truth = np.concatenate([chunk.truth for chunk in chunks(n_votes, seed)])
-    np.savez(file, task=task_names(range(len(truth))), labels=LABELS, truth=truth)
+def truth_of(n_votes: int, seed: int) -> Codes:
+    """Return the position of the right label of each task."""
+    return np.concatenate([chunk.truth for chunk in chunks(n_votes, seed)])
 
 
 def write_names(files: Sequence[Path], n_votes: int, seed: int) -> None:

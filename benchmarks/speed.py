@@ -1,39 +1,46 @@
-"""Speed and size of policy `default` beside crowd-kit's Dawid-Skene on the same votes, in one run.
+"""Speed and size of `consensus score` beside crowd-kit's Dawid-Skene on the same files, in one run.
 
     python benchmarks/speed.py [--data DIR] [--votes 1e6 1e7 5e7]
 
-Votes are simulated (`simulated_votes.py`) and, with --data, those of ReaL. Each method runs in a process of its
-own, one after the other, from a Parquet file of names to beliefs; in a second run of each, from columns of whole
-numbers in memory (`measured.py` says what is counted). Of ReaL crowd-kit gets the yes and no votes on questions,
-without the unsure ones. It is not run where, by what it took on the size before, it would need more memory than
-there is or more than 10 minutes. Prints tables and, as its last line, one JSON object; the exit status is 1 where
-a bar is missed. The bars in seconds are for a quiet machine of two processors.
+Votes are simulated (`simulated_votes.py`) and, with --data, those of ReaL. Each is a whole program from a CSV of
+names to a CSV of what is believed of each item: `consensus score` with its defaults, and `crowd_kit_command.py`.
+They run one after the other; what is counted is that of their process, loading libraries included: seconds from
+start to end, seconds of processors, and the peak of memory. Of ReaL crowd-kit gets the yes and no votes on
+questions, without the unsure ones. It is not run where, by what it took on the size before, it would need more
+memory than there is or more than 10 minutes. Prints tables and, as its last line, one JSON object; the exit status
+is 1 where a bar is missed. The bars in seconds are for a quiet machine of two processors.
 """
 
 import argparse
-import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv
 import pyarrow.parquet as pq
-from data_sets import read_yes_no
+from metrics import accuracy
 from side_by_side import figure, finish, table, yes_no
-from simulated_votes import CHUNK, N_CLASSES, PER_TASK, annotators_for, write_arrays, write_names, write_truth
+from simulated_votes import CHUNK, LABELS, N_CLASSES, PER_TASK, annotators_for, task_names, truth_of, write_names
 
-from consensus.core.votes.votes import STANDS
+from consensus.core.arrays import Floats
+from consensus.files.score_files import MEMORY
 
-ROOT = Path(__file__).resolve().parent
 OURS, PEER = "ours", "crowd-kit"
-FASTER, BYTES, REAL_SECONDS, TEN_MILLION_SECONDS = 10.0, 100.0, 1.5, 15.0
-"""Times as fast as crowd-kit; bytes a vote; seconds for ReaL and for ten million votes."""
-TEN_MILLION = 10_000_000
+SCORE = (sys.executable, "-m", "consensus.cli", "score")
+CROWD_KIT = (sys.executable, str(Path(__file__).with_name("crowd_kit_command.py")))
+FASTER, FASTER_ON_REAL = 8.0, 5.0
+"""Times as fast as crowd-kit."""
+TEN_MILLION, SECONDS, MEGABYTES = 10_000_000, 15.0, 2000.0
+"""What so many votes may take."""
 LINEAR = 1.5
 """How much longer a vote of the largest set may take than one of the smallest."""
 SAME = 0.002
@@ -41,11 +48,11 @@ SAME = 0.002
 PATIENCE = 10 * 60
 """Seconds."""
 SEED = 20261121
+REAL = "ReaL"
 
 Measured = dict[str, float]
 Row = dict[str, Measured]
-"""By what ran: `OURS` and `PEER` from names, and the same followed by NUMBERS from whole numbers."""
-NUMBERS = ", numbers"
+"""By what ran: `OURS` and `PEER`."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -59,20 +66,25 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def measure(kind: str, *paths: Path) -> Measured:
-    """Measure in a process of its own."""
-    print(f"{paths[0].name}: {kind}", file=sys.stderr)
-    words = [sys.executable, str(ROOT / "measured.py"), kind, *map(str, paths)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603  # this very Python
-    if done.returncode:
-        sys.exit(f"{kind} failed on {paths[0].name}: {done.stderr.strip()[-500:]}")
-    measured: Measured = json.loads(done.stdout.strip().splitlines()[-1])
-    return measured
+def measure(command: Sequence[str], *words: str | Path) -> Measured:
+    """Run a program to its end, and return what its process took."""
+    print(*map(str, words), file=sys.stderr)
+    began = time.perf_counter()
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen([*command, *map(str, words)], stdout=subprocess.DEVNULL, stderr=errors)  # noqa: S603
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.perf_counter() - began
+        if process.returncode:
+            errors.seek(0)
+            sys.exit(f"{' '.join(map(str, words))} failed: {errors.read().decode().strip()[-500:]}")
+    processor = usage.ru_utime + usage.ru_stime
+    return {"seconds": seconds, "processor_seconds": processor, "megabytes": usage.ru_maxrss * 1024 / 1e6}
 
 
-def quickest(*paths: Path) -> Measured:
+def quickest(*words: str | Path) -> Measured:
     """Measure ours twice, and keep the quicker: the first run after another program finds cold caches."""
-    return min((measure(OURS, *paths) for _ in range(2)), key=lambda row: row["seconds"])
+    return min((measure(SCORE, *words) for _ in range(2)), key=lambda row: row["seconds"])
 
 
 def available_bytes() -> int:
@@ -85,10 +97,10 @@ def why_not(n_votes: int, before: Measured | None, free: int) -> str:
     """Return why crowd-kit cannot run, by what it took on fewer votes, or nothing."""
     if before is None:
         return ""
-    seconds = before["seconds"] * n_votes / before["votes"]
-    needed = before["bytes_per_vote"] * n_votes
-    if needed > 0.8 * free:
-        return f"it would need about {needed / 1e9:.0f} GB"
+    times = n_votes / before["votes"]
+    needed, seconds = before["megabytes"] * times, before["seconds"] * times
+    if needed * 1e6 > 0.8 * free:
+        return f"it would need about {needed / 1e3:.0f} GB"
     return f"it would take about {seconds / 60:.0f} minutes" if seconds > PATIENCE else ""
 
 
@@ -100,115 +112,138 @@ def of_simulated(
     folders: dict[str, Measured] = {}
     left_out: dict[str, str] = {}
     before = None
+    votes, result = room / "votes.csv", room / "result.csv"
     for n_votes in (int(size) for size in sorted(options.votes)):
         name = f"simulated, {n_votes / 1e6:g} million"
-        numbers, names, truth = (room / file for file in ("votes.npz", "votes.parquet", "truth.npz"))
-        write_arrays(numbers, n_votes, SEED)
-        write_names([names], n_votes, SEED)
-        write_truth(truth, n_votes, SEED)
-        rows[name] = {OURS: quickest(names, truth), OURS + NUMBERS: quickest(numbers)}
+        write_names([room / "votes.parquet"], n_votes, SEED)
+        write_csv(pq.read_table(room / "votes.parquet"), votes)
+        truth, tasks = truth_of(n_votes, SEED), task_names(range(n_votes // PER_TASK))
+        ours = {"votes": n_votes, **quickest(votes, "--out", result)}
+        rows[name] = {OURS: {**ours, "accuracy": accuracy(beliefs(result, tasks, LABELS), truth)}}
         why = "not asked for" if options.skip_peer else why_not(n_votes, before, available_bytes())
         if why:
             left_out[name] = why
         else:
-            rows[name][PEER] = before = measure(PEER, names, truth)
-            rows[name][PEER + NUMBERS] = measure(PEER, numbers)
+            before = {"votes": n_votes, **measure(CROWD_KIT, votes, result)}
+            rows[name][PEER] = {**before, "accuracy": accuracy(wide_beliefs(result, tasks, LABELS), truth)}
         if not options.skip_folder:
-            folders[name] = of_folder(room / "folder", n_votes)
+            folders[name] = of_folder(room / "folder", result, n_votes)
     return rows, folders, left_out
 
 
-def of_folder(folder: Path, n_votes: int) -> Measured:
-    """Measure the same votes as a folder, scored in parts."""
+def of_folder(folder: Path, result: Path, n_votes: int) -> Measured:
+    """Measure the same votes as a folder, scored in parts for want of memory."""
     folder.mkdir()
     n_files = -(-n_votes // (PER_TASK * CHUNK))
     write_names([folder / f"votes-{number:04d}.parquet" for number in range(n_files)], n_votes, SEED)
-    measured = measure("folder", folder)
+    measured = measure(SCORE, folder, "--out", result, "--memory", str(MEMORY * (n_votes - 1) / 1e9))
     shutil.rmtree(folder)
     return measured
 
 
-def of_real(options: argparse.Namespace, room: Path) -> tuple[Row, float]:
-    """Measure ReaL, and the seconds of the whole command on its file."""
-    votes, truth = (options.data / "real" / name for name in ("votes.parquet", "truth.csv"))
-    write_real(votes, room)
-    row = {OURS: quickest(votes, truth), OURS + NUMBERS: quickest(room / "real.npz")}
+def of_real(options: argparse.Namespace, room: Path) -> Row:
+    """Measure ReaL."""
+    votes, questions, result = (room / f"{name}.csv" for name in ("votes", "questions", "result"))
+    columns = pq.read_table(options.data / "real" / "votes.parquet")
+    names = ["task", "label", "annotator", "vote"]
+    columns = columns.select(names).cast(pa.schema([(name, pa.string()) for name in names]))
+    write_csv(columns, votes)
+    question = pc.binary_join_element_wise(columns["task"], columns["label"], " ")
+    asked = pa.table({"task": question, "annotator": columns["annotator"], "label": columns["vote"]})
+    write_csv(asked.filter(pc.not_equal(asked["label"], "unsure")), questions)
+    known = read_csv(options.data / "real" / "truth.csv")
+    answers = np.array([int(answer == "yes") for answer in known["answer"].to_pylist()], dtype=np.int32)
+    tasks = pc.binary_join_element_wise(known["task"], known["label"], " ").to_pylist()
+    row = {OURS: {"votes": len(columns), **quickest(votes, "--out", result)}}
+    said = read_csv(result)
+    said = said.set_column(0, "task", pc.binary_join_element_wise(said["task"], said["label"], " "))
+    yes = laid_out(said.set_column(1, "label", pa.array(["yes"] * len(said))), tasks, ["yes"])
+    row[OURS]["accuracy"] = accuracy(np.column_stack([1 - yes, yes]), answers)
     if not options.skip_peer:
-        answers = read_yes_no(options.data, "real", "votes.parquet")
-        numbers = room / "questions.npz"
-        np.savez(numbers, task=answers.item, annotator=answers.annotator, label=answers.answer)
-        row[PEER] = measure(PEER, room / "questions.parquet", truth)
-        row[PEER + NUMBERS] = measure(PEER, numbers)
-    return row, min(command(votes, room) for _ in range(3))
+        row[PEER] = {"votes": len(asked), **measure(CROWD_KIT, questions, result)}
+        row[PEER]["accuracy"] = accuracy(wide_beliefs(result, tasks, ["no", "yes"]), answers)
+    return row
 
 
-def write_real(votes: Path, room: Path) -> None:
-    """Write the votes of ReaL as whole numbers, and those of yes and no on questions by name."""
-    columns = pq.read_table(votes, columns=["task", "label", "annotator", "vote"])
-    texts = {name: columns[name].cast(pa.string()).combine_chunks() for name in columns.column_names}
-    codes = {name: texts[name].dictionary_encode().indices.to_numpy() for name in ("task", "label", "annotator")}
-    stands = np.array([STANDS[vote] for vote in texts["vote"].to_pylist()], dtype=np.int8)
-    np.savez(room / "real.npz", **codes, vote=stands)
-    question = pc.binary_join_element_wise(texts["task"], texts["label"], " ")
-    rows = pa.table({"task": question, "annotator": texts["annotator"], "label": texts["vote"]})
-    pq.write_table(rows.filter(pc.not_equal(rows["label"], "unsure")), room / "questions.parquet")
+def write_csv(columns: pa.Table, path: Path) -> None:
+    """Write columns as a CSV, without needless quotation marks; Arrow would put all texts into some."""
+    duckdb.from_arrow(columns).write_csv(str(path))
 
 
-def command(votes: Path, room: Path) -> float:
-    """Return the seconds of `consensus score` on a file, from start to end."""
-    words = [sys.executable, "-m", "consensus.cli", "score", str(votes), "--out", str(room / "result.csv")]
-    began = time.perf_counter()
-    subprocess.run(words, check=True, capture_output=True)  # noqa: S603  # our own command
-    return time.perf_counter() - began
+def read_csv(path: Path) -> pa.Table:
+    """Read a CSV; names are texts."""
+    texts = dict.fromkeys(("task", "label", "answer"), pa.string())
+    return pyarrow.csv.read_csv(path, convert_options=pyarrow.csv.ConvertOptions(column_types=texts))
 
 
-def bars_of(rows: dict[str, Row], real: str) -> dict[str, bool]:
+def beliefs(result: Path, tasks: Sequence[str], labels: Sequence[str]) -> Floats:
+    """Read what ours believes, (n_tasks, n_labels); a label that nobody chose has no row."""
+    return laid_out(read_csv(result), tasks, labels)
+
+
+def laid_out(said: pa.Table, tasks: Sequence[str], labels: Sequence[str]) -> Floats:
+    """Lay posteriors out as (n_tasks, n_labels)."""
+    places = [
+        pc.fill_null(pc.index_in(said[name], pa.array(names)), -1).to_numpy()
+        for name, names in (("task", tasks), ("label", labels))
+    ]
+    there = (places[0] >= 0) & (places[1] >= 0)
+    belief = np.zeros((len(tasks), len(labels)))
+    belief[places[0][there], places[1][there]] = said["posterior"].to_numpy()[there]
+    return belief
+
+
+def wide_beliefs(result: Path, tasks: Sequence[str], labels: Sequence[str]) -> Floats:
+    """Read what crowd-kit believes, (n_tasks, n_labels); of a task without a vote nothing."""
+    said = read_csv(result)
+    row = pc.index_in(pa.array(tasks), said["task"].combine_chunks())
+    columns = np.column_stack([said[label].to_numpy() for label in labels])
+    none = np.full((1, len(labels)), 1 / len(labels))
+    belief: Floats = np.append(columns, none, axis=0)[pc.fill_null(row, len(columns)).to_numpy()]
+    return belief
+
+
+def bars_of(rows: dict[str, Row]) -> dict[str, bool]:
     """Return each bar that could be looked at, and whether it is reached."""
-    both = {name: row for name, row in rows.items() if PEER in row}
-    simulated = [row[OURS] for name, row in rows.items() if name != real]
-    bars = {f"{FASTER:g} times as fast: {name}": ratio(row) >= FASTER for name, row in both.items()}
-    for name, row in both.items():
-        bars[f"as right, or more: {name}"] = row[OURS]["accuracy"] >= row[PEER]["accuracy"] - SAME
+    bars: dict[str, bool] = {}
     for name, row in rows.items():
-        if row[OURS]["votes"] >= TEN_MILLION:  # with fewer, what any run needs is most of it
-            bars[f"under {BYTES:g} bytes a vote: {name}"] = row[OURS]["bytes_per_vote"] < BYTES
-    if real in rows:
-        bars[f"{real} under {REAL_SECONDS:g} s"] = rows[real][OURS]["seconds"] < REAL_SECONDS
-    for simulated_row in simulated:
-        if simulated_row["votes"] == TEN_MILLION:
-            bars[f"ten million under {TEN_MILLION_SECONDS:g} s"] = simulated_row["seconds"] < TEN_MILLION_SECONDS
-    if len(simulated) > 1:
-        each = [row["seconds"] / row["votes"] for row in simulated]
+        if PEER in row:
+            faster = FASTER_ON_REAL if name == REAL else FASTER
+            bars[f"{faster:g} times as fast: {name}"] = ratio(row) >= faster
+            bars[f"as right, or more: {name}"] = row[OURS]["accuracy"] >= row[PEER]["accuracy"] - SAME
+        if row[OURS]["votes"] == TEN_MILLION:
+            bars[f"ten million under {SECONDS:g} s"] = row[OURS]["seconds"] < SECONDS
+            bars[f"ten million under {MEGABYTES / 1000:g} GB"] = row[OURS]["megabytes"] < MEGABYTES
+    each = [row[OURS]["seconds"] / row[OURS]["votes"] for name, row in rows.items() if name != REAL]
+    if len(each) > 1:
         bars["linear in votes"] = each[-1] <= LINEAR * each[0]
     return bars
 
 
-def ratio(row: Row, kind: str = "") -> float:
+def ratio(row: Row, kind: str = "seconds") -> float:
     """Return how many times as fast ours is."""
-    return row[PEER + kind]["seconds"] / row[OURS + kind]["seconds"] if PEER + kind in row else float("nan")
+    return row[PEER][kind] / row[OURS][kind] if PEER in row else float("nan")
 
 
 def show(rows: dict[str, Row], folders: dict[str, Measured], left_out: dict[str, str]) -> None:
     """Print the tables."""
-    digits = {"seconds": 2, "bytes_per_vote": 0, "accuracy": 4}
-    lines, from_numbers = [], []
+    digits = {"seconds": 1, "processor_seconds": 1, "megabytes": 0, "accuracy": 4}
+    lines = []
     for name, row in rows.items():
         cells = [
-            figure(row.get(who, {}).get(name_of, float("nan")), places)
-            for name_of, places in digits.items()
+            figure(row.get(who, {}).get(kind, float("nan")), places)
+            for kind, places in digits.items()
             for who in (OURS, PEER)
         ]
-        million = row[OURS]["seconds"] / row[OURS]["votes"] * 1e6
-        lines.append((name, [*cells, figure(million, 2), figure(ratio(row), 1)]))
-        times = [figure(row.get(who + NUMBERS, {}).get("seconds", float("nan")), 2) for who in (OURS, PEER)]
-        from_numbers.append((name, [*times, figure(ratio(row, NUMBERS), 1)]))
-    heads = [f"{heading}, {who}" for heading in ("seconds", "bytes a vote", "accuracy") for who in (OURS, PEER)]
-    print(table("from a file of names", [*heads, "our seconds a million", "times as fast"], lines))
-    heads = [f"seconds, {who}" for who in (OURS, PEER)]
-    print(table("from whole numbers in memory", [*heads, "times as fast"], from_numbers))
-    in_parts = [(name, [figure(row["seconds"], 1), figure(row["megabytes"], 0)]) for name, row in folders.items()]
+        lines.append((name, [*cells, figure(ratio(row), 1), figure(ratio(row, "processor_seconds"), 1)]))
+    heads = [f"{kind.replace('_', ' ')}, {who}" for kind in digits for who in (OURS, PEER)]
+    print(table("from file to file", [*heads, "times as fast", "by processor seconds"], lines))
+    in_parts = [
+        (name, [figure(row[kind], places) for kind, places in digits.items() if kind in row])
+        for name, row in folders.items()
+    ]
     if in_parts:
-        print(table("a folder in parts, to a file", ["seconds", "megabytes of memory"], in_parts))
+        print(table("a folder in parts", [kind.replace("_", " ") for kind in list(digits)[:-1]], in_parts))
     for name, why in left_out.items():
         print(f"crowd-kit was not run on {name}: {why}\n")
 
@@ -218,17 +253,14 @@ def main() -> int:
     options = parser().parse_args()
     sizes = ", ".join(f"{annotators_for(int(size))} annotators for {size:g}" for size in options.votes)
     print(f"Simulated votes: {PER_TASK} a task, {N_CLASSES} classes; {sizes}\n")
-    real, extra = "ReaL", {}
     with tempfile.TemporaryDirectory() as name:
         rows, folders, left_out = of_simulated(options, Path(name))
         if options.data:
-            rows[real], extra["command_seconds"] = of_real(options, Path(name))
+            rows[REAL] = of_real(options, Path(name))
     show(rows, folders, left_out)
-    if extra:
-        print(f"`consensus score` on the file of ReaL, from start to end: {extra['command_seconds']:.2f} s\n")
-    bars = bars_of(rows, real)
+    bars = bars_of(rows)
     print(table("bar", ["reached"], [(bar, [yes_no(reached)]) for bar, reached in bars.items()]))
-    report = {"in_memory": rows, "folders": folders, "left_out": left_out, "bars": bars, **extra}
+    report = {"files": rows, "folders": folders, "left_out": left_out, "bars": bars}
     return finish({"benchmark": "speed", "reached": all(bars.values()), **report})
 
 

@@ -320,8 +320,16 @@ def by_position(columns: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     position = columns["position"]
     if (position[1:] > position[:-1]).all():
         return columns
+    if position.max() == len(position) - 1:  # as in one file, and much quicker than to sort
+        return {name: _put(column, position) for name, column in columns.items()}
     order = np.argsort(position)
     return {name: column[order] for name, column in columns.items()}
+
+
+def _put(column: NDArray[Any], position: NDArray[np.int64]) -> NDArray[Any]:
+    ordered = np.empty_like(column)
+    ordered[position] = column
+    return ordered
 
 
 def extension(path: Path) -> str:
