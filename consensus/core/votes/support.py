@@ -29,8 +29,8 @@ class Support:
     votes : (n_pairs, n_annotators * n_classes * n_classes) csr_array of float64
         What the row's votes count, by rate: column annotator * n_classes^2 + said class * n_classes + true class.
     true_class : (n_pairs,) intp
-    first, size : (n_rows,) intp
-        Of each row, where its pairs begin and how many they are.
+    of_row : (n_rows, n_pairs) csr_array of float64
+        1 where a pair is of a row.
     uninformative : (n,) intp
         Pairs of rows that nobody can judge.
     settled_votes : (n_annotators * n_classes * n_classes,) float64
@@ -41,8 +41,7 @@ class Support:
 
     votes: csr_array
     true_class: NDArray[np.intp]
-    first: NDArray[np.intp]
-    size: NDArray[np.intp]
+    of_row: csr_array
     uninformative: NDArray[np.intp]
     settled_votes: Floats
     settled_rows: Floats
@@ -52,10 +51,10 @@ class Support:
         scores: Floats = self.votes @ log_rates
         scores += log_prevalence[self.true_class]
         if scores.min(initial=0.0) < LOWEST:
-            scores -= np.repeat(np.maximum.reduceat(scores, self.first), self.size)
+            largest = np.maximum.reduceat(scores, self.of_row.indptr[:-1])
+            scores -= self.of_row.T @ largest
         np.exp(scores, out=scores)
-        if len(scores):
-            scores /= np.repeat(np.add.reduceat(scores, self.first), self.size)
+        scores *= self.of_row.T @ (1 / (self.of_row @ scores))  # quicker than sums and divisions row by row
         return scores
 
     def expected_counts(self, posterior: Floats) -> tuple[Floats, Floats]:
@@ -103,7 +102,9 @@ def support_of(one_hot: csr_array, possible: Flags, informative: Flags) -> Suppo
     column += np.repeat(true_class.astype(np.int32), n_votes)
     n_rates = one_hot.shape[1] * n_classes
     votes = csr_array((one_hot.data[entry], column, pointers), shape=(len(row), n_rates))
-    first = np.flatnonzero(np.diff(row, prepend=-1))
+    begins = np.append(np.flatnonzero(np.diff(row, prepend=-1)), len(row))
+    ones, pair = np.ones(len(row)), np.arange(len(row))
+    of_row = csr_array((ones, pair, begins), shape=(len(begins) - 1, len(row)))
 
     settled, only = n_possible == 1, possible.argmax(axis=1)
     teaching = np.flatnonzero(np.repeat(settled & informative, votes_per_row))
@@ -111,8 +112,7 @@ def support_of(one_hot: csr_array, possible: Flags, informative: Flags) -> Suppo
     return Support(
         votes,
         true_class,
-        first,
-        np.diff(first, append=len(row)),
+        of_row,
         np.flatnonzero(~informative[row]),
         sums(column_of_only, one_hot.data[teaching], n_rates),
         counts(only[settled], n_classes).astype(np.float64),
