@@ -128,6 +128,7 @@ def run_program(app: Callable[[], object], *, extra: str, interrupted: str) -> N
     interrupted : str
         What Ctrl-C has left and how it goes on.
     """
+    hook = sys.excepthook
     try:
         app()
     except ModuleNotFoundError as error:
@@ -142,6 +143,8 @@ def run_program(app: Callable[[], object], *, extra: str, interrupted: str) -> N
         if end.code == INTERRUPTED or isinstance(end.__context__, typer.Abort):
             fail(f"interrupted: {interrupted}", INTERRUPTED)
         raise
+    finally:
+        sys.excepthook = hook  # typer's own would show a traceback, also in a log file
 
 
 def install(extra: str) -> str:

@@ -2,8 +2,10 @@
 
 import json
 import logging
+import sys
 from contextlib import closing
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Annotated
 
 import typer
@@ -168,9 +170,20 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Load what writes logs when there is something to log: `score` has nothing else to."""
+    from common.logs import configure_logs  # noqa: PLC0415
+
+    sys.excepthook = sys.__excepthook__
+    configure_logs()
+    sys.excepthook(kind, error, trace)
+
+
 def main() -> None:
     """Run the command line; an error is one sentence and exit status 1, never a traceback."""
-    if not shows_help():
+    if "score" in sys.argv[1:2]:
+        sys.excepthook = _log_uncaught
+    elif not shows_help():
         from common.logs import configure_logs  # noqa: PLC0415
 
         configure_logs()

@@ -1,7 +1,10 @@
 import io
+import sys
 from typing import NoReturn
+from unittest.mock import Mock
 
 import pytest
+import typer
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
@@ -81,3 +84,19 @@ def test_an_error_ends_a_command_with_status_1(error: SuiteError) -> None:
     with pytest.raises(SystemExit) as end:
         run_program(program, extra=".", interrupted="nothing")
     assert end.value.code == 1
+
+
+def test_what_writes_faults_down_outlives_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line's own way would show a traceback, also in a log file."""
+    app = typer.Typer(pretty_exceptions_enable=False)
+
+    @app.command()
+    def fail() -> None:
+        raise RuntimeError
+
+    hook = Mock()
+    monkeypatch.setattr(sys, "excepthook", hook)
+    monkeypatch.setattr(sys, "argv", ["program"])
+    with pytest.raises(RuntimeError):
+        run_program(app, extra=".", interrupted="nothing is lost")
+    assert sys.excepthook is hook
