@@ -8,6 +8,7 @@ many, a confusion that annotators share would soon pass for the truth.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -68,6 +69,11 @@ class ConfusionMatrices:
     def without_last(self) -> "ConfusionMatrices":
         """Those of all but the last voter."""
         return replace(self, table=self.table[:-1], accuracy=self.accuracy[:-1], evidence=self.evidence[:-1])
+
+    @cached_property
+    def log_rates(self) -> Floats:
+        """(n_annotators * n_classes * n_classes,): logs of the rates by column of `Support.votes`."""
+        return np.log(self.by_column).ravel()
 
 
 def expected_rows(counts: Floats) -> tuple[Floats, Floats, float]:

@@ -37,6 +37,9 @@ FIRST_STRENGTH = 2.0
 BLOCK_VOTES = 200_000
 """Votes of a part that a thread works on: what is made of it should stay in a cache."""
 
+SUMS = 2
+"""Votes of a part for each of its sums, at least."""
+
 
 @dataclass(frozen=True, eq=False)
 class ExpectedCounts:
@@ -79,9 +82,9 @@ MStep = Callable[[ExpectedCounts, float], ConfusionMatrices]
 
 def in_threads(label_matrix: LabelMatrix, threads: int) -> MapMatrices:
     """Spread a label matrix over threads, as many as are worth their while."""
-    # A part has more votes than its sums have numbers, or adding these up would be the work.
-    n_columns = label_matrix.one_hot.shape[1]
-    n_blocks = 1 + int(label_matrix.one_hot.nnz // max(BLOCK_VOTES, n_columns * label_matrix.n_classes))
+    # A part has several times as many votes as its sums have numbers, or adding these up would be the work.
+    n_sums = label_matrix.one_hot.shape[1] * label_matrix.n_classes
+    n_blocks = 1 + int(label_matrix.one_hot.nnz // max(BLOCK_VOTES, SUMS * n_sums))
     if n_blocks == 1:
         return lambda function: [function(label_matrix)]
     blocks = list(label_matrix.split(n_blocks))
@@ -149,7 +152,7 @@ def counts_after(label_matrix: LabelMatrix, confusion: ConfusionMatrices) -> Exp
     support = label_matrix.support
     if support is None:
         return expected_counts(label_matrix, e_step(label_matrix, confusion))
-    posterior = support.posterior(np.log(confusion.by_column).ravel(), np.log(confusion.prevalence))
+    posterior = support.posterior(confusion.log_rates, np.log(confusion.prevalence))
     return ExpectedCounts(*support.expected_counts(posterior))
 
 
