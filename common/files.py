@@ -191,6 +191,8 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Mapping[str, Path 
                 raise FilesError(f"{option} would overwrite {name} ({output}); name another file")
         if output.is_dir() or not output.name:
             raise FilesError(f"{output} cannot be written: it is a folder; name a file")
+        if output.exists() and not output.is_file():  # to replace it would take a device from everybody
+            raise FilesError(f"{output} cannot be written: it is a device or a pipe; name a file")
         if not output.parent.is_dir():  # known before the work, and before another output is written
             raise FilesError(f"{output} cannot be written: there is no folder {output.parent}; make it")
         taken.append((option, output))

@@ -26,7 +26,7 @@ WORDS = {
 
 def shown(program: str, *words: str) -> str:
     """A help without colours, frames and breaks of lines."""
-    result = CliRunner().invoke(PROGRAMS[program], [*words, "--help"], env={"COLUMNS": "200"})
+    result = CliRunner().invoke(PROGRAMS[program], [*words, "--help"], env={"COLUMNS": "400"})
     assert result.exit_code == 0
     return " ".join(re.sub(r"\x1b\[[0-9;]*m|[\u2500-\u257f]", " ", result.output).split())
 

@@ -136,6 +136,10 @@ class Database:
             if self.path and cause == "unable to open database file":
                 cause = _why_not_opened(self.path)
             raise StoreError(f"the database {self.name} cannot be used: {cause}") from None
+        except OverflowError:
+            raise StoreError(
+                f"the database {self.name} holds no number of that size: is an id misspelt?"
+            ) from None
         except CommandError as error:
             raise StoreError(
                 f"the tables of the database {self.name} are of another version ({error}); "

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-ProjectOption = Annotated[int, typer.Option(help="Id of the project in Label Studio.")]
+ProjectOption = Annotated[int, typer.Option(min=1, help="Id of the project in Label Studio.")]
 
 
 def number(value: float | None) -> str:

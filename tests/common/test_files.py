@@ -153,6 +153,7 @@ def folder() -> Iterator[None]:
         ("who.csv", "--out would overwrite --annotators"),
         ("no/x.csv", "no/x.csv cannot be written: there is no folder no; make it"),
         (".", "cannot be written: it is a folder"),
+        ("/dev/null", "/dev/null cannot be written: it is a device or a pipe; name a file"),
     ],
 )
 def test_an_output_that_would_do_harm_is_refused(out: str, message: str) -> None:

@@ -431,6 +431,22 @@ def test_report_of_a_project_without_a_run_says_what_to_do(call: Call) -> None:
     assert call("report", "NoVotes", "--project", 7) == (1, "", message)
 
 
+@pytest.mark.parametrize("command", [("report", "NoVotes"), ("annotators",), ("route", "--dry-run")])
+@pytest.mark.parametrize(
+    ("project", "status", "message"),
+    [(10**20, 1, "holds no number of that size: is an id misspelt?"), (0, 2, "greater than or equal to 1")],
+)
+def test_a_number_that_is_no_project_is_refused(
+    call: Call, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], project: int, status: int, message: str
+) -> None:
+    """One that no database holds, and one that Label Studio never gives: without a traceback."""
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "token")
+    Store.migrated("sqlite:///consensus.db")
+    ended, _, err = call(*command, "--project", project)
+    assert (ended, message in " ".join(err.split())) == (status, True)
+
+
 @pytest.mark.parametrize(
     "command", [("report", "NoVotes"), ("annotators",), ("agreement",), ("prompt", "--annotator", "a1")]
 )

@@ -65,6 +65,12 @@ import consensus.projects.schedule as schedule, structlog
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
 from apscheduler.triggers.interval import IntervalTrigger
 schedule.trigger_of = lambda cron: IntervalTrigger(seconds=0.01)
+shutdown = schedule.BackgroundScheduler.shutdown
+def stop(scheduler, wait):
+    scheduler.pause()
+    print("stopping", flush=True)
+    shutdown(scheduler, wait)
+schedule.BackgroundScheduler.shutdown = stop
 def work():
     print("begin", flush=True)
     input()
@@ -94,6 +100,7 @@ def test_it_works_until_a_signal_and_lets_work_finish(number: signal.Signals) ->
             process.stdin.flush()
             assert [process.stdout.readline() for _ in range(2)] == ["end\n", "begin\n"]
             process.send_signal(number)
+            assert process.stdout.readline() == "stopping\n"
             rest, _ = process.communicate("go on\n", timeout=60)
         finally:
             process.kill()
