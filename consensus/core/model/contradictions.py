@@ -28,20 +28,22 @@ FEWEST = 50
 MOST = 5_000
 """Rows, evenly picked, from which is learned."""
 
-AS_SURE = 0.85
+AS_SURE = 0.8
 """How probable it is, before any contradiction, that the crowd may be as sure as its votes say."""
 
 LOG_SHARPNESS: Floats = np.asarray(np.linspace(-1.8, 0.6, 17), dtype=np.float64)
 """Logs of the sharpness that are tried; around 0, or else around `USUAL` with a spread of `SPREAD`."""
 
-AROUND, USUAL, SPREAD = 0.08, -0.7, 0.15
+AROUND, USUAL, SPREAD = 0.08, -0.55, 0.2
 
 STRENGTHS: Floats = np.array([5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 2000.0])
 """Votes that may weigh what all given labels together say of those of one class."""
 
-ACCURACY = 0.8
-"""Of given labels, where the search begins; with what is expected of them, three labels right and one wrong."""
+ACCURACY, UNLIKE = 0.8, 1.0
+"""The accuracy of given labels where the search begins, and how far its log-odds may be from an annotator's."""
+
 RIGHT, WRONG = 3.0, 1.0
+"""Given labels that were right and wrong before any was seen."""
 
 ROUNDS, STEPS, STILL, TWO = 3, 30, 1e-3, 2
 
@@ -128,15 +130,15 @@ def learned_from(contradictions: Iterable[Contradictions], confusion: ConfusionM
     mistakes = (confusion.evidence[:, :, None] * confusion.table).sum(axis=0) + 0.5 / n_classes
     np.fill_diagonal(mistakes, 0.0)
     mistakes /= mistakes.sum(axis=1, keepdims=True)
-    expected = _with_accuracy(np.full(n_classes, ACCURACY), mistakes)
-    rates = expected
+    average = float(np.average(confusion.accuracy, weights=confusion.evidence.sum(axis=1) + 1e-9))
+    rates = _with_accuracy(np.full(n_classes, ACCURACY), mistakes)
     for more in range(ROUNDS, -1, -1):
-        shift, mean, hidden = _level(log_belief, given, rates)
+        shift, mean, hidden = _level(log_belief, given, rates, average)
         rates = _shifted(rates, shift)
         if more:
             rates = _by_class(_sharpened(log_belief, np.exp(mean)), given, rates, mistakes)
     belief = _sharpened(log_belief, np.exp(hidden))
-    return GivenLabels(_shifted(rates, _shift(belief, given, rates)[0]), float(np.exp(hidden)))
+    return GivenLabels(_shifted(rates, _shift(belief, given, rates, average)[0]), float(np.exp(hidden)))
 
 
 def with_given(
@@ -164,7 +166,7 @@ def with_given(
     return posterior
 
 
-def _level(log_belief: Floats, given: Codes, rates: Floats) -> tuple[float, float, float]:
+def _level(log_belief: Floats, given: Codes, rates: Floats, average: float) -> tuple[float, float, float]:
     """Find by which log-odds given labels are more often right than the rates say, and the log of the sharpness.
 
     What counts is only whether the given label is the class that the crowd believes most.
@@ -177,7 +179,7 @@ def _level(log_belief: Floats, given: Codes, rates: Floats) -> tuple[float, floa
     as_sure = np.exp(-0.5 * (LOG_SHARPNESS / AROUND) ** 2)
     usual = np.exp(-0.5 * ((LOG_SHARPNESS - USUAL) / SPREAD) ** 2)
     prior = AS_SURE * as_sure / as_sure.sum() + (1 - AS_SURE) * usual / usual.sum()
-    tried = [_shift(_sharpened(log_belief, np.exp(log)), given, rates) for log in LOG_SHARPNESS]
+    tried = [_shift(_sharpened(log_belief, np.exp(log)), given, rates, average) for log in LOG_SHARPNESS]
     shifts, likelihood = (np.array(column) for column in zip(*tried, strict=True))
     weight = prior * np.exp(likelihood - likelihood.max())
     weight /= weight.sum()
@@ -186,20 +188,24 @@ def _level(log_belief: Floats, given: Codes, rates: Floats) -> tuple[float, floa
     return float(np.interp(mean, LOG_SHARPNESS, shifts)), mean, hidden
 
 
-def _shift(belief: Floats, given: Codes, rates: Floats) -> tuple[float, float]:
-    """Return the likeliest shift of the accuracies' log-odds, and the log-likelihood there."""
+def _shift(belief: Floats, given: Codes, rates: Floats, average: float) -> tuple[float, float]:
+    """Return the likeliest shift of the accuracies' log-odds, and the log-likelihood there.
+
+    Given labels are expected to be about as accurate as the average annotator, within `UNLIKE`.
+    """
     top = belief.argmax(axis=1)
     agrees = given == top
     right = np.clip(np.diag(rates), LOWEST, 1 - LOWEST)
     wrong = rates * (1 - np.eye(len(rates))) / (1 - right)[:, None]
-    sure = belief[np.arange(len(top)), top]
+    sure, mistaken = belief[np.arange(len(top)), top], belief * wrong[:, top].T
     odds = right / (1 - right)
+    better = float(np.log(odds).mean() - np.log(average / (1 - average)))
 
     def surprise(shift: float) -> float:
         accuracy = _share(odds * np.exp(shift))
-        mistaken = np.einsum("rj,jr->r", belief, ((1 - accuracy)[:, None] * wrong)[:, top])
-        agreement = np.clip(sure * accuracy[top] + mistaken, 1e-6, 1 - 1e-6)
-        return float(shift**2 / 18 - np.log(np.where(agrees, agreement, 1 - agreement)).sum())
+        agreement = np.clip(sure * accuracy[top] + mistaken @ (1 - accuracy), 1e-6, 1 - 1e-6)
+        likelihood = float(np.log(np.where(agrees, agreement, 1 - agreement)).sum())
+        return ((better + shift) / UNLIKE) ** 2 / 2 - likelihood
 
     shift = minimum_between(surprise, -4.0, 6.0, 0.02)
     return shift, -surprise(shift)
