@@ -6,9 +6,9 @@ LabelMe comes with simulated given labels (`labelme/given.csv`), of which 150 of
 reports of policy `default` run beside majority vote, crowd-kit's Dawid-Skene and cleanlab's `find_label_issues` on
 the beliefs of the latter: how many given labels are accused, how many of these are wrong, how many of the wrong
 ones are accused, and how many are among the first that a reviewer is shown. Then, where another label has more
-votes than the given one, what share of the given labels is believed to be right, and what share is: on LabelMe, on
-simulated crowds and on the votes of other sets, with given labels simulated that err independently, like the crowd,
-and for a whole class. The last line is one JSON object. The exit status is 1 where the two are more than `ROOM`
+votes than the given one, what share of the given labels is believed to be right, and what share is: on LabelMe, in
+simulated crowds and on the votes of other sets, with given labels simulated that err independently, like the crowd
+or for a whole class. The last line is one JSON object. The exit status is 1 where the two are more than `ROOM`
 apart on LabelMe's own given labels or in a simulated crowd.
 """
 
