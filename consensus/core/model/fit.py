@@ -149,12 +149,13 @@ def _beside_given_labels(
         )
     else:
         confusion, correlation, voices = start.confusion.without_last, start.correlation, None
+        limited = start.fixed & (np.arange(n_voters) >= len(fixed_trust))
+        fixed = np.where(limited, fitted_model(start.confusion, correlation, MOST_EVEN, fixed).trust, fixed)
         if n_voters - 1 <= MOST_ANNOTATORS:
             voices = voices_of(map_crowd(lambda block: agreements(block, every)))
         worth = GivenLabels(start.confusion.table[-1], start.sharpness or 1.0)
     if worth is None:
         return None
-    held_by_hand = fixed[:-1]
 
     def expect(block: LabelMatrix, confusion: ConfusionMatrices) -> ExpectedCounts:
         others, given = block.apart
@@ -162,17 +163,18 @@ def _beside_given_labels(
         return expected_counts(others, with_given(others, confusion, correlation, given, worth))
 
     def maximise(counts: ExpectedCounts, strength: float) -> ConfusionMatrices:
-        return m_step(counts.table, counts.rows, strength, held_by_hand)
+        return m_step(counts.table, counts.rows, strength, fixed[:-1])
 
     taught, counts = iterate(map_matrices, maximise, confusion, TOLERANCE, expect=expect)
     if start is not None and np.abs(taught.table - confusion.table).max(initial=0.0) <= STILL:
-        taught = confusion
-    everybody = replace(
-        taught,
-        table=np.append(taught.table, worth.rates[None], axis=0),
-        accuracy=np.append(taught.accuracy, np.diag(worth.rates) @ taught.prevalence),
-        evidence=np.append(taught.evidence, counts.rows[None], axis=0),
-    )
+        everybody = start.confusion
+    else:
+        everybody = replace(
+            taught,
+            table=np.append(taught.table, worth.rates[None], axis=0),
+            accuracy=np.append(taught.accuracy, np.diag(worth.rates) @ taught.prevalence),
+            evidence=np.append(taught.evidence, counts.rows[None], axis=0),
+        )
     even_votes = even_votes_of(map_crowd(lambda block: vote_counts(block.in_voices(voices), every)))
     return replace(fitted_model(everybody, correlation, even_votes, fixed, voices), sharpness=worth.sharpness)
 
