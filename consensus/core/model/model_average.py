@@ -34,7 +34,7 @@ FEWEST_VOTES = 1000
 MOST_VOTES, MOST_RATES = 200_000, 4_000_000
 """Votes times classes, and rates of a model, up to which others than the usual one are tried."""
 
-MOST_ON_ROW = 20.0
+MOST_ON_ROW = 12.0
 """Votes on the mean row up to which there may be subtypes: of more, each row says by itself what it looks
 like."""
 
