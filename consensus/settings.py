@@ -40,7 +40,7 @@ class Settings(LabelStudioSettings):
     consensus_config: Path | None = None
     consensus_cron: str = "*/15 * * * *"
     consensus_projects: str = ""
-    consensus_history_days: int = Field(default=90, ge=0)
+    consensus_history_days: int = Field(default=90, ge=0, le=36_500)
     consensus_cache_dir: Path = Field(
         default_factory=lambda: _home("XDG_CACHE_HOME", ".cache", "CONSENSUS_CACHE_DIR")
     )

@@ -13,7 +13,9 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from common.settings import Address, LabelStudioSettings, Secret, Token, read
 from ml_backend.images.addresses import AllowedHosts
 
-Positive = Annotated[float, Field(gt=0)]
+LONGEST_S = 1e9  # a wait that no clock of the system can express ends in an error
+Positive = Annotated[float, Field(gt=0, le=LONGEST_S)]
+NotNegative = Annotated[float, Field(ge=0, le=LONGEST_S)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -72,15 +74,15 @@ class Settings(LabelStudioSettings):
     fetch_timeout_s: Positive = 20
     max_image_bytes: Count = 30_000_000
     max_image_pixels: Count = 50_000_000
-    recheck_s: Annotated[float, Field(ge=0)] = 3600  # an image is not fetched again; uploads never are
+    recheck_s: NotNegative = 3600  # an image is not fetched again; uploads never are
     cache_bytes: Count = 2_000_000_000  # of the file of embeddings; what was used longest ago goes
     backlog: Count = 10_000  # images of requests that are over, embedded for the next ones; of each worker
 
     # Training
-    quiet_s: Annotated[float, Field(ge=0)] = 5  # without events before a training starts
-    max_wait_s: Annotated[float, Field(ge=0)] = 60  # after the first event, come what may
+    quiet_s: NotNegative = 5  # without events before a training starts
+    max_wait_s: NotNegative = 60  # after the first event, come what may
     training_timeout_s: Positive = 3600
-    reconcile_s: Annotated[float, Field(ge=0)] = 300  # between looks for changes whose event was lost; 0: never
+    reconcile_s: NotNegative = 300  # between looks for changes whose event was lost; 0: never
     keep_versions: Count = 3
     publish_predictions: bool = True
     ordered_tasks: Annotated[int, Field(ge=0)] = 100  # that uncertainty sampling serves first, by cluster

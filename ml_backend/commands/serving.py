@@ -15,4 +15,6 @@ def serve(
     from ml_backend.settings import read_settings  # noqa: PLC0415
 
     given = {"host": host, "port": port, "workers": workers}
-    run(read_settings(**{key: value for key, value in given.items() if value is not None}))
+    settings = read_settings(**{key: value for key, value in given.items() if value is not None})
+    settings.data_dir.mkdir(parents=True, exist_ok=True)  # what is wrong is said before any worker begins
+    run(settings)

@@ -204,3 +204,12 @@ def test_a_file_of_variables_that_is_no_text_is_refused() -> None:
     Path(".env").write_bytes(b"CONSENSUS_CRON=\xe9\n")
     with pytest.raises(SettingsError, match=r"\.env is no UTF-8 text"):
         settings()
+
+
+@pytest.mark.parametrize("days", ["-1", "999999999999", "nan"])
+def test_a_history_that_no_calendar_holds_is_refused(monkeypatch: pytest.MonkeyPatch, days: str) -> None:
+    """By the variable's name, before it is asked what is older."""
+    monkeypatch.setenv("CONSENSUS_HISTORY_DAYS", days)
+    settings.cache_clear()
+    with pytest.raises(SettingsError, match="CONSENSUS_HISTORY_DAYS: Input should be"):
+        settings()

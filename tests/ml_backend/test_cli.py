@@ -1,5 +1,6 @@
 import sqlite3
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -87,6 +88,20 @@ def test_an_option_that_does_not_fit_is_one_sentence(
         cli.main()
     assert ended.value.code == 1
     assert f"{option}: Input should be" in capsys.readouterr().err
+
+
+def test_a_data_folder_that_cannot_be_made_is_said_before_the_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """In one sentence, and not by every worker as it dies."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ML_BACKEND_DATA_DIR", f"{tmp_path}/file/data")
+    monkeypatch.setattr("sys.argv", ["ml-backend", "serve"])
+    monkeypatch.setattr("ml_backend.serving.serve.serve", lambda settings: pytest.fail(f"started with {settings}"))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    assert "ML_BACKEND_DATA_DIR must be a folder" in capsys.readouterr().err
 
 
 def test_nothing_to_learn_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:

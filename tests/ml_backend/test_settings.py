@@ -35,6 +35,15 @@ def test_the_hosts_of_images_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_settings().allowed_hosts == AllowedHosts()
 
 
+@pytest.mark.parametrize("name", ["QUIET_S", "MODEL_WAIT_S", "EXPORT_TIMEOUT_S", "RECHECK_S"])
+@pytest.mark.parametrize("value", ["inf", "nan", "1e10", "-1"])
+def test_a_time_that_no_clock_knows_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """Whether it is endless, none or too long to wait for."""
+    monkeypatch.setenv(f"ML_BACKEND_{name}", value)
+    with pytest.raises(SettingsError, match=f"ML_BACKEND_{name}: Input should be"):
+        read_settings()
+
+
 def test_a_wrong_host_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names the setting and the entry that is wrong."""
     monkeypatch.setenv("ML_BACKEND_IMAGE_HOSTS", "images.example, https://b.example")
