@@ -90,11 +90,11 @@ def other_models(
     small_enough = size.votes * size.n_classes <= MOST_VOTES and n_rates <= MOST_RATES
     if size.votes < FEWEST_VOTES or not small_enough or size.n_classes == 1:
         return ()
-    label_matrix = joined(map_matrices(_itself)).in_voices(fitted.voices)
+    label_matrix = joined(map_matrices(_voted)).in_voices(fitted.voices)
     votes = float(label_matrix.voices_per_row[label_matrix.votes_per_row > 1].sum())
     if votes < FEWEST_VOTES:
         return ()
-    fits = _fits(fitted, fixed_trust, with_subtypes=size.votes <= MOST_ON_ROW * size.rows)
+    fits = _fits(fitted, fixed_trust, with_subtypes=size.votes <= MOST_ON_ROW * len(label_matrix))
     likelihoods = held_out(label_matrix, fits)
     weights = weights_of(likelihoods, votes)
     return tuple(
@@ -104,8 +104,9 @@ def other_models(
     )
 
 
-def _itself(label_matrix: LabelMatrix) -> LabelMatrix:
-    return label_matrix
+def _voted(label_matrix: LabelMatrix) -> LabelMatrix:
+    """The rows that somebody voted on."""
+    return label_matrix.rows(np.flatnonzero(label_matrix.votes_per_row > 0))
 
 
 def _fits(fitted: FittedModel, fixed_trust: Floats, *, with_subtypes: bool) -> dict[str, Fit]:

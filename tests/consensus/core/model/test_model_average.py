@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_label_matrices import confusion_from, matrix_from
-from made_votes import gold_of, listed_of, scored, simulated_choices, to_learn
+from made_votes import gold_of, listed_of, names, scored, simulated_choices, to_learn
 
 from consensus.core.model import model_average
 from consensus.core.model.fit import fit
@@ -55,6 +57,15 @@ def test_models_of_a_matrix_in_parts_are_those_of_the_whole() -> None:
     for each, other in zip(whole, cut, strict=True):
         assert each.weight == pytest.approx(other.weight, abs=1e-6)
         np.testing.assert_allclose(each.latent_classes.rates, other.latent_classes.rates, atol=1e-6)
+
+
+@pytest.mark.usefixtures("_any_model_counts")
+def test_rows_without_votes_change_nothing() -> None:
+    """Listed classifications that nobody voted on take no part."""
+    votes, _ = simulated_choices(np.linspace(0.5, 0.9, 12), 250, 3, per_task=6, seed=4)
+    more = replace(votes, task_names=names("t", 400))
+    few, many = fitted_in(votes, 1).others, fitted_in(more, 1).others
+    assert [each.weight for each in few] == pytest.approx([each.weight for each in many], abs=1e-9)
 
 
 @pytest.mark.usefixtures("_any_model_counts")
