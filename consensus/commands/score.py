@@ -98,6 +98,10 @@ def score(
     Wilson interval (z = 1.96); from 0.80 on a label is confirmed. docs/method.md has all formulas with their
     sources, and the other policies.
 
+    Labels of --given are evidence beside the crowd's, as far as both prove right where they contradict each other;
+    where fewer than 50 of them have two votes, they are one more voter, who weighs at most as much as the average
+    annotator.
+
     With --model a model's suggestions join as one more voter, as far as they agree with people and no further than
     the average annotator; they must be for tasks that the model was not trained on. The column model_share says
     how much they weigh.

@@ -1,9 +1,10 @@
-"""The given labels as one more voter, whose reliability is learned like an annotator's.
+"""The given labels as one more voter, the last one.
 
 Somebody or something gave the labels that the tasks came with, and mostly had a reason. Where annotators
 contradict labels that turn out right nearly always, it takes more of them than where the given labels are noise.
-Its votes move the posterior, never the counts or the weights of the votes. It weighs at most as much as the
-average annotator, so that it cannot decide against those who looked.
+What this voter says moves the posterior, never the counts: as evidence beside the crowd's
+(`consensus.core.model.contradictions`), or, where there is too little to learn from what that is worth, as one
+whose reliability is learned like an annotator's and who weighs at most as much as the average annotator.
 """
 
 from dataclasses import replace
