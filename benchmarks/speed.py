@@ -151,13 +151,13 @@ def of_real(options: argparse.Namespace, room: Path) -> Row:
     question = pc.binary_join_element_wise(columns["task"], columns["label"], " ")
     asked = pa.table({"task": question, "annotator": columns["annotator"], "label": columns["vote"]})
     write_csv(asked.filter(pc.not_equal(asked["label"], "unsure")), questions)
-    known = read_csv(options.data / "real" / "truth.csv")
-    answers = np.array([int(answer == "yes") for answer in known["answer"].to_pylist()], dtype=np.int32)
-    tasks = pc.binary_join_element_wise(known["task"], known["label"], " ").to_pylist()
+    truths = read_csv(options.data / "real" / "truth.csv")
+    answers = np.array([int(answer == "yes") for answer in truths["answer"].to_pylist()], dtype=np.int32)
+    tasks = pc.binary_join_element_wise(truths["task"], truths["label"], " ").to_pylist()
     row = {OURS: {"votes": len(columns), **quickest(votes, "--out", result)}}
-    said = read_csv(result)
-    said = said.set_column(0, "task", pc.binary_join_element_wise(said["task"], said["label"], " "))
-    yes = laid_out(said.set_column(1, "label", pa.array(["yes"] * len(said))), tasks, ["yes"])
+    beliefs = read_csv(result)
+    beliefs = beliefs.set_column(0, "task", pc.binary_join_element_wise(beliefs["task"], beliefs["label"], " "))
+    yes = laid_out(beliefs.set_column(1, "label", pa.array(["yes"] * len(beliefs))), tasks, ["yes"])
     row[OURS]["accuracy"] = accuracy(np.column_stack([1 - yes, yes]), answers)
     if not options.skip_peer:
         row[PEER] = {"votes": len(asked), **measure(CROWD_KIT, questions, result)}
@@ -181,23 +181,23 @@ def beliefs(result: Path, tasks: Sequence[str], labels: Sequence[str]) -> Floats
     return laid_out(read_csv(result), tasks, labels)
 
 
-def laid_out(said: pa.Table, tasks: Sequence[str], labels: Sequence[str]) -> Floats:
+def laid_out(beliefs: pa.Table, tasks: Sequence[str], labels: Sequence[str]) -> Floats:
     """Lay posteriors out as (n_tasks, n_labels)."""
     places = [
-        pc.fill_null(pc.index_in(said[name], pa.array(names)), -1).to_numpy()
+        pc.fill_null(pc.index_in(beliefs[name], pa.array(names)), -1).to_numpy()
         for name, names in (("task", tasks), ("label", labels))
     ]
     there = (places[0] >= 0) & (places[1] >= 0)
     belief = np.zeros((len(tasks), len(labels)))
-    belief[places[0][there], places[1][there]] = said["posterior"].to_numpy()[there]
+    belief[places[0][there], places[1][there]] = beliefs["posterior"].to_numpy()[there]
     return belief
 
 
 def wide_beliefs(result: Path, tasks: Sequence[str], labels: Sequence[str]) -> Floats:
     """Read what crowd-kit believes, (n_tasks, n_labels); of a task without a vote nothing."""
-    said = read_csv(result)
-    row = pc.index_in(pa.array(tasks), said["task"].combine_chunks())
-    columns = np.column_stack([said[label].to_numpy() for label in labels])
+    beliefs = read_csv(result)
+    row = pc.index_in(pa.array(tasks), beliefs["task"].combine_chunks())
+    columns = np.column_stack([beliefs[label].to_numpy() for label in labels])
     none = np.full((1, len(labels)), 1 / len(labels))
     belief: Floats = np.append(columns, none, axis=0)[pc.fill_null(row, len(columns)).to_numpy()]
     return belief
