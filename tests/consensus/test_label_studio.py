@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from in_memory_label_studio import NOW, InMemoryStudio
+from in_memory_label_studio import NOW, InMemoryStudio, region
 
 from common.contract import signed_meta
 from common.label_studio.client import READINGS, LabelStudioClient
@@ -276,26 +276,16 @@ def test_tasks_are_read_once_though_pages_overlap(make: Make, monkeypatch: pytes
     assert tasks[0].predictions == {"m1": []}
 
 
-def test_an_annotation_knows_the_suggestion_that_it_began_from(make: Make) -> None:
+def test_an_annotation_knows_the_suggestion_that_it_began_from(studio: InMemoryStudio) -> None:
     """Its regions while the prediction is there; none where it is gone, or holds something else than regions."""
-    kept = {"id": 8, "model_version": "m1", "result": [{"from_name": "kind", "value": {"choices": ["cat"]}}]}
-    broken = {"id": 9, "model_version": "m1", "result": ["nonsense"]}
-    annotations = [{"id": number, "parent_prediction": parent} for number, parent in enumerate((8, 9, 10, None))]
-    row = {"id": 1, "data": {}, "annotations": annotations, "predictions": [kept, broken]}
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        if request.url.path == "/api/projects/7/":
-            return httpx.Response(200, json=project(CONFIG, task_number=1))
-        if request.url.path == "/api/projects/7/model-versions/":
-            return httpx.Response(200, json=[])
-        rows = [row] if request.url.params["page"] == "1" else []
-        totals = {"total": 1, "total_annotations": 4, "total_predictions": 2}
-        return httpx.Response(200, json={"tasks": rows, **totals})
-
-    [(task, _)] = make(answer).pull(7, {}, NOW, CachedTasks.read).tasks
-    found = task.annotations
-    assert [(one.from_prediction, one.suggestion) for one in found] == [
-        (8, kept["result"]), (9, None), (10, None), (None, None),
+    cat = [region("kind", "cat")]
+    studio.predict(1, "m1", cat, id=8)
+    studio.predict(1, "m1", ["nonsense"], id=9)
+    for parent in (8, 9, 10, None):
+        studio.annotate(1, parent_prediction=parent)
+    [(task, _)] = edge(studio).pull(7, {}, NOW, CachedTasks.read).tasks
+    assert [(annotation.from_prediction, annotation.suggestion) for annotation in task.annotations] == [
+        (8, cat), (9, None), (10, None), (None, None),
     ]  # fmt: skip
 
 
@@ -311,42 +301,21 @@ def test_an_annotation_knows_the_suggestion_that_it_began_from(make: Make) -> No
     ids=["nobody annotated", "all before", "some before the first annotation", "all after", "no prediction"],
 )
 def test_a_suggestion_counts_if_it_was_made_before_anybody_annotated(
-    make: Make, annotated: tuple[int, ...], made: tuple[int, ...], label: str | None
+    studio: InMemoryStudio, annotated: tuple[int, ...], made: tuple[int, ...], label: str | None
 ) -> None:
     """The last of a model's predictions that is older than the first annotation; reports are no suggestions."""
 
     def at(day: int) -> str:
         return f"2026-01-0{day}T12:00:00.000000Z"
 
-    annotations = [{"id": day, "created_at": at(day)} for day in annotated]
-    predictions = [
-        {
-            "id": day,
-            "model_version": "m1",
-            "created_at": at(day),
-            "score": day / 10,
-            "result": [{"from_name": "kind", "value": {"choices": [f"of {day}"]}}],
-        }
-        for day in made
-    ]
-    report = {"id": 99, "model_version": "consensus/Discovered", "created_at": at(1), "score": 0.9, "result": []}
-    row = {"id": 1, "data": {}, "annotations": annotations, "predictions": [report, *predictions]}
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        if request.url.path == "/api/projects/7/":
-            return httpx.Response(200, json=project(CONFIG, task_number=1))
-        if request.url.path == "/api/projects/7/model-versions/":
-            return httpx.Response(200, json=[])
-        rows = [row] if request.url.params["page"] == "1" else []
-        totals = {"total": 1, "total_annotations": 4, "total_predictions": 2}
-        return httpx.Response(200, json={"tasks": rows, **totals})
-
-    [(found, _)] = make(answer).pull(7, {}, NOW, CachedTasks.read).tasks
-    if label is None:
-        assert (found.suggestion, found.suggestion_score) == (None, None)
-    else:
-        assert found.suggestion == [{"from_name": "kind", "value": {"choices": [label]}}]
-        assert found.suggestion_score == int(label[-1]) / 10
+    studio.predict(1, "consensus/Discovered", created_at=at(1), score=0.9)
+    for day in made:
+        studio.predict(1, "m1", [region("kind", f"of {day}")], created_at=at(day), score=day / 10)
+    for day in annotated:
+        studio.annotate(1, created_at=at(day))
+    [(task, _)] = edge(studio).pull(7, {}, NOW, CachedTasks.read).tasks
+    expected = (None, None) if label is None else ([region("kind", label)], int(label[-1]) / 10)
+    assert (task.suggestion, task.suggestion_score) == expected
 
 
 @pytest.mark.parametrize(
