@@ -119,10 +119,10 @@ def learned_from(contradictions: Iterable[Contradictions], confusion: ConfusionM
     Returns
     -------
     GivenLabels or None
-        None where there are too few rows to judge by.
+        None where there are too few rows to judge by, or no two classes.
     """
     blocks = list(contradictions)
-    if sum(block.judged for block in blocks) < FEWEST:
+    if len(confusion.prevalence) < TWO or sum(block.judged for block in blocks) < FEWEST:
         return None
     log_belief = np.concatenate([block.log_belief for block in blocks])
     given = np.concatenate([block.given for block in blocks])

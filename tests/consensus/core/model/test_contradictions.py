@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_votes import chosen, gold_of, listed_of, scored
+from made_votes import chosen, gold_of, listed_of, scored, simulated_choices
 
 from consensus.core.arrays import Codes
 from consensus.core.decide.scoring import Scored
@@ -124,3 +124,22 @@ def test_gold_tells_what_given_labels_are_worth() -> None:
     alone, measured = scored(votes, listed=listed), scored(votes, listed=listed, gold=gold)
     rest = alone.classifications.given & (alone.classifications.task >= 100)
     assert measured.posterior[rest].mean() < alone.posterior[rest].mean()
+
+
+@pytest.mark.parametrize("accuracy", [0.3, 1.0])
+@pytest.mark.parametrize("n_labels", [1, 2, 5, 70])
+@pytest.mark.parametrize("kind", ["right", "all the same", "all wrong"])
+def test_whatever_given_labels_are_all_numbers_are_probabilities(
+    kind: str, n_labels: int, accuracy: float
+) -> None:
+    """One label, or more than are asked as one choice; crowds that guess or never err; again without news."""
+    votes, truth = simulated_choices(np.full(8, accuracy), 120, max(n_labels, 2), per_task=3, seed=5)
+    if n_labels == 1:
+        votes, truth = chosen({(task, by): 0 for task in range(120) for by in range(3)}, 1), np.zeros(120, int)
+    given = {"right": truth, "all the same": np.zeros_like(truth), "all wrong": (truth + 1) % n_labels}[kind]
+    listed = listed_of((task, int(label), True) for task, label in enumerate(given))
+    first = scored(votes, listed=listed)
+    for column in (first.posterior, first.confidence, first.upper, first.trust):
+        assert ((column >= 0) & (column <= 1)).all()
+    again = scored(votes, listed=listed, start=first.start)
+    assert again.posterior.tolist() == first.posterior.tolist()
