@@ -4,7 +4,7 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -93,6 +93,39 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Before:
+    """What the last run left.
+
+    Attributes
+    ----------
+    run : dict or None
+        None before the first one.
+    starts : mapping of str to WarmStart
+        What it learned, by control; without it a run takes longer and ends at the same.
+    """
+
+    run: Row | None = None
+    starts: Mapping[str, WarmStart] = field(default_factory=dict)
+
+    @property
+    def forgotten(self) -> str:
+        """The version that annotators saw before a run that was cut off, perhaps right after it was forgotten."""
+        return str(self.run["model_version"]) if self.run and self.run["finished_at"] is None else ""
+
+    def without_news(self, votes: Sequence[Collected]) -> bool:
+        """Whether it wrote all that it was to write, and no vote came, went or changed since.
+
+        Then it was somebody else who has changed what was written.
+        """
+        n_votes = sum(len(each.votes) for each in votes)
+        if not self.run or self.run["finished_at"] is None or self.run["votes"] != n_votes:
+            return False
+        latest = max((str(text) for each in votes for text in each.submissions.voted_at), default="")
+        started_at: datetime = self.run["started_at"].replace(tzinfo=UTC)
+        return moment_of(latest) < started_at - CLOCKS_DIFFER
+
+
+@dataclass(frozen=True)
 class Context:
     """What the steps of a run share: what is asked for, and what Label Studio held at its start.
 
@@ -152,10 +185,11 @@ def run(
     """
     dry_run = dry_run or store is None
     with uncollected(), store.lock(project) if store and not dry_run else nullcontext():
+        before = last_run_of(store, project)
         context = read(studio, store, config, project, policy or config.policy, now(), progress, dry_run=dry_run)
-        starts = warm_starts(store, project)
-        results, guarantees, reported, changes = compute(context, starts)
-        if starts and not changes.empty and without_news(store, project, context.votes.controls):
+        context = replace(context, model_version=context.model_version or before.forgotten)
+        results, guarantees, reported, changes = compute(context, before.starts)
+        if before.starts and not changes.empty and before.without_news(context.votes.controls):
             # Somebody else has written, as a run with another store: learned from scratch, both find the same.
             results, guarantees, reported, changes = compute(context, {})
         outcome = outcome_of(context, results, guarantees, changes, dry_run=dry_run)
@@ -212,7 +246,7 @@ def read(
         progress,
         started_at,
         described,
-        described.model_version or (_forgotten(store.last_run(project)) if store else ""),
+        described.model_version,
         accounts,
         pulled.tasks,
         versions,
@@ -227,19 +261,6 @@ def compute(
     results, guarantees = guaranteed(score_votes(context, starts), context.config.guarantee)
     reported = [entry for result in results for entry in entries(*result)]
     return results, guarantees, reported, difference(reported, context.votes.written)
-
-
-def without_news(store: Store | None, project: int, votes: Sequence[Collected]) -> bool:
-    """Whether the last run wrote all that it was to write, and no vote came, went or changed since.
-
-    Then it was somebody else who has changed what was written.
-    """
-    last = store.last_run(project) if store else None
-    if last is None or last["finished_at"] is None or last["votes"] != sum(len(each.votes) for each in votes):
-        return False
-    latest = max((str(text) for each in votes for text in each.submissions.voted_at), default="")
-    started_at: datetime = last["started_at"].replace(tzinfo=UTC)
-    return moment_of(latest) < started_at - CLOCKS_DIFFER
 
 
 def score_votes(context: Context, starts: Mapping[str, WarmStart]) -> list[tuple[Collected, Scored]]:
@@ -264,13 +285,17 @@ def score_votes(context: Context, starts: Mapping[str, WarmStart]) -> list[tuple
     ]
 
 
-def warm_starts(store: Store | None, project: int) -> dict[str, WarmStart]:
-    """What the last run learned, by control; without it a run takes longer and ends at the same."""
+def last_run_of(store: Store | None, project: int) -> Before:
+    """Read what the last run left, from one state of the store: a dry run does not keep other runs away."""
+    if store is None:
+        return Before()
+    with store.snapshot() as snapshot:
+        run_row, learned = snapshot.last_run(project), snapshot.learned(project)
     starts = {}
-    for control, written in (store.learned(project) if store else {}).items():
+    for control, written in learned.items():
         with suppress(ValueError):
             starts[control] = unpacked(written)
-    return starts
+    return Before(run_row, starts)
 
 
 def guaranteed(
@@ -427,8 +452,3 @@ def _unused(context: Context, votes: Sequence[Collected]) -> list[str]:
         *(f"machine {name!r}, who has no account" for name in machines),
         *(f"trust of {name!r}, who has no vote" for name in config.trust if context.account(name) not in voted),
     ]
-
-
-def _forgotten(last: Row | None) -> str:
-    """The version that annotators saw before a run that was cut off, perhaps right after it was forgotten."""
-    return str(last["model_version"]) if last and last["finished_at"] is None else ""
