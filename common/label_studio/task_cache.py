@@ -22,6 +22,7 @@ IN_MEMORY = Path(":memory:")
 WAIT_S = 5.0
 """For another program that has the file open."""
 _FORMAT = 5
+_AT_ONCE = 1_000
 _TABLES = {
     "task": "id INTEGER PRIMARY KEY, data TEXT NOT NULL, annotations TEXT NOT NULL, "
     "submitted INTEGER NOT NULL, skipped INTEGER NOT NULL, changed_at TEXT NOT NULL",
@@ -230,11 +231,13 @@ class TaskCache:
             self._database.execute(f"PRAGMA user_version = {_FORMAT}")
 
     def _texts(self, query: str) -> dict[int, Any]:
-        """Read JSON by id, in one go, which takes half as long."""
-        rows = self._database.execute(query).fetchall()
-        with _read_back("a task"):
-            contents = json.loads(f"[{','.join(text for _, text in rows)}]")
-            return dict(zip((number for number, _ in rows), contents, strict=True))
+        """Read JSON by id, many texts as one, which takes half as long."""
+        cursor, contents = self._database.execute(query), dict[int, Any]()
+        while rows := cursor.fetchmany(_AT_ONCE):
+            with _read_back("a task"):
+                listed = json.loads(f"[{','.join(text for _, text in rows)}]")
+                contents |= zip((number for number, _ in rows), listed, strict=True)
+        return contents
 
     def _put_predictions(self, task_id: int, predictions: Sequence[Mapping[str, Any]]) -> None:
         if not predictions:
