@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 
@@ -17,7 +17,7 @@ from common.contract import REPORT_NAMES, VERSION_PREFIX, signed_kind, signed_me
 from common.errors import LabelStudioError, LostAnswerError, RefusedError
 from common.label_studio.annotations import account_of, choices_in, moment_of
 from common.label_studio.client import PAGE, LabelStudioClient
-from common.label_studio.incremental_sync import FIELDS, IncrementalSync
+from common.label_studio.incremental_sync import FIELDS, IncrementalSync, Pulled
 from common.label_studio.label_config import LabelConfig, LabelConfigError, read_label_config
 from common.label_studio.task_cache import TaskCache
 from common.progress import StepProgress
@@ -71,25 +71,6 @@ class Project:
     config: LabelConfig
     url: str = ""
     created_at: str = ""
-
-
-@dataclass(frozen=True)
-class Pulled(Generic[Tasks]):
-    """The tasks of a project.
-
-    Attributes
-    ----------
-    tasks : Tasks
-        What was made of them.
-    read : int
-        How many tasks Label Studio was asked for.
-    why_all : str
-        Why that were all of them; empty where only changes were.
-    """
-
-    tasks: Tasks
-    read: int = 0
-    why_all: str = ""
 
 
 class CachedTasks:
@@ -244,14 +225,13 @@ class Studio:
             progress(cache.counts().tasks)
             return make(CachedTasks(cache, accounts, self._secret))
 
-        pulled = self._sync(made).pull(
+        return self._sync(made).pull(
             self._client.project(project),
             "",  # what is kept of a task does not depend on the label config
             now,
             lambda count: None if count % PAGE else progress(count),
             accounts.keys(),
         )
-        return Pulled(pulled.tasks, pulled.read, pulled.why_all)
 
     def note_written(self, project: int, tasks: Collection[int], counts: Mapping[str, int]) -> None:
         """Keep what was written, so that the next run need not read all predictions.

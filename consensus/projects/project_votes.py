@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from common.label_studio.annotations import accounts_named
 from consensus.core.decide.writeback import Written
 from consensus.core.routing.overlap import ServedTask
 from consensus.core.votes.collected import Collected, in_columns
@@ -79,9 +80,8 @@ def project_votes(
 
 def account_named(name: str, accounts: Mapping[int, str]) -> str:
     """Name of an account that the settings name by its id or, in any case of its letters, by its address."""
-    if name.isdecimal():
-        return accounts.get(int(name), f"account {name}")
-    return next((email for email in accounts.values() if email.casefold() == name.casefold()), name)
+    number = accounts_named([name], accounts)[name]
+    return name if number is None else accounts.get(number, f"account {number}")
 
 
 def resolve_controls(

@@ -30,7 +30,7 @@ from consensus import cli
 from consensus import label_studio as edge
 from consensus.core.decide.writeback import Written, difference
 from consensus.errors import ConfigError, LabelStudioError
-from consensus.label_studio import CachedTasks, Pulled, Studio
+from consensus.label_studio import CachedTasks, Studio
 from consensus.projects import run as pipeline
 from consensus.projects.route import Routed, route
 from consensus.settings import ProjectConfig, settings
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from conftest import RunningLabelStudio
 
+    from common.label_studio.incremental_sync import Pulled
     from consensus.core.votes.from_annotations import Task
     from consensus.projects.run import Outcome
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from consensus.core.arrays import Floats
+from consensus.core.arrays import Codes, Floats
 from consensus.core.model.confusion_matrices import ConfusionMatrices, m_step
 from consensus.core.model.contradictions import MOST, GivenLabels, contradictions_in, learned_from, with_given
 from consensus.core.model.copies import MOST_ANNOTATORS, agreements, voices_of
@@ -148,11 +148,10 @@ def _beside_given_labels(
             map_matrices(lambda block: contradictions_in(block, confusion, correlation, voices, one_in)), confusion
         )
     else:
-        confusion, correlation, voices = start.confusion.without_last, start.correlation, None
+        confusion, correlation = start.confusion.without_last, start.correlation
         limited = start.fixed & (np.arange(n_voters) >= len(fixed_trust))
         fixed = np.where(limited, fitted_model(start.confusion, correlation, MOST_EVEN, fixed).trust, fixed)
-        if n_voters - 1 <= MOST_ANNOTATORS:
-            voices = voices_of(map_crowd(lambda block: agreements(block, every)))
+        voices = _voices(map_crowd, n_voters - 1, every)
         worth = GivenLabels(start.confusion.table[-1], start.sharpness or 1.0)
     if worth is None:
         return None
@@ -189,9 +188,8 @@ def _default(
     map_matrices: MapMatrices, size: MatrixSize, fixed_trust: Floats, start: ConfusionMatrices | None
 ) -> FittedModel:
     """Fit a confusion matrix per voter, and how far mistakes depend on one another."""
-    every, voices = every_for(size), None
-    if len(fixed_trust) <= MOST_ANNOTATORS:
-        voices = voices_of(map_matrices(lambda block: agreements(block, every)))
+    every = every_for(size)
+    voices = _voices(map_matrices, len(fixed_trust), every)
 
     def map_voices(function: Callable[[LabelMatrix], Result]) -> Iterable[Result]:
         return map_matrices(lambda block: function(block.in_voices(voices)))
@@ -201,6 +199,13 @@ def _default(
     correlation = correlation_of(likelihood)
     even_votes = even_votes_of(map_voices(lambda block: vote_counts(block, every)))
     return fitted_model(confusion, correlation, even_votes, fixed_trust, voices)
+
+
+def _voices(map_matrices: MapMatrices, n_annotators: int, every: int) -> Codes | None:
+    """Find who answers alike; None where nobody does, or there are too many to compare."""
+    if n_annotators > MOST_ANNOTATORS:
+        return None
+    return voices_of(map_matrices(lambda block: agreements(block, every)))
 
 
 def _dawid_skene(

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from in_memory_label_studio import PROJECT, InMemoryStudio, region
 
+from common.label_studio.incremental_sync import Pulled
 from consensus.core.decide.writeback import Difference, Entry, Written
 from consensus.core.votes.from_annotations import Task, TaskRows, rows_of
-from consensus.label_studio import CachedTasks, Pulled, Studio
+from consensus.label_studio import CachedTasks, Studio
 from consensus.projects import project_votes
 from consensus.projects.run import Outcome, run, written_on
 from consensus.settings import ProjectConfig
