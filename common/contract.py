@@ -9,7 +9,7 @@ Label Studio does not tell who wrote a prediction, and any member can write one.
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 VERSION_PREFIX = "consensus/"
 """Of the model versions under which consensus writes its reports."""
@@ -26,6 +26,47 @@ LEFT_OUT = 3
 
 META = "consensus"
 """Key of a region's `meta` under which consensus writes."""
+
+MACHINE_ACCOUNT = "consensus@machine.invalid"
+"""Address of the account that writes what a machine decided; it never votes and never teaches."""
+
+
+class DecisionMark(NamedTuple):
+    """What the regions of an annotation say that consensus wrote for somebody who decided.
+
+    Attributes
+    ----------
+    batch : str
+        Id of the batch of writes that it belongs to.
+    teaches : bool
+        Whether it may measure annotators: not where the item was chosen because of their votes.
+    """
+
+    batch: str
+    teaches: bool
+
+
+def decision_meta(mark: DecisionMark) -> dict[str, Any]:
+    """Return the `meta` of a region of a decision."""
+    return {META: {"batch": mark.batch, "teaches": mark.teaches}}
+
+
+def decision_in(result: object) -> DecisionMark | None:
+    """Read by which decision an annotation was written; None where it was by none.
+
+    Examples
+    --------
+    >>> decision_in([{"from_name": "kind", "meta": decision_meta(DecisionMark("5f0c", False))}])
+    DecisionMark(batch='5f0c', teaches=False)
+    >>> decision_in([{"from_name": "kind"}]) is None
+    True
+    """
+    for region in result if isinstance(result, Sequence) else ():
+        meta = region.get("meta") if isinstance(region, Mapping) else None
+        written = meta.get(META) if isinstance(meta, Mapping) else None
+        if isinstance(written, Mapping) and isinstance(written.get("batch"), str):
+            return DecisionMark(written["batch"], written.get("teaches") is True)
+    return None
 
 
 def signed_meta(

@@ -12,6 +12,7 @@ from common.label_studio.rows import stamp_of
 from consensus.core.votes.from_annotations import UNKNOWN_ACCOUNT
 from consensus.errors import ConfigError, StoreError
 from consensus.store.columns import Columns, Row, read_columns
+from consensus.store.decisions import DecisionReader
 from consensus.store.tables import (
     ANNOTATOR,
     CLASSIFICATION,
@@ -83,6 +84,7 @@ class Reader:
 
     def __init__(self, reading: Callable[[], AbstractContextManager[Connection]]) -> None:
         self._reading = reading
+        self.decisions = DecisionReader(reading)
 
     def last_run(self, project: int) -> Row | None:
         """The latest run of a project."""

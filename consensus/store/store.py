@@ -14,6 +14,7 @@ from common.files import held, lock_file
 from consensus.errors import StoreError
 from consensus.store.columns import Columns, Row
 from consensus.store.database import Database
+from consensus.store.decisions import Decisions
 from consensus.store.digests import find_unlike
 from consensus.store.reader import Reader, Snapshot
 from consensus.store.tables import ANNOTATOR, CLASSIFICATION, CONTROL, PROJECT, RUN, VOTE
@@ -47,12 +48,15 @@ class Store(Reader):
         Where the database cannot be reached or used, or its tables are of another version; also from every method.
     """
 
+    decisions: Decisions
+
     def __init__(self, url: str, history: timedelta | None = None) -> None:
         self._history = history
         self._held: dict[int, _Held] = {}
         self._database = Database(url)
         self._database.check()
         super().__init__(self._database.reading)
+        self.decisions = Decisions(self._database.reading, self._database.writing)
 
     @classmethod
     def made(cls, url: str, history: timedelta | None = None) -> "Store":

@@ -183,3 +183,79 @@ LEDGER = Table(
     Column("annotation", BigInteger, nullable=False),
 )
 Index("ix_ledger_since", LEDGER.c.project, LEDGER.c.since)
+
+BATCH = Table(
+    "batch",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("project", BigInteger, nullable=False),
+    Column("kind", String, nullable=False),  # see consensus.store.decisions
+    Column("key", String, nullable=False),  # asked for twice with one key, it is one batch
+    Column("made_by", String, nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    Column("finished_at", DateTime(timezone=True)),  # once all its items are written or left
+    Column("undone_by", String),  # the batch that took it back
+    Column("filter", JSON, nullable=False),  # what the items were chosen by
+    Column("params", JSON, nullable=False),  # model version, thresholds, what was expected
+)
+Index("ix_batch_key", BATCH.c.project, BATCH.c.key, unique=True)
+
+BATCH_ITEM = Table(
+    "batch_item",
+    METADATA,
+    Column("batch", String, ForeignKey("batch.id", ondelete="CASCADE"), primary_key=True),
+    Column("task", BigInteger, primary_key=True),
+    Column("control", String, primary_key=True),
+    Column("labels", JSON, nullable=False),
+    Column("state", String, nullable=False),
+    Column("annotation", BigInteger),  # what was written
+    Column("before", JSON(none_as_null=True)),  # what an undo restores
+    Column("evidence", JSON(none_as_null=True)),
+    Column("note", String),  # why it was left, or kept at an undo
+)
+
+DECISION = Table(
+    "decision",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("project", BigInteger, nullable=False),
+    Column("task", BigInteger, nullable=False),
+    Column("control", String, nullable=False),
+    Column("label", String, nullable=False),  # "" where none is decided
+    Column("verdict", String, nullable=False),
+    Column("decided_by", String, nullable=False),  # an account's address
+    Column("source", String, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("batch", String),
+    Column("annotation", BigInteger),
+    Column("model_version", String),
+    Column("score", Float),
+    Column("evidence", JSON(none_as_null=True)),
+    Column("reason", String),
+    Column("undoes", Integer),  # the decision that it takes back
+)
+Index("ix_decision_task", DECISION.c.project, DECISION.c.task)
+Index("ix_decision_batch", DECISION.c.batch)
+
+REVIEW_ITEM = Table(
+    "review_item",
+    METADATA,
+    Column("project", BigInteger, primary_key=True),
+    Column("queue", String, primary_key=True),
+    Column("task", BigInteger, primary_key=True),
+    Column("control", String, primary_key=True),
+    Column("priority", Float, nullable=False),  # the lowest comes first
+    Column("detail", JSON, nullable=False),
+    Column("entered_at", DateTime(timezone=True), nullable=False),
+    Column("assigned_to", String),
+    Column("assigned_at", DateTime(timezone=True)),
+    Column("closed_at", DateTime(timezone=True)),
+    Column("closed_because", String),
+)
+Index(
+    "ix_review_item_open",
+    REVIEW_ITEM.c.project,
+    REVIEW_ITEM.c.queue,
+    REVIEW_ITEM.c.closed_at,
+    REVIEW_ITEM.c.priority,
+)

@@ -1,0 +1,1 @@
+"""What machines suggest, and what becomes of it: accepted above a confidence, reviewed, undone."""

@@ -1,0 +1,1 @@
+"""What people are to look at, and what they decide."""

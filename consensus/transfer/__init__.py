@@ -1,0 +1,1 @@
+"""Labelled images into Label Studio, and the cleaned dataset out of it."""

@@ -1,0 +1,123 @@
+"""Batches of writes, the log of decisions and the queues of review, on SQLite and on PostgreSQL."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from consensus.errors import ConfigError
+from consensus.store.columns import Row
+from consensus.store.decisions import Decisions, Verdict
+from consensus.store.store import Store
+
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
+def decisions(request: pytest.FixtureRequest, tmp_path: Path) -> Decisions:
+    """Of an empty store."""
+    if request.param == "sqlite":
+        return Store.migrated(f"sqlite:///{tmp_path}/store.db").decisions
+    return Store.migrated(str(request.getfixturevalue("postgres_database_url"))).decisions
+
+
+def opened(decisions: Decisions, key: str = "k", project: int = 7, tasks: tuple[int, ...] = (1, 2)) -> Row:
+    """A batch that labels tasks."""
+    items = [{"task": task, "control": "kind", "labels": ["cat"]} for task in tasks]
+    return decisions.open_batch(project, "accept", key, made_by="a@example.com", made_at=MOMENT, items=items)
+
+
+def decision(task: int, verdict: Verdict = "accepted", **more: object) -> Row:
+    """A decision."""
+    where = {"project": 7, "task": task, "control": "kind", "label": "cat"}
+    return {**where, "verdict": verdict, "decided_by": "a@example.com", "source": "review", "at": MOMENT, **more}
+
+
+def entry(task: int, priority: float = 0.5) -> Row:
+    """Something to be looked at."""
+    return {"task": task, "control": "kind", "priority": priority, "detail": {"given": ["cat"]}}
+
+
+def test_a_batch_is_opened_once(decisions: Decisions) -> None:
+    """With the key of another it is that one, and gets no items; of another project it is another one."""
+    first = opened(decisions)
+    assert opened(decisions, tasks=(3,))["id"] == first["id"]
+    assert opened(decisions, project=8)["id"] != first["id"]
+    assert [item["task"] for item in decisions.items(first["id"])] == [1, 2]
+    assert [batch["id"] for batch in decisions.batches(7)] == [first["id"]]
+
+
+def test_a_batch_is_named_by_the_beginning_of_its_id(decisions: Decisions) -> None:
+    """Where that is one batch's alone, and says something."""
+    batch = opened(decisions)
+    assert decisions.batch(batch["id"][:6])["id"] == batch["id"]
+    for name in ("", "%", "nothing"):
+        with pytest.raises(ConfigError, match="batch"):
+            decisions.batch(name)
+
+
+def test_what_became_of_items_is_noted_with_the_decision(decisions: Decisions) -> None:
+    """One is written and decided, the other left; a batch is unfinished until it is finished."""
+    batch = opened(decisions)["id"]
+    written = {"task": 1, "control": "kind", "state": "written", "annotation": 11}
+    left = {"task": 2, "control": "kind", "state": "left", "note": "somebody has annotated it"}
+    decisions.settle_items(batch, [written, left], [decision(1, batch=batch, annotation=11)])
+    assert decisions.item_counts(batch) == {"written": 1, "left": 1}
+    assert [item["annotation"] for item in decisions.items(batch, ["written"])] == [11]
+    assert [row["annotation"] for row in decisions.decisions(7, batch=batch)] == [11]
+    assert [row["id"] for row in decisions.unfinished(7)] == [batch]
+    decisions.finish_batch(batch, MOMENT)
+    assert decisions.unfinished(7) == []
+
+
+def test_a_decision_stands_until_it_is_taken_back(decisions: Decisions) -> None:
+    """The later of two stands; taken back, the earlier one stands again; asking for a vote decides nothing."""
+    decisions.log(
+        [decision(1, label="cat"), decision(1, "corrected", label="dog"), decision(1, "asked", label="")]
+    )
+    latest = decisions.standing(7)
+    assert [row["label"] for row in latest] == ["dog"]
+    decisions.log([decision(1, "undone", undoes=latest[0]["id"])])
+    assert [row["label"] for row in decisions.standing(7, task=1)] == ["cat"]
+    assert [row["verdict"] for row in decisions.decisions(7, task=1)] == [
+        "accepted",
+        "corrected",
+        "asked",
+        "undone",
+    ]
+    assert decisions.standing(8) == []
+
+
+def test_a_queue_is_filled_and_emptied(decisions: Decisions) -> None:
+    """By priority, a page at a time; what is wanted no more is closed, and opened when it is wanted again."""
+    decisions.refill(
+        7, "misclassified", [entry(1, 0.25), entry(2, 0.125), entry(3, 0.25)], MOMENT, "decided by votes"
+    )
+    first = decisions.queue(7, "misclassified", limit=2)
+    assert [row["task"] for row in first] == [2, 1]
+    assert [row["task"] for row in decisions.queue(7, "misclassified", after=first[-1])] == [3]
+    later = MOMENT + timedelta(days=1)
+    decisions.refill(7, "misclassified", [entry(3, 0.0625)], later, "decided by votes")
+    assert decisions.queue_counts(7) == {"misclassified": 1}
+    assert sorted(row["task"] for row in decisions.queue(7, closed=True)) == [1, 2]
+    decisions.refill(7, "misclassified", [entry(1), entry(3, 0.0625)], later, "decided by votes")
+    assert [row["task"] for row in decisions.queue(7)] == [3, 1]
+
+
+def test_what_a_person_closed_stays_closed(decisions: Decisions) -> None:
+    """A run does not open it again; an undo does, in every queue."""
+    for queue in ("misclassified", "spot"):
+        decisions.refill(7, queue, [entry(1)], MOMENT, "run")
+    decisions.close(7, 1, "kind", MOMENT, "decision 5")
+    decisions.refill(7, "misclassified", [entry(1)], MOMENT, "run")
+    assert decisions.queue(7) == []
+    decisions.reopen(7, 1, "kind", "decision 5")
+    assert decisions.queue_counts(7) == {"misclassified": 1, "spot": 1}
+
+
+def test_an_assignment_outlives_a_run(decisions: Decisions) -> None:
+    """Whoever was given an item keeps it while it waits."""
+    decisions.refill(7, "controversial", [entry(1)], MOMENT, "run")
+    decisions.assign(7, "controversial", 1, "kind", "r@example.com", MOMENT)
+    decisions.refill(7, "controversial", [entry(1, 0.125)], MOMENT, "run")
+    assert [(row["assigned_to"], row["priority"]) for row in decisions.queue(7)] == [("r@example.com", 0.125)]
