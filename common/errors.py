@@ -37,3 +37,17 @@ class RefusedError(LabelStudioError):
         super().__init__(message)
         self.http_status = http_status
         self.reason = reason
+
+
+class FetchError(SuiteError):
+    """An image could not be fetched.
+
+    Parameters
+    ----------
+    reason : str
+        A short code for logs and metrics, such as ``missing``, ``timeout`` or ``http_404``.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

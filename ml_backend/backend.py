@@ -4,13 +4,13 @@ import threading
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from common.images.fetch import Connect, Fetcher
 from ml_backend.core.versions import untrained_version
 from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.cache import EmbeddingCache
 from ml_backend.embedding.exporting import prune_engines
 from ml_backend.embedding.gather import Gatherer, make_fetcher
 from ml_backend.images.decoding import ImageLimits
-from ml_backend.images.fetch import Connect, Fetcher
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.metrics import BATCH_IMAGES
 from ml_backend.model_registry import ModelRegistry

@@ -35,17 +35,3 @@ class EmbeddingError(SuiteError):
 
 class StoppingError(SuiteError):
     """The backend is being stopped, and begins nothing new."""
-
-
-class FetchError(SuiteError):
-    """An image could not be fetched.
-
-    Parameters
-    ----------
-    reason : str
-        A short code for logs and metrics, such as ``missing``, ``timeout`` or ``http_404``.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason

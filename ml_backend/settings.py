@@ -10,8 +10,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from common.images.addresses import AllowedHosts
 from common.settings import Address, LabelStudioSettings, Secret, Token, read
-from ml_backend.images.addresses import AllowedHosts
 
 LONGEST_S = 1e9  # a wait that no clock of the system can express ends in an error
 Positive = Annotated[float, Field(gt=0, le=LONGEST_S)]

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from common.errors import FetchError
 from common.label_studio.rows import ConnectionRow, ProjectSettings
 from ml_backend.backend import Backend
 from ml_backend.core.controls import image_controls
@@ -27,7 +28,7 @@ from ml_backend.diagnosis.state import (
     Reply,
     Versions,
 )
-from ml_backend.errors import FetchError, LabelStudioError, RefusedError
+from ml_backend.errors import LabelStudioError, RefusedError
 from ml_backend.images.decoding import ImageLimits, ImageRejectedError, decode
 from ml_backend.label_studio.backend_address import same_address, webhook_address
 from ml_backend.label_studio.client import LabelStudioClient

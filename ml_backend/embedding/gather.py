@@ -17,7 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from common.images.fetch import Connect, Fetcher, is_upload
+from common.images.local_files import LocalFiles
 from common.label_studio.label_config import value_at
+from ml_backend import __version__
 from ml_backend.embedding.batching import Batcher
 from ml_backend.embedding.cache import Address, Embedded, EmbeddingCache
 from ml_backend.embedding.engines import Embedder
@@ -25,8 +28,6 @@ from ml_backend.embedding.lanes import Job, Lane, Lanes
 from ml_backend.embedding.reasons import DEADLINE, NO_URL, OVERLOADED, fault_of, reason_of
 from ml_backend.errors import StoppingError
 from ml_backend.images.decoding import ImageLimits, decode
-from ml_backend.images.fetch import Connect, Fetcher, is_upload
-from ml_backend.images.local_files import LocalFiles
 from ml_backend.settings import Settings
 
 Vector = NDArray[np.float32]
@@ -81,6 +82,7 @@ def make_fetcher(settings: Settings, authorization: Callable[[], str], connect: 
         timeout_s=settings.fetch_timeout_s,
         hosts=settings.allowed_hosts,
         local_files=LocalFiles(local, settings.max_image_bytes) if local else None,
+        program=f"ml-backend/{__version__}",
         connect=connect,
     )
 

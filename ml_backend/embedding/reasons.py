@@ -1,7 +1,7 @@
 """Short codes that say why an image has no embedding: they go to logs and metrics, and name no address."""
 
-from common.errors import SuiteError
-from ml_backend.errors import EmbeddingError, FetchError, ModelLoadingError, StoppingError
+from common.errors import FetchError, SuiteError
+from ml_backend.errors import EmbeddingError, ModelLoadingError, StoppingError
 from ml_backend.images.decoding import ImageRejectedError
 
 DEADLINE, OVERLOADED, NO_URL = "deadline", "overloaded", "no_url"

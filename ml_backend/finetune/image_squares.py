@@ -13,9 +13,9 @@ import numpy as np
 import structlog
 from PIL import Image, ImageOps
 
+from common.errors import FetchError
 from ml_backend.embedding.gather import ImageRef
 from ml_backend.embedding.reasons import NO_URL, fault_of, reason_of
-from ml_backend.errors import FetchError
 from ml_backend.finetune.tuning_folder import TuningError
 from ml_backend.images.decoding import ImageLimits, decode
 

@@ -1,1 +1,1 @@
-"""From the address in a task to a decoded image, without reaching where a task must not."""
+"""From the bytes of an image to pixels."""

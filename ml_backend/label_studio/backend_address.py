@@ -3,7 +3,7 @@
 import re
 from urllib.parse import urlsplit
 
-from ml_backend.images.addresses import ip_literal, is_public
+from common.images.addresses import ip_literal, is_public
 
 _LABEL = re.compile(r"(?!-)[a-z0-9\u00a1-\uffff-]{1,63}(?<!-)")
 _LAST_LABEL = re.compile(r"(?!-)([a-z\u00a1-\uffff-]{2,63}|xn--[a-z0-9]{1,59})(?<!-)")

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,14 +19,15 @@ import pytest
 import structlog
 from flask.testing import FlaskClient
 from PIL import Image
+from web_in_memory import Web
 
+from common.images.fetch import Connect
 from common.label_studio.label_config import config_digest
 from common.logs import ToStructlog
 from ml_backend.backend import Backend
 from ml_backend.core.controls import Control
 from ml_backend.core.model import Evidence, fit_model
 from ml_backend.embedding.cache import EmbeddingCache
-from ml_backend.images.fetch import Connect
 from ml_backend.model_registry import Artifact
 from ml_backend.serving.app import create_app
 from ml_backend.settings import Settings
@@ -46,24 +47,6 @@ KIND = Control("kind", "image", ("dark", "light"), multiple=False, image_key="im
 EMBEDDING_KEY = "resnet18:random-0:abc"
 DARK = np.array([-1, 0, 0, 0], dtype=np.float32)
 LIGHT = np.array([1, 0, 0, 0], dtype=np.float32)
-
-
-@dataclass
-class Web:
-    """What the network answers: a body or a status by path. Keeps the requests that were made."""
-
-    pages: dict[str, bytes | int | str] = field(default_factory=dict)
-    seen: list[httpx.Request] = field(default_factory=list)
-
-    def answer(self, request: httpx.Request) -> httpx.Response:
-        """Answer with the page of the path; a text is where to look instead."""
-        self.seen.append(request)
-        page = self.pages.get(request.url.path, 404)
-        if isinstance(page, int):
-            return httpx.Response(page)
-        if isinstance(page, str):
-            return httpx.Response(302, headers={"location": page})
-        return httpx.Response(200, content=iter([page]))
 
 
 @dataclass(frozen=True)

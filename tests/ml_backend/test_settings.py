@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import SettingsError
-from ml_backend.images.addresses import AllowedHosts
+from common.images.addresses import AllowedHosts
 from ml_backend.settings import Settings, get_settings, read_settings
 
 

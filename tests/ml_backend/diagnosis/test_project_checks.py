@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from common.doctor import Finding, Level
+from common.images.addresses import AllowedHosts
 from common.label_studio.rows import ConnectionRow, ProjectSettings, Storage, Webhook
 from ml_backend.diagnosis.connection_checks import CHECKS as OF_CONNECTION
 from ml_backend.diagnosis.image_checks import CHECKS as OF_IMAGES
 from ml_backend.diagnosis.state import BackendState, Folder, ImageTry, ProjectState, Reply, Versions
 from ml_backend.diagnosis.task_checks import CHECKS as OF_TASKS
 from ml_backend.diagnosis.version_checks import CHECKS as OF_VERSIONS
-from ml_backend.images.addresses import AllowedHosts
 
 URL = "http://ml-backend.internal:9090"
 OLD, NEW = "resnet18-random-20260131T120000-00aa", "resnet18-random-20260201T120000-00bb"

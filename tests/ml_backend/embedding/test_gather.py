@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common.images.fetch import Connect, Fetcher
 from ml_backend.embedding.cache import Address, Embedded, EmbeddingCache
 from ml_backend.embedding.gather import Gatherer, ImageRef
 from ml_backend.errors import ModelLoadingError, WeightsError
 from ml_backend.images.decoding import ImageLimits
-from ml_backend.images.fetch import Connect, Fetcher
 from ml_backend.predict.ray_embedding import Collector
 
 if TYPE_CHECKING:

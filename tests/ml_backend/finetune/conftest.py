@@ -12,10 +12,10 @@ from in_memory_label_studio import InMemoryStudio
 from PIL import Image
 from training_parts import client_of, kind_of, label_studio
 
+from common.images.fetch import Connect
 from ml_backend.backend import Backend
 from ml_backend.finetune.image_squares import Fetch
 from ml_backend.finetune.options import FINETUNE, TuningRequest
-from ml_backend.images.fetch import Connect
 from ml_backend.settings import Settings
 from ml_backend.training.train import Trainer
 

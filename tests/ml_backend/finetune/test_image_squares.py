@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common.errors import FetchError
 from ml_backend.embedding.gather import ImageRef
-from ml_backend.errors import FetchError
 from ml_backend.finetune.image_squares import ImageSquares
 from ml_backend.finetune.tuning_folder import TuningError
 from ml_backend.images.decoding import ImageLimits

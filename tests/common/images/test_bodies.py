@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from ml_backend.errors import FetchError
-from ml_backend.images.bodies import read_body
+from common.errors import FetchError
+from common.images.bodies import read_body
 
 
 def read(*chunks: bytes, max_bytes: int = 100, **headers: str) -> bytes:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ml_backend.errors import FetchError
-from ml_backend.images.local_files import LocalFiles
+from common.errors import FetchError
+from common.images.local_files import LocalFiles
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_backend.images.addresses import AllowedHosts, ip_literal, is_public
+from common.images.addresses import AllowedHosts, ip_literal, is_public
 
 PUBLIC = ipaddress.ip_address("1.1.1.1")
 PRIVATE = ipaddress.ip_address("10.1.2.3")

@@ -13,11 +13,11 @@ import httpx
 import pytest
 from faulty_web import FaultyWeb, faulty_web, page
 
-from ml_backend.errors import FetchError
-from ml_backend.images import checked_transport as module
-from ml_backend.images.addresses import AllowedHosts
-from ml_backend.images.checked_transport import CheckedTransport
-from ml_backend.images.resolver import Resolver
+from common.errors import FetchError
+from common.images import checked_transport as module
+from common.images.addresses import AllowedHosts
+from common.images.checked_transport import CheckedTransport
+from common.images.resolver import Resolver
 
 NAME = "images.example"
 
@@ -70,7 +70,7 @@ def test_the_connection_goes_to_the_address_that_was_checked(
     web: FaultyWeb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name that leads to a private address the second time is asked for once a connection, and refused then."""
-    monkeypatch.setattr("ml_backend.images.resolver._KEPT_S", 0)
+    monkeypatch.setattr("common.images.resolver._KEPT_S", 0)
     names, url = Names(["127.0.0.1"], ["10.0.0.1"]), f"http://{NAME}:{web.port}/a.png"
     with checked("127.0.0.1", names) as connections:
         assert get(connections, url) == get(connections, url) == b"picture"

@@ -10,9 +10,9 @@ from typing import Any
 import httpcore
 import httpx
 
-from ml_backend.errors import FetchError
-from ml_backend.images.addresses import Address, AllowedHosts
-from ml_backend.images.resolver import Resolver
+from common.errors import FetchError
+from common.images.addresses import Address, AllowedHosts
+from common.images.resolver import Resolver
 
 _PORTS = {"http": 80, "https": 443}
 _CONNECT_S = 5.0

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import httpx
 
-from ml_backend.errors import FetchError
+from common.errors import FetchError
 
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 

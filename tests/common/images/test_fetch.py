@@ -7,23 +7,18 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 from faulty_web import FAULTS, FaultyWeb, closing, faulty_web, gzipped, page, redirect
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from running_backend import eventually
+from web_in_memory import Web
 
-from common.errors import SettingsError, SuiteError
-from ml_backend.errors import FetchError, LabelStudioError
-from ml_backend.images.addresses import AllowedHosts
-from ml_backend.images.fetch import Connect, Fetcher, absolute_url, is_upload, parsed
-from ml_backend.images.local_files import LocalFiles
-
-if TYPE_CHECKING:
-    from conftest import Web
+from common.errors import FetchError, LabelStudioError, SettingsError, SuiteError
+from common.images.addresses import AllowedHosts
+from common.images.fetch import Connect, Fetcher, absolute_url, is_upload, parsed
+from common.images.local_files import LocalFiles
 
 BASE = "http://label-studio.example"
 MAX_BYTES = 100_000
@@ -72,7 +67,7 @@ def reason(fetcher: Fetcher, url: str) -> str:
 
 
 @pytest.mark.parametrize("path", ["/data/upload/1/a.png", "/data/local-files/?d=a.png"])
-def test_label_studios_files_are_fetched_with_the_key(fetcher: Fetcher, web: "Web", path: str) -> None:
+def test_label_studios_files_are_fetched_with_the_key(fetcher: Fetcher, web: Web, path: str) -> None:
     """Uploaded and local files come from Label Studio, with its key."""
     web.pages[path.split("?", maxsplit=1)[0]] = b"picture"
     assert fetcher.fetch(path, task_id=1) == b"picture"
@@ -80,7 +75,7 @@ def test_label_studios_files_are_fetched_with_the_key(fetcher: Fetcher, web: "We
     assert web.seen[0].url.host == "label-studio.example"
 
 
-def test_others_never_get_the_key(fetcher: Fetcher, web: "Web") -> None:
+def test_others_never_get_the_key(fetcher: Fetcher, web: Web) -> None:
     """A picture elsewhere, or on another port or scheme of the same host, is fetched without the key."""
     web.pages["/data/a.png"] = b"picture"
     for url in ("http://elsewhere.example", BASE + ":81", BASE.replace("http", "https")):
@@ -103,7 +98,7 @@ def test_others_never_get_the_key(fetcher: Fetcher, web: "Web") -> None:
         ("/other/a.png", False),
     ],
 )
-def test_the_key_goes_only_to_what_serves_files(connections: Connect, web: "Web", path: str, sent: bool) -> None:  # noqa: FBT001
+def test_the_key_goes_only_to_what_serves_files(connections: Connect, web: Web, path: str, sent: bool) -> None:  # noqa: FBT001
     """Other services may share Label Studio's host, and its own API is not for images."""
     base = f"{BASE}/studio"
     with_path = Fetcher(
@@ -113,7 +108,7 @@ def test_the_key_goes_only_to_what_serves_files(connections: Connect, web: "Web"
     assert ("authorization" in web.seen[0].headers) is sent
 
 
-def test_a_redirect_to_another_host_loses_the_key(fetcher: Fetcher, web: "Web") -> None:
+def test_a_redirect_to_another_host_loses_the_key(fetcher: Fetcher, web: Web) -> None:
     """A cloud file is asked of Label Studio, which points to the storage; the storage does not see the key."""
     web.pages["/tasks/7/presign/"] = "http://storage.example/a.png?signature=x"
     web.pages["/a.png"] = b"picture"
@@ -124,7 +119,7 @@ def test_a_redirect_to_another_host_loses_the_key(fetcher: Fetcher, web: "Web") 
     assert "authorization" not in second.headers
 
 
-def test_nobody_else_can_lead_the_key_to_a_file(fetcher: Fetcher, web: "Web") -> None:
+def test_nobody_else_can_lead_the_key_to_a_file(fetcher: Fetcher, web: Web) -> None:
     """A redirect of another host to a file of Label Studio's is followed without the key."""
     web.pages["/a.png"] = BASE + "/data/upload/1/other.png"
     assert reason(fetcher, "http://elsewhere.example/a.png") == "missing"
@@ -169,7 +164,7 @@ def test_a_key_that_cannot_be_had_is_a_reason(connections: Connect, error: Suite
         ("http://x/" + "a" * 20_000, "url_too_long"),
     ],
 )
-def test_other_addresses_are_refused(fetcher: Fetcher, web: "Web", url: str, why: str) -> None:
+def test_other_addresses_are_refused(fetcher: Fetcher, web: Web, url: str, why: str) -> None:
     """No file of this machine, no unknown scheme and nothing ambiguous is opened, and nothing is asked."""
     assert reason(fetcher, url) == why
     assert web.seen == []
@@ -384,7 +379,10 @@ def test_faults_leave_nothing_behind(make: Make, faulty: FaultyWeb) -> None:
     for _ in range(5):
         for path in ("/silent", "/endless-body", "/too-short", "/loop", "/bomb"):
             reason(fetcher, faulty.url + path)
-    assert eventually(lambda: threading.active_count() <= before + 2, 10)  # the server's own end a bit later
+    ends_at = time.monotonic() + 10
+    while threading.active_count() > before + 2:  # the server's own end a bit later
+        assert time.monotonic() < ends_at
+        time.sleep(0.05)
     assert len(fetcher._listed._pool.connections) <= 1  # type: ignore[attr-defined]
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from ml_backend.errors import FetchError
-from ml_backend.images.addresses import Address, ip_literal
+from common.errors import FetchError
+from common.images.addresses import Address, ip_literal
 
 Lookup = Callable[[str], list[Any]]
 

@@ -9,14 +9,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from common.errors import SettingsError, SuiteError
-from ml_backend import __version__
-from ml_backend.errors import FetchError
-from ml_backend.images.addresses import AllowedHosts, ip_literal
-from ml_backend.images.bodies import read_body
-from ml_backend.images.checked_transport import CheckedTransport, host_and_port
-from ml_backend.images.local_files import LocalFiles
-from ml_backend.images.resolver import Resolver
+from common.errors import FetchError, SettingsError, SuiteError
+from common.images.addresses import AllowedHosts, ip_literal
+from common.images.bodies import read_body
+from common.images.checked_transport import CheckedTransport, host_and_port
+from common.images.local_files import LocalFiles
+from common.images.resolver import Resolver
 
 Connect = Callable[[AllowedHosts], httpx.BaseTransport]
 
@@ -29,11 +27,7 @@ _LAST_PORT = 65535
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
 _LABEL_STUDIOS_FILES = re.compile(r"/(data|storage-data)/.+|/tasks/\d+/(presign|resolve)/?")
 _LOCAL_FILES = "/data/local-files/"
-_HEADERS = {
-    "Accept": "*/*",
-    "Accept-Encoding": "identity",
-    "User-Agent": f"ml-backend/{__version__} (images of Label Studio's tasks)",
-}
+_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
 
 def absolute_url(url: str, *, base_url: str, task_id: int) -> str:
@@ -105,6 +99,8 @@ class Fetcher:
         Besides Label Studio and its storages.
     local_files : LocalFiles, optional
         Reads Label Studio's local files instead of asking for them.
+    program : str
+        Who asks, for the servers' logs.
     connect : callable, optional
         Makes a transport that reaches the hosts of a list; another network, for tests.
     """
@@ -118,6 +114,7 @@ class Fetcher:
         timeout_s: float,
         hosts: AllowedHosts = _NOBODY,
         local_files: LocalFiles | None = None,
+        program: str = "label-studio-consensus",
         connect: Connect | None = None,
     ) -> None:
         self._base_url = base_url
@@ -127,6 +124,7 @@ class Fetcher:
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
         self._local_files = local_files
+        self._headers = {**_HEADERS, "User-Agent": f"{program} (images of Label Studio's tasks)"}
         connect = connect or checked_network(2 * max_bytes + _HEADS_BYTES)
         self._listed, self._storages = connect(hosts), connect(hosts.with_any_public())
         self._own = connect(AllowedHosts.exactly(*host_and_port(self._base)) if base_url else _NOBODY)
@@ -171,7 +169,7 @@ class Fetcher:
 
         The transport is asked directly: a client would keep cookies and log addresses.
         """
-        headers = _HEADERS | ({"Authorization": self._key()} if with_key else {})
+        headers = self._headers | ({"Authorization": self._key()} if with_key else {})
         request = httpx.Request("GET", url, headers=headers, extensions={"ends_at": ends_at})
         with closing(transport.handle_request(request)) as response:
             if response.status_code == httpx.codes.OK:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from ml_backend.errors import FetchError
-from ml_backend.images.resolver import Resolver
+from common.errors import FetchError
+from common.images.resolver import Resolver
 
 
 def rows(*addresses: str) -> list[Any]:
@@ -53,7 +53,7 @@ def test_answers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(FetchError, match="unknown_host"):
             resolver.addresses("b.example", soon())
     assert asked == ["a.example", "b.example"]
-    monkeypatch.setattr("ml_backend.images.resolver._KEPT_S", 0)
+    monkeypatch.setattr("common.images.resolver._KEPT_S", 0)
     resolver = Resolver(lookup)
     for _ in range(2):
         resolver.addresses("a.example", soon())
@@ -62,7 +62,7 @@ def test_answers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_few_names_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory does not grow with the names that tasks invent."""
-    monkeypatch.setattr("ml_backend.images.resolver._KEPT", 3)
+    monkeypatch.setattr("common.images.resolver._KEPT", 3)
     asked: list[str] = []
     resolver = Resolver(lambda name: asked.append(name) or rows("127.0.0.1"))
     for number in (*range(10), 7, 8, 9, 6):
@@ -83,7 +83,7 @@ def test_a_lookup_that_fails_is_an_unknown_host(error: Exception) -> None:
 
 def test_a_lookup_that_hangs_costs_its_own_time_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name server that is silent is left in time, its threads are few, and other names wait for none of them."""
-    monkeypatch.setattr("ml_backend.images.resolver._AT_A_TIME", 2)
+    monkeypatch.setattr("common.images.resolver._AT_A_TIME", 2)
     released = threading.Event()
 
     def lookup(host: str) -> list[Any]:

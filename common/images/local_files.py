@@ -5,7 +5,7 @@ import os
 import stat
 from pathlib import Path
 
-from ml_backend.errors import FetchError
+from common.errors import FetchError
 
 _STEP = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _ESCAPES = (errno.ELOOP, errno.ENOTDIR)  # a folder became a link, or anything else, while it was walked through
