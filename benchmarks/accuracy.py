@@ -1,10 +1,10 @@
-"""Accuracy of policy `default` and of seven published methods on the same votes, in one run.
+"""Accuracy of policy `default` and of eight published methods on the same votes, in one run.
 
     python benchmarks/accuracy.py --data DIR
 
 Accuracy is the share of the items (tasks, or questions) whose most believed class is the true one; of k classes
 tied at the top each counts 1/k. Prints a table and, as its last line, one JSON object. The exit status is 1 where
-`default` is more than half a point worse than the best of the seven on a set, or no better than one of them on the
+`default` is more than half a point worse than the best of the eight on a set, or no better than one of them on the
 mean over the sets that it ran on.
 """
 
@@ -16,7 +16,7 @@ from peers import PEERS
 from side_by_side import METHODS, OURS, Figures, by_method, figure, finish, parser, run, table, yes_no
 
 ROOM = 0.005
-"""How much worse than the best of the seven a set may be."""
+"""How much worse than the best of the eight a set may be."""
 ROUNDING = 1e-9
 
 

@@ -1,4 +1,4 @@
-"""Calibration of policy `default` and of seven published methods on the same votes, in one run.
+"""Calibration of policy `default` and of eight published methods on the same votes, in one run.
 
     python benchmarks/calibration.py --data DIR
 
@@ -34,7 +34,7 @@ from side_by_side import (
 )
 
 ROOM = 1.05
-"""How much larger than the best of the seven a score may be on a set."""
+"""How much larger than the best of the eight a score may be on a set."""
 
 
 def scores(outcomes: list[Outcome], metric: Metric) -> tuple[Figures, dict[str, float]]:
@@ -51,7 +51,7 @@ def scores(outcomes: list[Outcome], metric: Metric) -> tuple[Figures, dict[str, 
 
 
 def score_bars(figures: Figures) -> dict[str, dict[str, float]]:
-    """Return the ratio of ours to the best of the seven by set, and the means, which must be lower than each."""
+    """Return the ratio of ours to the best of the eight by set, and the means, which must be lower than each."""
     bars = {}
     for name, row in figures.items():
         ratio = row[OURS] / min(value for method, value in row.items() if method != OURS)

@@ -1,8 +1,8 @@
-"""The seven published methods that the engine is compared with, each a function of a set of votes.
+"""The eight published methods that the engine is compared with, each a function of a set of votes.
 
 Majority vote, Dawid-Skene, GLAD and MACE are crowd-kit's, with its defaults, except that MACE starts once: all of
 its restarts begin with the same numbers. Its Wawa fails under scikit-learn 1.9, so that Wawa is computed from its
-definition. IBCC and EBCC are in `bcc`.
+definition. IBCC, EBCC and PTBCC are in `bcc`.
 """
 
 import sys
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from bcc import fit_ebcc, fit_ibcc
+from bcc import fit_ebcc, fit_ibcc, fit_ptbcc
 from data_sets import CrowdSet
 
 from consensus.core.arrays import Floats
@@ -69,6 +69,7 @@ PEERS: dict[str, Peer] = {
     "MACE": Peer(lambda votes: _crowd_kit(votes, MACE(n_restarts=1))),
     "IBCC": Peer(lambda votes: fit_ibcc(votes.one_hot, votes.tallies).posterior),
     "EBCC": Peer(lambda votes: fit_ebcc(votes.one_hot, votes.tallies).posterior, most_votes=MANY_VOTES),
+    "PTBCC": Peer(lambda votes: fit_ptbcc(votes.one_hot, votes.tallies).posterior),
 }
 
 

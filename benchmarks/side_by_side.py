@@ -1,4 +1,4 @@
-"""Run the engine and the seven published methods on the same votes."""
+"""Run the engine and the eight published methods on the same votes."""
 
 import argparse
 import json
@@ -75,7 +75,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     add("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="SET", help=", ".join(SETS))
     add("--skip-slow", action="store_true", help="leave GLAD out, which takes most of the time")
     add("--patient", action="store_true", help="run GLAD and EBCC on the largest set as well")
-    add("--peers", type=Path, metavar="DIR", help="keep what the seven say there for the next run")
+    add("--peers", type=Path, metavar="DIR", help="keep what the eight say there for the next run")
     return options
 
 

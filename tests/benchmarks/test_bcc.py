@@ -1,4 +1,4 @@
-"""The two Bayesian models, against enumeration of all truths and against loops."""
+"""The three Bayesian models, against enumeration of all truths and against loops."""
 
 import itertools
 
@@ -7,7 +7,8 @@ import pytest
 
 pytest.importorskip("scipy", reason="scipy is not installed")
 
-from bcc import RIGHT, WRONG, fit_ebcc, fit_ibcc
+import bcc
+from bcc import RIGHT, WRONG, fit_ebcc, fit_ibcc, fit_ptbcc
 from scipy.sparse import csr_matrix
 from scipy.special import digamma, gammaln
 
@@ -88,9 +89,9 @@ def test_ebcc_keeps_the_best_of_its_seeds() -> None:
 
 
 def test_agreement_is_believed() -> None:
-    """Where ten annotators agree on each of twenty items, both models believe them."""
+    """Where ten annotators agree on each of twenty items, all three models believe them."""
     votes = [(item, annotator, item % 2) for item in range(20) for annotator in range(10)]
-    for fit in fit_ibcc(*matrices(votes)), fit_ebcc(*matrices(votes)):
+    for fit in fit_ibcc(*matrices(votes)), fit_ebcc(*matrices(votes)), fit_ptbcc(*matrices(votes)):
         assert fit.posterior.argmax(axis=1).tolist() == [0, 1] * 10
         assert fit.posterior.max(axis=1).min() > 0.99
 
@@ -101,3 +102,32 @@ def test_a_class_that_nobody_chose_is_not_believed() -> None:
     fit = fit_ebcc(one_hot[:4], tallies[:4])
     assert np.isfinite(fit.bound)
     assert fit.posterior[:, 2].max() < 1e-3
+
+
+def test_ptbcc_is_a_fixed_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a single prototype the two steps, written as loops, leave the fitted posterior as it is."""
+    monkeypatch.setattr(bcc, "PROTOTYPES", 1)
+    fit = fit_ptbcc(*matrices(VOTES), seeds=1)
+    answers = np.where(np.eye(2, dtype=bool), RIGHT, WRONG)
+    for item, _, answer in VOTES:
+        answers[answer] += fit.posterior[item]
+    log_belief = np.tile(digamma(bcc.OF_CLASS + fit.posterior.sum(axis=0)), (4, 1))
+    for item, _, answer in VOTES:
+        log_belief[item] += digamma(answers[answer]) - digamma(answers.sum(axis=0))
+    belief = np.exp(log_belief)
+    assert belief / belief.sum(axis=1, keepdims=True) == pytest.approx(fit.posterior, abs=2e-3)
+
+
+def test_ptbcc_learns_what_the_prototypes_are() -> None:
+    """Four who always say the first class outvote three who are right; one prototype is theirs and no evidence."""
+    votes = [(item, annotator, item % 2 if annotator < 3 else 0) for item in range(30) for annotator in range(7)]
+    one_hot, tallies = matrices(votes)
+    assert tallies.argmax(axis=1).tolist() == [0] * 30
+    assert fit_ptbcc(one_hot, tallies).posterior.argmax(axis=1).tolist() == [0, 1] * 15
+
+
+def test_ptbcc_keeps_the_best_of_its_seeds() -> None:
+    """More seeds give a bound that is at least as good, and beliefs that add up to 1."""
+    of_one, of_five = (fit_ptbcc(*matrices(VOTES), seeds=seeds) for seeds in (1, 5))
+    assert of_five.bound >= of_one.bound
+    assert of_five.posterior.sum(axis=1).tolist() == pytest.approx([1] * 4)
