@@ -69,6 +69,24 @@ def decision_in(result: object) -> DecisionMark | None:
     return None
 
 
+def is_of_report(result: object) -> bool:
+    """Whether regions are those of a report, as consensus has written it or somebody has taken it over.
+
+    With a prediction, Label Studio forgets which annotations were made from it; their regions keep their `meta`.
+
+    Examples
+    --------
+    >>> is_of_report([{"from_name": "kind", "meta": {META: {"kind": "choices", "signature": "5f0c"}}}])
+    True
+    >>> is_of_report([{"from_name": "kind", "meta": decision_meta(DecisionMark("5f0c", False))}])
+    False
+    """
+    regions = result if isinstance(result, Sequence) else ()
+    metas = [region.get("meta") for region in regions if isinstance(region, Mapping)]
+    written = [meta.get(META) for meta in metas if isinstance(meta, Mapping)]
+    return any(isinstance(each, Mapping) and "signature" in each for each in written)
+
+
 def signed_meta(
     secret: str, task: int, version: str, score: float, region: Mapping[str, Any], kind: ControlKind
 ) -> dict[str, Any]:

@@ -13,9 +13,17 @@ from typing import Any, TypeVar
 
 import httpx
 
-from common.contract import REPORT_NAMES, VERSION_PREFIX, signed_kind, signed_meta
+from common.contract import (
+    MACHINE_ACCOUNT,
+    REPORT_NAMES,
+    VERSION_PREFIX,
+    decision_in,
+    is_of_report,
+    signed_kind,
+    signed_meta,
+)
 from common.errors import LabelStudioError, LostAnswerError, RefusedError
-from common.label_studio.annotations import account_of, choices_in, moment_of
+from common.label_studio.annotations import account_of, changed_by, choices_in, moment_of
 from common.label_studio.client import PAGE, LabelStudioClient
 from common.label_studio.incremental_sync import FIELDS, IncrementalSync, Pulled
 from common.label_studio.label_config import LabelConfig, LabelConfigError, read_label_config
@@ -35,6 +43,9 @@ SKIPS_COUNT = ("IGNORE_SKIPPED", "REQUEUE_FOR_ME")
 """Skip queues under which the label stream shows a task to one annotator less for everybody who skipped it."""
 STREAM_FIELDS = "id,overlap,is_labeled,annotations,completed_by,was_cancelled,ground_truth,updated_at"
 """The same, where only who had a task counts; the key `annotators` of a task stays empty without `fields=all`."""
+
+DERIVED = 2
+"""Version of what is kept of what was derived of a task."""
 
 HIDDEN = (
     "inner_id", "completed_at", "cancelled_annotations", "total_predictions", "annotations_ids", "file_upload",
@@ -116,7 +127,7 @@ class CachedTasks:
             What earlier runs wrote onto the tasks.
         """
         names = sorted(self._accounts.items())
-        key = _keyed_digest(self._secret, repr((__version__, names, depends_on)))
+        key = _keyed_digest(self._secret, repr((__version__, DERIVED, names, depends_on)))
         before = self._cache.derived(key)
         fresh = self.read(underived=True)
         content = derive([task for task, _ in fresh])
@@ -124,8 +135,12 @@ class CachedTasks:
             task.id: [made, [_plain(each) for each in written]]
             for (task, written), made in zip(fresh, content, strict=True)
         }
-        # Whose an annotation without an account was can be known later.
-        unknown = {task.id for task, _ in fresh if any(each.of_unknown_account for each in task.annotations)}
+        # Whose an annotation without an account was, and what one voted before it was changed, may yet be known.
+        unknown = {
+            task.id
+            for task, _ in fresh
+            if any(each.of_unknown_account or each.changed_by is not None for each in task.annotations)
+        }
         self._cache.put_derived((number, row) for number, row in new.items() if number not in unknown)
         rows = dict(sorted((before | new).items()))
         written = [_from_plain(number, each) for number, (_, reports) in rows.items() for each in reports]
@@ -442,33 +457,48 @@ def _task(row: Mapping[str, Any], accounts: Mapping[int, str], secret: str) -> t
     """Return a task, and what earlier runs wrote onto it."""
     predictions, annotations = row["predictions"], row["annotations"]
     suggested = {prediction["id"]: prediction["result"] for prediction in predictions}
+    written = [
+        _written(each, row["id"], secret)
+        for each in predictions
+        if (each["model_version"] or "").startswith(VERSION_PREFIX)
+    ]
+    reports = frozenset(each.id for each in written if each.entry.kind)
     task = Task(
         row["id"],
         row["data"],
-        [_annotation(annotation, accounts, suggested) for annotation in annotations],
+        [_annotation(annotation, accounts, suggested, reports) for annotation in annotations],
         *_made_before(predictions, annotations),
         _by_version(predictions),
     )
-    reports = [each for each in predictions if (each["model_version"] or "").startswith(VERSION_PREFIX)]
-    return task, [_written(report, task.id, secret) for report in reports]
+    return task, written
 
 
 def _annotation(
-    raw: Mapping[str, Any], accounts: Mapping[int, str], suggested: Mapping[int | None, Any] | None = None
+    raw: Mapping[str, Any],
+    accounts: Mapping[int, str],
+    suggested: Mapping[int | None, Any] | None = None,
+    reports: Collection[int] = (),
 ) -> Annotation:
     number = account_of(raw)
     # Accounts that are gone stay apart: whoever they were, each of them voted.
     unknown = f"{UNKNOWN_ACCOUNT}of annotation {raw['id']}"
+    result, parent = raw.get("result") or [], raw.get("parent_prediction")
+    mark, changed = decision_in(result), changed_by(raw)
+    annotator = unknown if number is None else accounts.get(number, f"account {number}")
     return Annotation(
         id=int(raw["id"]),
-        annotator=unknown if number is None else accounts.get(number, f"account {number}"),
+        annotator=annotator,
         updated_at=str(raw.get("updated_at") or ""),
         skipped=bool(raw.get("was_cancelled")),
         ground_truth=bool(raw.get("ground_truth")),
-        result=raw.get("result") or [],
+        result=result,
         lead_time=raw.get("lead_time"),
-        from_prediction=raw.get("parent_prediction"),
-        suggestion=_regions((suggested or {}).get(raw.get("parent_prediction"))),
+        from_prediction=parent,
+        suggestion=_regions((suggested or {}).get(parent)),
+        from_report=parent in reports or is_of_report(result),
+        changed_by=None if changed is None else accounts.get(changed, f"account {changed}"),
+        is_decision=mark is not None,
+        teaches=annotator != MACHINE_ACCOUNT and (mark is None or mark.teaches),
     )
 
 

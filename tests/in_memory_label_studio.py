@@ -158,7 +158,8 @@ class InMemoryStudio(httpx.BaseTransport):
         """Submit an annotation."""
         made = {"id": next(self._ids), "task": task_id, "completed_by": 1, "result": list(result),
                 "was_cancelled": False, "ground_truth": False, "created_at": self._time(),
-                "updated_at": self._time(), "lead_time": None, "parent_prediction": None, **fields}  # fmt: skip
+                "updated_at": self._time(), "lead_time": None, "parent_prediction": None, "updated_by": None,
+                **fields}  # fmt: skip
         self.tasks[task_id]["annotations"].append(made)
         self.touch(task_id)
         return made
@@ -304,9 +305,25 @@ class InMemoryStudio(httpx.BaseTransport):
 
     @_route("POST", r"tasks/(\d+)/annotations")
     def _annotate(self, request: httpx.Request, task_id: int) -> Json:
-        made = self.annotate(task_id, **_body(request))
+        made = self.annotate(task_id, **{"updated_by": 1, **_body(request)})
         self._close(self.tasks[task_id])
         return made
+
+    @_route("PATCH", r"annotations/(\d+)")
+    def _change_annotation(self, request: httpx.Request, annotation_id: int) -> Json:
+        task, row = next(
+            (task, row)
+            for task in self.tasks.values()
+            for row in task["annotations"]
+            if row["id"] == annotation_id
+        )
+        changed = _body(request)
+        if changed.get("ground_truth"):
+            for other in task["annotations"]:
+                other["ground_truth"] = False
+        row.update({"updated_at": self._time(), "updated_by": 1, **changed})
+        self.touch(task["id"])
+        return dict(row)
 
     @staticmethod
     def _close(task: Json) -> None:

@@ -9,6 +9,7 @@
   are compared as moments: with or without a fraction, in UTC or with an offset. A skip counts as the latest too:
   it takes back what was said before it.
 - Of several ground truths the latest counts, for the last star is the last word; a skipped one is none.
+- What another account has made of an annotation is not what its annotator says.
 - Machine accounts never speak, but what somebody has starred is ground truth whoever wrote it.
 - A deleted account leaves no name. Its annotations are taken for those of as many people, unless it is known whose
   they were: nobody's annotation hides another's.
@@ -17,11 +18,13 @@
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from common.label_studio.label_config import Condition, is_visible
 
+MADE_WITHIN = timedelta(milliseconds=100)
+"""Between creation and change of an annotation that nobody has changed: both times are set as it is stored."""
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -136,6 +139,25 @@ def account_of(annotation: Mapping[str, Any]) -> int | None:
     if isinstance(account, Mapping):
         account = account.get("id")
     return account if isinstance(account, int) and not isinstance(account, bool) else None
+
+
+def changed_by(annotation: Mapping[str, Any]) -> int | None:
+    """Id of the account that has changed an annotation of another; None where no other has.
+
+    Who stores an annotation in another's name is named there, too, and so is whoever stars one.
+
+    Examples
+    --------
+    >>> made = {"completed_by": 3, "updated_by": 1, "created_at": "2026-01-31T12:00:00.000010Z"}
+    >>> changed_by(made | {"updated_at": "2026-01-31T12:00:00.000050Z"})
+    >>> changed_by(made | {"updated_at": "2026-01-31T12:00:09.000050Z"})
+    1
+    """
+    account = account_of({"completed_by": annotation.get("updated_by")})
+    if account is None or account == account_of(annotation):
+        return None
+    made, changed = (moment_of(str(annotation.get(key))) for key in ("created_at", "updated_at"))
+    return account if changed - made > MADE_WITHIN else None
 
 
 def accounts_named(names: Iterable[str], accounts: Mapping[int, str]) -> dict[str, int | None]:

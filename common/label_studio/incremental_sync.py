@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 ANNOTATION_KEYS = (
     "id", "result", "completed_by", "was_cancelled", "ground_truth", "created_at", "updated_at", "lead_time",
-    "parent_prediction",
+    "parent_prediction", "updated_by",
 )  # fmt: skip
 PREDICTION_KEYS = ("id", "result", "model_version", "score", "created_at")
 LEAN_FIELDS = f"data,annotations,{','.join(ANNOTATION_KEYS)}"

@@ -21,7 +21,7 @@ Read = TypeVar("Read")
 IN_MEMORY = Path(":memory:")
 WAIT_S = 5.0
 """For another program that has the file open."""
-_FORMAT = 5
+_FORMAT = 6
 _AT_ONCE = 1_000
 _TABLES = {
     "task": "id INTEGER PRIMARY KEY, data TEXT NOT NULL, annotations TEXT NOT NULL, "

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.contract import MACHINE_ACCOUNT, decision_in, is_of_report
+from common.label_studio.annotations import changed_by
 from consensus.core.votes.from_annotations import UNKNOWN_ACCOUNT
 from consensus.errors import VotesError
 
@@ -172,14 +174,14 @@ def _laid_out(program: str, rows: Sequence[tuple[int, Row]]) -> Rows:
 
 
 def _label_studio_rows(tasks: Sequence[dict[str, Any]], path: Path) -> list[tuple[int, Row]]:
-    """Choices about whole tasks, the latest annotation of each annotator; neither skips nor ground truth."""
+    """Choices about whole tasks, the latest annotation of each annotator; no skips, and nothing that settles."""
     rows: list[tuple[int, Row]] = []
     controls: set[str] = set()
     for number, task in enumerate(tasks, start=1):
         latest: dict[str, list[str | None]] = {}
         annotations = sorted(task.get("annotations") or (), key=lambda made: str(made.get("updated_at") or ""))
         for annotation in annotations:
-            if annotation.get("was_cancelled") or annotation.get("ground_truth"):
+            if annotation.get("was_cancelled") or _settles(annotation):
                 continue
             regions = [region for region in annotation.get("result") or () if _about_the_task(region)]
             controls.update(str(region.get("from_name")) for region in regions)
@@ -196,6 +198,18 @@ def _label_studio_rows(tasks: Sequence[dict[str, Any]], path: Path) -> list[tupl
             "`consensus run`, which reads the project"
         )
     return rows
+
+
+def _settles(annotation: Mapping[str, Any]) -> bool:
+    """Whether an annotation is somebody's decision, or the machine account's, and no vote."""
+    result = annotation.get("result")
+    return bool(
+        annotation.get("ground_truth")
+        or decision_in(result)
+        or is_of_report(result)
+        or changed_by(annotation) is not None
+        or _annotator(annotation) == MACHINE_ACCOUNT
+    )
 
 
 def _about_the_task(region: Mapping[str, Any]) -> bool:

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from common.label_studio.annotations import accounts_named
+from common.contract import MACHINE_ACCOUNT
+from common.label_studio.annotations import accounts_named, moment_of
 from consensus.core.decide.writeback import Written
 from consensus.core.routing.overlap import ServedTask
 from consensus.core.votes.collected import Collected, in_columns
 from consensus.core.votes.controls import Control, ControlSettings, resolve
-from consensus.core.votes.from_annotations import Task, rows_of
+from consensus.core.votes.from_annotations import Task, VoteRow, rows_of
+from consensus.core.votes.votes import STANDS
 from consensus.errors import ConfigError
 from consensus.label_studio import CachedTasks, Project
 from consensus.settings import ProjectConfig
@@ -57,12 +59,15 @@ def project_votes(
         Knows whose annotations were whose account is deleted.
     """
     controls = resolve_controls(project, config, list(cached.data().values()))
-    machines = frozenset(account_named(name, accounts) for name in config.machines)
+    machines = frozenset(account_named(name, accounts) for name in [*config.machines, MACHINE_ACCOUNT])
 
     def rows(tasks: Sequence[Task]) -> Iterator[list[Any]]:
+        own_votes = votes_before_changes(tasks, store, project.id) if store else {}
         for task in with_known_annotators(tasks, store, project.id) if store else tasks:
             ground_truths = [annotation.id for annotation in task.annotations if annotation.ground_truth]
-            on_controls = [rows_of(task, control, machines) for control in controls]
+            on_controls = [
+                rows_of(task, control, machines, own_votes.get(control.tag.name)) for control in controls
+            ]
             yield [on_controls, ground_truths, list(task.predictions)]
 
     of_tasks, written = cached.derive((controls, sorted(machines)), rows)
@@ -133,3 +138,37 @@ def with_known_annotators(tasks: Sequence[AnyTask], store: Reader, project: int)
         )
         for task in tasks
     ]
+
+
+def votes_before_changes(
+    tasks: Sequence[Task], store: Reader, project: int
+) -> dict[str, dict[int, list[VoteRow]]]:
+    """Return what the annotations that another account has changed voted before, as far as a run has seen it.
+
+    Returns
+    -------
+    dict of str to dict of int to list of VoteRow
+        By control and annotation.
+    """
+    changed = {
+        annotation.id: moment_of(annotation.updated_at)
+        for task in tasks
+        for annotation in task.annotations
+        if annotation.changed_by is not None
+    }
+    votes_by_control: dict[str, dict[int, list[VoteRow]]] = {}
+    rows = store.votes_of(project, changed) if changed else []
+    rows.sort(key=lambda row: moment_of(row["voted_at"]))
+    for row in rows:
+        if moment_of(row["voted_at"]) >= changed[row["annotation"]]:
+            continue  # an earlier version of consensus took the change for a vote
+        of_control = votes_by_control.setdefault(row["control"], {})
+        votes = of_control.setdefault(row["annotation"], [])
+        if votes and votes[0].voted_at != row["voted_at"]:
+            votes.clear()
+        stand = int(STANDS[row["vote"]])
+        values = (row[name] for name in ("annotation", "voted_at", "lead_time", "from_prediction", "accepted"))
+        vote = VoteRow(row["label"] or None, row["annotator"], stand, *values)
+        if vote not in votes:
+            votes.append(vote)
+    return votes_by_control

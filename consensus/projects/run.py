@@ -15,6 +15,7 @@ from common.label_studio.annotations import moment_of
 from common.progress import Progress, of_step, silent
 from consensus.core.decide.policy_names import PolicyName
 from consensus.core.decide.scoring import Scored, score
+from consensus.core.decide.settled import settle
 from consensus.core.decide.thresholds import Thresholds
 from consensus.core.decide.writeback import Difference, Entry, Written, difference
 from consensus.core.guarantee.conformal import NO_GOLD, guarantee
@@ -258,7 +259,10 @@ def compute(
     context: Context, starts: Mapping[str, WarmStart]
 ) -> tuple[list[tuple[Collected, Scored]], list[str], list[Entry], Difference]:
     """Return the results, what is guaranteed of them, what Label Studio should hold, and what leads there."""
-    results, guarantees = guaranteed(score_votes(context, starts), context.config.guarantee)
+    voted, guarantees = guaranteed(score_votes(context, starts), context.config.guarantee)
+    results = [
+        (collected, settle(scored, collected.settled, collected.votes.choice)) for collected, scored in voted
+    ]
     reported = [entry for result in results for entry in entries(*result)]
     return results, guarantees, reported, difference(reported, context.votes.written)
 

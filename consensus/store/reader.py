@@ -247,6 +247,15 @@ class Reader:
             names |= {number: name for number, name in pairs if not name.startswith(UNKNOWN_ACCOUNT)}
         return names
 
+    def votes_of(self, project: int, annotations: Collection[int]) -> list[Row]:
+        """Return all that runs have seen annotations vote, by their ids, and when."""
+        rows = list[Row]()
+        for table, start in product((VOTE, VOTE_HISTORY), range(0, len(annotations), AT_ONCE)):
+            among = table.c.annotation.in_(sorted(annotations)[start : start + AT_ONCE])
+            columns = [table.c[name] for name in _shown(VOTE)]
+            rows += self._rows(select(*columns).where(table.c.project == project, among))
+        return rows
+
     def controls(self, project: int) -> list[Row]:
         """How each control of a project's latest run asks, and its labels."""
         return self._rows(select(CONTROL).where(CONTROL.c.project == project).order_by(CONTROL.c.control))

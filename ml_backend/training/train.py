@@ -10,6 +10,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from common.contract import MACHINE_ACCOUNT
 from common.files import held
 from common.label_studio.annotations import accounts_named
 from common.label_studio.label_config import config_digest
@@ -220,13 +221,13 @@ class Trainer:
 
     def usable(self, tasks: Iterable[Task]) -> list[Task]:
         """Leave out what machine accounts annotated, and rename choices, as the settings say."""
-        names = self.settings.machine_names
-        accounts = {} if all(name.isdecimal() for name in names) else self.client.accounts()
-        machines = accounts_named(names, accounts)
+        accounts = self.client.accounts()
+        machines = accounts_named(self.settings.machine_names, accounts)
         for name, account in machines.items():
             if account is None:
                 log.warning("machine_without_account", machine=name)
-        return [usable(task, frozenset(machines.values()), self.settings.renamed) for task in tasks]
+        never = frozenset(accounts_named([MACHINE_ACCOUNT], accounts).values()) - {None}
+        return [usable(task, frozenset(machines.values()), self.settings.renamed, never) for task in tasks]
 
     def _fitting(self, project: Project, model_version: str) -> Artifact:
         """Load a version that can answer for a project as it is now."""

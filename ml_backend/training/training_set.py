@@ -34,15 +34,28 @@ def evidence_digest(embeddings: NDArray[np.float32], evidence: Sequence[Evidence
     return digest.hexdigest()
 
 
-def usable(task: Task, machines: Collection[int | None], renamed: Mapping[str, Mapping[str, str]]) -> Task:
-    """Return a task without what machine accounts annotated, its choices under their names of today."""
+def usable(
+    task: Task,
+    machines: Collection[int | None],
+    renamed: Mapping[str, Mapping[str, str]],
+    never: Collection[int | None] = (),
+) -> Task:
+    """Return a task without what machine accounts annotated, its choices under their names of today.
+
+    Parameters
+    ----------
+    machines : collection of int
+        Accounts of which only ground truth teaches.
+    never : collection of int
+        Accounts of which nothing does.
+    """
     annotations = tuple(
         replace(each, choices={
             control: tuple(renamed.get(control, {}).get(choice, choice) for choice in choices)
             for control, choices in each.choices.items()
         })
         for each in task.annotations
-        if each.ground_truth or each.annotator not in machines
+        if each.annotator not in never and (each.ground_truth or each.annotator not in machines)
     )  # fmt: skip
     return replace(task, annotations=annotations)
 

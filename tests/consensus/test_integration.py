@@ -142,6 +142,11 @@ class Place:
         """An annotation of a person, posted by the administrator."""
         return self.admin.annotate(task, *result, completed_by=self.ids[who], **more)
 
+    def change(self, annotation: int, who: str, result: list[Region]) -> None:
+        """Let somebody update an annotation."""
+        with Administrator(self.url, self.tokens[who]) as annotator:
+            annotator.ask("PATCH", f"/api/annotations/{annotation}/", json={"result": result})
+
     def tasks(self, project: int, **query: object) -> list[dict[str, Any]]:
         """All tasks of a project, or those of a view."""
         return self.admin.whole_tasks(project, **query)
@@ -284,8 +289,7 @@ def test_a_run_reads_what_has_changed_and_finds_what_a_full_reading_finds(
     first, again = once(), once()
     assert (first.tasks_read, again.tasks_read, again.changes.empty) == (12, 0, True)
     annotations = {task["id"]: [row["id"] for row in task["annotations"]] for task in place.tasks(project)}
-    body = {"result": [said("owl")]}
-    place.admin.ask("PATCH", f"/api/annotations/{annotations[tasks[0]][0]}/", json=body)
+    place.change(annotations[tasks[0]][0], A1, [said("owl")])
     place.admin.ask("DELETE", f"/api/annotations/{annotations[tasks[1]][0]}/")
     place.annotate(tasks[9], A1, [said("cat")])
     place.annotate(tasks[10], A1, [], was_cancelled=True)
@@ -331,7 +335,7 @@ def test_only_the_difference_of_new_changed_and_withdrawn_votes_is_sent(place: P
     place.annotate(tasks[9], A1, [said("cat")])  # no longer without a vote
     changed = next(one for one in place.tasks(project) if one["id"] == tasks[7])["annotations"]
     a4 = next(one["id"] for one in changed if one["completed_by"] == place.ids[A4])
-    place.admin.ask("PATCH", f"/api/annotations/{a4}/", json={"result": [said("cat")]})
+    place.change(a4, A4, [said("cat")])
     gone = [one for one in place.annotations(project).values() if one["task"] == tasks[6]]
     for one in gone:
         place.admin.ask("DELETE", f"/api/annotations/{one['id']}/")
@@ -372,8 +376,48 @@ def test_drafts_skips_ground_truth_and_machines_are_no_votes(place: Place, store
     outcome = run(place, store, project, config)
     votes = [(row["task"], row["control"], row["vote"]) for row in votes_in(store, project)]
     assert votes == [(tasks[1], "kind", "unsure"), (tasks[1], "traits", "unsure")]
-    assert [row["task"] for row in report_in(store, project, "NoVotes")] == [tasks[0], tasks[2], tasks[3]]
+    assert [row["task"] for row in report_in(store, project, "NoVotes")] == [tasks[0], tasks[3]]
+    assert [row["task"] for row in report_in(store, project, "AllConfirmed")] == [tasks[2]]
     assert outcome.unused == [f"trust of {who!r}, who has no vote" for who in (A2, A3, A4)]
+
+
+@pytest.mark.parametrize("report_is_there", [True, False])
+def test_an_accepted_report_settles_and_is_no_vote(place: Place, store: Store, *, report_is_there: bool) -> None:
+    """Create Annotations From Predictions, on a report: same votes, same trust, and the label is settled."""
+    project, tasks = animals(place)
+    plain = ProjectConfig()
+    before = run(place, store, project, plain)
+    votes = votes_in(store, project)
+    place.admin.act(project, "predictions_to_annotations", [tasks[0]], model_version="consensus/AllConfirmed")
+    if not report_is_there:  # Label Studio forgets what the annotation was made from
+        path = f"/api/projects/{project}/model-versions/"
+        place.admin.ask("DELETE", path, json={"model_version": "consensus/AllConfirmed"})
+    after = run(place, store, project, plain)
+    assert (votes_in(store, project), after.votes, after.annotators) == (votes, before.votes, before.annotators)
+    settled = [row for row in report_in(store, project, "AllConfirmed") if row["posterior"] == 1]
+    assert [(row["task"], row["label"], row["confidence"], row["yes"]) for row in settled] == [
+        (tasks[0], "cat", 1, 4)
+    ]
+
+
+def test_an_owners_update_settles_and_leaves_the_vote_as_it_was(place: Place, store: Store) -> None:
+    """Of an annotator's annotation, by another account: the vote stays, trust stays, the label is settled."""
+    project, tasks = animals(place)
+    plain = ProjectConfig()
+    before = run(place, store, project, plain)
+    votes = votes_in(store, project)
+    own = next(one for one in place.annotations(project).values() if one["task"] == tasks[0])
+    body = {"result": [said("owl")]}
+    place.admin.ask("PATCH", f"/api/annotations/{own['id']}/", json=body)
+    for _ in range(2):
+        after = run(place, store, project, plain)
+        assert (votes_in(store, project), after.annotators) == (votes, before.annotators)
+        discovered = [row for row in report_in(store, project, "Discovered") if row["task"] == tasks[0]]
+        assert [(row["label"], row["confidence"], row["yes"]) for row in discovered] == [("owl", 1, 0)]
+    assert tasks[0] in [row["task"] for row in report_in(store, project, "MisClassified")]
+    place.admin.ask("PATCH", f"/api/annotations/{own['id']}/", json={"ground_truth": True})
+    starred = run(place, store, project, plain)
+    assert (starred.gold_tasks, len(votes_in(store, project))) == (1, len(votes) - 2)  # on both controls
 
 
 def test_the_latest_annotation_of_a_person_counts(place: Place, store: Store) -> None:
@@ -383,7 +427,7 @@ def test_the_latest_annotation_of_a_person_counts(place: Place, store: Store) ->
     place.annotate(tasks[0], A1, [said("owl")])
     run(place, store, project)
     assert [row["label"] for row in votes_in(store, project) if row["control"] == "kind"] == ["owl"]
-    place.admin.ask("PATCH", f"/api/annotations/{first}/", json={"result": [said("dog")]})
+    place.change(first, A1, [said("dog")])
     run(place, store, project)
     assert [row["label"] for row in votes_in(store, project) if row["control"] == "kind"] == ["dog"]
 

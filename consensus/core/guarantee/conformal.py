@@ -10,7 +10,7 @@ from consensus.core.arrays import Codes, Flags, Floats
 from consensus.core.decide.scoring import Scored
 from consensus.core.guarantee.expected_precision import expected_at_lines, prospect_of
 from consensus.core.guarantee.gold_sample import fewest_gold, most_forgiven
-from consensus.core.votes.classifications import Classifications, Gold, pack
+from consensus.core.votes.classifications import Classifications, Gold, truth_of
 from consensus.core.votes.votes import Choice
 from consensus.errors import VotesError
 
@@ -141,7 +141,7 @@ def guarantee(scored: Scored, gold: Gold, alpha: float, choice: Choice) -> tuple
     """
     check_alpha(alpha)
     rows = scored.classifications
-    known_right, known_wrong = _truth(rows, gold, choice)
+    known_right, known_wrong = truth_of(rows, gold, choice)
     on_gold = np.isin(rows.task, gold.task)
     report = scored.report.copy()
     report[np.isin(report, list(_ABOUT))] = ""
@@ -168,17 +168,6 @@ def check_alpha(alpha: float) -> None:
     """
     if not 0 < alpha < 1:
         raise VotesError(f"the guarantee is {alpha:g}; use a share between 0 and 1, as in 0.05")
-
-
-def _truth(rows: Classifications, gold: Gold, choice: Choice) -> tuple[Flags, Flags]:
-    """Which classifications are known to be right, and which to be wrong."""
-    keys = pack(gold.task, gold.label, rows.n_labels)
-    named = gold.label >= 0
-    right = np.isin(rows.keys, keys[named & gold.right])
-    wrong = np.isin(rows.keys, keys[named & ~gold.right])
-    if choice == "single":
-        wrong |= np.isin(rows.task, gold.task[gold.right]) & ~right
-    return right, wrong & ~right
 
 
 def _question(candidates: Flags, doubt: Floats, task: Codes, on_gold: Flags, proven: Flags) -> _Question:

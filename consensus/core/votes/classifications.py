@@ -182,6 +182,17 @@ def classify(votes: Votes, listed: Listed, *, all_labels: bool | None = None) ->
     )
 
 
+def truth_of(rows: Classifications, gold: Gold, choice: Choice) -> tuple[Flags, Flags]:
+    """Return which classifications are known to be right, and which to be wrong."""
+    keys = pack(gold.task, gold.label, rows.n_labels)
+    named = gold.label >= 0
+    right = np.isin(rows.keys, keys[named & gold.right])
+    wrong = np.isin(rows.keys, keys[named & ~gold.right])
+    if choice == "single":
+        wrong |= np.isin(rows.task, gold.task[gold.right]) & ~right
+    return right, wrong & ~right
+
+
 def tally(votes: Votes, classifications: Classifications, weight: Floats | None = None) -> Tally:
     """Add up the votes on each classification.
 

@@ -60,6 +60,8 @@ class Collected:
         Row by row as the votes.
     suggestions : Suggestions or None
         What a model suggested before anybody had annotated the task; None on a verification.
+    settled : Gold
+        What somebody has decided: gold, and decisions that teach nothing.
     """
 
     control: Control
@@ -69,6 +71,7 @@ class Collected:
     gold: Gold
     suggestions: Suggestions | None
     problems: list[Problem]
+    settled: Gold
 
 
 def collect(tasks: Iterable[Task], control: Control, machines: Iterable[str] = ()) -> Collected:
@@ -83,21 +86,25 @@ def collect(tasks: Iterable[Task], control: Control, machines: Iterable[str] = (
     return in_columns(control, {task.id: rows_of(task, control, never) for task in tasks})
 
 
-def in_columns(control: Control, rows: Mapping[int, TaskRows | Sequence[Any]]) -> Collected:
+def in_columns(control: Control, by_task: Mapping[int, TaskRows | Sequence[Any]]) -> Collected:
     """Put what the tasks say on a control into columns.
 
     Parameters
     ----------
-    rows : mapping of int to TaskRows
-        By task; lists of lists as well, as they come from JSON.
+    by_task : mapping of int to TaskRows
+        Lists of lists as well, as they come from JSON.
     """
-    of_tasks, ids = list(rows.values()), np.array([str(task) for task in rows], dtype=object)
-    voted, listed, gold, suggested, problems = (_Rows([row[kind] for row in of_tasks]) for kind in range(5))
-    tasks, of_row = _by_appearance(np.concatenate([voted.position, listed.position, gold.position]))
-    task_codes = np.split(of_row, np.cumsum([len(voted), len(listed)]))
-    values = [*voted.column(0), *listed.column(0), *gold.column(0)]
+    of_tasks, ids = list(by_task.values()), np.array([str(task) for task in by_task], dtype=object)
+    voted, listed, gold, suggested, problems, settled = (
+        _Rows([row[kind] for row in of_tasks]) for kind in range(6)
+    )
+    named = voted, listed, gold, settled
+    tasks, of_row = _by_appearance(np.concatenate([rows.position for rows in named]))
+    lengths = np.cumsum([len(rows) for rows in named[:-1]])
+    task_codes = np.split(of_row, lengths)
+    values = [value for rows in named for value in rows.column(0)]
     codes, label_names = _encode_labels(values, control.tag.labels if control.kind == "choices" else ())
-    label_codes = np.split(codes, np.cumsum([len(voted), len(listed)]))
+    label_codes = np.split(codes, lengths)
     annotator_codes, annotator_names = encode(voted.column(1))
     votes = Votes(
         choice=control.choice,
@@ -124,9 +131,10 @@ def in_columns(control: Control, rows: Mapping[int, TaskRows | Sequence[Any]]) -
         suggestions=None if control.kind == "verification" else _suggestions(suggested, tasks, label_names),
         problems=[
             Problem(task, sentence)
-            for task, sentences in zip(rows, problems.of_tasks, strict=True)
+            for task, sentences in zip(by_task, problems.of_tasks, strict=True)
             for sentence in sentences
         ],
+        settled=Gold(task_codes[3], label_codes[3], np.array(settled.column(1), dtype=bool)),
     )
 
 

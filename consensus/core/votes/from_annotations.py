@@ -1,12 +1,12 @@
 """From a task, its annotations and predictions, as Label Studio holds them, to what they say on one control."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from common.label_studio.annotations import choices_in, counted
+from common.label_studio.annotations import choices_in, counted, moment_of
 from common.label_studio.label_config import value_at
 from consensus.core.votes.controls import Control, labels_of
 from consensus.core.votes.votes import NO, STANDS, UNSURE, YES
@@ -34,6 +34,14 @@ class Annotation:
         The prediction it was made from, if it was.
     suggestion : sequence of mappings or None
         The regions of that prediction, if it is still there.
+    from_report : bool
+        Whether it was made from a report of consensus.
+    changed_by : str or None
+        Name of the account that changed it last, where that is not the one that made it.
+    is_decision : bool
+        Whether its regions say that it was made to settle a label.
+    teaches : bool
+        Whether what it settles may teach trust, once it is ground truth.
     """
 
     id: int
@@ -45,6 +53,10 @@ class Annotation:
     lead_time: float | None = None
     from_prediction: int | None = None
     suggestion: Sequence[Mapping[str, object]] | None = None
+    from_report: bool = False
+    changed_by: str | None = None
+    is_decision: bool = False
+    teaches: bool = True
 
     @property
     def of_unknown_account(self) -> bool:
@@ -117,6 +129,8 @@ class TaskRows(NamedTuple):
         Labels that a model suggested, and their scores.
     problems : list of str
         What was left out, and why.
+    settled : list of (str, int)
+        Labels of which somebody decided, and whether they are right: gold, and what teaches nothing.
     """
 
     votes: list[VoteRow]
@@ -124,20 +138,39 @@ class TaskRows(NamedTuple):
     gold: list[tuple[str, int]]
     suggested: list[tuple[str, float]]
     problems: list[str]
+    settled: list[tuple[str, int]]
 
 
-def rows_of(task: Task, control: Control, machines: frozenset[str] = frozenset()) -> TaskRows:
+OwnVotes = Mapping[int, Sequence[VoteRow]]
+"""Votes by the annotation that they were, before somebody else changed it."""
+
+
+def rows_of(
+    task: Task, control: Control, machines: frozenset[str] = frozenset(), own_votes: OwnVotes | None = None
+) -> TaskRows:
     """Read what a task says on a control.
 
-    The latest annotation of an annotator counts; a skipped one is unsure; ground truth is gold, not a vote;
-    machines never vote. What cannot be read is left out and named: an annotation, or the given label.
+    The latest annotation of an annotator counts; a skipped one is unsure; machines never vote.
+
+    What settles a label is no vote: ground truth, which is gold as well unless it says that it does not teach; an
+    annotation made from a report of consensus; what another account made of an annotation, whose own vote stays
+    where it is known. Of several the latest counts, ground truth before the others.
+
+    What cannot be read is left out and named: an annotation, or the given label.
+
+    Parameters
+    ----------
+    own_votes : mapping of int to sequence of VoteRow, optional
+        On this control, of annotations that another account has changed.
     """
-    rows = TaskRows([], [], [], list(suggested(task, control)), [])
-    rows.problems.extend(_read(task, control, machines, rows))
+    rows = TaskRows([], [], [], list(suggested(task, control)), [], [])
+    rows.problems.extend(_read(task, control, machines, own_votes or {}, rows))
     return rows
 
 
-def _read(task: Task, control: Control, machines: frozenset[str], rows: TaskRows) -> Iterator[str]:
+def _read(
+    task: Task, control: Control, machines: frozenset[str], own_votes: OwnVotes, rows: TaskRows
+) -> Iterator[str]:
     """Add the rows; yield what cannot be read, of which nothing is added."""
     given: tuple[str, ...] = ()
     candidates: tuple[str, ...] = ()
@@ -150,18 +183,67 @@ def _read(task: Task, control: Control, machines: frozenset[str], rows: TaskRows
             return
     rows.listed.extend((label, 1) for label in given)
     rows.listed.extend((label, 0) for label in candidates if label not in given)
-    for annotation in counted(task.annotations, machines):
-        if annotation.ground_truth and control.given_annotations:
-            continue
+    subject = given[0] if given else None
+    decisions, own = _decisions_apart(task.annotations, control, machines, own_votes)
+    for annotation in decisions:
         try:
-            labels, value = _spoken(annotation, control, given[0] if given else None, task.id)
+            labels, value = _spoken(annotation, control, subject, task.id)
         except VotesError as error:
             yield str(error)
             continue
+        own_vote = {(row.label, row.vote) for row in own_votes.get(annotation.id, ())}
+        if not annotation.ground_truth and own_vote == {(label, int(value)) for label in labels}:
+            continue  # nothing is left of the change
+        settled = list(_settled(labels, value, control))
+        if settled:
+            rows.settled.extend(settled)
+            rows.listed.extend((label, 0) for label, right in settled if right and label not in given + candidates)
+            rows.gold.extend(settled if annotation.ground_truth and annotation.teaches else ())
+            break
+    for annotation in own:
+        if annotation.id in own_votes:
+            rows.votes.extend(
+                row._replace(annotator=annotation.annotator)
+                for row in own_votes[annotation.id]
+                if _fits(row.label, control, subject)
+            )
+            continue
+        try:
+            labels, value = _spoken(annotation, control, subject, task.id)
+        except VotesError as error:
+            yield str(error)
+            continue
+        rows.votes.extend(_vote(label, value, annotation, control) for label in labels)
+
+
+def _decisions_apart(
+    annotations: Sequence[Annotation], control: Control, machines: frozenset[str], own_votes: OwnVotes
+) -> tuple[list[Annotation], list[Annotation]]:
+    """Return what settles a label, what counts most first, and what its annotators vote."""
+    truths, others, votes = [], [], []
+    for annotation in annotations:
         if annotation.ground_truth:
-            rows.gold.extend(_gold(labels, value, control))
-        else:
-            rows.votes.extend(_vote(label, value, annotation, control) for label in labels)
+            truths.append(annotation)
+        elif annotation.from_report:
+            others.append(annotation)
+        elif annotation.changed_by is not None:
+            if annotation.changed_by not in machines:
+                others.append(annotation)
+            if own_votes.get(annotation.id):
+                votes.append(replace(annotation, updated_at=own_votes[annotation.id][0].voted_at))
+        elif not annotation.is_decision:
+            votes.append(annotation)
+    decisions = [truth for truth in truths if truth.is_decision or not control.given_annotations]
+    last = [truth for truth in counted(decisions, machines) if not truth.skipped]
+    others.sort(key=lambda each: (moment_of(each.updated_at), each.id), reverse=True)
+    skipped = [truth for truth in truths if truth.skipped]
+    own = [each for each in counted([*votes, *skipped], machines) if not each.ground_truth]
+    return [*last, *others], own
+
+
+def _fits(label: str | None, control: Control, subject: str | None) -> bool:
+    """Whether a vote of an earlier run still is on something that is asked."""
+    return label == subject if control.kind == "verification" else label is None or label in control.tag.labels
 
 
 def _vote(label: str | None, value: np.int8, annotation: Annotation, control: Control) -> VoteRow:
@@ -177,8 +259,8 @@ def _vote(label: str | None, value: np.int8, annotation: Annotation, control: Co
     )
 
 
-def _gold(labels: Sequence[str | None], value: np.int8, control: Control) -> Iterator[tuple[str, int]]:
-    """Yield what a ground-truth annotation says to be right and, where it can say that, to be wrong."""
+def _settled(labels: Sequence[str | None], value: np.int8, control: Control) -> Iterator[tuple[str, int]]:
+    """Yield what an annotation says to be right and, where it can say that, to be wrong."""
     if value == UNSURE:
         return
     chosen = [label for label in labels if label is not None]
@@ -190,7 +272,8 @@ def _gold(labels: Sequence[str | None], value: np.int8, control: Control) -> Ite
 def _given_labels(task: Task, control: Control, machines: frozenset[str]) -> tuple[str, ...]:
     """The labels that a task came with, wherever they lie."""
     if control.given_annotations:
-        truths = [each for each in counted(task.annotations, machines) if each.ground_truth and not each.skipped]
+        starred = [each for each in task.annotations if each.ground_truth and not each.is_decision]
+        truths = [each for each in counted(starred, machines) if not each.skipped]
         sources = [(f"annotation {truth.id}", truth.result) for truth in truths]
     elif control.given_version is not None:
         sources = [
@@ -241,6 +324,9 @@ def _spoken(
         raise VotesError(f"annotation {annotation.id} verifies a given label, but task {task} has none")
     if annotation.skipped:
         return about, UNSURE
+    about_one = annotation.from_report or annotation.is_decision  # one control: a blank elsewhere is no answer
+    if about_one and control.tag.name not in choices_in(annotation.result).made:
+        return [], UNSURE
     chosen = _chosen(annotation.result, control, f"annotation {annotation.id}")
     if chosen is None:
         return [], UNSURE

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
+from common.contract import MACHINE_ACCOUNT, DecisionMark, decision_meta
 from consensus.core.votes.votes import NO, YES
 from consensus.errors import VotesError
 from consensus.files.votes_files import Ballot, read_ballot
@@ -163,3 +164,21 @@ def test_given_labels_of_other_tasks_are_pointed_out(tmp_path: Path) -> None:
     (tmp_path / "given.csv").write_text("task,label\n1.0,cat\n")
     ballot = read_ballot(tmp_path / "v.csv", tmp_path / "given.csv", None, "single")
     assert "given.csv: none of its tasks has a vote; it names '1.0', and" in ballot.notes[0]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"ground_truth": True},
+        {"updated_by": 3, "created_at": "2026-01-01"},
+        {"result": [{"meta": {"consensus": {"signature": "5f0c"}}}]},
+        {"result": [{"meta": decision_meta(DecisionMark("5f0c", teaches=True))}]},
+        {"completed_by": {"id": 5, "email": MACHINE_ACCOUNT}},
+    ],
+)
+def test_what_settles_a_label_is_no_vote_of_an_export(tmp_path: Path, more: dict[str, Any]) -> None:
+    """Ground truth, another's change, an accepted report, a decision, the machine account: as in a run."""
+    made = annotation(1, "cat", day=3)
+    made.update({**more, "result": [{**made["result"][0], **region} for region in more.get("result", [{}])]})
+    content = json.dumps([task(7, made, annotation(2, "dog"), annotation(4, "owl"))])
+    assert votes_of(read(tmp_path, "export.json", content)) == [("7", "2", "dog"), ("7", "4", "owl")]

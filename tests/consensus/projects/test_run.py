@@ -292,12 +292,15 @@ def test_a_verification_shows_the_word_of_its_verdict(store: Store) -> None:
 
 
 def test_a_guarantee_lets_ground_truth_decide_what_the_reports_hold(store: Store) -> None:
-    """Gold teaches nothing then; one right label of five in question is too little at .05, enough at .5."""
+    """Gold teaches nothing then; one right label of five in question is too little at .05, enough at .5.
+
+    What gold says of its own task is reported all the same.
+    """
     tasks = [task(number, a1="cat", a2="cat") for number in range(1, 6)]
     tasks[0] = starred(tasks[0])
     studio = label_studio(*tasks)
     careful, bold = (once(studio, None, ProjectConfig(guarantee=share)) for share in (0.05, 0.5))
-    assert (careful.reports["AllConfirmed"], bold.reports["AllConfirmed"]) == (0, 5)
+    assert (careful.reports["AllConfirmed"], bold.reports["AllConfirmed"]) == (1, 5)
     assert careful.guarantees[0].startswith("kind: Guarantee on 1 gold tasks drawn at random: the expected share")
     assert careful.guarantees[1].endswith(
         "1 gold tasks are among the 5 in question, 5 are needed, so about 5 in all"

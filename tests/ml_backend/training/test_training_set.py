@@ -2,6 +2,7 @@ import pytest
 from structlog.testing import capture_logs
 from training_parts import KEY, PROJECT, client_of, label_studio, report, tasks_of, trainer
 
+from common.contract import MACHINE_ACCOUNT
 from ml_backend.core.controls import Control
 from ml_backend.core.evidence import Annotation
 from ml_backend.label_studio.client import Task
@@ -35,6 +36,15 @@ def test_machines_are_named_by_address_or_id(settings: object) -> None:
         [left] = work.usable([Task(7, {}, rows)])
     assert [each.annotator for each in left.annotations] == [1]
     assert [row["machine"] for row in logged] == ["nobody@example.com"]
+
+
+def test_the_machine_account_of_consensus_never_teaches(settings: object) -> None:
+    """Not even where it is ground truth, and whether or not the settings name it."""
+    studio = label_studio({})
+    studio.accounts[BOT] = MACHINE_ACCOUNT
+    rows = (annotation(1, "dark"), annotation(BOT, "dark"), annotation(BOT, "light", ground_truth=True))
+    [left] = trainer(settings, studio).usable([Task(7, {}, rows)])
+    assert [each.annotator for each in left.annotations] == [1]
 
 
 def test_choices_that_are_gone_are_counted() -> None:

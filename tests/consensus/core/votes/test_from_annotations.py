@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from common.label_studio.label_config import ChoicesTag, Condition
-from consensus.core.votes.collected import Collected, collect
+from consensus.core.votes.collected import Collected, collect, in_columns
 from consensus.core.votes.controls import Control
-from consensus.core.votes.from_annotations import Annotation, Task
+from consensus.core.votes.from_annotations import Annotation, Task, VoteRow, rows_of
 from consensus.core.votes.votes import NO, NO_LABEL, UNSURE, YES
 
 KIND = Control(ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog", "owl")), "choices", given="given")
@@ -152,6 +152,99 @@ def test_ground_truth_is_gold_and_no_vote() -> None:
     got = collect([task], KIND)
     assert votes_in(got) == [("7", "a1", "cat", YES)]
     assert known(got.gold, got.gold.right, got) == [("7", "owl", True)]
+
+
+SETTLES = [{"gold": True}, {"gold": True, "teaches": False}, {"from_report": True}, {"changed_by": "a9"}]
+
+
+@pytest.mark.parametrize("how", SETTLES)
+@pytest.mark.parametrize(
+    ("control", "choice", "settled"),
+    [
+        (KIND, "dog", [("7", "dog", True)]),
+        (TRAITS, "fur", [("7", "fur", True), ("7", "wings", False), ("7", "fins", False)]),
+        (CHECK, "Wrong", [("7", "cat", False)]),
+    ],
+)
+def test_a_decision_settles_and_is_no_vote(
+    how: dict[str, Any], control: Control, choice: str, settled: list[tuple[str, str, bool]]
+) -> None:
+    """Only ground truth that teaches is gold as well; everybody's own vote stays, and what is right is listed."""
+    name, voted = control.tag.name, control.tag.labels[0]
+    votes = [annotation(1, "a1", voted, control=name), annotation(2, "a2", voted, control=name)]
+    decided = annotation(3, "a1", choice, control=name, at="2026-02-01T00:00:00Z", **how)
+    data = {"given": "cat"}
+    got, before = (collect([Task(7, data, each)], control) for each in ([*votes, decided], votes))
+    assert votes_in(got) == votes_in(before)
+    assert known(got.settled, got.settled.right, got) == settled
+    assert known(got.gold, got.gold.right, got) == (settled if how == {"gold": True} else [])
+    listed = {label for _, label, _ in known(got.listed, got.listed.given, got)}
+    assert listed >= {label for _, label, right in settled if right}
+
+
+def test_of_several_decisions_the_latest_counts_and_ground_truth_before_all() -> None:
+    """A decision that says nothing of the control leaves it to the one before it."""
+    early, late, latest = (f"2026-0{month}-01T00:00:00Z" for month in (2, 3, 4))
+    taken = annotation(1, "a1", "cat", from_report=True, at=early)
+    changed = annotation(2, "a2", "dog", changed_by="a9", at=late)
+    skipped = annotation(3, "a3", SKIPPED, from_report=True, at=latest)
+    starred = annotation(4, "a4", "owl", gold=True)
+    for annotations, label in (([taken, changed, skipped], "dog"), ([taken, starred, changed], "owl")):
+        got = collect([Task(7, {}, annotations)], KIND)
+        assert known(got.settled, got.settled.right, got) == [("7", label, True)]
+
+
+def test_a_decision_that_is_not_starred_any_more_says_nothing() -> None:
+    """It is no vote of whoever decided either; and a machine's change decides nothing."""
+    undone = annotation(1, "a1", "cat", is_decision=True)
+    by_machine = annotation(2, "a2", "dog", changed_by="robot")
+    got = collect([Task(7, {}, [undone, by_machine])], KIND, machines=["robot"])
+    assert (votes_in(got), len(got.settled.task)) == ([], 0)
+
+
+@pytest.mark.parametrize("how", [{"from_report": True}, {"gold": True, "is_decision": True}])
+def test_a_blank_beside_the_control_that_is_decided_decides_nothing(how: dict[str, Any]) -> None:
+    """A report, and a decision that consensus wrote, have a region for the control that they are about."""
+    about_kind = annotation(1, "a1", "cat", **how)
+    none_fits = annotation(2, "a1", result=[{"from_name": "traits", "value": {"choices": []}}], **how)
+    got, none = (collect([Task(7, {}, [each])], TRAITS) for each in (about_kind, none_fits))
+    assert len(got.settled.task) == 0
+    assert [right for _, _, right in known(none.settled, none.settled.right, none)] == [False] * 3
+
+
+def test_where_ground_truth_gives_the_label_a_decision_settles_it() -> None:
+    """What was written to decide is told from what the task came with."""
+    control = replace(KIND, given=None, given_annotations=True)
+    given = annotation(1, "a1", "cat", gold=True, at="2026-02-01T00:00:00Z")
+    decided = annotation(2, "a2", "dog", gold=True, is_decision=True, teaches=False)
+    got = collect([Task(7, {}, [given, decided])], control)
+    assert known(got.listed, got.listed.given, got) == [("7", "cat", True), ("7", "dog", False)]
+    assert known(got.settled, got.settled.right, got) == [("7", "dog", True)]
+
+
+@pytest.mark.parametrize(
+    ("choice", "voted", "settled"),
+    [("dog", "cat", [("7", "dog", True)]), ("cat", "cat", []), ("dog", "lynx", [("7", "dog", True)])],
+)
+def test_a_changed_annotation_stays_the_vote_that_it_was(
+    choice: str, voted: str, settled: list[tuple[str, str, bool]]
+) -> None:
+    """Unless it was a vote on a label that there is no more; what was changed back decides nothing."""
+    changed = annotation(1, "a1", choice, changed_by="a9", at="2026-02-01T00:00:00Z")
+    own = {1: [VoteRow(voted, "a1 before", 1, 1, "2026-01-01T00:00:00Z", 2.5, None, None)]}
+    got = in_columns(KIND, {7: rows_of(Task(7, {}, [changed]), KIND, own_votes=own)})
+    assert votes_in(got) == ([("7", "a1", "cat", YES)] if voted == "cat" else [])
+    assert got.submissions.voted_at.tolist() == ["2026-01-01T00:00:00Z"] * len(got.votes)
+    assert known(got.settled, got.settled.right, got) == settled
+
+
+def test_a_later_annotation_of_the_same_author_is_the_vote() -> None:
+    """What a changed annotation was counts from when it was said."""
+    changed = annotation(1, "a1", "dog", changed_by="a9", at="2026-03-01T00:00:00Z")
+    later = annotation(2, "a1", "owl", at="2026-02-01T00:00:00Z")
+    own = {1: [VoteRow("cat", "a1", 1, 1, "2026-01-01T00:00:00Z", None, None, None)]}
+    rows = rows_of(Task(7, {}, [changed, later]), KIND, own_votes=own)
+    assert [(row.label, row.annotation) for row in rows.votes] == [("owl", 2)]
 
 
 def test_gold_of_a_multiple_choice_says_what_is_wrong_as_well() -> None:
