@@ -2,11 +2,15 @@
 
 from common.errors import LabelStudioError, SettingsError, SuiteError
 
-__all__ = ["ConfigError", "LabelStudioError", "StoreError", "VotesError"]
+__all__ = ["ConfigError", "LabelStudioError", "SourceError", "StoreError", "VotesError"]
 
 
 class VotesError(SuiteError):
     """Votes, given labels or trust that cannot be used."""
+
+
+class SourceError(SuiteError):
+    """Images or labels to be imported that cannot be read."""
 
 
 class ConfigError(SettingsError):

@@ -1,0 +1,1 @@
+"""What an import reads: images with their labels, in the layouts in which people keep them."""
