@@ -13,7 +13,7 @@ import typer
 from common.console import add_version, emit, run_program, shows_help
 from common.contract import LEFT_OUT, ReportName
 from common.errors import SuiteError
-from consensus.commands import output, people, route, score
+from consensus.commands import importing, output, people, route, score
 from consensus.commands.connections import database, existing_store, run_project
 from consensus.commands.connections import store as _store
 from consensus.commands.connections import studio as _studio
@@ -97,6 +97,8 @@ def report(
     output.print_columns({column: columns[column][:limit] for column in shown}, form)
 
 
+app.command("import")(importing.import_)
+app.command()(importing.import_status)
 app.command()(score.score)
 
 

@@ -5,9 +5,12 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from email import message_from_bytes
+from email.policy import HTTP
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,10 +27,11 @@ PROJECT = 7
 
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 _NESTED = ("annotations", "predictions")
+_UPLOADED = {".bmp", ".csv", ".gif", ".jpeg", ".jpg", ".json", ".png", ".svg", ".txt", ".webp"}
 _ROUTES: list[tuple[str, re.Pattern[str], Callable[..., Any]]] = []
 _DEFAULTS = {"title": "Made", "model_version": None, "sampling": "Sequential sampling",
              "show_collab_predictions": True, "skip_queue": "REQUEUE_FOR_OTHERS",
-             "min_annotations_to_start_training": 0}  # fmt: skip
+             "min_annotations_to_start_training": 0, "maximum_annotations": 1}  # fmt: skip
 _EVENTS = ("TASKS_CREATED", "TASKS_DELETED", "ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "ANNOTATION_UPDATED",
            "ANNOTATIONS_DELETED", "PROJECT_UPDATED", "START_TRAINING")  # fmt: skip
 
@@ -88,6 +92,7 @@ class InMemoryStudio(httpx.BaseTransport):
         self.connections: dict[int, Json] = {}
         self.webhooks: dict[int, Json] = {}
         self.storages: dict[str, list[Json]] = {}
+        self.uploads: dict[int, Json] = {}
         self.requests: list[httpx.Request] = []
         self.faults: dict[str, Answer] = {}
         self.now = NOW
@@ -194,7 +199,7 @@ class InMemoryStudio(httpx.BaseTransport):
         """Answer a request."""
         request.read()
         self.requests.append(request)
-        for key, answer in self.faults.items():
+        for key, answer in [*self.faults.items()]:  # a fault may change them
             method, pattern = key.split(" ", 1)
             if method == request.method and re.search(pattern, request.url.path):
                 if isinstance(answer, BaseException):
@@ -297,11 +302,60 @@ class InMemoryStudio(httpx.BaseTransport):
 
     @_route("POST", r"projects/(\d+)/import")
     def _import_tasks(self, request: httpx.Request, project_id: int) -> Json:
-        for row in _body(request):
-            task = row if "data" in row else {"data": row}
+        project = self.projects[project_id]
+        if request.headers["content-type"].startswith("multipart/"):
+            return self._upload(request, project_id)
+        tasks = [{**row} if "data" in row else {"data": row} for row in _body(request)]
+        keys = {key for task in tasks for key in task["data"]}
+        wanting = [key for key in _object_keys(project["label_config"]) if key not in keys]
+        if wanting:
+            sentence = f'"{wanting[0]}" key is expected in task data'
+            raise _RefusalError(400, {"validation_errors": {"non_field_errors": [sentence]}})
+        ids = []
+        for task in tasks:
             annotations = [{"ground_truth": True, **annotation} for annotation in task.pop("annotations", ())]
-            self._close(self.add_task(annotations=annotations, project=project_id, **task))
-        return {"task_count": len(_body(request))}
+            made = self.add_task(
+                annotations=annotations, project=project_id, **{"overlap": project["maximum_annotations"], **task}
+            )
+            self._close(made)
+            ids.append(made["id"])
+        shown = {"task_ids": ids} if request.url.params.get("return_task_ids") == "true" else {}
+        return {"task_count": len(ids), "file_upload_ids": [], **shown}
+
+    def _upload(self, request: httpx.Request, project_id: int) -> Json:
+        """Keep files; as Label Studio does, one of each field name, and refuse what it refuses."""
+        files = dict(_files(request))
+        if len(files) > 100:
+            raise _RefusalError(
+                400, {"detail": "The number of files exceeded settings.DATA_UPLOAD_MAX_NUMBER_FILES."}
+            )
+        for name, _ in files.values():
+            if Path(name).suffix.lower() not in _UPLOADED:
+                raise _RefusalError(
+                    400,
+                    {
+                        "validation_errors": {
+                            "non_field_errors": [f"{Path(name).suffix} extension is not supported"]
+                        }
+                    },
+                )
+        ids = []
+        for name, content in files.values():
+            number = next(self._ids)
+            path = f"upload/{project_id}/{number:08x}-{name}"
+            self.uploads[number] = {"id": number, "file": path, "project": project_id, "content": content}
+            ids.append(number)
+        if request.url.params.get("commit_to_project") != "false":
+            for number in ids:
+                self.add_task({"image": f"/data/{self.uploads[number]['file']}"}, project=project_id)
+        return {"task_count": len(ids), "file_upload_ids": ids}
+
+    @_route("GET", r"projects/(\d+)/file-uploads")
+    def _list_uploads(self, request: httpx.Request, project_id: int) -> list[Json]:
+        params = request.url.params
+        ids = set(self.uploads) if params.get("all") == "true" else set(json.loads(params.get("ids", "[]")))
+        rows = (row for row in self.uploads.values() if row["project"] == project_id and row["id"] in ids)
+        return [{"id": row["id"], "file": row["file"]} for row in rows]
 
     @_route("POST", r"tasks/(\d+)/annotations")
     def _annotate(self, request: httpx.Request, task_id: int) -> Json:
@@ -474,6 +528,19 @@ class InMemoryStudio(httpx.BaseTransport):
         return self.storages.get(request.url.path.split("/")[3], [])
 
 
+def _files(request: httpx.Request) -> Iterator[tuple[str, tuple[str, bytes]]]:
+    """Field name, file name and content of each file of a multipart request."""
+    head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
+    for part in message_from_bytes(head + request.content, policy=HTTP).iter_parts():
+        name = str(part.get_param("name", header="content-disposition"))
+        content = part.get_payload(decode=True)
+        yield name, (str(part.get_filename()), content if isinstance(content, bytes) else b"")
+
+
+def _object_keys(label_config: str) -> list[str]:
+    return [tag.get("value", "")[1:] for tag in ET.fromstring(label_config).iter("Image")]
+
+
 def _body(request: httpx.Request) -> Any:  # noqa: ANN401 - any JSON
     return json.loads(request.content)
 
@@ -503,6 +570,8 @@ def _matches(task: Json, item: Json) -> bool:
         case "predictions_model_versions", "contains":
             versions = ",".join(row["model_version"] for row in task["predictions"])
             return any(name in versions for name in (value if isinstance(value, list) else [value]))
+        case "id", "greater":
+            return bool(task["id"] > value)
         case "total_annotations", "greater":
             return sum(not row["was_cancelled"] for row in task["annotations"]) > value
         case (("updated_at" | "predictions_model_versions" | "total_annotations"), _):

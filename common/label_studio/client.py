@@ -132,6 +132,71 @@ class LabelStudioClient:
         body = {"model_version": model_version}
         self.session.request("PATCH", f"api/projects/{project_id}/", subject, body=body)
 
+    def project_titles(self) -> dict[int, str]:
+        """Titles of all projects that the account sees, by id."""
+        pages = self._pages(
+            "api/projects/", "results", "count", "the list of projects", {"include": "id,title", "page_size": 100}
+        )
+        return {int(project["id"]): str(project.get("title") or "") for project in pages}
+
+    def make_project(self, title: str, label_config: str, settings: Mapping[str, Any]) -> int:
+        """Make a project in a request that is sent once, and return its id.
+
+        Parameters
+        ----------
+        settings : mapping
+            By Label Studio's names, such as ``maximum_annotations``.
+        """
+        body = {"title": title, "label_config": label_config, **settings}
+        return int(self.session.json("POST", "api/projects/", f"a project {title!r}", body=body)["id"])
+
+    # Files and tasks that come in
+
+    def upload_images(self, project_id: int, images: Sequence[tuple[str, bytes]]) -> list[int]:
+        """Upload up to 100 images, no task made, in a request that is sent once; return the uploads' ids.
+
+        Parameters
+        ----------
+        images : sequence of (str, bytes)
+            Name and content. Label Studio puts eight letters and a dash before a name.
+        """
+        files = {str(number): image for number, image in enumerate(images)}  # it takes one file a field name
+        answer = self.session.json(
+            "POST",
+            f"api/projects/{project_id}/import",
+            f"{len(images)} images for project {project_id}",
+            params={"commit_to_project": "false"},
+            files=files,
+            timeout_s=_LONG_S,
+        )
+        return [int(upload_id) for upload_id in answer["file_upload_ids"]]
+
+    def uploads(self, project_id: int, upload_ids: Sequence[int] | None = None) -> dict[int, str]:
+        """Return the paths of uploaded files below ``/data/``, by id: of some of this account's, or of all."""
+        path, subject = f"api/projects/{project_id}/file-uploads", f"the uploads of project {project_id}"
+        chunks: list[dict[str, str]] = [{"all": "true"}]
+        if upload_ids is not None:
+            starts = range(0, len(upload_ids), _SELECTED)
+            chunks = [{"ids": json.dumps(upload_ids[start : start + _SELECTED])} for start in starts]
+        rows = (row for params in chunks for row in self.session.json("GET", path, subject, params=params))
+        return {int(row["id"]): str(row["file"]) for row in rows}
+
+    def make_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Make tasks in one request that is sent once, all of them or none; return their ids in the same order."""
+        answer = self.session.json(
+            "POST",
+            f"api/projects/{project_id}/import",
+            f"{len(tasks)} tasks for project {project_id}",
+            params={"return_task_ids": "true"},
+            body=list(tasks),
+            timeout_s=_LONG_S,
+        )
+        return [int(task_id) for task_id in answer["task_ids"]]
+
+    def tasks_after(self, project_id: int, include: str, task_id: int) -> Iterator[dict[str, Any]]:
+        """Read the tasks whose id is higher than one."""
+        return self.tasks(project_id, include, fields=TASK_ONLY, query=_filter("id", "greater", "Number", task_id))
+
     # Tasks
 
     def read_steadily(self, project_id: int, read: Callable[[], Read], size: Callable[[Read], int]) -> Read:
@@ -421,6 +486,11 @@ class LabelStudioClient:
             subject, params = f"the storages of project {project_id}", {"project": project_id}
             for row in self.session.json("GET", f"api/storages/{kind}/", subject, params=params):
                 yield Storage.of(kind, row)
+
+    def add_storage(self, kind: str, settings: Mapping[str, Any]) -> int:
+        """Make a source storage in a request that is sent once; Label Studio tries it first. Nothing is synced."""
+        subject = f"a storage for project {settings.get('project')}"
+        return int(self.session.json("POST", f"api/storages/{kind}/", subject, body=dict(settings))["id"])
 
     def _page(
         self, project_id: int, page: int, size: int, include: str, filtered: Mapping[str, Any], ordering: str

@@ -182,6 +182,7 @@ class ProjectSettings:
     tasks: int
     annotations: int
     ground_truths: int
+    overlap: int = 1
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
@@ -198,6 +199,7 @@ class ProjectSettings:
             tasks=int(row.get("task_number") or 0),
             annotations=int(row.get("total_annotations_number") or 0),
             ground_truths=int(row.get("ground_truth_number") or 0),
+            overlap=int(row.get("maximum_annotations") or 1),
         )
 
 

@@ -8,6 +8,7 @@ from common.console import note
 from common.errors import SettingsError
 
 if TYPE_CHECKING:
+    from common.label_studio.client import LabelStudioClient
     from consensus.label_studio import Studio
     from consensus.projects.run import Outcome
     from consensus.store.database import Database
@@ -23,20 +24,28 @@ def run_project(*arguments: Any, **options: Any) -> "Outcome":  # noqa: ANN401  
 
 def studio(timeout: float | None = None) -> "Studio":
     """Return the Label Studio of LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY."""
+    from consensus.label_studio import Studio  # noqa: PLC0415
+    from consensus.settings import settings  # noqa: PLC0415
+
+    client, chosen = studio_client(timeout), settings()
+    return Studio(
+        client,
+        chosen.consensus_signing_key.get_secret_value().strip()
+        or chosen.label_studio_api_key.get_secret_value().strip(),
+        cache=chosen.consensus_cache_dir,
+    )
+
+
+def studio_client(timeout: float | None = None) -> "LabelStudioClient":
+    """Return the client for LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY."""
     from common.label_studio.client import LabelStudioClient  # noqa: PLC0415
     from common.label_studio.session import TIMEOUT_S, Session  # noqa: PLC0415
-    from consensus.label_studio import Studio  # noqa: PLC0415
     from consensus.settings import settings  # noqa: PLC0415
 
     chosen = settings()
     chosen.require_label_studio()
     key = chosen.label_studio_api_key.get_secret_value()
-    session = Session(chosen.label_studio_url, key, timeout_s=timeout or TIMEOUT_S)
-    return Studio(
-        LabelStudioClient(session),
-        chosen.consensus_signing_key.get_secret_value().strip() or key.strip(),
-        cache=chosen.consensus_cache_dir,
-    )
+    return LabelStudioClient(Session(chosen.label_studio_url, key, timeout_s=timeout or TIMEOUT_S))
 
 
 def store(*, make: bool = False, migrate: bool = False) -> "Store":

@@ -65,10 +65,7 @@ def _decoded(content: bytes) -> tuple[int, int, str]:
     try:
         with image_module.open(io.BytesIO(content)) as image:
             width, height = image.size
-            if image.format not in FORMATS:
-                raise UnusableImageError(f"{image.format} is {NOT_SHOWN}")
-            if max(width, height) > LARGEST_SIDE or width * height > LARGEST_IMAGE:
-                raise UnusableImageError(f"it has {width} x {height} pixels; {LARGEST_IMAGE} are the most")
+            _refuse_unfit(image.format, width, height)
             image.draft("RGB", _DRAFT)
             image.load()
             return width, height, image.format
@@ -79,9 +76,16 @@ def _decoded(content: bytes) -> tuple[int, int, str]:
         raise UnusableImageError(f"it does not open: {reason or type(error).__name__}") from None
 
 
+def _refuse_unfit(kind: str | None, width: int, height: int) -> None:
+    if kind not in FORMATS:
+        raise UnusableImageError(f"{kind} is {NOT_SHOWN}")
+    if max(width, height) > LARGEST_SIDE or width * height > LARGEST_IMAGE:
+        raise UnusableImageError(f"it has {width} x {height} pixels; {LARGEST_IMAGE} are the most")
+
+
 @lru_cache(maxsize=1)
 def _pillow() -> Any:  # noqa: ANN401 - a module
-    """Import Pillow, whose warning about a size becomes an error: once, as filters of warnings are for all threads."""
+    """Import Pillow, whose warning about a size becomes an error: once, as filters are for all threads."""
     import PIL.Image  # noqa: PLC0415 - slow, and what checks no image needs none
 
     warnings.filterwarnings("error", category=PIL.Image.DecompressionBombWarning)

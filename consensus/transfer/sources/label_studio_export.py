@@ -12,15 +12,15 @@ from common.label_studio.annotations import choices_in
 from consensus.errors import SourceError
 from consensus.transfer.sources.detections import load_json
 from consensus.transfer.sources.records import ADDRESS, ENDINGS, SERVED, LeftOut, Reading, texts_of
-from consensus.transfer.sources.tables import IMAGE_COLUMNS, LABEL_COLUMNS, Columns
+from consensus.transfer.sources.tables import IMAGE_COLUMNS, LABEL_COLUMNS, NO_COLUMNS, Columns
 
 
-def read_label_studio_export(path: Path, root: Path, columns: Columns = Columns()) -> Reading:  # noqa: B008 - it is frozen
+def read_label_studio_export(path: Path, root: Path, columns: Columns = NO_COLUMNS) -> Reading:
     """Read the tasks of an export.
 
-    A task's labels are what most of its annotations choose, of equally many the earliest, and what its ground truth
-    chooses where it has one; without annotations they are in its data. An image that a Label Studio served is
-    looked for below the root, and left at its address where it is not there.
+    A task's labels are what most of its annotations choose, of equally many the earliest, and what its ground
+    truth chooses where it has one; without annotations they are in its data. An image that a Label Studio served
+    is looked for below the root, and left at its address where it is not there.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def _choices_of(task: Mapping[str, Any]) -> list[Mapping[str, tuple[str, ...]]]:
 
 
 def _labels(task: Mapping[str, Any], control: str) -> tuple[str, ...]:
-    answers = Counter(tuple(dict.fromkeys(made.get(control, ()))) for made in _choices_of(task))
+    answers = Counter(tuple(dict.fromkeys(made[control])) for made in _choices_of(task) if control in made)
     return answers.most_common(1)[0][0] if answers else ()
 
 

@@ -9,7 +9,7 @@ from consensus.transfer.sources.detections import load_json, read_coco, read_voc
 from consensus.transfer.sources.folders import UNLABELLED, read_folders
 from consensus.transfer.sources.label_studio_export import read_label_studio_export
 from consensus.transfer.sources.records import ENDINGS, Layout, LeftOut, Nested, Reading
-from consensus.transfer.sources.tables import READERS, Columns, read_table
+from consensus.transfer.sources.tables import NO_COLUMNS, READERS, Columns, read_table
 
 _BY_ENDING: dict[str, Layout] = {
     ".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".xml": "voc",
@@ -28,12 +28,15 @@ class SourceOptions:
     """
 
     root: Path | None = None
-    columns: Columns = Columns()
+    columns: Columns = NO_COLUMNS
     nested: Nested = "path"
     unlabelled: Collection[str] = UNLABELLED
 
 
-def read_source(source: Path, layout: Layout | None, options: SourceOptions = SourceOptions()) -> Reading:  # noqa: B008 - it is frozen
+NO_OPTIONS = SourceOptions()
+
+
+def read_source(source: Path, layout: Layout | None, options: SourceOptions = NO_OPTIONS) -> Reading:
     """Read a source; the first of its notes says which layout was guessed, where none is given.
 
     Raises
@@ -81,7 +84,7 @@ def _metadata_files(folder: Path) -> Iterator[Path]:
     )
 
 
-def read_imagefolder(folder: Path, options: SourceOptions = SourceOptions()) -> Reading:  # noqa: B008 - it is frozen
+def read_imagefolder(folder: Path, options: SourceOptions = NO_OPTIONS) -> Reading:
     """Read a Hugging Face `imagefolder`, by its metadata; without any, an image's label is its folder's name.
 
     https://huggingface.co/docs/datasets/image_dataset
@@ -117,7 +120,9 @@ LAYOUTS: dict[Layout, Callable[[Path, SourceOptions], Reading]] = {
     "jsonl": _table,
     "parquet": _table,
     "coco": lambda source, options: read_coco(source, options.root or source.parent),
-    "voc": lambda source, options: read_voc(source, options.root or (source if source.is_dir() else source.parent)),
+    "voc": lambda source, options: read_voc(
+        source, options.root or (source if source.is_dir() else source.parent)
+    ),
     "imagefolder": read_imagefolder,
     "label-studio": lambda source, options: read_label_studio_export(
         source, options.root or source.parent, options.columns

@@ -11,7 +11,7 @@ from consensus.errors import SourceError
 from consensus.transfer.sources.records import LeftOut, Reading, texts_of
 
 IMAGE_COLUMNS = (
-    "image", "path", "file", "file_name", "filename", "filepath", "image_path", "image_url", "url", "uri", "address",
+    "image", "path", "file", "file_name", "filename", "filepath", "image_path", "image_url", "url", "uri",
 )  # fmt: skip
 LABEL_COLUMNS = (
     "label", "labels", "given", "given_label", "class", "classes", "category", "categories", "tags", "target",
@@ -41,7 +41,10 @@ class Columns:
     separator: str | None = None
 
 
-def read_table(path: Path, root: Path, columns: Columns = Columns()) -> Reading:  # noqa: B008 - it is frozen
+NO_COLUMNS = Columns()
+
+
+def read_table(path: Path, root: Path, columns: Columns = NO_COLUMNS) -> Reading:
     """Read a table, by the ending of its name.
 
     Raises
@@ -72,8 +75,8 @@ def _chosen(path: Path, names: Sequence[str], columns: Columns) -> Columns:
     image = columns.image or next((by_name[name] for name in IMAGE_COLUMNS if name in by_name), None)
     if image is None:
         raise SourceError(
-            f"which column of {path} holds the path or address of an image is unclear; name it with --image-column "
-            f"({', '.join(names)})"
+            f"which column of {path} holds the path or address of an image is unclear; name it with --image-column"
+            f" ({', '.join(names)})"
         )
     guessed = (by_name[name] for name in LABEL_COLUMNS if name in by_name and by_name[name] != image)
     labels = columns.labels or tuple(name for name in [next(guessed, None)] if name)
@@ -138,4 +141,10 @@ def _unreadable(path: Path, error: Exception) -> SourceError:
     return SourceError(f"{path} cannot be read: {reason}")
 
 
-READERS = {".csv": _csv_rows, ".tsv": _csv_rows, ".jsonl": json_rows, ".ndjson": json_rows, ".parquet": _parquet_rows}
+READERS = {
+    ".csv": _csv_rows,
+    ".tsv": _csv_rows,
+    ".jsonl": json_rows,
+    ".ndjson": json_rows,
+    ".parquet": _parquet_rows,
+}

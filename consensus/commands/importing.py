@@ -1,0 +1,262 @@
+"""``consensus import`` and ``consensus import-status``."""
+
+import json
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from common.console import emit, note
+from common.contract import LEFT_OUT
+from consensus.commands import output
+from consensus.commands.connections import studio_client
+from consensus.commands.options import ConfigOption
+
+if TYPE_CHECKING:
+    from consensus.transfer.failures import FailureLog
+    from consensus.transfer.importing import ImportOptions, ImportOutcome
+    from consensus.transfer.journal import ImportStatus
+    from consensus.transfer.sources.layouts import SourceOptions
+    from consensus.transfer.sources.records import Reading
+
+_SHOWN = 10
+_CHECKING_THREADS = 8
+_SILENT_S = 60.0  # a group of images takes seconds; after this an import is said to have stopped
+LayoutName = Literal["folders", "csv", "jsonl", "parquet", "coco", "voc", "imagefolder", "label-studio"]
+
+
+def import_(
+    project: Annotated[
+        str, typer.Option("--project", help="Title or id of the project; one is made where none has the title.")
+    ],
+    source: Annotated[Path | None, typer.Argument(help="A folder of images, or a file that lists them.")] = None,
+    layout: Annotated[
+        LayoutName | None, typer.Option("--layout", help="How the source is laid out; guessed if not given.")
+    ] = None,
+    root: Annotated[
+        Path | None,
+        typer.Option("--root", help="Where the paths in a file begin; in the folder of the file by default."),
+    ] = None,
+    image_column: Annotated[
+        str | None, typer.Option("--image-column", help="Column of the path or address; by its name by default.")
+    ] = None,
+    label_column: Annotated[
+        list[str] | None,
+        typer.Option("--label-column", help="Column of labels, or several of them; by its name by default."),
+    ] = None,
+    separator: Annotated[
+        str | None, typer.Option("--separator", help="Between several labels in a column, as in ';'.")
+    ] = None,
+    nested: Annotated[
+        Literal["path", "last", "each"],
+        typer.Option("--nested", help="The label of a/b/1.jpg: a/b (path), b (last), or both of them (each)."),
+    ] = "path",
+    unlabelled: Annotated[
+        list[str] | None,
+        typer.Option("--unlabelled", help="Name of folders that are no class [unlabelled, unlabeled]."),
+    ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Show the given label and ask for yes, no or unsure, not for the label."),
+    ] = False,
+    control: Annotated[
+        str | None, typer.Option("--control", help="Name of the choices [label, or check with --verify].")
+    ] = None,
+    add_labels: Annotated[
+        bool, typer.Option("--add-labels", help="Add labels that the existing project does not offer yet.")
+    ] = False,
+    overlap: Annotated[
+        int | None,
+        typer.Option("--overlap", min=1, help="How many annotators see an image of a new project [3]."),
+    ] = None,
+    batch: Annotated[int, typer.Option("--batch", min=1, max=128, help="Images a request.")] = 32,
+    parallel: Annotated[int, typer.Option("--parallel", min=1, max=16, help="Requests at a time.")] = 4,
+    retry: Annotated[
+        Path | None,
+        typer.Option("--retry", help="Log of an earlier import: what it left out is imported again, no SOURCE."),
+    ] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option("--log", help="File for what is left out and why (JSON Lines); beside the store by default."),
+    ] = None,
+    restore: Annotated[
+        bool,
+        typer.Option("--restore", help="Import again what was imported before and deleted in Label Studio since."),
+    ] = False,
+    config: ConfigOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check and show all that would be made; send and write nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Import labelled images into Label Studio: project, label config, and tasks with their given labels.
+
+    Reads folders named after classes, CSV, JSON Lines, Parquet, COCO, Pascal VOC, a Hugging Face imagefolder, and
+    exports of Label Studio. Images at http(s), s3, gs and azure-blob addresses stay there; files are uploaded.
+
+    Each file is opened and its checksum taken: what does not open and what came before is left out and named. The
+    same command goes on where an import was interrupted or killed; it sends nothing twice.
+
+    Exits with 3 where images had to be left out that are no duplicates, with 1 where nothing could be done.
+    """
+    from consensus.settings import settings  # noqa: PLC0415 - --help needs none of it
+    from consensus.transfer.failures import FailureLog  # noqa: PLC0415
+    from consensus.transfer.importing import ImportOptions, run_import  # noqa: PLC0415
+    from consensus.transfer.sources.layouts import SourceOptions  # noqa: PLC0415
+    from consensus.transfer.sources.tables import Columns  # noqa: PLC0415
+
+    columns = Columns(image_column, tuple(label_column or ()), separator)
+    more = {"unlabelled": unlabelled} if unlabelled else {}
+    reading = _read(source, retry, layout, SourceOptions(root=root, columns=columns, nested=nested, **more))
+    options = ImportOptions(
+        project, verify=verify, control=control, add_labels=add_labels, overlap=overlap, batch=batch,
+        parallel=parallel, restore=restore, config=config or settings().consensus_config,
+    )  # fmt: skip
+    name = str((retry or source or Path()).absolute())
+    failures = FailureLog(None if dry_run else log or _folder() / f"left-out-{_stamp()}.jsonl")
+    with closing(studio_client()) as client, output.progress_shown(quiet=as_json) as progress:
+        outcome = run_import(
+            client, reading, name, options, _folder(), failures,
+            dry_run=dry_run, progress=progress, threads=_CHECKING_THREADS,
+        )  # fmt: skip
+    if as_json:
+        emit(json.dumps(_outcome_json(outcome, reading, failures, dry_run=dry_run), ensure_ascii=False) + "\n")
+    else:
+        _show(outcome, reading, failures, options, dry_run=dry_run)
+    if outcome.failures:
+        raise typer.Exit(LEFT_OUT)
+
+
+def _read(
+    source: Path | None, retry: Path | None, layout: LayoutName | None, options: "SourceOptions"
+) -> "Reading":
+    from consensus.errors import ConfigError  # noqa: PLC0415
+    from consensus.transfer.failures import read_failures  # noqa: PLC0415
+    from consensus.transfer.sources.layouts import read_source  # noqa: PLC0415
+
+    if (source is None) == (retry is None):
+        raise ConfigError("name a SOURCE, or with --retry the log of an earlier import, and not both")
+    return read_failures(retry) if retry else read_source(source or Path(), layout, options)
+
+
+def _folder() -> Path:
+    from consensus.settings import default_store  # noqa: PLC0415
+
+    return default_store().parent / "imports"
+
+
+def _stamp() -> str:
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+
+
+def _show(
+    outcome: "ImportOutcome",
+    reading: "Reading",
+    failures: "FailureLog",
+    options: "ImportOptions",
+    *,
+    dry_run: bool,
+) -> None:
+    target = outcome.target
+    for line in reading.notes:
+        output.OUT.print(line, soft_wrap=True)
+    place = f"project {target.project_id}" if target.project_id else "a new project"
+    output.OUT.print(f"{target.title} ({place})", style="bold", soft_wrap=True)
+    if dry_run and target.label_config:
+        output.OUT.print(target.label_config, soft_wrap=True)
+    if target.added:
+        output.OUT.print(f"labels added: {', '.join(target.added)}", soft_wrap=True)
+    if target.overlap:
+        output.OUT.print(f"each image is shown to {target.overlap} annotators")
+    if outcome.labels:
+        output.show_rows([{"label": label, "images": count} for label, count in sorted(outcome.labels.items())])
+    for each in outcome.left_out[:_SHOWN]:
+        output.ERR.print(f"left out ({each.kind}): {each.source}: {each.reason}", style="yellow", soft_wrap=True)
+    if len(outcome.left_out) > _SHOWN:
+        output.ERR.print(f"... and {len(outcome.left_out) - _SHOWN} more", style="yellow")
+    if failures.path and failures.n_lines:
+        output.ERR.print(f"all that was left out, with reasons: {failures.path}", style="yellow", soft_wrap=True)
+    _show_settings(outcome, options)
+    would = "would be imported, nothing is sent" if dry_run else "imported"
+    duplicates = len(outcome.left_out) - len(outcome.failures)
+    output.OUT.print(
+        f"{outcome.sent} images {would} ({outcome.n_bytes / 1e6:.1f} MB); {outcome.earlier} imported before, "
+        f"{duplicates} duplicates, {len(outcome.failures)} left out for another reason",
+        soft_wrap=True,
+    )
+
+
+def _show_settings(outcome: "ImportOutcome", options: "ImportOptions") -> None:
+    from consensus.transfer.project_settings import settings_lines  # noqa: PLC0415
+
+    lines = settings_lines(outcome.target, outcome.target.project_id or "ID")
+    if outcome.settings == "added":
+        output.OUT.print(f"added to the settings file {options.config}:\n{lines}", soft_wrap=True)
+    elif outcome.settings == "lines":
+        output.OUT.print(f"what a settings file (--config) may say about the project:\n{lines}", soft_wrap=True)
+
+
+def _outcome_json(
+    outcome: "ImportOutcome", reading: "Reading", failures: "FailureLog", *, dry_run: bool
+) -> dict[str, object]:
+    target = outcome.target
+    return {
+        "project": target.project_id,
+        "title": target.title,
+        "control": target.control,
+        "label_config": target.label_config,
+        "labels": dict(sorted(outcome.labels.items())),
+        "sent": outcome.sent,
+        "earlier": outcome.earlier,
+        "bytes": outcome.n_bytes,
+        "left_out": [
+            {"source": each.source, "kind": each.kind, "reason": each.reason} for each in outcome.left_out
+        ],
+        "log": str(failures.path) if failures.path and failures.n_lines else None,
+        "notes": reading.notes,
+        "settings": outcome.settings,
+        "dry_run": dry_run,
+    }
+
+
+def import_status(
+    project: Annotated[
+        int | None, typer.Option("--project", min=1, help="Id of a project; all with an import if not given.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Tell how far the last import into each project is, also while it runs in another process."""
+    from consensus.transfer.journal import statuses  # noqa: PLC0415 - --help needs none of it
+
+    now = time.time()
+    rows = [_status_row(status, now) for status in statuses(_folder()) if project in (None, status.project_id)]
+    if as_json:
+        emit(json.dumps(rows, ensure_ascii=False) + "\n")
+    elif rows:
+        output.show_rows(rows)
+    else:
+        note("no import was begun by this account")
+
+
+def _status_row(status: "ImportStatus", now: float) -> dict[str, object]:
+    if status.ended:
+        state, left = "ended", ""
+    elif now - status.seen > _SILENT_S:
+        state, left = "stopped; the same command goes on", ""
+    else:
+        state, left = "at work", f"{status.waiting / status.rate:.0f} s" if status.rate else ""
+    return {
+        "project": status.project_id,
+        "title": status.title,
+        "source": status.source,
+        "state": state,
+        "images": status.total,
+        "sent": status.sent,
+        "before": status.earlier,
+        "left out": status.left_out,
+        "a second": round(status.rate, 1),
+        "left": left,
+    }

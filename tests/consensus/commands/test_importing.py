@@ -1,0 +1,88 @@
+"""`consensus import` and `consensus import-status` as the shell calls them."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from in_memory_label_studio import InMemoryStudio
+
+from consensus.commands import importing
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "transfer"))
+from made_images import make_folders, make_image
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def studio(monkeypatch: pytest.MonkeyPatch) -> InMemoryStudio:
+    """The Label Studio that the command speaks to."""
+    made = InMemoryStudio()
+    monkeypatch.setattr(importing, "studio_client", made.client)
+    return made
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Six images, and one that is there twice."""
+    folder = make_folders(tmp_path / "photos", 6)
+    make_image(folder / "dog" / "twin.png", 0)
+    return folder
+
+
+def test_import_says_what_it_guessed_and_did(shell: Call, studio: InMemoryStudio, photos: Path) -> None:
+    """A duplicate is named and no failure; the same again sends nothing; the status is that of the last."""
+    status, out, err = shell("import", photos, "--project", "Photos Q4")
+    assert status == 0
+    assert "layout folders (guessed" in out
+    assert '[projects.8.controls.label]\ngiven = "given"\n' in out
+    assert out.splitlines()[-1].startswith("6 images imported (")
+    assert "left out (duplicate): dog/twin.png: the same image as cat/000.png" in err
+    studio.requests.clear()
+    assert (
+        shell("import", photos, "--project", "Photos Q4")[1]
+        .splitlines()[-1]
+        .endswith("6 imported before, 1 duplicates, 0 left out for another reason")
+    )
+    assert studio.writes == []
+    (row,) = json.loads(shell("import-status", "--json")[1])
+    assert (row["project"], row["state"], row["images"], row["before"], row["left out"]) == (8, "ended", 7, 6, 1)
+
+
+def test_a_dry_run_shows_the_whole_plan(shell: Call, studio: InMemoryStudio, photos: Path) -> None:
+    """The label config, the labels with their counts, the settings; nothing is sent and nothing written."""
+    out = shell("import", photos, "--project", "Photos Q4", "--dry-run", "--overlap", 2)[1]
+    assert '<Choice value="cat" />' in out
+    assert "each image is shown to 2 annotators" in out
+    assert "[projects.ID.controls.label]" in out
+    assert out.splitlines()[-1].startswith("6 images would be imported, nothing is sent (")
+    assert studio.writes == []
+    assert not Path("home").exists()
+
+
+def test_failures_have_a_status_and_a_log(shell: Call, photos: Path, studio: InMemoryStudio) -> None:
+    """With which they are imported once they are mended."""
+    (photos / "cat" / "broken.png").write_text("<html>")
+    status, out, _ = shell("import", photos, "--project", "Photos Q4", "--json")
+    printed = json.loads(out)
+    assert (status, printed["sent"], [row["kind"] for row in printed["left_out"]]) == (
+        3, 6, ["not usable", "duplicate"],
+    )  # fmt: skip
+    make_image(photos / "cat" / "broken.png", "mended")
+    status, out, _ = shell("import", "--retry", printed["log"], "--project", printed["project"], "--json")
+    assert (status, json.loads(out)["sent"], len(studio.tasks)) == (0, 1, 7)
+
+
+@pytest.mark.usefixtures("studio")
+def test_a_source_or_a_log(shell: Call, photos: Path) -> None:
+    """One of them has to be named."""
+    for words in ([], [photos, "--retry", photos]):
+        status, _, err = shell("import", *words, "--project", "Photos Q4")
+        assert (status, "name a SOURCE, or with --retry the log" in err) == (1, True)
+
+
+def test_the_status_before_any_import(shell: Call) -> None:
+    """Says that there is none."""
+    assert shell("import-status")[2] == "note: no import was begun by this account\n"
