@@ -206,7 +206,7 @@ def _is_same(output: Path, other: Path) -> bool:
     return written == read or (read in written.parents and read.is_dir())  # a folder is read whole
 
 
-def lock_file(database: Path, project: int) -> Path:
+def lock_file(database: Path, project: int | str) -> Path:
     """Name the file whose lock a run of a project holds, whatever path leads to the database."""
     return Path(f"{database.resolve()}.project-{project}.lock")
 

@@ -175,9 +175,23 @@ class Studio:
     ) -> None:
         self._client, self._secret, self._sleep, self._cache = client, secret, sleep, cache
 
+    @property
+    def client(self) -> LabelStudioClient:
+        """What it speaks to Label Studio with."""
+        return self._client
+
+    @property
+    def secret(self) -> str:
+        """What reports are signed with."""
+        return self._secret
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def wait(self, seconds: float) -> None:
+        """Let a request whose answer was lost come to its end."""
+        self._sleep(seconds)
 
     def project(self, number: int) -> Project:
         """Read a project and its `<Choices>`."""

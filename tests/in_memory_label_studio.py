@@ -12,6 +12,7 @@ from email.policy import HTTP
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 
@@ -207,6 +208,8 @@ class InMemoryStudio(httpx.BaseTransport):
                 given = answer if isinstance(answer, httpx.Response) else answer(request)
                 if given is not None:
                     return given
+        if request.url.path == "/user/signup/" and request.url.params.get("token") == "invited":
+            return self._sign_up(request)
         for method, path, handler in _ROUTES:
             if method == request.method and (match := path.fullmatch(request.url.path)):
                 return self._handled(handler, request, [int(part) for part in match.groups() if part.isdecimal()])
@@ -233,6 +236,17 @@ class InMemoryStudio(httpx.BaseTransport):
     @_route("GET", "current-user/whoami")
     def _whoami(self, _: httpx.Request) -> Json:
         return {"id": 1, "email": self.accounts[1]}
+
+    @_route("GET", "invite")
+    def _invite(self, _: httpx.Request) -> Json:
+        return {"token": "invited", "invite_url": "/user/signup/?token=invited"}
+
+    def _sign_up(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            email = dict(parse_qsl(request.content.decode()))["email"]
+            if email not in self.accounts.values():
+                self.accounts[max(self.accounts) + 1] = email
+        return httpx.Response(200, text="<html/>", headers={"set-cookie": "csrftoken=token"})
 
     @_route("GET", "users")
     def _users(self, _: httpx.Request) -> list[Json]:
@@ -360,24 +374,38 @@ class InMemoryStudio(httpx.BaseTransport):
     @_route("POST", r"tasks/(\d+)/annotations")
     def _annotate(self, request: httpx.Request, task_id: int) -> Json:
         made = self.annotate(task_id, **{"updated_by": 1, **_body(request)})
+        self._star_alone(made)
         self._close(self.tasks[task_id])
         return made
 
+    @_route("GET", r"tasks/(\d+)/annotations")
+    def _list_annotations(self, _: httpx.Request, task_id: int) -> list[Json]:
+        return list(self.tasks[task_id]["annotations"])
+
     @_route("PATCH", r"annotations/(\d+)")
     def _change_annotation(self, request: httpx.Request, annotation_id: int) -> Json:
-        task, row = next(
-            (task, row)
-            for task in self.tasks.values()
-            for row in task["annotations"]
-            if row["id"] == annotation_id
-        )
-        changed = _body(request)
-        if changed.get("ground_truth"):
-            for other in task["annotations"]:
-                other["ground_truth"] = False
-        row.update({"updated_at": self._time(), "updated_by": 1, **changed})
-        self.touch(task["id"])
-        return dict(row)
+        row = self._annotation(annotation_id)
+        row.update({"updated_at": self._time(), "updated_by": 1, **_body(request)})
+        self._star_alone(row)
+        self._close(self.tasks[row["task"]])
+        self.touch(row["task"])
+        return row
+
+    @_route("DELETE", r"annotations/(\d+)")
+    def _delete_annotation(self, _: httpx.Request, annotation_id: int) -> None:
+        row = self._annotation(annotation_id)
+        self.tasks[row["task"]]["annotations"].remove(row)
+        self._close(self.tasks[row["task"]])
+        self.touch(row["task"])
+
+    def _annotation(self, annotation_id: int) -> Json:
+        return {row["id"]: row for task in self.tasks.values() for row in task["annotations"]}[annotation_id]
+
+    def _star_alone(self, starred: Json) -> None:
+        """Let a task have one ground truth; the others' change is not dated."""
+        for row in self.tasks[starred["task"]]["annotations"]:
+            if starred["ground_truth"] and row is not starred:
+                row["ground_truth"] = False
 
     @staticmethod
     def _close(task: Json) -> None:

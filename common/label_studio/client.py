@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from common.errors import LabelStudioError, RefusedError
+from common.errors import LabelStudioError, LostAnswerError, RefusedError
 from common.label_studio.rows import (
     BASIC,
     ConnectionRow,
@@ -101,10 +101,30 @@ class LabelStudioClient:
         """Ask who the key belongs to."""
         self.session.json("GET", "api/current-user/whoami", "the account")
 
+    def own_account(self) -> tuple[int, str]:
+        """Id and e-mail address of the account that the key belongs to."""
+        row = self.session.json("GET", "api/current-user/whoami", "the account")
+        return int(row["id"]), str(row["email"])
+
     def accounts(self) -> dict[int, str]:
         """E-mail address of each account, by id."""
         users = self.session.json("GET", "api/users/", "the list of accounts")
         return {user["id"]: user["email"] for user in users if user.get("email")}
+
+    def sign_up(self, email: str, password: str) -> None:
+        """Make an account through the invite link, as its owner would in a browser; look whether it is there."""
+        subject = "the invite link"
+        link = str(self.session.json("GET", "api/invite", subject)["invite_url"])
+        with self.session.visitor() as visitor:
+            try:
+                visitor.get(link)
+                form = {"email": email, "password": password}
+                form["csrfmiddlewaretoken"] = visitor.cookies.get("csrftoken") or ""
+                visitor.post(link, data=form, headers={"Referer": f"{self.url}/"})
+            except httpx.HTTPError as error:
+                raise LostAnswerError(
+                    f"Label Studio at {self.url} did not answer to {subject} ({type(error).__name__})"
+                ) from None
 
     # Projects
 
@@ -296,6 +316,22 @@ class LabelStudioClient:
         """Set to how many annotators a task is shown, and open or close it: neither follows from the other."""
         body = {"overlap": overlap, "is_labeled": closed}
         self.session.request("PATCH", f"api/tasks/{task_id}/", f"task {task_id}", body=body)
+
+    # Annotations
+
+    def add_annotation(self, task_id: int, annotation: Mapping[str, Any]) -> dict[str, Any]:
+        """Submit an annotation in a request that is sent once, and return it; ground truth takes others' star."""
+        path, subject = f"api/tasks/{task_id}/annotations/", f"an annotation of task {task_id}"
+        return dict(self.session.json("POST", path, subject, body=dict(annotation)))
+
+    def star_annotation(self, annotation_id: int) -> None:
+        """Make an annotation the ground truth of its task, alone; the caller is then who has updated it."""
+        subject = f"annotation {annotation_id}"
+        self.session.request("PATCH", f"api/annotations/{annotation_id}/", subject, body={"ground_truth": True})
+
+    def delete_annotation(self, annotation_id: int) -> None:
+        """Delete one annotation."""
+        self._delete(f"api/annotations/{annotation_id}/", f"annotation {annotation_id}")
 
     # Predictions
 

@@ -62,6 +62,7 @@ class Session:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.url, self._timeout_s, self._clock = _checked(url, api_key), timeout_s, clock
+        self._transport = transport
         self._connections = httpx.Client(
             timeout=timeout_s, follow_redirects=True, transport=transport, event_hooks={"response": [self._bound]}
         )
@@ -81,6 +82,12 @@ class Session:
     def close(self) -> None:
         """Close the connections."""
         self._connections.close()
+
+    def visitor(self) -> httpx.Client:
+        """Return a client for Label Studio's pages that shows no key and keeps cookies, as a browser does."""
+        return httpx.Client(
+            base_url=self.url, timeout=self._timeout_s, follow_redirects=True, transport=self._transport
+        )
 
     def authorization(self) -> str:
         """Return the header value for Label Studio's own files; an access token is renewed when it expired."""

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select, tuple_, update
 
 from consensus.errors import ConfigError
 from consensus.store.columns import Row
@@ -91,16 +91,22 @@ class DecisionReader:
         return self._rows(query.order_by(table.id).limit(limit))
 
     def standing(self, project: int, task: int | None = None) -> list[Row]:
-        """Return the decisions that nothing has taken back, the latest on each task and control."""
+        """Return the decisions that nothing has taken back, the latest on each task and control.
+
+        Of a decision for several labels there is a row for each.
+        """
         undoes = DECISION.alias()
         table = DECISION.c
         undone = select(undoes.c.undoes).where(undoes.c.project == project, undoes.c.undoes.is_not(None))
-        query = select(func.max(table.id)).where(
-            table.project == project, table.verdict.not_in(("undone", "asked")), table.id.not_in(undone)
-        )
-        query = query if task is None else query.where(table.task == task)
-        latest = query.group_by(table.task, table.control)
-        return self._rows(select(DECISION).where(table.id.in_(latest)).order_by(table.task, table.control))
+        stands = and_(table.project == project, table.verdict.not_in(("undone", "asked")), table.id.not_in(undone))
+        stands = stands if task is None else and_(stands, table.task == task)
+        latest = select(table.task, table.control, func.max(table.id).label("id")).where(stands)
+        last_ids, last = latest.group_by(table.task, table.control).subquery(), DECISION.alias()
+        same = and_(table.task == last_ids.c.task, table.control == last_ids.c.control)
+        together = and_(table.batch == last.c.batch, table.annotation == last.c.annotation)
+        query = select(DECISION).join(last_ids, same).join(last, last.c.id == last_ids.c.id)
+        query = query.where(stands, or_(table.id == last.c.id, together))
+        return self._rows(query.order_by(table.task, table.control, table.id))
 
     def queue(
         self,
@@ -310,6 +316,15 @@ class Decisions(DecisionReader):
         """Take a task off a queue, or off all of them."""
         self._change_waiting(project, task, control, queue, {"closed_at": at, "closed_because": because})
 
+    def close_many(self, project: int, places: Sequence[tuple[int, str]], at: datetime, because: str) -> None:
+        """Take tasks, each with a control, off all queues."""
+        table = REVIEW_ITEM.c
+        with self._writing() as connection:
+            for start in range(0, len(places), AT_ONCE):
+                among = tuple_(table.task, table.control).in_(places[start : start + AT_ONCE])
+                query = update(REVIEW_ITEM).where(table.project == project, table.closed_at.is_(None), among)
+                connection.execute(query.values(closed_at=at, closed_because=because))
+
     def reopen(self, project: int, task: int, control: str, because: str) -> None:
         """Let a task wait again where it was closed for a reason, as an undo does."""
         table = REVIEW_ITEM.c
@@ -321,6 +336,15 @@ class Decisions(DecisionReader):
                 table.closed_because == because,
             )
             connection.execute(query.values(closed_at=None, closed_because=None))
+
+    def reopen_many(self, project: int, places: Sequence[tuple[int, str]], because: str) -> None:
+        """Let tasks, each with a control, wait again where they were closed for a reason."""
+        table = REVIEW_ITEM.c
+        with self._writing() as connection:
+            for start in range(0, len(places), AT_ONCE):
+                among = tuple_(table.task, table.control).in_(places[start : start + AT_ONCE])
+                query = update(REVIEW_ITEM).where(table.project == project, table.closed_because == because, among)
+                connection.execute(query.values(closed_at=None, closed_because=None))
 
     def assign(self, project: int, queue: Queue, task: int, control: str, to: str | None, at: datetime) -> None:
         """Give what waits to a reviewer, or back to all."""

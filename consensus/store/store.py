@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -89,8 +89,7 @@ class Store(Reader):
         StoreError
             Where another run holds it.
         """
-        path = self._database.path
-        with self._file_lock(project, path) if path else self._postgres_lock(project) as answers:
+        with self._alone(project, "", _busy(project), wait=False) as answers:
             token = uuid.uuid4().hex
             with self._database.writing() as connection:
                 _note(connection, project, {"token": token})
@@ -101,13 +100,45 @@ class Store(Reader):
                 del self._held[project]
 
     @contextmanager
-    def _postgres_lock(self, project: int) -> Iterator[Callable[[], object]]:
+    def lock_batches(self, project: int, account: int | None) -> Iterator[Callable[[], object]]:
+        """Hold a project's batches of writes of one account alone, beside runs; yield what fails if that is lost.
+
+        Parameters
+        ----------
+        account : int or None
+            A person's, whose batches take turns; None: the machine's, of which a second does not wait.
+
+        Raises
+        ------
+        StoreError
+            Where another process writes what a machine decided.
+        """
+        who, wait = ("-machine", False) if account is None else (f"-account-{account}", True)
+        with self._alone(project, who, _writing(project), wait=wait) as answers:
+
+            def check() -> None:
+                with self._database.errors():
+                    answers()
+
+            yield check
+
+    def _alone(
+        self, project: int, who: str, busy: str, *, wait: bool
+    ) -> AbstractContextManager[Callable[[], object]]:
+        path = self._database.path
+        if path is None:
+            return self._postgres_lock(project, who, busy, wait=wait)
+        return self._file_lock(path, f"{project}{who}", busy, wait=wait)
+
+    @contextmanager
+    def _postgres_lock(self, project: int, who: str, busy: str, *, wait: bool) -> Iterator[Callable[[], object]]:
         with self._database.session() as connection:  # the lock ends with the session
-            key = text("SELECT pg_try_advisory_lock(hashtext('consensus'), :project)")
+            function = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
+            key = text(f"SELECT {function}(hashtext(:who), :project)")
             with self._database.errors():
-                got = connection.execute(key, {"project": project}).scalar()
-            if not got:
-                raise StoreError(_busy(project))
+                got = connection.execute(key, {"who": f"consensus{who}", "project": project}).scalar()
+            if got is False:
+                raise StoreError(busy)
             try:
                 yield lambda: connection.execute(select(1))
             finally:  # a session that is closed ends a moment later
@@ -115,15 +146,15 @@ class Store(Reader):
                     connection.execute(text("SELECT pg_advisory_unlock_all()"))
 
     @contextmanager
-    def _file_lock(self, project: int, database: Path) -> Iterator[Callable[[], object]]:
-        path = lock_file(database, project)
+    def _file_lock(self, database: Path, name: str, busy: str, *, wait: bool) -> Iterator[Callable[[], object]]:
+        path = lock_file(database, name)
         with ExitStack() as stack:
             try:
-                is_ours = stack.enter_context(held(path, wait=False))
+                is_ours = stack.enter_context(held(path, wait=wait))
             except OSError as error:
                 raise StoreError(f"the lock file {path} cannot be written: {error.strerror}") from None
             if not is_ours:
-                raise StoreError(_busy(project))
+                raise StoreError(busy)
             yield lambda: None
 
     def check(self, project: int) -> None:
@@ -232,6 +263,10 @@ def _not_before(before: datetime | None, started: datetime) -> datetime:
 def _note(connection: Connection, project: int, values: Row) -> None:
     if not connection.execute(update(PROJECT).where(PROJECT.c.project == project).values(values)).rowcount:
         connection.execute(insert(PROJECT).values(project=project, **values))
+
+
+def _writing(project: int) -> str:
+    return f"another batch of project {project} is being written; wait for it to end, then do this again"
 
 
 def _busy(project: int) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from consensus.errors import ConfigError
+from consensus.errors import ConfigError, StoreError
 from consensus.store.columns import Row
 from consensus.store.decisions import Decisions, Verdict
 from consensus.store.store import Store
@@ -121,3 +121,32 @@ def test_an_assignment_outlives_a_run(decisions: Decisions) -> None:
     decisions.assign(7, "controversial", 1, "kind", "r@example.com", MOMENT)
     decisions.refill(7, "controversial", [entry(1, 0.125)], MOMENT, "run")
     assert [(row["assigned_to"], row["priority"]) for row in decisions.queue(7)] == [("r@example.com", 0.125)]
+
+
+def test_a_decision_for_several_labels_stands_with_all_of_them(decisions: Decisions) -> None:
+    """They are of one annotation; an earlier decision and another annotation's are not among them."""
+    first, both = {"batch": "a", "annotation": 10}, {"batch": "b", "annotation": 11}
+    decisions.log([decision(1, label="owl", **first)])
+    decisions.log([decision(1, label=label, **both) for label in ("cat", "dog")])
+    assert [row["label"] for row in decisions.standing(7)] == ["cat", "dog"]
+
+
+def test_many_entries_are_closed_and_opened_at_once(decisions: Decisions) -> None:
+    """Only those named, and only those that were closed for that reason."""
+    decisions.refill(7, "spot", [entry(task) for task in range(1, 5)], MOMENT, "run")
+    decisions.close(7, 3, "kind", MOMENT, "decision 5")
+    decisions.close_many(7, [(1, "kind"), (2, "kind"), (3, "kind"), (4, "color")], MOMENT, "batch b")
+    assert [row["task"] for row in decisions.queue(7)] == [4]
+    decisions.reopen_many(7, [(2, "kind"), (3, "kind")], "batch b")
+    assert [row["task"] for row in decisions.queue(7)] == [2, 4]
+
+
+def test_batches_of_one_account_take_turns(tmp_path: Path) -> None:
+    """The machine's are refused beside one another, and a run does not keep them away."""
+    store = Store.migrated(f"sqlite:///{tmp_path}/store.db")
+    with store.lock(7), store.lock_batches(7, None) as check, store.lock_batches(7, 3):
+        check()
+        with pytest.raises(StoreError, match="another batch"), store.lock_batches(7, None):
+            pass
+    with store.lock_batches(7, None):
+        pass

@@ -1,0 +1,96 @@
+"""What a batch's items are as annotations in Label Studio, and how they are recognized there."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from common.contract import DecisionMark, decision_in, decision_meta
+from common.label_studio.annotations import choices_in
+from common.label_studio.label_config import LabelConfig
+from consensus.label_studio import Studio
+from consensus.store.columns import Row
+
+LOOKED_AT = (
+    "id,overlap,is_labeled,annotations,completed_by,was_cancelled,ground_truth,created_at,updated_at,updated_by,"
+    "result"
+)
+"""Keys of tasks and of their annotations that tell whether and how to write."""
+
+
+def tasks_now(studio: Studio, project: int, tasks: Iterable[int]) -> dict[int, dict[str, Any]]:
+    """Read tasks as they are now, by id; those that are gone are left out."""
+    numbers = sorted(set(tasks))
+    return {task["id"]: task for task in studio.client.tasks_by_id(project, LOOKED_AT, numbers)} if numbers else {}
+
+
+def annotations_of(task: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a task's annotations."""
+    return list(task.get("annotations") or ())
+
+
+def written_by(batch: str, task: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the annotation of a task that a batch has written; None where there is none."""
+    for annotation in annotations_of(task):
+        mark = decision_in(annotation.get("result"))
+        if mark and mark.batch == batch:
+            return annotation
+    return None
+
+
+def controls_of(annotation: Mapping[str, Any]) -> set[str]:
+    """Name the controls that an annotation speaks of."""
+    regions = annotation.get("result") or ()
+    return {str(region.get("from_name")) for region in regions if isinstance(region, Mapping)}
+
+
+def regions_of(items: Sequence[Row], mark: DecisionMark, config: LabelConfig) -> list[dict[str, Any]]:
+    """Return the regions of an annotation that holds a task's items: choices, or the regions of their evidence."""
+    tags = {tag.name: tag for tag in config.choices}
+    regions: list[dict[str, Any]] = []
+    for item in items:
+        evidence = item["evidence"] or {}
+        drawn = evidence.get("regions")
+        if drawn is None:
+            score = evidence.get("score")
+            region = {
+                "from_name": item["control"],
+                "to_name": tags[item["control"]].to_name,
+                "type": "choices",
+                "value": {"choices": list(item["labels"])},
+                **({} if score is None else {"score": score}),
+            }
+            drawn = [{"id": _region_id(mark.batch, item["task"], item["control"]), **region}]
+        regions += [{**region, "meta": {**(region.get("meta") or {}), **decision_meta(mark)}} for region in drawn]
+    return regions
+
+
+def fault_of(item: Row, config: LabelConfig) -> str | None:
+    """Return why the label config does not let an item be written; None where it does."""
+    if (item["evidence"] or {}).get("regions") is not None:
+        return None
+    tag = next((tag for tag in config.choices if tag.name == item["control"]), None)
+    if tag is None:
+        return f"the project has no <Choices> {item['control']!r} about whole tasks"
+    strange = [label for label in item["labels"] if label not in tag.labels]
+    if strange:
+        return f"{strange[0]!r} is no choice of {item['control']!r}; was it renamed?"
+    if len(item["labels"]) > 1 and not tag.multiple:
+        return f"{item['control']!r} takes a single choice, not {len(item['labels'])}"
+    return None
+
+
+def chosen(annotation: Mapping[str, Any], control: str) -> list[str]:
+    """Return the choices of an annotation on a control."""
+    return sorted(choices_in(annotation.get("result") or ()).made.get(control, ()))
+
+
+def updater_of(annotation: Mapping[str, Any]) -> int | None:
+    """Id of the account that changed an annotation last."""
+    updater = annotation.get("updated_by")
+    if isinstance(updater, list):
+        updater = next((row.get("user_id") for row in updater if isinstance(row, Mapping)), None)
+    return updater if isinstance(updater, int) else None
+
+
+def _region_id(batch: str, task: int, control: str) -> str:
+    return hashlib.sha256(repr((batch, task, control)).encode()).hexdigest()[:10]

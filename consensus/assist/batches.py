@@ -1,0 +1,401 @@
+"""Batches of decisions, written into Label Studio: each of their items once, whatever is cut off or repeated.
+
+A batch's items are stored before anything is sent. Before a task is written to, it is looked at: whether the batch
+has an annotation there already, told by the batch's id in the `meta` of its regions, and whether a person has
+annotated the task meanwhile. What became of an item and the decision are stored in one transaction.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import httpx
+
+from common.contract import DecisionMark
+from common.errors import LabelStudioError, LostAnswerError, RefusedError
+from common.label_studio.annotations import account_of
+from common.progress import Progress, of_step, silent
+from consensus.assist.accounts import machine_account
+from consensus.assist.annotations import (
+    annotations_of,
+    controls_of,
+    fault_of,
+    regions_of,
+    tasks_now,
+    written_by,
+)
+from consensus.label_studio import LOOKS_SECONDS, SENDINGS, Project, Studio
+from consensus.store.columns import Row
+from consensus.store.decisions import BatchKind, Source, Verdict
+from consensus.store.store import Store
+
+CHUNK = 100
+"""Tasks that are looked at, written and noted together."""
+WRITERS = 4
+"""Requests at once; with its own development server and SQLite, Label Studio gains little from more."""
+GONE = "the task was deleted"
+PATIENCE = 5
+"""After so many failures in a row the rest waits for another try."""
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """How a batch writes what it decided.
+
+    Attributes
+    ----------
+    account : int or None
+        Id in Label Studio of the account that decides; None stands for the machine account.
+    ground_truth : bool
+        Whether the annotations are ground truth, which takes the star of others on the task.
+    teaches : bool
+        Whether they may measure annotators.
+    closes : bool
+        Whether nobody is shown the tasks any more.
+    over_people : bool
+        Whether tasks that people have annotated are written to as well, as a reviewer's decision is.
+    verdict, source : str
+        For the log of decisions; an item's evidence may hold a `verdict` and a `reason` of its own.
+    model_version : str or None
+        Whose suggestions were accepted.
+    """
+
+    account: int | None = None
+    ground_truth: bool = False
+    teaches: bool = False
+    closes: bool = True
+    over_people: bool = False
+    verdict: Verdict = "accepted"
+    source: Source = "suggestion"
+    model_version: str | None = None
+
+    @classmethod
+    def of(cls, batch: Row) -> "WriteOptions":
+        """Read those of a stored batch."""
+        stored = batch["params"].get("write") or {}
+        return cls(**{field.name: stored[field.name] for field in fields(cls) if field.name in stored})
+
+
+@dataclass(frozen=True)
+class Performed:
+    """What became of a batch's items.
+
+    Attributes
+    ----------
+    counts : mapping of str to int
+        Items by state.
+    left : list of dict
+        Items that were not written, each with its note.
+    """
+
+    batch: Row
+    counts: Mapping[str, int]
+    left: list[Row]
+
+
+def plan(
+    store: Store,
+    project: int,
+    kind: BatchKind,
+    items: Sequence[Row],
+    *,
+    made_by: str,
+    now: datetime,
+    options: WriteOptions | None = None,
+    key: str | None = None,
+    filtered: Mapping[str, object] | None = None,
+    params: Mapping[str, object] | None = None,
+) -> Row:
+    """Keep a batch before anything is written; the same items with the same options are the same batch.
+
+    Parameters
+    ----------
+    items : sequence of dict
+        Columns `task`, `control`, `labels` and, if known, `evidence`: its `score`, `verdict`, `reason`,
+        `model_version` and `prediction` (an id) go to where they belong, its `regions` are written as they are.
+    made_by : str
+        Address of the account that asks for it.
+    key : str, optional
+        Of what is asked for; it follows from the items and options where none is named.
+    """
+    options = options or WriteOptions()
+    ordered = sorted(items, key=lambda item: (item["task"], item["control"]))
+    content = [kind, asdict(options), [[item["task"], item["control"], item["labels"]] for item in ordered]]
+    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return store.decisions.open_batch(
+        project,
+        kind,
+        key or digest,
+        made_by=made_by,
+        made_at=now,
+        items=ordered,
+        filtered=filtered,
+        params={**(params or {}), "write": asdict(options)},
+    )
+
+
+def perform(
+    studio: Studio,
+    store: Store,
+    batch: Row,
+    now: Callable[[], datetime],
+    progress: Progress = silent,
+) -> Performed:
+    """Write what of a batch is not written yet; an item that cannot be written is left, with its reason.
+
+    Raises
+    ------
+    SuiteError
+        Where Label Studio or the store cannot be used; then the batch stays unfinished, and another call goes on.
+    """
+    options, number = WriteOptions.of(batch), str(batch["id"])
+    target = studio.project(batch["project"])
+    store.recognize(batch["project"], target.url, target.created_at)
+    with store.lock_batches(batch["project"], options.account) as check:
+        planned = by_task(store.decisions.items(number, ["planned"]))
+        if planned:
+            writer = _Writer(studio, store, batch, options, target, now)
+            tell = of_step(progress, "writing annotations", len(planned))
+            for done, tasks in in_chunks(planned):
+                check()
+                writer.write(tasks)
+                tell(done)
+        if batch["finished_at"] is None:
+            written = store.decisions.items(number, ["written"])
+            keys = [(item["task"], item["control"]) for item in written]
+            store.decisions.close_many(batch["project"], keys, now(), because_of(number))
+            store.decisions.finish_batch(number, now())
+    return performed(store, number)
+
+
+def resume(
+    studio: Studio, store: Store, project: int, now: Callable[[], datetime], progress: Progress = silent
+) -> list[Performed]:
+    """Go on with all batches of a project that were cut off, but for undoes."""
+    batches = [batch for batch in store.decisions.unfinished(project) if batch["kind"] != "undo"]
+    return [perform(studio, store, batch, now, progress) for batch in batches]
+
+
+def performed(store: Store, batch: str) -> Performed:
+    """Tell what became of a batch."""
+    decisions = store.decisions
+    return Performed(decisions.batch(batch), decisions.item_counts(batch), decisions.items(batch, ["left"]))
+
+
+def because_of(batch: str) -> str:
+    """Return why a queue's entry is closed that a batch has decided."""
+    return f"batch {batch}"
+
+
+class _Sent(NamedTuple):
+    """What became of a task: the annotation that holds its items, or a note why there is none."""
+
+    annotation: Mapping[str, Any] | None
+    note: str | None = None
+    overlap: int | None = None
+
+
+class _Writer:
+    """Writes some tasks of a batch at a time."""
+
+    def __init__(
+        self,
+        studio: Studio,
+        store: Store,
+        batch: Row,
+        options: WriteOptions,
+        project: Project,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._studio, self._store, self._options, self._project, self._now = studio, store, options, project, now
+        self._is_machine = options.account is None
+        self._account = machine_account(studio) if options.account is None else options.account
+        self._address = studio.accounts().get(self._account)
+        if self._address is None:
+            raise LabelStudioError(f"Label Studio has no account {self._account} that could decide")
+        self._mark = DecisionMark(str(batch["id"]), options.teaches)
+        self._failures = 0
+
+    def write(self, tasks: Mapping[int, list[Row]]) -> None:
+        """Write some tasks, and note what became of them."""
+        there = tasks_now(self._studio, self._project.id, tasks)
+        left = {
+            (task, item["control"]): note
+            for task, items in tasks.items()
+            for item in items
+            if (note := self._why_left(item, there.get(task)))
+        }
+        writable = {
+            task: accepted
+            for task, items in tasks.items()
+            if (accepted := [item for item in items if (task, item["control"]) not in left])
+        }
+        self._keep_before(writable, there)
+        with ThreadPoolExecutor(WRITERS) as several:
+            sendings = several.map(lambda task: self._send(writable[task], there[task]), writable)
+            sent = dict(zip(writable, sendings, strict=True))
+        self._note(writable, sent, left)
+
+    def _why_left(self, item: Row, task: Mapping[str, Any] | None) -> str | None:
+        """Return why an item is not to be written; None where it is to be, or has been."""
+        if task is None:
+            return GONE
+        written = written_by(self._mark.batch, task)
+        if written:
+            held = item["control"] in controls_of(written)
+            return None if held else "the annotation of its task was written without it"
+        for annotation in annotations_of(task):
+            if self._is_machine and account_of(annotation) == self._account:
+                if item["control"] in controls_of(annotation):
+                    return "a machine has decided it already"
+            elif not self._options.over_people:
+                return "a person has annotated the task"
+        return fault_of(item, self._project.config)
+
+    def _keep_before(self, tasks: Mapping[int, list[Row]], there: Mapping[int, Mapping[str, Any]]) -> None:
+        """Store how the tasks are before they are changed, for an undo."""
+        rows: list[Row] = []
+        for task, items in tasks.items():
+            row = there[task]
+            starred = [each["id"] for each in annotations_of(row) if each.get("ground_truth")]
+            before = {
+                "overlap": int(row.get("overlap") or 1),
+                "is_labeled": bool(row.get("is_labeled")),
+                "starred": starred if self._options.ground_truth else [],
+            }
+            for item in items:
+                if item["before"] is None:
+                    item["before"] = before
+                    rows.append({"task": task, "control": item["control"], "before": before})
+        if rows:
+            self._store.decisions.settle_items(self._mark.batch, rows)
+
+    def _send(self, items: Sequence[Row], task: Mapping[str, Any]) -> _Sent:
+        """Write a task's annotation, and close the task."""
+        try:
+            annotation = written_by(self._mark.batch, task) or self._add(items, task)
+        except RefusedError as error:
+            return _Sent(None, self._excuse(error))
+        self._failures = 0
+        try:
+            return _Sent(annotation, None, self._close(items[0]["before"], task, annotation))
+        except RefusedError as error:
+            return _Sent(annotation, f"written; the task could not be closed: {self._excuse(error)}")
+
+    def _excuse(self, error: RefusedError) -> str:
+        """Return why a task is passed over; raise where Label Studio refuses whatever it is asked."""
+        self._failures += 1
+        if error.http_status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN) or self._failures > PATIENCE:
+            raise error
+        return GONE if error.http_status == httpx.codes.NOT_FOUND else str(error)
+
+    def _add(self, items: Sequence[Row], task: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Submit an annotation; where nobody can tell whether it arrived, look before it is sent again."""
+        prediction = next((made for item in items if (made := (item["evidence"] or {}).get("prediction"))), None)
+        body = {
+            "result": regions_of(items, self._mark, self._project.config),
+            "completed_by": self._account,
+            "ground_truth": self._options.ground_truth,
+            **({} if prediction is None else {"parent_prediction": prediction}),
+        }
+        for _ in range(SENDINGS - 1):
+            try:
+                return self._studio.client.add_annotation(task["id"], body)
+            except LostAnswerError:
+                pauses: Sequence[float] = LOOKS_SECONDS
+            except RefusedError as error:
+                if not httpx.codes.is_server_error(error.http_status):
+                    raise
+                pauses = LOOKS_SECONDS[:1]
+            annotation = self._arrived(task["id"], pauses)
+            if annotation:
+                return annotation
+        return self._studio.client.add_annotation(task["id"], body)
+
+    def _arrived(self, task: int, pauses: Sequence[float]) -> dict[str, Any] | None:
+        for pause in pauses:
+            self._studio.wait(pause)
+            there = tasks_now(self._studio, self._project.id, [task]).get(task)
+            annotation = there and written_by(self._mark.batch, there)
+            if annotation:
+                return annotation
+        return None
+
+    def _close(self, before: Row, task: Mapping[str, Any], annotation: Mapping[str, Any]) -> int | None:
+        """Let the task be shown to nobody more; return the overlap that this takes, if it is another one."""
+        numbers = {each["id"] for each in annotations_of(task) if not each.get("was_cancelled")}
+        submitted = len(numbers | {annotation["id"]})
+        if not self._options.closes or before["overlap"] <= submitted:  # Label Studio closes it by itself
+            return None
+        if task.get("overlap") != submitted or not task.get("is_labeled"):
+            self._studio.client.set_overlap(task["id"], submitted, closed=True)
+        return submitted
+
+    def _note(
+        self,
+        tasks: Mapping[int, list[Row]],
+        sent: Mapping[int, _Sent],
+        left: Mapping[tuple[int, str], str],
+    ) -> None:
+        """Store what became of the items, and what was decided."""
+        changed: list[Row] = [
+            {"task": task, "control": control, "state": "left", "note": note}
+            for (task, control), note in left.items()
+        ]
+        decisions: list[Row] = []
+        at = self._now()
+        for task, items in tasks.items():
+            annotation, note, overlap = sent[task]
+            for item in items:
+                row = {"task": task, "control": item["control"], "note": note}
+                if annotation is None:
+                    changed.append({**row, "state": "left"})
+                    continue
+                before = {**item["before"], "as_written": annotation.get("updated_at"), "overlap_set": overlap}
+                number = int(annotation["id"])
+                changed.append({**row, "state": "written", "annotation": number, "before": before})
+                decisions += self._decisions(item, number, at)
+        self._store.decisions.settle_items(self._mark.batch, changed, decisions)
+
+    def _decisions(self, item: Row, annotation: int, at: datetime) -> Iterator[Row]:
+        evidence = dict(item["evidence"] or {})
+        own = {
+            name: evidence.pop(name, None) for name in ("verdict", "reason", "score", "model_version", "source")
+        }
+        for label in item["labels"] or [""]:
+            yield {
+                "project": self._project.id,
+                "task": item["task"],
+                "control": item["control"],
+                "label": label,
+                "verdict": own["verdict"] or self._options.verdict,
+                "decided_by": self._address,
+                "source": own["source"] or self._options.source,
+                "at": at,
+                "batch": self._mark.batch,
+                "annotation": annotation,
+                "model_version": own["model_version"] or self._options.model_version,
+                "score": own["score"],
+                "evidence": evidence or None,
+                "reason": own["reason"],
+            }
+
+
+def by_task(items: Iterable[Row]) -> dict[int, list[Row]]:
+    """Put a batch's items together by their task."""
+    tasks: dict[int, list[Row]] = {}
+    for item in items:
+        tasks.setdefault(item["task"], []).append(item)
+    return tasks
+
+
+def in_chunks(tasks: Mapping[int, list[Row]]) -> Iterator[tuple[int, dict[int, list[Row]]]]:
+    """Yield some tasks at a time, each with how many have been yielded."""
+    numbers = sorted(tasks)
+    for start in range(0, len(numbers), CHUNK):
+        chunk = numbers[start : start + CHUNK]
+        yield start + len(chunk), {task: tasks[task] for task in chunk}
