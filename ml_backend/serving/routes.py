@@ -10,6 +10,8 @@ from flask import Response, current_app, g, jsonify
 from flask_openapi3.blueprint import APIBlueprint
 
 from common.label_studio.label_config import config_digest
+from common.serving.credentials import Access
+from common.serving.refusals import Problem
 from ml_backend import metrics
 from ml_backend.backend import Backend
 from ml_backend.core.controls import image_controls
@@ -17,13 +19,12 @@ from ml_backend.core.versions import newest_first
 from ml_backend.label_studio.pulling import doubt
 from ml_backend.predict.predict import Predictions, predict
 from ml_backend.serving import schemas
-from ml_backend.serving.auth import Access
 from ml_backend.serving.gauges import Gauges
 
 log = structlog.get_logger()
 SLOTS = "ml_backend_slots"  # the extension that says how many more /predict may begin
 BUSY = "busy"
-_REFUSED: dict[str | int, Any] = dict.fromkeys((400, 413, 415), schemas.Problem)
+_REFUSED: dict[str | int, Any] = dict.fromkeys((400, 413, 415), Problem)
 routes = APIBlueprint("ml_backend", __name__, operation_id_callback=lambda *, name, **_: name)
 
 TRAINING_ACTIONS = frozenset(
@@ -108,7 +109,7 @@ def webhook(body: schemas.Webhook) -> Response:
     return jsonify(status="training requested" if is_change else "ignored")
 
 
-@routes.get("/versions", responses={200: schemas.Versions, 400: schemas.Problem})
+@routes.get("/versions", responses={200: schemas.Versions, 400: Problem})
 def versions(query: schemas.VersionsOf) -> Response:
     """List the trained versions, newest first; of one project with ``?project=``."""
     registry = _backend().registry

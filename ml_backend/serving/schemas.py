@@ -92,12 +92,6 @@ class VersionsOf(BaseModel):
     project: Annotated[ProjectId | None, _PROJECT_SCHEMA] = None
 
 
-class Problem(BaseModel):
-    """Why a request was refused."""
-
-    error: str
-
-
 class Health(BaseModel):
     """Whether the backend is up and, unless credentials are asked for and missing, what answers."""
 

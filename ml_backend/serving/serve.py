@@ -1,6 +1,5 @@
 """gunicorn with the settings' workers and threads, from Python."""
 
-import ipaddress
 import logging
 import os
 import queue
@@ -9,17 +8,17 @@ import signal
 import sys
 import tempfile
 import threading
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from flask import Flask
-from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # ships no types
-from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
-from common.logs import ToStructlog, fault
+from common.logs import fault
+from common.serving.server import Server, is_loopback
 from ml_backend.embedding.engines import may_need_torch
-from ml_backend.serving.auth import asks_for_credentials
+from ml_backend.serving.auth import credentials
 from ml_backend.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,69 +26,23 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_TIMEOUT_S = 120  # for a worker that does not react at all; requests do not count
-_KEEPALIVE_S = 30  # longer than between two clicks; who waits so occupies no thread
-_GRACE_S = 15  # for requests that are being answered when the backend is told to stop
-HURRY_S = 8.0  # of these, until a prediction answers with the suggestions it has
+HURRY_S = 8.0  # of gunicorn's time to stop, until a prediction answers with the suggestions it has
 
 
-class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
-    """The backend behind gunicorn."""
+def application(settings: Settings) -> Flask:
+    """Make the application; its threads begin in the workers.
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        super().__init__()
+    Importing torch holds the interpreter for a second or two, more than Label Studio waits for ``/health``. So
+    what may compute is imported before the port opens, and only imported: a session does not survive a fork.
+    """
+    if may_need_torch(settings.engine):
+        import ml_backend.core.embedder  # noqa: F401, PLC0415
+    else:
+        import onnxruntime  # noqa: F401, PLC0415
+    from ml_backend.backend import Backend  # noqa: PLC0415
+    from ml_backend.serving.app import create_app  # noqa: PLC0415
 
-    def load_config(self) -> None:
-        """Hand our settings to gunicorn."""
-        host = self._settings.host
-        options: dict[str, Any] = {
-            "bind": f"[{host}]:{self._settings.port}" if ":" in host else f"{host}:{self._settings.port}",
-            "workers": self._settings.workers,
-            "threads": self._settings.threads,
-            "worker_class": "gthread",
-            "logger_class": Log,
-            "timeout": _TIMEOUT_S,
-            "graceful_timeout": _GRACE_S,
-            "keepalive": _KEEPALIVE_S,
-            "accesslog": None,
-            "control_socket_disable": True,
-            "preload_app": True,  # the port opens when the imports are done
-            "post_worker_init": _start,
-            "worker_exit": _stop,
-            "child_exit": _forget,
-        }
-        for name, value in options.items():
-            self.cfg.set(name, value)
-
-    def load(self) -> Flask:
-        """Make the application; its threads begin in the workers.
-
-        Importing torch holds the interpreter for a second or two, more than Label Studio waits for ``/health``. So
-        what may compute is imported before the port opens, and only imported: a session does not survive a fork.
-        """
-        if may_need_torch(self._settings.engine):
-            import ml_backend.core.embedder  # noqa: F401, PLC0415
-        else:
-            import onnxruntime  # noqa: F401, PLC0415
-        from ml_backend.backend import Backend  # noqa: PLC0415
-        from ml_backend.serving.app import create_app  # noqa: PLC0415
-
-        return create_app(Backend(self._settings))
-
-
-class Log(Logger):  # type: ignore[misc]
-    """gunicorn's log through structlog, with no line for each request: addresses may hold secrets."""
-
-    def setup(self, cfg: Any) -> None:  # noqa: ANN401
-        """Replace gunicorn's handlers."""
-        self.cfg = cfg
-        self.error_log.setLevel(logging.INFO)
-        self.error_log.handlers[:] = [ToStructlog()]
-
-    def warning(self, msg: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        """Leave out what a request that is no HTTP holds, which gunicorn repeats."""
-        super().warning("request_refused" if str(msg).startswith("Invalid request") else msg, *args, **kwargs)
+    return create_app(Backend(settings))
 
 
 def serve(settings: Settings) -> None:
@@ -99,7 +52,16 @@ def serve(settings: Settings) -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts  # before metrics are imported: they choose their store then
     master = os.getpid()
     try:
-        Server(settings).run()
+        Server(
+            partial(application, settings),
+            settings.host,
+            settings.port,
+            settings.workers,
+            settings.threads,
+            post_worker_init=_start,
+            worker_exit=_stop,
+            child_exit=_forget,
+        ).run()
     finally:
         if os.getpid() == master:
             shutil.rmtree(counts, ignore_errors=True)
@@ -107,8 +69,8 @@ def serve(settings: Settings) -> None:
 
 def warn_of_access(settings: Settings) -> None:
     """Say what is probably not meant; a backend behind a proxy that asks for credentials may mean it."""
-    if not asks_for_credentials(settings):
-        if not _is_this_machine(settings.host):
+    if not credentials(settings):
+        if not is_loopback(settings.host):
             log.warning(
                 "everybody_may_call",
                 host=settings.host,
@@ -119,13 +81,6 @@ def warn_of_access(settings: Settings) -> None:
             "label_studio_cannot_log_in",
             remedy="it sends no bearer token: set ML_BACKEND_BASIC_USER and ML_BACKEND_BASIC_PASSWORD as well",
         )
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _start(worker: Any) -> None:  # noqa: ANN401 - gunicorn's, untyped

@@ -1,8 +1,10 @@
 """Whatever goes wrong becomes a short JSON answer: no traceback, and nothing of the request in it."""
 
+from functools import partial
+
 import structlog
 from flask import Flask, Response, jsonify, request
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import HTTPException
 
 from common.logs import fault
@@ -12,10 +14,16 @@ log = structlog.get_logger()
 _SHOWN = 5  # faults of one body
 
 
-def install(app: Flask) -> None:
-    """Let an application refuse in JSON."""
+class Problem(BaseModel):
+    """Why a request was refused."""
+
+    error: str
+
+
+def install(app: Flask, log_of: str) -> None:
+    """Let an application refuse in JSON; of a fault of ours it says whose log tells more."""
     app.register_error_handler(HTTPException, refused)
-    app.register_error_handler(Exception, failed)
+    app.register_error_handler(Exception, partial(failed, log_of))
 
 
 def invalid(error: ValidationError) -> Response:
@@ -41,10 +49,10 @@ def refused(error: HTTPException) -> Response:
     return response
 
 
-def failed(error: Exception) -> Response:
+def failed(log_of: str, error: Exception) -> Response:
     """Answer 500 for a fault of ours, and log its kind and place."""
     route = request.url_rule.rule if request.url_rule else "other"
     log.error("request_failed", route=route, **fault(error))
-    response = jsonify(error="internal error: see the backend's log")
+    response = jsonify(error=f"internal error: see {log_of}")
     response.status_code = 500
     return response
