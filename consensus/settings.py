@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from common.errors import SettingsError
-from common.settings import LabelStudioSettings, read
+from common.settings import LabelStudioSettings, Token, read
 from consensus.core.decide.policies import POLICIES
 from consensus.core.decide.policy_names import PolicyName
 from consensus.core.decide.thresholds import Thresholds
@@ -36,6 +36,7 @@ class Settings(LabelStudioSettings):
     prefix = "CONSENSUS_"
 
     consensus_signing_key: SecretStr = SecretStr("")
+    consensus_api_token: Token = SecretStr("")
     consensus_database_url: SecretStr = Field(default_factory=lambda: SecretStr(f"sqlite:///{default_store()}"))
     consensus_config: Path | None = None
     consensus_cron: str = "*/15 * * * *"

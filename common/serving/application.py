@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import current_app, g, request
@@ -20,6 +21,14 @@ _CREDENTIALS, _BARE = "credentials", "bare"
 
 class _Json(DefaultJSONProvider):
     sort_keys = False
+
+    @staticmethod
+    def default(value: object) -> object:
+        """Write a moment as the rest of the world does; a database that knows no time zone keeps UTC."""
+        if isinstance(value, datetime):
+            moment = value if value.tzinfo else value.replace(tzinfo=UTC)
+            return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return DefaultJSONProvider.default(value)
 
 
 class Application(OpenAPI):

@@ -13,6 +13,7 @@ from consensus.core.votes.from_annotations import UNKNOWN_ACCOUNT
 from consensus.errors import ConfigError, StoreError
 from consensus.store.columns import Columns, Row, read_columns
 from consensus.store.decisions import DecisionReader
+from consensus.store.pages import PageReader
 from consensus.store.tables import (
     ANNOTATOR,
     CLASSIFICATION,
@@ -85,6 +86,7 @@ class Reader:
     def __init__(self, reading: Callable[[], AbstractContextManager[Connection]]) -> None:
         self._reading = reading
         self.decisions = DecisionReader(reading)
+        self.pages = PageReader(reading)
 
     def last_run(self, project: int) -> Row | None:
         """The latest run of a project."""
@@ -165,6 +167,7 @@ class Reader:
         *,
         control: str | None = None,
         label: str | None = None,
+        min_confidence: float | None = None,
         after: Mapping[str, Any] | None = None,
         limit: int = 100,
     ) -> list[Row]:
@@ -184,6 +187,7 @@ class Reader:
         query = query.where(table.project == project, of_report)
         for column, name in ((table.control, control), (table.label, label)):
             query = query if name is None else query.where(column == name)
+        query = query if min_confidence is None else query.where(table.confidence >= min_confidence)
         rank = RANKS.get(report, BY_CONFIDENCE)
         query = query.order_by(rank.order, *place).limit(limit)
         if after is None:

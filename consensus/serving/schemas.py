@@ -1,0 +1,382 @@
+"""What the routes take and answer, as models: they check requests, and the OpenAPI document is made of them."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from common.contract import ReportName
+from consensus.serving.service import MAX_PAGE
+from consensus.store.decisions import BatchKind, ItemState, Queue
+
+LARGEST = 2**63 - 1
+Id = Annotated[int, Field(ge=1, le=LARGEST)]
+Name = Annotated[str, Field(min_length=1, max_length=1_000)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Asked(BaseModel):
+    """A parameter that is misspelt is refused: without its filter, the answer would hold too much."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class OfProject(BaseModel):
+    """A project, by its id in Label Studio."""
+
+    project: Id
+
+
+class OfReport(OfProject):
+    """One of the reports of a project."""
+
+    report: ReportName
+
+
+class OfTask(OfProject):
+    """A task of a project."""
+
+    task: Id
+
+
+class OfQueue(OfProject):
+    """A queue of review."""
+
+    queue: Queue
+
+
+class OfBatch(OfProject):
+    """A batch, by its id."""
+
+    batch: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+
+
+class Page(_Asked):
+    """Which page of a list."""
+
+    limit: int = Field(100, ge=1, le=MAX_PAGE, description="Rows of the page.")
+    after: str | None = Field(None, max_length=4_000, description="`next` of the page before.")
+
+
+class Counted(_Asked):
+    """So many images."""
+
+    count: int = Field(100, ge=1, le=MAX_PAGE)
+    after: str | None = Field(None, max_length=4_000, description="`next` of the page before.")
+
+
+class InReport(Page):
+    """Which classifications of a report."""
+
+    control: Name | None = None
+    label: Name | None = None
+    min_confidence: Share | None = None
+
+
+class Classified(InReport):
+    """Which classifications."""
+
+    report: ReportName | None = None
+
+
+class ImagesOf(Counted):
+    """Which images: those of a label, of a control where several have it."""
+
+    label: Name | None = None
+    control: Name | None = None
+
+
+class ImagesWith(ImagesOf):
+    """Images of a label."""
+
+    label: Name
+
+
+class PromptFor(_Asked):
+    """Images for an annotator."""
+
+    annotator: Name
+    label: Name | None = None
+    control: Name | None = None
+    count: int = Field(20, ge=1, le=MAX_PAGE)
+
+
+class Submitted(Page):
+    """Which votes."""
+
+    control: Name | None = None
+    label: Name | None = None
+    annotator: Name | None = None
+    task: Id | None = None
+
+
+class Decided(Page):
+    """Which decisions."""
+
+    task: Id | None = None
+    batch: str | None = Field(None, max_length=40)
+
+
+class _Listed(BaseModel):
+    next: str | None = Field(description="`after` of the next page; null where this is the last one.")
+
+
+class Label(BaseModel):
+    """A label of a control, and how many of its classifications are in each report."""
+
+    control: str
+    label: str
+    kind: str
+    choice: str
+    reports: dict[str, int]
+
+
+class Labels(_Listed):
+    """A page of labels."""
+
+    items: list[Label]
+
+
+class Classification(BaseModel):
+    """One (task, control, label), as the last run found it."""
+
+    task: int
+    control: str
+    label: str
+    given: bool
+    yes: int
+    no: int
+    unsure: int
+    confidence: float
+    upper: float | None
+    posterior: float
+    report: str | None
+    model_share: float | None
+
+
+class Classifications(_Listed):
+    """A page of classifications."""
+
+    items: list[Classification]
+
+
+class Suspicion(BaseModel):
+    """What makes an annotator suspicious."""
+
+    kind: str
+    p_value: float
+    reason: str
+
+
+class Annotator(BaseModel):
+    """An annotator of a control in the last run."""
+
+    control: str
+    annotator: str
+    votes: int
+    trust: float
+    trust_low: float | None
+    trust_high: float | None
+    suspicions: list[Suspicion] | None
+
+
+class Annotators(_Listed):
+    """A page of annotators."""
+
+    run: int
+    items: list[Annotator]
+
+
+class Vote(BaseModel):
+    """An annotator's latest stand on one classification; the label is empty where a submission chose none."""
+
+    task: int
+    control: str
+    annotator: str
+    label: str
+    vote: str
+    annotation: int
+    voted_at: str
+    lead_time: float | None
+    from_prediction: int | None
+    accepted: bool | None
+
+
+class Votes(_Listed):
+    """A page of votes."""
+
+    items: list[Vote]
+
+
+class Run(BaseModel):
+    """A run of consensus; it has no end where it was cut off, or is still at work."""
+
+    id: int
+    started_at: datetime
+    finished_at: datetime | None
+    model_version: str
+    policy: str
+    thresholds: dict[str, Any]
+    tasks: int
+    votes: int
+    problems: int
+
+
+class Runs(_Listed):
+    """A page of runs, the latest first."""
+
+    items: list[Run]
+
+
+class Overview(BaseModel):
+    """A project as the last run found it."""
+
+    project: int
+    label_studio: str | None
+    run: Run
+    reports: dict[str, int]
+    queues: dict[str, int]
+
+
+class Prompt(BaseModel):
+    """An open classification, and what an answer is worth."""
+
+    task: int
+    control: str
+    label: str
+    given: bool
+    yes: int
+    no: int
+    unsure: int
+    confidence: float
+    posterior: float
+    report: str | None
+    gain: float = Field(description="In bits.")
+
+
+class PromptsFound(BaseModel):
+    """What to put to an annotator, the most informative first."""
+
+    known: bool = Field(description="Whether the annotator has a vote in the last run.")
+    items: list[Prompt]
+
+
+class Waiting(BaseModel):
+    """What waits in a queue of review."""
+
+    queue: str
+    task: int
+    control: str
+    priority: float
+    detail: dict[str, Any]
+    entered_at: datetime
+    assigned_to: str | None
+    assigned_at: datetime | None
+
+
+class WaitingPage(_Listed):
+    """A page of a queue, in the order in which it is to be looked at."""
+
+    items: list[Waiting]
+
+
+class Queues(BaseModel):
+    """How much waits in each queue."""
+
+    queues: dict[str, int]
+
+
+class Decision(BaseModel):
+    """Who or what decided a label, when and from what."""
+
+    id: int
+    task: int
+    control: str
+    label: str
+    verdict: str
+    decided_by: str
+    source: str
+    at: datetime
+    batch: str | None
+    annotation: int | None
+    model_version: str | None
+    score: float | None
+    evidence: Any
+    reason: str | None
+    undoes: int | None
+
+
+class Decisions(_Listed):
+    """A page of decisions, the earliest first."""
+
+    items: list[Decision]
+
+
+class Batch(BaseModel):
+    """A batch of writes into Label Studio, and how many of its items are in which state."""
+
+    id: str
+    kind: BatchKind
+    key: str
+    made_by: str
+    made_at: datetime
+    finished_at: datetime | None
+    undone_by: str | None
+    filter: dict[str, Any]
+    params: dict[str, Any]
+    items: dict[ItemState, int]
+
+
+class Batches(_Listed):
+    """A page of batches, the latest first."""
+
+    items: list[Batch]
+
+
+class BatchItem(BaseModel):
+    """What a batch writes on one task."""
+
+    task: int
+    control: str
+    labels: list[str]
+    state: ItemState
+    annotation: int | None
+    before: Any
+    evidence: Any
+    note: str | None
+
+
+class BatchItems(_Listed):
+    """A page of a batch's items."""
+
+    items: list[BatchItem]
+
+
+class Version(BaseModel):
+    """What a classification was until a run changed it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    control: str
+    label: str
+    report: str | None
+    since: int | None
+    until: int
+
+
+class Audit(BaseModel):
+    """The story of a task: what is believed, who voted what, what was decided, and what was believed before."""
+
+    task: int
+    classifications: list[Classification]
+    votes: list[Vote]
+    decisions: list[Decision]
+    versions: list[Version]
+
+
+class Health(BaseModel):
+    """Whether the service is up and, for those who may know, what it can reach."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: Literal["UP"]

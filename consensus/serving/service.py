@@ -1,0 +1,85 @@
+"""What the routes share: the store, Label Studio, and the limits."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from flask import current_app
+from werkzeug.exceptions import ServiceUnavailable
+
+from common.serving.credentials import Credentials
+from consensus.serving.cursors import Cursors
+from consensus.store.store import Store
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from consensus.label_studio import Studio
+
+EXTENSION = "consensus"
+MAX_BYTES = 8 << 20  # of a body: the ids of half a million tasks
+MAX_PAGE = 500
+PATIENCE_S = 5
+
+
+@dataclass(frozen=True)
+class Service:
+    """The parts of the service.
+
+    Parameters
+    ----------
+    token : str
+        What each call has to show; empty: nothing is asked for, and only this machine may call.
+    opened : callable
+        Opens the store.
+    studio : callable
+        Opens Label Studio for the time of a block.
+    """
+
+    token: str = field(repr=False)
+    opened: Callable[[], Store]
+    studio: Callable[[], "AbstractContextManager[Studio]"]
+    cursors: Cursors = field(init=False, repr=False)
+    _stores: list[Store] = field(default_factory=list, repr=False)
+    _heavy: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _opening: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cursors", Cursors(self.token))
+
+    @property
+    def credentials(self) -> Credentials:
+        """What each call has to show."""
+        return Credentials(realm="consensus", token=self.token)
+
+    @property
+    def store(self) -> Store:
+        """The store, opened when it is first needed: its tables may be made after the service has begun."""
+        with self._opening:
+            if not self._stores:
+                self._stores.append(self.opened())
+            return self._stores[0]
+
+    @contextmanager
+    def alone(self, others: str) -> Iterator[None]:
+        """Let one request at a time do what needs a whole project in memory; who waits too long is refused.
+
+        Parameters
+        ----------
+        others : str
+            What it may wait for.
+        """
+        if not self._heavy.acquire(timeout=PATIENCE_S):
+            raise ServiceUnavailable(f"{others} is at work; ask again in a few seconds", retry_after=PATIENCE_S)
+        try:
+            yield
+        finally:
+            self._heavy.release()
+
+
+def service() -> Service:
+    """Return the parts of the application that answers."""
+    parts: Service = current_app.extensions[EXTENSION]
+    return parts

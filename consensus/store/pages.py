@@ -1,0 +1,99 @@
+"""Pages of the store's tables: each begins after the last row of the one before, whatever is written meanwhile."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from sqlalchemy import Connection, Select, Table, select, tuple_
+
+from consensus.store.columns import Row
+from consensus.store.tables import ANNOTATOR, BATCH_ITEM, CLASSIFICATION, REPORT_COUNT, RUN, VOTE
+
+VOTE_PLACE = ("control", "task", "annotator", "label")
+ANNOTATOR_PLACE = ("control", "annotator")
+ITEM_PLACE = ("task", "control")
+
+
+class PageReader:
+    """Questions that are answered a page at a time.
+
+    `after` is always the last row of the page before, or what names it.
+
+    Parameters
+    ----------
+    reading : callable
+        Opens the transaction of one question.
+    """
+
+    def __init__(self, reading: Callable[[], AbstractContextManager[Connection]]) -> None:
+        self._reading = reading
+
+    def votes(
+        self,
+        project: int,
+        controls: Collection[str],
+        *,
+        task: int | None = None,
+        annotator: str | None = None,
+        label: str | None = None,
+        after: Mapping[str, Any] | None = None,
+        limit: int = 100,
+    ) -> list[Row]:
+        """Return votes of some controls, by control, task, annotator and label.
+
+        Parameters
+        ----------
+        controls : collection of str
+            Named even where they are all: the index of votes begins with them.
+        """
+        query = select(*(column for column in VOTE.c if column.name not in ("project", "since")))
+        query = query.where(VOTE.c.project == project, VOTE.c.control.in_(sorted(controls)))
+        for column, value in ((VOTE.c.task, task), (VOTE.c.annotator, annotator), (VOTE.c.label, label)):
+            query = query if value is None else query.where(column == value)
+        return self._page(query, VOTE, VOTE_PLACE, after, limit)
+
+    def annotators(self, run: int, *, after: Mapping[str, Any] | None = None, limit: int = 100) -> list[Row]:
+        """Return the annotators of a run by control and name, with their trust and what is suspicious."""
+        query = select(ANNOTATOR).where(ANNOTATOR.c.run == run)
+        return self._page(query, ANNOTATOR, ANNOTATOR_PLACE, after, limit)
+
+    def runs(self, project: int, *, before: int | None = None, limit: int = 100) -> list[Row]:
+        """Return a project's runs, the latest first."""
+        query = select(RUN).where(RUN.c.project == project)
+        query = query if before is None else query.where(RUN.c.id < before)
+        return self._rows(query.order_by(RUN.c.id.desc()).limit(limit))
+
+    def items(self, batch: str, *, after: Mapping[str, Any] | None = None, limit: int = 100) -> list[Row]:
+        """Return a batch's items by task and control."""
+        query = select(*(column for column in BATCH_ITEM.c if column.name != "batch"))
+        return self._page(query.where(BATCH_ITEM.c.batch == batch), BATCH_ITEM, ITEM_PLACE, after, limit)
+
+    def report_counts(self, project: int) -> list[Row]:
+        """Return how many classifications each report has, by control and label."""
+        table = REPORT_COUNT.c
+        query = select(table.control, table.label, table.report, table.classifications)
+        return self._rows(query.where(table.project == project).order_by(table.control, table.label, table.report))
+
+    def of_task(self, project: int, controls: Collection[str], task: int) -> list[Row]:
+        """Return a task's classifications."""
+        table = CLASSIFICATION.c
+        query = select(*(column for column in table if column.name not in ("project", "since")))
+        here = table.project == project, table.control.in_(sorted(controls)), table.task == task
+        return self._rows(query.where(*here).order_by(table.control, table.label))
+
+    def _page(
+        self,
+        query: Select[Any],
+        table: Table,
+        place: Sequence[str],
+        after: Mapping[str, Any] | None,
+        limit: int,
+    ) -> list[Row]:
+        columns = [table.c[name] for name in place]
+        if after is not None:
+            query = query.where(tuple_(*columns) > tuple_(*(after[name] for name in place)))
+        return self._rows(query.order_by(*columns).limit(limit))
+
+    def _rows(self, query: Select[Any]) -> list[Row]:
+        with self._reading() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]

@@ -1,0 +1,57 @@
+"""A service on a store made by hand."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from made_store import filled
+
+from consensus.label_studio import Studio
+from consensus.serving.app import create_app
+from consensus.serving.service import Service
+from consensus.store.store import Store
+
+TOKEN = "a-token-of-this-test"
+
+
+def no_studio() -> AbstractContextManager[Studio]:
+    """For routes that must not ask Label Studio."""
+    raise AssertionError("Label Studio was asked")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """With one run of project 7."""
+    if request.param == "sqlite":
+        return filled(f"sqlite:///{tmp_path}/store.db")
+    return filled(str(request.getfixturevalue("postgres_database_url")))
+
+
+@pytest.fixture
+def app(store: Store) -> Flask:
+    """The application on that store."""
+    return create_app(Service(TOKEN, lambda: store, no_studio))
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """Somebody who has the token."""
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"
+    return client
+
+
+@pytest.fixture
+def get(client: FlaskClient) -> Callable[..., Any]:
+    """Ask for something of project 7, which is there."""
+
+    def _get(path: str, **query: object) -> Any:  # noqa: ANN401
+        answer = client.get(f"/api/projects/7{path}", query_string=query or None)
+        assert answer.status_code == 200, answer.json
+        return answer.json
+
+    return _get
