@@ -14,6 +14,7 @@ SECRETS = {
     "LABEL_STUDIO_PASSWORD": lambda: secrets.token_urlsafe(15),
     "LABEL_STUDIO_API_KEY": lambda: secrets.token_hex(20),
     "POSTGRES_PASSWORD": lambda: secrets.token_hex(20),
+    "CONSENSUS_API_TOKEN": lambda: secrets.token_urlsafe(32),
 }
 
 

@@ -14,6 +14,7 @@ WORDS = {
     ("consensus", "run"): ["default", "label-ai"],
     ("consensus", "report"): ["AllConfirmed", "NoVotes", "table", "csv", "json"],
     ("consensus", "score"): ["task,annotator,label", "task,label and optionally right"],
+    ("consensus", "serve"): ["CONSENSUS_API_TOKEN", "openapi.json"],
     ("consensus", "ping"): ["Label Studio", "database", "exit with 1"],
     ("consensus", "agreement"): ["Krippendorff"],
     ("consensus", "pay"): ["UTC"],

@@ -238,19 +238,9 @@ class Overview(BaseModel):
     queues: dict[str, int]
 
 
-class Prompt(BaseModel):
+class Prompt(Classification):
     """An open classification, and what an answer is worth."""
 
-    task: int
-    control: str
-    label: str
-    given: bool
-    yes: int
-    no: int
-    unsure: int
-    confidence: float
-    posterior: float
-    report: str | None
     gain: float = Field(description="In bits.")
 
 

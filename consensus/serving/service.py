@@ -81,5 +81,5 @@ class Service:
 
 def service() -> Service:
     """Return the parts of the application that answers."""
-    parts: Service = current_app.extensions[EXTENSION]
-    return parts
+    answering: Service = current_app.extensions[EXTENSION]
+    return answering

@@ -1,5 +1,6 @@
 """A service on a store made by hand."""
 
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -14,6 +15,8 @@ from consensus.label_studio import Studio
 from consensus.serving.app import create_app
 from consensus.serving.service import Service
 from consensus.store.store import Store
+
+sys.path.insert(0, str(Path(__file__).parent))  # where the running service is
 
 TOKEN = "a-token-of-this-test"
 
