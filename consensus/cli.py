@@ -13,7 +13,7 @@ import typer
 from common.console import add_version, emit, run_program, shows_help
 from common.contract import LEFT_OUT, ReportName
 from common.errors import SuiteError
-from consensus.commands import importing, output, people, route, score, serving
+from consensus.commands import importing, output, people, review, route, score, serving
 from consensus.commands.connections import database, existing_store, run_project
 from consensus.commands.connections import store as _store
 from consensus.commands.connections import studio as _studio
@@ -123,6 +123,7 @@ def schedule(
 app.command()(serving.serve)
 app.command()(route.route)
 app.command()(route.prompt)
+app.command()(review.review)
 app.command()(people.annotators)
 app.command()(people.agreement)
 app.command()(people.pay)

@@ -402,6 +402,10 @@ class Studio:
             self._make_tab(project, content)
         return missing
 
+    def make_tab(self, project: int, title: str, filters: Mapping[str, Any]) -> None:
+        """Make a tab with a filter of its own, and the columns of a report's tab."""
+        self._make_tab(project, {"title": title, "filters": filters, **_hiding(HIDDEN + HIDDEN_IN_REPORTS)})
+
     def _make_tab(self, project: int, content: dict[str, Any]) -> None:
         """Make a tab; where the answer is lost, look whether it is there."""
         try:

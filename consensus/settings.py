@@ -125,6 +125,24 @@ class ControlSection(_Strict):
         return ControlSettings(**self.model_dump())
 
 
+class ReviewSection(_Strict):
+    """`[review]` of the settings file.
+
+    Attributes
+    ----------
+    spot_share
+        Share of the tasks that reviewers look at whatever the votes say.
+    spot_order
+        Which: at random among all with votes, or of the confirmed those with the lowest agreement.
+    tabs
+        Whether each queue has a tab in Label Studio.
+    """
+
+    spot_share: Annotated[float, Field(ge=0, le=1)] = 0.02
+    spot_order: Literal["random", "agreement"] = "random"
+    tabs: bool = True
+
+
 class ProjectConfig(_Strict):
     """What the settings file says of one project.
 
@@ -144,6 +162,8 @@ class ProjectConfig(_Strict):
         Whether suggestions that were made before anybody annotated a task count as one more voter.
     controls
         Sections by the name of the control.
+    review
+        What people look at.
     """
 
     policy: PolicyName = "default"
@@ -153,6 +173,7 @@ class ProjectConfig(_Strict):
     guarantee: Share | None = None
     model_votes: bool = False
     controls: dict[str, ControlSection] = {}
+    review: ReviewSection = ReviewSection()
     _special: frozenset[str] = PrivateAttr(default=frozenset())
 
     @property

@@ -495,6 +495,12 @@ class InMemoryStudio(httpx.BaseTransport):
         self.views.append({"id": next(self._ids), **_body(request)})
         return self.views[-1]
 
+    @_route("PATCH", r"dm/views/(\d+)")
+    def _change_view(self, request: httpx.Request, view_id: int) -> Json:
+        view = {view["id"]: view for view in self.views}[view_id]
+        view.update(_body(request))
+        return view
+
     def _connected(self, project_id: int) -> list[Json]:
         return [row for row in self.connections.values() if row["project"] == project_id]
 

@@ -446,6 +446,11 @@ class LabelStudioClient:
         subject = f"tab {content.get('title')!r} of project {project_id}"
         self.session.request("POST", "api/dm/views/", subject, body=body)
 
+    def change_tab(self, project_id: int, tab_id: int, content: Mapping[str, Any]) -> None:
+        """Put another content in the place of a tab's."""
+        body = {"project": project_id, "data": dict(content)}
+        self.session.request("PATCH", f"api/dm/views/{tab_id}/", f"tab {content.get('title')!r}", body=body)
+
     # Connections to ML backends, webhooks and storages
 
     def connections(self, project_id: int) -> list[ConnectionRow]:

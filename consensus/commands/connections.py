@@ -8,18 +8,38 @@ from common.console import note
 from common.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
     from common.label_studio.client import LabelStudioClient
     from consensus.label_studio import Studio
     from consensus.projects.run import Outcome
+    from consensus.settings import ProjectConfig
     from consensus.store.database import Database
     from consensus.store.store import Store
 
 
-def run_project(*arguments: Any, **options: Any) -> "Outcome":  # noqa: ANN401  # as the pipeline takes them
-    """Run the pipeline."""
+def run_project(
+    label_studio: "Studio",
+    opened: "Store | None",
+    config: "ProjectConfig",
+    project: int,
+    *,
+    now: "Callable[[], datetime]",
+    dry_run: bool = False,
+    **options: Any,  # noqa: ANN401  # as the pipeline takes them
+) -> "Outcome":
+    """Run the pipeline; what it found fills the queues of review."""
     from consensus.projects.run import run as run_pipeline  # noqa: PLC0415
+    from consensus.review.queues import refresh  # noqa: PLC0415
+    from consensus.review.tabs import show_queues  # noqa: PLC0415
 
-    return run_pipeline(*arguments, **options)
+    outcome = run_pipeline(label_studio, opened, config, project, now=now, dry_run=dry_run, **options)
+    if opened is not None and not dry_run:
+        refresh(opened, project, config.review, now())
+        if config.review.tabs:
+            show_queues(label_studio, opened.decisions, project)
+    return outcome
 
 
 def studio(timeout: float | None = None) -> "Studio":

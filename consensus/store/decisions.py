@@ -8,8 +8,9 @@ from typing import Literal
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select, tuple_, update
 
+from consensus.core.review.queue_names import Queue
 from consensus.errors import ConfigError
-from consensus.store.columns import Row
+from consensus.store.columns import TOLERANCE, Row
 from consensus.store.tables import BATCH, BATCH_ITEM, DECISION, REVIEW_ITEM
 
 BatchKind = Literal["accept", "auto", "review", "gold", "ask", "undo"]
@@ -19,7 +20,6 @@ Verdict = Literal["accepted", "confirmed", "corrected", "rejected", "unusable", 
 """What was decided: a suggestion or proposal holds; the given label does; another; the work on it; no label can be
 told; one more vote is asked for; an earlier decision is taken back."""
 Source = Literal["suggestion", "prediction", "consensus", "review", "undo"]
-Queue = Literal["pending", "misclassified", "controversial", "audit", "spot", "unvoted"]
 
 AT_ONCE = 500
 """Rows of which one statement speaks."""
@@ -80,13 +80,14 @@ class DecisionReader:
         *,
         task: int | None = None,
         batch: str | None = None,
+        verdict: Verdict | None = None,
         after: int = 0,
         limit: int | None = None,
     ) -> list[Row]:
         """Return what was decided in a project, of a task or in a batch, in the order in which it was."""
         table = DECISION.c
         query = select(DECISION).where(table.project == project, table.id > after)
-        for column, value in ((table.task, task), (table.batch, batch)):
+        for column, value in ((table.task, task), (table.batch, batch), (table.verdict, verdict)):
             query = query if value is None else query.where(column == value)
         return self._rows(query.order_by(table.id).limit(limit))
 
@@ -303,7 +304,9 @@ class Decisions(DecisionReader):
                     connection.execute(
                         update(table).where(_at(project, queue, row["task"], row["control"])).values(opened)
                     )
-                elif before["closed_at"] is None and any(before[name] != values[name] for name in values):
+                elif before["closed_at"] is None and (
+                    abs(before["priority"] - row["priority"]) > TOLERANCE or before["detail"] != row["detail"]
+                ):
                     connection.execute(
                         update(table).where(_at(project, queue, row["task"], row["control"])).values(values)
                     )

@@ -160,6 +160,18 @@ class Reader:
         with self._reading() as connection:
             return read_columns(connection, table, table.c.project == project, names or _shown(table))
 
+    def of_tasks(self, table: Table, project: int, tasks: Collection[int]) -> list[Row]:
+        """Return the classifications or votes of some tasks, by task, control and label."""
+        here = table.c.project == project
+        names = [
+            row["control"] for row in self._rows(select(CONTROL.c.control).where(CONTROL.c.project == project))
+        ]
+        rows = list[Row]()
+        for start in range(0, len(tasks), AT_ONCE):
+            among = table.c.task.in_(sorted(tasks)[start : start + AT_ONCE]), table.c.control.in_(names)
+            rows += self._rows(select(*(table.c[name] for name in _shown(table))).where(here, *among))
+        return sorted(rows, key=lambda row: (row["task"], row["control"], row["label"]))
+
     def page(
         self,
         project: int,
