@@ -6,6 +6,7 @@ from datetime import datetime
 
 import numpy as np
 
+from consensus.assist.batches import because_of
 from consensus.core.arrays import Keys
 from consensus.core.review.queue_names import Queue
 from consensus.core.review.queues import Ranked, least_agreed, misclassified, random_spots, settled, undecided
@@ -51,7 +52,7 @@ def refresh(store: Store, project: int, review: ReviewSection, at: datetime) -> 
             if row["source"] in SETTLING
         }
     for task, name, batch in back:
-        store.decisions.reopen(project, task, name, closed_by(batch))
+        store.decisions.reopen(project, task, name, because_of(batch))
     tasks = np.unique(rows["task"])
     entries: dict[Queue, list[Row]] = {"misclassified": [], "controversial": [], "spot": []}
     for control in controls:
@@ -68,11 +69,6 @@ def refresh(store: Store, project: int, review: ReviewSection, at: datetime) -> 
         elsewhere |= {(row["task"], row["control"]) for row in waiting}
         store.decisions.refill(project, queue, waiting, at, LEFT)
     return store.decisions.queue_counts(project)
-
-
-def closed_by(batch: str) -> str:
-    """Return why a decision takes a task off the queues."""
-    return f"decided in batch {batch}"
 
 
 def _ranked(

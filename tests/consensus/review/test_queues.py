@@ -19,8 +19,9 @@ from reviewed import (
     run_at,
 )
 
+from consensus.assist.batches import because_of
 from consensus.review.items import describe
-from consensus.review.queues import closed_by, refresh
+from consensus.review.queues import refresh
 from consensus.review.tabs import SHOWN, TITLES, show_queues
 from consensus.settings import ReviewSection
 from consensus.store.columns import Row
@@ -64,11 +65,11 @@ def test_what_was_decided_does_not_come_back(store: Store) -> None:
     studio = label_studio()
     run_at(studio, store)
     store.decisions.log([decision(WRONG, "unusable")])
-    store.decisions.close(7, WRONG, "kind", START, closed_by("5f0c"))
+    store.decisions.close(7, WRONG, "kind", START, because_of("5f0c"))
     assert run_at(studio, store, 1) == {"misclassified": 1, "controversial": 1, "spot": 20}
     [made] = store.decisions.decisions(7)
     store.decisions.log([decision(WRONG, "undone", batch="6a1d", undoes=made["id"])])
-    store.decisions.reopen(7, WRONG, "kind", closed_by("5f0c"))
+    store.decisions.reopen(7, WRONG, "kind", because_of("5f0c"))
     run_at(studio, store, 2)
     assert queued(store, "misclassified") == [WRONG, DOUBTED]
 
@@ -78,7 +79,7 @@ def test_a_task_for_which_a_vote_was_asked_comes_back_with_it(store: Store) -> N
     studio = label_studio()
     run_at(studio, store)
     store.decisions.log([decision(WRONG, "asked", evidence={"votes": 4})])
-    store.decisions.close(7, WRONG, "kind", START, closed_by("5f0c"))
+    store.decisions.close(7, WRONG, "kind", START, because_of("5f0c"))
     run_at(studio, store, 1)
     assert queued(store, "misclassified") == [DOUBTED]
     studio.annotate(WRONG, [region("kind", "dog")], completed_by=6)
