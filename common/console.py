@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
@@ -17,6 +18,8 @@ from common.errors import SuiteError
 PIPED_WIDTH = 200
 """Columns of a table that goes into a pipe or a file, where nothing says how wide it may be."""
 INTERRUPTED = 130
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _HARMFUL = [*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 _SAFE = dict.fromkeys(_HARMFUL, "\N{REPLACEMENT CHARACTER}")
 
@@ -85,14 +88,31 @@ def emit(text: str) -> None:
 
 
 def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    """Lay rows out as CSV; yes and no are 1 and 0."""
+    """Lay rows out as CSV; yes and no are 1 and 0, and no text is a formula."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(
-        {name: int(value) if isinstance(value, bool) else value for name, value in row.items()} for row in rows
-    )
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
+
+
+def _cell(value: Any) -> Any:  # noqa: ANN401 - any value
+    if isinstance(value, bool):
+        return int(value)
+    return plain_text(value) if isinstance(value, str) else value
+
+
+def plain_text(text: str) -> str:
+    """Put an apostrophe before what a spreadsheet would take for a formula, which can call programs.
+
+    https://owasp.org/www-community/attacks/CSV_Injection
+
+    Examples
+    --------
+    >>> plain_text("=cmd|'/C calc'!A0"), plain_text("cat"), plain_text("-1.5")
+    ("'=cmd|'/C calc'!A0", 'cat', '-1.5')
+    """
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
 
 
 def add_version(app: typer.Typer) -> None:

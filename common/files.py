@@ -1,12 +1,13 @@
 """Files that other processes read meanwhile: written whole or not at all, locks, and folders for a while."""
 
+import fcntl
 import os
 import shutil
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -49,6 +50,71 @@ def write_whole(path: Path, content: bytes | str, *, alone: bool = False) -> Non
     """Write a small file in one step: readers see all of it or what was there before."""
     with replacing(path, alone=alone) as unfinished:
         unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def replacing_folder(folder: Path, check: Callable[[Path], None]) -> Iterator[Path]:
+    """Give an empty folder beside a folder's own; in the end it takes the folder's place.
+
+    After an error or a kill the folder is what it was before. What a killed process has left is deleted, or put
+    back into its place, by the next one.
+
+    Parameters
+    ----------
+    folder : Path
+        It, or its parent, has to be there.
+    check : callable
+        Raises where the folder must not be replaced.
+
+    Raises
+    ------
+    FilesError
+        Where another process is at it, or it cannot be written.
+    """
+    folder = folder.resolve()
+    unfinished, before = (folder.with_name(f".{folder.name}.{word}") for word in ("unfinished", "before"))
+    try:
+        with _alone_in(unfinished), _terminated_like_anything():
+            if folder.exists():
+                shutil.rmtree(before, ignore_errors=True)
+            elif before.exists():  # killed between the two steps below
+                before.rename(folder)
+            try:
+                check(folder)
+                yield unfinished
+                os.sync()  # one for thousands of files
+                if folder.exists():
+                    folder.rename(before)
+                unfinished.rename(folder)
+            finally:
+                if before.exists() and not folder.exists():
+                    before.rename(folder)
+                for leftover in unfinished, before:
+                    shutil.rmtree(leftover, ignore_errors=True)
+    except OSError as error:
+        raise FilesError(f"{folder} cannot be written: {error.strerror or error}") from None
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Make a folder anew and hold it: nobody else does as long as this process lives."""
+    folder.mkdir(exist_ok=True)
+    held_folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(held_folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FilesError(f"another process is writing {folder}; wait for its end") from None
+        if not folder.exists() or not os.path.samestat(os.fstat(held_folder), folder.stat()):
+            raise FilesError(f"another process has just moved {folder} into its place; look at it first")
+        for entry in folder.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+        yield
+    finally:
+        os.close(held_folder)
 
 
 def to_disk(path: Path) -> None:

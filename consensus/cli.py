@@ -13,7 +13,7 @@ import typer
 from common.console import add_version, emit, run_program, shows_help
 from common.contract import LEFT_OUT, ReportName
 from common.errors import SuiteError
-from consensus.commands import importing, output, people, review, route, score, serving
+from consensus.commands import exporting, importing, output, people, review, route, score, serving
 from consensus.commands.connections import database, existing_store, run_project
 from consensus.commands.connections import store as _store
 from consensus.commands.connections import studio as _studio
@@ -124,6 +124,7 @@ app.command()(serving.serve)
 app.command()(route.route)
 app.command()(route.prompt)
 app.command()(review.review)
+app.command()(exporting.export)
 app.command()(people.annotators)
 app.command()(people.agreement)
 app.command()(people.pay)

@@ -9,7 +9,15 @@ import pytest
 
 from common import files
 from common.errors import FilesError
-from common.files import check_outputs, database_files, held, replacing, scratch_folder, write_whole
+from common.files import (
+    check_outputs,
+    database_files,
+    held,
+    replacing,
+    replacing_folder,
+    scratch_folder,
+    write_whole,
+)
 
 
 def test_a_fault_in_the_middle_keeps_the_old_file(tmp_path: Path) -> None:
@@ -170,3 +178,59 @@ def test_an_output_that_would_do_harm_is_refused(out: str, message: str) -> None
 def test_an_output_of_its_own_is_taken() -> None:
     """Inputs may be the same file twice: reading does no harm."""
     check_outputs({"--out": Path("out.csv")}, {"--rules": Path("in.csv"), "--gold": Path("in.csv")})
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from common.files import replacing_folder
+
+steps = iter(range(9))
+
+def step(*_, **__):
+    if next(steps) == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+rename, sync = Path.rename, os.sync
+Path.rename = lambda path, to: (step(), rename(path, to), step())
+os.sync = lambda: (step(), sync())
+with replacing_folder(Path(sys.argv[1]), lambda _: None) as folder:
+    (folder / "new").write_text("whole")
+"""
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("at", range(5))
+def test_a_folder_is_whole_whenever_its_writer_is_killed(tmp_path: Path, at: int, there: bool) -> None:  # noqa: FBT001
+    """The next writer finds the old one or the new one, and nothing is left beside it."""
+    folder = tmp_path / "made"
+    if there:
+        folder.mkdir()
+        (folder / "old").write_text("whole")
+    words = [sys.executable, "-c", KILLED, str(folder), str(at)]
+    subprocess.run(words, check=False, timeout=30)
+    seen = []
+
+    def look(place: Path) -> None:
+        seen.extend(
+            path.name for path in (place.iterdir() if place.exists() else ()) if path.read_text() == "whole"
+        )
+
+    with replacing_folder(folder, look) as unfinished:
+        assert not [*unfinished.iterdir()]
+        (unfinished / "third").write_text("whole")
+    assert seen in (["old"] if there else [], ["new"])
+    assert [path.name for path in folder.iterdir()] == ["third"]
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_one_process_at_a_time_writes_a_folder(tmp_path: Path) -> None:
+    """The second one is told, and the first is not disturbed."""
+    with replacing_folder(tmp_path / "made", lambda _: None) as folder:
+        (folder / "new").write_text("whole")
+        with (
+            pytest.raises(FilesError, match="another process"),
+            replacing_folder(tmp_path / "made", lambda _: None),
+        ):
+            pass
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["new"]
