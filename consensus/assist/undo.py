@@ -108,9 +108,9 @@ def undo(
         for unfinished in (number, str(taking["id"])):
             store.decisions.finish_batch(unfinished, now())
     counts = store.decisions.item_counts(number)
-    kept = store.decisions.items(number, ["kept"])
+    staying = store.decisions.items(number, ["kept"])
     return Undone(
-        store.decisions.batch(number), counts.get("undone", 0), kept, store.decisions.batch(str(taking["id"]))
+        store.decisions.batch(number), counts.get("undone", 0), staying, store.decisions.batch(str(taking["id"]))
     )
 
 
@@ -140,20 +140,20 @@ class _Undo:
         items = self._store.decisions.items(self._number, ["planned", "written", "kept"])
         there = tasks_now(self._studio, self._project, {item["task"] for item in items})
         notes = [(item, self._why_kept(item, there.get(item["task"]))) for item in items]
-        kept = [{**item, "note": note} for item, note in notes if note]
+        staying = [{**item, "note": note} for item, note in notes if note]
         written = sum(item["state"] != "planned" for item in items)
-        return Undone(self._batch, written - len(kept), kept)
+        return Undone(self._batch, written - len(staying), staying)
 
     def take_back(self, tasks: Mapping[int, list[Row]], undo_batch: str) -> None:
         """Delete annotations and put back what was around them; note what was done."""
         there = tasks_now(self._studio, self._project, tasks)
-        kept = {
+        staying = {
             (task, item["control"]): note
             for task, items in tasks.items()
             for item in items
             if (note := self._why_kept(item, there.get(task)))
         }
-        kept_tasks = {task for task, _ in kept}  # one annotation holds all items of a task
+        kept_tasks = {task for task, _ in staying}  # one annotation holds all items of a task
         free = {task: items for task, items in tasks.items() if task not in kept_tasks}
         deleting = {
             task: annotation["id"]
@@ -163,15 +163,15 @@ class _Undo:
         with ThreadPoolExecutor(WRITERS) as several:
             list(several.map(self._studio.client.delete_annotation, deleting.values()))
             after = tasks_now(self._studio, self._project, free) if deleting else there
-            restored = several.map(lambda task: self._restore(free[task], after.get(task)), free)
-            notes = dict(zip(free, restored, strict=True))
+            restorings = several.map(lambda task: self._restore(free[task], after.get(task)), free)
+            notes = dict(zip(free, restorings, strict=True))
         changed: list[Row] = []
         decisions: list[Row] = []
         for task, items in tasks.items():
             for item in items:
                 row = {"task": task, "control": item["control"]}
                 if task in kept_tasks:
-                    note = kept.get((task, item["control"])) or "its annotation stays for another control"
+                    note = staying.get((task, item["control"])) or "its annotation stays for another control"
                     changed.append({**row, "state": "kept", "note": note})
                 elif item["state"] == "planned" and task not in deleting:
                     changed.append({**row, "state": "left", "note": NEVER_WRITTEN})
@@ -222,14 +222,14 @@ class _Undo:
                 self._studio.client.star_annotation(starred)
             overlap = int(task.get("overlap") or 1)
             ours = before.get("overlap_set")
-            wanted = before["overlap"] if overlap in (ours, before["overlap"]) or ours is None else overlap
+            restored = before["overlap"] if overlap in (ours, before["overlap"]) or ours is None else overlap
             submitted = sum(not each.get("was_cancelled") for each in annotations)
-            closed = before["is_labeled"] or submitted >= wanted
-            if (overlap, bool(task.get("is_labeled"))) != (wanted, closed):
-                self._studio.client.set_overlap(task["id"], wanted, closed=closed)
+            closed = before["is_labeled"] or submitted >= restored
+            if (overlap, bool(task.get("is_labeled"))) != (restored, closed):
+                self._studio.client.set_overlap(task["id"], restored, closed=closed)
         except RefusedError as error:
             return f"taken back; what was around it could not be restored: {error}"
-        return None if wanted == before["overlap"] else "its overlap was changed meanwhile and stays"
+        return None if restored == before["overlap"] else "its overlap was changed meanwhile and stays"
 
     @staticmethod
     def _starred_before(before: Row, annotations: Iterable[Mapping[str, Any]]) -> int | None:

@@ -137,6 +137,12 @@ class DecisionReader:
             query = query.where(tuple_(*place) > tuple_(*(after[column.name] for column in place)))
         return self._rows(query.order_by(*place).limit(limit))
 
+    def entries(self, project: int, task: int) -> list[Row]:
+        """Return where a task waits or has waited, the earliest first."""
+        table = REVIEW_ITEM.c
+        query = select(REVIEW_ITEM).where(table.project == project, table.task == task)
+        return self._rows(query.order_by(table.entered_at, table.queue, table.control))
+
     def queue_counts(self, project: int) -> dict[str, int]:
         """Count what waits in each queue."""
         table = REVIEW_ITEM.c

@@ -272,6 +272,27 @@ class Reader:
             rows += self._rows(select(*columns).where(table.c.project == project, among))
         return rows
 
+    def run_times(self, project: int) -> dict[int, datetime]:
+        """Return when each run of a project started, by its id."""
+        rows = self._rows(select(RUN.c.id, RUN.c.started_at).where(RUN.c.project == project))
+        return {row["id"]: row["started_at"] for row in rows}
+
+    def task_votes(self, project: int, task: int) -> list[Row]:
+        """Return all that was voted on a task; `until` is the run that missed a vote, None while it stands."""
+        return self._with_history(VOTE, VOTE_HISTORY, project, task)
+
+    def task_classifications(self, project: int, task: int) -> list[Row]:
+        """Return a task's classifications as they are and were; `until` is the run that replaced a version."""
+        return self._with_history(CLASSIFICATION, CLASSIFICATION_HISTORY, project, task)
+
+    def _with_history(self, table: Table, history: Table, project: int, task: int) -> list[Row]:
+        rows = [
+            {"until": None, **row}
+            for each in (history, table)
+            for row in self._rows(select(each).where(each.c.project == project, each.c.task == task))
+        ]
+        return sorted(rows, key=lambda row: (row["since"] or 0, row["control"], row["label"]))
+
     def controls(self, project: int) -> list[Row]:
         """How each control of a project's latest run asks, and its labels."""
         return self._rows(select(CONTROL).where(CONTROL.c.project == project).order_by(CONTROL.c.control))
