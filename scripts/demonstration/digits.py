@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 LABELS = tuple("0123456789")
 SIDE_PIXELS = 224
@@ -68,6 +73,14 @@ def sample(count: int, *, wrong_share: float, seed: int) -> list[Digit]:
         )
         for position, index in enumerate(drawn)
     ]
+
+
+def write_folders(digits: Sequence[Digit], folder: Path) -> None:
+    """Write images as their owner has them: in folders that are named by the given label."""
+    for digit in digits:
+        place = folder / digit.given
+        place.mkdir(parents=True, exist_ok=True)
+        (place / digit.name).write_bytes(digit.png)
 
 
 def another(label: str, random: np.random.Generator) -> str:

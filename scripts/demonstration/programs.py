@@ -82,13 +82,15 @@ class Suite:
             time.sleep(POLL_SECONDS)
         raise DemoError(f"The ML backend loaded no weights. Its last lines:\n{backend.last_lines()}")
 
-    def run_consensus(self, project: int) -> dict[str, Any]:
-        """Run consensus on the project and return the facts of the run."""
-        command = [str(ours().program("consensus")), "run", "--project", str(project), "--json"]
+    def consensus(self, *arguments: str | int | Path) -> dict[str, Any]:
+        """Run a command of consensus and return what it prints as JSON."""
+        command = [str(ours().program("consensus")), *map(str, arguments), "--json"]
         own = {
             "CONSENSUS_DATABASE_URL": f"sqlite:///{self.folder / 'consensus.db'}",
             "CONSENSUS_CACHE_DIR": str(self.folder / "cache"),
+            "XDG_DATA_HOME": str(self.folder / "data"),
         }
+        shown = f"`consensus {arguments[0]}`"
         try:
             done = subprocess.run(
                 command,
@@ -100,10 +102,10 @@ class Suite:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise DemoError(f"`consensus run` took more than {CONSENSUS_SECONDS:.0f} s.") from None
+            raise DemoError(f"{shown} took more than {CONSENSUS_SECONDS:.0f} s.") from None
         if done.returncode != 0:
             last_lines = (done.stderr or done.stdout).strip().splitlines()[-5:]
-            raise DemoError(f"`consensus run` ended with status {done.returncode}:\n" + "\n".join(last_lines))
+            raise DemoError(f"{shown} ended with status {done.returncode}:\n" + "\n".join(last_lines))
         return json.loads(done.stdout)
 
     def _environment(self) -> dict[str, str]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from administrator import file_name
-
-from demonstration.studio import IMAGE
+from demonstration.studio import image_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,7 +123,7 @@ def _tab(studio: Studio, project: int, number: int) -> Tab:
 
 def _task(raw: Mapping[str, Any], emails: Mapping[int, str]) -> Task:
     return Task(
-        name=file_name(raw["data"][IMAGE]),
+        name=image_name(raw["data"]),
         given=raw["data"]["given"],
         annotations=tuple(
             Annotation(emails[each["completed_by"]], None if each["was_cancelled"] else _labels(each)[0])

@@ -12,11 +12,12 @@ from demonstration import annotators, checking, digits, ending, ports, reading, 
 from demonstration.crowd import submit_all
 from demonstration.folders import run_folder
 from demonstration.programs import Suite
-from demonstration.studio import Studio
+from demonstration.studio import CONTROL, TITLE, Studio
 
 if TYPE_CHECKING:
     import argparse
     import contextlib
+    from collections.abc import Sequence
 
     from demonstration.steps import Steps
 
@@ -54,11 +55,7 @@ def tell(options: argparse.Namespace, steps: Steps, running: contextlib.ExitStac
         label_studio = label_studio_server.start(folder / "label-studio", port)
         running.callback(label_studio.stop)
         admin = running.enter_context(Studio(label_studio.url, account.token))
-    with steps.step(
-        f"a project gets {len(images)} images, {sum(image.is_wrong for image in images)} of them wrongly labelled"
-    ):
-        project = admin.make_project(len(crowd))
-        tasks = admin.upload_digits(project, images)
+    project, tasks = import_folders(steps, suite, admin, images)
     with steps.step(f"{len(crowd)} simulated annotators sign up through the invite link"):
         tokens = admin.sign_up([each.email for each in crowd])
     with steps.step(f"the simulated annotators submit {len(answers) - TOLD_OF} annotations"):
@@ -71,10 +68,10 @@ def tell(options: argparse.Namespace, steps: Steps, running: contextlib.ExitStac
         submit_all(label_studio.url, tokens, answers[-TOLD_OF:], tasks)
     submitted_at = datetime.now(UTC)
     with steps.step("consensus writes its reports, and the ML backend learns meanwhile"):
-        first_run = suite.run_consensus(project)
+        first_run = suite.consensus("run", "--project", project)
         after_first = reading.read(admin, project)
     with steps.step("consensus runs again and has nothing to send"):
-        second_run = suite.run_consensus(project)
+        second_run = suite.consensus("run", "--project", project)
     with steps.step("the ML backend has learned from all of them and suggests a label for every task"):
         waiting.wait_for_model(admin, project, backend, since=submitted_at)
     with steps.step("the result is read back from Label Studio"):
@@ -92,3 +89,18 @@ def tell(options: argparse.Namespace, steps: Steps, running: contextlib.ExitStac
     ending.show_sent(steps, first_run, once=options.once)
     if not options.once:
         ending.stay(steps, label_studio, backend, suite.backend_url(backend_port), project, held)
+
+
+def import_folders(
+    steps: Steps, suite: Suite, admin: Studio, images: Sequence[digits.Digit]
+) -> tuple[int, dict[str, int]]:
+    """Write the images into folders, and import these; return the project, and its tasks by their file."""
+    photos = suite.folder / "photos"
+    digits.write_folders(images, photos)
+    wrong = sum(image.is_wrong for image in images)
+    with steps.step(f"{len(images)} images, {wrong} of them in the folder of another label, are imported"):
+        overlap = len(annotators.CROWD)
+        imported = suite.consensus(
+            "import", photos, "--project", TITLE, "--control", CONTROL, "--overlap", overlap
+        )
+        return imported["project"], admin.tasks_by_name(imported["project"], len(images))

@@ -4,47 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from administrator import Administrator, file_name
+from administrator import Administrator
 
-from demonstration.digits import LABELS
 from demonstration.errors import DemoError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from demonstration.annotators import Answer
-    from demonstration.digits import Digit
 
 CONTROL, IMAGE = "digit", "image"
 TITLE = "Handwritten digits"
-
-LABEL_CONFIG = f"""\
-<View>
-  <Image name="{IMAGE}" value="${IMAGE}"/>
-  <Choices name="{CONTROL}" toName="{IMAGE}" choice="single" showInLine="true">
-    {" ".join(f'<Choice value="{label}"/>' for label in LABELS)}
-  </Choices>
-</View>
-"""
 
 
 class Studio(Administrator):
     """A Label Studio as one account sees it."""
 
-    def make_project(self, annotators: int) -> int:
-        """Make the project; each task may be annotated by everybody."""
-        settings = {"maximum_annotations": annotators, "show_skip_button": True}
-        return self.create_project(LABEL_CONFIG, TITLE, **settings)
-
-    def upload_digits(self, project: int, digits: Sequence[Digit]) -> dict[str, int]:
-        """Upload images, make a task of each with its given label, and return the tasks by file name."""
-        addresses = self.upload(project, {digit.name: digit.png for digit in digits})
-        self.import_tasks(
-            project, [{"data": {IMAGE: addresses[digit.name], "given": digit.given}} for digit in digits]
-        )
-        tasks = {file_name(task["data"][IMAGE]): task["id"] for task in self.tasks(project, "id,data")}
-        if tasks.keys() != addresses.keys():
-            raise DemoError(f"Label Studio made {len(tasks)} tasks of {len(digits)} images.")
+    def tasks_by_name(self, project: int, expected: int) -> dict[str, int]:
+        """Return the tasks by the name that the file of their image had."""
+        tasks = {image_name(task["data"]): task["id"] for task in self.tasks(project, "id,data")}
+        if len(tasks) != expected:
+            raise DemoError(f"Label Studio has {len(tasks)} tasks of {expected} images.")
         return tasks
 
     def connect_backend(self, project: int, url: str) -> None:
@@ -64,3 +44,12 @@ class Studio(Administrator):
         }
         result = [region] if answer.label else []
         self.annotate(task, *result, was_cancelled=answer.label is None, lead_time=2.0)
+
+
+def image_name(data: Mapping[str, str]) -> str:
+    """Name of the file that a task's image was imported from.
+
+    >>> image_name({"source": "3/image-012.png"})
+    'image-012.png'
+    """
+    return data["source"].rsplit("/", 1)[-1]
