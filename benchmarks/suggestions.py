@@ -116,9 +116,9 @@ def embedded(paths: list[Path], cache: Path | None) -> Floats:
     if cache is not None and cache.is_file():
         stored: Floats = np.load(cache)["embeddings"]
         return stored
-    from ml_backend.core.embedder import ResNetEmbedder  # noqa: PLC0415 - imports torch
+    from ml_backend.core.embedder import TorchEmbedder  # noqa: PLC0415 - imports torch
 
-    base = ResNetEmbedder("resnet18")
+    base = TorchEmbedder("resnet18")
     prepared = [base.prepare(Image.open(path).convert("RGB")) for path in paths]
     sample = np.random.default_rng(0).choice(len(prepared), 64, replace=False)
     embeddings = base.calibrate([prepared[row] for row in sample]).embed(prepared)

@@ -34,7 +34,7 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))
 
-from ml_backend.core.embedder import ResNetEmbedder  # noqa: E402  # the repository is not always installed
+from ml_backend.core.embedder import TorchEmbedder  # noqa: E402  # the repository is not always installed
 from ml_backend.core.finetune.bodies import recalibrate  # noqa: E402
 from ml_backend.core.finetune.finetuning import FineTuning  # noqa: E402
 from ml_backend.core.finetune.held_tasks import Split, split  # noqa: E402
@@ -85,7 +85,7 @@ def read(folder: Path) -> Photographs:
 def pretrained(photographs: Photographs, start: State | None, options: Options) -> State:
     """Learn from the photographs that are not held out, without labels."""
     rows = np.sort(np.concatenate([photographs.parts.learned, photographs.parts.validated]))
-    embedder = ResNetEmbedder(BACKBONE, state=start, seed=options.seed)
+    embedder = TorchEmbedder(BACKBONE, state=start, seed=options.seed)
     torch.manual_seed(options.seed)
     objective = Pretraining(
         embedder.network, embedder.dimension, image_size=options.image_size, preparation=PREPARATION
@@ -97,7 +97,7 @@ def pretrained(photographs: Photographs, start: State | None, options: Options) 
 
 def finetuned(photographs: Photographs, start: State | None, options: Options) -> State:
     """Learn the votes on the photographs that are not held out."""
-    embedder = ResNetEmbedder(BACKBONE, state=start, seed=options.seed)
+    embedder = TorchEmbedder(BACKBONE, state=start, seed=options.seed)
     weights = np.ones(len(photographs.truth), dtype=np.float32)
     torch.manual_seed(options.seed)
     objective = FineTuning(
@@ -117,7 +117,7 @@ def finetuned(photographs: Photographs, start: State | None, options: Options) -
 
 def worth(photographs: Photographs, state: State | None, seed: int) -> float:
     """Return the share of the held-out photographs that a logistic regression on the embeddings is right about."""
-    embedder = ResNetEmbedder(BACKBONE, state=state, seed=seed, batch_size=BATCH)
+    embedder = TorchEmbedder(BACKBONE, state=state, seed=seed, batch_size=BATCH)
     taught = np.sort(np.concatenate([photographs.parts.learned, photographs.parts.validated]))
     sample = np.random.default_rng(seed).permutation(taught)[:RECALIBRATED_ON]
     recalibrate(embedder.network, (batch for batch in _served(photographs.images, sample)))

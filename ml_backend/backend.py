@@ -116,7 +116,7 @@ class Backend:
     def version(self, project_id: int, stamp: str = "") -> str:
         """Name the version that answers for a project, with the stamp of its creation if that is known."""
         trained = self.registry.current_version(project_id, stamp)
-        return trained or untrained_version(self.settings.backbone, self.backbones.weights_id)
+        return trained or untrained_version(self.backbones.backbone, self.backbones.weights_id)
 
     def start(self) -> None:
         """Load the backbone and begin to train on request, both in the background.

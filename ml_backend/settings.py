@@ -49,7 +49,8 @@ class Settings(LabelStudioSettings):
 
     # The model
     data_dir: Path = Path("ml-backend-data")
-    backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
+    # auto: resnet18, or efficientnet-lite0 where the weights of ImageNet cannot be downloaded
+    backbone: Literal["auto", "resnet18", "resnet34", "resnet50", "efficientnet-lite0"] = "auto"
     weights: str = "imagenet"  # imagenet, random, or a path to a state dict
     weights_timeout_s: Positive = 120
     engine: Literal["auto", "onnx", "torch"] = "auto"  # auto: torch on a graphics processor, else ONNX Runtime

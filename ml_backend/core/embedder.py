@@ -1,11 +1,12 @@
-"""Images become embeddings by torch: torchvision's ResNets without their last layer.
+"""Images become embeddings by torch: networks without their last layer.
 
-He et al., Deep Residual Learning for Image Recognition, 2015, doi:10.1109/CVPR.2016.90
+ResNets: He et al., Deep Residual Learning for Image Recognition, 2015, doi:10.1109/CVPR.2016.90
 """
 
 import copy
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,18 +15,31 @@ from numpy.typing import NDArray
 from torch import nn
 from torchvision import models
 
+from ml_backend.core.efficientnet import EfficientNetLite0
 from ml_backend.core.identity import Calibration, Identified, Identity
+from ml_backend.core.preparing import EFFICIENTNET_LITE0
 from ml_backend.core.versions import RANDOM
 
-BACKBONES: dict[str, Any] = {
-    "resnet18": models.resnet18,
-    "resnet34": models.resnet34,
-    "resnet50": models.resnet50,
+
+def _resnet(make: Callable[[], Any]) -> nn.Module:
+    network = make()
+    network.dimension = int(network.fc.in_features)
+    network.fc = nn.Identity()
+    body: nn.Module = network
+    return body
+
+
+BACKBONES: dict[str, Callable[[], nn.Module]] = {
+    "resnet18": partial(_resnet, models.resnet18),
+    "resnet34": partial(_resnet, models.resnet34),
+    "resnet50": partial(_resnet, models.resnet50),
+    EFFICIENTNET_LITE0: EfficientNetLite0,
 }
+_CLASSIFIERS = ("fc.", "_fc.")
 _CALIBRATED = ("running_mean", "running_var")
 
 
-class ResNetEmbedder(Identified):
+class TorchEmbedder(Identified):
     """A backbone with its weights' own transforms. Threads may share it.
 
     Random weights tell images apart once their batch normalisation has seen the project's images: ``calibrate``.
@@ -37,7 +51,7 @@ class ResNetEmbedder(Identified):
     weights_id : str
         How the weights are called in versions and cache keys.
     state : mapping of str to Tensor, optional
-        A state dict; its classifier (``fc``) is ignored. None initialises at random.
+        A state dict; its classifier is ignored. None initialises at random.
     seed : int
         Of the random initialisation.
     batch_size : int
@@ -64,8 +78,7 @@ class ResNetEmbedder(Identified):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = BACKBONES[backbone]()
-        self.dimension = int(network.fc.in_features)
-        network.fc = nn.Identity()
+        self.dimension = int(network.dimension)  # type: ignore[arg-type]  # torch calls it a tensor or a module
         if state is not None:
             _load(network, state, backbone)
         if device != "cpu":
@@ -105,12 +118,12 @@ class ResNetEmbedder(Identified):
                 embeddings.append(self._network(batch).cpu().numpy())
         return np.concatenate(embeddings)
 
-    def calibrate(self, prepared: Sequence[NDArray[np.float32]]) -> "ResNetEmbedder":
+    def calibrate(self, prepared: Sequence[NDArray[np.float32]]) -> "TorchEmbedder":
         """Take the batch normalisation's mean and variance from the given images, at least one.
 
         Returns
         -------
-        ResNetEmbedder
+        TorchEmbedder
             A new one that shares the weights.
         """
         network = self._copy_of_buffers()
@@ -128,7 +141,7 @@ class ResNetEmbedder(Identified):
         }
         return self.with_calibration(calibration)
 
-    def with_calibration(self, calibration: Calibration) -> "ResNetEmbedder":
+    def with_calibration(self, calibration: Calibration) -> "TorchEmbedder":
         """Return a copy that shares the weights and has a calibration kept from before (none: unchanged)."""
         if not calibration:
             return self
@@ -150,9 +163,9 @@ class ResNetEmbedder(Identified):
 
 
 def _load(network: nn.Module, state: Mapping[str, torch.Tensor], backbone: str) -> None:
-    body = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
+    body = {name: tensor for name, tensor in state.items() if not name.startswith(_CLASSIFIERS)}
     try:
         network.load_state_dict(body)
     except (RuntimeError, AttributeError) as error:
         first = str(error).splitlines()[-1].strip()[:200]
-        raise ValueError(f"the state dict does not fit torchvision's {backbone}: {first}") from error
+        raise ValueError(f"the state dict does not fit {backbone}: {first}") from error

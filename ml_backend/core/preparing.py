@@ -1,6 +1,6 @@
-"""An RGB image becomes a network's input: the transforms of torchvision's weights with Pillow and numpy alone.
+"""An RGB image becomes a network's input: the transforms of its weights with Pillow and numpy alone.
 
-https://docs.pytorch.org/vision/stable/models.html#classification names the numbers of each weights.
+https://docs.pytorch.org/vision/stable/models.html#classification names the numbers of torchvision's weights.
 """
 
 from dataclasses import dataclass
@@ -77,8 +77,10 @@ class Preparation:
         return factor.astype(np.float32)[:, None, None], offset.astype(np.float32)[:, None, None]
 
 
+EFFICIENTNET_LITE0 = "efficientnet-lite0"
 PREPARATIONS = {
     "resnet18": Preparation(resize=256, crop=224),
     "resnet34": Preparation(resize=256, crop=224),
     "resnet50": Preparation(resize=232, crop=224),
+    EFFICIENTNET_LITE0: Preparation(resize=256, crop=224, mean=(127 / 255,) * 3, std=(128 / 255,) * 3),
 }

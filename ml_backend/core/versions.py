@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 RANDOM = "random"  # how weights are called that were not learned
-_OURS = re.compile(r"resnet\d\d-[0-9a-z]+-\d{8}T\d{6}-[0-9a-f]{4}")
+_OURS = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]*-[0-9A-Za-z._]+-\d{8}T\d{6}-[0-9a-f]{4}")
 
 
 def trained_version(backbone: str, weights_id: str, when: datetime, digest: str) -> str:
@@ -44,10 +44,10 @@ def newest_first(versions: Iterable[str]) -> list[str]:
 
     Examples
     --------
-    >>> newest_first(["resnet18-random-20260131T120005-3fa2", "resnet18-imagenet-20260201T080000-00aa"])
-    ['resnet18-imagenet-20260201T080000-00aa', 'resnet18-random-20260131T120005-3fa2']
+    >>> newest_first(["resnet18-random-20260131T120005-3fa2", "efficientnet-lite0-imagenet-20260201T080000-00aa"])
+    ['efficientnet-lite0-imagenet-20260201T080000-00aa', 'resnet18-random-20260131T120005-3fa2']
     """
-    return sorted(versions, key=lambda version: version.split("-")[2:], reverse=True)
+    return sorted(versions, key=lambda version: version.rsplit("-", 2)[1:], reverse=True)
 
 
 def is_ours(version: str) -> bool:

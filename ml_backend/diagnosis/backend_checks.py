@@ -86,8 +86,9 @@ def weights(state: BackendState) -> Iterator[Finding]:
             f"ML_BACKEND_WEIGHTS is {state.weights}, and random ones answer: the download failed",
             "random weights see little in an image: suggestions are far worse",
             "let the backend reach download.pytorch.org once, or put the checkpoint into the folder weights of "
-            "its data folder, or give the path of a state dict; then start it again and train. If random weights "
-            "are meant, say so: ML_BACKEND_WEIGHTS=random",
+            "its data folder, or give the path of a state dict, or set ML_BACKEND_BACKBONE to efficientnet-lite0, "
+            "which needs no download; then start it again and train. If random weights are meant, say so: "
+            "ML_BACKEND_WEIGHTS=random",
         )
     elif not health.get("model_loaded"):
         yield warning(

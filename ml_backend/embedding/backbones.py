@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +15,8 @@ from common.errors import SuiteError
 from ml_backend.core.identity import Identity
 from ml_backend.core.versions import RANDOM
 from ml_backend.embedding import exporting
-from ml_backend.embedding.checkpoints import IMAGENET, content_id, read_state, state_file
+from ml_backend.embedding.checkpoints import IMAGENET, read_state, state_file
+from ml_backend.embedding.configured import configured_identity
 from ml_backend.embedding.engines import (
     NAMES,
     Embedder,
@@ -33,7 +33,7 @@ from ml_backend.errors import DownloadError, ModelLoadingError, WeightsError
 from ml_backend.settings import Settings
 
 if TYPE_CHECKING:  # torch takes seconds to import, and hundreds of megabytes
-    from ml_backend.core.embedder import ResNetEmbedder
+    from ml_backend.core.embedder import TorchEmbedder
 
 log = structlog.get_logger()
 
@@ -68,12 +68,11 @@ class Backbones:
         self._preferred_lock = threading.Lock()
         self._preferred: Embedder | None = None
         self._error: str | None = None
-        self._is_random_said = False
         self._lock = threading.Lock()  # never held while something is loaded
         self._loads: dict[str, _Load] = {}
         self._kept: dict[str, Embedder] = {}
         self._torch_lock = threading.Lock()
-        self._torch_bases: dict[str, ResNetEmbedder] = {}
+        self._torch_bases: dict[str, TorchEmbedder] = {}
 
     @property
     def loaded(self) -> bool:
@@ -94,6 +93,11 @@ class Backbones:
         if "_kind" not in vars(self) and may_need_torch(self._settings.engine):
             return PENDING
         return NAMES[self._kind]
+
+    @property
+    def backbone(self) -> str:
+        """What the backbone that answers is called; what the setting says while that is not loaded."""
+        return self._preferred.backbone if self._preferred is not None else self._settings.backbone
 
     @property
     def weights_id(self) -> str:
@@ -224,7 +228,7 @@ class Backbones:
 
     def _load_preferred(self) -> None:
         try:
-            load = self._begin(self._preferred_identity())
+            load = self._begin(configured_identity(self._settings, self._is_exported))
             load.ended.wait()  # what it does has limits of its own
             self._preferred = load.embedder or self._preferred
             self._error = _message(load.error) if load.error else None
@@ -236,28 +240,6 @@ class Backbones:
         if self._kind == "onnx" and identity.weights_id == RANDOM and not identity.calibration:
             return self._onnx(identity)  # opened on demand: nobody embeds with it before it is calibrated
         return self.embedder(identity)
-
-    def _preferred_identity(self) -> Identity:
-        """Name what the settings stand for. Weights that are not there yet are downloaded.
-
-        Raises
-        ------
-        WeightsError
-            If the weights are a path at which there is no file.
-        """
-        weights, settings = self._settings.weights, self._settings
-        if weights not in (RANDOM, IMAGENET):
-            return Identity(settings.backbone, content_id(Path(weights)), settings.seed)
-        identity = Identity(settings.backbone, weights, settings.seed)
-        if weights == IMAGENET and not self._is_exported(identity):
-            try:
-                state_file(identity, settings)
-            except WeightsError as error:
-                if not self._is_random_said:  # asked again every while: once is enough
-                    log.warning("imagenet_weights_unavailable_using_random", reason=str(error), weights=RANDOM)
-                self._is_random_said = True
-                return dataclasses.replace(identity, weights_id=RANDOM)
-        return identity
 
     @cached_property
     def _kind(self) -> Kind:
@@ -310,7 +292,7 @@ class Backbones:
     def _is_exported(self, identity: Identity) -> bool:
         return self._kind == "onnx" and engine_file(self._settings.data_dir, identity.key).is_file()
 
-    def _by_torch(self, identity: Identity, device: str) -> "ResNetEmbedder":
+    def _by_torch(self, identity: Identity, device: str) -> "TorchEmbedder":
         """Load by torch; identities that differ in their calibration share the weights."""
         settings = self._settings
         plain = dataclasses.replace(identity, calibration={})
@@ -318,13 +300,13 @@ class Backbones:
         with self._torch_lock:
             base = self._torch_bases.pop(name, None)
             if base is None:
-                from ml_backend.core.embedder import ResNetEmbedder  # noqa: PLC0415 - imports torch
+                from ml_backend.core.embedder import TorchEmbedder  # noqa: PLC0415 - imports torch
 
                 if settings.torch_threads:
                     _limit_torch(settings.torch_threads)
                 path = state_file(plain, settings)
                 try:
-                    base = ResNetEmbedder(
+                    base = TorchEmbedder(
                         plain.backbone,
                         weights_id=plain.weights_id,
                         state=read_state(path) if path else None,

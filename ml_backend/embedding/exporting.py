@@ -29,7 +29,7 @@ from ml_backend.embedding.engines import KEY_PROPERTY, EngineError, engine_file,
 from ml_backend.errors import WeightsError
 
 if TYPE_CHECKING:
-    from ml_backend.core.embedder import ResNetEmbedder
+    from ml_backend.core.embedder import TorchEmbedder
 
 TOLERANCE = 1e-4  # largest difference from torch of any number of an embedding
 _CHECKED = 3  # images
@@ -42,7 +42,7 @@ _FAILURE = ".error"  # beside the place of an engine: why the last export failed
 log = structlog.get_logger()
 
 
-def export(embedder: "ResNetEmbedder", path: Path) -> None:
+def export(embedder: "TorchEmbedder", path: Path) -> None:
     """Write a network's engine, in one step. It must be on the processor.
 
     Raises
@@ -160,7 +160,7 @@ def prune_engines(data_dir: Path, keys: Iterable[str], now: float) -> list[str]:
     return deleted
 
 
-def _write(embedder: "ResNetEmbedder", path: Path) -> None:
+def _write(embedder: "TorchEmbedder", path: Path) -> None:
     import torch  # noqa: PLC0415 - takes seconds
 
     side = PREPARATIONS[embedder.backbone].crop
@@ -184,7 +184,7 @@ def _write(embedder: "ResNetEmbedder", path: Path) -> None:
         raise EngineError(f"torch cannot export {embedder.backbone} ({type(error).__name__})") from error
 
 
-def _check(embedder: "ResNetEmbedder", path: Path) -> None:
+def _check(embedder: "TorchEmbedder", path: Path) -> None:
     side = PREPARATIONS[embedder.backbone].crop
     images = np.random.default_rng(0).normal(size=(_CHECKED, 3, side, side)).astype(np.float32)
     session = open_session(path, key=embedder.key)
@@ -216,10 +216,10 @@ def main() -> int:
     with np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False) as stored:
         calibration = {name: stored[name] for name in stored.files}
     try:
-        from ml_backend.core.embedder import ResNetEmbedder  # noqa: PLC0415 - imports torch
+        from ml_backend.core.embedder import TorchEmbedder  # noqa: PLC0415 - imports torch
 
         state = read_state(Path(request["state"])) if request["state"] else None
-        base = ResNetEmbedder(
+        base = TorchEmbedder(
             request["backbone"], weights_id=request["weights_id"], state=state, seed=request["seed"]
         )
         export(base.with_calibration(calibration), Path(request["path"]))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from common.files import held
-from ml_backend.core.embedder import ResNetEmbedder
+from ml_backend.core.embedder import TorchEmbedder
 from ml_backend.core.finetune import finetuning, pretraining
 from ml_backend.core.finetune.bodies import recalibrate
 from ml_backend.core.finetune.loop import Objective, Options, Step, Tuning
@@ -112,7 +112,7 @@ class Learner:
         return Tuning(objective, images, rows, options), rows
 
     def _objective(
-        self, start: ResNetEmbedder, images: NDArray[np.uint8], inputs: Inputs
+        self, start: TorchEmbedder, images: NDArray[np.uint8], inputs: Inputs
     ) -> tuple[Objective, NDArray[np.int64]]:
         given = self.plan.options
         size, upright = int(given["image_size"]), bool(given["upright"])
@@ -155,14 +155,14 @@ class Learner:
                 central_views(squares, self._preparation.crop, self._preparation), self._preparation
             )
 
-    def _network(self, state: dict[str, Tensor] | None) -> ResNetEmbedder:
+    def _network(self, state: dict[str, Tensor] | None) -> TorchEmbedder:
         """Make the backbone with a state dict; without, with the one that the plan starts from."""
         plan = self.plan
         if state is None:
             path = state_file(Identity(plan.backbone, plan.weights_id, plan.seed), self.settings)
             state = read_state(path) if path else None
         try:
-            return ResNetEmbedder(plan.backbone, weights_id=plan.weights_id, state=state, seed=plan.seed)
+            return TorchEmbedder(plan.backbone, weights_id=plan.weights_id, state=state, seed=plan.seed)
         except ValueError as error:
             raise WeightsError(str(error)) from None
 

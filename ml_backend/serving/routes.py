@@ -53,7 +53,7 @@ def health() -> Response:
     return jsonify(
         status="UP",
         model_class="ResNetKMeans",
-        backbone=settings.backbone,
+        backbone=backbones.backbone,
         weights=backbones.weights_id,
         engine=backbones.engine,
         model_loaded=backbones.loaded,

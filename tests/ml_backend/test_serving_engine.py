@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from running_backend import eventually, running
 
-from ml_backend.core.embedder import ResNetEmbedder
+from ml_backend.core.embedder import TorchEmbedder
 from ml_backend.core.model import Evidence, fit_model
 from ml_backend.model_registry import Artifact, ModelRegistry
 
@@ -56,7 +56,7 @@ def pictures(folder: Path, count: int) -> Iterator[str]:
 
 def trained(samples: "Samples") -> Artifact:
     """A model of dark and light noise by a calibrated ResNet-18 with random weights."""
-    base = ResNetEmbedder()
+    base = TorchEmbedder()
     prepared = [base.prepare(picture(number)) for number in range(16)]
     embedder = base.calibrate(prepared)
     shares = np.array([[1, 0], [0, 1]] * 8, dtype=np.float32)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from structlog.testing import capture_logs
 
-from ml_backend.core.embedder import ResNetEmbedder
+from ml_backend.core.embedder import TorchEmbedder
 from ml_backend.core.identity import Identity
 from ml_backend.embedding import backbones, exporting
 from ml_backend.embedding.backbones import Backbones
@@ -36,9 +36,9 @@ print(json.dumps([embedder.embed(list(images)).tolist(), origin.engine, "torch" 
 """
 
 
-def fine_tuned(folder: Path) -> tuple[Path, ResNetEmbedder]:
+def fine_tuned(folder: Path) -> tuple[Path, TorchEmbedder]:
     """The file of a state dict, and its embedder."""
-    made = ResNetEmbedder(seed=3)
+    made = TorchEmbedder(seed=3)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "mine.pt"
     torch.save(made.network.state_dict(), path)
@@ -80,7 +80,7 @@ def test_a_calibrated_network_becomes_an_engine_of_its_own(settings: Settings) -
     origin = Backbones(settings.model_copy(update={"engine": "onnx"}))
     base = origin.preferred()
     calibrated = base.calibrate(IMAGES)
-    by_torch = ResNetEmbedder().calibrate(IMAGES)
+    by_torch = TorchEmbedder().calibrate(IMAGES)
     assert (calibrated.engine, calibrated.key) == ("onnxruntime-cpu", by_torch.key)
     np.testing.assert_allclose(calibrated.embed(IMAGES), by_torch.embed(IMAGES), rtol=0, atol=1e-4)
     assert [path.name for path in (settings.data_dir / "engines").glob("*.onnx")] == [

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ml_backend.core.embedder import ResNetEmbedder
+from ml_backend.core.embedder import TorchEmbedder
 from ml_backend.core.identity import Identity
 from ml_backend.embedding import exporting
 from ml_backend.embedding.engines import (
@@ -39,13 +39,13 @@ class NoOrigin:
 
 
 @pytest.fixture(scope="module")
-def by_torch() -> ResNetEmbedder:
+def by_torch() -> TorchEmbedder:
     """A ResNet-18 of torch with random weights."""
-    return ResNetEmbedder(batch_size=2)
+    return TorchEmbedder(batch_size=2)
 
 
 @pytest.fixture(scope="module")
-def file(by_torch: ResNetEmbedder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(by_torch: TorchEmbedder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its engine."""
     path = engine_file(tmp_path_factory.mktemp("backend"), by_torch.key)
     export(by_torch, path)
@@ -59,7 +59,7 @@ def by_engine(file: Path) -> OnnxEmbedder:
     return OnnxEmbedder(Identity("resnet18", "random"), lambda: session, origin=NoOrigin(), batch_size=2)
 
 
-def test_the_engine_embeds_as_torch_does(by_torch: ResNetEmbedder, by_engine: OnnxEmbedder) -> None:
+def test_the_engine_embeds_as_torch_does(by_torch: TorchEmbedder, by_engine: OnnxEmbedder) -> None:
     """Embeddings of both belong under one key: they agree to 1e-4, and so does what is asked of the image."""
     assert (by_engine.key, by_engine.dimension, by_engine.short_side) == (by_torch.key, 512, by_torch.short_side)
     np.testing.assert_allclose(by_engine.embed(IMAGES), by_torch.embed(IMAGES), rtol=0, atol=1e-4)
@@ -106,7 +106,7 @@ def test_a_damaged_engine_is_refused(file: Path, tmp_path: Path, size: int) -> N
 
 
 def test_an_engine_that_differs_from_torch_is_refused(
-    by_torch: ResNetEmbedder, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    by_torch: TorchEmbedder, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where not even a rounding is allowed, there is no engine, and no unfinished file either."""
     monkeypatch.setattr(exporting, "_write", lambda _, path: shutil.copy(file, path))

@@ -58,7 +58,7 @@ def test_a_path_is_named_by_its_content(settings: Settings, state_file: Path) ->
 @pytest.mark.usefixtures("offline")
 def test_imagenet_falls_back_to_random_loudly(settings: Settings) -> None:
     """Where the weights cannot be downloaded, random ones answer; the name says so, and a warning, once."""
-    made = other_backbones(settings, weights="imagenet")
+    made = other_backbones(settings, backbone="resnet18", weights="imagenet")
     assert made.weights_id == "pending"
     with capture_logs() as lines:
         for _ in range(3):
@@ -114,7 +114,7 @@ def test_what_could_not_be_had_at_the_start_is_had_later(
     monkeypatch.setitem(checkpoints.URLS, "resnet18", "http://x.example/resnet18.pth")  # a name without a checksum
     monkeypatch.setattr(backbones, "_RETRY_S", 0.05)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    made = other_backbones(settings, weights="imagenet", engine="torch")
+    made = other_backbones(settings, backbone="resnet18", weights="imagenet", engine="torch")
     made.start()
     try:
         assert failed.wait(60)

@@ -107,5 +107,5 @@ def test_weights_that_do_not_fit_the_backbone_are_refused(project: "TinyProject"
     wanted = project.request()
     wanted = type(wanted)(wanted.how, wanted.options, str(tmp_path / "own.pt"))
     plan = plan_tuning(*project.trainer_and_fetch, project.id, wanted, folder, NOW, silent)
-    with pytest.raises(WeightsError, match="does not fit torchvision's resnet18"):
+    with pytest.raises(WeightsError, match="does not fit resnet18"):
         Learner(project.backend.settings, folder, plan).learn()

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from torch import nn
 
-from ml_backend.core.embedder import ResNetEmbedder
+from ml_backend.core.embedder import TorchEmbedder
 from ml_backend.core.preparing import Preparation
 
 SIDE = 36
@@ -24,7 +24,7 @@ class Pictures:
 
     def body(self, seed: int = 0) -> nn.Module:
         """A new ResNet of 18 layers with random weights."""
-        return ResNetEmbedder("resnet18", seed=seed).network
+        return TorchEmbedder("resnet18", seed=seed).network
 
 
 @pytest.fixture(scope="session")

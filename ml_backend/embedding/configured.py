@@ -1,0 +1,81 @@
+"""Which backbone and weights the settings stand for."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from common.files import held, write_whole
+from ml_backend.core.identity import Identity
+from ml_backend.core.preparing import EFFICIENTNET_LITE0
+from ml_backend.core.versions import RANDOM
+from ml_backend.embedding.checkpoints import IMAGENET, content_id, state_file
+from ml_backend.errors import DownloadError, WeightsError
+from ml_backend.settings import Settings
+
+log = structlog.get_logger()
+
+AUTO = "auto"
+RESNET18 = "resnet18"
+
+
+def configured_identity(settings: Settings, is_exported: Callable[[Identity], bool]) -> Identity:
+    """Name what the settings stand for; weights that are not there yet are downloaded.
+
+    Random weights stand in for ImageNet's of a ResNet that was asked for by name.
+
+    Parameters
+    ----------
+    is_exported : callable
+        Whether an engine of an identity is there, so that its weights need not be.
+
+    Raises
+    ------
+    WeightsError
+        If the weights are a path at which there is no file, or cannot be had.
+    """
+    backbone = RESNET18 if settings.backbone == AUTO else settings.backbone
+    if settings.weights == RANDOM:
+        return Identity(backbone, RANDOM, settings.seed)
+    if settings.weights != IMAGENET:
+        return Identity(backbone, content_id(Path(settings.weights)), settings.seed)
+    identity = Identity(backbone, IMAGENET, settings.seed)
+    if settings.backbone == AUTO:
+        return _automatic(identity, settings, is_exported)
+    if is_exported(identity):
+        return identity
+    try:
+        state_file(identity, settings)
+    except DownloadError as error:
+        log.warning("imagenet_weights_unavailable_using_random", reason=str(error), weights=RANDOM)
+        return dataclasses.replace(identity, weights_id=RANDOM)
+    return identity
+
+
+def _automatic(resnet: Identity, settings: Settings, is_exported: Callable[[Identity], bool]) -> Identity:
+    """Take the ResNet where its weights are or can be had, else EfficientNet-Lite0, from then on.
+
+    The choice holds for all processes on the data folder and for later starts: to change with every fault of the
+    network would embed and train everything anew.
+    """
+    small = dataclasses.replace(resnet, backbone=EFFICIENTNET_LITE0)
+    choice = settings.data_dir / "weights" / AUTO
+    if choice.is_file():
+        return small
+    if is_exported(resnet):
+        return resnet
+    with held(choice.with_name(f".{AUTO}.lock"), wait=True):
+        if choice.is_file():
+            return small
+        try:
+            state_file(resnet, settings)
+        except DownloadError as error:
+            try:
+                state_file(small, settings)
+            except WeightsError as other:
+                raise DownloadError(f"{error}, and {other}") from None
+            log.warning("resnet_weights_unavailable", reason=str(error), backbone=EFFICIENTNET_LITE0)
+            write_whole(choice, EFFICIENTNET_LITE0)
+            return small
+        return resnet
