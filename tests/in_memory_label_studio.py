@@ -45,7 +45,7 @@ class _RefusalError(Exception):
 
 def _route(method: str, path: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def register(handler: Callable[..., Any]) -> Callable[..., Any]:
-        _ROUTES.append((method, re.compile(f"/api/{path}/?"), handler))
+        _ROUTES.append((method, re.compile(path if path.startswith("/") else f"/api/{path}/?"), handler))
         return handler
 
     return register
@@ -94,6 +94,7 @@ class InMemoryStudio(httpx.BaseTransport):
         self.webhooks: dict[int, Json] = {}
         self.storages: dict[str, list[Json]] = {}
         self.uploads: dict[int, Json] = {}
+        self.document_root: Path | None = None
         self.requests: list[httpx.Request] = []
         self.faults: dict[str, Answer] = {}
         self.now = NOW
@@ -224,6 +225,8 @@ class InMemoryStudio(httpx.BaseTransport):
             return error.answer
         if found is None:
             return httpx.Response(204)
+        if isinstance(found, httpx.Response):
+            return found
         status = 201 if request.method == "POST" else 200
         return httpx.Response(status, json=found, headers={"date": format_datetime(self.now, usegmt=True)})
 
@@ -320,8 +323,8 @@ class InMemoryStudio(httpx.BaseTransport):
         if request.headers["content-type"].startswith("multipart/"):
             return self._upload(request, project_id)
         tasks = [{**row} if "data" in row else {"data": row} for row in _body(request)]
-        keys = {key for task in tasks for key in task["data"]}
-        wanting = [key for key in _object_keys(project["label_config"]) if key not in keys]
+        keys = _object_keys(project["label_config"])
+        wanting = [key for task in tasks for key in keys if key not in task["data"]]
         if wanting:
             sentence = f'"{wanting[0]}" key is expected in task data'
             raise _RefusalError(400, {"validation_errors": {"non_field_errors": [sentence]}})
@@ -559,7 +562,30 @@ class InMemoryStudio(httpx.BaseTransport):
 
     @_route("GET", "storages/(s3|gcs|azure|localfiles)")
     def _list_storages(self, request: httpx.Request) -> list[Json]:
-        return self.storages.get(request.url.path.split("/")[3], [])
+        rows = self.storages.get(request.url.path.split("/")[3], [])
+        project = request.url.params["project"]
+        return [row for row in rows if str(row.get("project", project)) == project]
+
+    @_route("POST", "storages/(s3|gcs|azure|localfiles)")
+    def _add_storage(self, request: httpx.Request) -> Json:
+        """Make a storage that it can reach: of clouds, any but those whose bucket begins with `no-`."""
+        kind, body = request.url.path.split("/")[3], _body(request)
+        place, root = Path(body.get("path") or "/"), self.document_root
+        if kind == "localfiles" and (root is None or root not in place.parents or not place.is_dir()):
+            raise _RefusalError(400, {"detail": f'Absolute local path "{place}" cannot be served'})
+        if str(body.get("bucket")).startswith("no-"):
+            raise _RefusalError(400, {"detail": f"Cannot find bucket {body['bucket']} in S3"})
+        made = {"id": next(self._ids), **body}
+        self.storages.setdefault(kind, []).append(made)
+        return made
+
+    @_route("GET", "/data/local-files/")
+    def _local_file(self, request: httpx.Request) -> httpx.Response:
+        path = (self.document_root or Path("/none")) / request.url.params["d"]
+        places = [Path(row["path"]) for row in self.storages.get("localfiles", ())]
+        if not path.is_file() or not any(place in path.parents for place in places):
+            return httpx.Response(404)
+        return httpx.Response(200, content=path.read_bytes())
 
 
 def _files(request: httpx.Request) -> Iterator[tuple[str, tuple[str, bytes]]]:

@@ -72,6 +72,7 @@ def talk(admin: Administrator) -> Iterator[tuple[str, Any]]:
     yield "without them", sorted(next(admin.tasks(project, "id,data,annotations", fields="task_only")))
     yield "by id", [tasks.index(task["id"]) for task in admin.tasks_by_id(project, "id", [third, third + 10_000])]
     yield "a page too far", refused(lambda: admin.task_page(project, page=9, size=2, include="id"))
+    yield from talk_of_imports(admin)
     admin.add_tab(project, {"title": "NoVotes"})
     yield "tabs", [tab["data"]["title"] for tab in admin.tabs(project)]
     admin.add_webhook(project, HOOK, frozenset({"ANNOTATION_CREATED"}), {"X": "1"})
@@ -80,6 +81,36 @@ def talk(admin: Administrator) -> Iterator[tuple[str, Any]]:
     yield "a webhook", [(row.url, row.actions, row.headers) for row in admin.webhooks() if row.id == hook.id]
     admin.delete_webhook(hook)
     yield "webhooks left", [row.id for row in admin.webhooks() if row.id == hook.id]
+
+
+def talk_of_imports(admin: Administrator) -> Iterator[tuple[str, Any]]:
+    """Upload images and make tasks of them."""
+    project = admin.make_project("Photos", config(choices("kind", "dark", "light")), {"maximum_annotations": 3})
+    yield "its title", admin.project_titles()[project]
+    yield "its overlap", admin.project_settings(project).overlap
+    uploads = admin.upload_images(project, [(name, b"image") for name in ("b.png", "a.png", "b.png")])
+    paths = admin.uploads(project, uploads)
+    yield "names in order", [paths[upload_id].rsplit("-")[-1] for upload_id in uploads]
+    yield "where they are", {path.split("/")[0] for path in paths.values()}
+    yield "all of them", admin.uploads(project) == paths
+    yield "tasks made by uploads", admin.task_number(project)
+    for files in ([("a.tif", b"image")], [("a.png", b"image")] * 101):
+        yield f"{len(files)} {files[0][0]}", bool(refused(lambda files=files: admin.upload_images(project, files)))  # type: ignore[misc]
+    yield "uploads after refusals", len(admin.uploads(project))
+    tasks = [{"data": {"image": f"/data/{path}", "checksum": name}} for name, path in paths.items()]
+    ids = admin.make_tasks(project, tasks)
+    rows = list(admin.tasks_after(project, "id,data", ids[0]))
+    yield (
+        "tasks after the first",
+        [(ids.index(row["id"]), row["data"] == tasks[1:][n]["data"]) for n, row in enumerate(rows)],
+    )
+    yield "their overlap", [row["overlap"] for row in admin.task_page(project, page=1, size=1, include="overlap")]
+    wrong = [tasks[0], {"data": {"picture": "1"}}]
+    yield "a task without an image", bool(refused(lambda: admin.make_tasks(project, wrong)))
+    yield "none of its request", admin.task_number(project)
+    storage = {"project": project, "path": "/nowhere/else", "use_blob_urls": True}
+    yield "a storage that is not there", bool(refused(lambda: admin.add_storage("localfiles", storage)))
+    yield "storages", list(admin.storages(project, ["localfiles", "s3"]))
 
 
 @pytest.mark.server

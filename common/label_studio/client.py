@@ -528,6 +528,10 @@ class LabelStudioClient:
             for row in self.session.json("GET", f"api/storages/{kind}/", subject, params=params):
                 yield Storage.of(kind, row)
 
+    def file_size(self, address: str) -> int:
+        """Read a file that Label Studio serves, and return its size in bytes."""
+        return len(self.session.request("GET", address.lstrip("/"), f"the file {address}").content)
+
     def add_storage(self, kind: str, settings: Mapping[str, Any]) -> int:
         """Make a source storage in a request that is sent once; Label Studio tries it first. Nothing is synced."""
         subject = f"a storage for project {settings.get('project')}"

@@ -212,6 +212,7 @@ class Storage:
     title: str
     bucket: str
     status: str
+    prefix: str = ""
 
     @classmethod
     def of(cls, kind: str, row: Mapping[str, Any]) -> Self:
@@ -222,6 +223,7 @@ class Storage:
             title=str(row.get("title") or ""),
             bucket=str(row.get("bucket") or row.get("container") or row.get("path") or ""),
             status=str(row.get("status") or ""),
+            prefix=str(row.get("prefix") or ""),
         )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from consensus.transfer.journal import ImportStatus
     from consensus.transfer.sources.layouts import SourceOptions
     from consensus.transfer.sources.records import Reading
+    from consensus.transfer.storages import LocalFiles
 
 _SHOWN = 10
 _CHECKING_THREADS = 8
@@ -72,6 +73,24 @@ def import_(
         int | None,
         typer.Option("--overlap", min=1, help="How many annotators see an image of a new project [3]."),
     ] = None,
+    images: Annotated[
+        Literal["upload", "local-files"],
+        typer.Option("--images", help="Upload files, or let Label Studio serve them from where they are."),
+    ] = "upload",
+    document_root: Annotated[
+        str | None,
+        typer.Option(
+            "--document-root",
+            help="For local-files: LOCAL_FILES_DOCUMENT_ROOT; HERE:THERE where Label Studio sees it elsewhere.",
+        ),
+    ] = None,
+    storage: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--storage",
+            help="Make Label Studio's storage of a bucket (s3://bucket/prefix), with this environment's keys.",
+        ),
+    ] = None,
     batch: Annotated[int, typer.Option("--batch", min=1, max=128, help="Images a request.")] = 32,
     parallel: Annotated[int, typer.Option("--parallel", min=1, max=16, help="Requests at a time.")] = 4,
     retry: Annotated[
@@ -107,6 +126,7 @@ def import_(
     from consensus.transfer.importing import ImportOptions, run_import  # noqa: PLC0415
     from consensus.transfer.sources.layouts import SourceOptions  # noqa: PLC0415
     from consensus.transfer.sources.tables import Columns  # noqa: PLC0415
+    from consensus.transfer.storages import cloud_storage  # noqa: PLC0415
 
     columns = Columns(image_column, tuple(label_column or ()), separator)
     more = {"unlabelled": unlabelled} if unlabelled else {}
@@ -114,6 +134,7 @@ def import_(
     options = ImportOptions(
         project, verify=verify, control=control, add_labels=add_labels, overlap=overlap, batch=batch,
         parallel=parallel, restore=restore, config=config or settings().consensus_config,
+        local_files=_local_files(images, document_root), storages=tuple(map(cloud_storage, storage or ())),
     )  # fmt: skip
     name = str((retry or source or Path()).absolute())
     failures = FailureLog(None if dry_run else log or _folder() / f"left-out-{_stamp()}.jsonl")
@@ -142,6 +163,15 @@ def _read(
     return read_failures(retry) if retry else read_source(source or Path(), layout, options)
 
 
+def _local_files(images: str, document_root: str | None) -> "LocalFiles | None":
+    from consensus.errors import ConfigError  # noqa: PLC0415
+    from consensus.transfer.storages import LocalFiles  # noqa: PLC0415
+
+    if (images == "local-files") != (document_root is not None):
+        raise ConfigError("--images local-files and --document-root FOLDER belong together")
+    return LocalFiles.of(document_root) if document_root else None
+
+
 def _folder() -> Path:
     from consensus.settings import default_store  # noqa: PLC0415
 
@@ -160,17 +190,9 @@ def _show(
     *,
     dry_run: bool,
 ) -> None:
-    target = outcome.target
     for line in reading.notes:
         output.OUT.print(line, soft_wrap=True)
-    place = f"project {target.project_id}" if target.project_id else "a new project"
-    output.OUT.print(f"{target.title} ({place})", style="bold", soft_wrap=True)
-    if dry_run and target.label_config:
-        output.OUT.print(target.label_config, soft_wrap=True)
-    if target.added:
-        output.OUT.print(f"labels added: {', '.join(target.added)}", soft_wrap=True)
-    if target.overlap:
-        output.OUT.print(f"each image is shown to {target.overlap} annotators")
+    _show_project(outcome, dry_run=dry_run)
     if outcome.labels:
         output.show_rows([{"label": label, "images": count} for label, count in sorted(outcome.labels.items())])
     for each in outcome.left_out[:_SHOWN]:
@@ -187,6 +209,23 @@ def _show(
         f"{duplicates} duplicates, {len(outcome.failures)} left out for another reason",
         soft_wrap=True,
     )
+
+
+def _show_project(outcome: "ImportOutcome", *, dry_run: bool) -> None:
+    target = outcome.target
+    place = f"project {target.project_id}" if target.project_id else "a new project"
+    output.OUT.print(f"{target.title} ({place})", style="bold", soft_wrap=True)
+    if dry_run and target.label_config:
+        output.OUT.print(target.label_config, soft_wrap=True)
+    if target.added:
+        output.OUT.print(f"labels added: {', '.join(target.added)}", soft_wrap=True)
+    if target.overlap:
+        output.OUT.print(f"each image is shown to {target.overlap} annotators")
+    for storage in outcome.storages:
+        keys = f" with {', '.join(storage.variables)}" if storage.variables else ""
+        output.OUT.print(f"storage of Label Studio ({storage.kind}): {storage.place}{keys}", soft_wrap=True)
+    for bucket in outcome.hidden:
+        note(f"Label Studio cannot show what is in {bucket} until the project has a storage for it (--storage)")
 
 
 def _show_settings(outcome: "ImportOutcome", options: "ImportOptions") -> None:
@@ -217,6 +256,8 @@ def _outcome_json(
         ],
         "log": str(failures.path) if failures.path and failures.n_lines else None,
         "notes": reading.notes,
+        "storages": [storage.place for storage in outcome.storages],
+        "hidden": outcome.hidden,
         "settings": outcome.settings,
         "dry_run": dry_run,
     }

@@ -21,6 +21,15 @@ from consensus.transfer.journal import Entry, Journal, entries_in, journal_file
 from consensus.transfer.project_settings import add_settings, is_said
 from consensus.transfer.sender import LOOKS_SECONDS, Image, ImportedTask, Sender, read_tasks, tasks_by_key
 from consensus.transfer.sources.records import LeftOut, Reading, Record
+from consensus.transfer.storages import (
+    KINDS,
+    LocalFiles,
+    PlannedStorage,
+    buckets_without_storage,
+    check_served,
+    make_storages,
+    missing_storages,
+)
 from consensus.transfer.targets import Target, existing_target, fitting, new_target
 
 LARGEST_BATCH, LARGEST_REQUEST, FILES_A_REQUEST = 128, 64 * 2**20, 100
@@ -44,6 +53,10 @@ class ImportOptions:
         Annotators an image, for a project that is made.
     parallel : int
         Requests with images at a time.
+    local_files : LocalFiles or None
+        Where Label Studio serves files that are not uploaded; None: they are.
+    storages : tuple of PlannedStorage
+        Of buckets, to be made where the project has none.
     restore : bool
         Whether images come back that were imported before and whose tasks were deleted in Label Studio since.
     """
@@ -57,6 +70,8 @@ class ImportOptions:
     parallel: int = 4
     restore: bool = False
     config: Path | None = None
+    local_files: LocalFiles | None = None
+    storages: tuple[PlannedStorage, ...] = ()
 
 
 @dataclass
@@ -69,6 +84,10 @@ class ImportOutcome:
         Tasks that were made; in a dry run: that would be.
     earlier : int
         Images that were imported before, from the same place of a source.
+    storages : list of PlannedStorage
+        Those that were made; in a dry run: that are needed.
+    hidden : list of str
+        Buckets whose images Label Studio cannot show, as the project has no storage for them.
     settings : {"added", "said", "lines"}
         Whether the settings file got its section, had it, or a person has to write it.
     """
@@ -81,6 +100,8 @@ class ImportOutcome:
     labels: Counter[str] = field(default_factory=Counter)
     settings: str = "lines"
     log: Path | None = None
+    storages: list[PlannedStorage] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
 
     @property
     def failures(self) -> list[LeftOut]:
@@ -251,7 +272,6 @@ def run_import(
     dry_run: bool = False,
     progress: Progress = silent,
     threads: int = 1,
-    place: Callable[[Target, Record], Record] = lambda _target, record: record,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.time,
 ) -> ImportOutcome:
@@ -263,8 +283,6 @@ def run_import(
         Of the journals.
     threads : int
         That check images.
-    place : callable
-        Gives an image that is not uploaded its address.
 
     Raises
     ------
@@ -276,12 +294,20 @@ def run_import(
     target = plan_target(client, reading.records, options)
     records, misfits = fitting(target, reading.records)
     outcome = ImportOutcome(target, left_out=[*reading.left_out, *misfits], log=log.path)
+    outcome.storages = [*options.storages]
+    if options.local_files:
+        records, outside = options.local_files.placed(records)
+        outcome.left_out += outside
+        outcome.storages += options.local_files.storages(records)
     if dry_run:
         _rehearse(client, records, outcome, options, folder, progress=progress, threads=threads)
         return outcome
     target = outcome.target = make_project(client, target, sleep)
     project_id = target.project_id or 0
     log.add(outcome.left_out)
+    outcome.storages = make_storages(client, project_id, outcome.storages, sleep)
+    outcome.hidden = _hidden(client, project_id, records)
+    check_served(client, next((each for each in records if each.path and each.path.is_file()), Record("")))
     outcome.settings = _settle_settings(options.config, target, project_id)
     path = journal_file(folder, client.url, project_id, target.created_at)
     with held(path.with_suffix(".lock"), wait=False) as alone:
@@ -294,8 +320,7 @@ def run_import(
             total = len(records) + len(outcome.left_out)
             journal.begin(client.url, project_id, target.title, source, total, clock())
             duplicates = Duplicates(target, there, entries, restore=options.restore)
-            placed = (place(target, record) for record in records)
-            images = _new_images(placed, duplicates, entries, outcome, log, threads)
+            images = _new_images(records, duplicates, entries, outcome, log, threads)
 
             def show(*, ended: bool = False) -> None:
                 done = outcome.sent + outcome.earlier + len(outcome.left_out)
@@ -395,11 +420,24 @@ def _rehearse(
         outcome.settings = "said" if is_said(options.config, target, target.project_id) else "lines"
         there = tasks_by_key(read_tasks(client, target.project_id), target)
         entries = entries_in(journal_file(folder, client.url, target.project_id, target.created_at))
+        outcome.hidden = _hidden(client, target.project_id, records, outcome.storages)
+        outcome.storages = missing_storages(client, target.project_id, outcome.storages)
+    else:
+        outcome.hidden = buckets_without_storage(records, (), outcome.storages)
     duplicates = Duplicates(target, there, entries, restore=options.restore)
     images = _new_images(records, duplicates, entries, outcome, FailureLog(None), threads)
     for n_images, _ in enumerate(images, start=1):
         outcome.sent = n_images
         progress("images checked", n_images + outcome.earlier, len(records))
+
+
+def _hidden(
+    client: LabelStudioClient, project_id: int, records: Sequence[Record], planned: Sequence[PlannedStorage] = ()
+) -> list[str]:
+    hidden = buckets_without_storage(records, (), planned)
+    if hidden:
+        hidden = buckets_without_storage(records, [*client.storages(project_id, KINDS.values())], planned)
+    return hidden
 
 
 def _settle_settings(path: Path | None, target: Target, project_id: int) -> str:
