@@ -232,10 +232,10 @@ def buckets_without_storage(
 ) -> list[str]:
     """Name the buckets of addresses that no storage serves: Label Studio could not show their images."""
     served = {(each.kind, each.bucket) for each in storages} | {(each.kind, each.bucket) for each in planned}
-    parts = {tuple(record.address.split("/")[:3]) for record in records if ADDRESS.match(record.address)}
+    places = {tuple(record.address.split("/")[:3]) for record in records if ADDRESS.match(record.address)}
     hidden = {
         f"{scheme}//{bucket}"
-        for scheme, _, bucket in parts
+        for scheme, _, bucket in places
         if scheme[:-1] in KINDS and (KINDS[scheme[:-1]], bucket) not in served
     }
     return sorted(hidden)
