@@ -1,14 +1,15 @@
 """What the two programs, their users and scripts rely on: names of reports and versions, kinds, exit statuses.
 
 Consensus writes each classification of a report as a prediction of the version `consensus/<report>`: one region
-with one choice and, as score, the confidence that the classification is right. On a verification the choice is the
-answer that the report stands for. The region's `meta` says of which kind the control is and bears a signature:
-Label Studio does not tell who wrote a prediction, and any member can write one.
+with one choice and, as score, the confidence that the choice is right. On a verification the choice is the answer
+that the report stands for. MisClassified shows what is right in the place of the given label, as far as the votes
+say that. The region's `meta` says which label is wrong, of which kind the control is and, in words for people,
+why; and it bears a signature: Label Studio does not tell who wrote a prediction, and any member can write one.
 """
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 VERSION_PREFIX = "consensus/"
@@ -61,10 +62,9 @@ def decision_in(result: object) -> DecisionMark | None:
     >>> decision_in([{"from_name": "kind"}]) is None
     True
     """
-    for region in result if isinstance(result, Sequence) else ():
-        meta = region.get("meta") if isinstance(region, Mapping) else None
-        written = meta.get(META) if isinstance(meta, Mapping) else None
-        if isinstance(written, Mapping) and isinstance(written.get("batch"), str):
+    for meta in _metas_in(result):
+        written = meta[META]
+        if isinstance(written.get("batch"), str):
             return DecisionMark(written["batch"], written.get("teaches") is True)
     return None
 
@@ -81,20 +81,65 @@ def is_of_report(result: object) -> bool:
     >>> is_of_report([{"from_name": "kind", "meta": decision_meta(DecisionMark("5f0c", False))}])
     False
     """
-    regions = result if isinstance(result, Sequence) else ()
-    metas = [region.get("meta") for region in regions if isinstance(region, Mapping)]
-    written = [meta.get(META) for meta in metas if isinstance(meta, Mapping)]
-    return any(isinstance(each, Mapping) and "signature" in each for each in written)
+    return any("signature" in meta[META] for meta in _metas_in(result))
+
+
+class Accusation(NamedTuple):
+    """What MisClassified says of a label.
+
+    Attributes
+    ----------
+    label : str
+        The given label that is wrong.
+    confidence : float
+        That it is right, in [0, 1], a lower bound.
+    """
+
+    label: str
+    confidence: float
 
 
 def signed_meta(
-    secret: str, task: int, version: str, score: float, region: Mapping[str, Any], kind: ControlKind
+    secret: str,
+    task: int,
+    version: str,
+    score: float,
+    region: Mapping[str, Any],
+    kind: ControlKind,
+    accusation: Accusation | None = None,
+    why: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return a region's `meta`: the kind of its control, and the signature of who knows the secret.
 
-    The signature is over all that is said: task, report, score, control, choice and kind.
+    The signature is over all that is said: task, report, score, control, choices, kind, which label is wrong, why.
+
+    Parameters
+    ----------
+    why : sequence of str
+        In words for people; Label Studio shows what stands under `text`.
     """
-    return {META: {"kind": kind, "signature": _signature(secret, task, version, score, region, kind)}}
+    wrong = {"label": accusation.label, "confidence": round(accusation.confidence, 6)} if accusation else {}
+    signature = _signature(secret, task, version, score, region, kind, accusation, why)
+    words = {"text": [*why]} if why else {}
+    return {**words, META: {"kind": kind, **wrong, "signature": signature}}
+
+
+def accusation_in(result: object) -> Accusation | None:
+    """Read which label the region of a report calls wrong; None where it calls none so.
+
+    Examples
+    --------
+    >>> region = {"from_name": "kind", "value": {"choices": ["dog"]}}
+    >>> wrong = Accusation("cat", 0.02)
+    >>> meta = signed_meta("secret", 7, "consensus/MisClassified", 0.9, region, "choices", wrong, ["4 say dog"])
+    >>> accusation_in([{**region, "meta": meta}])
+    Accusation(label='cat', confidence=0.02)
+    """
+    written = _meta_in(result)[META]
+    label, confidence = written.get("label"), written.get("confidence")
+    if not isinstance(label, str) or isinstance(confidence, bool) or not isinstance(confidence, int | float):
+        return None
+    return Accusation(label, float(confidence))
 
 
 def signed_kind(secret: str, task: int, prediction: Mapping[str, Any]) -> ControlKind | None:
@@ -111,24 +156,47 @@ def signed_kind(secret: str, task: int, prediction: Mapping[str, Any]) -> Contro
     True
     """
     version, score, result = (prediction.get(key) for key in ("model_version", "score", "result"))
-    region = result[0] if isinstance(result, Sequence) and len(result) == 1 else None
-    meta = region.get("meta") if isinstance(region, Mapping) else None
-    written = meta.get(META) if isinstance(meta, Mapping) else None
-    if not isinstance(region, Mapping) or not isinstance(written, Mapping):
-        return None
+    written, why = _meta_in(result)[META], words_in(result)
     kind = next((each for each in get_args(ControlKind) if each == written.get("kind")), None)
     if kind is None or not secret or isinstance(score, bool) or not isinstance(score, int | float):
         return None
-    expected = _signature(secret, task, str(version), score, region, kind)
+    if not isinstance(result, Sequence) or len(result) != 1:
+        return None
+    expected = _signature(secret, task, str(version), score, result[0], kind, accusation_in(result), why)
     return kind if hmac.compare_digest(expected.encode(), str(written.get("signature")).encode()) else None
 
 
+def words_in(result: object) -> tuple[str, ...]:
+    """Read why a report says what it says, in words for people."""
+    text = _meta_in(result).get("text")
+    return tuple(map(str, text)) if isinstance(text, list) else ()
+
+
+def _metas_in(result: object) -> Iterator[Mapping[str, Any]]:
+    """Yield the `meta` of each region under which consensus has written."""
+    for region in result if isinstance(result, Sequence) else ():
+        meta = region.get("meta") if isinstance(region, Mapping) else None
+        if isinstance(meta, Mapping) and isinstance(meta.get(META), Mapping):
+            yield meta
+
+
+def _meta_in(result: object) -> Mapping[str, Any]:
+    return next(_metas_in(result), {META: {}})
+
+
 def _signature(
-    secret: str, task: int, version: str, score: float, region: Mapping[str, Any], kind: ControlKind
+    secret: str,
+    task: int,
+    version: str,
+    score: float,
+    region: Mapping[str, Any],
+    kind: ControlKind,
+    accusation: Accusation | None,
+    why: Sequence[str],
 ) -> str:
     value = region.get("value")
     choices = value.get("choices") if isinstance(value, Mapping) else None
-    content = (
+    content: tuple[object, ...] = (
         task,
         version,
         f"{score:.6f}",
@@ -136,4 +204,8 @@ def _signature(
         [str(choice) for choice in choices or ()],
         kind,
     )
+    if accusation:
+        content += (accusation.label, f"{accusation.confidence:.6f}")
+    if why:
+        content += (list(why),)
     return hmac.new(secret.encode(), repr(content).encode(), hashlib.sha256).hexdigest()[:32]

@@ -85,16 +85,18 @@ def report(
 ) -> None:
     """Print one report of the last run, what is best looked at first.
 
-    Of MisClassified the strongest accusations come first, those with the lowest posterior; of Controversial what
-    is nearest to one half; of the others the most confident.
+    Of MisClassified the strongest accusations come first, those with the lowest posterior, each with the label
+    that the votes prefer; of Controversial what is nearest to one half; of the others the most confident.
     """
     import numpy as np  # noqa: PLC0415  # --help needs none of it
 
     with _store().snapshot() as snapshot:
         snapshot.needed_run(project)
         columns = snapshot.report(project, name)
+        proposed = snapshot.proposals(project) if name == "MisClassified" else None
     shown = REPORT_COLUMNS if np.isnan(columns[MODEL_COLUMN]).all() else (*REPORT_COLUMNS, MODEL_COLUMN)
-    output.print_columns({column: columns[column][:limit] for column in shown}, form)
+    columns = {column: columns[column][:limit] for column in shown}
+    output.print_columns(columns if proposed is None else output.with_proposals(columns, proposed), form)
 
 
 app.command("import")(importing.import_)

@@ -17,10 +17,13 @@ from common.contract import (
     MACHINE_ACCOUNT,
     REPORT_NAMES,
     VERSION_PREFIX,
+    Accusation,
+    accusation_in,
     decision_in,
     is_of_report,
     signed_kind,
     signed_meta,
+    words_in,
 )
 from common.errors import LabelStudioError, LostAnswerError, RefusedError
 from common.label_studio.annotations import account_of, changed_by, choices_in, moment_of
@@ -44,7 +47,7 @@ SKIPS_COUNT = ("IGNORE_SKIPPED", "REQUEUE_FOR_ME")
 STREAM_FIELDS = "id,overlap,is_labeled,annotations,completed_by,was_cancelled,ground_truth,updated_at"
 """The same, where only who had a task counts; the key `annotators` of a task stays empty without `fields=all`."""
 
-DERIVED = 2
+DERIVED = 3
 """Version of what is kept of what was derived of a task."""
 
 HIDDEN = (
@@ -516,6 +519,7 @@ def _annotation(
         suggestion=_regions((suggested or {}).get(parent)),
         from_report=parent in reports or is_of_report(result),
         changed_by=None if changed is None else accounts.get(changed, f"account {changed}"),
+        accusation=accusation_in(result),
         is_decision=mark is not None,
         teaches=annotator != MACHINE_ACCOUNT and (mark is None or mark.teaches),
     )
@@ -566,22 +570,33 @@ def _written(prediction: Mapping[str, Any], task: int, secret: str) -> Written:
     control, choices = next(iter(made.items()), ("", ()))
     version = str(prediction["model_version"])
     kind = signed_kind(secret, task, prediction)
-    shown = float("nan") if score is None else float(score)
-    choice = choices[0] if choices else ""
     return Written(
-        int(prediction["id"]), Entry(task, version.removeprefix(VERSION_PREFIX), control, choice, shown, kind)
+        int(prediction["id"]),
+        Entry(
+            task=task,
+            report=version.removeprefix(VERSION_PREFIX),
+            control=control,
+            choice=choices[0] if choices else "",
+            score=float("nan") if score is None else float(score),
+            kind=kind,
+            accusation=accusation_in(result) if kind else None,
+            others=choices[1:],
+            why=words_in(result) if kind else (),
+        ),
     )
 
 
 def _plain(written: Written) -> list[Any]:
     """Return it in values that JSON holds, without its task."""
     entry = written.entry
-    return [written.id, entry.report, entry.control, entry.choice, entry.score, entry.kind]
+    shown = entry.report, entry.control, entry.choice, entry.score, entry.kind
+    return [written.id, *shown, entry.accusation, entry.others, entry.why]
 
 
 def _from_plain(task: int, values: Sequence[Any]) -> Written:
-    number, report, control, choice, score, kind = values
-    return Written(number, Entry(task, report, control, choice, score, kind))
+    number, report, control, choice, score, kind, accusation, others, why = values
+    wrong = Accusation(*accusation) if accusation else None
+    return Written(number, Entry(task, report, control, choice, score, kind, wrong, tuple(others), tuple(why)))
 
 
 def _keyed_digest(secret: str, text: str) -> str:
@@ -590,18 +605,18 @@ def _keyed_digest(secret: str, text: str) -> str:
 
 def _result(entry: Entry, to_name: Mapping[str, str], secret: str) -> list[dict[str, Any]]:
     """Return the regions of an entry's prediction: one, signed with its score, or none."""
-    if not entry.choice:
+    if not entry.has_region:
         return []
     region: dict[str, Any] = {
         "id": f"{entry.report}-{entry.control}-{entry.task}",
         "from_name": entry.control,
         "to_name": to_name[entry.control],
         "type": "choices",
-        "value": {"choices": [entry.choice]},
+        "value": {"choices": entry.choices},
     }
     if entry.kind:
-        version, score = entry.model_version, entry.score
-        region["meta"] = signed_meta(secret, entry.task, version, score, region, entry.kind)
+        signed = entry.task, entry.model_version, entry.score
+        region["meta"] = signed_meta(secret, *signed, region, entry.kind, entry.accusation, entry.why)
     return [region]
 
 

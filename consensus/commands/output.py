@@ -139,6 +139,18 @@ def print_columns(columns: "Columns", form: Format) -> None:
         emit("]\n")
 
 
+def with_proposals(columns: "Columns", proposals: "Sequence[Row]") -> "Columns":
+    """Add to the columns of MisClassified what is proposed for each of their rows, and its posterior."""
+    import numpy as np  # noqa: PLC0415  # brings nothing that is not there by now
+
+    by_row = {(row["control"], row["task"], row["label"]): row for row in proposals}
+    keys = zip(*(columns[name].tolist() for name in ("control", "task", "label")), strict=True)
+    rows = [by_row.get(key, {}) for key in keys]  # a run of an older version stored no controls
+    labels = np.array([", ".join(row.get("proposed", ())) for row in rows], dtype=object)
+    posterior = np.array([row.get("proposed_posterior") for row in rows], dtype=np.float64)
+    return {**columns, "proposed": labels, "proposed_posterior": posterior}
+
+
 def print_rows(rows: "Sequence[Row]", columns: Sequence[str], form: Format) -> None:
     """Print rows as a table for a person, or as CSV or JSON for a program."""
     if form == "json":

@@ -25,6 +25,7 @@ from consensus.core.votes.collected import Collected, Problem
 from consensus.core.votes.controls import Control
 from consensus.files.start_files import unpacked
 from consensus.label_studio import Project, Studio
+from consensus.projects.entries import entries
 from consensus.projects.project_votes import ProjectVotes, account_named, project_votes
 from consensus.settings import ProjectConfig, processors
 from consensus.store.columns import Row
@@ -40,8 +41,6 @@ from consensus.store.store import Store
 
 CLOCKS_DIFFER = timedelta(minutes=5)
 """What Label Studio's clock may be behind ours."""
-VERDICTS = {"AllConfirmed": "yes", "Discovered": "yes", "MisClassified": "no", "Controversial": "unsure"}
-"""What a report says on a verification control."""
 
 
 @dataclass(frozen=True)
@@ -419,25 +418,6 @@ def written_on(changes: Difference, written: Sequence[Written]) -> set[int]:
         *(update.entry.task for update in changes.update),
         *(each.entry.task for each in written if each.id in deleted or each.entry.model_version in changes.clear),
     }
-
-
-def entries(collected: Collected, scored: Scored) -> Iterator[Entry]:
-    """Yield what Label Studio should hold of one control: one entry per classification in a report."""
-    control, votes, rows = collected.control, collected.votes, scored.classifications
-    for row in np.flatnonzero(scored.report != ""):
-        report = str(scored.report[row])
-        choice = str(votes.label_names[rows.label[row]])
-        if control.kind == "verification":
-            verdict = VERDICTS.get(report)
-            choice = next((label for label, says in control.answers.items() if says == verdict), "")
-        yield Entry(
-            task=int(votes.task_names[rows.task[row]]),
-            report=report,
-            control=control.tag.name if choice else "",
-            choice=choice,
-            score=round(float(scored.confidence[row]), 6),
-            kind=control.kind,
-        )
 
 
 def _unused(context: Context, votes: Sequence[Collected]) -> list[str]:

@@ -1,17 +1,20 @@
 """What is asked of the store: each question is answered from one state of the database."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import product
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, literal, select, tuple_
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, and_, func, literal, select, tuple_
 
 from common.label_studio.rows import stamp_of
+from consensus.core.decide.proposals import Proposal, proposals
 from consensus.core.votes.from_annotations import UNKNOWN_ACCOUNT
+from consensus.core.votes.votes import encode
 from consensus.errors import ConfigError, StoreError
-from consensus.store.columns import Columns, Row, read_columns
+from consensus.store.columns import Columns, Row, chosen, read_columns
 from consensus.store.decisions import DecisionReader
 from consensus.store.pages import PageReader
 from consensus.store.tables import (
@@ -242,6 +245,39 @@ class Reader:
         with self._reading() as connection:
             return read_columns(connection, CLASSIFICATION, where, _shown(CLASSIFICATION), order=order)
 
+    def proposals(self, project: int, *, control: str | None = None) -> list[Row]:
+        """Return what the evidence prefers to each label that MisClassified holds, in the order of `report`.
+
+        Parameters
+        ----------
+        control : str, optional
+            Only of this one.
+
+        Returns
+        -------
+        list of dict
+            control, task, label, confidence, posterior; and proposed, a list of labels: one of a single choice,
+            those that are taken to be right of a multiple one, none where the votes name none; their
+            proposed_confidence and proposed_posterior, of several the lowest, or None.
+        """
+        accused = CLASSIFICATION.alias()
+        of_same_task = and_(
+            accused.c.project == project,
+            accused.c.report == literal("MisClassified", literal_execute=True),
+            accused.c.control == CLASSIFICATION.c.control,
+            accused.c.task == CLASSIFICATION.c.task,
+        )
+        where = and_(CLASSIFICATION.c.project == project, select(accused.c.task).where(of_same_task).exists())
+        names = "control", "task", "label", "report", "confidence", "posterior"
+        with self._reading() as connection:
+            rows = read_columns(connection, CLASSIFICATION, where, names)
+            controls = connection.execute(select(CONTROL).where(CONTROL.c.project == project)).mappings().all()
+        asked = [each for each in controls if control in (None, each["control"])]
+        proposed = [
+            row for each in asked for row in _proposed(each, chosen(rows, rows["control"] == each["control"]))
+        ]
+        return sorted(proposed, key=lambda row: (row["posterior"], row["task"], row["control"], row["label"]))
+
     def annotators(self, run: int) -> list[Row]:
         """Trust and number of votes of each annotator in a run."""
         query = (
@@ -345,6 +381,28 @@ class Reader:
     def _rows(self, query: Any) -> list[Row]:  # noqa: ANN401  # any select
         with self._reading() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _proposed(control: RowMapping, rows: Columns) -> Iterator[Row]:
+    """Yield what is proposed on one control for what of its rows is wrong."""
+    wrong = np.flatnonzero(rows["report"] == "MisClassified")
+    codes, _ = encode(rows["label"], control["labels"])
+    listed = [Proposal((), float("nan"))] * len(wrong)
+    if control["kind"] != "verification":
+        one_of_many = control["choice"] == "single"
+        listed = proposals(rows["task"], codes, rows["posterior"], wrong, one_of_many=one_of_many)
+    for row, proposal in zip(wrong.tolist(), listed, strict=True):
+        others = list(proposal.rows)
+        yield {
+            "control": control["control"],
+            "task": int(rows["task"][row]),
+            "label": rows["label"][row],
+            "confidence": float(rows["confidence"][row]),
+            "posterior": float(rows["posterior"][row]),
+            "proposed": rows["label"][others].tolist(),
+            "proposed_confidence": min(rows["confidence"][others].tolist(), default=None),
+            "proposed_posterior": proposal.posterior if others else None,
+        }
 
 
 def _shown(table: Table) -> list[str]:

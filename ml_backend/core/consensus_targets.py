@@ -1,12 +1,13 @@
 """Consensus labels become targets: what trust-weighted votes have settled teaches more than the votes alone.
 
 ``consensus`` writes its reports into Label Studio as predictions of the versions ``consensus/<report>``: one for
-each classification, with one choice and, as score, the confidence that the classification is right, a lower bound.
-So the score of a label that was found to be wrong is low. A control that asks whether a given label is right shows
-the answer instead: there the choice under ``consensus/MisClassified`` is what the annotators chose, not what they
-denied. Of which kind a control is stands in the prediction's region, with a signature: Label Studio does not tell
-who wrote a prediction, and any member can write one, so what is not signed is not believed, neither for learning
-nor for judging.
+each classification, with one choice and, as score, the confidence that the choice is right, a lower bound.
+``consensus/MisClassified`` shows what is right instead; which label is wrong, and the low confidence that it is
+right, stand in the region's ``meta`` (older ones have no such ``meta`` and show the wrong label). A control that
+asks whether a given label is right shows the answer instead: there the choice under ``consensus/MisClassified``
+is what the annotators chose, not what they denied. Of which kind a control is stands in the region, with a
+signature: Label Studio does not tell who wrote a prediction, and any member can write one, so what is not signed
+is not believed, neither for learning nor for judging.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.contract import VERSION_PREFIX, ControlKind, signed_kind
+from common.contract import VERSION_PREFIX, ControlKind, accusation_in, signed_kind
 from common.label_studio.annotations import choices_in
 from ml_backend.core.controls import Control
 from ml_backend.core.evidence import Annotation, targets
@@ -41,7 +42,7 @@ class Verdict:
     control, choice : str
         Empty where the report names none.
     score : float
-        Confidence that the classification is right, in [0, 1].
+        Confidence that the classification is right, in [0, 1]; low where it is called wrong.
     kind : {"choices", "verification"}
         Of the control.
     """
@@ -77,9 +78,10 @@ class Verdict:
         if kind is None or not made:
             return None
         [(control, choices)] = made.items()
-        return (
-            cls(version.removeprefix(VERSION_PREFIX), control, choices[0], float(score), kind) if choices else None
-        )
+        choice, confidence = choices[0] if choices else "", float(score)
+        if wrong := accusation_in(result):
+            choice, confidence = wrong.label if kind == "choices" else choice, wrong.confidence
+        return cls(version.removeprefix(VERSION_PREFIX), control, choice, confidence, kind) if choice else None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from common.contract import accusation_in
 from demonstration.studio import image_name
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ def _task(raw: Mapping[str, Any], emails: Mapping[int, str]) -> Task:
 
 
 def _prediction(raw: Mapping[str, Any]) -> Prediction:
-    return Prediction(raw["id"], raw["model_version"], _labels(raw), raw["score"])
+    wrong = accusation_in(raw["result"])  # what MisClassified is about; it shows what is right instead
+    return Prediction(raw["id"], raw["model_version"], (wrong.label,) if wrong else _labels(raw), raw["score"])
 
 
 def _labels(raw: Mapping[str, Any]) -> tuple[str, ...]:

@@ -249,7 +249,7 @@ def animals(place: Place) -> tuple[int, list[int]]:
 def wanted(tasks: Sequence[int]) -> list[tuple[int, str, str, float]]:
     """What a run must write of the votes above, counted by hand."""
     rows = [(tasks[row], "AllConfirmed", "cat", bound(4, 4)) for row in range(6)]
-    rows += [(tasks[6], "MisClassified", "cat", bound(0, 4)), (tasks[6], "Discovered", "dog", bound(4, 4))]
+    rows += [(tasks[6], report, "dog", bound(4, 4)) for report in ("MisClassified", "Discovered")]
     rows += [(tasks[6], "Discovered", "fur", bound(4, 4))]
     rows += [(tasks[7], "Controversial", label, bound(2, 4)) for label in ("cat", "owl")]
     rows += [(tasks[row], "NoVotes", GIVEN[row], bound(0, 0)) for row in (9, 10, 11)]
@@ -379,6 +379,20 @@ def test_drafts_skips_ground_truth_and_machines_are_no_votes(place: Place, store
     assert [row["task"] for row in report_in(store, project, "NoVotes")] == [tasks[0], tasks[3]]
     assert [row["task"] for row in report_in(store, project, "AllConfirmed")] == [tasks[2]]
     assert outcome.unused == [f"trust of {who!r}, who has no vote" for who in (A2, A3, A4)]
+
+
+def test_accepting_an_accusation_writes_the_label_that_the_votes_prefer(place: Place, store: Store) -> None:
+    """And no vote: the given label stays MisClassified, the other one is right, by decision."""
+    project, tasks = animals(place)
+    before = run(place, store, project)
+    place.admin.act(project, "predictions_to_annotations", [tasks[6]], model_version="consensus/MisClassified")
+    [accepted] = [one for one in place.annotations(project).values() if one["parent_prediction"]]
+    assert accepted["result"][0]["value"] == {"choices": ["dog"]}
+    assert accepted["result"][0]["meta"]["text"][0] == "given cat; of 4 votes 4 say dog, 0 say cat"
+    after = run(place, store, project)
+    assert (after.votes, after.annotators, after.reports) == (before.votes, before.annotators, before.reports)
+    kept = ("label", "posterior", "proposed", "proposed_posterior")
+    assert [tuple(row[name] for name in kept) for row in store.proposals(project)] == [("cat", 0, ["dog"], 1)]
 
 
 @pytest.mark.parametrize("report_is_there", [True, False])

@@ -270,8 +270,8 @@ def test_tasks_are_read_once_though_pages_overlap(make: Make, monkeypatch: pytes
     assert [one.annotations[0].skipped for one in tasks] == [False, False, True]
     written = [each for _, of_task in pulled.tasks for each in of_task]
     assert [each.id for each in written] == [100, 101, 200, 201, 300, 301]
-    assert written[0].entry.identity == (1, "Discovered", "kind", "cat", "None")
-    assert written[1].entry.identity == (1, "Old", "", "", "")
+    assert written[0].entry.identity == (1, "Discovered", "kind", "cat", "None", "", ())
+    assert written[1].entry.identity == (1, "Old", "", "", "", "", ())
     assert told[-1] == 3
     assert tasks[0].predictions == {"m1": []}
 

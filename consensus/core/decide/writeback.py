@@ -4,12 +4,14 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.contract import VERSION_PREFIX, ControlKind
+from common.contract import VERSION_PREFIX, Accusation, ControlKind
 
 TOLERANCE = 0.005
 """A score that moved by less stays: one new vote moves everybody's trust, and so every score, a little."""
 MANY = 200
 """Label Studio changes or deletes about 10 predictions a second one by one, but several hundred in bulk."""
+
+Identity = tuple[int, str, str, str, str, str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,15 @@ class Entry:
     choice : str
         The choice that the region shows; "" where there is none.
     score : float
-        The confidence, in [0, 1].
+        The confidence that it is right, in [0, 1].
     kind : {"choices", "verification"} or None
         Of the control; None of a prediction that was read and that consensus did not sign.
+    accusation : Accusation or None
+        The label that it calls wrong.
+    others : tuple of str
+        More choices that the region shows.
+    why : tuple of str
+        In words for people: what the votes say, and what they weigh.
     """
 
     task: int
@@ -34,6 +42,19 @@ class Entry:
     choice: str
     score: float
     kind: ControlKind | None = "choices"
+    accusation: Accusation | None = None
+    others: tuple[str, ...] = ()
+    why: tuple[str, ...] = ()
+
+    @property
+    def choices(self) -> list[str]:
+        """All choices that the region shows."""
+        return [self.choice, *self.others] if self.choice else []
+
+    @property
+    def has_region(self) -> bool:
+        """Whether it shows a choice, or calls a label wrong."""
+        return bool(self.control) and (bool(self.choice) or self.accusation is not None)
 
     @property
     def model_version(self) -> str:
@@ -41,9 +62,19 @@ class Entry:
         return VERSION_PREFIX + self.report
 
     @property
-    def identity(self) -> tuple[int, str, str, str, str]:
+    def identity(self) -> Identity:
         """What makes it the same entry whatever its score."""
-        return self.task, self.report, self.control, self.choice, str(self.kind) if self.choice else ""
+        wrong = self.accusation.label if self.accusation else ""
+        kind = str(self.kind) if self.has_region else ""
+        return self.task, self.report, self.control, self.choice, kind, wrong, self.others
+
+    def differs(self, other: "Entry", tolerance: float) -> bool:
+        """Whether the same entry says something else: other votes, or a confidence that moved or is no number."""
+        pairs = [(self.score, other.score)]
+        if self.accusation and other.accusation:
+            pairs.append((self.accusation.confidence, other.accusation.confidence))
+        near = all(abs(before - after) < tolerance for before, after in pairs)
+        return not near or self.why[:1] != other.why[:1]
 
 
 @dataclass(frozen=True)
@@ -104,7 +135,7 @@ def difference(
     >>> [(written.id, written.entry.score) for written in change.update], change.delete, change.create
     ([(7, 0.97)], [9], [])
     """
-    copies: dict[tuple[int, str, str, str, str], list[Written]] = defaultdict(list)
+    copies: dict[Identity, list[Written]] = defaultdict(list)
     for written in sorted(present, key=lambda written: written.id):
         copies[written.entry.identity].append(written)
     create, update = [], []
@@ -114,7 +145,7 @@ def difference(
             create.append(entry)
             continue
         existing = same.pop(0)
-        if not abs(existing.entry.score - entry.score) < tolerance:  # a score that is no number differs, too
+        if existing.entry.differs(entry, tolerance):
             update.append(Written(existing.id, entry))
     surplus = [written for same in copies.values() for written in same]
     slow = Counter(written.entry.model_version for written in [*update, *surplus])

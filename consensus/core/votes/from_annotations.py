@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from common.contract import Accusation
 from common.label_studio.annotations import choices_in, counted, moment_of
 from common.label_studio.label_config import value_at
 from consensus.core.votes.controls import Control, labels_of
@@ -36,6 +37,8 @@ class Annotation:
         The regions of that prediction, if it is still there.
     from_report : bool
         Whether it was made from a report of consensus.
+    accusation : Accusation or None
+        The label that this report called wrong.
     changed_by : str or None
         Name of the account that changed it last, where that is not the one that made it.
     is_decision : bool
@@ -54,6 +57,7 @@ class Annotation:
     from_prediction: int | None = None
     suggestion: Sequence[Mapping[str, object]] | None = None
     from_report: bool = False
+    accusation: Accusation | None = None
     changed_by: str | None = None
     is_decision: bool = False
     teaches: bool = True
@@ -194,7 +198,7 @@ def _read(
         own_vote = {(row.label, row.vote) for row in own_votes.get(annotation.id, ())}
         if not annotation.ground_truth and own_vote == {(label, int(value)) for label in labels}:
             continue  # nothing is left of the change
-        settled = list(_settled(labels, value, control))
+        settled = list(_settled(labels, value, control, annotation))
         if settled:
             rows.settled.extend(settled)
             rows.listed.extend((label, 0) for label, right in settled if right and label not in given + candidates)
@@ -259,14 +263,18 @@ def _vote(label: str | None, value: np.int8, annotation: Annotation, control: Co
     )
 
 
-def _settled(labels: Sequence[str | None], value: np.int8, control: Control) -> Iterator[tuple[str, int]]:
+def _settled(
+    labels: Sequence[str | None], value: np.int8, control: Control, annotation: Annotation
+) -> Iterator[tuple[str, int]]:
     """Yield what an annotation says to be right and, where it can say that, to be wrong."""
     if value == UNSURE:
         return
     chosen = [label for label in labels if label is not None]
     yield from ((label, int(value == YES)) for label in chosen)
     if control.choice == "multiple":
-        yield from ((label, 0) for label in control.tag.labels if label not in chosen)
+        wrong = annotation.accusation.label if annotation.accusation else None
+        others = [wrong] if annotation.from_report else control.tag.labels  # a report is about one label
+        yield from ((label, 0) for label in others if label in control.tag.labels and label not in chosen)
 
 
 def _given_labels(task: Task, control: Control, machines: frozenset[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import pytest
 from in_memory_label_studio import InMemoryStudio, Json, choices, config, region
 from stored_rows import report_in, votes_in
 
-from common.contract import REPORT_NAMES
+from common.contract import REPORT_NAMES, accusation_in
 from common.errors import LabelStudioError
 from consensus.errors import ConfigError, StoreError, VotesError
 from consensus.label_studio import Studio
@@ -390,7 +390,10 @@ def test_ground_truth_can_be_the_given_label(store: Store, tmp_path: Path) -> No
     assert "ground truth holds the given label" in outcome.controls[0].about
     assert outcome.reports["MisClassified"] == 8
     denied = [row for row in studio.predictions if row["model_version"] == "consensus/MisClassified"]
-    assert denied[0]["result"][0]["value"] == {"choices": ["cat"]}
+    assert denied[0]["result"][0]["value"] == {"choices": ["dog"]}
+    wrong = accusation_in(denied[0]["result"])
+    assert wrong is not None
+    assert wrong.label == "cat"
 
 
 def test_predictions_of_a_version_can_be_the_given_label(store: Store, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from common.contract import signed_meta
+from common.contract import Accusation, ControlKind, signed_meta
 from ml_backend.core.consensus_targets import Targets, Verdict, consensus_targets
 from ml_backend.core.controls import Control
 from ml_backend.core.evidence import Annotation
@@ -154,6 +154,28 @@ def prediction(**changed: object) -> dict[str, object]:
 def test_what_consensus_signed_is_believed() -> None:
     """Report, control, choice, score and kind are read."""
     assert Verdict.of(prediction(), 7, "secret") == Verdict("Discovered", "kind", "dog", 0.5, "verification")
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown", "choice"),
+    [("choices", ["dog"], "cat"), ("choices", [], "cat"), ("verification", ["no"], "no")],
+)
+def test_a_wrong_label_is_the_one_that_the_region_names(kind: ControlKind, shown: list[str], choice: str) -> None:
+    """MisClassified shows what is right; who changes what it calls wrong, or how surely, is not believed."""
+    region: dict[str, object] = {"from_name": "kind", "type": "choices", "value": {"choices": shown}}
+    wrong, version = Accusation("cat", 0.0625), "consensus/MisClassified"
+    meta = signed_meta("secret", 7, version, 0.875, region, kind, wrong, ["4 of 5 say dog"])
+    whole = {"model_version": version, "score": 0.875, "result": [{**region, "meta": meta}]}
+    assert Verdict.of(whole, 7, "secret") == Verdict("MisClassified", "kind", choice, 0.0625, kind)
+    forged = [
+        {**meta, "text": ["5 of 5 say dog"]},
+        *(
+            {**meta, "consensus": {**meta["consensus"], **more}}
+            for more in ({"label": "owl"}, {"confidence": 0.5})
+        ),
+    ]
+    for each in forged:
+        assert Verdict.of({**whole, "result": [{**region, "meta": each}]}, 7, "secret") is None
 
 
 @pytest.mark.parametrize(
