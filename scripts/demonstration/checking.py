@@ -11,6 +11,7 @@ from demonstration.scores import REPORTS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from demonstration.cleaning import Cleaned
     from demonstration.reading import Held, Prediction
     from demonstration.scores import GivenLabels, ReportCount
 
@@ -77,6 +78,15 @@ def check_reports(counts: Sequence[ReportCount], given: GivenLabels) -> None:
             raise DemoError(f"{count.name} is about {count.tasks} tasks; its tab shows {count.tab_tasks}.")
     if given.caught <= given.accused:
         raise DemoError(f"Consensus caught {given.caught} wrong labels and accused {given.accused} right ones.")
+
+
+def check_cleaned(cleaned: Cleaned) -> None:
+    """The exported folders hold fewer wrong labels than the imported ones."""
+    if cleaned.after.wrong >= cleaned.before.wrong or cleaned.mended <= cleaned.broken:
+        raise DemoError(
+            f"The export should mend wrong labels: {cleaned.mended} were mended and {cleaned.broken} broken; "
+            f"{cleaned.after.wrong} are wrong, before it were {cleaned.before.wrong}."
+        )
 
 
 def check_unchanged(first: Held, second: Held, outcome: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import label_studio_server
 from environments import ROOT
 
-from demonstration import annotators, checking, digits, ending, ports, reading, results, waiting
+from demonstration import annotators, checking, cleaning, digits, ending, ports, reading, results, tables, waiting
 from demonstration.crowd import submit_all
 from demonstration.folders import run_folder
 from demonstration.programs import Suite
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from demonstration.steps import Steps
 
+PHOTOS, CLEANED = "photos", "cleaned"
+"""Folders in that of the run: what is imported, and what is exported."""
 TOLD_OF = 100
 """So many of the annotations come after the ML backend is connected: telling it makes each of them slower."""
 IMAGES, WRONG_SHARE, WITHOUT_VOTES = 100, 0.15, 10
@@ -86,6 +88,7 @@ def tell(options: argparse.Namespace, steps: Steps, running: contextlib.ExitStac
     checking.check_project(held, len(answers), stream, [task["predictions_score"] for task in by_score])
     checking.check_reports(comparison.reports, comparison.given)
     checking.check_unchanged(after_first, held, second_run)
+    export(steps, suite, project, images)
     ending.show_sent(steps, first_run, once=options.once)
     if not options.once:
         ending.stay(steps, label_studio, backend, suite.backend_url(backend_port), project, held)
@@ -95,7 +98,7 @@ def import_folders(
     steps: Steps, suite: Suite, admin: Studio, images: Sequence[digits.Digit]
 ) -> tuple[int, dict[str, int]]:
     """Write the images into folders, and import these; return the project, and its tasks by their file."""
-    photos = suite.folder / "photos"
+    photos = suite.folder / PHOTOS
     digits.write_folders(images, photos)
     wrong = sum(image.is_wrong for image in images)
     with steps.step(f"{len(images)} images, {wrong} of them in the folder of another label, are imported"):
@@ -104,3 +107,13 @@ def import_folders(
             "import", photos, "--project", TITLE, "--control", CONTROL, "--overlap", overlap
         )
         return imported["project"], admin.tasks_by_name(imported["project"], len(images))
+
+
+def export(steps: Steps, suite: Suite, project: int, images: Sequence[digits.Digit]) -> None:
+    """Export the dataset as it is now believed into folders, and show what became of it."""
+    photos, exported = suite.folder / PHOTOS, suite.folder / CLEANED
+    with steps.step("the dataset is exported as it is now believed, into folders again"):
+        suite.consensus("export", exported, "--project", project, "--layout", "folders", "--images", photos)
+    cleaned = cleaning.compare(images, photos, exported)
+    steps.console.print(tables.folders_table(cleaned))
+    checking.check_cleaned(cleaned)

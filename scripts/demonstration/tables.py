@@ -9,6 +9,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from demonstration.cleaning import Cleaned
     from demonstration.scores import GivenLabels, Reliability, ReportCount, Suggestions
 
 MEANINGS = {
@@ -67,4 +68,15 @@ def suggestions_table(annotated: Suggestions, new: Suggestions, version: str) ->
         accuracy = f"{outcome.right / outcome.suggested:.3f}" if outcome.suggested else "-"
         counts = (str(outcome.tasks), str(outcome.suggested), str(outcome.right))
         table.add_row(name, *counts, accuracy, f"{outcome.mean_score:.3f}" if outcome.suggested else "-")
+    return table
+
+
+def folders_table(cleaned: Cleaned) -> Table:
+    """The folders that were imported beside those that were exported."""
+    table = Table(title="The dataset on disk", title_justify="left")
+    table.add_column("folders")
+    for heading in ("images", "in the folder of a wrong label"):
+        table.add_column(heading, justify="right")
+    for name, folders in (("as imported", cleaned.before), ("as exported", cleaned.after)):
+        table.add_row(name, str(folders.images), str(folders.wrong))
     return table
