@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from consensus.commands.options import ConfigOption
+
 HostOption = Annotated[str, typer.Option("--host", help="Address to listen on.")]
 PortOption = Annotated[int, typer.Option("--port", min=1, max=65_535, help="Port to listen on.")]
 
@@ -11,11 +13,12 @@ PortOption = Annotated[int, typer.Option("--port", min=1, max=65_535, help="Port
 def serve(
     host: HostOption = "127.0.0.1",
     port: PortOption = 9091,
+    config: ConfigOption = None,
     without_token: Annotated[
         bool, typer.Option("--without-token", help="Ask for no token; only on an address of this machine alone.")
     ] = False,
 ) -> None:
-    """Serve the REST API: what the store holds, a page at a time, as JSON.
+    """Serve the REST API: what the store holds, a page at a time, and what changes it, as JSON.
 
     Calls show CONSENSUS_API_TOKEN, as in Authorization: Bearer TOKEN. /openapi.json describes them.
     Reads LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY and CONSENSUS_DATABASE_URL.
@@ -23,10 +26,12 @@ def serve(
     from contextlib import closing  # noqa: PLC0415 - --help needs none of it
 
     from consensus.commands.connections import store, studio  # noqa: PLC0415
+    from consensus.serving.runs import Runs  # noqa: PLC0415
     from consensus.serving.serve import serve as run  # noqa: PLC0415
     from consensus.serving.serve import token_for  # noqa: PLC0415
     from consensus.serving.service import Service  # noqa: PLC0415
     from consensus.settings import settings  # noqa: PLC0415
 
     token = token_for(host, settings().consensus_api_token.get_secret_value(), without=without_token)
-    run(Service(token, store, lambda: closing(studio())), host, port)
+    runs = Runs(config)
+    run(Service(token, store, lambda: closing(studio()), runs, runs.stop), host, port)

@@ -11,10 +11,11 @@ from common.serving.application import Application, route
 from common.serving.document import openapi_document
 from common.serving.server import is_loopback
 from consensus.errors import StoreError
-from consensus.serving import metrics
+from consensus.serving import idempotency, metrics
 from consensus.serving.about import BARE, DOCUMENT, about
-from consensus.serving.reading import reading
+from consensus.serving.background import BusyError
 from consensus.serving.service import EXTENSION, MAX_BYTES, Service
+from consensus.serving.writing import projects
 
 
 def create_app(service: Service) -> Flask:
@@ -23,7 +24,8 @@ def create_app(service: Service) -> Flask:
         __name__, "Consensus for Label Studio", "the log of consensus serve", MAX_BYTES, service.credentials, BARE
     )
     app.extensions[EXTENSION] = service
-    for part in (about, reading):
+    idempotency.install(app.extensions)
+    for part in (about, projects):
         app.register_api(part)
     app.extensions[DOCUMENT] = openapi_document(app, service.credentials, BARE)
     if not service.token:
@@ -47,7 +49,7 @@ def _refused(error: SuiteError) -> Response:
     return response
 
 
-_STATUS = {StoreError: 503, RefusedError: 502, LabelStudioError: 502, SuiteError: 400}
+_STATUS = {StoreError: 503, BusyError: 503, RefusedError: 502, LabelStudioError: 502, SuiteError: 400}
 
 
 def _count(response: Response) -> Response:

@@ -9,3 +9,4 @@ REQUESTS = Counter("consensus_requests", "Answered requests", ["route", "status"
 REQUEST_SECONDS = Histogram(
     "consensus_request_seconds", "Time to answer", ["route"], buckets=_ANSWER_S, registry=REGISTRY
 )
+JOBS = Counter("consensus_jobs", "Background work by kind and result", ["kind", "result"], registry=REGISTRY)

@@ -12,6 +12,7 @@ from werkzeug.exceptions import BadRequest, NotFound
 
 from common.contract import REPORT_NAMES
 from common.serving.refusals import Problem
+from consensus.assist.story import story_of
 from consensus.errors import ConfigError
 from consensus.projects.prompt import prompts
 from consensus.serving import schemas
@@ -25,19 +26,19 @@ QUEUE_PLACE = ("priority", "queue", "task", "control")
 CONFIRMED = ("AllConfirmed", "Discovered")
 """The reports of what is right, whether the task came with it or not."""
 
-_REFUSED: dict[str | int, Any] = dict.fromkeys((400, 404, 503), Problem)
-reading = APIBlueprint(
-    "reading",
+REFUSED: dict[str | int, Any] = dict.fromkeys((400, 404, 503), Problem)
+projects = APIBlueprint(
+    "projects",
     __name__,
     url_prefix="/api/projects/<int:project>",
     operation_id_callback=lambda *, name, **_: name,
 )
 
 
-@reading.get("", responses={200: schemas.Overview, **_REFUSED})
+@projects.get("", responses={200: schemas.Overview, **REFUSED})
 def overview(path: schemas.OfProject) -> Response:
     """Sum up the last run of a project and what waits for review."""
-    with _snapshot(path.project) as snapshot:
+    with snapshot_of(path.project) as snapshot:
         run = snapshot.needed_run(path.project)
         origin = snapshot.origin(path.project) or {"url": None}
         reports = dict.fromkeys(REPORT_NAMES, 0)
@@ -48,10 +49,10 @@ def overview(path: schemas.OfProject) -> Response:
     return jsonify(project=path.project, label_studio=origin["url"], run=run, reports=reports, queues=queues)
 
 
-@reading.get("/labels", responses={200: schemas.Labels, **_REFUSED})
+@projects.get("/labels", responses={200: schemas.Labels, **REFUSED})
 def labels(path: schemas.OfProject, query: schemas.Page) -> Response:
     """List the labels of a project's controls, with the number of classifications in each report."""
-    with _snapshot(path.project) as snapshot:
+    with snapshot_of(path.project) as snapshot:
         counts = {
             key: {row["report"]: row["classifications"] for row in rows if row["report"]}
             for key, rows in groupby(
@@ -78,45 +79,45 @@ def labels(path: schemas.OfProject, query: schemas.Page) -> Response:
     return _page(query.after, query.limit, ("control", "label"), behind)
 
 
-@reading.get("/classifications", responses={200: schemas.Classifications, **_REFUSED})
+@projects.get("/classifications", responses={200: schemas.Classifications, **REFUSED})
 def classifications(path: schemas.OfProject, query: schemas.Classified) -> Response:
     """List classifications: report after report, and of each what is best looked at first."""
     reports = (*REPORT_NAMES, "") if query.report is None else (query.report,)
     return _classifications(path.project, reports, query, query.limit, query.min_confidence)
 
 
-@reading.get("/reports/<report>", responses={200: schemas.Classifications, **_REFUSED})
+@projects.get("/reports/<report>", responses={200: schemas.Classifications, **REFUSED})
 def report(path: schemas.OfReport, query: schemas.InReport) -> Response:
     """List a report: of MisClassified the strongest accusations come first, of most others the most confident."""
     return _classifications(path.project, (path.report,), query, query.limit, query.min_confidence)
 
 
-@reading.get("/images/confirmed", responses={200: schemas.Classifications, **_REFUSED})
+@projects.get("/images/confirmed", responses={200: schemas.Classifications, **REFUSED})
 def confirmed_images(path: schemas.OfProject, query: schemas.ImagesWith) -> Response:
     """List images that have a label: confirmed where they came with it, discovered where they did not."""
     return _classifications(path.project, CONFIRMED, query, query.count)
 
 
-@reading.get("/images/mislabelled", responses={200: schemas.Classifications, **_REFUSED})
+@projects.get("/images/mislabelled", responses={200: schemas.Classifications, **REFUSED})
 def mislabelled_images(path: schemas.OfProject, query: schemas.ImagesOf) -> Response:
     """List images whose given label is wrong, the strongest accusations first."""
     return _classifications(path.project, ("MisClassified",), query, query.count)
 
 
-@reading.get("/images/prompt", responses={200: schemas.PromptsFound, **_REFUSED})
+@projects.get("/images/prompt", responses={200: schemas.PromptsFound, **REFUSED})
 def prompted_images(path: schemas.OfProject, query: schemas.PromptFor) -> Response:
     """List open classifications that an annotator has not voted on, the most informative first."""
-    with _snapshot(path.project):
+    with snapshot_of(path.project):
         pass
     with service().alone("another prompt"):
         open_to = prompts(service().store, path.project, query.annotator, label=query.label, control=query.control)
-    return jsonify(known=open_to.known, items=[_shown(row) for row in open_to.rows[: query.count]])
+    return jsonify(known=open_to.known, items=[shown(row) for row in open_to.rows[: query.count]])
 
 
-@reading.get("/annotators", responses={200: schemas.Annotators, **_REFUSED})
+@projects.get("/annotators", responses={200: schemas.Annotators, **REFUSED})
 def annotators(path: schemas.OfProject, query: schemas.Page) -> Response:
     """List the annotators of the last run by control and name, with their trust and what is suspicious."""
-    with _snapshot(path.project) as snapshot:
+    with snapshot_of(path.project) as snapshot:
         run = int(snapshot.needed_run(path.project)["id"])
 
         def behind(after: Row | None, limit: int) -> list[Row]:
@@ -126,10 +127,10 @@ def annotators(path: schemas.OfProject, query: schemas.Page) -> Response:
         return _page(query.after, query.limit, ANNOTATOR_PLACE, behind, run=run)
 
 
-@reading.get("/submissions", responses={200: schemas.Votes, **_REFUSED})
+@projects.get("/submissions", responses={200: schemas.Votes, **REFUSED})
 def submissions(path: schemas.OfProject, query: schemas.Submitted) -> Response:
     """List votes by control, task, annotator and label."""
-    with _snapshot(path.project) as snapshot:
+    with snapshot_of(path.project) as snapshot:
         controls = _controls(snapshot, path.project, query.control)
 
         def behind(after: Row | None, limit: int) -> list[Row]:
@@ -146,10 +147,10 @@ def submissions(path: schemas.OfProject, query: schemas.Submitted) -> Response:
         return _page(query.after, query.limit, VOTE_PLACE, behind)
 
 
-@reading.get("/runs", responses={200: schemas.Runs, **_REFUSED})
+@projects.get("/runs", responses={200: schemas.Runs, **REFUSED})
 def runs(path: schemas.OfProject, query: schemas.Page) -> Response:
     """List the runs of a project, the latest first."""
-    with _snapshot(path.project) as snapshot:
+    with snapshot_of(path.project) as snapshot:
 
         def behind(after: Row | None, limit: int) -> list[Row]:
             return snapshot.pages.runs(path.project, before=after["id"] if after else None, limit=limit)
@@ -157,17 +158,17 @@ def runs(path: schemas.OfProject, query: schemas.Page) -> Response:
         return _page(query.after, query.limit, ("id",), behind)
 
 
-@reading.get("/queues", responses={200: schemas.Queues, **_REFUSED})
+@projects.get("/queues", responses={200: schemas.Queues, **REFUSED})
 def queues(path: schemas.OfProject) -> Response:
     """Count what waits in each queue of review."""
-    with _snapshot(path.project) as snapshot:
+    with snapshot_of(path.project) as snapshot:
         return jsonify(queues=snapshot.decisions.queue_counts(path.project))
 
 
-@reading.get("/queues/<queue>", responses={200: schemas.WaitingPage, **_REFUSED})
+@projects.get("/queues/<queue>", responses={200: schemas.WaitingPage, **REFUSED})
 def queue(path: schemas.OfQueue, query: schemas.Page) -> Response:
     """List what waits in a queue of review, in the order in which it is to be looked at."""
-    with _snapshot(path.project) as snapshot:
+    with snapshot_of(path.project) as snapshot:
 
         def behind(after: Row | None, limit: int) -> list[Row]:
             return snapshot.decisions.queue(path.project, path.queue, after=after, limit=limit)
@@ -175,10 +176,10 @@ def queue(path: schemas.OfQueue, query: schemas.Page) -> Response:
         return _page(query.after, query.limit, QUEUE_PLACE, behind)
 
 
-@reading.get("/decisions", responses={200: schemas.Decisions, **_REFUSED})
+@projects.get("/decisions", responses={200: schemas.Decisions, **REFUSED})
 def decisions(path: schemas.OfProject, query: schemas.Decided) -> Response:
     """List what was decided in a project, of a task or in a batch, the earliest first."""
-    with _snapshot(path.project) as snapshot:
+    with snapshot_of(path.project) as snapshot:
 
         def behind(after: Row | None, limit: int) -> list[Row]:
             return snapshot.decisions.decisions(
@@ -188,10 +189,10 @@ def decisions(path: schemas.OfProject, query: schemas.Decided) -> Response:
         return _page(query.after, query.limit, ("id",), behind)
 
 
-@reading.get("/batches", responses={200: schemas.Batches, **_REFUSED})
+@projects.get("/batches", responses={200: schemas.Batches, **REFUSED})
 def batches(path: schemas.OfProject, query: schemas.Page) -> Response:
     """List the batches of writes into a project, the latest first."""
-    with _snapshot(path.project) as snapshot:
+    with snapshot_of(path.project) as snapshot:
 
         def behind(after: Row | None, limit: int) -> list[Row]:
             return snapshot.decisions.batches(path.project, after=after, limit=limit)
@@ -202,19 +203,19 @@ def batches(path: schemas.OfProject, query: schemas.Page) -> Response:
         return _page(query.after, query.limit, ("made_at", "id"), behind, counted)
 
 
-@reading.get("/batches/<batch>", responses={200: schemas.Batch, **_REFUSED})
+@projects.get("/batches/<batch>", responses={200: schemas.Batch, **REFUSED})
 def batch_of_writes(path: schemas.OfBatch) -> Response:
     """Show a batch, with the number of its items in each state."""
-    with _snapshot(path.project) as snapshot:
-        row = _batch(snapshot, path)
-        return jsonify(_shown(row | {"items": snapshot.decisions.item_counts(path.batch)}))
+    with snapshot_of(path.project) as snapshot:
+        row = batch_of(snapshot, path)
+        return jsonify(shown(row | {"items": snapshot.decisions.item_counts(path.batch)}))
 
 
-@reading.get("/batches/<batch>/items", responses={200: schemas.BatchItems, **_REFUSED})
+@projects.get("/batches/<batch>/items", responses={200: schemas.BatchItems, **REFUSED})
 def batch_items(path: schemas.OfBatch, query: schemas.Page) -> Response:
     """List what a batch writes, by task and control."""
-    with _snapshot(path.project) as snapshot:
-        _batch(snapshot, path)
+    with snapshot_of(path.project) as snapshot:
+        batch_of(snapshot, path)
 
         def behind(after: Row | None, limit: int) -> list[Row]:
             return snapshot.pages.items(path.batch, after=after, limit=limit)
@@ -222,21 +223,11 @@ def batch_items(path: schemas.OfBatch, query: schemas.Page) -> Response:
         return _page(query.after, query.limit, ITEM_PLACE, behind)
 
 
-@reading.get("/tasks/<int:task>/audit", responses={200: schemas.Audit, **_REFUSED})
+@projects.get("/tasks/<int:task>/audit", responses={200: schemas.Audit, **REFUSED})
 def audit(path: schemas.OfTask) -> Response:
-    """Tell the story of a task: what is believed, the votes, what was decided, and what was believed before."""
-    with _snapshot(path.project) as snapshot:
-        controls = _controls(snapshot, path.project, None)
-        most = 10_000
-        return jsonify(
-            task=path.task,
-            classifications=[_shown(row) for row in snapshot.pages.of_task(path.project, controls, path.task)],
-            votes=snapshot.pages.votes(path.project, controls, task=path.task, limit=most),
-            decisions=[
-                _shown(row) for row in snapshot.decisions.decisions(path.project, task=path.task, limit=most)
-            ],
-            versions=[_shown(row) for row in snapshot.versions(path.project, path.task)[:most]],
-        )
+    """Tell the whole story of a task: votes, what each run made of them, decisions, and where it waited."""
+    with snapshot_of(path.project):
+        return jsonify(task=path.task, events=story_of(service().store, path.project, path.task))
 
 
 def _classifications(
@@ -247,7 +238,7 @@ def _classifications(
     min_confidence: float | None = None,
 ) -> Response:
     """Answer with a page that may reach over several reports, each read by its own index."""
-    with _snapshot(project) as snapshot:
+    with snapshot_of(project) as snapshot:
         control = _control_of(snapshot, project, query.control, query.label)
 
         def behind(after: Row | None, limit: int) -> list[Row]:
@@ -295,17 +286,17 @@ def _page(
     rows = behind(cursors.read(question, cursor), limit + 1)
     last = rows[limit - 1] if len(rows) > limit else None
     following = cursors.make(question, {name: last[name] for name in place}) if last else None
-    return jsonify(**more, items=[_shown(complete(row)) for row in rows[:limit]], next=following)
+    return jsonify(**more, items=[shown(complete(row)) for row in rows[:limit]], next=following)
 
 
-def _shown(row: Mapping[str, Any]) -> Row:
+def shown(row: Mapping[str, Any]) -> Row:
     """Return a row as it is answered: without the project, which the address names, and no report as null."""
-    shown = {name: value for name, value in row.items() if name not in ("project", "closed_at", "closed_because")}
-    return shown | {"report": shown["report"] or None} if "report" in shown else shown
+    answered = {name: value for name, value in row.items() if name not in ("project", "closed_at", "closed_because")}
+    return answered | {"report": answered["report"] or None} if "report" in answered else answered
 
 
 @contextmanager
-def _snapshot(project: int) -> Iterator[Snapshot]:
+def snapshot_of(project: int) -> Iterator[Snapshot]:
     """Open one state of the store, of a project that has a run.
 
     Raises
@@ -343,7 +334,8 @@ def _control_of(snapshot: Snapshot, project: int, control: str | None, label: st
     return owners[0]
 
 
-def _batch(snapshot: Snapshot, path: schemas.OfBatch) -> Row:
+def batch_of(snapshot: Snapshot, path: schemas.OfBatch) -> Row:
+    """Return a batch of the project that the address names; refuse another."""
     try:
         row = snapshot.decisions.batch(path.batch)
     except ConfigError:

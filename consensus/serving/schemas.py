@@ -16,7 +16,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Asked(BaseModel):
-    """A parameter that is misspelt is refused: without its filter, the answer would hold too much."""
+    """A parameter or member that is misspelt is refused: without its filter, the answer would hold too much."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -342,26 +342,74 @@ class BatchItems(_Listed):
     items: list[BatchItem]
 
 
-class Version(BaseModel):
-    """What a classification was until a run changed it."""
+class Event(BaseModel):
+    """Something that happened to a task."""
 
-    model_config = ConfigDict(extra="allow")
-
+    at: datetime
+    kind: Literal["vote", "run", "decision", "queue"]
     control: str
-    label: str
-    report: str | None
-    since: int | None
-    until: int
+    words: str
+    row: dict[str, Any] = Field(description="What is stored of it.")
 
 
 class Audit(BaseModel):
-    """The story of a task: what is believed, who voted what, what was decided, and what was believed before."""
+    """The whole story of a task, the oldest first."""
 
     task: int
-    classifications: list[Classification]
-    votes: list[Vote]
-    decisions: list[Decision]
-    versions: list[Version]
+    events: list[Event]
+
+
+class OfJob(OfProject):
+    """Work in the background, by its id."""
+
+    job: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+
+
+Address = Annotated[
+    str, Field(min_length=1, max_length=254, description="E-mail address of the account that asks.")
+]
+
+
+class Asking(_Asked):
+    """Who asks."""
+
+    made_by: Address
+
+
+class Undoing(Asking):
+    """Whether to take back, or to count."""
+
+    dry_run: bool = False
+
+
+class Job(BaseModel):
+    """Work in the background."""
+
+    id: str
+    project: int
+    kind: str
+    made_by: str
+    asked_at: datetime
+    state: Literal["waiting", "running", "done", "failed"]
+    started_at: datetime | None
+    finished_at: datetime | None
+    result: dict[str, Any] | None
+    error: str | None
+
+
+class Jobs(BaseModel):
+    """The latest jobs of a project, the latest first."""
+
+    items: list[Job]
+
+
+class Performing(BaseModel):
+    """What is being done, and how to see how far it is."""
+
+    count: int = Field(description="Of how many tasks or items.")
+    detail: str
+    batch: str | None = None
+    job: Job | None = Field(None, description="Null where it was only counted.")
 
 
 class Health(BaseModel):

@@ -4,12 +4,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import current_app
 from werkzeug.exceptions import ServiceUnavailable
 
 from common.serving.credentials import Credentials
+from consensus.serving.background import Background
 from consensus.serving.cursors import Cursors
 from consensus.store.store import Store
 
@@ -36,11 +37,18 @@ class Service:
         Opens the store.
     studio : callable
         Opens Label Studio for the time of a block.
+    run : callable
+        Computes the reports of a project, and returns what is to be said of that.
+    stop : callable
+        Ends what is at work.
     """
 
     token: str = field(repr=False)
     opened: Callable[[], Store]
     studio: Callable[[], "AbstractContextManager[Studio]"]
+    run: Callable[[int], dict[str, Any]] = field(repr=False)
+    stop: Callable[[], None] = field(default=lambda: None, repr=False)
+    background: Background = field(default_factory=Background, repr=False)
     cursors: Cursors = field(init=False, repr=False)
     _stores: list[Store] = field(default_factory=list, repr=False)
     _heavy: threading.Lock = field(default_factory=threading.Lock, repr=False)

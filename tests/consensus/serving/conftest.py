@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +10,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from made_store import filled
 
-from consensus.label_studio import Studio
 from consensus.serving.app import create_app
-from consensus.serving.service import Service
 from consensus.store.store import Store
 
 sys.path.insert(0, str(Path(__file__).parent))  # where the running service is
 
-TOKEN = "a-token-of-this-test"
-
-
-def no_studio() -> AbstractContextManager[Studio]:
-    """For routes that must not ask Label Studio."""
-    raise AssertionError("Label Studio was asked")
+from made_service import TOKEN, made_service
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
@@ -37,7 +29,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 @pytest.fixture
 def app(store: Store) -> Flask:
     """The application on that store."""
-    return create_app(Service(TOKEN, lambda: store, no_studio))
+    return create_app(made_service(store))
 
 
 @pytest.fixture

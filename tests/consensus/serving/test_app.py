@@ -1,20 +1,20 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from made_service import TOKEN, made_service
 from structlog.testing import capture_logs
 
 from consensus.errors import ConfigError
 from consensus.serving.app import create_app
 from consensus.serving.serve import token_for
-from consensus.serving.service import MAX_BYTES, Service
+from consensus.serving.service import MAX_BYTES
 from consensus.store.store import Store
-
-TOKEN = "a-token-of-this-test"
 
 
 def served(app: Flask) -> set[str]:
@@ -66,7 +66,7 @@ def test_the_token_is_in_no_log_and_no_answer(app: Flask) -> None:
 
 def test_without_a_token_only_this_machine_is_answered(store: Store) -> None:
     """A web page that reaches us under a name of its own is refused."""
-    client = create_app(Service("", lambda: store, lambda: None)).test_client()  # type: ignore[arg-type,return-value]
+    client = create_app(made_service(store, token="")).test_client()
     statuses = {
         host: client.get("/health", headers={"Host": host}).status_code
         for host in ("localhost:9091", "127.0.0.1", "[::1]:9091", "evil.example.org", "10.0.0.1:9091")
@@ -97,10 +97,10 @@ def test_it_starts_with_a_token_or_for_this_machine() -> None:
     assert token_for("::1", "", without=True) == ""
 
 
-def test_a_store_without_tables_is_said_and_found_later(tmp_path: Path) -> None:
+def test_a_store_without_tables_is_said_and_found_later(store: Store, tmp_path: Path) -> None:
     """The service may begin before the first run has made them."""
     url = f"sqlite:///{tmp_path}/later.db"
-    client = create_app(Service(TOKEN, lambda: Store(url), lambda: None)).test_client()  # type: ignore[arg-type,return-value]
+    client = create_app(replace(made_service(store), opened=lambda: Store(url))).test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"
     assert "has no tables yet" in client.get("/health").json["store"]
     answer = client.get("/api/projects/7")

@@ -133,9 +133,8 @@ def test_decisions_batches_and_queues(get: Get, store: Store) -> None:
     assert get("/queues")["queues"] == {"pending": 3}
     assert [row["task"] for row in pages(get, "/queues/pending", limit=1)] == [1, 2, 3]
     story = get("/tasks/1/audit")
-    assert [row["label"] for row in story["classifications"]] == ["red", "cat"]
-    assert [row["decided_by"] for row in story["decisions"]] == ["m@x.org"]
-    assert len(story["votes"]) == 3
+    assert {event["kind"] for event in story["events"]} == {"vote", "run", "decision", "queue"}
+    assert any("m@x.org accepts 'cat'" in event["words"] for event in story["events"])
 
 
 def test_answers_are_as_described(get: Get, store: Store) -> None:
