@@ -26,6 +26,7 @@ QUEUE_PLACE = ("priority", "queue", "task", "control")
 CONFIRMED = ("AllConfirmed", "Discovered")
 """The reports of what is right, whether the task came with it or not."""
 
+_UNSHOWN = ("project", "closed_at", "closed_because")
 REFUSED: dict[str | int, Any] = dict.fromkeys((400, 404, 503), Problem)
 projects = APIBlueprint(
     "projects",
@@ -291,7 +292,7 @@ def _page(
 
 def shown(row: Mapping[str, Any]) -> Row:
     """Return a row as it is answered: without the project, which the address names, and no report as null."""
-    answered = {name: value for name, value in row.items() if name not in ("project", "closed_at", "closed_because")}
+    answered = {name: value for name, value in row.items() if name not in _UNSHOWN}
     return answered | {"report": answered["report"] or None} if "report" in answered else answered
 
 
