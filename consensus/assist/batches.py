@@ -30,7 +30,7 @@ from consensus.assist.annotations import (
 )
 from consensus.label_studio import LOOKS_SECONDS, SENDINGS, Project, Studio
 from consensus.store.columns import Row
-from consensus.store.decisions import BatchKind, Source, Verdict
+from consensus.store.decisions import STREAM_KINDS, BatchKind, Source, Verdict
 from consensus.store.store import Store
 
 CHUNK = 100
@@ -175,8 +175,9 @@ def perform(
 def resume(
     studio: Studio, store: Store, project: int, now: Callable[[], datetime], progress: Progress = silent
 ) -> list[Performed]:
-    """Go on with all batches of a project that were cut off, but for undoes."""
-    batches = [batch for batch in store.decisions.unfinished(project) if batch["kind"] != "undo"]
+    """Go on with all batches of annotations of a project that were cut off, but for undoes."""
+    others = ("undo", *STREAM_KINDS)
+    batches = [batch for batch in store.decisions.unfinished(project) if batch["kind"] not in others]
     return [perform(studio, store, batch, now, progress) for batch in batches]
 
 

@@ -29,8 +29,8 @@ SETTLING = ("review", "consensus")
 def refresh(store: Store, project: int, review: ReviewSection, at: datetime) -> dict[str, int]:
     """Fill the queues that follow from the last run, and take off them what no longer belongs there.
 
-    A task waits in one queue; only a random sample is drawn without a look at the others. What was decided stays
-    away, and a task for which one more vote was asked comes back with it.
+    A task waits in one of them. What was decided stays away; a task for which one more vote was asked comes back
+    with it.
 
     Returns
     -------
@@ -62,13 +62,17 @@ def refresh(store: Store, project: int, review: ReviewSection, at: datetime) -> 
             run, stored, tasks.astype(np.int64), review, f"{project} {control['control']}"
         ).items():
             entries[queue] += _entries(own, stored, ranked)
-    elsewhere = set(decided)
+    elsewhere = decided
     for queue, rows_of_queue in entries.items():
-        apart = decided if queue == "spot" and review.spot_order == "random" else elsewhere
-        waiting = [row for row in rows_of_queue if (row["task"], row["control"]) not in apart]
+        waiting = [row for row in rows_of_queue if (row["task"], row["control"]) not in elsewhere]
         elsewhere |= {(row["task"], row["control"]) for row in waiting}
         store.decisions.refill(project, queue, waiting, at, LEFT)
     return store.decisions.queue_counts(project)
+
+
+def seed_of(project: int, control: str) -> str:
+    """Return the seed of the random sample of a control's tasks."""
+    return f"{project} {control}"
 
 
 def _ranked(

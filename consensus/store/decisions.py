@@ -13,7 +13,9 @@ from consensus.errors import ConfigError
 from consensus.store.columns import TOLERANCE, Row
 from consensus.store.tables import BATCH, BATCH_ITEM, DECISION, REVIEW_ITEM
 
-BatchKind = Literal["accept", "auto", "review", "gold", "ask", "undo"]
+BatchKind = Literal["accept", "auto", "review", "gold", "ask", "close", "undo"]
+STREAM_KINDS: tuple[BatchKind, ...] = ("gold", "ask", "close")
+"""Batches that write no annotation: they decide to how many annotators tasks are shown."""
 ItemState = Literal["planned", "written", "left", "undone", "kept"]
 """Of a batch's item: to be written, written, not written; then taken back, or not, by an undo."""
 Verdict = Literal["accepted", "confirmed", "corrected", "rejected", "unusable", "asked", "undone"]
@@ -142,6 +144,23 @@ class DecisionReader:
         table = REVIEW_ITEM.c
         query = select(REVIEW_ITEM).where(table.project == project, table.task == task)
         return self._rows(query.order_by(table.entered_at, table.queue, table.control))
+
+    def entries_of(self, project: int, tasks: Collection[int]) -> list[Row]:
+        """Return where some tasks wait or have waited."""
+        rows, numbers = list[Row](), sorted(tasks)
+        for start in range(0, len(numbers), AT_ONCE):
+            among = REVIEW_ITEM.c.task.in_(numbers[start : start + AT_ONCE])
+            rows += self._rows(select(REVIEW_ITEM).where(REVIEW_ITEM.c.project == project, among))
+        return rows
+
+    def last_decisions(self, project: int, tasks: Collection[int]) -> dict[int, int]:
+        """Return the id of the latest entry of the log about each of some tasks."""
+        table, last, numbers = DECISION.c, dict[int, int](), sorted(tasks)
+        for start in range(0, len(numbers), AT_ONCE):
+            among = table.task.in_(numbers[start : start + AT_ONCE])
+            query = select(table.task, func.max(table.id).label("id")).where(table.project == project, among)
+            last |= {row["task"]: row["id"] for row in self._rows(query.group_by(table.task))}
+        return last
 
     def queue_counts(self, project: int) -> dict[str, int]:
         """Count what waits in each queue."""

@@ -122,7 +122,7 @@ def resolve(
     _check_names(tag, settings, tasks)
     if settings.given_annotations or settings.given_version:
         return _given_elsewhere(tag, settings)
-    answers = _answers(tag, settings)
+    answers = answers_of(tag, settings)
     is_yes_no = _asks_yes_or_no(answers)
     if settings.kind == "verification" and not is_yes_no:
         raise ConfigError(
@@ -193,8 +193,8 @@ def _given_elsewhere(tag: ChoicesTag, settings: ControlSettings) -> Control:
     )
 
 
-def _answers(tag: ChoicesTag, settings: ControlSettings) -> dict[str, str]:
-    """What each label of the tag says; empty unless all of them say something."""
+def answers_of(tag: ChoicesTag, settings: ControlSettings) -> dict[str, str]:
+    """Return what each label of a tag says, yes, no or unsure; empty unless all of them say something."""
     answers = {}
     for meaning, named, words in (
         ("yes", settings.yes, YES_WORDS),
@@ -231,7 +231,7 @@ def _verified_key(
     ]
     if settings.kind is None:
         other_tags = [choices for choices in config.choices if choices.name != tag.name]
-        if any(_asks_yes_or_no(_answers(choices, ControlSettings())) for choices in other_tags):
+        if any(_asks_yes_or_no(answers_of(choices, ControlSettings())) for choices in other_tags):
             return None
         other_labels = {_plain(text) for choices in other_tags for text in (*choices.labels, *choices.shown_as)}
         fitting = [

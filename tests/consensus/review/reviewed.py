@@ -10,6 +10,7 @@ from consensus.review.queues import refresh
 from consensus.review.tabs import show_queues
 from consensus.settings import ControlSection, ProjectConfig, ReviewSection
 from consensus.store.store import Store
+from consensus.store.tables import CLASSIFICATION
 
 ADMIN, A1, A2, A3, A4, REVIEWER = WHO = tuple(
     f"{name}@example.com" for name in ("admin", "a1", "a2", "a3", "a4", "reviewer")
@@ -22,13 +23,14 @@ RIGHT, DOUBTED, WRONG, TORN, SILENT = range(1, 21), 21, 22, 23, 24
 """Tasks with label cat: confirmed by all, rejected by all but one and by all, undecided, and without a vote."""
 
 
-def label_studio() -> InMemoryStudio:
-    """Four annotators on tasks of a single choice."""
-    studio = InMemoryStudio(config(choices("kind", "cat", "dog", "owl")), title="Seven", maximum_annotations=4)
+def label_studio(*, second: bool = False) -> InMemoryStudio:
+    """Four annotators on tasks of a single choice; nobody answers a second one."""
+    controls = [choices("kind", "cat", "dog", "owl"), *([choices("size", "big", "small")] if second else [])]
+    studio = InMemoryStudio(config(*controls), title="Seven", maximum_annotations=4)
     studio.accounts = dict(enumerate(WHO, start=1))
     votes = {DOUBTED: "dog dog dog cat", WRONG: "dog dog dog dog", TORN: "cat cat dog dog", SILENT: ""}
     for task, said in {**dict.fromkeys(RIGHT, "cat cat cat cat"), **votes}.items():
-        studio.add_task({"image": f"{task}.png", "label": "cat"}, task_id=task, overlap=4)
+        studio.add_task({"image": f"{task}.png", "label": "cat"}, task_id=task, overlap=4, is_labeled=bool(said))
         for account, label in enumerate(said.split(), start=2):
             studio.annotate(task, [region("kind", label)], completed_by=account)
     return studio
@@ -54,3 +56,9 @@ def run_at(
 def queued(store: Store, queue: str) -> list[int]:
     """Tasks in a queue, in its order."""
     return [row["task"] for row in store.decisions.queue(7, queue)]  # type: ignore[arg-type]
+
+
+def report_of(store: Store, task: int, control: str = "kind") -> dict[str, tuple[str, float]]:
+    """Report and confidence of each label of a task."""
+    rows = store.of_tasks(CLASSIFICATION, 7, [task])
+    return {row["label"]: (row["report"], row["confidence"]) for row in rows if row["control"] == control}

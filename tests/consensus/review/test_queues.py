@@ -88,10 +88,10 @@ def test_a_task_for_which_a_vote_was_asked_comes_back_with_it(store: Store) -> N
 
 
 def test_random_spot_checks_are_drawn_by_the_task(store: Store) -> None:
-    """All with votes at a share of one, confirmed or not, and none at a share of zero."""
+    """All with votes that wait nowhere else at a share of one, and none at a share of zero."""
     run_at(label_studio(), store)
     refresh(store, 7, ReviewSection(spot_share=1), START)
-    assert sorted(queued(store, "spot")) == [*RIGHT, DOUBTED, WRONG, TORN]
+    assert sorted(queued(store, "spot")) == [*RIGHT]
     refresh(store, 7, ReviewSection(spot_share=0), START)
     assert queued(store, "spot") == []
 
