@@ -1,21 +1,29 @@
-"""`consensus review`: what waits for people."""
+"""`consensus review` and `consensus decide`: what waits for people, and what they decide."""
 
 import json
+import sys
 from contextlib import closing
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from common.console import emit
+from common.contract import LEFT_OUT
 from consensus.commands import output
 from consensus.commands.connections import store, studio
-from consensus.commands.options import ProjectOption
-from consensus.core.review.queue_names import Queue
+from consensus.commands.options import ConfigOption, ProjectOption
+from consensus.core.review.names import Queue, RulingName
+from consensus.errors import ConfigError
 
 if TYPE_CHECKING:
+    from consensus.label_studio import Studio
+    from consensus.review.decisions import Decided
     from consensus.review.items import ReviewItem
+    from consensus.settings import ProjectConfig
     from consensus.store.columns import Row
+    from consensus.store.store import Store
 
 ABOUT: dict[Queue, str] = {
     "misclassified": "the votes say that the given label is wrong, the strongest accusation first",
@@ -27,31 +35,44 @@ ABOUT: dict[Queue, str] = {
 }
 """Queue to what is in it, in the order in which they are best worked off."""
 COLUMNS = ("queue", "task", "control", "given", "candidates", "votes", "suggestion", "assigned_to", "address")
-QueueOption = Annotated[Queue | None, typer.Option("--queue", help="List this queue.")]
+AsOption = Annotated[
+    str | None,
+    typer.Option("--as", help="Who decides: an account of Label Studio; that of the key by default."),
+]
 
 
 def review(
     project: ProjectOption,
-    queue: QueueOption = None,
+    queue: Annotated[Queue | None, typer.Option("--queue", help="This queue alone.")] = None,
     page: Annotated[int, typer.Option("--page", min=1, help="Which page of the queue.")] = 1,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="Items a page.")] = 20,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", help="Decide item by item with single keys, on a terminal.")
+    ] = False,
+    reviewer: AsOption = None,
+    config: ConfigOption = None,
     form: Annotated[output.Format, typer.Option("--format", help="How to print them.")] = "table",
 ) -> None:
-    """Show what waits for people, queue by queue, or list one queue.
+    """Show what waits for people, queue by queue, list one queue, or work them off with --interactive.
 
     Every `consensus run` fills the queues and takes off them what no longer needs a look. In Label Studio each has
     a tab with its first 200 tasks. Of random samples neither votes nor the given label are shown: what is decided
     there measures annotators and models, so it is judged without them.
+
+    Keys: Q the given label is right, W the proposed one is, 1 to 9 choose, L type a label, E no label can be told,
+    U ask one more annotator, R no more work on it, S skip, Z take the last decision back, X end, ? help.
     """
     opened = store()
+    opened.needed_run(project)
+    if interactive:
+        _work_off(opened, project, queue, reviewer, _config(config, project))
+        return
     if queue is None:
-        opened.needed_run(project)
         _show_counts(opened.decisions.queue_counts(project), form)
         return
     from consensus.review.items import describe  # noqa: PLC0415  # brings the SDK
 
     with closing(studio()) as label_studio, opened.snapshot() as snapshot:
-        snapshot.needed_run(project)
         rows = snapshot.decisions.queue(project, queue, limit=page * limit)[(page - 1) * limit :]
         items = describe(snapshot, label_studio, label_studio.project(project), rows)
     if form == "json":
@@ -60,9 +81,129 @@ def review(
         output.print_rows([_row(item) for item in items], COLUMNS, form)
 
 
+def decide(
+    project: ProjectOption,
+    task: Annotated[list[int], typer.Option("--task", min=1, help="Id of a task; several with several options.")],
+    verdict: Annotated[
+        RulingName,
+        typer.Option(
+            "--verdict",
+            help="The given label is right (keep), the proposed one is (accept), another is (correct); no label "
+            "can be told (unusable), no more work on it (reject), ask one more annotator (ask).",
+        ),
+    ],
+    control: Annotated[
+        str | None, typer.Option("--control", help="Which question; needed where there are several.")
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", help="With correct: what is right; several of a multiple choice."),
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the log.")] = "",
+    reviewer: AsOption = None,
+    override: Annotated[
+        bool, typer.Option("--override", help="Decide again what somebody has decided; that is recorded.")
+    ] = False,
+    config: ConfigOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")] = False,
+) -> None:
+    """Decide on tasks as a reviewer: labels become ground truth of that account in Label Studio.
+
+    The next run reports them as decided. `consensus undo BATCH` takes them back. Nobody decides on a task that
+    they annotated; where somebody else has decided, it says who, what and when. Exits with 3 where something was
+    refused, with 1 where nothing could be done.
+    """
+    from consensus.core.review.rulings import Ruling  # noqa: PLC0415  # --help needs none of it
+    from consensus.review.decisions import decide as decide_on  # noqa: PLC0415
+
+    chosen, opened = _config(config, project), store()
+    with closing(studio()) as label_studio, output.progress_shown(quiet=as_json) as progress:
+        name = control or _only_control(opened, project)
+        decided = decide_on(
+            label_studio,
+            opened,
+            chosen,
+            project,
+            [Ruling(number, name, verdict, tuple(label or ()), reason) for number in task],
+            reviewer=reviewer or label_studio.client.own_account()[1],
+            now=_now,
+            override=override,
+            progress=progress,
+        )
+        _show_tabs(label_studio, opened, project, chosen)
+    if as_json:
+        emit(json.dumps(decided_json(decided), ensure_ascii=False) + "\n")
+    else:
+        _show_decided(decided)
+    if decided.refused or any(batch.left for batch in decided.batches):
+        raise typer.Exit(LEFT_OUT)
+
+
 def item_json(item: "ReviewItem") -> dict[str, Any]:
     """Return an item as JSON holds it."""
     return {**asdict(item), "annotators": sorted(item.annotators)}
+
+
+def decided_json(decided: "Decided") -> dict[str, Any]:
+    """Return what became of rulings as JSON holds it."""
+    return {
+        "batches": [{"id": batch.batch["id"], **batch.counts} for batch in decided.batches],
+        "refused": [
+            *(asdict(refusal) for refusal in decided.refused),
+            *(
+                {"task": row["task"], "control": row["control"], "why": row["note"]}
+                for batch in decided.batches
+                for row in batch.left
+            ),
+        ],
+    }
+
+
+def _work_off(
+    opened: "Store", project: int, queue: Queue | None, reviewer: str | None, config: "ProjectConfig"
+) -> None:
+    from consensus.commands.review_keys import KeyboardReview  # noqa: PLC0415  # --help needs none of it
+
+    if not sys.stdin.isatty():
+        raise ConfigError(
+            "--interactive reads keys, and standard input is no terminal; list items with --queue, and decide "
+            "with `consensus decide`"
+        )
+    with closing(studio()) as label_studio:
+        name = reviewer or label_studio.client.own_account()[1]
+        KeyboardReview(label_studio, opened, config, project, name, _now).work([queue] if queue else [*ABOUT])
+        _show_tabs(label_studio, opened, project, config)
+
+
+def _config(path: Any, project: int) -> "ProjectConfig":  # noqa: ANN401  # a Path or None
+    from consensus.settings import project_config, settings  # noqa: PLC0415  # --help needs none of it
+
+    return project_config(path or settings().consensus_config, project)
+
+
+def _only_control(opened: "Store", project: int) -> str:
+    _, controls = opened.needed_controls(project)
+    names = [row["control"] for row in controls]
+    if len(names) != 1:
+        raise ConfigError(f"project {project} asks several questions; name one with --control: {', '.join(names)}")
+    return str(names[0])
+
+
+def _show_tabs(label_studio: "Studio", opened: "Store", project: int, config: "ProjectConfig") -> None:
+    from consensus.review.tabs import show_queues  # noqa: PLC0415  # --help needs none of it
+
+    if config.review.tabs:
+        show_queues(label_studio, opened.decisions, project)
+
+
+def _show_decided(decided: "Decided") -> None:
+    for batch in decided.batches:
+        if written := batch.counts.get("written", 0):
+            them = "them" if written > 1 else "it"
+            line = f"{written} decided; `consensus undo {batch.batch['id']}` takes {them} back"
+            output.OUT.print(line, soft_wrap=True)
+    for row in decided_json(decided)["refused"]:
+        output.ERR.print(f"not decided: task {row['task']}: {row['why']}", style="yellow", soft_wrap=True)
 
 
 def _show_counts(counts: dict[str, int], form: output.Format) -> None:
@@ -75,8 +216,6 @@ def _show_counts(counts: dict[str, int], form: output.Format) -> None:
 
 def _row(item: "ReviewItem") -> "Row":
     scored = [f"{each['label']} {each['posterior']:.2f}" for each in item.candidates if _is_asked(each)]
-    votes = [f"{_short(each)} ({_trust(each['trust'])})" for each in item.votes]
-    suggested = item.suggestion
     hidden = "(judged blind)"
     return {
         "queue": item.queue,
@@ -84,21 +223,35 @@ def _row(item: "ReviewItem") -> "Row":
         "control": item.control,
         "given": hidden if item.blind else ", ".join(item.given),
         "candidates": hidden if item.blind else ", ".join(scored),
-        "votes": hidden if item.blind else "; ".join(votes),
-        "suggestion": f"model {suggested['model_version']}: {', '.join(suggested['labels'])}" if suggested else "",
+        "votes": hidden if item.blind else "; ".join(vote_words(item)),
+        "suggestion": suggestion_words(item),
         "assigned_to": item.assigned_to or "",
         "address": item.address,
     }
+
+
+def vote_words(item: "ReviewItem") -> list[str]:
+    """Spell out who voted what with which trust."""
+    return [f"{each['annotator']}: {_answer(each)} ({_trust(each['trust'])})" for each in item.votes]
+
+
+def suggestion_words(item: "ReviewItem") -> str:
+    """Spell out what a model suggests, marked as such."""
+    suggested = item.suggestion
+    return f"model {suggested['model_version']}: {', '.join(suggested['labels'])}" if suggested else ""
 
 
 def _is_asked(candidate: "Row") -> bool:
     return bool(candidate["given"] or candidate["yes"])
 
 
-def _short(vote: "Row") -> str:
-    answer = vote["label"] if vote["vote"] == "yes" else f"{vote['vote']} {vote['label']}".strip()
-    return f"{vote['annotator']}: {answer}"
+def _answer(vote: "Row") -> str:
+    return str(vote["label"]) if vote["vote"] == "yes" else f"{vote['vote']} {vote['label']}".strip()
 
 
 def _trust(trust: float | None) -> str:
-    return "unknown" if trust is None else f"trust {trust:.2f}"
+    return "trust unknown" if trust is None else f"trust {trust:.2f}"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -17,7 +17,8 @@ from common.label_studio.label_config import ChoicesTag, is_visible
 from common.progress import Progress, silent
 from consensus.assist.annotations import annotations_of, tasks_now
 from consensus.assist.batches import GONE, Performed, WriteOptions, perform, plan
-from consensus.core.review.rulings import SETTLES, Question, Ruling, RulingName, ruled
+from consensus.core.review.names import RulingName
+from consensus.core.review.rulings import SETTLES, Question, Ruling, ruled
 from consensus.core.review.sampling import uniform
 from consensus.core.votes.controls import ControlSettings, answers_of
 from consensus.errors import ConfigError

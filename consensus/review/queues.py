@@ -8,7 +8,7 @@ import numpy as np
 
 from consensus.assist.batches import because_of
 from consensus.core.arrays import Keys
-from consensus.core.review.queue_names import Queue
+from consensus.core.review.names import Queue
 from consensus.core.review.queues import Ranked, least_agreed, misclassified, random_spots, settled, undecided
 from consensus.core.routing.open_classifications import StoredClassifications, open_rows
 from consensus.settings import ReviewSection

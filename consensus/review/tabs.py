@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from consensus.core.review.queue_names import Queue
+from consensus.core.review.names import Queue
 from consensus.label_studio import Studio
 from consensus.store.decisions import DecisionReader
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select, tuple_, update
 
-from consensus.core.review.queue_names import Queue
+from consensus.core.review.names import Queue
 from consensus.errors import ConfigError
 from consensus.store.columns import TOLERANCE, Row
 from consensus.store.tables import BATCH, BATCH_ITEM, DECISION, REVIEW_ITEM

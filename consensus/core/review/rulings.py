@@ -2,14 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
+from consensus.core.review.names import RulingName
 from consensus.core.votes.votes import Choice
 from consensus.errors import ConfigError
 
-RulingName = Literal["keep", "accept", "correct", "unusable", "reject", "ask"]
-"""The given label is right; what the consensus proposes is; another one is; no label can be told; nobody works on
-the task any more; one more annotator is asked."""
 SETTLES: tuple[RulingName, ...] = ("keep", "accept", "correct")
 """Rulings that name labels; the others decide on the work alone."""
 EVEN = 0.5
@@ -61,10 +58,10 @@ class Question:
         if self.choice == "each":
             is_right = all(self.posterior.get(label, 0.0) > EVEN for label in self.given)
             return self._saying("yes" if is_right else "no") if self.given and self.posterior else ()
-        known = [label for label in self.labels if label in self.posterior]
+        scored = [label for label in self.labels if label in self.posterior]
         if self.choice == "single":
-            return (max(known, key=lambda label: self.posterior[label]),) if known else ()
-        return tuple(label for label in known if self.posterior[label] > EVEN)
+            return (max(scored, key=lambda label: self.posterior[label]),) if scored else ()
+        return tuple(label for label in scored if self.posterior[label] > EVEN)
 
     @property
     def kept(self) -> tuple[str, ...]:

@@ -1,10 +1,12 @@
 """`consensus review` on a shell."""
 
 import json
+import sys
 from collections.abc import Callable
 
+import click
 import pytest
-from reviewed import DOUBTED, WRONG, edge, label_studio, run_at
+from reviewed import DOUBTED, REVIEWER, WRONG, edge, label_studio, run_at
 
 from consensus.commands import review
 from consensus.store.store import Store
@@ -63,3 +65,59 @@ def test_without_a_run_nothing_can_wait(store: Store, shell: Shell, monkeypatch:
         status, _, errors = shell("review", "--project", 7, *words)
         assert status == 1
         assert "consensus run --project 7" in errors
+
+
+@pytest.fixture
+def keys(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Lets somebody press keys on a terminal."""
+
+    def press(pressed: str) -> None:
+        rest = iter(pressed)
+        monkeypatch.setattr(click, "getchar", lambda: next(rest))
+        monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+
+    return press
+
+
+def test_a_reviewer_decides_with_keys(project: Store, shell: Shell, keys: Callable[[str], None]) -> None:
+    """One item after the other; the last decision is taken back and made again; others are skipped."""
+    keys("?wsz" + "2x")
+    status, printed, errors = shell(
+        "review", "--project", 7, "--interactive", "--as", REVIEWER, "--queue", "misclassified"
+    )
+    assert (status, errors) == (0, "")
+    assert printed.endswith("1 decided.\n")
+    verdicts = [(row["task"], row["verdict"], row["label"]) for row in project.decisions.decisions(7)]
+    assert verdicts == [(WRONG, "accepted", "dog"), (WRONG, "undone", "dog"), (WRONG, "corrected", "dog")]
+
+
+def test_blind_items_are_decided_by_a_label(project: Store, shell: Shell, keys: Callable[[str], None]) -> None:
+    """Nothing that could be kept or accepted is shown."""
+    keys("qw1x")
+    _, printed, _ = shell("review", "--project", 7, "--interactive", "--as", REVIEWER, "--queue", "spot")
+    assert printed.count("judged blind: choose a label") == 2
+    assert "given:" not in printed
+    assert [row["label"] for row in project.decisions.decisions(7)] == ["cat"]
+
+
+def test_keys_need_a_terminal(project: Store, shell: Shell) -> None:
+    """What else can be done is said."""
+    status, _, errors = shell("review", "--project", 7, "--interactive")
+    assert status == 1
+    assert "consensus decide" in errors
+    assert not project.decisions.decisions(7)
+
+
+def test_a_decision_on_the_command_line(project: Store, shell: Shell) -> None:
+    """It names the batch that takes it back; the second is told who was first, which is status 3."""
+    words = ("decide", "--project", 7, "--task", WRONG, "--reason", "a dog")
+    status, printed, _ = shell(*words, "--verdict", "accept", "--as", REVIEWER)
+    [row] = project.decisions.decisions(7)
+    assert status == 0
+    assert printed == f"1 decided; `consensus undo {row['batch']}` takes it back\n"
+    assert row["reason"] == "a dog"
+    status, _, errors = shell(*words, "--verdict", "correct", "--label", "owl")
+    assert status == 3
+    assert f"{REVIEWER} has decided" in errors
+    status, printed, _ = shell(*words, "--verdict", "ask", "--task", DOUBTED, "--override", "--json")
+    assert json.loads(printed)["batches"][0]["written"] == 2

@@ -26,7 +26,8 @@ from reviewed import (
 from common.contract import DecisionMark, decision_in
 from consensus.assist.batches import resume
 from consensus.assist.undo import undo
-from consensus.core.review.rulings import Ruling, RulingName
+from consensus.core.review.names import RulingName
+from consensus.core.review.rulings import Ruling
 from consensus.errors import ConfigError
 from consensus.review.decisions import Decided, decide
 from consensus.settings import ProjectConfig, ReviewSection

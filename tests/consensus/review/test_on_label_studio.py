@@ -6,16 +6,23 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
+from administrator import Administrator
 from in_memory_label_studio import choices, config, region
 from playwright.sync_api import Page, expect, sync_playwright
 from reviewed import SETTINGS
 
+from common.errors import RefusedError
 from common.label_studio.client import LabelStudioClient
 from common.label_studio.session import Session
+from consensus.assist.undo import undo
 from consensus.commands.connections import run_project
+from consensus.core.review.rulings import Ruling
 from consensus.label_studio import Studio
+from consensus.review.decisions import decide
 from consensus.review.tabs import TITLES, show_queues
+from consensus.store.tables import CLASSIFICATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,3 +115,59 @@ def test_tabs_show_the_queues(
     store.decisions.refill(project, "misclassified", [], datetime.now(UTC), "of a test")
     show_queues(studio, store.decisions, project)
     assert in_tabs(label_studio, project)[TITLES["misclassified"]] == []
+
+
+def test_a_decision_settles_until_it_is_undone(
+    label_studio: RunningLabelStudio, studio: Studio, project: int, store: Store
+) -> None:
+    """The next run reports it, and its item leaves queue and tab; an undo brings both back."""
+    run(studio, store, project)
+    admin = label_studio.administrator
+    wrong, torn = admin.task_ids(project)[20:]
+    now = lambda: datetime.now(UTC)  # noqa: E731 - a clock
+    settled = [Ruling(wrong, "kind", "accept"), Ruling(torn, "kind", "correct", ("owl",))]
+    decided = decide(studio, store, SETTINGS, project, settled, reviewer=WHO[4], now=now)
+    assert [batch.counts for batch in decided.batches] == [{"written": 2}]
+    asked = decide(studio, store, SETTINGS, project, settled, reviewer=label_studio.email, now=now)
+    assert [WHO[4] in refusal.why for refusal in asked.refused] == [True, True]
+    run(studio, store, project)
+    rows = store.of_tasks(CLASSIFICATION, project, [wrong, torn])
+    reports = {(row["task"], row["label"]): row["report"] for row in rows}
+    assert reports[wrong, "cat"] == reports[torn, "cat"] == "MisClassified"
+    assert reports[wrong, "dog"] == reports[torn, "owl"] == "Discovered"
+    assert in_tabs(label_studio, project)[TITLES["misclassified"]] == []
+    undone = undo(studio, store, decided.batches[0].batch["id"], label_studio.email, now)
+    assert (undone.undone, undone.kept) == (2, [])
+    show_queues(studio, store.decisions, project)
+    assert in_tabs(label_studio, project)[TITLES["misclassified"]] == [wrong]
+    assert all(len(task["annotations"]) == 4 for task in admin.whole_tasks(project))
+    run(studio, store, project)
+    assert in_tabs(label_studio, project)[TITLES["controversial"]] == [torn]
+
+
+def test_one_more_annotator_is_asked_by_the_label_stream(
+    label_studio: RunningLabelStudio, tokens: dict[str, str], studio: Studio, project: int, store: Store
+) -> None:
+    """A finished task is served to somebody who has not had it, until it is taken back."""
+    run(studio, store, project)
+    torn = label_studio.administrator.task_ids(project)[21]
+    with Administrator(label_studio.url, tokens[WHO[4]]) as annotator:
+        assert served(annotator, project) is None
+        ruling = Ruling(torn, "kind", "ask")
+        decided = decide(
+            studio, store, SETTINGS, project, [ruling], reviewer=label_studio.email, now=lambda: datetime.now(UTC)
+        )
+        assert served(annotator, project) == torn
+    undo(studio, store, decided.batches[0].batch["id"], label_studio.email, lambda: datetime.now(UTC))
+    [task] = label_studio.administrator.tasks_by_id(project, "id,overlap,is_labeled", [torn])
+    assert (task["overlap"], task["is_labeled"]) == (4, True)
+
+
+def served(annotator: Administrator, project: int) -> int | None:
+    """The task that the label stream shows somebody next; None where it has none."""
+    try:
+        return int(annotator.next_task(project)["id"])
+    except RefusedError as error:
+        if error.http_status != httpx.codes.NOT_FOUND:
+            raise
+        return None

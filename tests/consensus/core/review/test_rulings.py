@@ -2,7 +2,8 @@
 
 import pytest
 
-from consensus.core.review.rulings import Question, Ruling, RulingName, ruled
+from consensus.core.review.names import RulingName
+from consensus.core.review.rulings import Question, Ruling, ruled
 from consensus.errors import ConfigError
 
 SINGLE = Question(("cat", "dog", "owl"), "single", ("cat",), {"cat": 0.2, "dog": 0.4, "owl": 0.4})
