@@ -18,7 +18,7 @@ from common.errors import SuiteError
 PIPED_WIDTH = 200
 """Columns of a table that goes into a pipe or a file, where nothing says how wide it may be."""
 INTERRUPTED = 130
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _HARMFUL = [*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 _SAFE = dict.fromkeys(_HARMFUL, "\N{REPLACEMENT CHARACTER}")
@@ -112,7 +112,18 @@ def plain_text(text: str) -> str:
     >>> plain_text("=cmd|'/C calc'!A0"), plain_text("cat"), plain_text("-1.5")
     ("'=cmd|'/C calc'!A0", 'cat', '-1.5')
     """
-    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+def original_text(text: str) -> str:
+    """Return the text that `plain_text` wrote.
+
+    Examples
+    --------
+    >>> [original_text(plain_text(text)) for text in ("=a", "'=a", "'a", "-1", "'-1")]
+    ['=a', "'=a", "'a", '-1', "'-1"]
+    """
+    return text[1:] if text.startswith("'") and plain_text(text[1:]) == text else text
 
 
 def add_version(app: typer.Typer) -> None:

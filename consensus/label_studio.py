@@ -177,7 +177,6 @@ class Studio:
         cache: Path | None = None,
     ) -> None:
         self._client, self._secret, self._sleep, self._cache = client, secret, sleep, cache
-        self.url, self.authorization = client.url, client.authorization
 
     @property
     def client(self) -> LabelStudioClient:

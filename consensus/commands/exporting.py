@@ -14,7 +14,7 @@ from common.console import emit
 from common.contract import LEFT_OUT
 from consensus.commands import output
 from consensus.commands.connections import store, studio
-from consensus.commands.options import ProjectOption
+from consensus.commands.options import ConfigOption, ProjectOption
 from consensus.core.dataset.option_names import Layout, Link, Only
 from consensus.errors import ConfigError
 
@@ -63,6 +63,7 @@ def export(
             help="Hosts besides Label Studio from which images are fetched; * is any with a public address.",
         ),
     ] = "*",
+    config: ConfigOption = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace what an earlier export made.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -80,6 +81,7 @@ def export(
     from common.images.addresses import AllowedHosts  # noqa: PLC0415 - --help needs none of it
     from common.images.fetch import Fetcher  # noqa: PLC0415
     from consensus.core.dataset.choosing import Choosing  # noqa: PLC0415
+    from consensus.settings import project_config, settings  # noqa: PLC0415
     from consensus.transfer.export import Request, write_dataset  # noqa: PLC0415
     from consensus.transfer.export_images import LARGEST_IMAGE, ImageSource  # noqa: PLC0415
 
@@ -114,8 +116,8 @@ def export(
     )
     with closing(studio()) as label_studio, output.progress_shown(quiet=as_json) as progress:
         fetcher = Fetcher(
-            base_url=label_studio.url,
-            authorization=label_studio.authorization,
+            base_url=label_studio.client.url,
+            authorization=label_studio.client.authorization,
             max_bytes=LARGEST_IMAGE,
             timeout_s=TIMEOUT_S,
             hosts=hosts,
@@ -128,6 +130,7 @@ def export(
                 request,
                 out,
                 now=datetime.now(UTC),
+                config=project_config(config or settings().consensus_config, project),
                 replace=replace,
                 progress=progress,
             )

@@ -15,10 +15,11 @@ from common.progress import Progress, of_step, silent
 from consensus import __version__
 from consensus.core.dataset.believed import BelievedLabel
 from consensus.core.dataset.choosing import Choosing, Dataset, choose, without
-from consensus.core.dataset.names import folder_names
+from consensus.core.dataset.names import BESIDE, MARKER, folder_names
 from consensus.core.dataset.option_names import Layout, Link
 from consensus.errors import ConfigError
 from consensus.label_studio import Studio
+from consensus.settings import ProjectConfig
 from consensus.store.store import Store
 from consensus.transfer.export_images import ImageSource, Places, size_of
 from consensus.transfer.export_items import ProjectItems, TaskImage, project_items
@@ -33,9 +34,7 @@ from consensus.transfer.export_layouts import (
 )
 from consensus.transfer.export_readme import Provenance, readme
 
-MARKER = ".consensus-export"
-"""File by which an export knows a folder as made by an earlier one, and may replace it."""
-README, LEFT_OUT_FILE, TABLE = "README.md", "left-out.csv", "labels.csv"
+README, LEFT_OUT_FILE, TABLE = BESIDE
 IMAGES = "images"
 """Folder of the images where no folder stands for a label."""
 _FETCHED = ".fetched"
@@ -102,6 +101,7 @@ def write_dataset(
     out: Path,
     *,
     now: datetime,
+    config: ProjectConfig | None = None,
     replace: bool = False,
     progress: Progress = silent,
 ) -> Exported:
@@ -109,6 +109,8 @@ def write_dataset(
 
     Parameters
     ----------
+    config : ProjectConfig, optional
+        What the settings file says of the project.
     replace : bool
         Whether a folder may be replaced that an earlier export made.
 
@@ -120,11 +122,13 @@ def write_dataset(
         Where the project has no run yet, or no such control.
     """
     with replacing_folder(out, lambda folder: check_replaceable(folder, replace=replace)) as folder:
-        items = project_items(studio, store, request.project, request.control, now, progress)
+        items = project_items(
+            studio, store, request.project, request.control, config or ProjectConfig(), now, progress
+        )
         if request.brings_images and not items.tag.image_key:
             raise ConfigError(f"control {items.tag.name!r} is not about one image: {items.tag.why_no_image}")
         dataset = choose(items.items, items.choice, request.choosing)
-        placed = _images(items, dataset, images, request, folder, studio.url, progress)
+        placed = _images(items, dataset, images, request, folder, studio.client.url, progress)
         dataset = without(dataset, placed.failures)
         _write(items, dataset, placed, request, folder)
     return Exported(items, dataset, placed.failures)
@@ -190,7 +194,7 @@ def _images(
 def _folders(labels: Iterable[BelievedLabel], layout: Layout) -> dict[str, str]:
     if layout != "folders":
         return {}
-    return folder_names((believed.label for believed in labels), (README, LEFT_OUT_FILE, TABLE, MARKER))
+    return folder_names((believed.label for believed in labels), (*BESIDE, MARKER))
 
 
 def _absolute(image: TaskImage, url: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -15,6 +15,8 @@ from consensus.core.votes.from_annotations import Task
 from consensus.core.votes.votes import Choice
 from consensus.errors import ConfigError
 from consensus.label_studio import CachedTasks, Project, Studio
+from consensus.projects.project_votes import resolve_controls
+from consensus.settings import ProjectConfig
 from consensus.store.columns import Row, as_rows, chosen
 from consensus.store.reader import Reader
 from consensus.store.store import Store
@@ -76,6 +78,7 @@ def project_items(
     store: Store,
     number: int,
     control_name: str | None,
+    config: ProjectConfig,
     now: datetime,
     progress: Progress = silent,
 ) -> ProjectItems:
@@ -102,9 +105,13 @@ def project_items(
         )
     settled: dict[int, tuple[str, str]] = {}
     images: dict[int, TaskImage] = {}
+    answers: dict[str, str] = {}
 
     def read(cached: CachedTasks) -> None:
-        for task, _ in cached.read():
+        tasks = [task for task, _ in cached.read()]
+        controls = resolve_controls(project, config, [task.data for task in tasks])
+        answers.update(next(control.answers for control in controls if control.tag.name == name))
+        for task in tasks:
             images[task.id] = _image_of(task, tag.image_key)
             settled[task.id] = _settled_by(task, name)
 
@@ -113,17 +120,12 @@ def project_items(
         run, controls = snapshot.needed_controls(number)
         candidates, voted_at = _candidates(snapshot, number, name), _voted_at(snapshot, number, name)
         decisions = decisions_on(snapshot.decisions.standing(number), name)
-    return ProjectItems(
-        project,
-        run,
-        next(control for control in controls if control["control"] == name),
-        tag,
-        tuple(
-            Item(task, tuple(candidates.get(task, ())), decisions.get(task), voted_at.get(task, ""), settled[task])
-            for task in sorted(images)
-        ),
-        images,
+    items = (
+        Item(task, tuple(candidates.get(task, ())), decisions.get(task), voted_at.get(task, ""), settled[task])
+        for task in sorted(images)
     )
+    control = next(control for control in controls if control["control"] == name)
+    return ProjectItems(project, run, control, tag, tuple(answered(item, answers) for item in items), images)
 
 
 def decisions_on(rows: Iterable[Row], control: str) -> dict[int, Decision]:
@@ -166,6 +168,20 @@ def moment_text(moment: datetime | str) -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def answered(item: Item, answers: Mapping[str, str]) -> Item:
+    """Let a decision on a verification be about the given label, not about the words for yes and no.
+
+    Parameters
+    ----------
+    answers : mapping of str to {"yes", "no", "unsure"}
+        Of a verification; empty for choices.
+    """
+    if not answers or item.decision is None:
+        return item
+    says_yes = any(answers.get(label) == "yes" for label in item.decision.labels)
+    return replace(item, decision=replace(item.decision, labels=item.given if says_yes else ()))
+
+
 def _chosen_control(controls: Sequence[Row], name: str | None, project: int) -> str:
     names = [str(control["control"]) for control in controls]
     if name is None and len(names) == 1:
@@ -204,11 +220,11 @@ def _image_of(task: Task, key: str) -> TaskImage:
 
 
 def _settled_by(task: Task, control: str) -> tuple[str, str]:
-    """Return whose ground truth a task has on a control, and since when."""
-    truths = [
-        (moment_text(annotation.updated_at), annotation.annotator)
-        for annotation in task.annotations
-        if annotation.ground_truth and control in choices_in(annotation.result).made
+    """Return whose annotation settles the labels of a task on a control, and since when: ground truth first."""
+    settling = [
+        (each.ground_truth, moment_text(each.updated_at), each.changed_by or each.annotator)
+        for each in task.annotations
+        if (each.ground_truth or each.from_report or each.changed_by) and control in choices_in(each.result).made
     ]
-    at, account = max(truths, default=("", ""))
+    _, at, account = max(settling, default=(False, "", ""))
     return account, at

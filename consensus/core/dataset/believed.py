@@ -197,7 +197,7 @@ def believe(
 def _decided(item: Item, decision: Decision) -> tuple[tuple[BelievedLabel, ...], LeftOut | None]:
     labels = tuple(label for label in decision.labels if label)
     if decision.verdict not in LABELLED or not labels:
-        kind = "decided to be without a label" if decision.verdict in LABELLED else decision.verdict
+        kind = "decided to have none of the labels" if decision.verdict in LABELLED else decision.verdict
         detail = f"{decision.author}: {decision.reason}" if decision.reason else decision.author
         return (), LeftOut(item.task, item.given, kind, detail)
     by_machine = decision.decided_by == MACHINE_ACCOUNT

@@ -7,6 +7,10 @@ from collections.abc import Iterable
 from itertools import chain, count
 from urllib.parse import unquote
 
+MARKER = ".consensus-export"
+"""File by which an export knows a folder as made by an earlier one, and an import its names as escaped."""
+BESIDE = ("README.md", "left-out.csv", "labels.csv")
+"""Files beside the folders of labels."""
 RESERVED = {"con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in range(1, 10))}
 """Names that Windows keeps for devices, with any ending."""
 FORBIDDEN = frozenset('%/\\:*?"<>|')

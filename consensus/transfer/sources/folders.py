@@ -4,6 +4,7 @@ import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from consensus.core.dataset.names import BESIDE, MARKER, original_name
 from consensus.errors import SourceError
 from consensus.transfer.image_checks import NOT_SHOWN
 from consensus.transfer.sources.records import ENDINGS, OTHER_IMAGES, LeftOut, Nested, Reading, Record
@@ -15,6 +16,8 @@ _OF_SYSTEMS = frozenset({"thumbs.db", "desktop.ini"})
 
 def read_folders(folder: Path, *, nested: Nested = "path", unlabelled: Collection[str] = UNLABELLED) -> Reading:
     """Read images whose folders are their labels; those at the top have none.
+
+    Of a folder that `consensus export` made, names are read as the labels that they were written for.
 
     Parameters
     ----------
@@ -28,17 +31,19 @@ def read_folders(folder: Path, *, nested: Nested = "path", unlabelled: Collectio
     SourceError
         Where the folder cannot be read.
     """
-    reading = Reading()
+    reading, is_export = Reading(), (folder / MARKER).is_file()
     for path in _files(folder):
         relative = path.relative_to(folder)
         ending = path.suffix.lower()
+        labels = _labels(relative, nested, unlabelled)
+        if is_export:
+            labels = tuple(map(original_name, labels))
         if ending in ENDINGS:
-            reading.records.append(Record(relative.as_posix(), _labels(relative, nested, unlabelled), path))
+            reading.records.append(Record(relative.as_posix(), labels, path))
         elif ending in OTHER_IMAGES:
             why = f"{ending} is {NOT_SHOWN}"
-            labels = _labels(relative, nested, unlabelled)
             reading.left_out.append(LeftOut(relative.as_posix(), "not usable", why, labels, path))
-        else:
+        elif not (is_export and relative.as_posix() in BESIDE):
             why = "by its name it is no image"
             reading.left_out.append(LeftOut(relative.as_posix(), "no image", why, path=path))
     return reading

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.console import original_text
+from consensus.core.dataset.names import MARKER
 from consensus.errors import SourceError
 from consensus.transfer.sources.records import LeftOut, Reading, texts_of
 
@@ -95,7 +97,11 @@ def _csv_rows(path: Path) -> Iterator[Row]:
             first = file.readline()
             separator = max(_SEPARATORS, key=first.count)
             file.seek(0)
-            yield from csv.DictReader(file, delimiter=separator)
+            rows = csv.DictReader(file, delimiter=separator)
+            if not (path.parent / MARKER).is_file():
+                yield from rows
+            for row in rows:  # as `consensus export` wrote them
+                yield {name: original_text(text) if isinstance(text, str) else text for name, text in row.items()}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise _unreadable(path, error) from None
 

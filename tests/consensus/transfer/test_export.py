@@ -17,13 +17,15 @@ from web_in_memory import Web
 from common.errors import FilesError
 from common.images.fetch import Fetcher
 from consensus.core.dataset.choosing import Choosing
+from consensus.core.dataset.names import MARKER
 from consensus.errors import ConfigError
 from consensus.label_studio import Studio
 from consensus.projects.run import run
 from consensus.settings import ProjectConfig
 from consensus.store.store import Store
-from consensus.transfer.export import MARKER, Exported, Request, write_dataset
+from consensus.transfer.export import Exported, Request, write_dataset
 from consensus.transfer.export_images import ImageSource
+from consensus.transfer.sources.layouts import read_source
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KIND = choices("kind", "cat", "dog", "a/b", "=cat")
@@ -84,7 +86,7 @@ class Project:
         """Export it."""
         fetcher = Fetcher(
             base_url=URL,
-            authorization=self.studio.authorization,
+            authorization=self.studio.client.authorization,
             max_bytes=1000,
             timeout_s=5,
             connect=lambda _: httpx.MockTransport(self.web.answer),
@@ -297,6 +299,41 @@ def test_a_decision_since_the_last_run_is_in_the_export_and_gone_once_undone(tmp
     assert project.rows()[2]["decided_by"] == "given"
 
 
+def test_a_decision_on_yes_or_no_is_about_the_given_label(tmp_path: Path) -> None:
+    """Yes keeps it, no leaves the item out, whatever the votes say."""
+    check = choices("check", "Correct", "Wrong")
+    tasks = [task(number, "cat") for number in (1, 2, 3)]
+    project = Project(tmp_path, *tasks, controls=(check,))
+    logged = {"project": 7, "control": "check", "at": NOW, "source": "review", "decided_by": "boss@example.com"}
+    project.store.decisions.log(
+        [
+            {**logged, "task": 1, "label": "Correct", "verdict": "confirmed"},
+            {**logged, "task": 2, "label": "Wrong", "verdict": "corrected"},
+        ]
+    )
+    project.export("csv")
+    assert [(row["task"], row["label"], row["decided_by"]) for row in project.rows()] == [
+        ("1", "cat", "boss@example.com"),
+        ("3", "cat", "given"),
+    ]
+    [left_out] = project.rows("left-out.csv")
+    assert left_out["reason"] == "decided to have none of the labels: boss@example.com"
+
+
+def test_ground_truth_is_its_authors_decision(tmp_path: Path) -> None:
+    """It settles the label at the next run."""
+    project = Project(tmp_path, *TASKS)
+    truth = {"id": 999, "completed_by": 2, "ground_truth": True, "result": [region("kind", "cat")]}
+    project.label_studio.tasks[3]["annotations"].append(
+        project.label_studio.tasks[2]["annotations"][0] | truth | {"updated_at": "2026-02-03T04:05:06.000000Z"}
+    )
+    project.run()
+    project.export("csv")
+    third = project.rows()[2]
+    assert (third["label"], third["decided_by"], third["at"]) == ("cat", ACCOUNTS[2], "2026-02-03T04:05:06Z")
+    assert (third["report"], third["confidence"], third["upper"]) == ("Discovered", "1.0", "1.0")
+
+
 def test_several_labels_of_a_task_are_a_row_each(tmp_path: Path) -> None:
     """In folders the image lies under each; an imagefolder has them as a list."""
     traits = choices("kind", "eggs", "cilia", choice="multiple")
@@ -374,3 +411,28 @@ def test_what_is_interrupted_leaves_what_was_there(project: Project, after: int)
     assert not [path for path in project.folder.iterdir() if path.name.startswith(".")]
     project.export("folders", name, replace=True)
     assert project.files(name) == before
+
+
+@pytest.mark.parametrize(
+    ("layout", "source"),
+    [
+        ("folders", ""),
+        ("csv", "labels.csv"),
+        ("jsonl", "labels.jsonl"),
+        ("parquet", "labels.parquet"),
+        ("coco", "annotations.json"),
+        ("imagefolder", ""),
+    ],
+)
+def test_what_is_exported_can_be_imported(tmp_path: Path, layout: str, source: str) -> None:
+    """Labels and images are the same, whatever the labels are called, and nothing is left out."""
+    labels = ["cat", "a/b", "=cat", "-1", "CON"]
+    control = choices("kind", *labels)
+    tasks = [task(number, label) for number, label in enumerate(labels, start=1)]
+    project = Project(tmp_path, *tasks, controls=(control,))
+    project.export(layout, with_images=True)
+    reading = read_source(tmp_path / "out" / source, None)
+    assert reading.left_out == []
+    assert {record.path.read_bytes(): record.labels for record in reading.records if record.path} == {
+        PNG + b"%d" % number: (label,) for number, label in enumerate(labels, start=1)
+    }
