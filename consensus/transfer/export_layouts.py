@@ -37,6 +37,7 @@ COLUMNS = {
 LEFT_OUT_COLUMNS = ("task", "control", "given", "address", "reason")
 DIGITS = 6
 _ATTRIBUTES = [name for name in COLUMNS if name not in ("image", "label", "task", "address")]
+_OF_IMAGE = ("given", "task", "control", "address")
 _LONGEST_LINE = 1 << 30
 
 
@@ -124,28 +125,41 @@ def write_jsonl(folder: Path, table: Table) -> None:
 
 def write_parquet(folder: Path, table: Table) -> None:
     """Write `labels.parquet`."""
-    import duckdb  # noqa: PLC0415 - the other layouts need none
-
-    lines, path = folder / "labels.jsonl", folder / "labels.parquet"
-    write_jsonl(folder, table)
-    rows = f"read_json(?, format='newline_delimited', columns={COLUMNS!r}, maximum_object_size={_LONGEST_LINE})"
-    with duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": False}) as connection:
-        connection.execute(f"COPY (FROM {rows}) TO ? (FORMAT parquet, COMPRESSION zstd)", [str(lines), str(path)])
-    lines.unlink()
+    _write_parquet(folder / "labels.parquet", table.rows, COLUMNS)
 
 
 def write_imagefolder(folder: Path, table: Table) -> None:
-    """Write `metadata.jsonl` as `datasets` reads it: a line an image; what labels of one have is a list then.
+    """Write the metadata that `datasets` reads: a row an image; what labels of one have is a list then.
+
+    `datasets` infers types from JSON Lines, and lists without a value have none: these are in Parquet.
 
     https://huggingface.co/docs/datasets/image_dataset#imagefolder
     """
+    own_image = [name for name in COLUMNS if name != "image"]
+    if not table.multiple:
+        lines = [{"file_name": row["image"], **{name: row[name] for name in own_image}} for row in table.rows]
+        write_text(folder / "metadata.jsonl", _lines(lines))
+        return
     lines = []
     for image, rows in groupby(table.rows, lambda row: row["image"]):
-        own = [{name: value for name, value in row.items() if name != "image"} for row in rows]
-        line = {name: [row[name] for row in own] for name in own[0]} if table.multiple else own[0]
-        same = {name: own[0][name] for name in ("given", "task", "control", "address")}
-        lines.append({"file_name": image, **line, **same})
-    write_text(folder / "metadata.jsonl", _lines(lines))
+        labels = [*rows]
+        lists = {name: [row[name] for row in labels] for name in own_image if name not in _OF_IMAGE}
+        lines.append({"file_name": image, **lists, **{name: labels[0][name] for name in _OF_IMAGE}})
+    types = {name: f"{COLUMNS[name]}[]" for name in own_image if name not in _OF_IMAGE}
+    of_image = {name: COLUMNS[name] for name in _OF_IMAGE} | {"given": "VARCHAR[]"}
+    _write_parquet(folder / "metadata.parquet", lines, {"file_name": "VARCHAR", **types, **of_image})
+
+
+def _write_parquet(path: Path, rows: Iterable[Row], types: Mapping[str, str]) -> None:
+    import duckdb  # noqa: PLC0415 - other layouts need none
+
+    lines = path.with_suffix(".jsonl")
+    write_text(lines, _lines(rows))
+    options = f"format='newline_delimited', columns={dict(types)!r}, maximum_object_size={_LONGEST_LINE}"
+    read = f"FROM read_json(?, {options})"
+    with duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": False}) as connection:
+        connection.execute(f"COPY ({read}) TO ? (FORMAT parquet, COMPRESSION zstd)", [str(lines), str(path)])
+    lines.unlink()
 
 
 def write_coco(folder: Path, table: Table) -> None:

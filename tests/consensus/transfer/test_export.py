@@ -349,9 +349,12 @@ def test_several_labels_of_a_task_are_a_row_each(tmp_path: Path) -> None:
         ("1", "eggs", "[]"),
     ]
     project.export("imagefolder", "hf")
-    first, *_ = (project.folder / "hf" / "metadata.jsonl").read_text().splitlines()
-    assert json.loads(first)["label"] == ["cilia", "eggs"]
-    assert json.loads(first)["task"] == 1
+    columns = "task, file_name, label, given, decided_by"
+    first = duckdb.sql(f"SELECT {columns} FROM '{tmp_path}/hf/metadata.parquet' ORDER BY task").fetchall()[0]
+    assert first == (1, "images/1.png", ["cilia", "eggs"], [], ["votes", "votes"])
+    imported = read_source(tmp_path / "hf", None)
+    assert imported.left_out == []
+    assert imported.records[0].labels == ("cilia", "eggs")
 
 
 def test_a_project_with_several_controls_wants_a_name(tmp_path: Path) -> None:
