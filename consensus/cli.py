@@ -13,7 +13,18 @@ import typer
 from common.console import add_version, emit, run_program, shows_help
 from common.contract import LEFT_OUT, ReportName
 from common.errors import SuiteError
-from consensus.commands import batches, exporting, importing, output, people, review, route, score, serving
+from consensus.commands import (
+    batches,
+    deciding,
+    exporting,
+    importing,
+    output,
+    people,
+    review,
+    route,
+    score,
+    serving,
+)
 from consensus.commands.connections import database, existing_store, run_project
 from consensus.commands.connections import store as _store
 from consensus.commands.connections import studio as _studio
@@ -131,6 +142,8 @@ app.command()(exporting.export)
 app.command()(people.annotators)
 app.command()(people.agreement)
 app.command()(people.pay)
+app.command()(deciding.suggestions)
+app.command()(deciding.accept)
 app.command()(batches.batches)
 app.command()(batches.undo)
 app.command()(batches.audit)

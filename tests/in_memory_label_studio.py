@@ -425,8 +425,10 @@ class InMemoryStudio(httpx.BaseTransport):
 
     @_route("GET", "predictions")
     def _list_predictions(self, request: httpx.Request) -> list[Json]:
-        project_id = int(request.url.params["project"])
-        return [row for row in self.predictions if self.tasks[row["task"]]["project"] == project_id]
+        params = request.url.params
+        if "task" in params:
+            return [row for row in self.predictions if row["task"] == int(params["task"])]
+        return [row for row in self.predictions if self.tasks[row["task"]]["project"] == int(params["project"])]
 
     @_route("POST", "predictions")
     def _create_prediction(self, request: httpx.Request) -> Json:

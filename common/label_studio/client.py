@@ -394,6 +394,11 @@ class LabelStudioClient:
             for prediction in task.get("predictions") or ():
                 yield task["id"], prediction
 
+    def task_predictions(self, task_id: int) -> list[dict[str, Any]]:
+        """Read the predictions of one task."""
+        subject, params = f"the predictions of task {task_id}", {"task": task_id}
+        return list(self.session.json("GET", "api/predictions/", subject, params=params))
+
     def prediction_ids(self, project_id: int, model_version: str, n_predictions: int) -> list[tuple[int, int]]:
         """Return the ids of a version's predictions, oldest first, each with its task's.
 

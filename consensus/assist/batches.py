@@ -117,6 +117,7 @@ def plan(
     items : sequence of dict
         Columns `task`, `control`, `labels` and, if known, `evidence`: its `score`, `verdict`, `reason`,
         `model_version` and `prediction` (an id) go to where they belong, its `regions` are written as they are.
+        With `audit` one more person is shown the task, blind; with `keep_open` as many as were to be.
     made_by : str
         Address of the account that asks for it.
     key : str, optional
@@ -126,16 +127,15 @@ def plan(
     ordered = sorted(items, key=lambda item: (item["task"], item["control"]))
     content = [kind, asdict(options), [[item["task"], item["control"], item["labels"]] for item in ordered]]
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
-    return store.decisions.open_batch(
-        project,
-        kind,
-        key or digest,
-        made_by=made_by,
-        made_at=now,
-        items=ordered,
-        filtered=filtered,
-        params={**(params or {}), "write": asdict(options)},
-    )
+    stored = {**(params or {}), "write": asdict(options)}
+    key = key or digest
+    while True:
+        batch = store.decisions.open_batch(
+            project, kind, key, made_by=made_by, made_at=now, items=ordered, filtered=filtered, params=stored
+        )
+        if batch["undone_by"] is None:
+            return batch
+        key = f"{key} after {batch['undone_by']}"  # what was taken back can be asked for again
 
 
 def perform(
@@ -167,7 +167,9 @@ def perform(
         if batch["finished_at"] is None:
             written = store.decisions.items(number, ["written"])
             keys = [(item["task"], item["control"]) for item in written]
-            store.decisions.close_many(batch["project"], keys, now(), because_of(number))
+            store.decisions.close_many(batch["project"], keys, now(), because_of(number), besides="audit")
+            audited = [item for item in written if (item["evidence"] or {}).get("audit")]
+            store.decisions.enter(batch["project"], "audit", [_audit_entry(item) for item in audited], now())
             store.decisions.finish_batch(number, now())
     return performed(store, number)
 
@@ -190,6 +192,12 @@ def performed(store: Store, batch: str) -> Performed:
 def because_of(batch: str) -> str:
     """Return why a queue's entry is closed that a batch has decided."""
     return f"batch {batch}"
+
+
+def _audit_entry(item: Row) -> Row:
+    score = item["evidence"].get("score", 1.0)
+    detail = {"label": ", ".join(item["labels"]), "batch": item["batch"], "score": score}
+    return {"task": item["task"], "control": item["control"], "priority": score, "detail": detail}
 
 
 class _Sent(NamedTuple):
@@ -267,6 +275,7 @@ class _Writer:
                 "overlap": int(row.get("overlap") or 1),
                 "is_labeled": bool(row.get("is_labeled")),
                 "starred": starred if self._options.ground_truth else [],
+                "shown": self._shown(task) if any("audit" in (item["evidence"] or {}) for item in items) else [],
             }
             for item in items:
                 if item["before"] is None:
@@ -274,6 +283,15 @@ class _Writer:
                     rows.append({"task": task, "control": item["control"], "before": before})
         if rows:
             self._store.decisions.settle_items(self._mark.batch, rows)
+
+    def _shown(self, task: int) -> list[Row]:
+        """Return the suggestions that whoever is shown a task would see, with their regions."""
+        version = self._project.model_version
+        return [
+            {"id": row["id"], "result": row["result"]}
+            for row in self._studio.client.task_predictions(task)
+            if version and row.get("model_version") == version and row.get("result")
+        ]
 
     def _send(self, items: Sequence[Row], task: Mapping[str, Any]) -> _Sent:
         """Write a task's annotation, and close the task."""
@@ -283,7 +301,7 @@ class _Writer:
             return _Sent(None, self._excuse(error))
         self._failures = 0
         try:
-            return _Sent(annotation, None, self._close(items[0]["before"], task, annotation))
+            return _Sent(annotation, None, self._close(items, task, annotation))
         except RefusedError as error:
             return _Sent(annotation, f"written; the task could not be closed: {self._excuse(error)}")
 
@@ -326,15 +344,27 @@ class _Writer:
                 return annotation
         return None
 
-    def _close(self, before: Row, task: Mapping[str, Any], annotation: Mapping[str, Any]) -> int | None:
-        """Let the task be shown to nobody more; return the overlap that this takes, if it is another one."""
+    def _close(self, items: Sequence[Row], task: Mapping[str, Any], annotation: Mapping[str, Any]) -> int | None:
+        """Let the task be shown to nobody more, or to whom it is left; return the overlap that this takes.
+
+        That is None where nothing has to be set.
+        """
+        before, flags = items[0]["before"], {name for item in items for name in item["evidence"] or ()}
         numbers = {each["id"] for each in annotations_of(task) if not each.get("was_cancelled")}
         submitted = len(numbers | {annotation["id"]})
-        if not self._options.closes or before["overlap"] <= submitted:  # Label Studio closes it by itself
+        overlap, closed = submitted, True
+        if "audit" in flags:  # the suggestion is taken off, so that nothing is ticked
+            overlap, closed = submitted + 1, False
+        elif "keep_open" in flags:  # our annotation takes none of the places for people
+            overlap, closed = before["overlap"] + 1, before["is_labeled"]
+        elif not self._options.closes or before["overlap"] <= submitted:  # Label Studio closes it by itself
             return None
-        if task.get("overlap") != submitted or not task.get("is_labeled"):
-            self._studio.client.set_overlap(task["id"], submitted, closed=True)
-        return submitted
+        if (task.get("overlap"), task.get("is_labeled")) != (overlap, closed) or overlap > submitted:
+            self._studio.client.set_overlap(task["id"], overlap, closed=closed)
+        if "audit" in flags:
+            for shown in before["shown"]:
+                self._studio.client.change_prediction(shown["id"], {"task": task["id"], "result": []})
+        return overlap
 
     def _note(
         self,

@@ -181,6 +181,8 @@ class _Undo:
         places = [(row["task"], row["control"]) for row in changed if row["state"] == "undone"]
         noted = [{**row, "state": "written" if row["state"] == "undone" else "left"} for row in changed]
         self._store.decisions.settle_items(undo_batch, noted)
+        because = because_of(undo_batch)
+        self._store.decisions.close_many(self._project, places, self._now(), because, queue="audit")
         self._store.decisions.reopen_many(self._project, places, because_of(self._number))
         self._store.decisions.settle_items(self._number, changed, decisions)
 
@@ -220,6 +222,8 @@ class _Undo:
         try:
             if starred is not None:
                 self._studio.client.star_annotation(starred)
+            for shown in before.get("shown") or ():
+                self._studio.client.change_prediction(shown["id"], {"task": task["id"], "result": shown["result"]})
             overlap = int(task.get("overlap") or 1)
             ours = before.get("overlap_set")
             restored = before["overlap"] if overlap in (ours, before["overlap"]) or ours is None else overlap

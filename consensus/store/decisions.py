@@ -71,6 +71,17 @@ class DecisionReader:
         query = query.where(BATCH_ITEM.c.state.in_(states)) if states else query
         return self._rows(query.order_by(BATCH_ITEM.c.task, BATCH_ITEM.c.control))
 
+    def audited(self, project: int) -> list[Row]:
+        """Return the written items of batches that people judge blind, with their batch's `kind` and `params`."""
+        batch = [BATCH.c.kind, BATCH.c.params, BATCH.c.made_at]
+        query = select(BATCH_ITEM, *batch).join(BATCH, BATCH.c.id == BATCH_ITEM.c.batch)
+        query = query.where(
+            BATCH.c.project == project,
+            BATCH_ITEM.c.state == "written",
+            BATCH_ITEM.c.evidence["audit"].as_boolean(),
+        )
+        return self._rows(query.order_by(BATCH.c.made_at, BATCH.c.id, BATCH_ITEM.c.task))
+
     def item_counts(self, batch: str) -> dict[str, int]:
         """Count a batch's items by their state."""
         query = select(BATCH_ITEM.c.state, func.count().label("n")).where(BATCH_ITEM.c.batch == batch)
@@ -338,19 +349,45 @@ class Decisions(DecisionReader):
             for start in range(0, len(fresh), AT_ONCE):
                 connection.execute(insert(table), fresh[start : start + AT_ONCE])
 
+    def enter(self, project: int, queue: Queue, entries: Sequence[Row], at: datetime) -> None:
+        """Let tasks wait in a queue beside what is there already; what was closed waits again.
+
+        Parameters
+        ----------
+        entries : sequence of dict
+            Columns `task`, `control`, `priority` and `detail`.
+        """
+        with self._writing() as connection:
+            for row in entries:
+                opened = {"priority": row["priority"], "detail": row["detail"], "closed_at": None}
+                here = update(REVIEW_ITEM).where(_at(project, queue, row["task"], row["control"]))
+                if not connection.execute(here.values(**opened, closed_because=None)).rowcount:
+                    made = {**_EMPTY_ITEM, **row, "project": project, "queue": queue, "entered_at": at}
+                    connection.execute(insert(REVIEW_ITEM).values(made))
+
     def close(
         self, project: int, task: int, control: str, at: datetime, because: str, queue: Queue | None = None
     ) -> None:
         """Take a task off a queue, or off all of them."""
         self._change_waiting(project, task, control, queue, {"closed_at": at, "closed_because": because})
 
-    def close_many(self, project: int, places: Sequence[tuple[int, str]], at: datetime, because: str) -> None:
-        """Take tasks, each with a control, off all queues."""
+    def close_many(
+        self,
+        project: int,
+        places: Sequence[tuple[int, str]],
+        at: datetime,
+        because: str,
+        queue: Queue | None = None,
+        besides: Queue | None = None,
+    ) -> None:
+        """Take tasks, each with a control, off all queues, off one, or off all besides one."""
         table = REVIEW_ITEM.c
         with self._writing() as connection:
             for start in range(0, len(places), AT_ONCE):
                 among = tuple_(table.task, table.control).in_(places[start : start + AT_ONCE])
                 query = update(REVIEW_ITEM).where(table.project == project, table.closed_at.is_(None), among)
+                query = query if queue is None else query.where(table.queue == queue)
+                query = query if besides is None else query.where(table.queue != besides)
                 connection.execute(query.values(closed_at=at, closed_because=because))
 
     def reopen(self, project: int, task: int, control: str, because: str) -> None:

@@ -34,6 +34,32 @@ class InMemoryProject:
         self.server.now += timedelta(hours=1)
         self.studio = self.connected()
 
+    @classmethod
+    def judged(cls, *, people: int = 200, waiting: int = 60, wrong: int = 4) -> "InMemoryProject":
+        """A project whose first tasks three people have annotated since the suggestions were made.
+
+        The suggestions' scores fall from 1 to 0.5; the last so many of those that people have judged were wrong.
+        Of the waiting tasks they fall from 1 to 0.5 as well.
+        """
+        made = cls(tasks=0)
+        made.server.project["label_config"] = config(choices("kind", "cat", "dog", "owl"))
+        made.server.now -= timedelta(hours=2)
+        scores = [1 - 0.5 * place / count for count in (people, waiting) for place in range(count)]
+        for number, score in enumerate(scores):
+            label, task = ("cat", "dog")[number % 2], 101 + number
+            made.tasks.append(task)
+            suggestion = {"model_version": "m1", "result": [region("kind", label, score=score)], "score": score}
+            made.server.add_task({"image": f"{task}.png"}, predictions=[suggestion], task_id=task)
+        made.server.now += timedelta(hours=1)
+        for number in (5, 6, 7):
+            made.server.accounts[number] = f"a{number}@example.com"
+        for number in range(people):
+            label = "owl" if number >= people - wrong else ("cat", "dog")[number % 2]
+            for account in (5, 6, 7):
+                made.server.annotate(101 + number, [region("kind", label)], completed_by=account)
+        made.later()
+        return made
+
     def connected(self) -> Studio:
         """Another process's connection."""
         return Studio(self.server.client(), secret="secret", sleep=lambda _: None)

@@ -1,0 +1,1 @@
+"""What is to be expected of suggestions before they are accepted."""
