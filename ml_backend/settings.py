@@ -4,6 +4,7 @@ import json
 import os
 from contextlib import suppress
 from functools import lru_cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -12,7 +13,9 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from common.images.addresses import AllowedHosts
 from common.settings import Address, LabelStudioSettings, Secret, Token, read
+from ml_backend.core.preparing import PREPARATIONS, read_address
 
+EMBEDDERS = "ml_backend.embedders"  # group of entry points
 LONGEST_S = 1e9  # a wait that no clock of the system can express ends in an error
 Positive = Annotated[float, Field(gt=0, le=LONGEST_S)]
 NotNegative = Annotated[float, Field(ge=0, le=LONGEST_S)]
@@ -49,8 +52,7 @@ class Settings(LabelStudioSettings):
 
     # The model
     data_dir: Path = Path("ml-backend-data")
-    # auto: resnet18, or efficientnet-lite0 where the weights of ImageNet cannot be downloaded
-    backbone: Literal["auto", "resnet18", "resnet34", "resnet50", "efficientnet-lite0"] = "auto"
+    backbone: str = "auto"  # resnet18, or efficientnet-lite0 where the weights of ImageNet cannot be downloaded
     weights: str = "imagenet"  # imagenet, random, or a path to a state dict
     weights_timeout_s: Positive = 120
     engine: Literal["auto", "onnx", "torch"] = "auto"  # auto: torch on a graphics processor, else ONNX Runtime
@@ -88,6 +90,19 @@ class Settings(LabelStudioSettings):
     publish_predictions: bool = True
     ordered_tasks: Annotated[int, Field(ge=0)] = 100  # that uncertainty sampling serves first, by cluster
 
+    @field_validator("backbone")
+    @classmethod
+    def _named(cls, value: str) -> str:
+        family, _, name = value.partition(":")
+        if family == "onnx" and name:
+            read_address(name)
+        elif not (family == "timm" and name) and value not in ("auto", *PREPARATIONS):
+            plugged = sorted(entry_points(group=EMBEDDERS).names)
+            if value not in plugged:
+                names = ", ".join(["auto", *PREPARATIONS, "timm:NAME", "onnx:FILE", *plugged])
+                raise ValueError(f"must be one of {names}; others come with a package that registers them")
+        return value
+
     @field_validator("basic_user")
     @classmethod
     def _account(cls, value: str) -> str:
@@ -104,6 +119,12 @@ class Settings(LabelStudioSettings):
             raise ValueError(
                 f"ML_BACKEND_BASIC_{given} is set and ML_BACKEND_BASIC_{lacking} is not: give both, or none"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _weights_of_the_backbone(self) -> Self:
+        if self.backbone not in ("auto", *PREPARATIONS) and self.weights not in ("imagenet", "random"):
+            raise ValueError(f"ML_BACKEND_WEIGHTS names a file, and {self.backbone} has weights of its own")
         return self
 
     @field_validator("renamed", mode="before")

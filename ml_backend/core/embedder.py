@@ -16,8 +16,8 @@ from torch import nn
 from torchvision import models
 
 from ml_backend.core.efficientnet import EfficientNetLite0
-from ml_backend.core.identity import Calibration, Identified, Identity
-from ml_backend.core.preparing import EFFICIENTNET_LITE0
+from ml_backend.core.identity import Calibration, Identity, Network
+from ml_backend.core.preparing import EFFICIENTNET_LITE0, Preparation
 from ml_backend.core.versions import RANDOM
 
 
@@ -39,7 +39,7 @@ _CLASSIFIERS = ("fc.", "_fc.")
 _CALIBRATED = ("running_mean", "running_var")
 
 
-class TorchEmbedder(Identified):
+class TorchEmbedder(Network):
     """A backbone with its weights' own transforms. Threads may share it.
 
     Random weights tell images apart once their batch normalisation has seen the project's images: ``calibrate``.
@@ -47,11 +47,15 @@ class TorchEmbedder(Identified):
     Parameters
     ----------
     backbone : str
-        A key of ``BACKBONES``.
+        A key of ``BACKBONES``, or the name of the given network.
     weights_id : str
         How the weights are called in versions and cache keys.
     state : mapping of str to Tensor, optional
         A state dict; its classifier is ignored. None initialises at random.
+    network : nn.Module, optional
+        With its weights, an attribute ``dimension`` and no classifier; else one is made.
+    preparation : Preparation, optional
+        Of the given network.
     seed : int
         Of the random initialisation.
     batch_size : int
@@ -71,13 +75,16 @@ class TorchEmbedder(Identified):
         *,
         weights_id: str = RANDOM,
         state: Mapping[str, torch.Tensor] | None = None,
+        network: nn.Module | None = None,
+        preparation: Preparation | None = None,
         seed: int = 0,
         batch_size: int = 32,
         device: str = "cpu",
     ) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = BACKBONES[backbone]()
+        if network is None:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                network = BACKBONES[backbone]()
         self.dimension = int(network.dimension)  # type: ignore[arg-type]  # torch calls it a tensor or a module
         if state is not None:
             _load(network, state, backbone)
@@ -87,7 +94,7 @@ class TorchEmbedder(Identified):
         self._device = torch.device(device)
         self._batch_size = batch_size
         self.streams = 1  # torch divides a batch among its threads, and a graphics processor has one queue
-        self.identity = Identity(backbone, weights_id, seed)
+        self.identity, self.preparation = Identity(backbone, weights_id, seed), preparation
 
     @property
     def engine(self) -> str:

@@ -86,10 +86,17 @@ class Identified:
         """Mean and variance of the batch normalisation where they are a project's own; else empty."""
         return self.identity.calibration
 
+
+class Network(Identified):
+    """An embedder whose images are prepared as the weights of its network need them: see ``PREPARATIONS``."""
+
+    preparation: Preparation | None = None
+    """Where it is another one."""
+
     @property
     def prepare(self) -> Preparation:
         """What maps an RGB image to the (3, height, width) float32 input of the network."""
-        return PREPARATIONS[self.identity.backbone]
+        return self.preparation or PREPARATIONS[self.identity.backbone]
 
     @property
     def short_side(self) -> int:

@@ -5,11 +5,15 @@ https://docs.pytorch.org/vision/stable/models.html#classification names the numb
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qsl
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's images
 _LONGEST = 4  # times the shorter side: of a longer image only the middle is resized
 
 
@@ -25,6 +29,8 @@ class Preparation:
         Pixels of the square that the network sees.
     mean, std : tuple of float
         Of red, green and blue in the images that the weights were learned on.
+    squash : bool
+        Scale both sides to ``resize``, whatever becomes of the shape.
 
     Examples
     --------
@@ -35,8 +41,10 @@ class Preparation:
 
     resize: int
     crop: int
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[float, float, float] = _MEAN
+    std: tuple[float, float, float] = _STD
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    squash: bool = False
 
     def __call__(self, image: Image.Image) -> NDArray[np.float32]:
         """Prepare an RGB image.
@@ -55,7 +63,10 @@ class Preparation:
 
     def _square(self, image: Image.Image) -> Image.Image:
         width, height = image.size
-        if width <= height:
+        resampling = Image.Resampling[self.interpolation.upper()]
+        if self.squash:
+            scaled = self.resize, self.resize
+        elif width <= height:
             scaled = self.resize, int(self.resize * height / width)
         else:
             scaled = int(self.resize * width / height), self.resize
@@ -64,9 +75,9 @@ class Preparation:
             # Scaled whole, an image of 1 by a million pixels would take gigabytes.
             across, down = width / scaled[0], height / scaled[1]
             box = left * across, top * down, (left + self.crop) * across, (top + self.crop) * down
-            return image.resize((self.crop, self.crop), Image.Resampling.BILINEAR, box)
+            return image.resize((self.crop, self.crop), resampling, box)
         if image.size != scaled:
-            image = image.resize(scaled, Image.Resampling.BILINEAR)
+            image = image.resize(scaled, resampling)
         return image.crop((left, top, left + self.crop, top + self.crop))
 
     @cached_property
@@ -84,3 +95,34 @@ PREPARATIONS = {
     "resnet50": Preparation(resize=232, crop=224),
     EFFICIENTNET_LITE0: Preparation(resize=256, crop=224, mean=(127 / 255,) * 3, std=(128 / 255,) * 3),
 }
+
+
+def read_address(address: str) -> tuple[Path, Preparation]:
+    """Read the path of an ONNX file and how images are prepared for it; as for ImageNet's where it says nothing.
+
+    Raises
+    ------
+    ValueError
+        If it names something else, or no number where there should be one.
+
+    Examples
+    --------
+    >>> path, preparation = read_address("/models/a.onnx?size=96&mean=.5,.5,.5&std=.5,.5,.5")
+    >>> path.name, preparation.resize, preparation.crop, preparation.mean
+    ('a.onnx', 96, 96, (0.5, 0.5, 0.5))
+    """
+    path, _, query = address.partition("?")
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    size = int(given.pop("size", 224))
+    resize = int(given.pop("resize", size))
+    mean, std = (
+        _triple(given.pop(name)) if name in given else usual for name, usual in (("mean", _MEAN), ("std", _STD))
+    )
+    if given or not path or not 0 < size <= resize:
+        raise ValueError("must be onnx:FILE?size=224&resize=256&mean=R,G,B&std=R,G,B, without what is as usual")
+    return Path(path), Preparation(resize=resize, crop=size, mean=mean, std=std)
+
+
+def _triple(text: str) -> tuple[float, float, float]:
+    red, green, blue = (float(number) for number in text.split(","))
+    return red, green, blue

@@ -25,7 +25,7 @@ def trained_version(backbone: str, weights_id: str, when: datetime, digest: str)
     >>> trained_version("resnet18", "random", datetime(2026, 1, 31, 12, 0, 5, tzinfo=UTC), "3fa2bc")
     'resnet18-random-20260131T120005-3fa2'
     """
-    return f"{backbone}-{weights_id}-{when.astimezone(UTC):%Y%m%dT%H%M%S}-{digest[:4]}"
+    return f"{_name(backbone)}-{weights_id}-{when.astimezone(UTC):%Y%m%dT%H%M%S}-{digest[:4]}"
 
 
 def untrained_version(backbone: str, weights_id: str) -> str:
@@ -33,10 +33,14 @@ def untrained_version(backbone: str, weights_id: str) -> str:
 
     Examples
     --------
-    >>> untrained_version("resnet18", "imagenet")
-    'resnet18-imagenet-untrained'
+    >>> untrained_version("timm:vit_small_patch14_dinov2.lvd142m", "pretrained")
+    'timm_vit_small_patch14_dinov2.lvd142m-pretrained-untrained'
     """
-    return f"{backbone}-{weights_id}-untrained"
+    return f"{_name(backbone)}-{weights_id}-untrained"
+
+
+def _name(backbone: str) -> str:
+    return re.sub(r"[^0-9A-Za-z._-]", "_", backbone)
 
 
 def newest_first(versions: Iterable[str]) -> list[str]:

@@ -15,7 +15,7 @@ from common.errors import SuiteError
 from ml_backend.core.identity import Identity
 from ml_backend.core.versions import RANDOM
 from ml_backend.embedding import exporting
-from ml_backend.embedding.checkpoints import IMAGENET, read_state, state_file
+from ml_backend.embedding.checkpoints import IMAGENET, state_file
 from ml_backend.embedding.configured import configured_identity
 from ml_backend.embedding.engines import (
     NAMES,
@@ -29,6 +29,7 @@ from ml_backend.embedding.engines import (
     open_session,
     streams_and_threads,
 )
+from ml_backend.embedding.plugged import PluggedEmbedder, load_plugin
 from ml_backend.errors import DownloadError, ModelLoadingError, WeightsError
 from ml_backend.settings import Settings
 
@@ -90,6 +91,8 @@ class Backbones:
     @property
     def engine(self) -> str:
         """What computes, a value of ``engines.NAMES``; ``pending`` until a graphics processor is looked for."""
+        if self._preferred is not None:
+            return self._preferred.engine
         if "_kind" not in vars(self) and may_need_torch(self._settings.engine):
             return PENDING
         return NAMES[self._kind]
@@ -171,6 +174,12 @@ class Backbones:
         EngineError
             If there can be no engine.
         """
+        settings = self._settings
+        if (plugin := load_plugin(identity.backbone, settings.backbone)) is not None:
+            made = PluggedEmbedder(identity.backbone, plugin, batch_size=settings.batch_size)
+            if made.key != identity.key:
+                raise WeightsError(f"{identity.key} is {made.key} now: train the project again")
+            return made
         return self._by_engine(identity) if self._kind == "onnx" else self._by_torch(identity, self._device)
 
     def calibrated(self, identity: Identity, prepared: Sequence[NDArray[np.float32]]) -> Embedder:
@@ -300,22 +309,13 @@ class Backbones:
         with self._torch_lock:
             base = self._torch_bases.pop(name, None)
             if base is None:
-                from ml_backend.core.embedder import TorchEmbedder  # noqa: PLC0415 - imports torch
+                from ml_backend.embedding.networks import torch_embedder  # noqa: PLC0415 - imports torch
 
                 if settings.torch_threads:
                     _limit_torch(settings.torch_threads)
-                path = state_file(plain, settings)
-                try:
-                    base = TorchEmbedder(
-                        plain.backbone,
-                        weights_id=plain.weights_id,
-                        state=read_state(path) if path else None,
-                        seed=plain.seed,
-                        batch_size=settings.batch_size,
-                        device=device,
-                    )
-                except ValueError as error:
-                    raise WeightsError(str(error)) from None
+                base = torch_embedder(
+                    plain, state_file(plain, settings), batch_size=settings.batch_size, device=device
+                )
             self._torch_bases[name] = base  # the last
             while len(self._torch_bases) > _KEPT_BASES:
                 self._torch_bases.pop(next(iter(self._torch_bases)))

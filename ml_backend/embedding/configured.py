@@ -10,14 +10,15 @@ from common.files import held, write_whole
 from ml_backend.core.identity import Identity
 from ml_backend.core.preparing import EFFICIENTNET_LITE0
 from ml_backend.core.versions import RANDOM
-from ml_backend.embedding.checkpoints import IMAGENET, content_id, state_file
+from ml_backend.embedding.checkpoints import IMAGENET, TIMM, content_id, state_file
+from ml_backend.embedding.plugged import AUTO, identity_of, load_plugin
 from ml_backend.errors import DownloadError, WeightsError
 from ml_backend.settings import Settings
 
 log = structlog.get_logger()
 
-AUTO = "auto"
 RESNET18 = "resnet18"
+PRETRAINED = "pretrained"  # how timm's weights are called: the name of its backbone says which
 
 
 def configured_identity(settings: Settings, is_exported: Callable[[Identity], bool]) -> Identity:
@@ -35,18 +36,24 @@ def configured_identity(settings: Settings, is_exported: Callable[[Identity], bo
     WeightsError
         If the weights are a path at which there is no file, or cannot be had.
     """
+    if (plugin := load_plugin(settings.backbone, settings.backbone)) is not None:
+        return identity_of(settings.backbone, plugin)
+    if settings.weights == IMAGENET:
+        return _learned(settings, is_exported)
     backbone = RESNET18 if settings.backbone == AUTO else settings.backbone
-    if settings.weights == RANDOM:
-        return Identity(backbone, RANDOM, settings.seed)
-    if settings.weights != IMAGENET:
-        return Identity(backbone, content_id(Path(settings.weights)), settings.seed)
-    identity = Identity(backbone, IMAGENET, settings.seed)
+    weights_id = RANDOM if settings.weights == RANDOM else content_id(Path(settings.weights))
+    return Identity(backbone, weights_id, settings.seed)
+
+
+def _learned(settings: Settings, is_exported: Callable[[Identity], bool]) -> Identity:
     if settings.backbone == AUTO:
-        return _automatic(identity, settings, is_exported)
-    if is_exported(identity):
-        return identity
+        return _automatic(Identity(RESNET18, IMAGENET, settings.seed), settings, is_exported)
+    if settings.backbone.startswith(f"{TIMM}:"):
+        return Identity(settings.backbone, PRETRAINED, settings.seed)
+    identity = Identity(settings.backbone, IMAGENET, settings.seed)
     try:
-        state_file(identity, settings)
+        if not is_exported(identity):
+            state_file(identity, settings)
     except DownloadError as error:
         log.warning("imagenet_weights_unavailable_using_random", reason=str(error), weights=RANDOM)
         return dataclasses.replace(identity, weights_id=RANDOM)

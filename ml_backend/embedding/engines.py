@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import json
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from common.errors import SuiteError
-from ml_backend.core.identity import Calibration, Identified, Identity
+from ml_backend.core.identity import Calibration, Identity, Network
+from ml_backend.core.preparing import PREPARATIONS, Preparation
 
 Kind = Literal["onnx", "cuda", "cpu"]
 NAMES: dict[Kind, str] = {"onnx": "onnxruntime-cpu", "cuda": "torch-cuda", "cpu": "torch-cpu"}
-KEY_PROPERTY = "embedding_key"  # of an engine's file
+KEY_PROPERTY, PREPARATION_PROPERTY = "embedding_key", "preparation"  # of an engine's file
 _STREAMS = 4  # at most
 
 
@@ -88,7 +90,7 @@ class Origin(Protocol):
         """Calibrate on prepared images."""
 
 
-class OnnxEmbedder(Identified):
+class OnnxEmbedder(Network):
     """A network in ONNX Runtime on the processor.
 
     Parameters
@@ -114,6 +116,14 @@ class OnnxEmbedder(Identified):
     ) -> None:
         self.identity, self.streams = identity, streams
         self._session, self._origin, self._batch_size = session, origin, batch_size
+
+    @property
+    def prepare(self) -> Preparation:
+        """What maps an RGB image to the input of the network; its file says so where the backbone is not ours."""
+        if self.preparation is None and self.backbone not in PREPARATIONS:
+            written = json.loads(self._session().get_modelmeta().custom_metadata_map[PREPARATION_PROPERTY])
+            self.preparation = Preparation(**written)
+        return super().prepare
 
     @property
     def dimension(self) -> int:

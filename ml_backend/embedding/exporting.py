@@ -5,6 +5,7 @@ torch.
 """
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -23,10 +24,8 @@ import structlog
 from common.errors import SuiteError
 from common.files import held, replacing
 from ml_backend.core.identity import Identity
-from ml_backend.core.preparing import PREPARATIONS
-from ml_backend.embedding.checkpoints import read_state
-from ml_backend.embedding.engines import KEY_PROPERTY, EngineError, engine_file, open_session
-from ml_backend.errors import WeightsError
+from ml_backend.embedding.engines import KEY_PROPERTY, PREPARATION_PROPERTY, EngineError, engine_file, open_session
+from ml_backend.errors import DownloadError, WeightsError
 
 if TYPE_CHECKING:
     from ml_backend.core.embedder import TorchEmbedder
@@ -37,6 +36,7 @@ _POLL_S = 0.2
 _NICENESS = 5
 _YOUNG_S = 3600.0
 NO_ENGINE = "no ONNX engine"
+_ERRORS = {"download": DownloadError, "weights": WeightsError}
 _FAILURE = ".error"  # beside the place of an engine: why the last export failed
 
 log = structlog.get_logger()
@@ -90,7 +90,7 @@ def export_apart(identity: Identity, state: Path | None, path: Path, *, timeout_
         return
     why = done.stdout.decode(errors="replace").strip().splitlines()
     kind, _, reason = why[-1].partition(": ") if why else ("", "", f"it ended with {done.returncode}")
-    raise (WeightsError if kind == "weights" else EngineError)(reason)
+    raise _ERRORS.get(kind, EngineError)(reason)
 
 
 def once(path: Path, make: Callable[[], None], *, wait_s: float) -> None:
@@ -163,7 +163,7 @@ def prune_engines(data_dir: Path, keys: Iterable[str], now: float) -> list[str]:
 def _write(embedder: "TorchEmbedder", path: Path) -> None:
     import torch  # noqa: PLC0415 - takes seconds
 
-    side = PREPARATIONS[embedder.backbone].crop
+    side = embedder.prepare.crop
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the exporter about itself
@@ -176,7 +176,9 @@ def _write(embedder: "TorchEmbedder", path: Path) -> None:
                 output_names=["embeddings"],
                 dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
             )
-        program.model.metadata_props[KEY_PROPERTY] = embedder.key  # type: ignore[union-attr]  # dynamo gives one
+        program.model.metadata_props.update(  # type: ignore[union-attr]  # dynamo gives one
+            {KEY_PROPERTY: embedder.key, PREPARATION_PROPERTY: json.dumps(dataclasses.asdict(embedder.prepare))}
+        )
         program.save(str(path), external_data=False)  # type: ignore[union-attr]
     except OSError:
         raise
@@ -185,7 +187,7 @@ def _write(embedder: "TorchEmbedder", path: Path) -> None:
 
 
 def _check(embedder: "TorchEmbedder", path: Path) -> None:
-    side = PREPARATIONS[embedder.backbone].crop
+    side = embedder.prepare.crop
     images = np.random.default_rng(0).normal(size=(_CHECKED, 3, side, side)).astype(np.float32)
     session = open_session(path, key=embedder.key)
     [exported] = session.run(None, {session.get_inputs()[0].name: images})
@@ -216,15 +218,14 @@ def main() -> int:
     with np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False) as stored:
         calibration = {name: stored[name] for name in stored.files}
     try:
-        from ml_backend.core.embedder import TorchEmbedder  # noqa: PLC0415 - imports torch
+        from ml_backend.embedding.networks import torch_embedder  # noqa: PLC0415 - imports torch
 
-        state = read_state(Path(request["state"])) if request["state"] else None
-        base = TorchEmbedder(
-            request["backbone"], weights_id=request["weights_id"], state=state, seed=request["seed"]
-        )
+        identity = Identity(request["backbone"], request["weights_id"], request["seed"])
+        base = torch_embedder(identity, Path(request["state"]) if request["state"] else None)
         export(base.with_calibration(calibration), Path(request["path"]))
-    except (WeightsError, ValueError) as error:
-        print(f"weights: {error}")  # noqa: T201 - to the process that asked
+    except WeightsError as error:
+        kind = next(kind for kind, raised in _ERRORS.items() if isinstance(error, raised))
+        print(f"{kind}: {error}")  # noqa: T201 - to the process that asked
         return 1
     except Exception as error:  # noqa: BLE001 - whatever it is, the process that asked goes on without the engine
         reason = str(error) if isinstance(error, SuiteError) else type(error).__name__

@@ -176,7 +176,10 @@ def _started(ray: Any, settings: Settings, backbones: Backbones, artifact: Artif
     embedder = backbones.matching(artifact.identity, artifact.embedding_key, timeout_s=settings.model_wait_s)
     path = engine_file(settings.data_dir, embedder.key)
     if not path.is_file():
-        raise SuiteError(f"--engine ray needs an ONNX engine of {embedder.key}: set ML_BACKEND_ENGINE=onnx")
+        raise SuiteError(
+            f"--engine ray needs an exported engine of {embedder.key}: set ML_BACKEND_ENGINE=onnx, and a "
+            "backbone that is exported (no onnx:FILE, and none of another package)"
+        )
     engine = ray.put(path.read_bytes())
     count = max(1, int(ray.available_resources().get("CPU", 1)))
     actor = ray.remote(num_cpus=1)(Worker)
