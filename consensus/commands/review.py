@@ -139,6 +139,41 @@ def decide(
         raise typer.Exit(LEFT_OUT)
 
 
+def assign(
+    project: ProjectOption,
+    to: Annotated[str, typer.Option("--to", help="Reviewers with commas: accounts of Label Studio.")],
+    queue: Annotated[Queue | None, typer.Option("--queue", help="What waits in this queue alone.")] = None,
+    without: Annotated[
+        str,
+        typer.Option("--from", help="Who gives up what they have, with commas; who has no account does anyway."),
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")] = False,
+) -> None:
+    """Spread what waits over reviewers, evenly, and never to somebody who annotated the task.
+
+    What somebody has stays theirs. `consensus review --interactive` shows a reviewer what is theirs or nobody's.
+    """
+    from consensus.review.assignment import assign as assign_to  # noqa: PLC0415  # --help needs none of it
+
+    with closing(studio()) as label_studio:
+        assigned = assign_to(
+            label_studio, store(), project, _names(to), _now(), queue=queue, without=_names(without)
+        )
+    if as_json:
+        emit(json.dumps(asdict(assigned), ensure_ascii=False) + "\n")
+        return
+    rows = [{"reviewer": name, "waiting": number} for name, number in assigned.items.items()]
+    output.show_rows(rows)
+    output.OUT.print(f"{assigned.new} newly assigned")
+    if assigned.nobody:
+        line = f"{assigned.nobody} for nobody: all of these reviewers have annotated their tasks"
+        output.ERR.print(line, style="yellow", soft_wrap=True)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def item_json(item: "ReviewItem") -> dict[str, Any]:
     """Return an item as JSON holds it."""
     return {**asdict(item), "annotators": sorted(item.annotators)}

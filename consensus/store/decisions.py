@@ -6,7 +6,19 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from consensus.core.review.names import Queue
 from consensus.errors import ConfigError
@@ -414,6 +426,26 @@ class Decisions(DecisionReader):
     def assign(self, project: int, queue: Queue, task: int, control: str, to: str | None, at: datetime) -> None:
         """Give what waits to a reviewer, or back to all."""
         self._change_waiting(project, task, control, queue, {"assigned_to": to, "assigned_at": at})
+
+    def assign_many(self, project: int, assigned: Sequence[Row], at: datetime) -> None:
+        """Give what waits to reviewers, all or nothing.
+
+        Parameters
+        ----------
+        assigned : sequence of dict
+            Columns queue, task, control and assigned_to.
+        """
+        table = REVIEW_ITEM.c
+        names = "queue", "task", "control"
+        here = and_(*(table[name] == bindparam(f"of_{name}") for name in names))
+        query = update(REVIEW_ITEM).where(table.project == project, table.closed_at.is_(None), here)
+        values = [
+            {f"of_{name}": row[name] for name in names} | {"assigned_to": row["assigned_to"], "assigned_at": at}
+            for row in assigned
+        ]
+        with self._writing() as connection:
+            for start in range(0, len(values), AT_ONCE):
+                connection.execute(query, values[start : start + AT_ONCE])
 
     def _change_waiting(self, project: int, task: int, control: str, queue: Queue | None, values: Row) -> None:
         table = REVIEW_ITEM.c
