@@ -10,7 +10,7 @@ import typer
 from common.console import emit
 from common.contract import LEFT_OUT
 from consensus.commands import output
-from consensus.commands.connections import store, studio
+from consensus.commands.connections import show_tabs, store, studio
 from consensus.commands.options import ProjectOption
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def undo(
         undone = take_back(
             label_studio, opened, batch, by, lambda: datetime.now(UTC), dry_run=dry_run, progress=progress
         )
+        if not dry_run:
+            show_tabs(label_studio, opened, undone.batch["project"])
     if as_json:
         emit(json.dumps(undone_json(undone, dry_run=dry_run), ensure_ascii=False) + "\n")
     else:

@@ -12,13 +12,12 @@ import typer
 from common.console import emit
 from common.contract import LEFT_OUT
 from consensus.commands import output
-from consensus.commands.connections import store, studio
+from consensus.commands.connections import show_tabs, store, studio
 from consensus.commands.options import ConfigOption, ProjectOption
 from consensus.core.review.names import Queue, RulingName
 from consensus.errors import ConfigError
 
 if TYPE_CHECKING:
-    from consensus.label_studio import Studio
     from consensus.review.decisions import Decided
     from consensus.review.items import ReviewItem
     from consensus.settings import ProjectConfig
@@ -130,7 +129,7 @@ def decide(
             override=override,
             progress=progress,
         )
-        _show_tabs(label_studio, opened, project, chosen)
+        show_tabs(label_studio, opened, project, chosen)
     if as_json:
         emit(json.dumps(decided_json(decided), ensure_ascii=False) + "\n")
     else:
@@ -207,7 +206,7 @@ def _work_off(
     with closing(studio()) as label_studio:
         name = reviewer or label_studio.client.own_account()[1]
         KeyboardReview(label_studio, opened, config, project, name, _now).work([queue] if queue else [*ABOUT])
-        _show_tabs(label_studio, opened, project, config)
+        show_tabs(label_studio, opened, project, config)
 
 
 def _config(path: Any, project: int) -> "ProjectConfig":  # noqa: ANN401  # a Path or None
@@ -222,13 +221,6 @@ def _only_control(opened: "Store", project: int) -> str:
     if len(names) != 1:
         raise ConfigError(f"project {project} asks several questions; name one with --control: {', '.join(names)}")
     return str(names[0])
-
-
-def _show_tabs(label_studio: "Studio", opened: "Store", project: int, config: "ProjectConfig") -> None:
-    from consensus.review.tabs import show_queues  # noqa: PLC0415  # --help needs none of it
-
-    if config.review.tabs:
-        show_queues(label_studio, opened.decisions, project)
 
 
 def _show_decided(decided: "Decided") -> None:

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.contract import ReportName
+from consensus.core.review.names import Queue
 from consensus.serving.service import MAX_PAGE
-from consensus.store.decisions import BatchKind, ItemState, Queue
+from consensus.store.decisions import BatchKind, ItemState
 
 LARGEST = 2**63 - 1
 Id = Annotated[int, Field(ge=1, le=LARGEST)]
