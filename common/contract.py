@@ -25,6 +25,9 @@ ControlKind = Literal["choices", "verification"]
 LEFT_OUT = 3
 """Exit status of a command that left something out, as is printed; `SuiteError.status` is that of nothing done."""
 
+BELOW_TARGET = 4
+"""Exit status of a command that measured a precision below what was asked for."""
+
 META = "consensus"
 """Key of a region's `meta` under which consensus writes."""
 

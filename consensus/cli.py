@@ -147,6 +147,7 @@ app.command()(deciding.suggestions)
 app.command()(deciding.accept)
 app.command()(batches.batches)
 app.command()(batches.undo)
+app.command()(batches.audits)
 app.command()(batches.audit)
 app.command()(doctor)
 

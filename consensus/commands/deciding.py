@@ -351,7 +351,7 @@ def _group_row(group: "GroupOffer") -> dict[str, Any]:
 
 
 def _show_proposals(offer: "ProposalOffer") -> None:
-    rows = [asdict(each) for each in offer.proposals]
+    rows = [{**asdict(each), "labels": " + ".join(each.labels)} for each in offer.proposals]
     output.show_rows(rows[: 4 * SAMPLE], "Labels that the votes prefer to the given ones")
     if len(rows) > 4 * SAMPLE:
         output.OUT.print(f"... and {len(rows) - 4 * SAMPLE} more; --json prints all")

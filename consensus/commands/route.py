@@ -21,6 +21,7 @@ WORDS = {
     "none": "are finished",
     "limit": "are undecided and at the limit of {} votes",
     "gold": "are ground truth and stay as they are",
+    "decided": "were decided by a machine and stay as they are",
     "run": "have annotations that the last run did not see; `consensus run` first",
 }
 
