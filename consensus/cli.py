@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from common.console import add_version, emit, run_program, shows_help
-from common.contract import LEFT_OUT, ReportName
+from common.contract import LEFT_OUT, UNDECIDED, ReportName
 from common.errors import SuiteError
 from consensus.commands import (
     batches,
@@ -96,15 +96,16 @@ def report(
 ) -> None:
     """Print one report of the last run, what is best looked at first.
 
-    Of MisClassified the strongest accusations come first, those with the lowest posterior, each with the label
-    that the votes prefer; of Controversial what is nearest to one half; of the others the most confident.
+    Of MisClassified the strongest accusations come first, those with the lowest posterior, and of Undecided the
+    most contradicted, each with the other label that the votes prefer; of Controversial what is nearest to one
+    half; of the others the most confident.
     """
     import numpy as np  # noqa: PLC0415  # --help needs none of it
 
     with _store().snapshot() as snapshot:
         snapshot.needed_run(project)
         columns = snapshot.report(project, name)
-        proposed = snapshot.proposals(project) if name == "MisClassified" else None
+        proposed = snapshot.proposals(project, report=name) if name in ("MisClassified", UNDECIDED) else None
     shown = REPORT_COLUMNS if np.isnan(columns[MODEL_COLUMN]).all() else (*REPORT_COLUMNS, MODEL_COLUMN)
     columns = {column: columns[column][:limit] for column in shown}
     output.print_columns(columns if proposed is None else output.with_proposals(columns, proposed), form)
