@@ -14,6 +14,7 @@ from common.console import add_version, emit, run_program, shows_help
 from common.contract import LEFT_OUT, UNDECIDED, ReportName
 from common.errors import SuiteError
 from consensus.commands import (
+    auto,
     batches,
     deciding,
     exporting,
@@ -146,6 +147,7 @@ app.command()(people.agreement)
 app.command()(people.pay)
 app.command()(deciding.suggestions)
 app.command()(deciding.accept)
+app.command()(auto.auto)
 app.command()(batches.batches)
 app.command()(batches.undo)
 app.command()(batches.audits)

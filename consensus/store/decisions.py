@@ -94,6 +94,15 @@ class DecisionReader:
         )
         return self._rows(query.order_by(BATCH.c.made_at, BATCH.c.id, BATCH_ITEM.c.task))
 
+    def passed_over(self, project: int) -> set[tuple[int, str, tuple[str, ...]]]:
+        """Return task, control and labels of what machines could not write, or people have taken back."""
+        query = select(BATCH_ITEM.c.task, BATCH_ITEM.c.control, BATCH_ITEM.c.labels).join(
+            BATCH, BATCH.c.id == BATCH_ITEM.c.batch
+        )
+        by_machine = BATCH.c.kind.in_(("accept", "auto"))
+        query = query.where(BATCH.c.project == project, by_machine, BATCH_ITEM.c.state.in_(("left", "undone")))
+        return {(row["task"], row["control"], tuple(row["labels"])) for row in self._rows(query)}
+
     def item_counts(self, batch: str) -> dict[str, int]:
         """Count a batch's items by their state."""
         query = select(BATCH_ITEM.c.state, func.count().label("n")).where(BATCH_ITEM.c.batch == batch)
