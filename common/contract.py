@@ -15,20 +15,15 @@ from typing import Any, Literal, NamedTuple, get_args
 VERSION_PREFIX = "consensus/"
 """Of the model versions under which consensus writes its reports."""
 
-ReportName = Literal["AllConfirmed", "MisClassified", "Discovered", "Controversial", "NoVotes", "Undecided"]
+ReportName = Literal["AllConfirmed", "MisClassified", "Discovered", "Controversial", "NoVotes"]
 REPORT_NAMES: tuple[ReportName, ...] = get_args(ReportName)
-"""The five reports in the order in which a person reads them, and what has votes and is in none of them."""
-UNDECIDED: ReportName = "Undecided"
-"""It asks for one more vote; `consensus score` leaves it unnamed."""
+"""The reports in the order in which a person reads them."""
 
 ControlKind = Literal["choices", "verification"]
 """Annotators choose labels, or they say yes, no or unsure to the label that the task came with."""
 
 LEFT_OUT = 3
 """Exit status of a command that left something out, as is printed; `SuiteError.status` is that of nothing done."""
-
-BELOW_TARGET = 4
-"""Exit status of a command that measured a precision below what was asked for."""
 
 META = "consensus"
 """Key of a region's `meta` under which consensus writes."""
@@ -90,12 +85,12 @@ def is_of_report(result: object) -> bool:
 
 
 class Accusation(NamedTuple):
-    """What MisClassified says of a label, and Undecided where another is more likely: its region shows that one.
+    """What MisClassified says of a label.
 
     Attributes
     ----------
     label : str
-        The label that is wrong, or doubted.
+        The given label that is wrong.
     confidence : float
         That it is right, in [0, 1], a lower bound.
     """

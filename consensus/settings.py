@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from common.errors import SettingsError
-from common.settings import LabelStudioSettings, Token, read
+from common.settings import Address, LabelStudioSettings, Token, read
 from consensus.core.decide.policies import POLICIES
 from consensus.core.decide.policy_names import PolicyName
 from consensus.core.decide.thresholds import Thresholds
@@ -37,6 +37,7 @@ class Settings(LabelStudioSettings):
 
     consensus_signing_key: SecretStr = SecretStr("")
     consensus_api_token: Token = SecretStr("")
+    consensus_url: Address = ""  # for the plugin in Label Studio, which reads it from the environment of its own
     consensus_database_url: SecretStr = Field(default_factory=lambda: SecretStr(f"sqlite:///{default_store()}"))
     consensus_config: Path | None = None
     consensus_cron: str = "*/15 * * * *"
@@ -164,8 +165,6 @@ class ProjectConfig(_Strict):
         Sections by the name of the control.
     review
         What people look at.
-    auto
-        Rules file of `consensus auto`, which a schedule then follows after each run.
     """
 
     policy: PolicyName = "default"
@@ -176,7 +175,6 @@ class ProjectConfig(_Strict):
     model_votes: bool = False
     controls: dict[str, ControlSection] = {}
     review: ReviewSection = ReviewSection()
-    auto: Path | None = None
     _special: frozenset[str] = PrivateAttr(default=frozenset())
 
     @property
@@ -238,7 +236,7 @@ def project_config(path: Path | None, project: int) -> ProjectConfig:
         raise ConfigError(f"settings file {path}: {_first_fault(error)}") from None
     except ConfigError as error:
         raise ConfigError(f"settings file {path}: {error}") from None
-    return config if config.auto is None else config.model_copy(update={"auto": path.parent / config.auto})
+    return config
 
 
 def processors() -> int:

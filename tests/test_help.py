@@ -10,6 +10,12 @@ from ml_backend.cli import cli
 
 PROGRAMS = {name: typer.main.get_command(program) for name, program in (("consensus", app), ("ml-backend", cli))}
 COMMANDS = [(program, name) for program, group in PROGRAMS.items() for name in group.commands]
+OF_GROUPS = [
+    (program, name, own)
+    for program, group in PROGRAMS.items()
+    for name, command in group.commands.items()
+    for own in getattr(command, "commands", ())
+]
 WORDS = {
     ("consensus", "run"): ["default", "label-ai"],
     ("consensus", "report"): ["AllConfirmed", "NoVotes", "table", "csv", "json"],
@@ -49,3 +55,14 @@ def test_every_command_explains_itself(program: str, name: str) -> None:
     assert [option.name for option in options if not option.help] == []
     named = [word for option in options for word in (*option.opts, *option.secondary_opts)]
     assert [word for word in (*named, *WORDS.get((program, name), ())) if word not in text] == []
+
+
+@pytest.mark.parametrize(("program", "group", "name"), OF_GROUPS)
+def test_every_command_of_a_group_explains_itself(program: str, group: str, name: str) -> None:
+    """Its help has a sentence, and each option says what it is for."""
+    command = PROGRAMS[program].commands[group].commands[name]
+    text = shown(program, group, name)
+    assert command.help
+    assert [
+        option.name for option in command.params if not getattr(option, "help", "") or option.opts[0] not in text
+    ] == []

@@ -4,31 +4,33 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+
 from common.progress import Progress, silent
 from consensus.assist.accept import Request
 from consensus.assist.batches import Performed, WriteOptions, perform, plan
 from consensus.core.assist.expected import share_interval
 from consensus.label_studio import Studio
 from consensus.store.store import Store
+from consensus.store.tables import CLASSIFICATION
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """What the evidence prefers to a given label.
+    """The label that the evidence prefers to a given one.
 
     Attributes
     ----------
     given : str
-    labels : tuple of str
-        One of a single choice, all that are taken to be right of a multiple one.
+    label : str
     posterior : float
-        That they are right, of several the lowest.
+        That the proposed label is right.
     """
 
     task: int
     control: str
     given: str
-    labels: tuple[str, ...]
+    label: str
     posterior: float
 
 
@@ -43,26 +45,37 @@ class ProposalOffer:
 
 
 def offer_proposals(store: Store, project: int, request: Request) -> ProposalOffer:
-    """Choose what is proposed in the place of given labels in MisClassified, where nobody has decided yet."""
+    """Return for each given label in MisClassified the label that the votes prefer, where nobody has decided."""
     with store.snapshot() as snapshot:
         snapshot.needed_controls(project)
-        rows = snapshot.proposals(project, control=request.control)
+        columns = snapshot.columns(CLASSIFICATION, project)
+        singles = {
+            row["control"]
+            for row in snapshot.controls(project)
+            if row["kind"] == "choices" and row["choice"] == "single"
+        }
         decided = {(row["task"], row["control"]) for row in snapshot.decisions.standing(project)}
-    by_place = {
-        (row["task"], row["control"]): Proposal(
-            row["task"], row["control"], row["label"], tuple(row["proposed"]), row["proposed_posterior"]
+    best: dict[tuple[int, str], tuple[float, str]] = {}
+    for row in np.flatnonzero(~columns["given"].astype(bool) & (columns["posterior"] > 0)).tolist():
+        place = int(columns["task"][row]), str(columns["control"][row])
+        best[place] = max(
+            best.get(place, (0.0, "")), (float(columns["posterior"][row]), str(columns["label"][row]))
         )
-        for row in rows
-        if row["proposed"] and row["proposed_posterior"] > max(row["posterior"], request.above or 0.0)
-    }
+    proposals = []
     tasks = frozenset(request.tasks)
-    proposals = [
-        proposal
-        for place, proposal in by_place.items()
-        if place not in decided
-        and (not tasks or proposal.task in tasks)
-        and request.label in (None, *proposal.labels)
-    ]
+    for row in np.flatnonzero(columns["report"] == "MisClassified").tolist():
+        place = int(columns["task"][row]), str(columns["control"][row])
+        posterior, label = best.get(place, (0.0, ""))
+        if place[1] not in singles or place in decided or posterior <= float(columns["posterior"][row]):
+            continue
+        proposal = Proposal(*place, str(columns["label"][row]), label, posterior)
+        if (
+            (not tasks or proposal.task in tasks)
+            and request.label in (None, label)
+            and request.control in (None, proposal.control)
+            and posterior > (request.above or 0.0)
+        ):
+            proposals.append(proposal)
     proposals.sort(key=lambda each: (-each.posterior, each.task, each.control))
     proposals = proposals[: request.limit]
     wrong = sum(1 - each.posterior for each in proposals)
@@ -76,16 +89,23 @@ def accept_proposals(
     offered: ProposalOffer,
     now: Callable[[], datetime],
     progress: Progress = silent,
+    by: str | None = None,
 ) -> Performed | None:
-    """Accept proposals in the name of the account that the key belongs to: ground truth that teaches nothing."""
+    """Accept proposals in the name of the account that the key belongs to: ground truth that teaches nothing.
+
+    Parameters
+    ----------
+    by : str, optional
+        Address of the account that asks for it, where it is another one.
+    """
     if not offered.proposals:
         return None
-    number, by = studio.client.own_account()
+    number, owner = studio.client.own_account()
     items: list[dict[str, object]] = [
         {
             "task": each.task,
             "control": each.control,
-            "labels": list(each.labels),
+            "labels": [each.label],
             "evidence": {"posterior": each.posterior, "given": each.given},
         }
         for each in offered.proposals
@@ -94,5 +114,5 @@ def accept_proposals(
         account=number, ground_truth=True, over_people=True, verdict="corrected", source="consensus"
     )
     params = {"expected": {"n": len(offered.proposals), "wrong": offered.wrong}}
-    batch = plan(store, project, "accept", items, made_by=by, now=now(), options=options, params=params)
+    batch = plan(store, project, "accept", items, made_by=by or owner, now=now(), options=options, params=params)
     return perform(studio, store, batch, now, progress)

@@ -30,8 +30,17 @@ def serve(
     from consensus.serving.serve import serve as run  # noqa: PLC0415
     from consensus.serving.serve import token_for  # noqa: PLC0415
     from consensus.serving.service import Service  # noqa: PLC0415
-    from consensus.settings import settings  # noqa: PLC0415
+    from consensus.settings import project_config, settings  # noqa: PLC0415
 
     token = token_for(host, settings().consensus_api_token.get_secret_value(), without=without_token)
     runs = Runs(config)
-    run(Service(token, store, lambda: closing(studio()), runs, runs.stop), host, port)
+    file = config or settings().consensus_config
+    service = Service(
+        token=token,
+        opened=store,
+        studio=lambda: closing(studio()),
+        run=runs,
+        config=lambda project: project_config(file, project),
+        stop=runs.stop,
+    )
+    run(service, host, port)

@@ -14,8 +14,8 @@ from consensus.errors import StoreError
 from consensus.serving import idempotency, metrics
 from consensus.serving.about import BARE, DOCUMENT, about
 from consensus.serving.background import BusyError
+from consensus.serving.deciding import projects
 from consensus.serving.service import EXTENSION, MAX_BYTES, Service
-from consensus.serving.writing import projects
 
 
 def create_app(service: Service) -> Flask:

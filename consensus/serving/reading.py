@@ -26,7 +26,7 @@ QUEUE_PLACE = ("priority", "queue", "task", "control")
 CONFIRMED = ("AllConfirmed", "Discovered")
 """The reports of what is right, whether the task came with it or not."""
 
-_UNSHOWN = ("project", "closed_at", "closed_because")
+_UNSHOWN = ("project", "closed_at", "closed_because", "falling")
 REFUSED: dict[str | int, Any] = dict.fromkeys((400, 404, 503), Problem)
 projects = APIBlueprint(
     "projects",
@@ -77,7 +77,7 @@ def labels(path: schemas.OfProject, query: schemas.Page) -> Response:
         place = (after["control"], after["label"]) if after else ("", "")
         return [row for row in rows if (row["control"], row["label"]) > place][:limit]
 
-    return _page(query.after, query.limit, ("control", "label"), behind)
+    return page(query.after, query.limit, ("control", "label"), behind)
 
 
 @projects.get("/classifications", responses={200: schemas.Classifications, **REFUSED})
@@ -125,7 +125,7 @@ def annotators(path: schemas.OfProject, query: schemas.Page) -> Response:
             rows = snapshot.pages.annotators(run, after=after, limit=limit)
             return [{name: value for name, value in row.items() if name != "run"} for row in rows]
 
-        return _page(query.after, query.limit, ANNOTATOR_PLACE, behind, run=run)
+        return page(query.after, query.limit, ANNOTATOR_PLACE, behind, run=run)
 
 
 @projects.get("/submissions", responses={200: schemas.Votes, **REFUSED})
@@ -145,7 +145,7 @@ def submissions(path: schemas.OfProject, query: schemas.Submitted) -> Response:
                 limit=limit,
             )
 
-        return _page(query.after, query.limit, VOTE_PLACE, behind)
+        return page(query.after, query.limit, VOTE_PLACE, behind)
 
 
 @projects.get("/runs", responses={200: schemas.Runs, **REFUSED})
@@ -156,7 +156,7 @@ def runs(path: schemas.OfProject, query: schemas.Page) -> Response:
         def behind(after: Row | None, limit: int) -> list[Row]:
             return snapshot.pages.runs(path.project, before=after["id"] if after else None, limit=limit)
 
-        return _page(query.after, query.limit, ("id",), behind)
+        return page(query.after, query.limit, ("id",), behind)
 
 
 @projects.get("/queues", responses={200: schemas.Queues, **REFUSED})
@@ -174,7 +174,7 @@ def queue(path: schemas.OfQueue, query: schemas.Page) -> Response:
         def behind(after: Row | None, limit: int) -> list[Row]:
             return snapshot.decisions.queue(path.project, path.queue, after=after, limit=limit)
 
-        return _page(query.after, query.limit, QUEUE_PLACE, behind)
+        return page(query.after, query.limit, QUEUE_PLACE, behind)
 
 
 @projects.get("/decisions", responses={200: schemas.Decisions, **REFUSED})
@@ -187,7 +187,7 @@ def decisions(path: schemas.OfProject, query: schemas.Decided) -> Response:
                 path.project, task=query.task, batch=query.batch, after=after["id"] if after else 0, limit=limit
             )
 
-        return _page(query.after, query.limit, ("id",), behind)
+        return page(query.after, query.limit, ("id",), behind)
 
 
 @projects.get("/batches", responses={200: schemas.Batches, **REFUSED})
@@ -198,10 +198,10 @@ def batches(path: schemas.OfProject, query: schemas.Page) -> Response:
         def behind(after: Row | None, limit: int) -> list[Row]:
             return snapshot.decisions.batches(path.project, after=after, limit=limit)
 
-        def counted(row: Row) -> Row:
-            return row | {"items": snapshot.decisions.item_counts(row["id"])}
+        def counted(rows: list[Row]) -> list[Row]:
+            return [row | {"items": snapshot.decisions.item_counts(row["id"])} for row in rows]
 
-        return _page(query.after, query.limit, ("made_at", "id"), behind, counted)
+        return page(query.after, query.limit, ("made_at", "id"), behind, counted)
 
 
 @projects.get("/batches/<batch>", responses={200: schemas.Batch, **REFUSED})
@@ -221,7 +221,7 @@ def batch_items(path: schemas.OfBatch, query: schemas.Page) -> Response:
         def behind(after: Row | None, limit: int) -> list[Row]:
             return snapshot.pages.items(path.batch, after=after, limit=limit)
 
-        return _page(query.after, query.limit, ITEM_PLACE, behind)
+        return page(query.after, query.limit, ITEM_PLACE, behind)
 
 
 @projects.get("/tasks/<int:task>/audit", responses={200: schemas.Audit, **REFUSED})
@@ -258,15 +258,15 @@ def _classifications(
                     )
             return rows
 
-        return _page(query.after, limit, CLASSIFICATION_PLACE, behind)
+        return page(query.after, limit, CLASSIFICATION_PLACE, behind)
 
 
-def _page(
+def page(
     cursor: str | None,
     limit: int,
     place: Sequence[str],
     behind: Callable[[Row | None, int], list[Row]],
-    complete: Callable[[Row], Row] = lambda row: row,
+    complete: Callable[[list[Row]], list[Row]] = lambda rows: rows,
     **more: object,
 ) -> Response:
     """Answer with a page and the cursor of the next one.
@@ -278,7 +278,7 @@ def _page(
     behind : callable
         Reads so many rows behind a place.
     complete : callable
-        Adds to a row of the page what is asked for row by row.
+        Adds to the rows of the page what is not read with them.
     """
     filters = {
         name: request.args[name] for name in sorted(request.args) if name not in ("after", "limit", "count")
@@ -287,7 +287,7 @@ def _page(
     rows = behind(cursors.read(question, cursor), limit + 1)
     last = rows[limit - 1] if len(rows) > limit else None
     following = cursors.make(question, {name: last[name] for name in place}) if last else None
-    return jsonify(**more, items=[shown(complete(row)) for row in rows[:limit]], next=following)
+    return jsonify(**more, items=[shown(row) for row in complete(rows[:limit])], next=following)
 
 
 def shown(row: Mapping[str, Any]) -> Row:

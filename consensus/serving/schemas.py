@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.contract import ReportName
-from consensus.core.review.names import Queue
+from consensus.core.review.names import Queue, RulingName
 from consensus.serving.service import MAX_PAGE
 from consensus.store.decisions import BatchKind, ItemState
 
@@ -383,6 +383,146 @@ class Undoing(Asking):
     dry_run: bool = False
 
 
+Tasks = Annotated[list[Id], Field(max_length=100_000)]
+
+
+class Accepting(Asking):
+    """Which labels to accept: at least tasks, a score or a precision says so."""
+
+    source: Literal["suggestions", "proposals"]
+    tasks: Tasks = []
+    label: Name | None = None
+    control: Name | None = None
+    above: Share | None = Field(None, description="A greater score than this or, of proposals, posterior.")
+    target_precision: Annotated[float, Field(gt=0, lt=1)] | None = None
+    version: Name | None = Field(None, description="Of the model; that which annotators see by default.")
+    limit: Annotated[int, Field(ge=1)] | None = Field(None, description="So many, the surest.")
+    audit_share: Share = Field(0.05, description="Share of them that one more person judges blind.")
+    dry_run: bool = False
+
+
+class OnTasks(Asking):
+    """Tasks with which something is to be done."""
+
+    tasks: Annotated[Tasks, Field(min_length=1)]
+    reason: str = Field("", max_length=2_000)
+    dry_run: bool = False
+
+
+class Ruling(_Asked):
+    """What a reviewer says of a control of a task."""
+
+    task: Id
+    control: Name
+    name: RulingName
+    labels: list[Name] = Field([], max_length=1_000, description="For `correct`: the right ones.")
+    reason: str = Field("", max_length=2_000)
+
+
+class Deciding(Asking):
+    """What a reviewer decides; `made_by` is the reviewer."""
+
+    rulings: list[Ruling] = Field(min_length=1, max_length=100)
+    override: bool = Field(default=False, description="Decide again what somebody has decided.")
+
+
+class Written(BaseModel):
+    """What became of a batch."""
+
+    batch: str
+    counts: dict[ItemState, int]
+    left: list[dict[str, Any]]
+
+
+class RefusedRuling(BaseModel):
+    """A ruling that was not followed, and why."""
+
+    task: int
+    control: str
+    why: str
+
+
+class DecidedLabels(BaseModel):
+    """What became of rulings."""
+
+    batches: list[Written]
+    refused: list[RefusedRuling]
+
+
+class ReviewItem(BaseModel):
+    """An item of a queue as a reviewer sees it; of a blind one what others say is empty."""
+
+    queue: str
+    task: int
+    control: str
+    priority: float
+    assigned_to: str | None
+    blind: bool
+    labels: list[str]
+    given: list[str]
+    candidates: list[dict[str, Any]]
+    votes: list[dict[str, Any]]
+    suggestion: dict[str, Any] | None
+    image: str
+    annotators: list[str]
+    address: str
+
+
+class ReviewItems(_Listed):
+    """A page of a queue, in the order in which it is to be looked at."""
+
+    items: list[ReviewItem]
+
+
+class SuggestionsOf(Page):
+    """Which suggestions."""
+
+    version: Name | None = Field(None, description="Of the model; that which annotators see by default.")
+    label: Name | None = None
+    control: Name | None = None
+    min_score: Share = 0.0
+    annotated: bool = Field(default=False, description="Also those for tasks that somebody has annotated.")
+
+
+class Suggestion(BaseModel):
+    """What a model suggests for a task on a control."""
+
+    task: int
+    control: str
+    labels: list[str]
+    score: float
+    version: str
+    annotated: bool
+    decided: bool = Field(description="Whether the machine account has accepted it.")
+
+
+class Suggestions(_Listed):
+    """A page of suggestions, the surest first."""
+
+    items: list[Suggestion]
+
+
+class Expected(BaseModel):
+    """What share is wrong, by those that were judged."""
+
+    n: int
+    share: float
+    lower: float
+    upper: float
+
+
+class OfferedLabel(BaseModel):
+    """What would be accepted of one label."""
+
+    control: str
+    labels: list[str]
+    suggestions: int
+    accepted: int
+    above: float | None
+    expected: Expected | None
+    reason: str = Field(description="Why nothing can be promised; empty where it can be.")
+
+
 class Job(BaseModel):
     """Work in the background."""
 
@@ -402,6 +542,17 @@ class Jobs(BaseModel):
     """The latest jobs of a project, the latest first."""
 
     items: list[Job]
+
+
+class Offered(BaseModel):
+    """What is, or would be, accepted, and what to expect of it."""
+
+    count: int | None = Field(description="Null where it is not counted before it is done.")
+    detail: str
+    expected: Expected | None
+    labels: list[OfferedLabel]
+    sample: list[dict[str, Any]]
+    job: Job | None = Field(description="Null where it was only counted, or there is nothing to do.")
 
 
 class Performing(BaseModel):

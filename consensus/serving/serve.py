@@ -14,7 +14,12 @@ SHORTEST = 16  # characters of a token; fewer can be guessed
 def serve(service: Service, host: str, port: int) -> None:
     """Serve until a signal ends it, in one process, which knows what is at work in the background."""
     Server(
-        partial(create_app, service), host, port, workers=1, threads=THREADS, worker_exit=lambda *_: service.stop()
+        partial(create_app, service),
+        host,
+        port,
+        workers=1,
+        threads=THREADS,
+        worker_exit=lambda _server, _worker: service.stop(),
     ).run()
 
 

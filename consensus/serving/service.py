@@ -12,6 +12,8 @@ from werkzeug.exceptions import ServiceUnavailable
 from common.serving.credentials import Credentials
 from consensus.serving.background import Background
 from consensus.serving.cursors import Cursors
+from consensus.serving.suggested import SuggestedMemory
+from consensus.settings import ProjectConfig
 from consensus.store.store import Store
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ class Service:
         Opens Label Studio for the time of a block.
     run : callable
         Computes the reports of a project, and returns what is to be said of that.
+    config : callable
+        What the settings file says of a project.
     stop : callable
         Ends what is at work.
     """
@@ -47,7 +51,9 @@ class Service:
     opened: Callable[[], Store]
     studio: Callable[[], "AbstractContextManager[Studio]"]
     run: Callable[[int], dict[str, Any]] = field(repr=False)
+    config: Callable[[int], ProjectConfig] = field(default=lambda _: ProjectConfig(), repr=False)
     stop: Callable[[], None] = field(default=lambda: None, repr=False)
+    suggested: SuggestedMemory = field(default_factory=SuggestedMemory, repr=False)
     background: Background = field(default_factory=Background, repr=False)
     cursors: Cursors = field(init=False, repr=False)
     _stores: list[Store] = field(default_factory=list, repr=False)

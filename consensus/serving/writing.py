@@ -9,24 +9,20 @@ from werkzeug.exceptions import NotFound
 from common.serving.refusals import Problem
 from consensus.assist.undo import undo
 from consensus.serving import schemas
-from consensus.serving.background import Job
 from consensus.serving.idempotency import once
 from consensus.serving.reading import REFUSED, batch_of, projects, snapshot_of
 from consensus.serving.service import service
 
-__all__ = ["projects"]
-
-_REFUSED: dict[str | int, Any] = {**REFUSED, **dict.fromkeys((409, 413, 415, 422, 502), Problem)}
+CHANGING: dict[str | int, Any] = {**REFUSED, **dict.fromkeys((409, 413, 415, 422, 502), Problem)}
 
 
-@projects.post("/runs", responses={202: schemas.Job, **_REFUSED})
+@projects.post("/runs", responses={202: schemas.Job, **CHANGING})
 @once
 def update_reports(path: schemas.OfProject, body: schemas.Asking) -> Response:
     """Compute the reports of a project anew, in the background; where a run waits already, it is that one."""
     here = service()
-    return _accepted(
-        here.background.submit(path.project, "run", body.made_by, lambda: here.run(path.project), joins=True)
-    )
+    job = here.background.submit(path.project, "run", body.made_by, lambda: here.run(path.project), joins=True)
+    return accepted(**job.described())
 
 
 @projects.get("/jobs", responses={200: schemas.Jobs, **REFUSED})
@@ -44,7 +40,7 @@ def job_of_project(path: schemas.OfJob) -> Response:
     return jsonify(job.described())
 
 
-@projects.post("/batches/<batch>/undo", responses={200: schemas.Performing, 202: schemas.Performing, **_REFUSED})
+@projects.post("/batches/<batch>/undo", responses={200: schemas.Performing, 202: schemas.Performing, **CHANGING})
 @once
 def undo_batch(path: schemas.OfBatch, body: schemas.Undoing) -> Response:
     """Take back what a batch wrote and nobody has touched since, or count what that would be."""
@@ -54,7 +50,8 @@ def undo_batch(path: schemas.OfBatch, body: schemas.Undoing) -> Response:
 
     def take_back(*, dry_run: bool) -> dict[str, Any]:
         with here.studio() as studio:
-            undone = undo(studio, here.store, path.batch, body.made_by, _now, dry_run=dry_run)
+            undone = undo(studio, here.store, path.batch, body.made_by, now, dry_run=dry_run)
+        here.suggested.forget(path.project)
         return {
             "undone": undone.undone,
             "kept": [{name: item[name] for name in ("task", "control", "note")} for item in undone.kept],
@@ -67,20 +64,17 @@ def undo_batch(path: schemas.OfBatch, body: schemas.Undoing) -> Response:
         return jsonify(count=counted["undone"], detail=detail, batch=path.batch, job=None)
     job = here.background.submit(path.project, "undo", body.made_by, lambda: take_back(dry_run=False))
     items = here.store.decisions.item_counts(path.batch)
-    return _performing(sum(items.values()), f"batch {path.batch} is being taken back", path.batch, job)
+    detail = f"batch {path.batch} is being taken back"
+    return accepted(count=sum(items.values()), detail=detail, batch=path.batch, job=job.described())
 
 
-def _accepted(job: Job) -> Response:
-    response = jsonify(job.described())
+def accepted(**members: object) -> Response:
+    """Answer that something is being done, and how to see how far it is."""
+    response = jsonify(**members)
     response.status_code = 202
     return response
 
 
-def _performing(count: int, detail: str, batch: str | None, job: Job) -> Response:
-    response = jsonify(count=count, detail=detail, batch=batch, job=job.described())
-    response.status_code = 202
-    return response
-
-
-def _now() -> datetime:
+def now() -> datetime:
+    """Return the moment of a write."""
     return datetime.now(UTC)

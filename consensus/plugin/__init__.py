@@ -1,0 +1,1 @@
+"""The actions of consensus in Label Studio's Data Manager, and how they get there."""

@@ -1,0 +1,174 @@
+"""Routes that write into Label Studio: the one in memory."""
+
+import threading
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_projects import OWNER, PROJECT, InMemoryProject
+from made_service import TOKEN, made_service
+
+from consensus.projects.run import run
+from consensus.serving import schemas
+from consensus.serving.app import create_app
+from consensus.settings import ProjectConfig
+from consensus.store.store import Store
+
+WAIT_S = 20.0
+ANA = "ana@example.com"
+
+
+class Caller:
+    """Somebody with the token, at a project with suggestions and votes."""
+
+    def __init__(self, made: InMemoryProject, store: Store) -> None:
+        self.made, self.store = made, store
+        service = made_service(store, studio=lambda: nullcontext(made.connected()))
+        self.client = create_app(service).test_client()
+        self.client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"
+
+    def get(self, path: str, **query: object) -> dict[str, Any]:
+        """Ask."""
+        answer = self.client.get(f"/api/projects/{PROJECT}{path}", query_string=query)
+        assert answer.status_code == 200, answer.json
+        return dict(answer.json)
+
+    def post(self, path: str, **body: object) -> dict[str, Any]:
+        """Do, and wait for the end of what goes on."""
+        answer = self.client.post(f"/api/projects/{PROJECT}{path}", json={"made_by": ANA, **body})
+        assert answer.status_code in (200, 202), answer.json
+        done = dict(answer.json)
+        if done.get("job"):
+            pause = threading.Event()
+            for _ in range(int(WAIT_S * 50)):
+                job = self.get(f"/jobs/{done['job']['id']}")
+                if job["finished_at"]:
+                    assert job["state"] == "done", job
+                    return done | {"job": job}
+                pause.wait(0.02)
+            raise AssertionError("it did not end")
+        return done
+
+
+@pytest.fixture
+def caller(tmp_path: Path) -> Caller:
+    """Twenty tasks that three people have judged, the last two suggestions wrong; ten that wait."""
+    store = Store.migrated(f"sqlite:///{tmp_path}/store.db")
+    made = InMemoryProject.judged(people=20, waiting=10, wrong=2)
+    run(made.studio, store, ProjectConfig(), PROJECT, now=made.now)
+    made.later()
+    return Caller(made, store)
+
+
+def test_suggestions_are_pages_of_the_surest_first(caller: Caller) -> None:
+    """Of tasks that nobody has annotated; Label Studio is asked once in a while, not for each page."""
+    first = caller.get("/suggestions", limit=6)
+    schemas.Suggestions.model_validate(first)
+    asked = len(caller.made.server.requests)
+    rest = caller.get("/suggestions", limit=6, after=first["next"])
+    scores = [row["score"] for row in first["items"] + rest["items"]]
+    assert (len(scores), scores) == (10, sorted(scores, reverse=True))
+    assert rest["next"] is None
+    assert {row["labels"][0] for row in caller.get("/suggestions", label="dog")["items"]} == {"dog"}
+    assert len(caller.get("/suggestions", annotated=True, limit=100)["items"]) == 30
+    assert asked == len(caller.made.server.requests)
+
+
+def test_what_is_counted_is_what_is_accepted(caller: Caller) -> None:
+    """The dry run writes nothing; done, the batch has as many items, by the machine account, and is taken back."""
+    tasks = caller.made.tasks[-10:]
+    request = {"source": "suggestions", "tasks": tasks, "above": 0.7, "audit_share": 0}
+    counted = caller.post("/accept", dry_run=True, **request)
+    schemas.Offered.model_validate(counted)
+    assert (counted["count"], counted["job"]) == (6, None)
+    assert counted["detail"].startswith("6 of 10 tasks have a suggestion above 0.7 that nobody has answered; of ")
+    assert [row["accepted"] for row in counted["labels"]] == [3, 3]
+    assert all(not caller.made.annotations(task) for task in tasks)
+    done = caller.post("/accept", **request)
+    (batch,) = done["job"]["result"]["batches"]
+    assert (done["count"], batch["counts"]) == (6, {"written": 6})
+    assert sum(len(caller.made.annotations(task)) for task in tasks) == 6
+    described = caller.get(f"/batches/{batch['batch']}")
+    assert (described["made_by"], described["items"]) == (ANA, {"written": 6})
+    assert caller.post("/accept", dry_run=True, **request)["count"] == 0
+    undone = caller.post(f"/batches/{batch['batch']}/undo", dry_run=True)
+    assert (undone["count"], undone["detail"]) == (6, "6 would be taken back, 0 stay.")
+    assert caller.post(f"/batches/{batch['batch']}/undo")["job"]["result"]["undone"] == 6
+    assert all(not caller.made.annotations(task) for task in tasks)
+
+
+def test_nothing_to_accept_starts_nothing(caller: Caller) -> None:
+    """It is an answer, with a count of none."""
+    caller.get("/suggestions")
+    done = caller.post("/accept", source="suggestions", above=1.0)
+    assert (done["count"], done["job"]) == (0, None)
+    assert caller.get("/jobs")["items"] == []
+
+
+def test_what_to_accept_has_to_be_said(caller: Caller) -> None:
+    """Neither no request, nor one of a version that is not there, is one for all."""
+    for body, message in (
+        ({"source": "suggestions"}, "nothing says which suggestions to accept"),
+        ({"source": "suggestions", "above": 0.5, "version": "m9", "dry_run": True}, "'m9' has no prediction"),
+        ({"source": "guesses", "above": 0.5}, "source: Input should be"),
+    ):
+        answer = caller.client.post(f"/api/projects/{PROJECT}/accept", json={"made_by": ANA, **body})
+        assert (answer.status_code, message in answer.json["error"]) == (400, True), answer.json
+
+
+def test_one_more_annotator_is_asked(caller: Caller) -> None:
+    """The tasks are shown to one more; the batch says who asked and why, and repeated it is one."""
+    tasks = caller.made.tasks[:2]
+    before = [caller.made.server.tasks[task]["overlap"] for task in tasks]
+    assert caller.post("/ask", tasks=tasks, dry_run=True)["detail"] == "One more annotator is asked about 2 tasks."
+    done = caller.post("/ask", tasks=tasks, reason="unclear")
+    assert done["job"]["result"]["counts"] == {"written": 2}
+    rows = [caller.made.server.tasks[task] for task in tasks]
+    assert [row["overlap"] > old for row, old in zip(rows, before, strict=True)] == [True, True]
+    assert [row["is_labeled"] for row in rows] == [False, False]
+    decided = caller.get("/decisions", batch=done["batch"])["items"]
+    assert {(row["verdict"], row["decided_by"], row["reason"]) for row in decided} == {("asked", ANA, "unclear")}
+
+
+def test_tasks_are_sent_to_review_and_decided(caller: Caller) -> None:
+    """They come first, with their votes; a decision takes them off, and a second one is refused."""
+    task = caller.made.tasks[0]
+    sent = caller.post("/review", tasks=[task], reason="look again")
+    assert (sent["count"], sent["detail"]) == (1, "1 task waits for a reviewer.")
+    (item,) = caller.get("/queues/pending/items")["items"]
+    schemas.ReviewItem.model_validate(item)
+    assert (item["task"], {vote["label"] for vote in item["votes"] if vote["vote"] == "yes"}) == (task, {"cat"})
+    ruling = {"task": task, "control": "kind", "name": "correct", "labels": ["owl"], "reason": "a beak"}
+    decided = caller.post("/decisions", made_by=OWNER, rulings=[ruling])
+    schemas.DecidedLabels.model_validate(decided)
+    assert decided["batches"][0]["counts"] == {"written": 1}
+    assert caller.get("/queues")["queues"].get("pending", 0) == 0
+    again = caller.post("/decisions", made_by=OWNER, rulings=[ruling])
+    assert "has decided" in again["refused"][0]["why"]
+    starred = [each for each in caller.made.annotations(task) if each["ground_truth"]]
+    assert [each["result"][0]["value"]["choices"] for each in starred] == [["owl"]]
+
+
+def test_proposals_are_counted_and_accepted(tmp_path: Path) -> None:
+    """Where the given label is wrong, the one that the votes prefer becomes ground truth of the key's account."""
+    store = Store.migrated(f"sqlite:///{tmp_path}/store.db")
+    made = InMemoryProject.judged(people=20, waiting=1, wrong=0)
+    for number, task in enumerate(made.tasks[:20]):
+        right = ("cat", "dog")[number % 2]
+        made.server.tasks[task]["data"]["label"] = "owl" if number < 2 else right
+        made.server.touch(task)
+    config = ProjectConfig.model_validate({"controls": {"kind": {"given": "label"}}})
+    run(made.studio, store, config, PROJECT, now=made.now)
+    made.later()
+    caller = Caller(made, store)
+    accused = caller.get("/images/mislabelled")["items"]
+    assert {row["task"] for row in accused} == {*made.tasks[:2]}
+    counted = caller.post("/accept", source="proposals", tasks=made.tasks, dry_run=True)
+    assert (counted["count"], "2 of 21 tasks have a wrong given label" in counted["detail"]) == (2, True)
+    done = caller.post("/accept", source="proposals", tasks=made.tasks)
+    (batch,) = done["job"]["result"]["batches"]
+    assert (batch["counts"], caller.get(f"/batches/{batch['batch']}")["made_by"]) == ({"written": 2}, ANA)
+    assert [
+        each["result"][0]["value"]["choices"] for each in made.annotations(made.tasks[1]) if each["ground_truth"]
+    ]
