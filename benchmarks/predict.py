@@ -4,7 +4,8 @@
 
 `ml-backend serve` runs as a child, with settings that are not named here at their defaults, and is asked as Label
 Studio asks it. The pictures come from a small HTTP server, a child too, that stands for Label Studio: they are the
-LabelMe photographs of --data (see benchmarks/README.md), or made up. The weights are random, which costs no time.
+LabelMe photographs of --data (see benchmarks/README.md), or made up. A ResNet's weights are random, which costs no
+time; whatever is served, the plain loop is a ResNet-18.
 
 Cold: the pictures are taken in parts; of each part the bare loop, `/predict` and the plain loop take their turns,
 so that a machine that becomes slower in between decides nothing. The bare loop has the same number of threads and
@@ -42,7 +43,8 @@ from servers import Server, free_port  # noqa: E402  # scripts/ is no package
 from ml_backend.core.controls import Control  # noqa: E402
 from ml_backend.core.identity import Identity  # noqa: E402
 from ml_backend.core.model import Evidence, fit_model  # noqa: E402
-from ml_backend.embedding.checkpoints import content_id  # noqa: E402
+from ml_backend.core.preparing import EFFICIENTNET_LITE0  # noqa: E402
+from ml_backend.embedding.checkpoints import IMAGENET, content_id  # noqa: E402
 from ml_backend.embedding.engines import engine_file  # noqa: E402
 from ml_backend.model_registry import Artifact, ModelRegistry  # noqa: E402
 from ml_backend.settings import Settings  # noqa: E402
@@ -81,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
     add = made.add_argument
     add("--data", type=Path, help="folder with labelme/images; without it pictures are made up")
     add("--images", type=int, default=1000)
+    add("--backbone", default=BACKBONE, choices=[BACKBONE, EFFICIENTNET_LITE0], help="that is served")
     add("--requests", type=int, default=10_000, help="with one task each, from 8 clients")
     add("--repeat", type=int, default=5, help="of all pictures from a warm cache, once for each way of asking")
     add("--workers", type=int, default=Settings.model_fields["workers"].default)
@@ -127,8 +130,8 @@ class Stage:
         settings = {
             "LABEL_STUDIO_URL": f"http://127.0.0.1:{pictures}",
             "LABEL_STUDIO_API_KEY": "key",
-            "ML_BACKEND_WEIGHTS": str(state),
-            "ML_BACKEND_BACKBONE": BACKBONE,
+            "ML_BACKEND_WEIGHTS": str(state) if options.backbone == BACKBONE else IMAGENET,
+            "ML_BACKEND_BACKBONE": options.backbone,
             "ML_BACKEND_DATA_DIR": str(folder / "data"),
             "ML_BACKEND_ENGINE": "onnx",
             "ML_BACKEND_TORCH_THREADS": str(options.threads),
@@ -146,10 +149,11 @@ class Stage:
         ]
         server = Server("the backend", words, clean_environment() | settings, folder / "backend.log")
         ending.callback(server.stop)
-        key = Identity(BACKBONE, content_id(state)).key
+        weights_id = content_id(state) if options.backbone == BACKBONE else IMAGENET
+        key = Identity(options.backbone, weights_id).key
         engine = engine_file(folder / "data", key)
         wait_for_model(server, port)
-        bare = ending.enter_context(Peer(bare_loop, engine, options.threads, BATCH))
+        bare = ending.enter_context(Peer(bare_loop, engine, options.threads, BATCH, options.backbone))
         stage = cls(names, folder / "pictures", pictures, port, server, bare, plain)
         train(folder / "data", key, stage)
         return stage
@@ -350,11 +354,12 @@ def train(data_dir: Path, key: str, stage: Stage) -> None:
     brightness = np.array([np.asarray(Image.open(file).convert("L")).mean() for file in files])
     light = (brightness > np.median(brightness)).astype(np.float32)
     evidence = Evidence(KIND, np.arange(len(files)), np.column_stack([1 - light, light]))
+    backbone, weights_id = key.split(":")
     artifact = Artifact(
         model_version=VERSION,
         created_at=datetime(2026, 1, 31, tzinfo=UTC).isoformat(),
-        backbone=BACKBONE,
-        weights_id=key.split(":")[1],
+        backbone=backbone,
+        weights_id=weights_id,
         seed=0,
         embedding_key=key,
         label_config="",

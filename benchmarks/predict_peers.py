@@ -59,7 +59,7 @@ def _answer(pipe: Connection, make: Callable[..., Callable[..., Any]], given: Se
             pipe.send(error)
 
 
-def bare_loop(engine: Path, threads: int, batch_size: int) -> Callable[..., Any]:
+def bare_loop(engine: Path, threads: int, batch_size: int, backbone: str) -> Callable[..., Any]:
     """Make the bare loop: ONNX Runtime on tensors that lie ready in memory, batch after batch.
 
     Returns
@@ -72,7 +72,7 @@ def bare_loop(engine: Path, threads: int, batch_size: int) -> Callable[..., Any]
     from ml_backend.embedding.engines import open_session  # noqa: PLC0415
     from ml_backend.images.decoding import decode  # noqa: PLC0415  # not in the other processes
 
-    session, prepare = open_session(engine, threads=threads), PREPARATIONS[BACKBONE]
+    session, prepare = open_session(engine, threads=threads), PREPARATIONS[backbone]
     name = session.get_inputs()[0].name
 
     def run(files: Sequence[Path]) -> tuple[float, float, np.ndarray]:

@@ -1,7 +1,7 @@
 """The suggestions on tasks that nobody annotated, beside plain scikit-learn on the same embeddings, in one run.
 
-LabelMe's photographs (--data DIR, see README.md) as embeddings of a ResNet-18 with random weights whose batch
-normalisation has seen them, which needs no download, and as colours and gradients (model_voter.py); and
+LabelMe's photographs (--data DIR, see README.md) as embeddings of EfficientNet-Lite0, of a ResNet-18 with random
+weights whose batch normalisation has seen them, and as colours and gradients (model_voter.py); and
 scikit-learn's digits as raw pixels. Of each set N tasks are annotated, with the votes as they were cast (digits:
 the truth); the others are judged: accuracy against the truth, and calibration against the annotations that were
 held back, which is what a score promises. Beside the calibration error stands about what perfectly honest scores
@@ -32,8 +32,12 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from ml_backend.core.controls import Control
 from ml_backend.core.held_out import calibration_chance, calibration_error
+from ml_backend.core.identity import Identity
 from ml_backend.core.model import Evidence, fit_model
 from ml_backend.core.model_selection import SHARES
+from ml_backend.core.preparing import EFFICIENTNET_LITE0
+from ml_backend.embedding.checkpoints import IMAGENET, state_file
+from ml_backend.settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,7 +92,7 @@ def main() -> int:
 
 
 def labelme(folder: Path, cache: Path | None) -> list[Set]:
-    """LabelMe's photographs and votes, in two kinds of embeddings."""
+    """LabelMe's photographs and votes, in three kinds of embeddings."""
     truth = dict(rows_of(folder / "truth.csv", "task", "label"))
     tasks, labels = sorted(truth), sorted(set(truth.values()))
     shares = np.zeros((len(tasks), len(labels)), dtype=np.float32)
@@ -99,10 +103,8 @@ def labelme(folder: Path, cache: Path | None) -> list[Set]:
     right = np.array([labels.index(truth[task]) for task in tasks])
     paths = [folder / "images" / f"{task}.jpg" for task in tasks]
     by_hand = np.array([features(path) for path in paths], dtype=np.float32)
-    return [
-        Set("LabelMe", embedded(paths, cache), shares, right),
-        Set("LabelMe, colours and gradients", by_hand, shares, right),
-    ]
+    embeddings = embedded(paths, cache) | {"colours and gradients": by_hand}
+    return [Set(f"LabelMe, {name}", vectors, shares, right) for name, vectors in embeddings.items()]
 
 
 def rows_of(file: Path, *columns: str) -> list[tuple[str, ...]]:
@@ -111,19 +113,27 @@ def rows_of(file: Path, *columns: str) -> list[tuple[str, ...]]:
         return [tuple(row[column] for column in columns) for row in csv.DictReader(lines)]
 
 
-def embedded(paths: list[Path], cache: Path | None) -> Floats:
-    """Embed images with random weights, calibrated on 64 of them."""
+def embedded(paths: list[Path], cache: Path | None) -> dict[str, Floats]:
+    """Embed images with weights that have learned ImageNet, and with random ones, calibrated on 64 of them."""
     if cache is not None and cache.is_file():
-        stored: Floats = np.load(cache)["embeddings"]
-        return stored
+        with np.load(cache) as stored:
+            return dict(stored)
     from ml_backend.core.embedder import TorchEmbedder  # noqa: PLC0415 - imports torch
+    from ml_backend.embedding.networks import torch_embedder  # noqa: PLC0415
 
-    base = TorchEmbedder("resnet18")
-    prepared = [base.prepare(Image.open(path).convert("RGB")) for path in paths]
-    sample = np.random.default_rng(0).choice(len(prepared), 64, replace=False)
-    embeddings = base.calibrate([prepared[row] for row in sample]).embed(prepared)
+    learned = Identity(EFFICIENTNET_LITE0, IMAGENET)
+    images = [Image.open(path).convert("RGB") for path in paths]
+    sample = np.random.default_rng(0).choice(len(images), 64, replace=False)
+    blind = TorchEmbedder("resnet18")
+    embedders = {
+        "EfficientNet-Lite0": torch_embedder(learned, state_file(learned, read_settings())),
+        "random weights": blind.calibrate([blind.prepare(images[row]) for row in sample]),
+    }
+    embeddings = {
+        name: embedder.embed([embedder.prepare(image) for image in images]) for name, embedder in embedders.items()
+    }
     if cache is not None:
-        np.savez(cache, embeddings=embeddings)
+        np.savez(cache, **embeddings)
     return embeddings
 
 

@@ -15,15 +15,20 @@ from typing import Any, Literal, NamedTuple, get_args
 VERSION_PREFIX = "consensus/"
 """Of the model versions under which consensus writes its reports."""
 
-ReportName = Literal["AllConfirmed", "MisClassified", "Discovered", "Controversial", "NoVotes"]
+ReportName = Literal["AllConfirmed", "MisClassified", "Discovered", "Controversial", "NoVotes", "Undecided"]
 REPORT_NAMES: tuple[ReportName, ...] = get_args(ReportName)
-"""The reports in the order in which a person reads them."""
+"""The five reports in the order in which a person reads them, and what has votes and is in none of them."""
+UNDECIDED: ReportName = "Undecided"
+"""It asks for one more vote; `consensus score` leaves it unnamed."""
 
 ControlKind = Literal["choices", "verification"]
 """Annotators choose labels, or they say yes, no or unsure to the label that the task came with."""
 
 LEFT_OUT = 3
 """Exit status of a command that left something out, as is printed; `SuiteError.status` is that of nothing done."""
+
+BELOW_TARGET = 4
+"""Exit status of a command that measured a precision below what was asked for."""
 
 META = "consensus"
 """Key of a region's `meta` under which consensus writes."""
@@ -85,12 +90,12 @@ def is_of_report(result: object) -> bool:
 
 
 class Accusation(NamedTuple):
-    """What MisClassified says of a label.
+    """What MisClassified says of a label, and Undecided where another is more likely: its region shows that one.
 
     Attributes
     ----------
     label : str
-        The given label that is wrong.
+        The label that is wrong, or doubted.
     confidence : float
         That it is right, in [0, 1], a lower bound.
     """

@@ -7,8 +7,17 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as Bars
+from rich.text import Text
 
 
 class Progress(Protocol):
@@ -34,6 +43,14 @@ def of_step(progress: Progress, step: str, total: int) -> StepProgress:
 def bar_columns(*times: ProgressColumn) -> tuple[ProgressColumn, ...]:
     """Return the columns of a bar, with those that show its times."""
     return (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *times)
+
+
+class RateColumn(ProgressColumn):
+    """How many a second."""
+
+    def render(self, task: Task) -> Text:
+        """Return the text, empty before there is a speed."""
+        return Text(f"{task.speed:.0f}/s" if task.speed else "")
 
 
 @contextmanager

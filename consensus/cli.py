@@ -11,9 +11,10 @@ from typing import Annotated
 import typer
 
 from common.console import add_version, emit, run_program, shows_help
-from common.contract import LEFT_OUT, ReportName
+from common.contract import LEFT_OUT, UNDECIDED, ReportName
 from common.errors import SuiteError
 from consensus.commands import (
+    auto,
     batches,
     deciding,
     exporting,
@@ -97,15 +98,16 @@ def report(
 ) -> None:
     """Print one report of the last run, what is best looked at first.
 
-    Of MisClassified the strongest accusations come first, those with the lowest posterior, each with the label
-    that the votes prefer; of Controversial what is nearest to one half; of the others the most confident.
+    Of MisClassified the strongest accusations come first, those with the lowest posterior, and of Undecided the
+    most contradicted, each with the other label that the votes prefer; of Controversial what is nearest to one
+    half; of the others the most confident.
     """
     import numpy as np  # noqa: PLC0415  # --help needs none of it
 
     with _store().snapshot() as snapshot:
         snapshot.needed_run(project)
         columns = snapshot.report(project, name)
-        proposed = snapshot.proposals(project) if name == "MisClassified" else None
+        proposed = snapshot.proposals(project, report=name) if name in ("MisClassified", UNDECIDED) else None
     shown = REPORT_COLUMNS if np.isnan(columns[MODEL_COLUMN]).all() else (*REPORT_COLUMNS, MODEL_COLUMN)
     columns = {column: columns[column][:limit] for column in shown}
     output.print_columns(columns if proposed is None else output.with_proposals(columns, proposed), form)
@@ -140,14 +142,17 @@ app.command()(route.route)
 app.command()(route.prompt)
 app.command()(review.review)
 app.command()(review.decide)
+app.command()(review.assign)
 app.command()(exporting.export)
 app.command()(people.annotators)
 app.command()(people.agreement)
 app.command()(people.pay)
 app.command()(deciding.suggestions)
 app.command()(deciding.accept)
+app.command()(auto.auto)
 app.command()(batches.batches)
 app.command()(batches.undo)
+app.command()(batches.audits)
 app.command()(batches.audit)
 app.command()(doctor)
 

@@ -165,6 +165,8 @@ class ProjectConfig(_Strict):
         Sections by the name of the control.
     review
         What people look at.
+    auto
+        Rules file of `consensus auto`, which a schedule then follows after each run.
     """
 
     policy: PolicyName = "default"
@@ -175,6 +177,7 @@ class ProjectConfig(_Strict):
     model_votes: bool = False
     controls: dict[str, ControlSection] = {}
     review: ReviewSection = ReviewSection()
+    auto: Path | None = None
     _special: frozenset[str] = PrivateAttr(default=frozenset())
 
     @property
@@ -236,7 +239,7 @@ def project_config(path: Path | None, project: int) -> ProjectConfig:
         raise ConfigError(f"settings file {path}: {_first_fault(error)}") from None
     except ConfigError as error:
         raise ConfigError(f"settings file {path}: {error}") from None
-    return config
+    return config if config.auto is None else config.model_copy(update={"auto": path.parent / config.auto})
 
 
 def processors() -> int:

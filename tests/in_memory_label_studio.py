@@ -311,7 +311,7 @@ class InMemoryStudio(httpx.BaseTransport):
             rows.sort(key=lambda task: task[key], reverse=column.startswith("-"))
         hidden = set(_NESTED) if params.get("fields") == "task_only" else set()
         keys = set(params["include"].split(",")) - hidden if "include" in params else None
-        listed = [_included(task, keys) for task in _page(rows, request)]
+        listed = [_included(task | _counts_of(task), keys) for task in _page(rows, request)]
         counts = {
             f"total_{name}": sum(len(task[name]) for task in rows) for name in ("annotations", "predictions")
         }
@@ -621,6 +621,11 @@ def _included(task: Json, keys: set[str] | None) -> Json:
     return {key: value for key, value in (task | nested).items() if key in keys}
 
 
+def _counts_of(task: Json) -> Json:
+    skipped = sum(row["was_cancelled"] for row in task["annotations"])
+    return {"total_annotations": len(task["annotations"]) - skipped, "cancelled_annotations": skipped}
+
+
 def _matches(task: Json, item: Json) -> bool:
     column, value = item["filter"].removeprefix("filter:tasks:"), item["value"]
     match column, item["operator"]:
@@ -636,6 +641,8 @@ def _matches(task: Json, item: Json) -> bool:
             return bool(task["id"] > value)
         case "total_annotations", "greater":
             return sum(not row["was_cancelled"] for row in task["annotations"]) > value
+        case "total_annotations", "equal":
+            return sum(not row["was_cancelled"] for row in task["annotations"]) == value
         case (("updated_at" | "predictions_model_versions" | "total_annotations"), _):
             return False
     raise _RefusalError(500, {"detail": f"Cannot resolve keyword {column!r}"})

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,32 @@ def test_an_empty_setting_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         for name in environment_names():
             monkeypatch.setenv(name, "")
         assert read(kind) == default
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    """Its index has them all."""
+    index = (ROOT / "README.md").read_text(encoding="utf-8").partition("## More to read")[2]
+    linked = set(re.findall(r"\]\(([^)#]+)", index))
+    assert {str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md")} - linked == set()
+
+
+def test_the_licence_is_apache_2() -> None:
+    """The whole text is there, the package names it, and the README says so."""
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert "Apache License\n                           Version 2.0, January 2004" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["license"] == "Apache-2.0"
+    assert "[Apache-2.0](LICENSE)" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_order_in_which_annotators_get_tasks_is_said_to_be_label_studios() -> None:
+    """Nothing of ours sets it: neither page nor help promises that the most informative come first there."""
+    help_text = PROGRAMS["consensus"].commands["route"].help  # type: ignore[attr-defined]
+    pages = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/routing.md")]
+    for text in (help_text, *pages):
+        assert re.search(r"order.{1,90}(is|in)\sLabel\sStudio's", text, re.DOTALL)
+        assert "had it, the most informative first" not in text
 
 
 def test_links_lead_somewhere() -> None:

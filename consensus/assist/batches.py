@@ -263,6 +263,12 @@ class _Writer:
                     return "a machine has decided it already"
             elif not self._options.over_people:
                 return "a person has annotated the task"
+        if (
+            self._is_machine
+            and self._options.ground_truth
+            and any(annotation.get("ground_truth") for annotation in annotations_of(task))
+        ):
+            return "the task has ground truth already"
         return fault_of(item, self._project.config)
 
     def _keep_before(self, tasks: Mapping[int, list[Row]], there: Mapping[int, Mapping[str, Any]]) -> None:

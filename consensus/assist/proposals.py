@@ -4,33 +4,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
-
 from common.progress import Progress, silent
 from consensus.assist.accept import Request
 from consensus.assist.batches import Performed, WriteOptions, perform, plan
 from consensus.core.assist.expected import share_interval
 from consensus.label_studio import Studio
 from consensus.store.store import Store
-from consensus.store.tables import CLASSIFICATION
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """The label that the evidence prefers to a given one.
+    """What the evidence prefers to a given label.
 
     Attributes
     ----------
     given : str
-    label : str
+    labels : tuple of str
+        One of a single choice, all that are taken to be right of a multiple one.
     posterior : float
-        That the proposed label is right.
+        That they are right, of several the lowest.
     """
 
     task: int
     control: str
     given: str
-    label: str
+    labels: tuple[str, ...]
     posterior: float
 
 
@@ -45,37 +43,26 @@ class ProposalOffer:
 
 
 def offer_proposals(store: Store, project: int, request: Request) -> ProposalOffer:
-    """Return for each given label in MisClassified the label that the votes prefer, where nobody has decided."""
+    """Choose what is proposed in the place of given labels in MisClassified, where nobody has decided yet."""
     with store.snapshot() as snapshot:
         snapshot.needed_controls(project)
-        columns = snapshot.columns(CLASSIFICATION, project)
-        singles = {
-            row["control"]
-            for row in snapshot.controls(project)
-            if row["kind"] == "choices" and row["choice"] == "single"
-        }
+        rows = snapshot.proposals(project, control=request.control)
         decided = {(row["task"], row["control"]) for row in snapshot.decisions.standing(project)}
-    best: dict[tuple[int, str], tuple[float, str]] = {}
-    for row in np.flatnonzero(~columns["given"].astype(bool) & (columns["posterior"] > 0)).tolist():
-        place = int(columns["task"][row]), str(columns["control"][row])
-        best[place] = max(
-            best.get(place, (0.0, "")), (float(columns["posterior"][row]), str(columns["label"][row]))
+    by_place = {
+        (row["task"], row["control"]): Proposal(
+            row["task"], row["control"], row["label"], tuple(row["proposed"]), row["proposed_posterior"]
         )
-    proposals = []
+        for row in rows
+        if row["proposed"] and row["proposed_posterior"] > max(row["posterior"], request.above or 0.0)
+    }
     tasks = frozenset(request.tasks)
-    for row in np.flatnonzero(columns["report"] == "MisClassified").tolist():
-        place = int(columns["task"][row]), str(columns["control"][row])
-        posterior, label = best.get(place, (0.0, ""))
-        if place[1] not in singles or place in decided or posterior <= float(columns["posterior"][row]):
-            continue
-        proposal = Proposal(*place, str(columns["label"][row]), label, posterior)
-        if (
-            (not tasks or proposal.task in tasks)
-            and request.label in (None, label)
-            and request.control in (None, proposal.control)
-            and posterior > (request.above or 0.0)
-        ):
-            proposals.append(proposal)
+    proposals = [
+        proposal
+        for place, proposal in by_place.items()
+        if place not in decided
+        and (not tasks or proposal.task in tasks)
+        and request.label in (None, *proposal.labels)
+    ]
     proposals.sort(key=lambda each: (-each.posterior, each.task, each.control))
     proposals = proposals[: request.limit]
     wrong = sum(1 - each.posterior for each in proposals)
@@ -105,7 +92,7 @@ def accept_proposals(
         {
             "task": each.task,
             "control": each.control,
-            "labels": [each.label],
+            "labels": list(each.labels),
             "evidence": {"posterior": each.posterior, "given": each.given},
         }
         for each in offered.proposals

@@ -248,7 +248,7 @@ def read_suggestions(
             latest |= {(task, each.control): each for each in suggestions_in(task, row, controls, states[task])}
     ordered = sorted(latest.values(), key=lambda each: (-each.score, each.task, each.control))
     with store.snapshot() as snapshot:
-        truths = Truths(votes.controls, {} if config.model_votes else _posteriors(snapshot, project))
+        truths = Truths(votes.controls, {} if config.model_votes else posteriors(snapshot, project))
         return Suggested(target, version, ordered, votes, truths, snapshot.decisions.audited(project))
 
 
@@ -323,7 +323,7 @@ def _made_before(collected: Collected) -> Iterator[tuple[int, Group, float]]:
         yield int(votes.task_names[task]), group, min(score for _, score in pairs)
 
 
-def _posteriors(snapshot: Snapshot, project: int) -> dict[tuple[str, int, str], float]:
+def posteriors(snapshot: Snapshot, project: int) -> dict[tuple[str, int, str], float]:
     """Return what the last run believes of what was voted on."""
     names = ["control", "task", "label", "yes", "no", "posterior"]
     columns = snapshot.columns(CLASSIFICATION, project, names)

@@ -30,16 +30,28 @@ def run_project(
     **options: Any,  # noqa: ANN401  # as the pipeline takes them
 ) -> "Outcome":
     """Run the pipeline; what it found fills the queues of review."""
+    from consensus.assist.unvoted import fill_unvoted  # noqa: PLC0415
     from consensus.projects.run import run as run_pipeline  # noqa: PLC0415
     from consensus.review.queues import refresh  # noqa: PLC0415
-    from consensus.review.tabs import show_queues  # noqa: PLC0415
 
     outcome = run_pipeline(label_studio, opened, config, project, now=now, dry_run=dry_run, **options)
     if opened is not None and not dry_run:
         refresh(opened, project, config.review, now())
-        if config.review.tabs:
-            show_queues(label_studio, opened.decisions, project)
+        fill_unvoted(label_studio, opened, config, project, now())
+        show_tabs(label_studio, opened, project, config)
     return outcome
+
+
+def show_tabs(
+    label_studio: "Studio", opened: "Store", project: int, config: "ProjectConfig | None" = None
+) -> None:
+    """Let the tabs of Label Studio show what waits for people now, unless the settings want none."""
+    from consensus.review.tabs import show_queues  # noqa: PLC0415
+    from consensus.settings import project_config, settings  # noqa: PLC0415
+
+    config = config or project_config(settings().consensus_config, project)
+    if config.review.tabs:
+        show_queues(label_studio, opened.decisions, project)
 
 
 def studio(timeout: float | None = None) -> "Studio":

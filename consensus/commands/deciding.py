@@ -12,7 +12,7 @@ import typer
 from common.console import emit
 from common.contract import LEFT_OUT
 from consensus.commands import output
-from consensus.commands.connections import store, studio
+from consensus.commands.connections import show_tabs, store, studio
 from consensus.commands.options import ConfigOption, ProjectOption
 from consensus.errors import ConfigError
 
@@ -127,6 +127,7 @@ def accept(
             work.show_offer()
         if not dry_run and work.size and (yes or agreed("Accept them?")):
             work.do()
+            show_tabs(label_studio, opened, project)
     if as_json:
         emit(json.dumps(work.json(dry_run=dry_run), ensure_ascii=False) + "\n")
     else:
@@ -351,7 +352,7 @@ def _group_row(group: "GroupOffer") -> dict[str, Any]:
 
 
 def _show_proposals(offer: "ProposalOffer") -> None:
-    rows = [asdict(each) for each in offer.proposals]
+    rows = [{**asdict(each), "labels": " + ".join(each.labels)} for each in offer.proposals]
     output.show_rows(rows[: 4 * SAMPLE], "Labels that the votes prefer to the given ones")
     if len(rows) > 4 * SAMPLE:
         output.OUT.print(f"... and {len(rows) - 4 * SAMPLE} more; --json prints all")

@@ -2,22 +2,26 @@
 
 import json
 import time
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.progress import TimeRemainingColumn
 
 from common.console import emit, note
 from common.contract import LEFT_OUT
+from common.progress import Progress, RateColumn, bar_columns, shown_on
 from consensus.commands import output
 from consensus.commands.connections import studio_client
 from consensus.commands.options import ConfigOption
 
 if TYPE_CHECKING:
     from consensus.transfer.failures import FailureLog
-    from consensus.transfer.importing import ImportOptions, ImportOutcome
+    from consensus.transfer.import_options import ImportOptions
+    from consensus.transfer.import_outcome import ImportOutcome
     from consensus.transfer.journal import ImportStatus
     from consensus.transfer.sources.layouts import SourceOptions
     from consensus.transfer.sources.records import Reading
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 10
 _CHECKING_THREADS = 8
-_SILENT_S = 60.0  # a group of images takes seconds; after this an import is said to have stopped
+_SILENT_S = 120.0  # a request takes seconds; after this an import is said to have stopped
 LayoutName = Literal["folders", "csv", "jsonl", "parquet", "coco", "voc", "imagefolder", "label-studio"]
 
 
@@ -123,7 +127,8 @@ def import_(
     """
     from consensus.settings import settings  # noqa: PLC0415 - --help needs none of it
     from consensus.transfer.failures import FailureLog  # noqa: PLC0415
-    from consensus.transfer.importing import ImportOptions, run_import  # noqa: PLC0415
+    from consensus.transfer.import_options import ImportOptions  # noqa: PLC0415
+    from consensus.transfer.importing import run_import  # noqa: PLC0415
     from consensus.transfer.sources.layouts import SourceOptions  # noqa: PLC0415
     from consensus.transfer.sources.tables import Columns  # noqa: PLC0415
     from consensus.transfer.storages import cloud_storage  # noqa: PLC0415
@@ -138,7 +143,7 @@ def import_(
     )  # fmt: skip
     name = str((retry or source or Path()).absolute())
     failures = FailureLog(None if dry_run else log or _folder() / f"left-out-{_stamp()}.jsonl")
-    with closing(studio_client()) as client, output.progress_shown(quiet=as_json) as progress:
+    with closing(studio_client()) as client, _progress(quiet=as_json) as progress:
         outcome = run_import(
             client, reading, name, options, _folder(), failures,
             dry_run=dry_run, progress=progress, threads=_CHECKING_THREADS,
@@ -149,6 +154,11 @@ def import_(
         _show(outcome, reading, failures, options, dry_run=dry_run)
     if outcome.failures:
         raise typer.Exit(LEFT_OUT)
+
+
+def _progress(*, quiet: bool) -> AbstractContextManager[Progress]:
+    """Show how many images there are, how many a second, and the time left."""
+    return shown_on(output.ERR, *bar_columns(RateColumn(), TimeRemainingColumn()), quiet=quiet)
 
 
 def _read(
@@ -190,9 +200,13 @@ def _show(
     *,
     dry_run: bool,
 ) -> None:
+    from consensus.transfer.targets import alike  # noqa: PLC0415
+
     for line in reading.notes:
         output.OUT.print(line, soft_wrap=True)
     _show_project(outcome, dry_run=dry_run)
+    for spellings in alike(outcome.labels):
+        note(f"labels that look alike: {spellings}")
     if outcome.labels:
         output.show_rows([{"label": label, "images": count} for label, count in sorted(outcome.labels.items())])
     for each in outcome.left_out[:_SHOWN]:
@@ -224,6 +238,8 @@ def _show_project(outcome: "ImportOutcome", *, dry_run: bool) -> None:
     for storage in outcome.storages:
         keys = f" with {', '.join(storage.variables)}" if storage.variables else ""
         output.OUT.print(f"storage of Label Studio ({storage.kind}): {storage.place}{keys}", soft_wrap=True)
+    for tasks in outcome.doubled:
+        note(f"tasks {tasks} show the same image: Label Studio took long over a request; delete one of them")
     for bucket in outcome.hidden:
         note(f"Label Studio cannot show what is in {bucket} until the project has a storage for it (--storage)")
 
@@ -258,6 +274,7 @@ def _outcome_json(
         "notes": reading.notes,
         "storages": [storage.place for storage in outcome.storages],
         "hidden": outcome.hidden,
+        "doubled": outcome.doubled,
         "settings": outcome.settings,
         "dry_run": dry_run,
     }
@@ -273,31 +290,34 @@ def import_status(
     from consensus.transfer.journal import statuses  # noqa: PLC0415 - --help needs none of it
 
     now = time.time()
-    rows = [_status_row(status, now) for status in statuses(_folder()) if project in (None, status.project_id)]
+    imports = [status for status in statuses(_folder()) if project in (None, status.project_id)]
     if as_json:
-        emit(json.dumps(rows, ensure_ascii=False) + "\n")
-    elif rows:
-        output.show_rows(rows)
+        emit(json.dumps([_status_json(status, now) for status in imports], ensure_ascii=False) + "\n")
+    elif imports:
+        output.show_rows([_status_row(status, now) for status in imports])
     else:
         note("no import was begun by this account")
 
 
+def _status_json(status: "ImportStatus", now: float) -> dict[str, object]:
+    is_silent = now - status.seen > _SILENT_S
+    state = "ended" if status.ended else "stopped" if is_silent else "at work"
+    left_s = round(status.waiting / status.rate) if state == "at work" and status.rate else None
+    return {**asdict(status), "state": state, "waiting": status.waiting, "rate": status.rate, "left_s": left_s}
+
+
 def _status_row(status: "ImportStatus", now: float) -> dict[str, object]:
-    if status.ended:
-        state, left = "ended", ""
-    elif now - status.seen > _SILENT_S:
-        state, left = "stopped; the same command goes on", ""
-    else:
-        state, left = "at work", f"{status.waiting / status.rate:.0f} s" if status.rate else ""
+    row = _status_json(status, now)
+    states = {"stopped": "no sign of life; the same command goes on"}
     return {
         "project": status.project_id,
         "title": status.title,
         "source": status.source,
-        "state": state,
+        "state": states.get(str(row["state"]), row["state"]),
         "images": status.total,
         "sent": status.sent,
         "before": status.earlier,
         "left out": status.left_out,
         "a second": round(status.rate, 1),
-        "left": left,
+        "time left": "" if row["left_s"] is None else f"{row['left_s']} s",
     }

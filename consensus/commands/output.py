@@ -1,7 +1,7 @@
 """What a person sees: tables, progress and outcomes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
@@ -51,6 +51,10 @@ def outcome_json(outcome: "Outcome") -> dict[str, Any]:
         "dry_run": outcome.dry_run,
         "guarantees": list(outcome.guarantees),
         "alike": list(outcome.alike),
+        "gold_tasks": outcome.gold_tasks,
+        "settled_tasks": outcome.settled_tasks,
+        "undecided_tasks": outcome.undecided_tasks,
+        "one_vote_a_task": outcome.one_vote_a_task,
     }
 
 
@@ -59,18 +63,16 @@ def show_outcome(outcome: "Outcome") -> None:
     OUT.print(Text.assemble((outcome.project.title, "bold"), f" (project {outcome.project.id})"))
     for control in outcome.controls:
         OUT.print(f"  {control.about}")
-    if outcome.gold_tasks:
-        OUT.print(
-            f"  {outcome.gold_tasks} tasks have ground truth: no vote, but the measure of everybody's trust "
-            "(labels imported as annotations are ground truth too, unless imported otherwise)",
-            soft_wrap=True,
-        )
+    for line in what_settles(outcome):
+        OUT.print(line, soft_wrap=True)
     for line in outcome.project.config.reasons:
         OUT.print(f"  not counted: {line}")
     OUT.print(f"  {outcome.votes} votes on {outcome.classifications} classifications")
     for line in outcome.guarantees:
         OUT.print(f"  {line}")
     show_rows([{"report": name, "classifications": n} for name, n in outcome.reports.items()], "Reports")
+    for line in next_steps(outcome):
+        OUT.print(line, soft_wrap=True)
     show_rows([{**row, "trust": round(row["trust"], 3)} for row in outcome.annotators], "Annotators")
     for line in outcome.alike:
         ERR.print(
@@ -78,6 +80,11 @@ def show_outcome(outcome: "Outcome") -> None:
             style="yellow",
             soft_wrap=True,
         )
+    _show_left_out(outcome)
+    OUT.print(_sent(outcome))
+
+
+def _show_left_out(outcome: "Outcome") -> None:
     for problem in outcome.problems[:PROBLEMS_SHOWN]:
         line = f"left out: task {problem.task}: {problem.what}"
         ERR.print(line, style="yellow", soft_wrap=True)
@@ -85,7 +92,36 @@ def show_outcome(outcome: "Outcome") -> None:
         ERR.print(f"... and {len(outcome.problems) - PROBLEMS_SHOWN} more tasks left out", style="yellow")
     for line in outcome.unused:
         ERR.print(f"without effect: {line}", style="yellow", soft_wrap=True)
-    OUT.print(_sent(outcome))
+
+
+def what_settles(outcome: "Outcome") -> Iterator[str]:
+    """Yield how many tasks are settled, and what that does."""
+    if outcome.gold_tasks:
+        yield (
+            f"  {outcome.gold_tasks} tasks have ground truth: no vote, but the measure of everybody's trust, and "
+            "it settles their labels (labels imported as annotations are ground truth too, unless imported "
+            "otherwise; where they are to be checked, `given_annotations` of the settings makes them the given "
+            "labels)"
+        )
+    if (others := outcome.settled_tasks - outcome.gold_tasks) > 0:
+        yield f"  {others} more tasks are settled by decisions that are no vote and teach nothing"
+
+
+def next_steps(outcome: "Outcome") -> Iterator[str]:
+    """Yield what helps where the reports leave much open."""
+    project = outcome.project.id
+    if outcome.undecided_tasks:
+        yield (
+            f"{outcome.undecided_tasks} tasks have something undecided: `consensus route --project {project}` "
+            f"asks for one more vote on each, `consensus report Undecided --project {project}` lists them, the "
+            "most contradicted first"
+        )
+    if outcome.one_vote_a_task:
+        yield (
+            "every task has one vote at most, and Label Studio asks for no more (an overlap of 1): one vote "
+            "decides nothing, nobody's trust can be told from agreement, and most reports stay empty. Raise "
+            f"`maximum_annotations` of the project, or let `consensus route --project {project}` ask for more"
+        )
 
 
 def _sent(outcome: "Outcome") -> str:

@@ -12,13 +12,12 @@ import typer
 from common.console import emit
 from common.contract import LEFT_OUT
 from consensus.commands import output
-from consensus.commands.connections import store, studio
+from consensus.commands.connections import show_tabs, store, studio
 from consensus.commands.options import ConfigOption, ProjectOption
 from consensus.core.review.names import Queue, RulingName
 from consensus.errors import ConfigError
 
 if TYPE_CHECKING:
-    from consensus.label_studio import Studio
     from consensus.review.decisions import Decided
     from consensus.review.items import ReviewItem
     from consensus.settings import ProjectConfig
@@ -130,13 +129,48 @@ def decide(
             override=override,
             progress=progress,
         )
-        _show_tabs(label_studio, opened, project, chosen)
+        show_tabs(label_studio, opened, project, chosen)
     if as_json:
         emit(json.dumps(decided_json(decided), ensure_ascii=False) + "\n")
     else:
         _show_decided(decided)
     if decided.refused or any(batch.left for batch in decided.batches):
         raise typer.Exit(LEFT_OUT)
+
+
+def assign(
+    project: ProjectOption,
+    to: Annotated[str, typer.Option("--to", help="Reviewers with commas: accounts of Label Studio.")],
+    queue: Annotated[Queue | None, typer.Option("--queue", help="What waits in this queue alone.")] = None,
+    without: Annotated[
+        str,
+        typer.Option("--from", help="Who gives up what they have, with commas; who has no account does anyway."),
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")] = False,
+) -> None:
+    """Spread what waits over reviewers, evenly, and never to somebody who annotated the task.
+
+    What somebody has stays theirs. `consensus review --interactive` shows a reviewer what is theirs or nobody's.
+    """
+    from consensus.review.assignment import assign as assign_to  # noqa: PLC0415  # --help needs none of it
+
+    with closing(studio()) as label_studio:
+        assigned = assign_to(
+            label_studio, store(), project, _names(to), _now(), queue=queue, without=_names(without)
+        )
+    if as_json:
+        emit(json.dumps(asdict(assigned), ensure_ascii=False) + "\n")
+        return
+    rows = [{"reviewer": name, "waiting": number} for name, number in assigned.items.items()]
+    output.show_rows(rows)
+    output.OUT.print(f"{assigned.new} newly assigned")
+    if assigned.nobody:
+        line = f"{assigned.nobody} for nobody: all of these reviewers have annotated their tasks"
+        output.ERR.print(line, style="yellow", soft_wrap=True)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def item_json(item: "ReviewItem") -> dict[str, Any]:
@@ -172,7 +206,7 @@ def _work_off(
     with closing(studio()) as label_studio:
         name = reviewer or label_studio.client.own_account()[1]
         KeyboardReview(label_studio, opened, config, project, name, _now).work([queue] if queue else [*ABOUT])
-        _show_tabs(label_studio, opened, project, config)
+        show_tabs(label_studio, opened, project, config)
 
 
 def _config(path: Any, project: int) -> "ProjectConfig":  # noqa: ANN401  # a Path or None
@@ -187,13 +221,6 @@ def _only_control(opened: "Store", project: int) -> str:
     if len(names) != 1:
         raise ConfigError(f"project {project} asks several questions; name one with --control: {', '.join(names)}")
     return str(names[0])
-
-
-def _show_tabs(label_studio: "Studio", opened: "Store", project: int, config: "ProjectConfig") -> None:
-    from consensus.review.tabs import show_queues  # noqa: PLC0415  # --help needs none of it
-
-    if config.review.tabs:
-        show_queues(label_studio, opened.decisions, project)
 
 
 def _show_decided(decided: "Decided") -> None:

@@ -21,6 +21,7 @@ WORDS = {
     "none": "are finished",
     "limit": "are undecided and at the limit of {} votes",
     "gold": "are ground truth and stay as they are",
+    "decided": "were decided by a machine and stay as they are",
     "run": "have annotations that the last run did not see; `consensus run` first",
 }
 
@@ -40,8 +41,9 @@ def route(
     """Ask for votes where they are needed: set how many annotators Label Studio shows each task to.
 
     A task of which everything is confirmed or rejected is shown to nobody more. One with something undecided is
-    shown to one more annotator who has not had it yet (without votes: to as many as decide anything), the most
-    informative first; at --max-votes it stays undecided. What is decided is what the last `consensus run` found.
+    shown to one more annotator who has not had it yet (without votes: to as many as decide anything); at
+    --max-votes it stays undecided. What is decided is what the last `consensus run` found. The list has the most
+    informative first; the order in which annotators get the tasks is Label Studio's (the project's task sampling).
     Sends only what changed. Exits with 3 where tasks could not be set, with 1 where nothing could be done.
     """
     from consensus.core.routing.overlap import MAX_VOTES  # noqa: PLC0415 - --help needs none of it
@@ -128,7 +130,7 @@ def _show(routed: "Routed") -> None:
             output.OUT.print(line)
     wanting = [advice for advice in routed.advice if advice.need == "vote"]
     if wanting:
-        output.show_rows([_row(advice) for advice in wanting[:SHOWN]], "One more vote, the most informative first")
+        output.show_rows([_row(advice) for advice in wanting[:SHOWN]], "One more vote, by what it may tell")
     if len(wanting) > SHOWN:
         output.OUT.print(f"... and {len(wanting) - SHOWN} more; --json prints all")
     for problem in routed.failures[: output.PROBLEMS_SHOWN]:

@@ -10,13 +10,14 @@ import structlog
 from common.errors import SuiteError
 from common.logs import fault
 from consensus.commands import output
-from consensus.commands.connections import run_project, store, studio
+from consensus.commands.connections import run_project, show_tabs, store, studio
 from consensus.projects.schedule import run_by_cron, trigger_of
 from consensus.settings import project_config, scheduled_projects, settings
 
 if TYPE_CHECKING:
     from consensus.label_studio import Studio
     from consensus.projects.run import Outcome
+    from consensus.settings import ProjectConfig
     from consensus.store.store import Store
 
 LOG = structlog.get_logger()
@@ -54,9 +55,9 @@ def _run_each(label_studio: "Studio", opened: "Store", config: Path | None) -> N
         try:
             if not chosen and not label_studio.project(number).config.choices:
                 continue
-            outcome = run_project(
-                label_studio, opened, project_config(config, number), number, now=lambda: datetime.now(UTC)
-            )
+            chosen_config = project_config(config, number)
+            outcome = run_project(label_studio, opened, chosen_config, number, now=_now)
+            _decide(label_studio, opened, chosen_config, number)
         except SuiteError as error:
             LOG.error("project failed", project=number, reason=str(error))
         except Exception as error:  # noqa: BLE001  # the next project must run whatever this one did
@@ -69,6 +70,26 @@ def _run_each(label_studio: "Studio", opened: "Store", config: Path | None) -> N
                 "project done", project=number, votes=outcome.votes, **outcome.reports, writes=summary["writes"]
             )
             _warn(number, outcome)
+
+
+def _decide(label_studio: "Studio", opened: "Store", config: "ProjectConfig", project: int) -> None:
+    """Go on with batches that were cut off, and follow the project's rules of auto-annotation, if it has some."""
+    from consensus.assist.auto import auto  # noqa: PLC0415
+    from consensus.assist.auto_rules import read_auto  # noqa: PLC0415
+    from consensus.assist.batches import resume  # noqa: PLC0415
+
+    performed = resume(label_studio, opened, project, _now)
+    if config.auto is not None:
+        outcome = auto(label_studio, opened, config, read_auto(config.auto), project, _now)
+        performed += [outcome.performed] if outcome.performed else []
+        LOG.info("auto-annotation", project=project, accepted=len(outcome.accepted), pending=len(outcome.pending))
+        show_tabs(label_studio, opened, project, config)
+    for each in performed:
+        LOG.info("batch written", project=project, batch=each.batch["id"], **each.counts)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _warn(project: int, outcome: "Outcome") -> None:

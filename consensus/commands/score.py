@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from common.console import note
-from common.contract import REPORT_NAMES
+from common.contract import REPORT_NAMES, UNDECIDED
 from common.files import check_outputs
 from consensus.commands import output
 from consensus.core.decide.policy_names import PolicyName
@@ -133,7 +133,7 @@ def score(
         typer.echo(f"{outcome.unused_trust} annotators of {trust} have no vote; their trust has no effect")
     for line in outcome.lines:
         typer.echo(line)
-    typer.echo(", ".join(f"{name} {outcome.reports.get(name, 0)}" for name in REPORT_NAMES))
+    typer.echo(", ".join(f"{name} {outcome.reports.get(name, 0)}" for name in REPORT_NAMES if name != UNDECIDED))
     typer.echo(f"{sum(outcome.reports.values())} classifications written to {out}")
 
 

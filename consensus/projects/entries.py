@@ -5,15 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from common.contract import Accusation
-from consensus.core.decide.proposals import Proposal, proposals
+from common.contract import UNDECIDED, Accusation
+from consensus.core.decide.proposals import EVEN, Proposal, proposals
 from consensus.core.decide.scoring import Scored
 from consensus.core.decide.writeback import Entry
 from consensus.core.votes.collected import Collected
 
 VERDICTS = {"AllConfirmed": "yes", "Discovered": "yes", "MisClassified": "no", "Controversial": "unsure"}
 """What a report says on a verification control."""
-EXPLAINED = ("MisClassified", "Controversial")
+DOUBTED = ("MisClassified", UNDECIDED)
+"""Reports that show what the votes prefer to the label that they are about."""
+EXPLAINED = (*DOUBTED, "Controversial")
 """Reports that say why, in words."""
 
 
@@ -33,13 +35,22 @@ def entries(collected: Collected, scored: Scored) -> Iterator[Entry]:
 
 
 def _proposed(collected: Collected, scored: Scored) -> dict[int, Proposal]:
-    """Return what is right in the place of each label that MisClassified holds, by row."""
+    """Return what may be right in the place of each label that is called wrong or doubted, by row."""
     if collected.control.kind == "verification":
         return {}
-    rows, wrong = scored.classifications, np.flatnonzero(scored.report == "MisClassified")
+    rows, doubted = scored.classifications, np.flatnonzero(np.isin(scored.report, DOUBTED))
     one_of_many = collected.votes.choice == "single"
-    listed = proposals(rows.task, rows.label, scored.posterior, wrong, one_of_many=one_of_many)
-    return dict(zip(wrong.tolist(), listed, strict=True))
+    listed = proposals(rows.task, rows.label, scored.posterior, doubted, one_of_many=one_of_many)
+    return {
+        row: proposal
+        for row, proposal in zip(doubted.tolist(), listed, strict=True)
+        if scored.report[row] != UNDECIDED or _is_behind(scored.posterior[row], proposal, one_of_many=one_of_many)
+    }
+
+
+def _is_behind(posterior: float, proposal: Proposal, *, one_of_many: bool) -> bool:
+    """Whether a label is not the likeliest of a single choice, or more likely wrong than right."""
+    return posterior < proposal.posterior if one_of_many else posterior <= EVEN
 
 
 def _shown(
@@ -48,7 +59,7 @@ def _shown(
     """Return the choices of an entry, the confidence that they are right, and which label is wrong."""
     control, name, confidence = collected.control, collected.control.tag.name, float(scored.confidence[row])
     label = _label(collected, scored, row)
-    accusation = Accusation(label, round(confidence, 6)) if report == "MisClassified" else None
+    accusation = Accusation(label, round(confidence, 6)) if report in DOUBTED else None
     if control.kind == "verification":
         verdict = VERDICTS.get(report)
         choice = next((answer for answer, says in control.answers.items() if says == verdict), "")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from common.contract import MACHINE_ACCOUNT
 from common.progress import Progress, of_step, silent
 from consensus.core.arrays import Floats
 from consensus.core.routing.information_gain import gain_of_new_task
@@ -25,6 +26,7 @@ from consensus.errors import LabelStudioError
 from consensus.label_studio import Project, Studio
 from consensus.projects.project_votes import with_known_annotators
 from consensus.settings import ProjectConfig
+from consensus.store.reader import Snapshot
 from consensus.store.store import Store
 from consensus.store.stored_votes import ControlState, LastRun, last_run_of
 
@@ -125,6 +127,7 @@ def route(
     with nullcontext() if dry_run else store.lock(project):
         with store.snapshot() as snapshot:
             last_run = last_run_of(snapshot, project)
+            decided = decided_by_machine(snapshot, project)
         limits = Limits(min(last_run.fewest_votes, max_votes), max_votes)
         target = studio.project(project)
         (store.check_origin if dry_run else store.recognize)(project, target.url, target.created_at)
@@ -133,7 +136,7 @@ def route(
         served = replace(served, tasks=tuple(with_known_annotators(served.tasks, store, project)))
         sections = config.controls if config else {}
         from_stars = frozenset(name for name, section in sections.items() if section.given_annotations)
-        advice = advise(last_run, served, limits, frozenset(accounts.values()), from_stars)
+        advice = advise(last_run, served, limits, frozenset(accounts.values()), from_stars, decided)
         routed = Routed(target, advice, 0, [], limits, dry_run)
         if dry_run:
             return routed
@@ -147,6 +150,7 @@ def advise(
     limits: Limits,
     present: Collection[str],
     from_stars: Collection[str] = (),
+    decided: Collection[int] = (),
 ) -> list[Advice]:
     """Return what each task needs, the most informative first; finished ones last.
 
@@ -156,6 +160,8 @@ def advise(
         Annotators who can be asked: a deleted account cannot.
     from_stars : collection of str
         Controls of which ground truth is the given label. Of the others it is known there what is right.
+    decided : collection of int
+        Tasks that a machine has decided.
     """
     code = {int(task): position for position, task in enumerate(last_run.tasks)}
     starred = _Open(last_run, [control for control in last_run.controls if control.control in from_stars])
@@ -174,11 +180,22 @@ def advise(
             is_current=is_current(task, last_run.counted, last_run.started_at),
             limits=limits,
             stars_are_gold=not from_stars,
+            is_decided=task.id in decided,
         )
         gain = questions.gain_of_new_task if at is None else questions.gains[at]
         free = [position for position in candidates if last_run.annotators[position] not in had]
         advice.append(_advice(task, need, served, limits, reports, last_run, gain, free))
     return sorted(advice, key=lambda each: (-each.gain, each.task))
+
+
+def decided_by_machine(snapshot: Snapshot, project: int) -> frozenset[int]:
+    """Return the tasks of which the machine account has decided each control of the last run."""
+    controls = {row["control"] for row in snapshot.controls(project)}
+    decided: dict[int, set[str]] = {}
+    for row in snapshot.decisions.standing(project):
+        if row["decided_by"] == MACHINE_ACCOUNT:
+            decided.setdefault(row["task"], set()).add(row["control"])
+    return frozenset(task for task, names in decided.items() if names >= controls)
 
 
 class _Open:
@@ -257,5 +274,5 @@ def _send(studio: Studio, changes: Sequence[Change], progress: Progress) -> list
 def counts(routed: Routed) -> Iterator[tuple[Need, int]]:
     """Yield how many tasks have each need."""
     needs = [advice.need for advice in routed.advice]
-    needed: tuple[Need, ...] = ("vote", "none", "limit", "gold", "run")
+    needed: tuple[Need, ...] = ("vote", "none", "limit", "gold", "decided", "run")
     yield from ((need, needs.count(need)) for need in needed)

@@ -2,17 +2,18 @@
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from common.contract import REPORT_NAMES
+from common.contract import REPORT_NAMES, UNDECIDED
 from common.errors import LabelStudioError
 from common.label_studio.annotations import moment_of
 from common.progress import Progress, of_step, silent
+from consensus.core.arrays import Codes
 from consensus.core.decide.policy_names import PolicyName
 from consensus.core.decide.scoring import Scored, score
 from consensus.core.decide.settled import settle
@@ -21,8 +22,11 @@ from consensus.core.decide.writeback import Difference, Entry, Written, differen
 from consensus.core.guarantee.conformal import NO_GOLD, guarantee
 from consensus.core.guarantee.wording import guarantee_lines
 from consensus.core.model.warm_start import WarmStart
+from consensus.core.routing.open_classifications import BY_LOWER_BOUND, open_rows, standing_of
+from consensus.core.routing.undecided import with_undecided
 from consensus.core.votes.collected import Collected, Problem
 from consensus.core.votes.controls import Control
+from consensus.core.votes.votes import submission_keys
 from consensus.files.start_files import unpacked
 from consensus.label_studio import Project, Studio
 from consensus.projects.entries import entries
@@ -73,6 +77,10 @@ class Outcome:
         Who answers alike on which control, one line each.
     tasks_read : int
         How many tasks Label Studio was asked for; the others are as they were at the run before.
+    settled_tasks, undecided_tasks : int
+        Tasks with a label that somebody has decided, and with one that is in the report Undecided.
+    one_vote_a_task : bool
+        Whether no task has more than one vote, and Label Studio asks for no more.
     """
 
     project: Project
@@ -90,6 +98,9 @@ class Outcome:
     gold_tasks: int = 0
     alike: tuple[str, ...] = ()
     tasks_read: int = 0
+    settled_tasks: int = 0
+    undecided_tasks: int = 0
+    one_vote_a_task: bool = False
 
 
 @dataclass(frozen=True)
@@ -259,11 +270,19 @@ def compute(
 ) -> tuple[list[tuple[Collected, Scored]], list[str], list[Entry], Difference]:
     """Return the results, what is guaranteed of them, what Label Studio should hold, and what leads there."""
     voted, guarantees = guaranteed(score_votes(context, starts), context.config.guarantee)
-    results = [
-        (collected, settle(scored, collected.settled, collected.votes.choice)) for collected, scored in voted
-    ]
+    results = [(collected, reported_as(context, collected, scored)) for collected, scored in voted]
     reported = [entry for result in results for entry in entries(*result)]
     return results, guarantees, reported, difference(reported, context.votes.written)
+
+
+def reported_as(context: Context, collected: Collected, scored: Scored) -> Scored:
+    """Let what somebody has decided decide, and name what is undecided."""
+    choice, lines = collected.votes.choice, context.thresholds
+    settled = settle(scored, collected.settled, choice)
+    rows = standing_of(settled, choice)
+    by_lower_bound = context.policy in BY_LOWER_BOUND
+    is_open = open_rows(rows, lines.reject, by_lower_bound=by_lower_bound, fewest_votes=lines.fewest_votes)
+    return replace(settled, report=with_undecided(rows, is_open))
 
 
 def score_votes(context: Context, starts: Mapping[str, WarmStart]) -> list[tuple[Collected, Scored]]:
@@ -339,13 +358,12 @@ def outcome_of(
         unused=_unused(context, [collected for collected, _ in results]),
         changes=changes,
         tabs=context.studio.make_tabs(context.project.id, dry_run=True),
-        gold_tasks=len(
-            {
-                collected.votes.task_names[task]
-                for collected, _ in results
-                for task in np.unique(collected.gold.task).tolist()
-            }
+        gold_tasks=_number_of_tasks((collected, collected.gold.task) for collected, _ in results),
+        settled_tasks=_number_of_tasks((collected, collected.settled.task) for collected, _ in results),
+        undecided_tasks=_number_of_tasks(
+            (collected, scored.classifications.task[scored.report == UNDECIDED]) for collected, scored in results
         ),
+        one_vote_a_task=asks_for_one_vote(context, results),
         dry_run=dry_run,
         guarantees=tuple(guarantees),
         alike=tuple(
@@ -355,6 +373,23 @@ def outcome_of(
         ),
         tasks_read=context.tasks_read,
     )
+
+
+def _number_of_tasks(chosen: Iterable[tuple[Collected, Codes]]) -> int:
+    """Count the tasks that are chosen on some control, by their codes there."""
+    return len(
+        {name for collected, task in chosen for name in collected.votes.task_names[np.unique(task)].tolist()}
+    )
+
+
+def asks_for_one_vote(context: Context, results: Sequence[tuple[Collected, Scored]]) -> bool:
+    """Whether no task has more than one vote, and none of the first ones is shown to more annotators."""
+    for collected, _ in results:
+        keys = np.unique(submission_keys(collected.votes)) // max(collected.votes.n_annotators, 1)
+        if len(np.unique(keys)) < len(keys):
+            return False
+    has_votes = any(len(collected.votes) for collected, _ in results)
+    return has_votes and max(context.studio.overlaps(context.project.id), default=0) == 1
 
 
 def check_alone(context: Context) -> None:

@@ -10,12 +10,12 @@ from consensus.assist.batches import because_of
 from consensus.core.arrays import Keys
 from consensus.core.review.names import Queue
 from consensus.core.review.queues import Ranked, least_agreed, misclassified, random_spots, settled, undecided
-from consensus.core.routing.open_classifications import StoredClassifications, open_rows
+from consensus.core.routing.open_classifications import BY_LOWER_BOUND, StoredClassifications, open_rows
 from consensus.settings import ReviewSection
 from consensus.store.columns import Columns, Row, chosen
 from consensus.store.reader import Snapshot
 from consensus.store.store import Store
-from consensus.store.stored_votes import BY_LOWER_BOUND, stored_classifications
+from consensus.store.stored_votes import stored_classifications
 from consensus.store.tables import CLASSIFICATION
 
 LONGEST = 10_000

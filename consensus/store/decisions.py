@@ -6,7 +6,19 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from consensus.core.review.names import Queue
 from consensus.errors import ConfigError
@@ -81,6 +93,15 @@ class DecisionReader:
             BATCH_ITEM.c.evidence["audit"].as_boolean(),
         )
         return self._rows(query.order_by(BATCH.c.made_at, BATCH.c.id, BATCH_ITEM.c.task))
+
+    def passed_over(self, project: int) -> set[tuple[int, str, tuple[str, ...]]]:
+        """Return task, control and labels of what machines could not write, or people have taken back."""
+        query = select(BATCH_ITEM.c.task, BATCH_ITEM.c.control, BATCH_ITEM.c.labels).join(
+            BATCH, BATCH.c.id == BATCH_ITEM.c.batch
+        )
+        by_machine = BATCH.c.kind.in_(("accept", "auto"))
+        query = query.where(BATCH.c.project == project, by_machine, BATCH_ITEM.c.state.in_(("left", "undone")))
+        return {(row["task"], row["control"], tuple(row["labels"])) for row in self._rows(query)}
 
     def item_counts(self, batch: str) -> dict[str, int]:
         """Count a batch's items by their state."""
@@ -414,6 +435,26 @@ class Decisions(DecisionReader):
     def assign(self, project: int, queue: Queue, task: int, control: str, to: str | None, at: datetime) -> None:
         """Give what waits to a reviewer, or back to all."""
         self._change_waiting(project, task, control, queue, {"assigned_to": to, "assigned_at": at})
+
+    def assign_many(self, project: int, assigned: Sequence[Row], at: datetime) -> None:
+        """Give what waits to reviewers, all or nothing.
+
+        Parameters
+        ----------
+        assigned : sequence of dict
+            Columns queue, task, control and assigned_to.
+        """
+        table = REVIEW_ITEM.c
+        names = "queue", "task", "control"
+        here = and_(*(table[name] == bindparam(f"of_{name}") for name in names))
+        query = update(REVIEW_ITEM).where(table.project == project, table.closed_at.is_(None), here)
+        values = [
+            {f"of_{name}": row[name] for name in names} | {"assigned_to": row["assigned_to"], "assigned_at": at}
+            for row in assigned
+        ]
+        with self._writing() as connection:
+            for start in range(0, len(values), AT_ONCE):
+                connection.execute(query, values[start : start + AT_ONCE])
 
     def _change_waiting(self, project: int, task: int, control: str, queue: Queue | None, values: Row) -> None:
         table = REVIEW_ITEM.c

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, RowMapping, Table, and_, func, literal, select, tuple_
 
+from common.contract import UNDECIDED, ReportName
 from common.label_studio.rows import stamp_of
 from consensus.core.decide.proposals import Proposal, proposals
 from consensus.core.votes.from_annotations import UNKNOWN_ACCOUNT
@@ -56,6 +57,7 @@ BY_CONFIDENCE = Rank(CLASSIFICATION.c.confidence, lambda row: float(row["confide
 RANKS = {
     "MisClassified": Rank(CLASSIFICATION.c.posterior, lambda row: float(row["posterior"])),
     "Controversial": Rank(DOUBT, lambda row: abs(row["posterior"] - 0.5)),
+    UNDECIDED: Rank(CLASSIFICATION.c.posterior, lambda row: float(row["posterior"])),
 }
 """Report to its order where that is not the confidence."""
 
@@ -237,7 +239,8 @@ class Reader:
         """Return the classifications of one report in columns.
 
         What a reviewer wants to see first comes first: of MisClassified the strongest accusations, those with the
-        lowest posterior; of Controversial what is nearest to one half; of the others the highest confidence.
+        lowest posterior, and of Undecided likewise; of Controversial what is nearest to one half; of the others
+        the highest confidence.
         """
         table = CLASSIFICATION.c
         where = and_(table.project == project, table.report == name)
@@ -245,11 +248,14 @@ class Reader:
         with self._reading() as connection:
             return read_columns(connection, CLASSIFICATION, where, _shown(CLASSIFICATION), order=order)
 
-    def proposals(self, project: int, *, control: str | None = None) -> list[Row]:
-        """Return what the evidence prefers to each label that MisClassified holds, in the order of `report`.
+    def proposals(
+        self, project: int, *, control: str | None = None, report: ReportName = "MisClassified"
+    ) -> list[Row]:
+        """Return what the evidence prefers to each label that a report holds, in the order of `report`.
 
         Parameters
         ----------
+        report : {"MisClassified", "Undecided"}
         control : str, optional
             Only of this one.
 
@@ -263,7 +269,7 @@ class Reader:
         accused = CLASSIFICATION.alias()
         of_same_task = and_(
             accused.c.project == project,
-            accused.c.report == literal("MisClassified", literal_execute=True),
+            accused.c.report == literal(report, literal_execute=True),
             accused.c.control == CLASSIFICATION.c.control,
             accused.c.task == CLASSIFICATION.c.task,
         )
@@ -274,7 +280,9 @@ class Reader:
             controls = connection.execute(select(CONTROL).where(CONTROL.c.project == project)).mappings().all()
         asked = [each for each in controls if control in (None, each["control"])]
         proposed = [
-            row for each in asked for row in _proposed(each, chosen(rows, rows["control"] == each["control"]))
+            row
+            for each in asked
+            for row in _proposed(each, chosen(rows, rows["control"] == each["control"]), report)
         ]
         return sorted(proposed, key=lambda row: (row["posterior"], row["task"], row["control"], row["label"]))
 
@@ -383,9 +391,9 @@ class Reader:
             return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def _proposed(control: RowMapping, rows: Columns) -> Iterator[Row]:
-    """Yield what is proposed on one control for what of its rows is wrong."""
-    wrong = np.flatnonzero(rows["report"] == "MisClassified")
+def _proposed(control: RowMapping, rows: Columns, report: ReportName) -> Iterator[Row]:
+    """Yield what is proposed on one control for what of its rows is in a report."""
+    wrong = np.flatnonzero(rows["report"] == report)
     codes, _ = encode(rows["label"], control["labels"])
     listed = [Proposal((), float("nan"))] * len(wrong)
     if control["kind"] != "verification":

@@ -13,14 +13,11 @@ from consensus.core.routing.information_gain import (
     mean_trust,
     open_questions,
 )
-from consensus.core.routing.open_classifications import StoredClassifications, open_rows
+from consensus.core.routing.open_classifications import BY_LOWER_BOUND, StoredClassifications, open_rows
 from consensus.core.votes.votes import encode
 from consensus.store.columns import Columns, Row, chosen
 from consensus.store.reader import Snapshot
 from consensus.store.tables import CLASSIFICATION, VOTE
-
-BY_LOWER_BOUND = frozenset({"label-ai", "majority"})
-"""Policies that reject by the confidence alone."""
 
 
 @dataclass(frozen=True, eq=False)

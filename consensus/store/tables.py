@@ -73,7 +73,11 @@ Index(
 )  # fmt: skip
 DOUBT = func.abs(_OF.posterior - literal_column("0.5"))
 """The nearer to one half a posterior, the less is known."""
-for _report, _order in {"MisClassified": _OF.posterior, "Controversial": DOUBT}.items():
+for _report, _order in {
+    "MisClassified": _OF.posterior,
+    "Controversial": DOUBT,
+    "Undecided": _OF.posterior,
+}.items():
     _only = _OF.report == literal(_report, literal_execute=True)
     Index(
         f"ix_classification_{_report.lower()}",

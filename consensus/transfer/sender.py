@@ -20,6 +20,7 @@ from consensus.transfer.targets import Target
 LOOKS_SECONDS = (0.0, 5.0, 15.0, 40.0)
 """Pauses before each look at what has arrived, while a request whose answer was lost may be at work."""
 SENDINGS = 3
+_TOO_MANY_REQUESTS = httpx.codes.TOO_MANY_REQUESTS
 _REFUSED_FOR_CONTENT = (httpx.codes.BAD_REQUEST, httpx.codes.REQUEST_ENTITY_TOO_LARGE)
 _PREFIX_LENGTH = 24
 _PREFIX = re.compile(rf"/[^/]*?-([0-9a-f]{{{_PREFIX_LENGTH}}})(?![0-9a-f])[^/]*$")
@@ -78,15 +79,19 @@ def read_tasks(client: LabelStudioClient, project_id: int) -> Iterator[dict[str,
     return client.tasks(project_id, "id,data", fields=TASK_ONLY)
 
 
+def key_of(task: Mapping[str, Any], target: Target) -> str:
+    """Return the key of a task's image: the checksum of the file that was imported, or its address."""
+    data = task.get("data") or {}
+    return str(data.get("checksum") or data.get(target.image_key) or "")
+
+
 def tasks_by_key(tasks: Iterable[Mapping[str, Any]], target: Target) -> dict[str, ImportedTask]:
     """Return tasks by the key of their image, of several the first."""
     by_key: dict[str, ImportedTask] = {}
     for task in tasks:
         data = task.get("data") or {}
-        key = data.get("checksum") or data.get(target.image_key)
-        if isinstance(key, str):
-            task_of_key = ImportedTask(task["id"], str(data.get("source") or ""), data.get(target.given_key))
-            by_key.setdefault(key, task_of_key)
+        imported = ImportedTask(task["id"], str(data.get("source") or ""), data.get(target.given_key))
+        by_key.setdefault(key_of(task, target), imported)
     return by_key
 
 
@@ -102,15 +107,19 @@ class Sender:
     def __init__(
         self,
         client: LabelStudioClient,
-        project_id: int,
         target: Target,
         journal: Journal,
         *,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._client, self._project_id, self._target, self._journal = client, project_id, target, journal
-        self._sleep, self._clock, self._newest_id = sleep, clock, 0
+        self._client, self._project_id, self._target, self._journal = (
+            client,
+            target.project_id or 0,
+            target,
+            journal,
+        )
+        self._sleep, self._clock, self._newest_id, self._is_unsure = sleep, clock, 0, False
         self.refused: list[LeftOut] = []
         self._refusing = threading.Lock()
 
@@ -125,6 +134,7 @@ class Sender:
 
     def _arrived(self, keys: Sequence[str], since_id: int, looks: Sequence[float]) -> dict[str, ImportedTask]:
         """Look for tasks that a request makes or has made, until all are there or the last look was taken."""
+        self._is_unsure |= bool(looks)
         arrived: dict[str, ImportedTask] = {}
         for pause in looks:
             self._sleep(pause)
@@ -158,6 +168,15 @@ class Sender:
         self._journal.note(settled[key] for key, entry in entries.items() if settled[key] != entry)
         return settled
 
+    def doubled(self) -> list[str]:
+        """Name tasks that show one image, where a request may have been at work for longer than was waited."""
+        if not self._is_unsure:
+            return []
+        ids: dict[str, list[int]] = {}
+        for task in read_tasks(self._client, self._project_id):
+            ids.setdefault(key_of(task, self._target), []).append(task["id"])
+        return [", ".join(map(str, tasks)) for key, tasks in ids.items() if key and len(tasks) > 1]
+
     def _uploads_by_prefix(self, upload_ids: Sequence[int] | None = None) -> dict[str, str]:
         paths = self._client.uploads(self._project_id, upload_ids).values()
         return {match[1]: f"/data/{path}" for path in paths if (match := _PREFIX.search(f"/{path}"))}
@@ -175,9 +194,7 @@ class Sender:
             except LabelStudioError as error:
                 if _refused_for_content(error):
                     return self._halves([image for image, _ in contents], self.upload, str(error))
-                if isinstance(error, RefusedError) and not _may_be_done(error):
-                    raise
-                if attempt == SENDINGS - 1:
+                if attempt == SENDINGS - 1 or not _may_be_tried_again(error):
                     raise
                 self._sleep(LOOKS_SECONDS[attempt + 1])
                 arrived = self._uploads_by_prefix() if _may_be_done(error) else {}
@@ -226,7 +243,7 @@ class Sender:
                 if _refused_for_content(error):
                     halves = self._halves(waiting, lambda half: [self.make_tasks(half)], str(error))
                     return made + sum(halves)
-                if attempt == SENDINGS - 1 or (isinstance(error, RefusedError) and not _may_be_done(error)):
+                if attempt == SENDINGS - 1 or not _may_be_tried_again(error):
                     raise
                 looks = LOOKS_SECONDS if _may_be_done(error) else LOOKS_SECONDS[attempt + 1 : attempt + 2]
                 arrived = self._arrived([each.key for each in waiting], since_id, looks)
@@ -254,11 +271,8 @@ class Sender:
         return []
 
     def _refuse(self, image: Image, reason: str) -> None:
-        record = image.record
         with self._refusing:
-            self.refused.append(
-                LeftOut(record.source, "refused", reason, record.labels, record.path, record.address)
-            )
+            self.refused.append(image.record.left_out("refused", reason))
         self._journal.forget([image.key])
 
     def _note(self, images: Iterable[Image], state: State) -> None:
@@ -270,6 +284,11 @@ def _may_be_done(error: LabelStudioError) -> bool:
     """Whether Label Studio may have done what it answered an error to, or nothing."""
     failed = isinstance(error, RefusedError) and error.http_status >= httpx.codes.INTERNAL_SERVER_ERROR
     return failed or isinstance(error, LostAnswerError)
+
+
+def _may_be_tried_again(error: LabelStudioError) -> bool:
+    refused = isinstance(error, RefusedError) and error.http_status != _TOO_MANY_REQUESTS
+    return _may_be_done(error) or not refused
 
 
 def _refused_for_content(error: LabelStudioError) -> bool:

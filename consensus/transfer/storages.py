@@ -155,7 +155,7 @@ class LocalFiles:
                 inside.append(record)
             elif relative is None:
                 why = f"Label Studio serves files in folders below {self.here} alone; move it, or upload it"
-                outside.append(LeftOut(record.source, "refused", why, record.labels, record.path))
+                outside.append(record.left_out("refused", why))
             else:
                 inside.append(replace(record, address=f"/data/local-files/?d={quote(str(relative))}"))
         return inside, outside

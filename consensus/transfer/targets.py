@@ -16,6 +16,8 @@ CONTROL, CHECK = "label", "check"
 """Names of the controls that are made: for the choice of labels, for yes, no or unsure."""
 OWN_KEYS = ("checksum", "source")
 """Keys of the tasks' data by which an import knows its images again."""
+MOST_LABELS = 1000
+"""That a choice is made of."""
 TITLE_LENGTHS = (3, 50)
 """Letters that the title of a project has in Label Studio."""
 _VERIFYING = {*YES_WORDS, *NO_WORDS, *UNSURE_WORDS}
@@ -52,6 +54,9 @@ class Target:
 
     def why_not(self, record: Record) -> str:
         """Return why the labels of a record have no place in the project; "" where they have."""
+        hidden = [label for label in record.labels if not label.isprintable()]
+        if hidden:
+            return f"the label {hidden[0]!r} has letters that cannot be shown"
         if self.verifies and not record.labels:
             return "it has no label that could be verified"
         if len(record.labels) > 1 and not self.multiple:
@@ -74,8 +79,23 @@ class Target:
 
 
 def labels_of(records: Iterable[Record]) -> tuple[str, ...]:
-    """Return the labels of records, each once, in the order of the alphabet."""
-    return tuple(sorted(set(chain.from_iterable(record.labels for record in records))))
+    """Return the labels of records that can be shown, each once, in the order of the alphabet."""
+    labels = set(chain.from_iterable(record.labels for record in records))
+    return tuple(sorted(label for label in labels if label.isprintable()))
+
+
+def alike(labels: Iterable[str]) -> list[str]:
+    """Name labels that differ in nothing but case and blanks.
+
+    Examples
+    --------
+    >>> alike(["cat", "Cat", "dog"])
+    ["'Cat', 'cat'"]
+    """
+    by_spelling: dict[str, list[str]] = {}
+    for label in sorted(labels):
+        by_spelling.setdefault("".join(label.casefold().split()), []).append(label)
+    return [", ".join(map(repr, spellings)) for spellings in by_spelling.values() if len(spellings) > 1]
 
 
 def new_target(
@@ -100,6 +120,11 @@ def new_target(
         raise SourceError(
             "no image of the source has a label, and so there is no label to choose from; import into a project "
             "that exists"
+        )
+    if len(labels) > MOST_LABELS and not verify:
+        raise SourceError(
+            f"the source has {len(labels)} labels, such as {labels[0]!r}; is that the column of labels? "
+            f"Annotators cannot choose among more than {MOST_LABELS}; --verify asks about the given one alone"
         )
     if verify and multiple:
         raise SourceError("--verify asks about one label an image, and images of this source have several")
@@ -179,7 +204,7 @@ def fitting(target: Target, records: Iterable[Record]) -> tuple[list[Record], li
     taken, left_out = [], []
     for record in records:
         if why := target.why_not(record):
-            left_out.append(LeftOut(record.source, "label", why, record.labels, record.path, record.address))
+            left_out.append(record.left_out("label", why))
         else:
             taken.append(record)
     return taken, left_out

@@ -29,6 +29,8 @@ UNDECIDED, DISPUTED = 0.5, 0.25
 """How much votes count that consensus has not settled, and those that it found to contradict one another."""
 _RIGHT = ("AllConfirmed", "Discovered")
 _WRONG = "MisClassified"
+_OPEN = "Undecided"
+"""It says nothing that the votes do not."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Verdict:
     Parameters
     ----------
     report : str
-        AllConfirmed, Discovered, MisClassified, Controversial or NoVotes.
+        AllConfirmed, Discovered, MisClassified, Controversial, NoVotes or Undecided.
     control, choice : str
         Empty where the report names none.
     score : float
@@ -138,7 +140,11 @@ def consensus_targets(
     shares, has_target = targets(control, tasks)
     joined = Targets(shares, has_target, has_target.astype(np.float32), np.zeros(len(tasks), dtype=np.bool_))
     verdicts_by_task = [
-        [verdict for verdict in row if verdict.control == control.name and verdict.choice in control.labels]
+        [
+            verdict
+            for verdict in row
+            if verdict.control == control.name and verdict.choice in control.labels and verdict.report != _OPEN
+        ]
         for row in verdicts
     ]
     if not any(verdicts_by_task):

@@ -16,7 +16,7 @@ from ml_backend.core.identity import Identity
 from ml_backend.core.versions import RANDOM
 from ml_backend.embedding import exporting
 from ml_backend.embedding.checkpoints import IMAGENET, state_file
-from ml_backend.embedding.configured import configured_identity
+from ml_backend.embedding.configured import configured_identity, named_backbone
 from ml_backend.embedding.engines import (
     NAMES,
     Embedder,
@@ -99,8 +99,8 @@ class Backbones:
 
     @property
     def backbone(self) -> str:
-        """What the backbone that answers is called; what the setting says while that is not loaded."""
-        return self._preferred.backbone if self._preferred is not None else self._settings.backbone
+        """What the backbone that answers is called; ``auto`` while that is not known."""
+        return self._preferred.backbone if self._preferred is not None else named_backbone(self._settings)
 
     @property
     def weights_id(self) -> str:

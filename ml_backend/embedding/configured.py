@@ -11,7 +11,7 @@ from ml_backend.core.identity import Identity
 from ml_backend.core.preparing import EFFICIENTNET_LITE0
 from ml_backend.core.versions import RANDOM
 from ml_backend.embedding.checkpoints import IMAGENET, TIMM, content_id, state_file
-from ml_backend.embedding.plugged import AUTO, identity_of, load_plugin
+from ml_backend.embedding.plugged import AUTO, ONNX, identity_of, load_plugin
 from ml_backend.errors import DownloadError, WeightsError
 from ml_backend.settings import Settings
 
@@ -40,9 +40,15 @@ def configured_identity(settings: Settings, is_exported: Callable[[Identity], bo
         return identity_of(settings.backbone, plugin)
     if settings.weights == IMAGENET:
         return _learned(settings, is_exported)
-    backbone = RESNET18 if settings.backbone == AUTO else settings.backbone
     weights_id = RANDOM if settings.weights == RANDOM else content_id(Path(settings.weights))
-    return Identity(backbone, weights_id, settings.seed)
+    return Identity(named_backbone(settings), weights_id, settings.seed)
+
+
+def named_backbone(settings: Settings) -> str:
+    """Name what the settings ask for; ``auto`` where it takes a look at what there is."""
+    if settings.backbone == AUTO and settings.weights != IMAGENET:
+        return RESNET18
+    return ONNX if settings.backbone.startswith(f"{ONNX}:") else settings.backbone
 
 
 def _learned(settings: Settings, is_exported: Callable[[Identity], bool]) -> Identity:

@@ -13,6 +13,7 @@ The whole suite on real images: Label Studio starts, gets a project of handwritt
 label), simulated annotators annotate them, the ML backend suggests labels, consensus writes five reports back,
 and the result is read back and shown. Everything then goes on running until Ctrl-C.
 """
+PACKAGED = "efficientnet-lite0"
 AFTERWARDS = """\
 The first run installs two environments (.venv and .venv-label-studio) and takes some minutes. What a run makes
 lies in a new folder under .demo/, which is removed when it ends: nothing is kept from one run to the next.
@@ -32,8 +33,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--backend-port", type=port, help="the ML backend's port (9090, or a free one)")
     parser.add_argument(
         "--weights",
-        default="random",
-        help="the backbone's weights: random (nothing to download), imagenet, or a path to a state dict",
+        default=PACKAGED,
+        help=f"what sees: {PACKAGED} (weights of ImageNet, installed with the backend), imagenet (those of a "
+        "ResNet-18, downloaded), random, or a path to a state dict of a ResNet-18",
     )
     return parser.parse_args(arguments)
 

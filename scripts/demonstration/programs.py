@@ -14,6 +14,7 @@ from environments import ours
 from servers import Server
 
 from demonstration.errors import DemoError
+from demonstration.options import PACKAGED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +55,8 @@ class Suite:
         command += ["--port", str(port), "--workers", "1"]
         own = {
             "ML_BACKEND_DATA_DIR": str(self.folder / "ml-backend"),
-            "ML_BACKEND_WEIGHTS": weights,
+            "ML_BACKEND_BACKBONE": PACKAGED if weights == PACKAGED else "auto",
+            "ML_BACKEND_WEIGHTS": "imagenet" if weights == PACKAGED else weights,
             "ML_BACKEND_PUBLIC_URL": self.backend_url(port),
             "ML_BACKEND_QUIET_S": str(QUIET_SECONDS),
             # One training of all annotations, however long a busy machine takes to submit them.
@@ -64,7 +66,7 @@ class Suite:
         return Server("The ML backend", command, self._environment() | own, self.folder / "ml-backend.log")
 
     def loaded_weights(self, backend: Server, port: int) -> str:
-        """Wait until the backend has its weights; return which ones.
+        """Wait until the backend has its weights; return whose and which ones.
 
         Raises
         ------
@@ -78,7 +80,7 @@ class Suite:
             if health["error"]:
                 raise DemoError(f"The ML backend has no weights: {health['error']}")
             if health["model_loaded"]:
-                return str(health["weights"])
+                return f"{health['backbone']}'s {health['weights']}"
             time.sleep(POLL_SECONDS)
         raise DemoError(f"The ML backend loaded no weights. Its last lines:\n{backend.last_lines()}")
 

@@ -590,6 +590,17 @@ def test_run_says_what_ground_truth_does(
     out = call("run", "--project", "7")[1]
     assert out.count("2 tasks have ground truth: no vote, but the measure of everybody's trust") == lines
     assert out.count("ground truth") == 2 * lines
+    assert out.count("given_annotations") == lines
+
+
+def test_run_says_what_is_settled_and_what_is_open(call: Call, outcome: Callable[[Outcome], list[Any]]) -> None:
+    """Tasks that decisions settle, tasks with something undecided and the next step, and one vote a task."""
+    outcome(replace(OUTCOME, gold_tasks=2, settled_tasks=5, undecided_tasks=3, one_vote_a_task=True))
+    out = call("run", "--project", "7")[1]
+    assert "3 more tasks are settled by decisions that are no vote and teach nothing" in out
+    assert "3 tasks have something undecided: `consensus route --project 7` asks for one more vote" in out
+    assert "every task has one vote at most, and Label Studio asks for no more (an overlap of 1)" in out
+    assert json.loads(call("run", "--project", "7", "--json")[1])["settled_tasks"] == 5
 
 
 @pytest.mark.parametrize(

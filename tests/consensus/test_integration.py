@@ -252,19 +252,21 @@ def wanted(tasks: Sequence[int]) -> list[tuple[int, str, str, float]]:
     rows += [(tasks[6], report, "dog", bound(4, 4)) for report in ("MisClassified", "Discovered")]
     rows += [(tasks[6], "Discovered", "fur", bound(4, 4))]
     rows += [(tasks[7], "Controversial", label, bound(2, 4)) for label in ("cat", "owl")]
+    rows += [(tasks[8], "Undecided", "cat", bound(1, 1))]
     rows += [(tasks[row], "NoVotes", GIVEN[row], bound(0, 0)) for row in (9, 10, 11)]
     return sorted(rows)
 
 
 def test_reports_are_written_with_their_scores(place: Place, store: Store) -> None:
-    """All five reports hold the classifications, choices and confidences that were counted by hand."""
+    """All reports hold the classifications, choices and confidences that were counted by hand."""
     project, tasks = animals(place)
     outcome = run(place, store, project)
     got = place.written(project)
     assert [row[:3] for row in got] == [row[:3] for row in wanted(tasks)]
     assert [row[3] for row in got] == pytest.approx([row[3] for row in wanted(tasks)], abs=1e-6)
     assert outcome.reports == {
-        "AllConfirmed": 6, "MisClassified": 1, "Discovered": 2, "Controversial": 2, "NoVotes": 3
+        "AllConfirmed": 6, "MisClassified": 1, "Discovered": 2, "Controversial": 2, "NoVotes": 3,
+        "Undecided": 1,
     }  # fmt: skip
     assert outcome.problems == []
     assert [row["task"] for row in report_in(store, project, "MisClassified")] == [tasks[6]]
@@ -343,12 +345,13 @@ def test_only_the_difference_of_new_changed_and_withdrawn_votes_is_sent(place: P
     place.sent.clear()
     outcome = run(place, store, project)
     created = {(entry.task, entry.report, entry.choice) for entry in outcome.changes.create}
-    assert created == {(tasks[6], "NoVotes", "cat")}
+    left = [(tasks[6], "NoVotes", "cat"), (tasks[7], "Undecided", "cat"), (tasks[9], "Undecided", "cat")]
+    assert sorted(created) == left
     assert (len(outcome.changes.update), len(outcome.changes.delete)) == (0, 6)
     assert sorted(line.split()[0] for line in place.sent) == ["DELETE"] * 6 + ["POST"]
     now = place.written(project)
     assert {row for row in now if row[0] not in (tasks[6], tasks[7], tasks[9])} == before
-    assert [row[:3] for row in now if row[0] in (tasks[6], tasks[7], tasks[9])] == [(tasks[6], "NoVotes", "cat")]
+    assert [row[:3] for row in now if row[0] in (tasks[6], tasks[7], tasks[9])] == left
 
 
 def test_a_score_that_moved_is_updated_in_place(place: Place, store: Store) -> None:
@@ -597,7 +600,7 @@ def test_emptying_a_report_keeps_the_annotators_version(
     assert cut or outcome.changes.clear
     assert place.version(project) == "m1"
     assert run(place, store, project, lean).changes.empty
-    assert len([one for task in place.tasks(project) for one in task["predictions"]]) == 12 + 14
+    assert len([one for task in place.tasks(project) for one in task["predictions"]]) == 12 + 15
 
 
 def test_a_verification_project(place: Place, store: Store) -> None:
@@ -644,7 +647,7 @@ def test_a_dry_run_writes_and_stores_nothing(place: Place, store: Store) -> None
     """A dry run tells what it would send, and leaves Label Studio and the store as they were."""
     project, _ = animals(place)
     outcome = run(place, store, project, dry_run=True)
-    assert (len(outcome.changes.create), outcome.tabs) == (14, list(REPORT_NAMES))
+    assert (len(outcome.changes.create), outcome.tabs) == (15, list(REPORT_NAMES))
     assert (place.sent, place.written(project)) == ([], [])
     assert store.last_run(project) is None
     assert report_in(store, project, "AllConfirmed") == []

@@ -242,6 +242,7 @@ def test_a_task_at_its_limit_is_said_to_be_and_shown_no_more(store: Store) -> No
         "none": 1,
         "limit": 1,
         "gold": 0,
+        "decided": 0,
         "run": 0,
     }
     assert [change.task for change in route(studio, store, 7, max_votes=5).changes] == [4]
@@ -397,7 +398,7 @@ def test_route_prints_one_object_for_a_program(call: Call) -> None:
     status, out, err = call("route", "--project", 7, "--json", "--dry-run", "--max-votes", 3)
     found = json.loads(out)
     assert (status, err, found["sent"], found["changes"], found["max_votes"]) == (0, "", 0, 4, 3)
-    assert found["tasks"] == {"vote": 3, "none": 1, "limit": 1, "gold": 0, "run": 0}
+    assert found["tasks"] == {"vote": 3, "none": 1, "limit": 1, "gold": 0, "decided": 0, "run": 0}
     by_task = {one["task"]: one for one in found["advice"]}
     assert by_task[1]["change"] == {"overlap": 2, "closed": True}
     assert (by_task[4]["need"], by_task[4]["change"]) == ("limit", None)

@@ -4,8 +4,8 @@ Where some of the wrong items mislead many annotators in the same way, one confu
 class takes them for right ones. Here a class consists of up to `KINDS` kinds, and annotators have a row of rates
 for each (EBCC: Y. Li, B. Rubinstein, T. Cohn, "Exploiting worker correlation for label aggregation in
 crowdsourcing", ICML 2019), fitted by variational Bayes. Which class a kind is of is not taken from that fit, in
-which a kind that began in the wrong class hardly ever leaves it, but from what the crowd says of its items:
-where the crowd is divided over a kind, its class stays open.
+which a kind that began in the wrong class hardly ever leaves it, but from what the crowd says of its items and how
+frequent the classes are: where the crowd is evenly divided over a kind, it is more probably of the frequent class.
 """
 
 import numpy as np
@@ -83,11 +83,12 @@ def fit_subtypes(label_matrix: LabelMatrix, by_hand: Floats, tolerance: float) -
 
 
 def with_truth(subtypes: LatentClasses, label_matrix: LabelMatrix, correlation: float) -> LatentClasses:
-    """Learn from what the crowd says of the items of a kind which class it is of."""
+    """Learn from what the crowd says of the items of a kind, and of all items, which class it is of."""
     beliefs = subtypes.beliefs(label_matrix, correlation) * label_matrix.informative[:, None]
     size = label_matrix.n_classes
-    shares = (beliefs.T @ _shares(label_matrix) + EVEN / size) / (beliefs.sum(axis=0) + EVEN)[:, None]
-    truth = shares**AGREED
+    of_kind = beliefs.T @ _shares(label_matrix)
+    shares = (of_kind + EVEN / size) / (beliefs.sum(axis=0) + EVEN)[:, None]
+    truth = (of_kind.sum(axis=0) + EVEN / size) * shares**AGREED
     return LatentClasses(subtypes.rates, subtypes.prevalence, truth / truth.sum(axis=1, keepdims=True))
 
 

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from consensus.core.arrays import Codes, Flags, Floats, Names, sums
+from consensus.core.decide.scoring import Scored
+from consensus.core.votes.votes import Choice
 
 CONFIRMED, REJECTED = ("AllConfirmed", "Discovered"), ("MisClassified",)
 """Reports that settle a classification."""
 NO_VOTES = "NoVotes"
+BY_LOWER_BOUND = frozenset({"label-ai", "majority"})
+"""Policies that reject by the confidence alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,16 +48,34 @@ class StoredClassifications:
         return len(self.task)
 
 
+def standing_of(scored: Scored, choice: Choice) -> StoredClassifications:
+    """Return where the classifications of one control stand in the run that has scored them."""
+    rows = scored.classifications
+    return StoredClassifications(
+        task=rows.task,
+        label=rows.label,
+        given=rows.given,
+        yes=scored.counts.yes,
+        no=scored.counts.no,
+        confidence=scored.confidence,
+        upper=scored.upper,
+        posterior=scored.posterior,
+        report=scored.report,
+        n_labels=rows.n_labels,
+        one_of_many=choice == "single" and rows.n_labels > 1,
+    )
+
+
 def open_rows(
     stored: StoredClassifications, reject: float, *, by_lower_bound: bool = False, fewest_votes: float = 0
 ) -> Flags:
     """Return which classifications are asked and not decided.
 
     A label is asked where the task came with it, somebody chose it, or report NoVotes wants it; of a task where
-    nothing is asked yet, all labels are while they have too few votes. A label is decided where a report confirms
-    or rejects it. No report rejects a label that its task did not come with: that is
-    decided as the policy would decide it on a given label. Of a single choice one confirmed label decides all of
-    the task.
+    nothing is asked yet, all labels are while they have too few votes. A label is decided where somebody has
+    settled it, and where a report confirms or rejects it. No report rejects a label that its task did not come
+    with: that is decided as the policy would decide it on a given label. Of a single choice one confirmed label
+    decides all of the task.
 
     Parameters
     ----------
@@ -77,7 +99,8 @@ def open_rows(
     silent = sums(stored.task, asked.astype(np.float64), n_tasks)[stored.task] == 0
     asked |= silent & (answered < max(fewest_votes, 1))
     turned_down &= ~stored.given & (answered > 0) & (answered >= fewest_votes)
-    decided = confirmed | np.isin(stored.report, REJECTED) | turned_down
+    settled = (stored.confidence == stored.upper) & np.isin(stored.upper, (0.0, 1.0))  # no doubt is left
+    decided = confirmed | np.isin(stored.report, REJECTED) | turned_down | settled
     if stored.one_of_many:
         decided |= sums(stored.task, confirmed.astype(np.float64), n_tasks)[stored.task] > 0
     return np.asarray(asked & ~decided, dtype=np.bool_)

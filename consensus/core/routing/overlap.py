@@ -7,14 +7,16 @@ it is closed, and raising the overlap alone does not open it again.
 from dataclasses import dataclass
 from typing import Literal
 
+from common.contract import MACHINE_ACCOUNT
 from common.label_studio.annotations import moment_of
 from consensus.core.votes.from_annotations import Annotation
 
 MAX_VOTES = 10
 """Votes after which a task is left undecided: where ten people cannot settle it, the question is at fault."""
-Need = Literal["vote", "none", "limit", "gold", "run"]
+Need = Literal["vote", "none", "limit", "gold", "decided", "run"]
 """What a task needs: a vote; nothing, being finished; nothing more, having as many votes as are allowed; nothing
-from here, its truth being known; or a run, having annotations that the last one did not see."""
+from here, its truth being known, or a machine having decided it; or a run, having annotations that the last one
+did not see."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,13 @@ class ServedTask:
     @property
     def votes(self) -> int:
         """Number of people who had the task, skips included; whoever made its ground truth has not voted."""
-        return len({annotation.annotator for annotation in self.annotations if not annotation.ground_truth})
+        return len(
+            {
+                annotation.annotator
+                for annotation in self.annotations
+                if not annotation.ground_truth and annotation.annotator != MACHINE_ACCOUNT
+            }
+        )
 
     @property
     def starred(self) -> bool:
@@ -99,7 +107,13 @@ class Limits:
 
 
 def need_of(
-    task: ServedTask, *, is_open: bool, is_current: bool, limits: Limits, stars_are_gold: bool = True
+    task: ServedTask,
+    *,
+    is_open: bool,
+    is_current: bool,
+    limits: Limits,
+    stars_are_gold: bool = True,
+    is_decided: bool = False,
 ) -> Need:
     """Say what a task needs.
 
@@ -111,9 +125,13 @@ def need_of(
         Whether the last run saw all its annotations.
     stars_are_gold : bool
         Whether ground truth says what is right; else it is a given label, which votes are asked for.
+    is_decided : bool
+        Whether the machine account has decided all that is asked about the task.
     """
     if task.starred and stars_are_gold:
         return "gold"
+    if is_decided:
+        return "decided"
     if not is_current:
         return "run"
     if not is_open:
@@ -135,7 +153,7 @@ def change_of(task: ServedTask, need: Need, limits: Limits, *, skips_count: bool
     >>> change_of(ServedTask(7, overlap=2, closed=False), "vote", Limits(2, 10), skips_count=False)
     """
     submitted = task.submitted(skips_count=skips_count)
-    if need in ("run", "gold"):
+    if need in ("run", "gold", "decided"):
         return None
     if need != "vote":
         # No overlap is below 1: a task that nobody has annotated can only be closed by its mark.
@@ -158,6 +176,8 @@ def is_current(task: ServedTask, counted: frozenset[tuple[int, str]], started_at
         and passed over, as ground truth is.
     """
     unseen = [
-        annotation for annotation in task.annotations if (annotation.id, annotation.updated_at) not in counted
+        annotation
+        for annotation in task.annotations
+        if (annotation.id, annotation.updated_at) not in counted and annotation.annotator != MACHINE_ACCOUNT
     ]
     return all(moment_of(annotation.updated_at) <= moment_of(started_at) for annotation in unseen)

@@ -20,7 +20,8 @@ _IMAGE_FOLDERS = ("", "JPEGImages", "images")
 def read_coco(path: Path, root: Path) -> Reading:
     """Read the images of a COCO file; an image's labels are the categories of its annotations.
 
-    Where a file is not below the root and the COCO file has an address for it, it stays there.
+    Files are looked for below the root, in a folder `images`, and in one beside the annotations that is named
+    after the split. Where a file is in none and the COCO file has an address for it, it stays there.
 
     Raises
     ------
@@ -28,6 +29,8 @@ def read_coco(path: Path, root: Path) -> Reading:
         Where the file is no COCO file.
     """
     content = load_json(path)
+    split = path.stem.rpartition("_")[2]  # instances_train2017.json and the folder train2017 beside its own
+    places = [root, root / "images", *(path.parent.parent / name for name in ("images", split, f"images/{split}"))]
     try:
         names = {each["id"]: str(each["name"]) for each in content["categories"]}
         labels: dict[Any, list[str]] = defaultdict(list)
@@ -37,7 +40,9 @@ def read_coco(path: Path, root: Path) -> Reading:
         for image in content["images"]:
             name = str(image["file_name"])
             address = next((image[key] for key in _ADDRESS_KEYS if ADDRESS.match(str(image.get(key)))), "")
-            reading.add(name if not address or (root / name).is_file() else address, labels[image["id"]], root)
+            place = next((each for each in places if (each / name).is_file()), None)
+            there = name if place in (None, root) else str(Path(place or root) / name)
+            reading.add(address if address and place is None else there, labels[image["id"]], root)
     except (KeyError, TypeError, AttributeError) as error:
         raise SourceError(f"{path} is no COCO file: {type(error).__name__} {error}") from None
     return reading

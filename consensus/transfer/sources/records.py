@@ -37,6 +37,10 @@ class Record:
     path: Path | None = None
     address: str = ""
 
+    def left_out(self, kind: Kind, reason: str) -> "LeftOut":
+        """Return why it is not imported."""
+        return LeftOut(self.source, kind, reason, self.labels, self.path, self.address)
+
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:

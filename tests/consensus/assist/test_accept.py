@@ -204,7 +204,7 @@ def test_the_proposed_label_becomes_ground_truth_that_teaches_nothing(store: Sto
     run(made.studio, store, settings, PROJECT, now=made.now)
     trust = [row["trust"] for row in store.annotators(store.needed_run(PROJECT)["id"])]
     offered = offer_proposals(store, PROJECT, Request())
-    proposed = sorted((each.given, each.label) for each in offered.proposals)
+    proposed = sorted((each.given, *each.labels) for each in offered.proposals)
     assert proposed == [("cat", "owl"), ("dog", "owl"), ("dog", "owl")]
     assert 0 < offered.wrong < 1
     made.later()

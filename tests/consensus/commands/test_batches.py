@@ -83,3 +83,20 @@ def test_the_story_of_a_task_is_told_in_order(made: InMemoryProject, shell: Shel
     assert "accepts 'cat' (suggestion, score 0.900, batch" in events[-2]["words"]
     assert events[-1]["words"].startswith("admin@example.com takes back 'cat' (undo")
     assert "nothing is stored" in shell("audit", "--project", PROJECT, "--task", 999)[1]
+
+
+def test_a_precision_below_its_target_is_an_exit_status(made: InMemoryProject, shell: Shell) -> None:
+    """4, as nothing else; where all is as it was promised, or nothing was judged, it is 0."""
+    opened = store(make=True)
+    items = [{**item, "evidence": {"score": 0.9, "audit": True}} for item in items_of(made.tasks)]
+    params = {"target_precision": 0.9}
+    batch = plan(opened, PROJECT, "accept", items, made_by=OWNER, now=made.now(), params=params)
+    perform(made.studio, opened, batch, made.now)
+    made.later()
+    assert shell("audits", "--project", PROJECT)[0] == 0
+    for task, label in zip(made.tasks, ("cat", "owl", "cat"), strict=True):
+        made.server.annotate(task, [region("kind", label)], completed_by=3, ground_truth=True)
+    made.later()
+    status, out, _ = shell("audits", "--project", PROJECT, "--format", "json")
+    whole = json.loads(out)[0]
+    assert (status, whole["judged"], round(whole["precision"], 3), whole["below"]) == (4, 3, 0.667, True)

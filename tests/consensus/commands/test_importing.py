@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from in_memory_label_studio import InMemoryStudio
 
 from consensus.commands import importing
+from consensus.transfer.journal import Journal, journal_file
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "transfer"))
 from made_images import make_folders, make_image
@@ -48,7 +50,9 @@ def test_import_says_what_it_guessed_and_did(shell: Call, studio: InMemoryStudio
     )
     assert studio.writes == []
     (row,) = json.loads(shell("import-status", "--json")[1])
-    assert (row["project"], row["state"], row["images"], row["before"], row["left out"]) == (8, "ended", 7, 6, 1)
+    fields = ("project_id", "state", "total", "sent", "earlier", "left_out", "waiting", "left_s")
+    assert [row[name] for name in fields] == [8, "ended", 7, 0, 6, 1, 0, None]
+    assert "Photos Q4" in shell("import-status")[1]
 
 
 def test_a_dry_run_shows_the_whole_plan(shell: Call, studio: InMemoryStudio, photos: Path) -> None:
@@ -81,6 +85,34 @@ def test_a_source_or_a_log(shell: Call, photos: Path) -> None:
     for words in ([], [photos, "--retry", photos]):
         status, _, err = shell("import", *words, "--project", "Photos Q4")
         assert (status, "name a SOURCE, or with --retry the log" in err) == (1, True)
+
+
+def test_the_status_of_an_import_that_is_at_work_or_was_killed(shell: Call, tmp_path: Path) -> None:
+    """With the rate and the time left; without a sign of life for minutes it was stopped."""
+    for number, seen in ((3, time.time()), (4, time.time() - 600)):
+        path = journal_file(tmp_path / "home" / "consensus" / "imports", "http://studio", number, "")
+        with Journal(path) as journal:
+            journal.begin("http://studio", number, "Photos", "/photos", 100, seen - 10)
+            journal.progress(sent=20, earlier=30, left_out=10, now=seen)
+    at_work, killed = json.loads(shell("import-status", "--json")[1])
+    assert (at_work["state"], round(at_work["rate"]), at_work["waiting"], at_work["left_s"]) == (
+        "at work",
+        2,
+        40,
+        20,
+    )
+    assert (killed["state"], killed["left_s"]) == ("stopped", None)
+    out = shell("import-status", "--project", 4)[1]
+    assert "no sign of life; the same command goes on" in out
+    assert "at work" not in out
+
+
+def test_labels_that_look_alike_are_pointed_out(shell: Call, photos: Path, studio: InMemoryStudio) -> None:
+    """They are two labels all the same."""
+    make_image(photos / "Cat" / "1.png")
+    err = shell("import", photos, "--project", "Photos Q4", "--dry-run")[2]
+    assert "note: labels that look alike: 'Cat', 'cat'" in err
+    assert studio.writes == []
 
 
 def test_the_status_before_any_import(shell: Call) -> None:

@@ -88,7 +88,7 @@ def test_what_was_found_is_stored_before_it_is_sent_and_noted_as_sent_after(stor
 
     studio.faults["POST import/predictions"] = look
     outcome = once(studio, store)
-    assert studio.writes == ["POST /api/projects/7/import/predictions", *["POST /api/dm/views/"] * 6]
+    assert studio.writes == ["POST /api/projects/7/import/predictions", *["POST /api/dm/views/"] * 7]
     assert last(store)["finished_at"] is not None
     assert (last(store)["tasks"], last(store)["votes"], outcome.votes) == (2, 2, 2)
 
@@ -207,7 +207,8 @@ def test_a_run_without_a_store_is_a_dry_one(*, dry_run: bool) -> None:
     """Nothing is sent that was not stored before, and no file is made."""
     studio = label_studio(task(1), task(2, a1="cat"), version="m1")
     outcome = once(studio, None, dry_run=dry_run)
-    assert (len(outcome.changes.create), outcome.votes, outcome.dry_run) == (1, 1, True)
+    assert {entry.task: entry.report for entry in outcome.changes.create} == {1: "NoVotes", 2: "Undecided"}
+    assert (outcome.votes, outcome.dry_run) == (1, True)
     assert not studio.writes
     assert list(Path().iterdir()) == []
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import click
 import pytest
-from reviewed import DOUBTED, REVIEWER, WRONG, edge, label_studio, run_at
+from reviewed import ADMIN, DOUBTED, REVIEWER, WRONG, edge, label_studio, run_at
 
 from consensus.commands import review
 from consensus.store.store import Store
@@ -121,3 +121,16 @@ def test_a_decision_on_the_command_line(project: Store, shell: Shell) -> None:
     assert f"{REVIEWER} has decided" in errors
     status, printed, _ = shell(*words, "--verdict", "ask", "--task", DOUBTED, "--override", "--json")
     assert json.loads(printed)["batches"][0]["written"] == 2
+
+
+def test_work_is_spread_on_the_command_line(project: Store, shell: Shell, keys: Callable[[str], None]) -> None:
+    """Reviewers are then shown what is theirs or nobody's."""
+    status, printed, _ = shell("assign", "--project", 7, "--to", f"{ADMIN}, {REVIEWER}", "--json")
+    assert status == 0
+    assert json.loads(printed)["new"] == 23
+    theirs = [row["task"] for row in project.decisions.queue(7) if row["assigned_to"] == REVIEWER]
+    keys("s" * len(theirs))
+    _, printed, _ = shell("review", "--project", 7, "--interactive", "--as", REVIEWER)
+    assert sorted(int(line.split()[1]) for line in printed.splitlines() if line.startswith("task ")) == sorted(
+        theirs
+    )

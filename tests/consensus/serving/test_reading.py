@@ -52,6 +52,7 @@ def test_the_overview_sums_up(get: Get) -> None:
         "Discovered": 3,
         "Controversial": 2,
         "NoVotes": 2,
+        "Undecided": 0,
     }
     assert (answer["run"]["started_at"], answer["run"]["tasks"]) == ("2026-01-01T00:00:00Z", 12)
 

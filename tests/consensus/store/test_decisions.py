@@ -150,3 +150,25 @@ def test_batches_of_one_account_take_turns(tmp_path: Path) -> None:
             pass
     with store.lock_batches(7, None):
         pass
+
+
+def test_what_waits_is_given_to_reviewers_at_once(decisions: Decisions) -> None:
+    """Each row of a queue of its own; what no longer waits stays as it is."""
+    decisions.refill(7, "spot", [entry(1), entry(2), entry(3)], MOMENT, "of a test")
+    decisions.refill(7, "audit", [entry(1)], MOMENT, "of a test")
+    decisions.close(7, 3, "kind", MOMENT, "decided")
+    given = [{"queue": "spot", "task": task, "control": "kind", "assigned_to": "a@example.com"} for task in (1, 3)]
+    decisions.assign_many(7, given, MOMENT)
+    decisions.assign_many(7, [], MOMENT)
+    rows = {(row["queue"], row["task"]): row["assigned_to"] for row in decisions.entries_of(7, [1, 2, 3])}
+    nobody = dict.fromkeys([("spot", 2), ("spot", 3), ("audit", 1)])
+    assert rows == {("spot", 1): "a@example.com", **nobody}
+
+
+def test_the_log_is_asked_for_a_verdict_and_for_the_latest(decisions: Decisions) -> None:
+    """Of tasks without an entry it knows none."""
+    decisions.log([decision(1, "asked"), decision(1), decision(2), decision(2, project=8)])
+    assert [row["task"] for row in decisions.decisions(7, verdict="asked")] == [1]
+    first, second, third = (row["id"] for row in decisions.decisions(7))
+    assert first < second < third
+    assert decisions.last_decisions(7, [1, 2, 3]) == {1: second, 2: third}

@@ -14,9 +14,11 @@ from in_memory_label_studio import InMemoryStudio, choices, config
 
 from common.errors import LabelStudioError
 from consensus.errors import ConfigError, SourceError, StoreError
-from consensus.transfer import importing
+from consensus.transfer import importing, targets
 from consensus.transfer.failures import FailureLog, read_failures
-from consensus.transfer.importing import ImportOptions, ImportOutcome, run_import
+from consensus.transfer.import_options import ImportOptions
+from consensus.transfer.import_outcome import ImportOutcome
+from consensus.transfer.importing import run_import
 from consensus.transfer.journal import statuses
 from consensus.transfer.sources.layouts import read_source
 from consensus.transfer.sources.records import Reading, Record
@@ -312,6 +314,63 @@ def test_one_image_that_is_refused_keeps_no_other_out(
     assert outcome.left_out[0].reason.endswith("no 4, please")
 
 
+def test_labels_that_cannot_be_shown_or_chosen(
+    studio: InMemoryStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A label config could not hold them; a column with a text in each row is no column of labels."""
+    paths = [make_image(tmp_path / f"{number}.png") for number in range(3)]
+    records = [Record(path.name, (label,), path) for path, label in zip(paths, ("a\x1b", "b", "c"), strict=True)]
+    outcome = imported(studio, Reading(records), tmp_path)
+    assert [each.reason for each in outcome.left_out] == [r"the label 'a\x1b' has letters that cannot be shown"]
+    assert outcome.target.labels == ("b", "c")
+    monkeypatch.setattr(targets, "MOST_LABELS", 1)
+    with pytest.raises(SourceError, match=r"the source has 2 labels, such as 'b'; is that the column of labels"):
+        imported(studio, Reading(records), tmp_path, project="Another")
+
+
+def test_a_file_that_changes_meanwhile_is_left_out(studio: InMemoryStudio, folder: Path, tmp_path: Path) -> None:
+    """Its task would have the checksum of another file."""
+    reading = read_source(folder, None)
+    original = importing.batches
+
+    def batches(*arguments: Any) -> Any:  # noqa: ANN401 - as it is called
+        (folder / "dog" / "009.png").write_bytes(b"changed")
+        return original(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importing, "batches", batches)
+        outcome = imported(studio, reading, tmp_path)
+    assert [(each.source, each.reason) for each in outcome.left_out] == [
+        ("dog/009.png", "the file was changed while it was imported")
+    ]
+    assert outcome.sent == 9
+
+
+def test_too_many_requests_are_waited_out(studio: InMemoryStudio, folder: Path, tmp_path: Path) -> None:
+    """A proxy's 429 is no refusal of the images."""
+    count = 0
+
+    def busy(_request: httpx.Request) -> httpx.Response | None:
+        nonlocal count
+        count += 1
+        return httpx.Response(429, json={"detail": "later"}) if count % 3 == 0 else None
+
+    studio.faults["POST /import$"] = busy
+    assert imported(studio, folder, tmp_path, parallel=1).sent == 10
+
+
+def test_a_token_that_ends_is_said_and_nothing_is_tried_again(
+    studio: InMemoryStudio, folder: Path, tmp_path: Path
+) -> None:
+    """With a new one the same command goes on."""
+    studio.faults["POST /import$"] = httpx.Response(401, json={"detail": "Invalid token."})
+    with pytest.raises(LabelStudioError, match="refused the token"):
+        imported(studio, folder, tmp_path, parallel=1)
+    assert studio.writes.count("POST /api/projects/8/import") <= 2  # one was on its way
+    studio.faults.clear()
+    assert imported(studio, folder, tmp_path).sent == 10
+
+
 def assert_whole(studio: InMemoryStudio, n_images: int) -> None:
     """Every image has one task, one project was made, and no task is without its file."""
     assert Counter(data["source"] for data in tasks_of(studio)) == Counter(
@@ -442,7 +501,34 @@ def test_tasks_that_arrive_after_the_kill_are_waited_for(
 
     outcome = imported(studio, folder, tmp_path, sleep=sleep)
     assert_whole(studio, 10)
-    assert (outcome.sent, outcome.earlier) == (6, 4)
+    assert (outcome.sent, outcome.earlier, outcome.doubled) == (6, 4, [])
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_tasks_that_arrive_later_still_are_named(studio: InMemoryStudio, folder: Path, tmp_path: Path) -> None:
+    """Nobody can wait for ever: where a request was at work for longer, its doubles are said."""
+    late: list[httpx.Request] = []
+
+    def kill(request: httpx.Request) -> None:
+        if request.headers["content-type"] == "application/json":
+            late.append(request)
+            raise KilledError
+
+    studio.faults["POST /import$"] = kill
+    with pytest.raises(KilledError):
+        imported(studio, folder, tmp_path)
+    n_made = 0
+
+    def arrive(request: httpx.Request) -> None:
+        nonlocal n_made
+        n_made += request.headers["content-type"] == "application/json"
+        if n_made == 3 and late:
+            studio.handle_request(late.pop())
+
+    studio.faults = {"POST /import$": arrive}
+    outcome = imported(studio, folder, tmp_path)
+    assert len(outcome.doubled) == 4
+    assert {len(tasks.split(", ")) for tasks in outcome.doubled} == {2}
 
 
 def test_two_imports_at_once_are_refused(studio: InMemoryStudio, folder: Path, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_a_folder_becomes_a_project(
     assert call("import", photos, "--project", project)["left_out"][0]["kind"] == "label"
     assert call("import", photos, "--project", project, "--add-labels")["sent"] == 1
     (status,) = call("import-status", "--project", project)
-    assert (status["state"], status["images"], status["sent"], status["before"]) == ("ended", 41, 1, 40)
+    assert (status["state"], status["total"], status["sent"], status["earlier"]) == ("ended", 41, 1, 40)
 
 
 def n_noted(folder: Path) -> int:

@@ -116,6 +116,16 @@ def test_coco_categories_are_labels_of_the_image(tmp_path: Path) -> None:
     assert labels_in(path) == {"a.jpg": ("dog", "cat"), "http://images.example/b.jpg": ()}
 
 
+def test_coco_images_in_the_folder_of_their_split(tmp_path: Path) -> None:
+    """As the published sets are laid out: `annotations/instances_NAME.json` beside `NAME`."""
+    image = make_image(tmp_path / "val2017" / "a.jpg")
+    path = tmp_path / "annotations" / "instances_val2017.json"
+    path.parent.mkdir()
+    content = {"images": [{"id": 1, "file_name": "a.jpg", "coco_url": "http://images.example/a.jpg"}]}
+    path.write_text(json.dumps(content | {"categories": []}))
+    assert [record.path for record in read_source(path, None).records] == [image]
+
+
 def test_pascal_voc_objects_are_labels_of_the_image(tmp_path: Path) -> None:
     """The image is found beside the annotations; a broken annotation is left out alone."""
     make_image(tmp_path / "JPEGImages" / "a.jpg")

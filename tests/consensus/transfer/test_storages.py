@@ -8,7 +8,9 @@ from in_memory_label_studio import PROJECT, InMemoryStudio, choices, config
 
 from consensus.errors import ConfigError
 from consensus.transfer.failures import FailureLog
-from consensus.transfer.importing import ImportOptions, ImportOutcome, run_import
+from consensus.transfer.import_options import ImportOptions
+from consensus.transfer.import_outcome import ImportOutcome
+from consensus.transfer.importing import run_import
 from consensus.transfer.sources.layouts import read_source
 from consensus.transfer.sources.records import Reading, Record
 from consensus.transfer.storages import LocalFiles, cloud_storage, make_storages

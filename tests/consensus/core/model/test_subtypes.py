@@ -77,6 +77,15 @@ def test_a_kind_is_of_the_class_that_the_crowd_sees_in_it() -> None:
     assert half == pytest.approx(1 / 2, abs=0.02)
 
 
+def test_a_kind_over_which_the_crowd_is_divided_is_more_probably_of_the_frequent_class() -> None:
+    """With three of five items agreed to be of the first class, and one of the second, the fifth is 7 to 3."""
+    said = [*[{0: 0, 1: 0}] * 3, {0: 1, 1: 1}, {0: 0, 1: 1}]
+    rates = np.array([[0.99, 0.01, 0.99], [0.01, 0.99, 0.01], [0.99, 0.01, 0.01], [0.01, 0.99, 0.99]])
+    kinds = LatentClasses(rates, np.full(3, 1 / 3), np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]))
+    truth = with_truth(kinds, matrix_from(said, 2, 2), 0.0).truth
+    assert truth[2] == pytest.approx([7 / 10, 3 / 10], abs=0.03)
+
+
 def test_gold_tells_the_class_of_a_kind() -> None:
     """What gold says of its items goes before what the crowd says of them."""
     said = [{0: 1}, {0: 1}, {0: 0}]

@@ -57,7 +57,7 @@ def test_a_task_that_needs_nothing_is_closed_at_what_it_has(need: str) -> None:
     assert change_of(served(3, 4, closed=True), need, LIMITS, skips_count=False) is None  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("need", ["run", "gold"])
+@pytest.mark.parametrize("need", ["run", "gold", "decided"])
 def test_a_task_that_is_not_ours_to_judge_stays(need: str) -> None:
     """Whatever its overlap."""
     assert change_of(served(3, 9), need, LIMITS, skips_count=False) is None  # type: ignore[arg-type]

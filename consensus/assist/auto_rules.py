@@ -1,0 +1,104 @@
+"""The rules file of `consensus auto`."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from consensus.core.assist.bands import Lines
+from consensus.errors import ConfigError
+
+Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LabelSection(_Strict):
+    """`[labels.NAME]`: lines of a label; what it does not say holds as for all."""
+
+    accept_above: Score | None = None
+    review_below: Score | None = None
+
+
+class AutoFile(_Strict):
+    """What the rules file says.
+
+    Attributes
+    ----------
+    source
+        The suggestions that annotators see, those of another model version, or what the votes confirm.
+    version
+        Of `prediction`.
+    accept_above, review_below
+        Lines of all labels that have none of their own.
+    audit_share
+        Share of what is accepted that people judge blind.
+    ground_truth
+        Whether what the votes confirm becomes ground truth; without it `consensus` does nothing.
+    labels
+        Lines by label.
+    """
+
+    source: Literal["suggestions", "prediction", "consensus"] = "suggestions"
+    version: str | None = None
+    accept_above: Score = 1.0
+    review_below: Score = 0.0
+    audit_share: Score = 0.05
+    ground_truth: bool = False
+    labels: dict[str, LabelSection] = {}
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> "AutoFile":
+        if (self.source == "prediction") != (self.version is not None):
+            raise ValueError('source = "prediction" names a version, and no other source does')
+        if (self.source == "consensus") != self.ground_truth:
+            raise ValueError(
+                'source = "consensus" makes what the votes confirm ground truth: say ground_truth = true with it, '
+                "and with no other source"
+            )
+        for name in ("", *self.labels):
+            lines = self.lines(name)
+            if lines.review_below > lines.accept_above:
+                raise ValueError(
+                    f"{f'label {name!r}' if name else 'all labels'}: review_below {lines.review_below:g} is above "
+                    f"accept_above {lines.accept_above:g}, so that scores between them would be both"
+                )
+        return self
+
+    def lines(self, label: str) -> Lines:
+        """Lines of a label."""
+        own = self.labels.get(label, LabelSection())
+        return Lines(
+            self.accept_above if own.accept_above is None else own.accept_above,
+            self.review_below if own.review_below is None else own.review_below,
+        )
+
+
+def read_auto(path: Path) -> AutoFile:
+    """Read the rules file.
+
+    Parameters
+    ----------
+    path : Path
+        TOML; docs/assist.md explains each key.
+
+    Raises
+    ------
+    ConfigError
+        Where the file is missing, no TOML, or says something unknown or impossible.
+    """
+    try:
+        return AutoFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ConfigError(f"rules file {path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"rules file {path} is no TOML: {error}") from None
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(step) for step in fault["loc"])
+        raise ConfigError(
+            f"rules file {path}: {place + ': ' if place else ''}{fault['msg']}; docs/assist.md names every key"
+        ) from None

@@ -1,0 +1,98 @@
+"""Given labels that nobody has voted on, and that the model finds wrong: the most likely wrong first."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import numpy as np
+
+from consensus.assist.suggestions import Suggestion, suggestions_in
+from consensus.core.assist.confident_learning import likely_wrong
+from consensus.core.votes.votes import encode
+from consensus.label_studio import Studio
+from consensus.projects.project_votes import resolve_controls
+from consensus.settings import ProjectConfig
+from consensus.store.columns import Row
+from consensus.store.store import Store
+from consensus.store.tables import CLASSIFICATION
+
+LEFT = "no longer there at a run"
+"""Why something leaves the queue without a decision."""
+
+
+def fill_unvoted(studio: Studio, store: Store, config: ProjectConfig, project: int, now: datetime) -> int:
+    """Fill the queue `unvoted` from the last run and the suggestions that annotators see; return how many wait.
+
+    Where a suggestion tells no probability of the given label, what it leaves over of its own is taken for that.
+    Tasks that a machine has decided are left out.
+    """
+    with store.snapshot() as snapshot:
+        if snapshot.last_run(project) is None:
+            return 0
+        singles = {
+            row["control"]: row["labels"]
+            for row in snapshot.controls(project)
+            if (row["kind"], row["choice"]) == ("choices", "single")
+        }
+        columns = snapshot.columns(CLASSIFICATION, project)
+        decided = {(row["task"], row["control"]) for row in snapshot.decisions.standing(project)}
+    voted = columns["yes"] + columns["no"] + columns["unsure"] > 0
+    places = list(zip(columns["task"].tolist(), columns["control"].tolist(), strict=True))
+    spoken = {places[row] for row in np.flatnonzero(voted).tolist()}
+    given = {
+        places[row]: str(columns["label"][row])
+        for row in np.flatnonzero(columns["given"].astype(bool)).tolist()
+        if places[row] not in spoken and places[row] not in decided and places[row][1] in singles
+    }
+    entries = _entries(studio, config, project, given, singles) if given else []
+    store.decisions.refill(project, "unvoted", entries, now, LEFT)
+    return len(entries)
+
+
+def _entries(
+    studio: Studio,
+    config: ProjectConfig,
+    project: int,
+    given: dict[tuple[int, str], str],
+    labels: dict[str, list[str]],
+) -> list[Row]:
+    target = studio.project(project)
+    counts = studio.client.version_counts(project)
+    if target.model_version not in counts:
+        return []
+    total = sum(count for count, _ in counts.values())
+    controls = [control for control in resolve_controls(target, config, []) if control.tag.name in labels]
+    suggested: dict[tuple[int, str], Suggestion] = {}
+    tasks = {task for task, _ in given}
+    for task, row in studio.client.predictions(project, total, target.model_version):
+        if task in tasks and row.get("model_version") == target.model_version:
+            suggested |= {(task, each.control): each for each in suggestions_in(task, row, controls, {})}
+    entries: list[Row] = []
+    for control in controls:
+        name = control.tag.name
+        pairs = [
+            (given[place], suggested[place]) for place in sorted(given) if place[1] == name and place in suggested
+        ]
+        if not pairs:
+            continue
+        codes, names = encode(
+            [*(label for label, _ in pairs), *(each.labels[0] for _, each in pairs)], labels[name]
+        )
+        own = np.array([_probability(label, each.scores, each.score) for label, each in pairs])
+        score = np.array([each.score for _, each in pairs])
+        for row in likely_wrong(codes[: len(pairs)], own, codes[len(pairs) :], score, len(names)).tolist():
+            label, each = pairs[row]
+            by = "probability of the given label" if label in each.scores else "what the suggestion leaves over"
+            detail = {
+                "given": [label],
+                "label": label,
+                "suggestion": each.labels[0],
+                "score": each.score,
+                "given_score": float(own[row]),
+                "by": by,
+            }
+            entries.append({"task": each.task, "control": name, "priority": float(own[row]), "detail": detail})
+    return entries
+
+
+def _probability(given: str, scores: Mapping[str, float], score: float) -> float:
+    return scores.get(given, 1 - score)

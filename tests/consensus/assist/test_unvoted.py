@@ -1,0 +1,51 @@
+"""Given labels that nobody has voted on, and that the model finds wrong."""
+
+from in_memory_label_studio import region
+from made_projects import PROJECT, InMemoryProject
+
+from consensus.assist.unvoted import fill_unvoted
+from consensus.projects.run import run
+from consensus.settings import ProjectConfig
+from consensus.store.store import Store
+
+SETTINGS = ProjectConfig.model_validate({"controls": {"kind": {"given": "label"}}})
+
+
+def test_the_most_likely_wrong_come_first(store: Store) -> None:
+    """By the probability of the given label where the suggestion tells it, without what was voted on or agrees."""
+    made = InMemoryProject(tasks=0)
+    alternatives = {"alternatives": [{"choices": ["dog"], "score": 0.04}]}
+    shown = [
+        ("cat", 0.9, {}, "cat"),
+        ("cat", 0.95, alternatives, "dog"),
+        ("cat", 0.99, {}, "owl"),
+        ("cat", 0.97, {}, "dog"),
+        ("cat", 0.3, {}, "dog"),  # less sure than where cat was given
+    ]
+    for number, (label, score, meta, given) in enumerate(shown):
+        suggestion = {"model_version": "m1", "result": [region("kind", label, score=score, meta=meta)]}
+        data = {"image": "x.png", "label": given}
+        made.server.add_task(data, predictions=[suggestion], task_id=101 + number)
+    made.server.annotate(104, [region("kind", "dog")], completed_by=2)
+    made.later()
+    run(made.studio, store, SETTINGS, PROJECT, now=made.now)
+    assert fill_unvoted(made.studio, store, SETTINGS, PROJECT, made.now()) == 2
+    first, second = store.decisions.queue(PROJECT, "unvoted")
+    assert (first["task"], first["detail"]["by"]) == (103, "what the suggestion leaves over")
+    assert (second["task"], second["priority"]) == (102, 0.04)
+    assert (second["detail"]["given"], second["detail"]["suggestion"]) == (["dog"], "cat")
+    made.server.annotate(103, [region("kind", "owl")], completed_by=2)
+    made.later()
+    run(made.studio, store, SETTINGS, PROJECT, now=made.now)
+    assert fill_unvoted(made.studio, store, SETTINGS, PROJECT, made.now()) == 1
+
+
+def test_a_project_without_a_run_or_suggestions_has_none(store: Store) -> None:
+    """No error, and nothing is read for it."""
+    made = InMemoryProject(tasks=2)
+    assert fill_unvoted(made.studio, store, SETTINGS, PROJECT, made.now()) == 0
+    for task in made.tasks:
+        made.server.tasks[task]["data"]["label"] = "dog"
+    made.server.project["model_version"] = ""
+    run(made.studio, store, SETTINGS, PROJECT, now=made.now)
+    assert fill_unvoted(made.studio, store, SETTINGS, PROJECT, made.now()) == 0
