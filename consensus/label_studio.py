@@ -42,6 +42,8 @@ Tasks = TypeVar("Tasks")
 LOOKS_SECONDS = (0.0, 5.0, 15.0, 40.0)
 """Pauses before each look at what has arrived, while an import whose answer was lost may be at work."""
 SENDINGS = 3
+READ_BEFORE = 20
+"""Tasks whose data are read just before they are changed: Label Studio can only replace all of it."""
 SKIPS_COUNT = ("IGNORE_SKIPPED", "REQUEUE_FOR_ME")
 """Skip queues under which the label stream shows a task to one annotator less for everybody who skipped it."""
 STREAM_FIELDS = "id,overlap,is_labeled,annotations,completed_by,was_cancelled,ground_truth,updated_at"
@@ -368,6 +370,32 @@ class Studio:
             self._client.delete_prediction(number)
             sent += 1
             progress(sent)
+
+    def write_columns(
+        self,
+        project: int,
+        changes: Mapping[int, Mapping[str, Any]],
+        names: Collection[str],
+        progress: StepProgress = lambda _: None,
+    ) -> None:
+        """Set some keys of the data of tasks, and leave the others as they are at that moment.
+
+        Parameters
+        ----------
+        project : int
+        changes : mapping of int to mapping
+            By task; those of the names that it does not have are taken away.
+        names : collection of str
+            The keys that are ours.
+        progress : callable
+            Told the number of tasks set so far.
+        """
+        for start in range(0, len(changes), READ_BEFORE):
+            tasks = sorted(changes)[start : start + READ_BEFORE]
+            for task in list(self._client.tasks_by_id(project, "id,data", tasks)):  # a deleted one is not there
+                others = {key: value for key, value in task["data"].items() if key not in names}
+                self._client.replace_data(task["id"], {**others, **changes[task["id"]]})
+            progress(start + len(tasks))
 
     def show(self, project: int, version: str) -> None:
         """Let annotators see the predictions of a version again, where Label Studio has forgotten it.

@@ -159,6 +159,8 @@ class ProjectConfig(_Strict):
         Trust set by hand, by e-mail address.
     guarantee
         Largest share wrong of a report; ground truth then decides what the reports hold and teaches no trust.
+    task_columns
+        Whether tasks of MisClassified, Undecided and Controversial get columns in the Data Manager.
     model_votes
         Whether suggestions that were made before anybody annotated a task count as one more voter.
     controls
@@ -175,6 +177,7 @@ class ProjectConfig(_Strict):
     trust: dict[str, HandSetTrust] = {}
     guarantee: Share | None = None
     model_votes: bool = False
+    task_columns: bool = False
     controls: dict[str, ControlSection] = {}
     review: ReviewSection = ReviewSection()
     auto: Path | None = None

@@ -317,6 +317,10 @@ class LabelStudioClient:
         body = {"overlap": overlap, "is_labeled": closed}
         self.session.request("PATCH", f"api/tasks/{task_id}/", f"task {task_id}", body=body)
 
+    def replace_data(self, task_id: int, data: Mapping[str, Any]) -> None:
+        """Put other data in the place of all of a task's."""
+        self.session.request("PATCH", f"api/tasks/{task_id}/", f"task {task_id}", body={"data": dict(data)})
+
     # Annotations
 
     def add_annotation(self, task_id: int, annotation: Mapping[str, Any]) -> dict[str, Any]:

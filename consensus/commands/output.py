@@ -48,6 +48,7 @@ def outcome_json(outcome: "Outcome") -> dict[str, Any]:
             "cleared": len(changes.clear),
             "tabs": len(outcome.tabs),
         },
+        "columns": len(outcome.columns),
         "dry_run": outcome.dry_run,
         "guarantees": list(outcome.guarantees),
         "alike": list(outcome.alike),
@@ -126,7 +127,7 @@ def next_steps(outcome: "Outcome") -> Iterator[str]:
 
 def _sent(outcome: "Outcome") -> str:
     changes = outcome.changes
-    if changes.empty and not outcome.tabs:
+    if changes.empty and not outcome.tabs and not outcome.columns:
         return "Label Studio is up to date: nothing to send."
     done = "Dry run, nothing sent; would be" if outcome.dry_run else "Sent:"
     counts = [
@@ -135,6 +136,7 @@ def _sent(outcome: "Outcome") -> str:
         f"{len(changes.delete)} deleted",
         *(f"{version} written anew" for version in changes.clear),
         *(f"tab {name} made" for name in outcome.tabs),
+        *([f"columns of {len(outcome.columns)} tasks"] if outcome.columns else []),
     ]
     return f"{done} {', '.join(counts)}."
 

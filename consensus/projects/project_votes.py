@@ -14,6 +14,7 @@ from consensus.core.votes.from_annotations import Task, VoteRow, rows_of
 from consensus.core.votes.votes import STANDS
 from consensus.errors import ConfigError
 from consensus.label_studio import CachedTasks, Project
+from consensus.projects.task_columns import COLUMNS, Columns, columns_in
 from consensus.settings import ProjectConfig
 from consensus.store.reader import Reader
 
@@ -33,6 +34,8 @@ class ProjectVotes:
         Ids of all tasks, and of the annotations that hold ground truth.
     versions : frozenset of str
         Of models whose predictions there are.
+    columns : dict of int to dict
+        Columns of the Data Manager that earlier runs made, by task.
     """
 
     controls: list[Collected]
@@ -40,6 +43,7 @@ class ProjectVotes:
     tasks: list[int]
     ground_truths: list[int]
     versions: frozenset[str]
+    columns: dict[int, Columns]
 
 
 def project_votes(
@@ -58,7 +62,8 @@ def project_votes(
     store : Reader, optional
         Knows whose annotations were whose account is deleted.
     """
-    controls = resolve_controls(project, config, list(cached.data().values()))
+    data = cached.data()
+    controls = resolve_controls(project, config, list(data.values()))
     machines = frozenset(account_named(name, accounts) for name in [*config.machines, MACHINE_ACCOUNT])
 
     def rows(tasks: Sequence[Task]) -> Iterator[list[Any]]:
@@ -80,6 +85,7 @@ def project_votes(
         tasks=list(of_tasks),
         ground_truths=[annotation for _, numbers, _ in of_tasks.values() for annotation in numbers],
         versions=frozenset(version for _, _, versions in of_tasks.values() for version in versions),
+        columns={task: columns for task, content in data.items() if (columns := columns_in(content))},
     )
 
 
@@ -113,6 +119,7 @@ def resolve_controls(
             + (f" ({reasons})" if reasons else "")
         )
     sections = {name: section.core() for name, section in config.controls.items()}
+    data = [{key: value for key, value in each.items() if key not in COLUMNS} for each in data]
     return [
         resolve(tag, sections.get(tag.name, ControlSettings()), data, project.config)
         for tag in project.config.choices

@@ -31,6 +31,7 @@ from consensus.files.start_files import unpacked
 from consensus.label_studio import Project, Studio
 from consensus.projects.entries import entries
 from consensus.projects.project_votes import ProjectVotes, account_named, project_votes
+from consensus.projects.task_columns import COLUMNS, Columns, changed_columns, columns_of
 from consensus.settings import ProjectConfig, processors
 from consensus.store.columns import Row
 from consensus.store.rows import (
@@ -81,6 +82,8 @@ class Outcome:
         Tasks with a label that somebody has decided, and with one that is in the report Undecided.
     one_vote_a_task : bool
         Whether no task has more than one vote, and Label Studio asks for no more.
+    columns : mapping of int to mapping
+        Columns of the Data Manager that were set, or would be, by task.
     """
 
     project: Project
@@ -101,6 +104,7 @@ class Outcome:
     settled_tasks: int = 0
     undecided_tasks: int = 0
     one_vote_a_task: bool = False
+    columns: Mapping[int, Columns] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -200,18 +204,39 @@ def run(
         context = read(studio, store, config, project, policy or config.policy, now(), progress, dry_run=dry_run)
         context = replace(context, model_version=context.model_version or before.forgotten)
         results, guarantees, reported, changes = compute(context, before.starts)
-        if before.starts and not changes.empty and before.without_news(context.votes.controls):
+        if (
+            before.starts
+            and not changes.empty
+            and before.without_news(context.votes.controls)
+            and store
+            and store.settled(project) == settled_by(results)
+        ):
             # Somebody else has written, as a run with another store: learned from scratch, both find the same.
             results, guarantees, reported, changes = compute(context, {})
         outcome = outcome_of(context, results, guarantees, changes, dry_run=dry_run)
+        if config.task_columns:
+            outcome = replace(outcome, columns=changed_columns(context.votes.columns, columns_of(reported)))
         if store and not dry_run:
             check_alone(context)
             number = save(context, store, results, outcome)
             write_reports(context, store, outcome)
             counts = Counter(entry.model_version for entry in reported)
-            studio.note_written(project, written_on(changes, context.votes.written), counts)
+            written = written_on(changes, context.votes.written) | outcome.columns.keys()
+            studio.note_written(project, written, counts)
             store.finish(number, now())
         return outcome
+
+
+def settled_by(results: Sequence[tuple[Collected, Scored]]) -> set[tuple[str, int, str, float]]:
+    """Return control, task, label and posterior of what is beyond doubt, as the store does."""
+    settled = set()
+    for collected, scored in results:
+        rows, votes = scored.classifications, collected.votes
+        certain = (scored.confidence == scored.upper) & np.isin(scored.upper, (0.0, 1.0))
+        for row in np.flatnonzero(certain).tolist():
+            task, label = int(votes.task_names[rows.task[row]]), str(votes.label_names[rows.label[row]])
+            settled.add((collected.control.tag.name, task, label, float(scored.posterior[row])))
+    return settled
 
 
 @contextmanager
@@ -433,7 +458,7 @@ def write_reports(context: Context, store: Store, outcome: Outcome) -> None:
         studio.show(project, context.model_version)
     to_name = {control.tag.name: control.tag.to_name for control in outcome.controls}
     total = len(changes.create) + len(changes.update) + len(changes.delete)
-    tell = of_step(context.progress, "writing reports", total)
+    tell = of_step(context.progress, "writing reports", total + len(outcome.columns))
 
     def written(n: int) -> None:
         store.check(project)  # whoever has lost the lock writes no more beside the next run
@@ -441,6 +466,7 @@ def write_reports(context: Context, store: Store, outcome: Outcome) -> None:
 
     written(0)
     studio.write(project, changes, to_name, written)
+    studio.write_columns(project, outcome.columns, COLUMNS, lambda n: written(total + n))
     if outcome.tabs:
         studio.make_tabs(project)
 

@@ -286,6 +286,13 @@ class Reader:
         ]
         return sorted(proposed, key=lambda row: (row["posterior"], row["task"], row["control"], row["label"]))
 
+    def settled(self, project: int) -> set[tuple[str, int, str, float]]:
+        """Return control, task, label and posterior, 1 or 0, of what is beyond doubt: somebody decided it."""
+        table = CLASSIFICATION.c
+        certain = and_(table.project == project, table.confidence == table.upper, table.upper.in_((0.0, 1.0)))
+        query = select(table.control, table.task, table.label, table.posterior).where(certain)
+        return {(row["control"], row["task"], row["label"], row["posterior"]) for row in self._rows(query)}
+
     def annotators(self, run: int) -> list[Row]:
         """Trust and number of votes of each annotator in a run."""
         query = (

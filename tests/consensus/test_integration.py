@@ -398,6 +398,24 @@ def test_accepting_an_accusation_writes_the_label_that_the_votes_prefer(place: P
     assert [tuple(row[name] for name in kept) for row in store.proposals(project)] == [("cat", 0, ["dog"], 1)]
 
 
+def test_columns_sort_a_reports_tab(place: Place, store: Store) -> None:
+    """What a report prefers is a key of the tasks' data: Label Studio lists them in its order, the rest stays."""
+    project, tasks = place.make(ANIMALS, [{"kind": "cat", "own": [1]}] * 3, {
+        row: {who: [said(("dog", "owl")[row])] for who in WHO} for row in range(2)
+    })  # fmt: skip
+    config = HEAVY.model_copy(update={"task_columns": True})
+    outcome = run(place, store, project, config)
+    assert set(outcome.columns) == set(tasks[:2])
+    data = {task["id"]: task["data"] for task in place.tasks(project)}
+    assert [data[task].get("consensus_label") for task in tasks] == ["dog", "owl", None]
+    assert [data[task]["own"] for task in tasks] == [[1]] * 3
+    tab = next(view for view in place.admin.tabs(project) if view["data"]["title"] == "MisClassified")
+    content = {**tab["data"], "ordering": ["-tasks:data.consensus_label"]}
+    place.admin.ask("PATCH", f"/api/dm/views/{tab['id']}/", json={"project": project, "data": content})
+    assert [task["id"] for task in place.tasks(project, view=tab["id"])] == [tasks[1], tasks[0]]
+    assert run(place, store, project, config).columns == {}
+
+
 @pytest.mark.parametrize("report_is_there", [True, False])
 def test_an_accepted_report_settles_and_is_no_vote(place: Place, store: Store, *, report_is_there: bool) -> None:
     """Create Annotations From Predictions, on a report: same votes, same trust, and the label is settled."""

@@ -12,6 +12,7 @@ from stored_rows import votes_in
 
 from common.contract import MACHINE_ACCOUNT, DecisionMark, decision_meta
 from consensus.label_studio import Studio
+from consensus.projects import run as pipeline
 from consensus.projects.route import route
 from consensus.projects.run import Outcome, run
 from consensus.settings import ProjectConfig
@@ -228,3 +229,29 @@ def test_a_settled_label_is_read_from_what_was_kept(studio: InMemoryStudio, once
     first, again = once(), once()
     assert (again.tasks_read, again.changes.empty) == (0, True)
     assert (again.reports, again.gold_tasks) == (first.reports, 1)
+
+
+def test_a_decision_lets_a_run_start_from_where_the_last_one_was(
+    studio: InMemoryStudio, once: Once, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is learned from scratch because of it, so that trust stays to the last digit; undone, neither."""
+    once()
+    starts: list[bool] = []
+    compute = pipeline.compute
+
+    def noted(context: Any, learned: Any) -> Any:  # noqa: ANN401
+        starts.append(bool(learned))
+        return compute(context, learned)
+
+    monkeypatch.setattr(pipeline, "compute", noted)
+    made = region("kind", "owl", meta=decision_meta(DecisionMark("5f0c", teaches=False)))
+    admin(studio, "POST", "tasks/1/annotations", result=[made], ground_truth=True)
+    assert not once().changes.empty
+    studio.tasks[1]["annotations"].pop()
+    studio.touch(1)
+    assert not once().changes.empty
+    assert starts == [True, True]
+    studio.predictions[0]["score"] = 0.5  # another has written: that is no news, and learned anew
+    studio.touch(studio.predictions[0]["task"])
+    assert not once().changes.empty
+    assert starts == [True, True, True, False]
