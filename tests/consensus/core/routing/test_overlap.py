@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.contract import MACHINE_ACCOUNT
 from consensus.core.routing.overlap import Change, Limits, ServedTask, change_of, is_current, need_of
 from consensus.core.votes.from_annotations import Annotation
 
@@ -40,6 +41,14 @@ def test_an_open_task_is_shown_to_one_more_or_to_the_fewest(task: ServedTask, ov
     change = change_of(task, "vote", LIMITS, skips_count=False)
     same = overlap == task.overlap and not task.closed
     assert change == (None if same else Change(7, overlap, closed=False))
+
+
+def test_the_machine_account_has_not_had_a_task() -> None:
+    """Its annotation takes a place in Label Studio, and is no vote: two people are asked beside it."""
+    machine = Annotation(1, MACHINE_ACCOUNT, NOON, skipped=False, ground_truth=False, result=[])
+    task = ServedTask(7, 1, closed=True, annotations=(machine,))
+    assert task.votes == 0
+    assert change_of(task, "vote", LIMITS, skips_count=False) == Change(7, 3, closed=False)
 
 
 def test_where_skips_count_they_take_a_place() -> None:
