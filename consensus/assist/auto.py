@@ -320,11 +320,12 @@ def _let_wait(store: Store, project: int, entries: Sequence[Row], at: Any, *, co
     queued = store.decisions.queue(project, "pending")
     names = "task", "control", "priority", "detail"
     if complete:
-        # A task that is annotated in part is looked at no more, and still waits.
-        partial = [{name: row[name] for name in names} for row in queued if row["detail"].get("accepted")]
-        places = {(row["task"], row["control"]) for row in entries}
-        staying = [row for row in partial if (row["task"], row["control"]) not in places]
-        store.decisions.refill(project, "pending", [*entries, *staying], at, NO_LONGER)
+        # A task that is annotated in part is looked at no more and still waits, and so does one that a person sent.
+        waiting = {(row["task"], row["control"]): {name: row[name] for name in names} for row in queued}
+        sent = {place: row for place, row in waiting.items() if row["detail"].get("sent_by")}
+        partial = {place: row for place, row in waiting.items() if row["detail"].get("accepted")}
+        placed = partial | {(row["task"], row["control"]): row for row in entries} | sent
+        store.decisions.refill(project, "pending", [*placed.values()], at, NO_LONGER)
         return
     queued += store.decisions.queue(project, "pending", closed=True)
     places = {(row["task"], row["control"]) for row in queued}

@@ -15,6 +15,7 @@ from consensus.serving import idempotency, metrics
 from consensus.serving.about import BARE, DOCUMENT, about
 from consensus.serving.background import BusyError
 from consensus.serving.deciding import projects
+from consensus.serving.events import events
 from consensus.serving.service import EXTENSION, MAX_BYTES, Service
 
 
@@ -25,7 +26,7 @@ def create_app(service: Service) -> Flask:
     )
     app.extensions[EXTENSION] = service
     idempotency.install(app.extensions)
-    for part in (about, projects):
+    for part in (about, projects, events):
         app.register_api(part)
     app.extensions[DOCUMENT] = openapi_document(app, service.credentials, BARE)
     if not service.token:

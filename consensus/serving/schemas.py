@@ -343,7 +343,7 @@ class BatchItems(_Listed):
     items: list[BatchItem]
 
 
-class Event(BaseModel):
+class StoryEvent(BaseModel):
     """Something that happened to a task."""
 
     at: datetime
@@ -357,7 +357,39 @@ class Audit(BaseModel):
     """The whole story of a task, the oldest first."""
 
     task: int
-    events: list[Event]
+    events: list[StoryEvent]
+
+
+class _Sent(BaseModel):
+    """What else Label Studio sends is not read."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class SentProject(_Sent):
+    """The project that something happened in."""
+
+    id: Id
+
+
+class SentTask(_Sent):
+    """A task that came."""
+
+    id: Id
+
+
+class Event(_Sent):
+    """Something that happened in Label Studio."""
+
+    action: str
+    project: SentProject | None = None
+    tasks: list[SentTask] = []
+
+
+class Noted(BaseModel):
+    """Whether the event leads to something."""
+
+    status: Literal["noted", "ignored"]
 
 
 class OfJob(OfProject):

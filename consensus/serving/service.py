@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from consensus.label_studio import Studio
 
 EXTENSION = "consensus"
-MAX_BYTES = 8 << 20  # of a body: the ids of half a million tasks
+MAX_BYTES = 64 << 20  # of a body: a webhook sends the data of all tasks that came
 MAX_PAGE = 500
 PATIENCE_S = 5
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from consensus.label_studio import Studio
 from consensus.serving.service import Service
+from consensus.settings import ProjectConfig
 from consensus.store.store import Store
 
 TOKEN = "a-token-of-this-test"
@@ -21,6 +22,7 @@ def made_service(
     token: str = TOKEN,
     studio: Callable[[], AbstractContextManager[Studio]] = no_studio,
     run: Callable[[int], dict[str, Any]] = lambda project: {"votes": project},
+    config: ProjectConfig | None = None,
 ) -> Service:
     """Put a service together."""
-    return Service(token, lambda: store, studio, run)
+    return Service(token, lambda: store, studio, run, lambda _: config or ProjectConfig())

@@ -9,6 +9,8 @@ import pytest
 from made_projects import OWNER, PROJECT, InMemoryProject
 from made_service import TOKEN, made_service
 
+from consensus.assist.auto import auto
+from consensus.assist.auto_rules import read_auto
 from consensus.projects.run import run
 from consensus.serving import schemas
 from consensus.serving.app import create_app
@@ -22,9 +24,9 @@ ANA = "ana@example.com"
 class Caller:
     """Somebody with the token, at a project with suggestions and votes."""
 
-    def __init__(self, made: InMemoryProject, store: Store) -> None:
-        self.made, self.store = made, store
-        service = made_service(store, studio=lambda: nullcontext(made.connected()))
+    def __init__(self, made: InMemoryProject, store: Store, config: ProjectConfig | None = None) -> None:
+        self.made, self.store, self.config = made, store, config or ProjectConfig()
+        service = made_service(store, studio=lambda: nullcontext(made.connected()), config=self.config)
         self.client = create_app(service).test_client()
         self.client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"
 
@@ -39,16 +41,18 @@ class Caller:
         answer = self.client.post(f"/api/projects/{PROJECT}{path}", json={"made_by": ANA, **body})
         assert answer.status_code in (200, 202), answer.json
         done = dict(answer.json)
-        if done.get("job"):
-            pause = threading.Event()
-            for _ in range(int(WAIT_S * 50)):
-                job = self.get(f"/jobs/{done['job']['id']}")
-                if job["finished_at"]:
-                    assert job["state"] == "done", job
-                    return done | {"job": job}
-                pause.wait(0.02)
-            raise AssertionError("it did not end")
-        return done
+        return done | {"job": self.ended(done["job"])} if done.get("job") else done
+
+    def ended(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Wait for the end of work in the background."""
+        pause = threading.Event()
+        for _ in range(int(WAIT_S * 50)):
+            now = self.get(f"/jobs/{job['id']}")
+            if now["finished_at"]:
+                assert now["state"] == "done", now
+                return now
+            pause.wait(0.02)
+        raise AssertionError("it did not end")
 
 
 @pytest.fixture
@@ -172,3 +176,60 @@ def test_proposals_are_counted_and_accepted(tmp_path: Path) -> None:
     assert [
         each["result"][0]["value"]["choices"] for each in made.annotations(made.tasks[1]) if each["ground_truth"]
     ]
+
+
+@pytest.fixture
+def ruled(tmp_path: Path) -> Caller:
+    """The same, where the settings name rules: above 0.9 it is annotated."""
+    rules = tmp_path / "auto.toml"
+    rules.write_text('source = "suggestions"\naccept_above = 0.9\nreview_below = 0.6\naudit_share = 0.0\n')
+    store = Store.migrated(f"sqlite:///{tmp_path}/store.db")
+    made = InMemoryProject.judged(people=20, waiting=10, wrong=2)
+    run(made.studio, store, ProjectConfig(), PROJECT, now=made.now)
+    made.later()
+    return Caller(made, store, ProjectConfig(auto=rules))
+
+
+def event(caller: Caller, **body: object) -> dict[str, Any]:
+    """What Label Studio's webhook sends, and the answer."""
+    answer = caller.client.post("/webhook", json=body)
+    assert answer.status_code == 200, answer.json
+    return dict(answer.json)
+
+
+def test_tasks_that_come_are_annotated_by_the_rules(ruled: Caller) -> None:
+    """The answer comes at once, the work after it; of the tasks that came alone."""
+    came = ruled.made.tasks[-10:-2]
+    body = {"project": {"id": PROJECT, "title": "Made"}, "tasks": [{"id": task, "data": {}} for task in came]}
+    assert event(ruled, action="TASKS_CREATED", **body) == {"status": "noted"}
+    (job,) = ruled.get("/jobs")["items"]
+    done = ruled.ended(job)
+    assert (done["kind"], done["made_by"]) == ("auto", "webhook")
+    assert done["result"] | {"batches": []} == {"tasks": 8, "accepted": 2, "pending": 6, "batches": []}
+    assert [len(ruled.made.annotations(task)) for task in ruled.made.tasks[-10:]] == [1, 1, *[0] * 8]
+    assert event(ruled, action="TASKS_CREATED", **body) == {"status": "noted"}
+    assert ruled.ended(ruled.get("/jobs")["items"][0])["result"]["accepted"] == 0
+
+
+def test_other_events_lead_to_nothing(ruled: Caller, caller: Caller) -> None:
+    """Nor do tasks of a project without rules; what is no event is refused, and so is who has no token."""
+    task = {"id": ruled.made.tasks[-1]}
+    for sender, body in (
+        (ruled, {"action": "ANNOTATION_CREATED", "project": {"id": PROJECT}, "tasks": [task]}),
+        (ruled, {"action": "TASKS_CREATED", "tasks": [task]}),
+        (ruled, {"action": "TASKS_CREATED", "project": {"id": PROJECT}, "tasks": []}),
+        (caller, {"action": "TASKS_CREATED", "project": {"id": PROJECT}, "tasks": [task]}),
+    ):
+        assert event(sender, **body) == {"status": "ignored"}
+        assert sender.get("/jobs")["items"] == []
+    assert ruled.client.post("/webhook", json={"tasks": 1}).status_code == 400
+    refused = ruled.client.post("/webhook", json={"action": "x"}, headers={"Authorization": "Bearer guessed"})
+    assert refused.status_code == 401
+
+
+def test_what_a_person_sent_stays_in_the_queue(ruled: Caller) -> None:
+    """A look of the rules at all tasks leaves it there, at its place."""
+    task = ruled.made.tasks[0]
+    ruled.post("/review", tasks=[task])
+    auto(ruled.made.studio, ruled.store, ProjectConfig(), read_auto(ruled.config.auto), PROJECT, ruled.made.now)
+    assert ruled.get("/queues/pending")["items"][0]["task"] == task
