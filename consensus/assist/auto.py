@@ -320,7 +320,7 @@ def _let_wait(store: Store, project: int, entries: Sequence[Row], at: Any, *, co
     queued = store.decisions.queue(project, "pending")
     names = "task", "control", "priority", "detail"
     if complete:
-        # A task that is annotated in part is looked at no more and still waits, and so does one that a person sent.
+        # What is annotated in part is looked at no more and still waits, and so does what a person has sent.
         waiting = {(row["task"], row["control"]): {name: row[name] for name in names} for row in queued}
         sent = {place: row for place, row in waiting.items() if row["detail"].get("sent_by")}
         partial = {place: row for place, row in waiting.items() if row["detail"].get("accepted")}
