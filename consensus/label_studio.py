@@ -55,7 +55,7 @@ DERIVED = 3
 HIDDEN = (
     "inner_id", "completed_at", "cancelled_annotations", "total_predictions", "annotations_ids", "file_upload",
     "storage_filename", "created_at", "updated_at", "updated_by", "avg_lead_time", "draft_exists",
-    "annotations_results", "predictions_results",
+    "annotations_results", "predictions_results", "data.checksum",
 )  # fmt: skip
 """Columns that a tab made here does not show; Label Studio would show all of them."""
 HIDDEN_IN_REPORTS = ("predictions_score", "predictions_model_versions")

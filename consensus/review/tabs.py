@@ -9,13 +9,14 @@ from consensus.label_studio import Studio
 from consensus.store.decisions import DecisionReader
 
 TITLES: dict[Queue, str] = {
-    "misclassified": "Review: given label wrong",
-    "controversial": "Review: undecided",
-    "pending": "Review: suggestions",
-    "unvoted": "Review: likely wrong, no vote",
-    "audit": "Review: audit",
-    "spot": "Review: spot check",
+    "misclassified": "Review wrong",
+    "controversial": "Review open",
+    "pending": "Review model",
+    "unvoted": "Review unvoted",
+    "audit": "Review audit",
+    "spot": "Review spot",
 }
+"""Label Studio shows some 15 letters of a title."""
 SHOWN = 200
 """Tasks in a tab. Of a list of ids Label Studio's pages know nothing: the filter has a line for each run of ids,
 and 500 of them take its server two seconds."""

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from demonstration.digits import Digit
+    from demonstration.programs import Suite
+
+QUEUES = ("misclassified", "controversial", "unvoted")
+"""Those that are filled here; nothing is accepted without a look by a model, and so nothing is audited."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,25 @@ class Cleaned:
 def labels_on_disk(folder: Path) -> dict[str, str]:
     """Label of each image by its file name: the folder that it lies in."""
     return {path.name: path.parent.name for path in folder.glob("*/*.png")}
+
+
+def review(suite: Suite, project: int, truth: Mapping[int, str]) -> int:
+    """Decide on all that waits in the queues; return on how many tasks.
+
+    Parameters
+    ----------
+    truth : mapping of int to str
+        What the image of each task shows.
+    """
+    waiting = {
+        item["task"]: item["given"]
+        for queue in QUEUES
+        for item in suite.consensus("review", "--project", project, "--queue", queue, json="--format=json")
+    }
+    for task, given in waiting.items():
+        verdict = ["keep"] if given == [truth[task]] else ["correct", "--label", truth[task]]
+        suite.consensus("decide", "--project", project, "--task", task, "--verdict", *verdict)
+    return len(waiting)
 
 
 def compare(images: Sequence[Digit], before: Path, after: Path) -> Cleaned:

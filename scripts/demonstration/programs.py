@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import time
 from dataclasses import dataclass, field
+from json import loads
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -84,9 +84,9 @@ class Suite:
             time.sleep(POLL_SECONDS)
         raise DemoError(f"The ML backend loaded no weights. Its last lines:\n{backend.last_lines()}")
 
-    def consensus(self, *arguments: str | int | Path) -> dict[str, Any]:
-        """Run a command of consensus and return what it prints as JSON."""
-        command = [str(ours().program("consensus")), *map(str, arguments), "--json"]
+    def consensus(self, *arguments: str | int | Path, json: str = "--json") -> Any:  # noqa: ANN401 - any JSON
+        """Run a command of consensus and return what it prints as JSON; `json` is the option that asks for it."""
+        command = [str(ours().program("consensus")), *map(str, arguments), json]
         own = {
             "CONSENSUS_DATABASE_URL": f"sqlite:///{self.folder / 'consensus.db'}",
             "CONSENSUS_CACHE_DIR": str(self.folder / "cache"),
@@ -108,7 +108,7 @@ class Suite:
         if done.returncode != 0:
             last_lines = (done.stderr or done.stdout).strip().splitlines()[-5:]
             raise DemoError(f"{shown} ended with status {done.returncode}:\n" + "\n".join(last_lines))
-        return json.loads(done.stdout)
+        return loads(done.stdout)
 
     def _environment(self) -> dict[str, str]:
         outside = {key: value for key, value in os.environ.items() if not key.startswith(OTHERS)}

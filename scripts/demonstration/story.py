@@ -17,7 +17,7 @@ from demonstration.studio import CONTROL, TITLE, Studio
 if TYPE_CHECKING:
     import argparse
     import contextlib
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from demonstration.steps import Steps
 
@@ -88,7 +88,7 @@ def tell(options: argparse.Namespace, steps: Steps, running: contextlib.ExitStac
     checking.check_project(held, len(answers), stream, [task["predictions_score"] for task in by_score])
     checking.check_reports(comparison.reports, comparison.given)
     checking.check_unchanged(after_first, held, second_run)
-    export(steps, suite, project, images)
+    clean(steps, suite, project, tasks, images)
     ending.show_sent(steps, first_run, once=options.once)
     if not options.once:
         ending.stay(steps, label_studio, backend, suite.backend_url(backend_port), project, held)
@@ -109,11 +109,19 @@ def import_folders(
         return imported["project"], admin.tasks_by_name(imported["project"], len(images))
 
 
-def export(steps: Steps, suite: Suite, project: int, images: Sequence[digits.Digit]) -> None:
-    """Export the dataset as it is now believed into folders, and show what became of it."""
+def clean(
+    steps: Steps, suite: Suite, project: int, tasks: Mapping[str, int], images: Sequence[digits.Digit]
+) -> None:
+    """Accept what the votes propose, let a reviewer decide the rest of the queues, and export the dataset."""
+    with steps.step("the labels that the votes prefer to the given ones are accepted"):
+        accepted = suite.consensus("accept", "--project", project, "--proposals", "--yes")["accepted"]
+    with steps.step("a simulated reviewer, who knows the truth, decides what waits in the queues"):
+        reviewed = cleaning.review(suite, project, {tasks[image.name]: image.truth for image in images})
     photos, exported = suite.folder / PHOTOS, suite.folder / CLEANED
     with steps.step("the dataset is exported as it is now believed, into folders again"):
+        suite.consensus("run", "--project", project)
         suite.consensus("export", exported, "--project", project, "--layout", "folders", "--images", photos)
     cleaned = cleaning.compare(images, photos, exported)
     steps.console.print(tables.folders_table(cleaned))
+    steps.say(f"{accepted} proposals were accepted at once; the reviewer looked at {reviewed} images.")
     checking.check_cleaned(cleaned)
