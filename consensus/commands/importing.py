@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from contextlib import AbstractContextManager, closing
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -123,7 +124,7 @@ def import_(
     Each file is opened and its checksum taken: what does not open and what came before is left out and named. The
     same command goes on where an import was interrupted or killed; it sends nothing twice.
 
-    Exits with 3 where images had to be left out that are no duplicates, with 1 where nothing could be done.
+    Exits with 3 where an image had to be left out that is no duplicate, with 1 where nothing could be done.
     """
     from consensus.settings import settings  # noqa: PLC0415 - --help needs none of it
     from consensus.transfer.failures import FailureLog  # noqa: PLC0415
@@ -217,10 +218,10 @@ def _show(
         output.ERR.print(f"all that was left out, with reasons: {failures.path}", style="yellow", soft_wrap=True)
     _show_settings(outcome, options)
     would = "would be imported, nothing is sent" if dry_run else "imported"
-    duplicates = len(outcome.left_out) - len(outcome.failures)
+    kinds = Counter(each.kind for each in outcome.left_out)
     output.OUT.print(
         f"{outcome.sent} images {would} ({outcome.n_bytes / 1e6:.1f} MB); {outcome.earlier} imported before, "
-        f"{duplicates} duplicates, {len(outcome.failures)} left out for another reason",
+        f"{kinds['duplicate']} duplicates, {kinds['other file']} other files, {len(outcome.failures)} failed",
         soft_wrap=True,
     )
 

@@ -8,7 +8,7 @@ from consensus.errors import SourceError
 from consensus.transfer.sources.records import LeftOut, Reading, Record
 from consensus.transfer.sources.tables import json_rows
 
-_FOR_GOOD = ("duplicate", "no image")
+_FOR_GOOD = ("duplicate", "no image", "other file")
 """Kinds of which another try would say the same."""
 
 

@@ -48,8 +48,8 @@ class ImportOutcome:
 
     @property
     def failures(self) -> list[LeftOut]:
-        """What was left out though it is no duplicate."""
-        return [each for each in self.left_out if each.kind != "duplicate"]
+        """Images that are missing: neither duplicates nor other files."""
+        return [each for each in self.left_out if each.is_failure]
 
 
 class Tally:

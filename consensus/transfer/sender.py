@@ -169,13 +169,14 @@ class Sender:
         return settled
 
     def doubled(self) -> list[str]:
-        """Name tasks that show one image, where a request may have been at work for longer than was waited."""
+        """Name tasks of one image, where a request may have been at work for longer than was waited."""
         if not self._is_unsure:
             return []
         ids: dict[str, list[int]] = {}
+        imported = self._journal.entries()
         for task in read_tasks(self._client, self._project_id):
             ids.setdefault(key_of(task, self._target), []).append(task["id"])
-        return [", ".join(map(str, tasks)) for key, tasks in ids.items() if key and len(tasks) > 1]
+        return [", ".join(map(str, tasks)) for key, tasks in ids.items() if key in imported and len(tasks) > 1]
 
     def _uploads_by_prefix(self, upload_ids: Sequence[int] | None = None) -> dict[str, str]:
         paths = self._client.uploads(self._project_id, upload_ids).values()

@@ -174,6 +174,12 @@ def existing_target(
             "name one with --control, or import into a new project"
         )
     tag = tags[control or next(iter(tags))]
+    others = sorted(config.objects - {tag.image_key})
+    if others:
+        raise ConfigError(
+            f"the tasks of project {target.project_id} need {', '.join(others)} as well as an image, which an "
+            "import does not give"
+        )
     section = settings.controls.get(tag.name)
     given, kind = (section.given, section.kind) if section else (None, None)
     asks = kind is None and {label.casefold() for label in tag.labels} <= _VERIFYING

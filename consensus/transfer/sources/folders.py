@@ -45,7 +45,7 @@ def read_folders(folder: Path, *, nested: Nested = "path", unlabelled: Collectio
             reading.left_out.append(LeftOut(relative.as_posix(), "not usable", why, labels, path))
         elif not (is_export and relative.as_posix() in BESIDE):
             why = "by its name it is no image"
-            reading.left_out.append(LeftOut(relative.as_posix(), "no image", why, path=path))
+            reading.left_out.append(LeftOut(relative.as_posix(), "other file", why, path=path))
     return reading
 
 

@@ -9,7 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 Layout = Literal["folders", "csv", "jsonl", "parquet", "coco", "voc", "imagefolder", "label-studio"]
 Nested = Literal["path", "last", "each"]
-Kind = Literal["no image", "not usable", "duplicate", "label", "refused"]
+Kind = Literal["other file", "no image", "not usable", "duplicate", "label", "refused"]
+
 
 ENDINGS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"})
 """Of the images that browsers show, Label Studio takes and Pillow opens."""
@@ -49,7 +50,7 @@ class LeftOut:
     Attributes
     ----------
     kind : str
-        A duplicate is left out for good; what is left out for another reason can be mended and tried again.
+        A duplicate, or a file that is no image by its name, is left out for good; the rest are failures.
     """
 
     source: str
@@ -58,6 +59,11 @@ class LeftOut:
     labels: tuple[str, ...] = ()
     path: Path | None = None
     address: str = ""
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether an image is missing that the source has."""
+        return self.kind not in ("duplicate", "other file")
 
 
 @dataclass

@@ -46,7 +46,7 @@ def test_import_says_what_it_guessed_and_did(shell: Call, studio: InMemoryStudio
     assert (
         shell("import", photos, "--project", "Photos Q4")[1]
         .splitlines()[-1]
-        .endswith("6 imported before, 1 duplicates, 0 left out for another reason")
+        .endswith("6 imported before, 1 duplicates, 0 other files, 0 failed")
     )
     assert studio.writes == []
     (row,) = json.loads(shell("import-status", "--json")[1])

@@ -38,7 +38,7 @@ def test_a_folder_is_the_label_of_its_images(tmp_path: Path) -> None:
     }
     assert labels_in(tmp_path, unlabelled=["dog"])["dog/1.jpg"] == ()
     left_out = {each.source: each.kind for each in read_source(tmp_path, None).left_out}
-    assert left_out == {"cat/notes.txt": "no image", "cat/scan.tif": "not usable"}
+    assert left_out == {"cat/notes.txt": "other file", "cat/scan.tif": "not usable"}
 
 
 @pytest.mark.parametrize(
