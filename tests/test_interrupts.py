@@ -18,6 +18,7 @@ AS_ON_A_TERMINAL = "import signal; signal.signal(signal.SIGINT, signal.default_i
     ("program", "arguments", "sentence"),
     [
         ("consensus", ["run", "--project", "7"], "what was sent stays; the same command sends what is missing"),
+        ("consensus", ["import", str(ROOT / "docs"), "--project", "7"], "what was sent stays; the same command"),
         ("ml_backend", ["train", "--project", "7"], "what was stored stays; the same command goes on from there"),
     ],
 )

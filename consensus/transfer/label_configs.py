@@ -33,7 +33,7 @@ def choices_config(control: str, labels: Iterable[str], *, multiple: bool) -> st
 def verification_config(control: str) -> str:
     """Return a label config that shows the given label and asks whether it is right."""
     view = ET.Element("View")
-    ET.SubElement(view, "Header", value=f"Is this: ${GIVEN_KEY}?")
+    ET.SubElement(view, "Header", value=f"Is this label right: ${GIVEN_KEY}")
     ET.SubElement(view, "Image", name="image", value=f"${IMAGE_KEY}")
     return _with_choices(view, control, ANSWERS, "single")
 

@@ -23,10 +23,11 @@ def plan_target(client: LabelStudioClient, records: Sequence[Record], options: I
     ConfigError
         Where several projects have the title, or the options do not fit the project.
     """
-    project_id = _project_id(client, options.project)
+    title = options.project.strip()  # as Label Studio does
+    project_id = _project_id(client, title)
     if project_id is None:
         return new_target(
-            options.project,
+            title,
             records,
             verify=options.verify,
             control=options.control,

@@ -54,9 +54,9 @@ class Target:
 
     def why_not(self, record: Record) -> str:
         """Return why the labels of a record have no place in the project; "" where they have."""
-        hidden = [label for label in record.labels if not label.isprintable()]
-        if hidden:
-            return f"the label {hidden[0]!r} has letters that cannot be shown"
+        for label in record.labels:
+            if why := why_no_choice(label):
+                return why
         if self.verifies and not record.labels:
             return "it has no label that could be verified"
         if len(record.labels) > 1 and not self.multiple:
@@ -79,9 +79,16 @@ class Target:
 
 
 def labels_of(records: Iterable[Record]) -> tuple[str, ...]:
-    """Return the labels of records that can be shown, each once, in the order of the alphabet."""
+    """Return the labels of records that can be choices, each once, in the order of the alphabet."""
     labels = set(chain.from_iterable(record.labels for record in records))
-    return tuple(sorted(label for label in labels if label.isprintable()))
+    return tuple(sorted(label for label in labels if not why_no_choice(label)))
+
+
+def why_no_choice(label: str) -> str:
+    """Return why Label Studio cannot offer a label; "" where it can."""
+    if not label.isprintable():
+        return f"the label {label!r} has letters that cannot be shown"
+    return f"the label {label!r} begins as a key of the task does in Label Studio" if label[:1] == "$" else ""
 
 
 def alike(labels: Iterable[str]) -> list[str]:

@@ -15,6 +15,7 @@ _BY_ENDING: dict[str, Layout] = {
     ".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".xml": "voc",
 }  # fmt: skip
 _METADATA = "metadata"
+_BEGINNING = 2000  # bytes in which a file of XML shows what it is
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,9 @@ def guess(source: Path) -> Layout:
         return _BY_ENDING[ending]
     if next(_metadata_files(source), None):
         return "imagefolder"
-    if next(source.glob("Annotations/*.xml"), None) or next(source.glob("*.xml"), None):
-        return "voc"
-    return "folders"
+    annotations = (path for pattern in ("Annotations/*.xml", "*.xml") for path in source.glob(pattern))
+    first = next(annotations, None)
+    return "voc" if first and b"<annotation" in first.read_bytes()[:_BEGINNING] else "folders"
 
 
 def _metadata_files(folder: Path) -> Iterator[Path]:

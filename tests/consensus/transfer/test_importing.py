@@ -254,6 +254,7 @@ def test_a_project_that_does_not_fit_is_refused(
 
 def test_a_project_is_named_by_its_id_or_one_title(studio: InMemoryStudio, folder: Path, tmp_path: Path) -> None:
     """An id that is not there makes no project, nor does a title that two have, or that Label Studio refuses."""
+    assert imported(studio, folder, tmp_path, project=f" {TITLE} ").target.title == TITLE
     for number in (8, 9):
         studio.add_project(config(choices("a", "cat", "dog")), number, title=TITLE)
     with pytest.raises(ConfigError, match="projects 8, 9 all have the title"):
@@ -319,10 +320,14 @@ def test_labels_that_cannot_be_shown_or_chosen(
     studio: InMemoryStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A label config could not hold them; a column with a text in each row is no column of labels."""
-    paths = [make_image(tmp_path / f"{number}.png") for number in range(3)]
-    records = [Record(path.name, (label,), path) for path, label in zip(paths, ("a\x1b", "b", "c"), strict=True)]
+    labels = ("a\x1b", "b", "c", "$d")
+    paths = [make_image(tmp_path / f"{number}.png") for number in range(4)]
+    records = [Record(path.name, (label,), path) for path, label in zip(paths, labels, strict=True)]
     outcome = imported(studio, Reading(records), tmp_path)
-    assert [each.reason for each in outcome.left_out] == [r"the label 'a\x1b' has letters that cannot be shown"]
+    assert [each.reason for each in outcome.left_out] == [
+        r"the label 'a\x1b' has letters that cannot be shown",
+        "the label '$d' begins as a key of the task does in Label Studio",
+    ]
     assert outcome.target.labels == ("b", "c")
     monkeypatch.setattr(targets, "MOST_LABELS", 1)
     with pytest.raises(SourceError, match=r"the source has 2 labels, such as 'b'; is that the column of labels"):

@@ -230,3 +230,12 @@ def test_a_source_that_is_not_there_or_empty(tmp_path: Path) -> None:
         read_source(tmp_path, None)
     with pytest.raises(SourceError, match="is a folder; for the layout csv name the file"):
         read_source(tmp_path, "csv")
+
+
+def test_a_file_of_xml_alone_is_no_pascal_voc(tmp_path: Path) -> None:
+    """A folder may hold a label config beside its images."""
+    make_image(tmp_path / "cat" / "1.png")
+    (tmp_path / "config.xml").write_text("<View/>")
+    assert guess(tmp_path) == "folders"
+    (tmp_path / "config.xml").write_text('<?xml version="1.0"?>\n<annotation/>')
+    assert guess(tmp_path) == "voc"
