@@ -19,6 +19,7 @@ OF_GROUPS = [
 WORDS = {
     ("consensus", "run"): ["default", "label-ai"],
     ("consensus", "report"): ["AllConfirmed", "NoVotes", "table", "csv", "json"],
+    ("consensus", "import"): ["unlabeled by default", "check with --verify", "3 by default", "Exits with 3"],
     ("consensus", "score"): ["task,annotator,label", "task,label and optionally right"],
     ("consensus", "serve"): ["CONSENSUS_API_TOKEN", "openapi.json"],
     ("consensus", "ping"): ["Label Studio", "database", "exit with 1"],

@@ -62,21 +62,23 @@ def import_(
     ] = "path",
     unlabelled: Annotated[
         list[str] | None,
-        typer.Option("--unlabelled", help="Name of folders that are no class [unlabelled, unlabeled]."),
+        typer.Option(
+            "--unlabelled", help="Name of folders that are no class; unlabelled and unlabeled by default."
+        ),
     ] = None,
     verify: Annotated[
         bool,
         typer.Option("--verify", help="Show the given label and ask for yes, no or unsure, not for the label."),
     ] = False,
     control: Annotated[
-        str | None, typer.Option("--control", help="Name of the choices [label, or check with --verify].")
+        str | None, typer.Option("--control", help="Name of the choices; label by default, check with --verify.")
     ] = None,
     add_labels: Annotated[
         bool, typer.Option("--add-labels", help="Add labels that the existing project does not offer yet.")
     ] = False,
     overlap: Annotated[
         int | None,
-        typer.Option("--overlap", min=1, help="How many annotators see an image of a new project [3]."),
+        typer.Option("--overlap", min=1, help="How many annotators see an image of a new project; 3 by default."),
     ] = None,
     images: Annotated[
         Literal["upload", "local-files"],

@@ -10,8 +10,8 @@ from consensus.transfer.image_checks import CheckedImage, UnusableImageError, ch
 from consensus.transfer.sender import Image
 from consensus.transfer.sources.records import LeftOut, Record
 
-LARGEST_BATCH, LARGEST_REQUEST, FILES_A_REQUEST = 128, 32 * 2**20, 100
-"""Images, bytes and files; Label Studio takes 250 MiB and 100 files."""
+LARGEST_REQUEST, FILES_A_REQUEST = 32 * 2**20, 100
+"""Bytes and files; Label Studio takes 250 MiB and 100 files."""
 _AHEAD = 1024  # images that are checked while others are sent
 
 

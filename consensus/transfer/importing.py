@@ -74,7 +74,7 @@ def run_import(
     if dry_run:
         _rehearse(client, records, outcome, options, folder, progress=progress, threads=threads)
         return outcome
-    outcome.target = make_project(client, target, sleep)
+    outcome.target = make_project(client, target, folder / "projects.lock", sleep)
     log.add(outcome.left_out)
     _prepare(client, records, outcome, options, sleep)
     path = _journal_file(folder, client, outcome.target)

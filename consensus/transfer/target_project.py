@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from common.errors import LabelStudioError, LostAnswerError
+from common.errors import LostAnswerError
+from common.files import held
 from common.label_studio.client import LabelStudioClient
 from consensus.errors import ConfigError
 from consensus.settings import ProjectConfig, project_config
@@ -71,24 +73,36 @@ def _project_id(client: LabelStudioClient, named: str) -> int | None:
     return ids[0] if ids else None
 
 
-def make_project(client: LabelStudioClient, target: Target, sleep: Callable[[float], None]) -> Target:
-    """Make the project, or add labels to the existing one; return it with its id."""
+def make_project(client: LabelStudioClient, target: Target, lock: Path, sleep: Callable[[float], None]) -> Target:
+    """Make the project, or add labels to the existing one; return it with its id.
+
+    Parameters
+    ----------
+    lock : Path
+        Held while a project is made: Label Studio takes two of one title.
+    """
     project_id = target.project_id
-    if project_id is None and target.label_config:
-        try:
-            project_id = client.make_project(
-                target.title, target.label_config, {"maximum_annotations": target.overlap}
-            )
-        except LostAnswerError:
-            for pause in LOOKS_SECONDS:
-                sleep(pause)
-                project_id = _project_id(client, target.title)
-                if project_id is not None:
-                    break
-            else:
-                raise
-    elif project_id is not None and target.label_config:
-        client.change_project(project_id, {"label_config": target.label_config})
     if project_id is None:
-        raise LabelStudioError(f"Label Studio has made no project {target.title!r}")
+        with held(lock, wait=True):
+            if _project_id(client, target.title) is not None:
+                raise ConfigError(
+                    f"a project {target.title!r} was made meanwhile; the same command imports into it"
+                )
+            project_id = _made(client, target, sleep)
+    elif target.label_config:
+        client.change_project(project_id, {"label_config": target.label_config})
     return replace(target, project_id=project_id, created_at=client.project(project_id).created_at)
+
+
+def _made(client: LabelStudioClient, target: Target, sleep: Callable[[float], None]) -> int:
+    try:
+        return client.make_project(
+            target.title, target.label_config or "", {"maximum_annotations": target.overlap}
+        )
+    except LostAnswerError:
+        for pause in LOOKS_SECONDS:
+            sleep(pause)
+            project_id = _project_id(client, target.title)
+            if project_id is not None:
+                return project_id
+        raise

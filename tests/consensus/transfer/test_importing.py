@@ -266,6 +266,23 @@ def test_a_project_is_named_by_its_id_or_one_title(studio: InMemoryStudio, folde
     assert imported(studio, folder, tmp_path, project="9").sent == 10
 
 
+def test_a_project_that_was_made_meanwhile_is_no_second_one(
+    studio: InMemoryStudio, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two imports that begin together make one project."""
+    original = importing.make_project
+
+    def later(*arguments: Any) -> Any:  # noqa: ANN401 - as it is called
+        studio.add_project(config(choices("label", "cat", "dog")), 9, title=TITLE)
+        return original(*arguments)
+
+    monkeypatch.setattr(importing, "make_project", later)
+    with pytest.raises(ConfigError, match="was made meanwhile; the same command imports into it"):
+        imported(studio, folder, tmp_path)
+    monkeypatch.undo()
+    assert imported(studio, folder, tmp_path).target.project_id == 9
+
+
 def test_a_source_without_labels_makes_no_project(studio: InMemoryStudio, tmp_path: Path) -> None:
     """There would be nothing to choose from."""
     make_image(tmp_path / "photos" / "1.png")
