@@ -38,6 +38,16 @@ def test_a_given_label_stands_for_its_task() -> None:
     assert named((7, CAT, True, 0, 0, 1.0, "NoVotes"), (7, DOG, False, 0, 0, 1.0, "")) == ["NoVotes", ""]
 
 
+def test_a_task_that_is_in_a_report_is_not_undecided_as_well() -> None:
+    """Its given label is wrong, and which one is right is open: that is what MisClassified proposes."""
+    assert named((7, CAT, True, 1, 3, 0.2, "MisClassified"), (7, DOG, False, 3, 1, 0.9, "")) == [
+        "MisClassified",
+        "",
+    ]
+    several = named((7, CAT, True, 1, 3, 0.2, "MisClassified"), (7, DOG, False, 2, 2, 0.9, ""), one_of_many=False)
+    assert several == ["MisClassified", "Undecided"]
+
+
 def test_without_a_given_label_what_somebody_chose_is_undecided() -> None:
     """Not what nobody chose, what the votes have turned down, or what another, confirmed label decides."""
     rows: list[Row] = [
