@@ -18,6 +18,7 @@ from consensus.commands import (
     batches,
     deciding,
     exporting,
+    gold,
     importing,
     output,
     people,
@@ -143,6 +144,7 @@ app.command()(route.prompt)
 app.command()(review.review)
 app.command()(review.decide)
 app.command()(review.assign)
+app.command()(gold.gold)
 app.command()(exporting.export)
 app.command()(people.annotators)
 app.command()(people.agreement)

@@ -137,11 +137,17 @@ class ReviewSection(_Strict):
         Which: at random among all with votes, or of the confirmed those with the lowest agreement.
     tabs
         Whether each queue has a tab in Label Studio.
+    gold_share
+        Share of what each annotator is shown next of which the answer is known; a run opens such tasks.
+    gold_line
+        Who is surely right on known answers less often than this is named.
     """
 
     spot_share: Annotated[float, Field(ge=0, le=1)] = 0.02
     spot_order: Literal["random", "agreement"] = "random"
     tabs: bool = True
+    gold_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    gold_line: Share | None = None
 
 
 class ProjectConfig(_Strict):

@@ -639,11 +639,12 @@ def _matches(task: Json, item: Json) -> bool:
             return any(name in versions for name in (value if isinstance(value, list) else [value]))
         case "id", "greater":
             return bool(task["id"] > value)
-        case "total_annotations", "greater":
-            return sum(not row["was_cancelled"] for row in task["annotations"]) > value
-        case "total_annotations", "equal":
-            return sum(not row["was_cancelled"] for row in task["annotations"]) == value
-        case (("updated_at" | "predictions_model_versions" | "total_annotations"), _):
+        case "total_annotations", ("greater" | "equal") as operator:
+            number = sum(not row["was_cancelled"] for row in task["annotations"])
+            return bool(number > value if operator == "greater" else number == value)
+        case "completed_at", "empty":
+            return bool(task["is_labeled"]) != value
+        case (("updated_at" | "predictions_model_versions" | "total_annotations" | "completed_at"), _):
             return False
     raise _RefusalError(500, {"detail": f"Cannot resolve keyword {column!r}"})
 

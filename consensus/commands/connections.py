@@ -32,12 +32,15 @@ def run_project(
     """Run the pipeline; what it found fills the queues of review."""
     from consensus.assist.unvoted import fill_unvoted  # noqa: PLC0415
     from consensus.projects.run import run as run_pipeline  # noqa: PLC0415
+    from consensus.review.gold import serve_gold  # noqa: PLC0415
     from consensus.review.queues import refresh  # noqa: PLC0415
 
     outcome = run_pipeline(label_studio, opened, config, project, now=now, dry_run=dry_run, **options)
     if opened is not None and not dry_run:
         refresh(opened, project, config.review, now())
         fill_unvoted(label_studio, opened, config, project, now())
+        if config.review.gold_share:
+            serve_gold(label_studio, opened, config, project, config.review.gold_share, now)
         show_tabs(label_studio, opened, project, config)
     return outcome
 

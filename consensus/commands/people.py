@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 FormatOption = Annotated[output.Format, typer.Option("--format", help="How to print it.")]
 OVERVIEW = (
-    "control", "annotator", "votes", "trust", "trust_low", "trust_high", "with_consensus", "with_others",
-    "spammer_score", "seconds", "others_seconds", "suggested", "compared", "accepted", "confusions", "suspicions",
+    "control", "annotator", "votes", "trust", "trust_low", "trust_high", "gold_answered", "gold_right", "gold_low",
+    "gold_high", "with_consensus", "with_others", "spammer_score", "seconds", "others_seconds", "suggested",
+    "compared", "accepted", "confusions", "suspicions",
 )  # fmt: skip
 AGREEMENT = (
     "control", "label", "krippendorff_alpha", "fleiss_kappa", "cohen_kappa", "questions", "answers", "pairs",
@@ -43,9 +44,11 @@ def annotators(
     ] = None,
     form: FormatOption = "table",
 ) -> None:
-    """Show what is known of each annotator: trust, agreement, confusions, speed, suggestions, suspicions.
+    """Show what is known of each annotator: trust, gold, agreement, confusions, speed, suggestions, suspicions.
 
     From what the last run stored; a row per annotator and control. With --annotator also the trust of every run.
+    Gold: how many answers were right where it is known what is, and the 95 % interval of that share; whoever is
+    surely below the settings' gold_line is named, with what can be done.
     A suspicion is a reason to look, not a verdict: docs/people.md says how each is found.
     """
     from consensus.people.annotator_report import annotator_report  # noqa: PLC0415  # other commands need none of it
@@ -65,6 +68,7 @@ def annotators(
         _print_csv([{**row, **_words(row)} for row in rows], OVERVIEW)
     elif annotator is None:
         _show_overview(rows)
+        _show_below(project)
     else:
         for row in rows:
             _show_page(row)
@@ -143,6 +147,7 @@ def _show_overview(rows: "Sequence[Row]") -> None:
                 "votes": row["votes"],
                 "trust": row["trust"],
                 "95 %": _interval(row),
+                "right on gold": _gold(row),
                 "with consensus": _shown(row["with_consensus"]),
                 "with others": _shown(row["with_others"]),
                 "seconds (others)": _seconds(row),
@@ -158,10 +163,20 @@ def _show_overview(rows: "Sequence[Row]") -> None:
             _say(f"{row['annotator']}, {row['control']}: {suspicion['kind']}: {suspicion['reason']}")
 
 
+def _show_below(project: int) -> None:
+    from consensus.commands.gold import show_below  # noqa: PLC0415
+    from consensus.people.gold import below_line  # noqa: PLC0415
+    from consensus.settings import project_config, settings  # noqa: PLC0415
+
+    line = project_config(settings().consensus_config, project).review.gold_line
+    show_below(below_line(connections.store(), project, line), line)
+
+
 def _show_page(row: "Row") -> None:
     figures = {
         "votes": row["votes"],
         "trust": f"{row['trust']:.3f}, 95 % interval {_interval(row)}",
+        "right where that is known (gold)": _gold(row),
         "same as the consensus": _digits(row["with_consensus"]),
         "same as another annotator": _digits(row["with_others"]),
         "spammer score (0 spammer, 1 perfect)": _digits(row["spammer_score"]),
@@ -254,6 +269,13 @@ def _words(row: "Row") -> dict[str, str]:
 def _interval(row: Mapping[str, Any]) -> str:
     low, high = row["trust_low"], row["trust_high"]
     return "not known" if low is None or high is None else f"{low:.2f} to {high:.2f}"
+
+
+def _gold(row: "Row") -> str:
+    if not row["gold_answered"]:
+        return "not asked" if row["gold_answered"] == 0 else "not known"
+    low, high = row["gold_low"], row["gold_high"]
+    return f"{row['gold_right']} of {row['gold_answered']} ({low:.2f} to {high:.2f})"
 
 
 def _seconds(row: "Row") -> str:

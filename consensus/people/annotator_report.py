@@ -13,6 +13,7 @@ from consensus.core.people.answers import YES_CODE, Answers, answers_of, chosen
 from consensus.core.people.confusions import Believed, Confusions, agreement_with_consensus, believed, confusions
 from consensus.core.people.suspicion import Assessment, assess
 from consensus.core.votes.votes import NO_LABEL, STANDS, Votes, encode
+from consensus.people.gold import gold_of
 from consensus.store.columns import Columns, Positions, Row
 from consensus.store.columns import chosen as chosen_rows
 from consensus.store.reader import Snapshot
@@ -89,7 +90,8 @@ def annotator_report(store: Snapshot, project: int) -> list[Row]:
     Returns
     -------
     list of dict
-        control, annotator, votes, trust, trust_low, trust_high, with_consensus, with_others, spammer_score,
+        control, annotator, votes, trust, trust_low, trust_high, gold_answered, gold_right, gold_low (bounds of the
+        share that is right), gold_high, with_consensus, with_others, spammer_score,
         seconds, others_seconds, suggested, compared, accepted, confusions, suspicions, history; None where
         something is not known.
     """
@@ -121,6 +123,7 @@ def _report_of(
             "control": control.name,
             "annotator": name,
             **{key: row[key] for key in ("votes", "trust", "trust_low", "trust_high")},
+            **gold_of(row),
             "with_consensus": _known(with_consensus[position]),
             "with_others": _known(assessment.agreement[position]),
             "spammer_score": _known(assessment.spammer_score[position]),

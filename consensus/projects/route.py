@@ -24,6 +24,7 @@ from consensus.core.routing.overlap import (
 from consensus.core.votes.collected import Problem
 from consensus.errors import LabelStudioError
 from consensus.label_studio import Project, Studio
+from consensus.people.gold import below_line
 from consensus.projects.project_votes import with_known_annotators
 from consensus.settings import ProjectConfig
 from consensus.store.reader import Snapshot
@@ -113,7 +114,8 @@ def route(
     Parameters
     ----------
     config : ProjectConfig, optional
-        Of which controls ground truth is the given label: it leaves no task aside there.
+        Of which controls ground truth is the given label: it leaves no task aside there. Who is below its
+        `gold_line` is not asked.
     max_votes : int
         At least 1. A task that so many people had, skips included, is shown to nobody more.
     dry_run : bool
@@ -136,7 +138,9 @@ def route(
         served = replace(served, tasks=tuple(with_known_annotators(served.tasks, store, project)))
         sections = config.controls if config else {}
         from_stars = frozenset(name for name, section in sections.items() if section.given_annotations)
-        advice = advise(last_run, served, limits, frozenset(accounts.values()), from_stars, decided)
+        below = below_line(store, project, config.review.gold_line) if config else ()
+        present = frozenset(accounts.values()) - {row["annotator"] for row in below}
+        advice = advise(last_run, served, limits, present, from_stars, decided)
         routed = Routed(target, advice, 0, [], limits, dry_run)
         if dry_run:
             return routed

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from common.errors import RefusedError
+from common.label_studio.annotations import account_of
 from common.progress import Progress, of_step, silent
 from consensus.assist.annotations import annotations_of, tasks_now
 from consensus.assist.batches import GONE, Performed, because_of, by_task, in_chunks, performed
@@ -47,7 +48,8 @@ def perform_stream(
             _note(store, batch, items, note, now())
         tell(done)
     if batch["finished_at"] is None:
-        places = [(item["task"], item["control"]) for item in store.decisions.items(number, ["written"])]
+        written = store.decisions.items(number, ["written"])
+        places = [(item["task"], item["control"]) for item in written if "verdict" in (item["evidence"] or {})]
         store.decisions.close_many(project, places, now(), because_of(number))
         store.decisions.finish_batch(number, now())
     return performed(store, number)
@@ -55,7 +57,8 @@ def perform_stream(
 
 def _planned(task: Mapping[str, Any], more: int, *, skips_count: bool) -> Row:
     """Return how a task is, and how it is to be: shown to so many more than have or will have had it."""
-    submitted = sum(skips_count or not each.get("was_cancelled") for each in annotations_of(task))
+    counted = [each for each in annotations_of(task) if skips_count or not each.get("was_cancelled")]
+    submitted = len({account_of(each) or f"annotation {each['id']}" for each in counted})
     overlap, closed = int(task.get("overlap") or 1), bool(task.get("is_labeled"))
     lowest = submitted if closed or not more else max(submitted, overlap)
     return {

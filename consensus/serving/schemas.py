@@ -178,6 +178,8 @@ class Annotator(BaseModel):
     trust: float
     trust_low: float | None
     trust_high: float | None
+    gold_answered: int | None
+    gold_right: int | None
     suspicions: list[Suspicion] | None
 
 

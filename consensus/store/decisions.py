@@ -103,6 +103,17 @@ class DecisionReader:
         query = query.where(BATCH.c.project == project, by_machine, BATCH_ITEM.c.state.in_(("left", "undone")))
         return {(row["task"], row["control"], tuple(row["labels"])) for row in self._rows(query)}
 
+    def first_batch(self, project: int, kind: BatchKind) -> Row | None:
+        """Return a project's first batch of a kind; None where there is none."""
+        query = select(BATCH).where(BATCH.c.project == project, BATCH.c.kind == kind)
+        return next(iter(self._rows(query.order_by(BATCH.c.made_at).limit(1))), None)
+
+    def shown_by(self, project: int, kind: BatchKind) -> set[int]:
+        """Return the tasks that batches of a kind have written to and no undo has taken back."""
+        of_kind = select(BATCH.c.id).where(BATCH.c.project == project, BATCH.c.kind == kind)
+        query = select(BATCH_ITEM.c.task).where(BATCH_ITEM.c.state == "written", BATCH_ITEM.c.batch.in_(of_kind))
+        return {row["task"] for row in self._rows(query.distinct())}
+
     def item_counts(self, batch: str) -> dict[str, int]:
         """Count a batch's items by their state."""
         query = select(BATCH_ITEM.c.state, func.count().label("n")).where(BATCH_ITEM.c.batch == batch)

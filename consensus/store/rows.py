@@ -11,6 +11,7 @@ from sqlalchemy import Table
 from common.label_studio.annotations import moment_of
 from consensus.core.arrays import Keys, Names
 from consensus.core.decide.scoring import Scored
+from consensus.core.people.gold_answers import gold_answers
 from consensus.core.people.suspicion import assess
 from consensus.core.votes.collected import Collected
 from consensus.core.votes.votes import STANDS, encode
@@ -46,9 +47,11 @@ def assessment_rows(collected: Collected, scored: Scored) -> Iterator[Row]:
     assessment = assess(votes, scored.trust, votes.annotator[first], submissions.lead_time[first], times)
     bounds = zip(scored.trust_low.tolist(), scored.trust_high.tolist(), strict=True)
     intervals = ({"trust_low": _number(low), "trust_high": _number(high)} for low, high in bounds)
+    counts = zip(*(column.tolist() for column in gold_answers(votes, collected.gold)), strict=True)
+    on_gold = ({"gold_answered": answered, "gold_right": right} for answered, right in counts)
     rows = annotator_rows(collected, scored)
-    for row, interval, suspicions in zip(rows, intervals, assessment.suspicions, strict=True):
-        yield {**row, **interval, "suspicions": [asdict(suspicion) for suspicion in suspicions]}
+    for row, interval, suspicions, gold in zip(rows, intervals, assessment.suspicions, on_gold, strict=True):
+        yield {**row, **interval, **gold, "suspicions": [asdict(suspicion) for suspicion in suspicions]}
 
 
 def _number(value: float) -> float | None:

@@ -161,6 +161,8 @@ ANNOTATOR = Table(
     Column("trust_low", Float),
     Column("trust_high", Float),
     Column("suspicions", JSON(none_as_null=True)),  # list of kind, p_value, reason; NULL where nobody has looked
+    Column("gold_answered", Integer),  # on tasks of which it is known what is right; NULL where nobody has looked
+    Column("gold_right", Integer),
 )
 
 CONTROL = Table(

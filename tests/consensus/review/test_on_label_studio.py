@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import re
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ from consensus.commands.connections import run_project
 from consensus.core.review.rulings import Ruling
 from consensus.label_studio import Studio
 from consensus.review.decisions import decide
+from consensus.review.gold import serve_gold
 from consensus.review.tabs import TITLES, show_queues
 from consensus.store.tables import CLASSIFICATION
 
@@ -171,3 +174,79 @@ def served(annotator: Administrator, project: int) -> int | None:
         if error.http_status != httpx.codes.NOT_FOUND:
             raise
         return None
+
+
+@pytest.fixture
+def starred(label_studio: RunningLabelStudio, tokens: dict[str, str]) -> int:
+    """Forty tasks, each to be shown to two; the administrator knows the answer to the last twelve."""
+    admin = label_studio.administrator
+    number = admin.create_project(config(choices("kind", "cat", "dog", "owl")), "Starred", maximum_annotations=2)
+    known = {"annotations": [{"result": [region("kind", "cat")], "ground_truth": True}]}
+    rows = [{"data": {"image": f"http://images.example.com/{row}.png", "label": "cat"}} for row in range(40)]
+    admin.import_tasks(number, [row | (known if at >= 28 else {}) for at, row in enumerate(rows)])
+    for task in admin.task_ids(number)[28:]:
+        admin.set_overlap(task, 1, closed=True)
+    assert tokens
+    return number
+
+
+def test_about_the_share_of_what_annotators_do_is_gold(
+    label_studio: RunningLabelStudio, tokens: dict[str, str], studio: Studio, starred: int, store: Store
+) -> None:
+    """One in five for who does much and who does little; nothing of what they are shown tells it."""
+    gold = set(label_studio.administrator.task_ids(starred)[28:])
+    draw = random.Random(3)
+    names, done = WHO[:3], {name: [0, 0] for name in WHO[:3]}
+    with ExitStack() as open_sessions:
+        people = {
+            name: open_sessions.enter_context(Administrator(label_studio.url, tokens[name])) for name in names
+        }
+        for turn in range(48):
+            if turn % 6 == 0:
+                serve_gold(studio, store, SETTINGS, starred, 0.2, lambda: datetime.now(UTC))
+            [name] = draw.choices(names, [4, 2, 1])
+            task = people[name].next_task(starred)
+            assert task["annotations"] == []
+            assert "ground_truth" not in str(task)
+            people[name].annotate(task["id"], region("kind", "owl" if name == names[0] else "cat"))
+            done[name][0] += 1
+            done[name][1] += task["id"] in gold
+    n_tasks, n_gold = (sum(counts) for counts in zip(*done.values(), strict=True))
+    assert n_gold / n_tasks == pytest.approx(0.2, abs=0.08)
+    assert all(answered == pytest.approx(0.2 * total, abs=3) for total, answered in done.values())
+    run(studio, store, starred)
+    last = {row["annotator"]: row for row in store.annotators(store.needed_run(starred)["id"])}
+    assert {name: last[name]["gold_answered"] for name in names} == {name: done[name][1] for name in names}
+    assert [last[name]["gold_right"] == last[name]["gold_answered"] for name in names] == [False, True, True]
+    assert last[names[0]]["gold_right"] == 0
+    closed = serve_gold(studio, store, SETTINGS, starred, 0, lambda: datetime.now(UTC)).closed
+    assert gold >= set(closed)
+    assert all(row["is_labeled"] for row in studio.client.tasks_by_id(starred, "id,is_labeled", sorted(gold)))
+
+
+def test_a_random_stream_is_counted_and_opened(
+    label_studio: RunningLabelStudio, studio: Studio, starred: int, store: Store
+) -> None:
+    """Of 28 open tasks a fifth of all are seven known ones."""
+    label_studio.administrator.change_project(starred, {"sampling": "Uniform sampling", "maximum_annotations": 1})
+    for at, task in enumerate(label_studio.administrator.task_ids(starred)):
+        label_studio.administrator.set_overlap(task, 1, closed=at >= 28)
+    served = serve_gold(studio, store, SETTINGS, starred, 0.2, lambda: datetime.now(UTC))
+    assert len(served.opened) == 7
+
+
+def test_who_is_removed_from_the_organization_is_shown_nothing_more(
+    label_studio: RunningLabelStudio, studio: Studio, project: int, store: Store
+) -> None:
+    """The remedy of docs/review.md: their votes stay, and the label stream is shut."""
+    admin = label_studio.administrator
+    who = "removed@example.com"
+    [token] = admin.sign_up([who]).values()
+    number = next(account for account, email in admin.accounts().items() if email == who)
+    with Administrator(label_studio.url, token) as annotator:
+        admin.annotate(admin.task_ids(project)[0], region("kind", "cat"), completed_by=number)
+        admin.ask("DELETE", f"/api/organizations/1/memberships/{number}/")
+        with pytest.raises(RefusedError):
+            annotator.next_task(project)
+    run(studio, store, project)
+    assert len(store.pages.votes(project, ["kind"], task=admin.task_ids(project)[0])) == 5
