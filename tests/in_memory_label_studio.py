@@ -89,6 +89,7 @@ class InMemoryStudio(httpx.BaseTransport):
         self.projects: dict[int, Json] = {}
         self.tasks: dict[int, Json] = {}
         self.accounts = {1: "admin@example.com"}
+        self.passwords: dict[str, str] = {}
         self.views: list[Json] = []
         self.connections: dict[int, Json] = {}
         self.webhooks: dict[int, Json] = {}
@@ -209,8 +210,9 @@ class InMemoryStudio(httpx.BaseTransport):
                 given = answer if isinstance(answer, httpx.Response) else answer(request)
                 if given is not None:
                     return given
-        if request.url.path == "/user/signup/" and request.url.params.get("token") == "invited":
-            return self._sign_up(request)
+        invited = request.url.path == "/user/signup/" and request.url.params.get("token") == "invited"
+        if invited or request.url.path == "/user/login/":
+            return self._page_of_accounts(request)
         for method, path, handler in _ROUTES:
             if method == request.method and (match := path.fullmatch(request.url.path)):
                 return self._handled(handler, request, [int(part) for part in match.groups() if part.isdecimal()])
@@ -237,19 +239,26 @@ class InMemoryStudio(httpx.BaseTransport):
         return {"release": "1.23.2"}
 
     @_route("GET", "current-user/whoami")
-    def _whoami(self, _: httpx.Request) -> Json:
-        return {"id": 1, "email": self.accounts[1]}
+    def _whoami(self, request: httpx.Request) -> Json:
+        return {"id": _caller(request), "email": self.accounts[_caller(request)]}
 
     @_route("GET", "invite")
     def _invite(self, _: httpx.Request) -> Json:
         return {"token": "invited", "invite_url": "/user/signup/?token=invited"}
 
-    def _sign_up(self, request: httpx.Request) -> httpx.Response:
+    def _page_of_accounts(self, request: httpx.Request) -> httpx.Response:
+        """Sign up by the invite link, or log in: a cookie then says who it is."""
+        headers = [("set-cookie", "csrftoken=token; Path=/")]
         if request.method == "POST":
-            email = dict(parse_qsl(request.content.decode()))["email"]
-            if email not in self.accounts.values():
+            form = dict(parse_qsl(request.content.decode()))
+            email = form["email"]
+            if request.url.path == "/user/signup/" and email not in self.accounts.values():
                 self.accounts[max(self.accounts) + 1] = email
-        return httpx.Response(200, text="<html/>", headers={"set-cookie": "csrftoken=token"})
+                self.passwords[email] = form["password"]
+            if self.passwords.get(email) == form["password"]:
+                number = next(number for number, known in self.accounts.items() if known == email)
+                headers.append(("set-cookie", f"sessionid={number}; Path=/"))
+        return httpx.Response(200, text="<html/>", headers=headers)
 
     @_route("GET", "users")
     def _users(self, _: httpx.Request) -> list[Json]:
@@ -420,6 +429,28 @@ class InMemoryStudio(httpx.BaseTransport):
         self.tasks[task_id].update(_body(request))
         self.touch(task_id)
         return self.tasks[task_id]
+
+    @_route("POST", "dm/actions")
+    def _act(self, request: httpx.Request) -> Json:
+        body, params = _body(request), request.url.params
+        selected = body["selectedItems"]["included"]
+        tasks = [task for task in self._tasks_of(int(params["project"])) if not selected or task["id"] in selected]
+        if params["id"] == "delete_tasks_annotations":
+            for task in tasks:
+                rows = task["annotations"]
+                task["annotations"] = [row for row in rows if row["completed_by"] != body["annotator"]]
+                self._close(task)
+        elif params["id"] == "predictions_to_annotations":
+            parents = {row["parent_prediction"] for task in tasks for row in task["annotations"]}
+            for task in tasks:
+                for row in task["predictions"]:
+                    if row["model_version"] == body["model_version"] and row["id"] not in parents:
+                        fields = {"completed_by": _caller(request), "parent_prediction": row["id"]}
+                        self.annotate(task["id"], row["result"], **fields)
+                self._close(task)
+        else:
+            raise _RefusalError(400, {"detail": "no such action"})
+        return {"detail": "done"}
 
     # Predictions
 
@@ -601,6 +632,12 @@ def _files(request: httpx.Request) -> Iterator[tuple[str, tuple[str, bytes]]]:
 
 def _object_keys(label_config: str) -> list[str]:
     return [tag.get("value", "")[1:] for tag in ET.fromstring(label_config).iter("Image")]
+
+
+def _caller(request: httpx.Request) -> int:
+    """Id of the account of a session, or of the key's."""
+    session = re.search(r"sessionid=(\d+)", request.headers.get("cookie", ""))
+    return int(session[1]) if session and "authorization" not in request.headers else 1
 
 
 def _body(request: httpx.Request) -> Any:  # noqa: ANN401 - any JSON

@@ -111,7 +111,7 @@ class LabelStudioClient:
         users = self.session.json("GET", "api/users/", "the list of accounts")
         return {user["id"]: user["email"] for user in users if user.get("email")}
 
-    def sign_up(self, email: str, password: str) -> None:
+    def make_account(self, email: str, password: str) -> None:
         """Make an account through the invite link, as its owner would in a browser; look whether it is there."""
         subject = "the invite link"
         link = str(self.session.json("GET", "api/invite", subject)["invite_url"])
@@ -125,6 +125,22 @@ class LabelStudioClient:
                 raise LostAnswerError(
                     f"Label Studio at {self.url} did not answer to {subject} ({type(error).__name__})"
                 ) from None
+
+    def signed_in(self, email: str, password: str) -> httpx.Client | None:
+        """Return the session of an account in Label Studio's pages, to be closed; None where it is not let in."""
+        visitor = self.session.visitor()
+        try:
+            visitor.get("user/login/")
+            form = {"email": email, "password": password}
+            form["csrfmiddlewaretoken"] = visitor.cookies.get("csrftoken") or ""
+            visitor.post("user/login/", data=form, headers={"Referer": f"{self.url}/user/login/"})
+            answer = visitor.get("api/current-user/whoami")
+            if answer.is_success and answer.json().get("email") == email:
+                return visitor
+        except (httpx.HTTPError, ValueError, AttributeError):
+            pass
+        visitor.close()
+        return None
 
     # Projects
 
@@ -336,6 +352,47 @@ class LabelStudioClient:
     def delete_annotation(self, annotation_id: int) -> None:
         """Delete one annotation."""
         self._delete(f"api/annotations/{annotation_id}/", f"annotation {annotation_id}")
+
+    def annotate_from_predictions(
+        self, project_id: int, version: str, task_ids: Sequence[int], account: httpx.Client
+    ) -> None:
+        """Make annotations of an account from a version's predictions of tasks, once from each.
+
+        Parameters
+        ----------
+        task_ids : sequence of int
+            At least one: none would stand for all.
+        account : httpx.Client
+            See `signed_in`.
+
+        Raises
+        ------
+        LostAnswerError
+            Unless Label Studio says that it has done so.
+        """
+        if not task_ids:
+            return
+        headers = {"X-CSRFToken": account.cookies.get("csrftoken") or "", "Referer": f"{self.url}/"}
+        body = {"selectedItems": {"all": False, "included": list(task_ids)}, "model_version": version}
+        params: dict[str, str | int] = {"id": "predictions_to_annotations", "project": project_id}
+        try:
+            answer = account.post("api/dm/actions/", params=params, json=body, headers=headers, timeout=_LONG_S)
+        except httpx.HTTPError as error:
+            raise LostAnswerError(
+                f"Label Studio at {self.url} did not answer about annotations in bulk ({type(error).__name__})"
+            ) from None
+        if not answer.is_success:
+            raise LostAnswerError(
+                f"Label Studio at {self.url} answered {answer.status_code} about annotations in bulk"
+            )
+
+    def delete_annotations_of(self, project_id: int, account_id: int, task_ids: Sequence[int]) -> None:
+        """Delete all annotations and drafts of an account on tasks, of which there is at least one."""
+        if task_ids:
+            params = {"id": "delete_tasks_annotations", "project": project_id}
+            body = {"selectedItems": {"all": False, "included": list(task_ids)}, "annotator": account_id}
+            subject = f"annotations of project {project_id}"
+            self.session.request("POST", "api/dm/actions/", subject, params=params, body=body, timeout_s=_LONG_S)
 
     # Predictions
 

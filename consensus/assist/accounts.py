@@ -22,7 +22,7 @@ def machine_account(studio: Studio) -> int:
     number = _number(studio)
     if number is None:
         with suppress(LostAnswerError):
-            studio.client.sign_up(MACHINE_ACCOUNT, machine_password(studio))
+            studio.client.make_account(MACHINE_ACCOUNT, machine_password(studio))
         number = _number(studio)
     if number is None:
         raise LabelStudioError(

@@ -11,8 +11,8 @@ from consensus.label_studio import Studio
 from consensus.store.columns import Row
 
 LOOKED_AT = (
-    "id,overlap,is_labeled,annotations,completed_by,was_cancelled,ground_truth,created_at,updated_at,updated_by,"
-    "result"
+    "id,overlap,is_labeled,annotations,predictions,model_version,completed_by,was_cancelled,ground_truth,"
+    "created_at,updated_at,updated_by,result"
 )
 """Keys of tasks and of their annotations that tell whether and how to write."""
 

@@ -9,17 +9,18 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import httpx
 
-from common.contract import DecisionMark
+from common.contract import MACHINE_ACCOUNT, DecisionMark
 from common.errors import LabelStudioError, LostAnswerError, RefusedError
-from common.label_studio.annotations import account_of
+from common.label_studio.annotations import account_of, moment_of
 from common.progress import Progress, of_step, silent
-from consensus.assist.accounts import machine_account
+from consensus.assist.accounts import machine_account, machine_password
 from consensus.assist.annotations import (
     annotations_of,
     controls_of,
@@ -33,11 +34,16 @@ from consensus.store.columns import Row
 from consensus.store.decisions import STREAM_KINDS, BatchKind, Source, Verdict
 from consensus.store.store import Store
 
-CHUNK = 100
+CHUNK = 250
 """Tasks that are looked at, written and noted together."""
+BULK_FROM = 20
+"""From so many tasks on, what a machine decided is written by Label Studio's bulk calls."""
+BULK_VERSION = "consensus-batch/"
+"""Begins the version of the predictions from which annotations are made in bulk; they are taken away again."""
 WRITERS = 4
 """Requests at once; with its own development server and SQLite, Label Studio gains little from more."""
 GONE = "the task was deleted"
+BY_A_PERSON = "a person has annotated the task"
 PATIENCE = 5
 """After so many failures in a row the rest waits for another try."""
 
@@ -160,10 +166,13 @@ def perform(
         if planned:
             writer = _Writer(studio, store, batch, options, target, now)
             tell = of_step(progress, "writing annotations", len(planned))
-            for done, tasks in in_chunks(planned):
-                check()
-                writer.write(tasks)
-                tell(done)
+            with writer.bulk_calls(len(planned)):
+                for done, tasks in in_chunks(planned):
+                    check()
+                    writer.write(tasks)
+                    tell(done)
+        if batch["finished_at"] is None and options.account is None:
+            clear_bulk(studio, target, number)
         if batch["finished_at"] is None:
             written = store.decisions.items(number, ["written"])
             keys = [(item["task"], item["control"]) for item in written]
@@ -172,6 +181,17 @@ def perform(
             store.decisions.enter(batch["project"], "audit", [_audit_entry(item) for item in audited], now())
             store.decisions.finish_batch(number, now())
     return performed(store, number)
+
+
+def clear_bulk(studio: Studio, project: Project, batch: str) -> None:
+    """Take away the predictions from which annotations were made, if there are some."""
+    version = f"{BULK_VERSION}{batch}"
+    if version in studio.client.version_counts(project.id):
+        shown = studio.project(project.id).model_version
+        try:
+            studio.client.delete_version(project.id, version)
+        finally:  # Label Studio may have forgotten it
+            studio.show(project.id, shown or project.model_version)
 
 
 def resume(
@@ -228,6 +248,18 @@ class _Writer:
             raise LabelStudioError(f"Label Studio has no account {self._account} that could decide")
         self._mark = DecisionMark(str(batch["id"]), options.teaches)
         self._failures = 0
+        self._bulk: httpx.Client | None = None
+
+    @contextmanager
+    def bulk_calls(self, tasks: int) -> Iterator[None]:
+        """Write by bulk calls what can be, in a session of the machine account, if that is let in."""
+        if self._is_machine and not self._options.ground_truth and tasks >= BULK_FROM:
+            self._bulk = self._studio.client.signed_in(MACHINE_ACCOUNT, machine_password(self._studio))
+        try:
+            yield
+        finally:
+            if self._bulk is not None:
+                self._bulk.close()
 
     def write(self, tasks: Mapping[int, list[Row]]) -> None:
         """Write some tasks, and note what became of them."""
@@ -244,10 +276,68 @@ class _Writer:
             if (accepted := [item for item in items if (task, item["control"]) not in left])
         }
         self._keep_before(writable, there)
+        if self._bulk is not None and len(writable) >= BULK_FROM:
+            there = self._send_in_bulk(self._bulk, writable, there)
         with ThreadPoolExecutor(WRITERS) as several:
-            sendings = several.map(lambda task: self._send(writable[task], there[task]), writable)
+            sendings = several.map(lambda task: self._send(writable[task], there.get(task)), writable)
             sent = dict(zip(writable, sendings, strict=True))
         self._note(writable, sent, left)
+
+    def _send_in_bulk(
+        self, account: httpx.Client, tasks: Mapping[int, list[Row]], there: dict[int, dict[str, Any]]
+    ) -> dict[int, dict[str, Any]]:
+        """Let Label Studio make annotations from predictions that hold them; return the tasks as they are then.
+
+        It makes one from each prediction, however often it is asked. What is missing afterwards is written singly.
+        """
+        batch, version = self._mark.batch, f"{BULK_VERSION}{self._mark.batch}"
+        client, project = self._studio.client, self._project.id
+
+        def unwritten(now_there: Mapping[int, Mapping[str, Any]]) -> list[int]:
+            return [task for task in tasks if task in now_there and not written_by(batch, now_there[task])]
+
+        def without_prediction(now_there: Mapping[int, Mapping[str, Any]]) -> list[int]:
+            return [
+                task
+                for task in unwritten(now_there)
+                if all(row.get("model_version") != version for row in now_there[task].get("predictions") or ())
+            ]
+
+        missing = without_prediction(there)
+        rows = [
+            {
+                "task": task,
+                "model_version": version,
+                "score": min(float((item["evidence"] or {}).get("score") or 0.0) for item in tasks[task]),
+                "result": regions_of(tasks[task], self._mark, self._project.config),
+            }
+            for task in missing
+        ]
+        try:
+            if rows:
+                client.import_predictions(project, rows)
+        except LostAnswerError:
+            there = self._looked_at(tasks, lambda now_there: not without_prediction(now_there))
+        except RefusedError:  # as where a task was deleted meanwhile: each is written singly, and told apart
+            return there
+        ready = unwritten(there)
+        try:
+            client.annotate_from_predictions(project, version, ready, account)
+        except LostAnswerError:
+            return self._looked_at(tasks, lambda now_there: not unwritten(now_there))
+        return tasks_now(self._studio, project, tasks) if ready else there
+
+    def _looked_at(
+        self, tasks: Mapping[int, list[Row]], is_done: Callable[[dict[int, dict[str, Any]]], bool]
+    ) -> dict[int, dict[str, Any]]:
+        """Look at tasks until something is done there, while a request whose answer was lost may be at work."""
+        there: dict[int, dict[str, Any]] = {}
+        for pause in LOOKS_SECONDS:
+            self._studio.wait(pause)
+            there = tasks_now(self._studio, self._project.id, tasks)
+            if is_done(there):
+                break
+        return there
 
     def _why_left(self, item: Row, task: Mapping[str, Any] | None) -> str | None:
         """Return why an item is not to be written; None where it is to be, or has been."""
@@ -262,7 +352,7 @@ class _Writer:
                 if item["control"] in controls_of(annotation):
                     return "a machine has decided it already"
             elif not self._options.over_people:
-                return "a person has annotated the task"
+                return BY_A_PERSON
         if (
             self._is_machine
             and self._options.ground_truth
@@ -299,10 +389,16 @@ class _Writer:
             if version and row.get("model_version") == version and row.get("result")
         ]
 
-    def _send(self, items: Sequence[Row], task: Mapping[str, Any]) -> _Sent:
+    def _send(self, items: Sequence[Row], task: Mapping[str, Any] | None) -> _Sent:
         """Write a task's annotation, and close the task."""
+        if task is None:
+            return _Sent(None, GONE)
+        annotation: Mapping[str, Any] | None = written_by(self._mark.batch, task)
         try:
-            annotation = written_by(self._mark.batch, task) or self._add(items, task)
+            if annotation and self._is_late(annotation, task):
+                self._studio.client.delete_annotation(annotation["id"])
+                return _Sent(None, BY_A_PERSON)
+            annotation = annotation or self._add(items, task)
         except RefusedError as error:
             return _Sent(None, self._excuse(error))
         self._failures = 0
@@ -310,6 +406,14 @@ class _Writer:
             return _Sent(annotation, None, self._close(items, task, annotation))
         except RefusedError as error:
             return _Sent(annotation, f"written; the task could not be closed: {self._excuse(error)}")
+
+    def _is_late(self, annotation: Mapping[str, Any], task: Mapping[str, Any]) -> bool:
+        """Whether a person had annotated a task between our look at it and our annotation."""
+        made_at = moment_of(str(annotation.get("created_at")))
+        return not self._options.over_people and any(
+            account_of(each) != self._account and moment_of(str(each.get("created_at"))) < made_at
+            for each in annotations_of(task)
+        )
 
     def _excuse(self, error: RefusedError) -> str:
         """Return why a task is passed over; raise where Label Studio refuses whatever it is asked."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from common.errors import RefusedError
+from common.errors import LostAnswerError, RefusedError
+from common.label_studio.annotations import account_of
 from common.progress import Progress, of_step, silent
 from consensus.assist.annotations import (
     annotations_of,
@@ -16,9 +17,18 @@ from consensus.assist.annotations import (
     updater_of,
     written_by,
 )
-from consensus.assist.batches import GONE, WRITERS, WriteOptions, because_of, by_task, in_chunks
+from consensus.assist.batches import (
+    BULK_FROM,
+    GONE,
+    WRITERS,
+    WriteOptions,
+    because_of,
+    by_task,
+    clear_bulk,
+    in_chunks,
+)
 from consensus.errors import ConfigError
-from consensus.label_studio import Studio
+from consensus.label_studio import LOOKS_SECONDS, Studio
 from consensus.store.columns import Row
 from consensus.store.store import Store
 
@@ -104,6 +114,8 @@ def undo(
             check()
             undoing.take_back(chunk, str(taking["id"]))
             tell(done)
+        if row["finished_at"] is None:
+            clear_bulk(studio, target, number)
         store.decisions.mark_undone(number, str(taking["id"]))
         for unfinished in (number, str(taking["id"])):
             store.decisions.finish_batch(unfinished, now())
@@ -121,6 +133,7 @@ class _Undo:
         self, studio: Studio, store: Store, batch: Row, taking: Row | None, by: str, now: Callable[[], datetime]
     ) -> None:
         self._studio, self._store, self._batch, self._by, self._now = studio, store, batch, by, now
+        self._is_machine = WriteOptions.of(batch).account is None
         self._project, self._number = int(batch["project"]), str(batch["id"])
         already = store.decisions.decisions(self._project, batch=taking["id"]) if taking else []
         self._taken_back = {row["undoes"] for row in already}
@@ -156,12 +169,13 @@ class _Undo:
         kept_tasks = {task for task, _ in staying}  # one annotation holds all items of a task
         free = {task: items for task, items in tasks.items() if task not in kept_tasks}
         deleting = {
-            task: annotation["id"]
+            task: annotation
             for task in free
-            if task in there and (annotation := written_by(self._number, there[task]))
+            if task in there and (annotation := self._written(free[task], there[task]))
         }
+        singly = self._deleted_in_bulk(deleting, there)
         with ThreadPoolExecutor(WRITERS) as several:
-            list(several.map(self._studio.client.delete_annotation, deleting.values()))
+            list(several.map(self._studio.client.delete_annotation, singly))
             after = tasks_now(self._studio, self._project, free) if deleting else there
             restorings = several.map(lambda task: self._restore(free[task], after.get(task)), free)
             notes = dict(zip(free, restorings, strict=True))
@@ -186,9 +200,28 @@ class _Undo:
         self._store.decisions.reopen_many(self._project, places, because_of(self._number))
         self._store.decisions.settle_items(self._number, changed, decisions)
 
+    def _deleted_in_bulk(
+        self, deleting: Mapping[int, Mapping[str, Any]], there: Mapping[int, Mapping[str, Any]]
+    ) -> list[int]:
+        """Delete what Label Studio can in one call; return the annotations that are left to be deleted singly."""
+        account = next((account_of(annotation) for annotation in deleting.values()), None)
+        alone = [
+            task
+            for task in deleting
+            if sum(account_of(each) == account for each in annotations_of(there[task])) == 1
+        ]
+        if not self._is_machine or account is None or len(alone) < BULK_FROM:
+            return [annotation["id"] for annotation in deleting.values()]
+        try:
+            self._studio.client.delete_annotations_of(self._project, account, alone)
+        except LostAnswerError:
+            self._studio.wait(LOOKS_SECONDS[1])
+            return [annotation["id"] for annotation in deleting.values()]  # those that are gone do no harm
+        return [annotation["id"] for task, annotation in deleting.items() if task not in {*alone}]
+
     def _why_kept(self, item: Row, task: Mapping[str, Any] | None) -> str | None:
         """Return why an item's annotation stays; None where it goes, or is gone."""
-        annotation = task and written_by(self._number, task)
+        annotation = self._written([item], task) if task else None
         if not annotation:
             return None
         later = self._later.get((item["task"], item["control"]))
@@ -204,6 +237,12 @@ class _Undo:
             return None
         name = self._accounts.get(updater or 0, "somebody")
         return f"{name} has changed it at {annotation.get('updated_at')}"
+
+    def _written(self, items: Sequence[Row], task: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return the annotation of some items, also where somebody has made it lose the batch's mark."""
+        numbers = {item["annotation"] for item in items} - {None}
+        by_number = (annotation for annotation in annotations_of(task) if annotation["id"] in numbers)
+        return next(by_number, None) or written_by(self._number, task)
 
     def _holds(self, annotation: Mapping[str, Any], item: Row) -> bool:
         if (item["evidence"] or {}).get("regions") is not None:

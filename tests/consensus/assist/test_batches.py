@@ -55,7 +55,11 @@ def cut_off(made: InMemoryProject, nth: int, how: str) -> None:
             raise _DiedError
         raise httpx.ReadTimeout("no answer")
 
-    made.server.faults = {"POST annotations": fault, "PATCH tasks": fault, "DELETE annotations": fault}
+    changes = (
+        "POST annotations", "PATCH tasks", "DELETE annotations",
+        "POST import/predictions", "POST dm/actions", "DELETE model-versions",
+    )  # fmt: skip
+    made.server.faults = dict.fromkeys(changes, fault)
 
 
 def test_a_batch_is_written_by_the_machine_account(made: InMemoryProject, store: Store) -> None:
@@ -189,34 +193,42 @@ def test_a_decided_task_waits_in_no_queue_until_it_is_taken_back(made: InMemoryP
     assert [row["task"] for row in store.decisions.queue(PROJECT)] == [101, 102]
 
 
+@pytest.mark.parametrize("bulk_from", [1, 100])
 @pytest.mark.parametrize("overlap", [1, 3])
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("how", ["before", "after", "dead", "dies after"])
 def test_an_acceptance_that_is_cut_off_anywhere_ends_whole(
-    store: Store, monkeypatch: pytest.MonkeyPatch, how: str, seed: int, overlap: int
+    store: Store, monkeypatch: pytest.MonkeyPatch, how: str, seed: int, overlap: int, bulk_from: int
 ) -> None:
-    """Nothing is doubled or lost, and its undo restores everything."""
+    """Nothing is doubled or lost, in bulk calls and singly, and its undo restores everything."""
     monkeypatch.setattr("consensus.assist.batches.CHUNK", 4)
+    monkeypatch.setattr("consensus.assist.batches.BULK_FROM", bulk_from)
+    monkeypatch.setattr("consensus.assist.undo.BULK_FROM", bulk_from)
     made = InMemoryProject(overlap=overlap)
     before = made.state()
     batch = planned(made, store)
-    cut_off(made, random.Random(seed).randint(1, 10 * min(overlap, 2)), how)
+    requests = 10 * min(overlap, 2) if bulk_from > 10 else 7 + 10 * (overlap > 1)
+    cut_off(made, random.Random(seed).randint(1, requests), how)
     carried_through(made, lambda: resume(made.studio, store, PROJECT, made.now))
     assert made.written(batch["id"]) == made.tasks
     assert store.decisions.item_counts(batch["id"]) == {"written": 10}
+    assert set(made.server.versions()) == {"m1"}
+    assert made.server.project["model_version"] == "m1"
     assert [row["task"] for row in store.decisions.decisions(PROJECT)] == made.tasks
     assert [made.state()[task][:2] for task in made.tasks] == [(1, True)] * 10
     assert undo(made.studio, store, batch["id"], OWNER, made.now).undone == 10
     assert made.state() == before
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("bulk_from", [1, 100])
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("how", ["before", "after", "dead", "dies after"])
 def test_an_undo_that_is_cut_off_anywhere_ends_whole(
-    store: Store, monkeypatch: pytest.MonkeyPatch, how: str, seed: int
+    store: Store, monkeypatch: pytest.MonkeyPatch, how: str, seed: int, bulk_from: int
 ) -> None:
     """What was there before is there again, and what a person has changed stays."""
     monkeypatch.setattr("consensus.assist.batches.CHUNK", 4)
+    monkeypatch.setattr("consensus.assist.undo.BULK_FROM", bulk_from)
     made = InMemoryProject(overlap=3)
     before = made.state()
     batch = done(made, store)
@@ -225,7 +237,7 @@ def test_an_undo_that_is_cut_off_anywhere_ends_whole(
     touched.update(result=[region("kind", "dog", meta=decision_meta(DecisionMark(batch["id"], teaches=False)))],
                    updated_at=made.server._time(), updated_by=2)  # fmt: skip
     kept = made.state()[105]
-    cut_off(made, random.Random(seed).randint(1, 18), how)
+    cut_off(made, random.Random(seed).randint(1, 18 if bulk_from > 1 else 12), how)
     carried_through(made, lambda: undo(made.studio, store, batch["id"], OWNER, made.now))
     assert made.state() == {**before, 105: kept}
     assert store.decisions.item_counts(batch["id"]) == {"undone": 9, "kept": 1}
@@ -263,7 +275,8 @@ def test_an_undo_says_what_it_leaves(made: InMemoryProject, store: Store) -> Non
     """What a person has changed, and what somebody has decided later; a dry run says it before."""
     batch = done(made, store)
     made.later()
-    made.annotations(101)[0].update(updated_at=made.server._time(), updated_by=2)
+    changed_region = region("kind", "dog")  # without the batch's mark, as where somebody has chosen anew
+    made.annotations(101)[0].update(result=[changed_region], updated_at=made.server._time(), updated_by=2)
     later = done(made, store, tasks=[102], account=3, over_people=True, ground_truth=True, verdict="corrected")
     made.server.tasks[103]["annotations"].clear()
     state = made.state()
@@ -301,3 +314,31 @@ def test_a_second_process_does_not_write_beside_the_first(made: InMemoryProject,
     batch = planned(made, store)
     with store.lock_batches(PROJECT, None), pytest.raises(SuiteError, match="another batch"):
         perform(made.studio, store, batch, made.now)
+
+
+def test_a_person_who_was_quicker_keeps_the_task(
+    made: InMemoryProject, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where somebody annotates between the look and the bulk call, what the machine wrote there is taken away."""
+    monkeypatch.setattr("consensus.assist.batches.BULK_FROM", 1)
+
+    def quicker(_: httpx.Request) -> None:
+        made.server.annotate(103, [region("kind", "dog")], completed_by=2)
+        made.later()
+
+    made.server.faults["POST dm/actions"] = quicker
+    performed = perform(made.studio, store, planned(made, store), made.now)
+    assert [(item["task"], item["note"]) for item in performed.left] == [(103, "a person has annotated the task")]
+    assert [row["completed_by"] for row in made.annotations(103)] == [2]
+    assert len(made.written(performed.batch["id"])) == 9
+
+
+def test_a_machine_that_is_not_let_in_writes_singly(
+    made: InMemoryProject, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where its account was made with another key."""
+    monkeypatch.setattr("consensus.assist.batches.BULK_FROM", 1)
+    made.server.accounts[9] = MACHINE_ACCOUNT
+    batch = done(made, store)
+    assert made.written(batch["id"]) == made.tasks
+    assert not made.server.bodies("POST", "dm/actions")
