@@ -98,11 +98,11 @@ def _show_left_out(outcome: "Outcome") -> None:
 def what_settles(outcome: "Outcome") -> Iterator[str]:
     """Yield how many tasks are settled, and what that does."""
     if outcome.gold_tasks:
+        role = "what the guarantee rests on" if outcome.guarantees else "the measure of everybody's trust"
         yield (
-            f"  {outcome.gold_tasks} tasks have ground truth: no vote, but the measure of everybody's trust, and "
-            "it settles their labels (labels imported as annotations are ground truth too, unless imported "
-            "otherwise; where they are to be checked, `given_annotations` of the settings makes them the given "
-            "labels)"
+            f"  {outcome.gold_tasks} tasks have ground truth: no vote, but {role}, and it settles their labels "
+            "(labels imported as annotations are ground truth too, unless imported otherwise; where they are to "
+            "be checked, `given_annotations` of the settings makes them the given labels)"
         )
     if (others := outcome.settled_tasks - outcome.gold_tasks) > 0:
         yield f"  {others} more tasks are settled by decisions that are no vote and teach nothing"

@@ -591,6 +591,8 @@ def test_run_says_what_ground_truth_does(
     assert out.count("2 tasks have ground truth: no vote, but the measure of everybody's trust") == lines
     assert out.count("ground truth") == 2 * lines
     assert out.count("given_annotations") == lines
+    outcome(replace(OUTCOME, gold_tasks=tasks, guarantees=("kind: Guarantee on 2 gold tasks",)))
+    assert call("run", "--project", "7")[1].count("no vote, but what the guarantee rests on") == lines
 
 
 def test_run_says_what_is_settled_and_what_is_open(call: Call, outcome: Callable[[Outcome], list[Any]]) -> None:
