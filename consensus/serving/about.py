@@ -2,12 +2,13 @@
 
 from flask import Response, current_app, g, jsonify
 from flask_openapi3.blueprint import APIBlueprint
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from common.serving.credentials import Access
 from consensus import __version__
 from consensus.errors import StoreError
 from consensus.serving import schemas
+from consensus.serving.gauges import Gauges
 from consensus.serving.metrics import REGISTRY
 from consensus.serving.service import service
 
@@ -32,7 +33,10 @@ def health() -> Response:
 @about.get("/metrics", responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
 def metrics() -> Response:
     """Show the counts in Prometheus' format."""
-    return Response(generate_latest(REGISTRY), content_type="text/plain; version=0.0.4; charset=utf-8")
+    present = CollectorRegistry()
+    present.register(Gauges(service()))
+    shown = generate_latest(REGISTRY) + generate_latest(present)
+    return Response(shown, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 @about.get("/openapi.json", responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}})

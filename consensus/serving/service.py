@@ -27,7 +27,7 @@ MAX_PAGE = 500
 PATIENCE_S = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Service:
     """The parts of the service.
 

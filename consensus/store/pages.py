@@ -4,10 +4,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, select, tuple_
+from sqlalchemy import Connection, Select, Table, func, select, tuple_
 
 from consensus.store.columns import Row
-from consensus.store.tables import ANNOTATOR, BATCH_ITEM, CLASSIFICATION, REPORT_COUNT, RUN, VOTE
+from consensus.store.tables import ANNOTATOR, BATCH_ITEM, REPORT_COUNT, REVIEW_ITEM, RUN, VOTE
 
 VOTE_PLACE = ("control", "task", "annotator", "label")
 ANNOTATOR_PLACE = ("control", "annotator")
@@ -41,16 +41,21 @@ class PageReader:
     ) -> list[Row]:
         """Return votes of some controls, by control, task, annotator and label.
 
-        Parameters
-        ----------
-        controls : collection of str
-            Named even where they are all: the index of votes begins with them.
+        The index of votes begins with their control: each is a question of its own.
         """
-        query = select(*(column for column in VOTE.c if column.name not in ("project", "since")))
-        query = query.where(VOTE.c.project == project, VOTE.c.control.in_(sorted(controls)))
-        for column, value in ((VOTE.c.task, task), (VOTE.c.annotator, annotator), (VOTE.c.label, label)):
-            query = query if value is None else query.where(column == value)
-        return self._page(query, VOTE, VOTE_PLACE, after, limit)
+        shown = select(*(column for column in VOTE.c if column.name not in ("project", "since")))
+        rows: list[Row] = []
+        for control in sorted(controls):
+            if len(rows) == limit:
+                break
+            if after is not None and control < after["control"]:
+                continue
+            query = shown.where(VOTE.c.project == project, VOTE.c.control == control)
+            for column, value in ((VOTE.c.task, task), (VOTE.c.annotator, annotator), (VOTE.c.label, label)):
+                query = query if value is None else query.where(column == value)
+            behind = after if after is not None and control == after["control"] else None
+            rows += self._page(query, VOTE, VOTE_PLACE[1:], behind, limit - len(rows))
+        return rows
 
     def annotators(self, run: int, *, after: Mapping[str, Any] | None = None, limit: int = 100) -> list[Row]:
         """Return the annotators of a run by control and name, with their trust and what is suspicious."""
@@ -68,18 +73,23 @@ class PageReader:
         query = select(*(column for column in BATCH_ITEM.c if column.name != "batch"))
         return self._page(query.where(BATCH_ITEM.c.batch == batch), BATCH_ITEM, ITEM_PLACE, after, limit)
 
+    def latest_runs(self) -> list[Row]:
+        """Return the latest run of each project: `project`, `started_at`, `finished_at`."""
+        latest = select(func.max(RUN.c.id)).group_by(RUN.c.project)
+        query = select(RUN.c.project, RUN.c.started_at, RUN.c.finished_at).where(RUN.c.id.in_(latest))
+        return self._rows(query.order_by(RUN.c.project))
+
+    def queue_counts(self) -> list[Row]:
+        """Return how much waits, by project and queue."""
+        table = REVIEW_ITEM.c
+        query = select(table.project, table.queue, func.count().label("waiting")).where(table.closed_at.is_(None))
+        return self._rows(query.group_by(table.project, table.queue).order_by(table.project, table.queue))
+
     def report_counts(self, project: int) -> list[Row]:
         """Return how many classifications each report has, by control and label."""
         table = REPORT_COUNT.c
         query = select(table.control, table.label, table.report, table.classifications)
         return self._rows(query.where(table.project == project).order_by(table.control, table.label, table.report))
-
-    def of_task(self, project: int, controls: Collection[str], task: int) -> list[Row]:
-        """Return a task's classifications."""
-        table = CLASSIFICATION.c
-        query = select(*(column for column in table if column.name not in ("project", "since")))
-        here = table.project == project, table.control.in_(sorted(controls)), table.task == task
-        return self._rows(query.where(*here).order_by(table.control, table.label))
 
     def _page(
         self,
@@ -97,3 +107,14 @@ class PageReader:
     def _rows(self, query: Select[Any]) -> list[Row]:
         with self._reading() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def control_names(connection: Connection, table: Table, project: int) -> list[str]:
+    """Return the controls of a project's rows, each by one look into the index that begins with them."""
+    query = select(func.min(table.c.control)).where(table.c.project == project)
+    names: list[str] = []
+    name = connection.execute(query).scalar()
+    while name is not None:
+        names.append(str(name))
+        name = connection.execute(query.where(table.c.control > name)).scalar()
+    return names

@@ -17,7 +17,7 @@ from consensus.core.votes.votes import encode
 from consensus.errors import ConfigError, StoreError
 from consensus.store.columns import Columns, Row, chosen, read_columns
 from consensus.store.decisions import DecisionReader
-from consensus.store.pages import PageReader
+from consensus.store.pages import PageReader, control_names
 from consensus.store.tables import (
     ANNOTATOR,
     CLASSIFICATION,
@@ -337,11 +337,14 @@ class Reader:
         return self._with_history(CLASSIFICATION, CLASSIFICATION_HISTORY, project, task)
 
     def _with_history(self, table: Table, history: Table, project: int, task: int) -> list[Row]:
-        rows = [
-            {"until": None, **row}
-            for each in (history, table)
-            for row in self._rows(select(each).where(each.c.project == project, each.c.task == task))
-        ]
+        rows = []
+        with self._reading() as connection:
+            for each in (history, table):
+                names = control_names(connection, each, project)  # the index begins with them
+                here = each.c.project == project, each.c.control.in_(names), each.c.task == task
+                rows += [
+                    {"until": None, **row} for row in connection.execute(select(each).where(*here)).mappings()
+                ]
         return sorted(rows, key=lambda row: (row["since"] or 0, row["control"], row["label"]))
 
     def controls(self, project: int) -> list[Row]:

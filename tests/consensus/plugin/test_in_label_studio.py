@@ -122,7 +122,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     settings = folder / "consensus.toml"
-    settings.write_text('[controls.kind]\ngiven = "label"\n')
+    settings.write_text('auto = "auto.toml"\n[controls.kind]\ngiven = "label"\n')
+    rules = 'source = "suggestions"\naccept_above = 0.9\nreview_below = 0.6\naudit_share = 0.0\n'
+    (folder / "auto.toml").write_text(rules)
     variables = {
         "CONSENSUS_DATABASE_URL": f"sqlite:///{folder}/consensus.db",
         "LABEL_STUDIO_URL": url,
@@ -208,6 +210,40 @@ def test_proposals_votes_and_review(place: Place) -> None:
     assert (first["overlap"], first["is_labeled"]) == (4, False)
     assert place.act("send_to_review", tasks[9:10]).status_code == 202
     assert [row["task"] for row in place.ask("/queues/pending")["items"]] == tasks[9:10]
+
+
+def test_tasks_that_come_are_annotated_at_once(place: Place) -> None:
+    """Label Studio's webhook reaches the service with the token: the sure one is annotated, the other waits."""
+    hook = {
+        "url": f"{place.service}/webhook",
+        "project": place.project,
+        "headers": {"Authorization": f"Bearer {TOKEN}"},
+        "send_payload": True,
+        "send_for_all_actions": False,
+        "actions": ["TASKS_CREATED"],
+    }
+    place.administrator.ask("POST", "/api/webhooks/", json=hook)
+    before = {job["id"] for job in place.ask("/jobs")["items"]}
+    came = [
+        {
+            "data": {"image": "http://images.example.com/new.png"},
+            "predictions": [{"model_version": MODEL, "score": score, "result": [choice("cat")]}],
+        }
+        for score in (0.95, 0.4)
+    ]
+    place.administrator.import_tasks(place.project, came)
+    pause = threading.Event()
+    for _ in range(int(WAIT_S * 5)):
+        jobs = [job for job in place.ask("/jobs")["items"] if job["id"] not in before]
+        if jobs:
+            break
+        pause.wait(0.2)
+    done = place.ended(jobs[0])
+    assert {name: done[name] for name in ("tasks", "accepted", "pending")} == {
+        "tasks": 2,
+        "accepted": 1,
+        "pending": 1,
+    }
 
 
 @pytest.fixture(scope="module")

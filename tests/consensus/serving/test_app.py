@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from made_service import TOKEN, made_service
+from made_store import MOMENT
 from structlog.testing import capture_logs
 
 from consensus.errors import ConfigError
@@ -148,3 +149,18 @@ def test_requests_are_counted_by_route(client: FlaskClient) -> None:
     counted = {line.rpartition(" ")[0] for line in lines if line.startswith("consensus_requests_total")}
     assert 'consensus_requests_total{route="/api/projects/<int:project>/labels",status="200"}' in counted
     assert 'consensus_requests_total{route="other",status="404"}' in counted
+
+
+def test_the_metrics_say_how_old_the_reports_are(client: FlaskClient, store: Store, tmp_path: Path) -> None:
+    """And what waits for review; of a store that cannot be read, only that."""
+    entries = [{"task": task, "control": "kind", "priority": 0.5, "detail": {}} for task in (1, 2)]
+    store.decisions.enter(7, "pending", entries, MOMENT)
+    lines = client.get("/metrics").text.splitlines()
+    assert "consensus_store_up 1.0" in lines
+    (began,) = (line for line in lines if line.startswith('consensus_last_run_timestamp_seconds{project="7"}'))
+    assert float(began.split()[-1]) == MOMENT.timestamp()
+    assert 'consensus_last_run_finished{project="7"} 0.0' in lines
+    assert 'consensus_review_waiting{project="7",queue="pending"} 2.0' in lines
+    away = replace(made_service(store), opened=lambda: Store(f"sqlite:///{tmp_path}/away.db"))
+    asked = create_app(away).test_client().get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert "consensus_store_up 0.0" in asked.text.splitlines()
