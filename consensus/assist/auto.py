@@ -164,7 +164,7 @@ def _of_predictions(
                     "score": item["evidence"]["score"],
                     "band": "accept",
                 }
-                place = {"task": task, "control": item["control"], "priority": detail["score"]}
+                place = {"task": task, "control": item["control"], "priority": 1 - item["evidence"]["score"]}
                 pending.append({**place, "detail": {**detail, "why": "left or taken back before"}})
             else:
                 accepted.append(item)
@@ -210,7 +210,7 @@ def _of_task(
             )
         else:
             detail = {"label": name, "score": each.score, "band": band}
-            entries.append({"task": task, "control": each.control, "priority": each.score, "detail": detail})
+            entries.append({"task": task, "control": each.control, "priority": 1 - each.score, "detail": detail})
     for control, regions in _drawn(prediction).items():
         sure, unsure = _apart(control, regions, rules, bands)
         if sure:
@@ -226,7 +226,7 @@ def _of_task(
             score = min(_score_of(region, prediction) for region in unsure)
             labels = sorted({label for region in unsure for label in _labels_of(region)})
             detail = {"label": " + ".join(labels), "score": score, "regions": len(unsure), "accepted": len(sure)}
-            entries.append({"task": task, "control": control, "priority": score, "detail": detail})
+            entries.append({"task": task, "control": control, "priority": 1 - score, "detail": detail})
     made = {item["control"]: tuple(item["labels"]) for item in items}
     unasked = {
         control.tag.name

@@ -46,15 +46,15 @@ def box(label: str, score: float | None, number: int) -> dict[str, Any]:
 
 
 def test_scores_decide(store: Store) -> None:
-    """Above the line an annotation, else a place in the queue, the least sure first; a gap is named."""
+    """Above the line an annotation, else a place in the queue, the surest first; a gap is named."""
     made = made_of(0.9, 0.8, 0.7, 0.5)
     outcome = done(made, store)
     assert made.written(outcome.performed.batch["id"] if outcome.performed else "") == [101]
     queued = store.decisions.queue(PROJECT, "pending")
     assert [(row["task"], row["detail"]["band"]) for row in queued] == [
-        (104, "below"),
-        (103, "between"),
         (102, "between"),
+        (103, "between"),
+        (104, "below"),
     ]
     assert list(gaps(outcome, RULES)) == [
         "kind: cat: 2 between 0.6 and 0.8 are neither accepted nor refused, and wait for people"

@@ -63,7 +63,7 @@ def test_a_schedule_follows_the_rules(made: InMemoryProject) -> None:
     assert [row["state"] for row in opened.decisions.items(opened.decisions.batches(PROJECT)[0]["id"])] == [
         "written"
     ] * 3
-    assert [row["task"] for row in opened.decisions.queue(PROJECT, "pending")] == [116, 115, 114]
+    assert [row["task"] for row in opened.decisions.queue(PROJECT, "pending")] == [114, 115, 116]
     made.later()
     scheduling._run_each(made.studio, opened, Path("settings.toml").absolute())
     assert len(opened.decisions.batches(PROJECT)) == 1
