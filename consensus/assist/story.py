@@ -21,7 +21,7 @@ VERDICTS = {
 
 
 def story_of(store: Store, project: int, task: int) -> list[Row]:
-    """Return what is stored of a task, the oldest first.
+    """Return what is stored of a task, the oldest first; not of labels that nobody has named.
 
     Returns
     -------
@@ -51,7 +51,8 @@ def _vote(row: Row, runs: Mapping[int, datetime]) -> Iterator[Row]:
 
 
 def _version(row: Row, runs: Mapping[int, datetime]) -> Iterator[Row]:
-    if row["since"] not in runs:
+    is_told = row["given"] or row["yes"] or row["report"]  # of the others there is nothing to tell
+    if row["since"] not in runs or not is_told:
         return
     given = ", the given label" if row["given"] else ""
     words = (

@@ -78,6 +78,7 @@ def test_the_story_of_a_task_is_told_in_order(made: InMemoryProject, shell: Shel
         "run 2: 'dog' is in",
     ))  # fmt: skip
     assert first < changed < now
+    assert "'owl'" not in words  # that nobody has named
     events = json.loads(shell("audit", "--project", PROJECT, "--task", 102, "--json")[1])["events"]
     assert [event["kind"] for event in events if event["kind"] != "run"] == ["queue", "decision", "decision"]
     assert "accepts 'cat' (suggestion, score 0.900, batch" in events[-2]["words"]
