@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
-import click
+import typer
 from rich.text import Text
 
 from common.errors import SuiteError
@@ -77,7 +77,7 @@ class KeyboardReview:
         if not self._batches:
             return "x"
         output.OUT.print("Z take the last decision back   X end")
-        while (key := click.getchar().casefold()) not in ("z", "x"):
+        while (key := typer.getchar().casefold()) not in ("z", "x"):
             pass
         return key
 
@@ -114,7 +114,7 @@ class KeyboardReview:
         """Read a key that means something here."""
         digits = [str(at) for at in range(1, min(len(item.labels), DIGITS) + 1)]
         while True:
-            key = click.getchar().casefold()
+            key = typer.getchar().casefold()
             if key == "?":
                 output.OUT.print(HELP)
             elif item.blind and key in "qw":
@@ -126,7 +126,7 @@ class KeyboardReview:
         """Decide on an item; return whether that was possible."""
         labels: tuple[str, ...] = ()
         if key == "l":
-            labels = tuple(label.strip() for label in click.prompt("  label(s), with commas").split(","))
+            labels = tuple(label.strip() for label in typer.prompt("  label(s), with commas").split(","))
         elif key.isdecimal():
             labels = (item.labels[int(key) - 1],)
         ruling = Ruling(item.task, item.control, KEYS.get(key, "correct"), labels)
