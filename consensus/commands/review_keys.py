@@ -101,7 +101,8 @@ class KeyboardReview:
             output.OUT.print("  judged blind: neither votes nor the given label are shown")
         else:
             output.OUT.print(f"  given: {', '.join(item.given) or 'nothing'}", soft_wrap=True)
-            for line in (*vote_words(item), suggestion_words(item)):
+            proposed = f"proposed: {', '.join(item.proposed)}" if item.proposed else ""
+            for line in (*vote_words(item), suggestion_words(item), proposed):
                 if line:
                     output.OUT.print(f"  {line}", soft_wrap=True)
         posterior = {row["label"]: f" {row['posterior']:.2f}" for row in item.candidates}

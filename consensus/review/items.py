@@ -9,6 +9,8 @@ from common.contract import VERSION_PREFIX, decision_in
 from common.label_studio.annotations import account_of, choices_in
 from common.label_studio.incremental_sync import FIELDS
 from common.label_studio.label_config import ChoicesTag, value_at
+from consensus.core.review.rulings import Question
+from consensus.core.votes.votes import Choice
 from consensus.label_studio import Project, Studio
 from consensus.store.columns import Row
 from consensus.store.reader import Snapshot
@@ -27,11 +29,14 @@ class ReviewItem:
     ----------
     assigned_to : str or None
     blind : bool
-        Whether it is judged without what others say: `given`, `candidates`, `votes` and `suggestion` are empty.
+        Whether it is judged without what others say: `given`, `proposed`, `candidates`, `votes` and `suggestion`
+        are empty.
     labels : list of str
         That can be chosen.
     given : list of str
         Labels that the task came with.
+    proposed : list of str
+        Labels that the evidence prefers; none of a verification, whose posterior says it.
     candidates : list of dict
         Labels that somebody chose or the task came with, the most probable first.
     votes : list of dict
@@ -54,6 +59,7 @@ class ReviewItem:
     blind: bool
     labels: list[str]
     given: list[str]
+    proposed: list[str]
     candidates: list[Row]
     votes: list[Row]
     suggestion: Row | None
@@ -84,6 +90,7 @@ def describe(
     scores = _by_place(snapshot.of_tasks(CLASSIFICATION, project.id, numbers))
     votes = _by_place(snapshot.of_tasks(VOTE, project.id, numbers))
     tags = {tag.name: tag for tag in project.config.choices}
+    choices: dict[str, Choice] = {row["control"]: row["choice"] for row in snapshot.controls(project.id)}
     items = []
     for row in rows:
         place, tag, task = (row["task"], row["control"]), tags.get(row["control"]), tasks.get(row["task"])
@@ -101,6 +108,7 @@ def describe(
                 blind=blind,
                 labels=list(tag.labels),
                 given=[] if blind else [score["label"] for score in own_scores if score["given"]],
+                proposed=[] if blind else _proposed(tag, choices.get(tag.name, "each"), own_scores),
                 candidates=[] if blind else _candidates(own_scores),
                 votes=[] if blind else [_vote(vote, trusts) for vote in votes.get(place, [])],
                 suggestion=None if blind else suggestion_of(task, tag, project.model_version),
@@ -134,6 +142,14 @@ def suggestion_of(task: Mapping[str, Any], tag: ChoicesTag, model_version: str) 
     if not labels:
         return None
     return {"labels": labels, "score": latest.get("score"), "model_version": latest.get("model_version")}
+
+
+def _proposed(tag: ChoicesTag, choice: Choice, scores: Iterable[Row]) -> list[str]:
+    if choice == "each":
+        return []
+    return list(
+        Question(tag.labels, choice, posterior={row["label"]: row["posterior"] for row in scores}).proposed
+    )
 
 
 def _candidates(scores: Iterable[Row]) -> list[Row]:

@@ -97,10 +97,10 @@ def _ranked(
 
 
 def _entries(own: Columns, stored: StoredClassifications, ranked: Ranked) -> Iterator[Row]:
-    given = defaultdict[int, list[str]](list)
-    for row in np.flatnonzero(stored.given).tolist():
+    given, first = defaultdict[int, list[str]](list), ranked.row[:LONGEST]
+    for row in np.flatnonzero(stored.given & np.isin(stored.task, stored.task[first])).tolist():
         given[int(own["task"][row])].append(str(own["label"][row]))
-    for row, priority in zip(ranked.row[:LONGEST].tolist(), ranked.priority[:LONGEST].tolist(), strict=True):
+    for row, priority in zip(first.tolist(), ranked.priority[:LONGEST].tolist(), strict=True):
         task = int(own["task"][row])
         detail = {"label": str(own["label"][row]), "given": given[task], "report": str(own["report"][row])}
         yield {

@@ -494,6 +494,7 @@ class ReviewItem(BaseModel):
     blind: bool
     labels: list[str]
     given: list[str]
+    proposed: list[str]
     candidates: list[dict[str, Any]]
     votes: list[dict[str, Any]]
     suggestion: dict[str, Any] | None

@@ -113,6 +113,7 @@ def test_an_item_says_who_voted_what_with_which_trust(store: Store) -> None:
         _, item = describe(snapshot, edge(studio), edge(studio).project(7), rows)
     assert (item.task, item.given, item.image, item.labels) == (DOUBTED, ["cat"], "21.png", ["cat", "dog", "owl"])
     assert item.candidates[0]["label"] == "dog"
+    assert item.proposed == ["dog"]
     votes = {row["annotator"]: (row["label"], row["trust"] is not None) for row in item.votes}
     assert votes == {A1: ("dog", True), A2: ("dog", True), A3: ("dog", True), A4: ("cat", True)}
     assert item.suggestion == {"labels": ["owl"], "score": 0.7, "model_version": "m1"}
@@ -129,7 +130,7 @@ def test_a_random_sample_is_judged_blind(store: Store) -> None:
         rows = snapshot.decisions.queue(7, "spot", limit=1)
         [item] = describe(snapshot, edge(studio), edge(studio).project(7), rows)
         [seen] = describe(snapshot, edge(studio), edge(studio).project(7), rows, reveal=True)
-    assert (item.given, item.candidates, item.votes, item.suggestion) == ([], [], [], None)
+    assert (item.given, item.proposed, item.candidates, item.votes, item.suggestion) == ([], [], [], [], None)
     assert item.labels
     assert seen.given == ["cat"]
     assert seen.suggestion
