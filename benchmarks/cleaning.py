@@ -5,9 +5,12 @@
 The photographs and votes of LabelMe, with given labels of which 15 % are wrong (simulated, `given.csv`). They are
 imported out of class-named folders, one a given label. The crowd votes on some of them, drawn at random, with
 accounts of its own. A simulated reviewer, who knows the truth, works off the queues `misclassified` and
-`controversial`. Then the ML backend learns and suggests labels for what nobody has voted on; the reviewer judges a
-random sample of these, suggestions are accepted at a target precision, and the rest is reviewed: the queue
-`unvoted`, then what the model finds least likely to be labelled rightly. Export writes the folders anew.
+`controversial`. Then the ML backend learns, and suggests labels for what nobody has voted on.
+
+The reviewer judges a random sample of these, by which `consensus accept` finds from which scores on they are
+as precise as asked for. What the model finds least likely to be labelled rightly is reviewed: the queue `unvoted`,
+then the others in that order. Of what is left suggestions above those scores are accepted, and export writes the
+folders anew.
 
 Bars: at least 140 of the 150 wrong labels mended within 300 reviews, at most 8 right ones broken, and accepted
 suggestions at least as often right as asked for. Prints a table and, as its last line, one JSON object. The exit
@@ -205,10 +208,18 @@ class Bench:
                 likely[each.task] = each.scores.get(given, left_over)
         return sorted(likely, key=lambda task: (likely[task], task))
 
-    def accept(self, version: str, precision: float) -> list[tuple[str, str]]:
-        """Accept suggestions with `consensus accept`; return photographs and labels."""
-        words = ("--suggestions", "--version", version, "--target-precision", precision, "--yes", "--json")
-        self.call("accept", "consensus", "accept", "--project", self.project, *words)
+    def offered(self, version: str, precision: float) -> list[dict[str, Any]]:
+        """Ask `consensus accept` from which score on suggestions of each label are as precise; accept nothing."""
+        words = ("--suggestions", "--version", version, "--target-precision", precision, "--dry-run", "--json")
+        offer = json.loads(self.call("accept", "consensus", "accept", "--project", self.project, *words))
+        return [group for group in offer["labels"] if group["accepted"]]
+
+    def accept(self, version: str, groups: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+        """Accept suggestions from these scores on; return photographs and labels."""
+        for group in groups:
+            score = group["above"] - 1e-9
+            words = ("--suggestions", "--version", version, "--label", group["labels"][0], "--above", score)
+            self.call("accept", "consensus", "accept", "--project", self.project, *words, "--yes", "--json")
         return [
             (self.name_of[row["task"]], row["label"])
             for row in self.store.decisions.standing(self.project)
@@ -255,9 +266,9 @@ def main() -> int:
             sample = [bench.task_of[name] for name in names[options.voted : options.voted + options.sample]]
             bench.review(sample, options.reviews)
             bench.run()
-            accepted = bench.accept(version, options.target_precision)
-            bench.run()
+            groups = bench.offered(version, options.target_precision)
             bench.review([*bench.waiting(["unvoted"]), *bench.least_likely(version)], options.reviews)
+            accepted = bench.accept(version, groups)
         bench.run()
         return report(options, bench, n_votes, accepted, bench.export())
 
@@ -265,9 +276,9 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--data", type=Path, required=True, help="folder of the sets: see benchmarks/README.md")
-    options.add_argument("--voted", type=int, default=300, help="photographs that the crowd votes on")
+    options.add_argument("--voted", type=int, default=200, help="photographs that the crowd votes on")
     options.add_argument("--reviews", type=int, default=300, help="decisions of the reviewer, at most")
-    options.add_argument("--sample", type=int, default=40, help="suggestions judged before any are accepted")
+    options.add_argument("--sample", type=int, default=80, help="suggestions that are judged, drawn at random")
     options.add_argument("--target-precision", type=float, default=0.9)
     options.add_argument("--no-suggestions", action="store_true", help="votes and reviews alone; no ML backend")
     options.add_argument("--seed", type=int, default=0)
