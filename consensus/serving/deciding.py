@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from flask import Response, jsonify
 
-from consensus.assist.batches import plan
+from consensus.assist.batches import performed, plan
 from consensus.core.review.rulings import Ruling
 from consensus.review.decisions import decide
 from consensus.review.items import describe
@@ -85,8 +85,11 @@ def ask_for_votes(path: schemas.OfProject, body: schemas.OnTasks) -> Response:
     batch = plan(here.store, path.project, "ask", items, made_by=body.made_by, now=now(), key=key() or uuid4().hex)
 
     def do() -> dict[str, Any]:
+        unfinished = [row for row in here.store.decisions.unfinished(path.project) if row["kind"] == "ask"]
         with here.studio() as studio:
-            return performed_row(perform_stream(studio, here.store, batch, now))
+            for cut_off in unfinished:
+                perform_stream(studio, here.store, cut_off, now)
+        return performed_row(performed(here.store, str(batch["id"])))
 
     job = here.background.submit(path.project, "ask", body.made_by, do)
     return accepted(count=len(tasks), detail=detail, batch=batch["id"], job=job.described())

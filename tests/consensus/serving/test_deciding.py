@@ -11,6 +11,7 @@ from made_service import TOKEN, made_service
 
 from consensus.assist.auto import auto
 from consensus.assist.auto_rules import read_auto
+from consensus.assist.batches import plan
 from consensus.projects.run import run
 from consensus.serving import schemas
 from consensus.serving.app import create_app
@@ -133,6 +134,16 @@ def test_one_more_annotator_is_asked(caller: Caller) -> None:
     assert [row["is_labeled"] for row in rows] == [False, False]
     decided = caller.get("/decisions", batch=done["batch"])["items"]
     assert {(row["verdict"], row["decided_by"], row["reason"]) for row in decided} == {("asked", ANA, "unclear")}
+
+
+def test_what_was_cut_off_is_gone_on_with(caller: Caller) -> None:
+    """A wish for votes that was stored and not sent is done before the next one."""
+    first, second = caller.made.tasks[:2]
+    item = {"task": first, "control": "kind", "labels": [], "evidence": {"verdict": "asked", "more": 1}}
+    batch = plan(caller.store, PROJECT, "ask", [item], made_by=ANA, now=caller.made.now(), key="before")
+    caller.post("/ask", tasks=[second])
+    assert caller.get(f"/batches/{batch['id']}")["items"] == {"written": 1}
+    assert [caller.made.server.tasks[task]["is_labeled"] for task in (first, second)] == [False, False]
 
 
 def test_tasks_are_sent_to_review_and_decided(caller: Caller) -> None:
