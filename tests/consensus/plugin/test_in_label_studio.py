@@ -265,7 +265,7 @@ def test_in_the_browser(place: Place, page: Page, tmp_path: Path) -> None:
     """The menu lists the actions, the dialog says what would be done, and what is counted is shown."""
     tasks = place.administrator.task_ids(place.project)
     page.goto(f"{place.url}/projects/{place.project}/data")
-    for task in tasks[-3:]:
+    for task in tasks[13:16]:
         page.get_by_label(f"Select Task {task}", exact=True).click(timeout=60_000)
     page.get_by_role("button", name="Tasks Actions").click()
     page.get_by_text("Accept suggestions above…").wait_for()
