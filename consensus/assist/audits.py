@@ -14,6 +14,7 @@ from consensus.label_studio import Studio
 from consensus.projects.project_votes import project_votes
 from consensus.settings import ProjectConfig
 from consensus.store.columns import Row
+from consensus.store.reader import Snapshot
 from consensus.store.store import Store
 
 LOG = structlog.get_logger()
@@ -82,6 +83,21 @@ def audits(
         of_step(progress, "reading tasks", target.n_tasks),
     ).tasks
     return measured(items, Truths(votes.controls, believed))
+
+
+def stored_audits(snapshot: Snapshot, project: int) -> list[Audited]:
+    """Measure by what the store holds alone, as figures that are asked for again and again.
+
+    The last run's posteriors count, which are 0 or 1 where somebody had decided by then.
+    """
+    items = snapshot.decisions.audited(project)
+    rows = snapshot.believed(project, {item["task"] for item in items}) if items else []
+    believed = {
+        (row["control"], row["task"], row["label"]): float(row["posterior"])
+        for row in rows
+        if row["yes"] + row["no"] > 0 or row["posterior"] in (0, 1)
+    }
+    return measured(items, Truths([], believed))
 
 
 def measured(items: Sequence[Row], truths: Truths) -> list[Audited]:

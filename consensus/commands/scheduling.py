@@ -73,7 +73,8 @@ def _run_each(label_studio: "Studio", opened: "Store", config: Path | None) -> N
 
 
 def _decide(label_studio: "Studio", opened: "Store", config: "ProjectConfig", project: int) -> None:
-    """Go on with batches that were cut off, and follow the project's rules of auto-annotation, if it has some."""
+    """Go on with batches that were cut off, follow the project's rules of auto-annotation, and look at audits."""
+    from consensus.assist.audits import audits, report_below  # noqa: PLC0415
     from consensus.assist.auto import auto  # noqa: PLC0415
     from consensus.assist.auto_rules import read_auto  # noqa: PLC0415
     from consensus.assist.batches import resume  # noqa: PLC0415
@@ -84,6 +85,7 @@ def _decide(label_studio: "Studio", opened: "Store", config: "ProjectConfig", pr
         performed += [outcome.performed] if outcome.performed else []
         LOG.info("auto-annotation", project=project, accepted=len(outcome.accepted), pending=len(outcome.pending))
         show_tabs(label_studio, opened, project, config)
+    report_below(project, audits(label_studio, opened, config, project, _now()))
     for each in performed:
         LOG.info("batch written", project=project, batch=each.batch["id"], **each.counts)
 

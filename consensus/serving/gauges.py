@@ -8,12 +8,13 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from common.errors import SuiteError
+from consensus.assist.audits import stored_audits
 from consensus.serving.service import Service
 
 
 @dataclass(frozen=True, eq=False)
 class Gauges(Collector):
-    """Whether the store can be read, the last run of each project, and how much waits for review."""
+    """Whether the store can be read, the last run of each project, how much waits for review, and audits."""
 
     service: Service
 
@@ -29,9 +30,20 @@ class Gauges(Collector):
         waiting = GaugeMetricFamily(
             "consensus_review_waiting", "What waits for review", labels=["project", "queue"]
         )
+        precision = GaugeMetricFamily(
+            "consensus_audit_precision",
+            "Share of a batch's blind audits that was right",
+            labels=["project", "batch"],
+        )
+        below = GaugeMetricFamily(
+            "consensus_audit_below_target",
+            "Whether a batch is less precise than was asked for",
+            labels=["project", "batch"],
+        )
         try:
             with self.service.store.snapshot() as snapshot:
                 runs, queues = snapshot.pages.latest_runs(), snapshot.pages.queue_counts()
+                audited = {row["project"]: stored_audits(snapshot, row["project"]) for row in runs}
         except SuiteError:
             up.add_metric([], 0)
             yield up
@@ -44,4 +56,9 @@ class Gauges(Collector):
             whole.add_metric([project], row["finished_at"] is not None)
         for row in queues:
             waiting.add_metric([str(row["project"]), row["queue"]], row["waiting"])
-        yield from (up, run, whole, waiting)
+        for number, batches in audited.items():
+            for each in batches:
+                if not each.label and each.precision is not None:
+                    precision.add_metric([str(number), each.batch], each.precision)
+                    below.add_metric([str(number), each.batch], each.is_below)
+        yield from (up, run, whole, waiting, precision, below)

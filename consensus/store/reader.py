@@ -323,6 +323,16 @@ class Reader:
             rows += self._rows(select(*columns).where(table.c.project == project, among))
         return rows
 
+    def believed(self, project: int, tasks: Collection[int]) -> list[Row]:
+        """Return the last run's classifications of some tasks: control, task, label, yes, no, posterior."""
+        numbers = sorted({*tasks})
+        columns = [CLASSIFICATION.c[name] for name in ("control", "task", "label", "yes", "no", "posterior")]
+        rows = list[Row]()
+        for start in range(0, len(numbers), AT_ONCE):
+            among = CLASSIFICATION.c.task.in_(numbers[start : start + AT_ONCE])
+            rows += self._rows(select(*columns).where(CLASSIFICATION.c.project == project, among))
+        return rows
+
     def run_times(self, project: int) -> dict[int, datetime]:
         """Return when each run of a project started, by its id."""
         rows = self._rows(select(RUN.c.id, RUN.c.started_at).where(RUN.c.project == project))

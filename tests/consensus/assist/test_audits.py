@@ -1,16 +1,23 @@
 """The precision that people measure blind."""
 
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
 import pytest
 from in_memory_label_studio import region
 from made_projects import OWNER, PROJECT, InMemoryProject
 
 from consensus.assist.accept import Request, accept, offer
-from consensus.assist.audits import Audited, audits, report_below
+from consensus.assist.audits import Audited, audits, report_below, stored_audits
 from consensus.assist.suggestions import read_suggestions
 from consensus.projects.route import route
 from consensus.projects.run import run
+from consensus.serving.gauges import Gauges
 from consensus.settings import ProjectConfig
 from consensus.store.store import Store
+
+if TYPE_CHECKING:
+    from consensus.serving.service import Service
 
 
 @pytest.fixture
@@ -49,6 +56,22 @@ def test_reviewers_decisions_are_measured(accepted: InMemoryProject, store: Stor
     assert (whole.measured.n, whole.precision, whole.target, whole.is_below) == (4, 0.75, 0.9, True)
     assert (cat.precision, dog.precision) == (1.0, 0.5)
     assert [each.batch for each in report_below(PROJECT, [whole, cat, dog])] == [whole.batch]
+    with store.snapshot() as snapshot:
+        stored = stored_audits(snapshot, PROJECT)
+    assert [(each.label, each.precision, each.is_below) for each in stored] == [
+        (each.label, each.precision, each.is_below) for each in (whole, cat, dog)
+    ]
+
+
+def test_the_figures_are_metrics(accepted: InMemoryProject, store: Store) -> None:
+    """Of the service, from the store alone."""
+    accepted.server.annotate(201, [region("kind", "owl")], completed_by=3, ground_truth=True)
+    batch = measured(accepted, store)[0].batch
+    service = cast("Service", SimpleNamespace(store=store))
+    samples = {sample.name: sample for metric in Gauges(service).collect() for sample in metric.samples}
+    precision, below = (samples[f"consensus_audit_{name}"] for name in ("precision", "below_target"))
+    assert precision.labels == {"project": "7", "batch": batch}
+    assert (precision.value, below.value) == (0.0, 1)
 
 
 def test_votes_of_people_are_measured_where_nobody_has_decided(accepted: InMemoryProject, store: Store) -> None:
