@@ -55,7 +55,7 @@ def read_table(path: Path, root: Path, columns: Columns = NO_COLUMNS) -> Reading
         Where it cannot be read, or which column holds the images is unclear.
     """
     rows = READERS.get(path.suffix.lower(), _csv_rows)(path)
-    reading, chosen = Reading(), Columns()
+    reading, chosen, is_export = Reading(), Columns(), (path.parent / MARKER).is_file()
     for number, row in enumerate(rows, start=1):
         if number == 1:
             chosen = _chosen(path, [*row], columns)
@@ -64,7 +64,9 @@ def read_table(path: Path, root: Path, columns: Columns = NO_COLUMNS) -> Reading
         if not isinstance(name, str):
             reading.left_out.append(LeftOut(f"row {number}", "no image", f"{chosen.image} holds no text"))
             continue
-        labels = (text for column in chosen.labels for text in texts_of(row.get(column), chosen.separator))
+        labels = [text for column in chosen.labels for text in texts_of(row.get(column), chosen.separator)]
+        if is_export and reading.records and reading.records[-1].source == name.strip():  # a row a label
+            labels = [*reading.records.pop().labels, *labels]
         reading.add(name, labels, root)
     return reading
 

@@ -352,9 +352,13 @@ def test_several_labels_of_a_task_are_a_row_each(tmp_path: Path) -> None:
     columns = "task, file_name, label, given, decided_by"
     first = duckdb.sql(f"SELECT {columns} FROM '{tmp_path}/hf/metadata.parquet' ORDER BY task").fetchall()[0]
     assert first == (1, "images/1.png", ["cilia", "eggs"], [], ["votes", "votes"])
-    imported = read_source(tmp_path / "hf", None)
-    assert imported.left_out == []
-    assert imported.records[0].labels == ("cilia", "eggs")
+    project.export("csv", "table")
+    project.export("coco", "coco", with_images=True)
+    for source in ("hf", "table/labels.csv", "coco/annotations.json"):
+        imported = read_source(tmp_path / source, None)
+        assert imported.left_out == []
+        assert len(imported.records) == 11
+        assert imported.records[0].labels == ("cilia", "eggs")
 
 
 def test_a_project_with_several_controls_wants_a_name(tmp_path: Path) -> None:
