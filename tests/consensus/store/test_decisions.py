@@ -141,14 +141,17 @@ def test_many_entries_are_closed_and_opened_at_once(decisions: Decisions) -> Non
     assert [row["task"] for row in decisions.queue(7)] == [2, 4]
 
 
-def test_batches_of_one_account_take_turns(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
+def test_batches_of_one_account_take_turns(place: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """The machine's are refused beside one another, and a run does not keep them away."""
-    store = Store.migrated(f"sqlite:///{tmp_path}/store.db")
-    with store.lock(7), store.lock_batches(7, None) as check, store.lock_batches(7, 3):
+    of_server = place == "postgresql"
+    url = request.getfixturevalue("postgres_database_url") if of_server else f"sqlite:///{tmp_path}/store.db"
+    store, other = Store.migrated(url), Store(url)
+    with store.lock(7), store.lock_batches(7, None) as check, store.lock_batches(7, 3), other.lock_batches(7, 4):
         check()
-        with pytest.raises(StoreError, match="another batch"), store.lock_batches(7, None):
+        with pytest.raises(StoreError, match="another batch"), other.lock_batches(7, None):
             pass
-    with store.lock_batches(7, None):
+    with other.lock_batches(7, None):
         pass
 
 
@@ -172,3 +175,33 @@ def test_the_log_is_asked_for_a_verdict_and_for_the_latest(decisions: Decisions)
     first, second, third = (row["id"] for row in decisions.decisions(7))
     assert first < second < third
     assert decisions.last_decisions(7, [1, 2, 3]) == {1: second, 2: third}
+
+
+def test_what_people_judge_blind_is_known(decisions: Decisions) -> None:
+    """Written items that are marked so, with what their batch was promised."""
+    evidence = [{"audit": True, "score": 0.9}, {"score": 0.9}, {"audit": True}, None]
+    items: list[Row] = [
+        {"task": task, "control": "kind", "labels": ["cat"], "evidence": each}
+        for task, each in enumerate(evidence, start=1)
+    ]
+    params = {"target_precision": 0.9}
+    batch = decisions.open_batch(7, "accept", "k", made_by="a", made_at=MOMENT, items=items, params=params)["id"]
+    written = [{"task": task, "control": "kind", "state": "written"} for task in (1, 2, 4)]
+    decisions.settle_items(batch, [*written, {"task": 3, "control": "kind", "state": "left"}])
+    (audited,) = decisions.audited(7)
+    assert (audited["task"], audited["kind"], audited["params"]) == (1, "accept", params)
+    assert decisions.audited(8) == []
+    assert decisions.passed_over(7) == {(3, "kind", ("cat",))}
+
+
+def test_what_comes_waits_beside_what_is_there(decisions: Decisions) -> None:
+    """What was closed waits again; where a task waits and has waited is known."""
+    decisions.refill(7, "pending", [entry(1), entry(2)], MOMENT, "run")
+    decisions.close(7, 1, "kind", MOMENT, "batch b")
+    decisions.enter(7, "pending", [entry(1, 0.25), entry(3)], MOMENT)
+    assert [(row["task"], row["priority"]) for row in decisions.queue(7, "pending")] == [
+        (1, 0.25),
+        (2, 0.5),
+        (3, 0.5),
+    ]
+    assert [row["queue"] for row in decisions.entries(7, 1)] == ["pending"]
