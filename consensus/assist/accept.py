@@ -69,6 +69,16 @@ class Request:
                 "nothing says which suggestions to accept; name tasks (--task), a score (--above) or a precision "
                 "(--target-precision)"
             )
+        self.check_shares()
+
+    def check_shares(self) -> None:
+        """Refuse what is no share.
+
+        Raises
+        ------
+        ConfigError
+            With what to say instead.
+        """
         for name, value in (("above", self.above), ("target-precision", self.target_precision)):
             if value is not None and not 0 <= value <= 1:
                 raise ConfigError(f"--{name} is {value:g}; use a number between 0 and 1")

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+
 from common.progress import Progress, silent
 from consensus.assist.accept import Request
 from consensus.assist.batches import Performed, WriteOptions, perform, plan
@@ -43,7 +45,11 @@ class ProposalOffer:
 
 
 def offer_proposals(store: Store, project: int, request: Request) -> ProposalOffer:
-    """Choose what is proposed in the place of given labels in MisClassified, where nobody has decided yet."""
+    """Choose what is proposed in the place of given labels in MisClassified, where nobody has decided yet.
+
+    A precision that is asked for is taken from the posteriors: they are all that is known of these labels.
+    """
+    request.check_shares()
     with store.snapshot() as snapshot:
         snapshot.needed_controls(project)
         rows = snapshot.proposals(project, control=request.control)
@@ -65,6 +71,9 @@ def offer_proposals(store: Store, project: int, request: Request) -> ProposalOff
     ]
     proposals.sort(key=lambda each: (-each.posterior, each.task, each.control))
     proposals = proposals[: request.limit]
+    if request.target_precision is not None:
+        mean_doubt = np.cumsum([1 - each.posterior for each in proposals]) / np.arange(1, len(proposals) + 1)
+        proposals = proposals[: int((mean_doubt <= 1 - request.target_precision).sum())]  # it never falls
     wrong = sum(1 - each.posterior for each in proposals)
     return ProposalOffer(proposals, wrong, *share_interval(wrong, len(proposals)))
 

@@ -207,6 +207,11 @@ def test_the_proposed_label_becomes_ground_truth_that_teaches_nothing(store: Sto
     proposed = sorted((each.given, *each.labels) for each in offered.proposals)
     assert proposed == [("cat", "owl"), ("dog", "owl"), ("dog", "owl")]
     assert 0 < offered.wrong < 1
+    surest = offered.proposals[0].posterior
+    assert len(offer_proposals(store, PROJECT, Request(target_precision=surest - 1e-9)).proposals) in (1, 2)
+    assert offer_proposals(store, PROJECT, Request(target_precision=(1 + surest) / 2)).proposals == []
+    with pytest.raises(ConfigError, match="--above is 3"):
+        offer_proposals(store, PROJECT, Request(above=3.0))
     made.later()
     performed = accept_proposals(made.studio, store, PROJECT, offered, made.now)
     assert performed is not None
