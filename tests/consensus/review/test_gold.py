@@ -7,9 +7,11 @@ from reviewed import A1, A2, A3, ADMIN, SETTINGS, edge, label_studio, run_at
 from common.contract import DecisionMark, decision_meta
 from consensus.assist.batches import resume
 from consensus.assist.undo import undo
+from consensus.commands.connections import run_project
 from consensus.people.gold import below_line
 from consensus.projects.route import route
 from consensus.review.gold import GoldServed, serve_gold
+from consensus.review.tabs import TITLES
 from consensus.settings import ControlSection, ProjectConfig, ReviewSection
 from consensus.store.store import Store
 
@@ -146,3 +148,15 @@ def test_who_is_surely_below_the_line_is_named(studio: InMemoryStudio, store: St
     assert {A1, A3} <= named[0]
     assert A1 not in named[1]
     assert A3 in named[1]
+
+
+def test_a_run_opens_what_the_settings_ask_for(studio: InMemoryStudio, store: Store) -> None:
+    """With the queues and tabs after it; a dry run changes nothing."""
+    new_annotator(studio)
+    config = SETTINGS.model_copy(update={"review": ReviewSection(gold_share=0.4)})
+    studio.requests.clear()
+    run_project(edge(studio), store, config, 7, now=lambda: studio.now, dry_run=True)
+    assert studio.writes == []
+    run_project(edge(studio), store, config, 7, now=lambda: studio.now)
+    assert len(shown(studio)) == 2
+    assert [view["data"]["title"] for view in studio.views if view["data"]["title"] == TITLES["spot"]]
