@@ -100,7 +100,7 @@ def annotator(label_studio: RunningLabelStudio) -> Iterator[Administrator]:
 
 
 def test_what_is_accepted_is_shown_to_nobody_and_taken_back(made: Made, annotator: Administrator) -> None:
-    """In bulk and by the machine account; what a person has changed since stays, the rest is as it was."""
+    """The machine account has written it; what a person has changed since stays, the rest is as it was."""
     before = made.state()
     batch = made.accepted(above=0.9, audit_share=0.0)
     machine = next(number for number, email in made.studio.accounts().items() if email == MACHINE_ACCOUNT)
