@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import http.server
 import io
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +18,13 @@ from PIL import Image
 from running_backend import eventually, running
 
 from ml_backend.core.embedder import TorchEmbedder
+from ml_backend.core.identity import Identity
 from ml_backend.core.model import Evidence, fit_model
+from ml_backend.core.preparing import EFFICIENTNET_LITE0
+from ml_backend.embedding.checkpoints import IMAGENET, state_file
+from ml_backend.embedding.networks import torch_embedder
 from ml_backend.model_registry import Artifact, ModelRegistry
+from ml_backend.settings import read_settings
 
 if TYPE_CHECKING:
     from conftest import Samples
@@ -54,15 +60,16 @@ def pictures(folder: Path, count: int) -> Iterator[str]:
         server.server_close()
 
 
-def trained(samples: "Samples") -> Artifact:
-    """A model of dark and light noise by a calibrated ResNet-18 with random weights."""
-    base = TorchEmbedder()
+def trained(samples: "Samples", base: TorchEmbedder) -> Artifact:
+    """A model of dark and light noise; random weights are calibrated."""
     prepared = [base.prepare(picture(number)) for number in range(16)]
-    embedder = base.calibrate(prepared)
+    embedder = base.calibrate(prepared) if base.weights_id == "random" else base
     shares = np.array([[1, 0], [0, 1]] * 8, dtype=np.float32)
     model = fit_model(embedder.embed(prepared), [Evidence(samples.kind, np.arange(16), shares)], 0)
     return dataclasses.replace(
         samples.trained(),
+        backbone=embedder.backbone,
+        weights_id=embedder.weights_id,
         embedding_key=embedder.key,
         model=model,
         calibration=embedder.calibration,
@@ -90,7 +97,7 @@ def ask(url: str, images: str, numbers: range, samples: "Samples") -> list[Any]:
 
 def test_serving_never_loads_torch(samples: "Samples", tmp_path: Path) -> None:
     """A start without an engine exports one apart; the next start opens it. No serving process maps torch."""
-    artifact = trained(samples)
+    artifact = trained(samples, TorchEmbedder())
     registry = ModelRegistry(tmp_path / "backend")
     registry.save(7, artifact)
     registry.switch(7, artifact.model_version)
@@ -107,3 +114,27 @@ def test_serving_never_loads_torch(samples: "Samples", tmp_path: Path) -> None:
                 assert len(with_torch(backend.pid)) == 3
                 assert len(list(engines.glob("*.onnx"))) == 1
                 assert "Traceback" not in backend.log
+
+
+def test_weights_of_imagenet_suggest_where_the_network_is_silent(samples: "Samples", tmp_path: Path) -> None:
+    """Where a proxy never answers, EfficientNet-Lite0 sees, and the next start asks nobody."""
+    identity = Identity(EFFICIENTNET_LITE0, IMAGENET)
+    artifact = trained(samples, torch_embedder(identity, state_file(identity, read_settings())))
+    registry = ModelRegistry(tmp_path / "backend")
+    registry.save(7, artifact)
+    registry.switch(7, artifact.model_version)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pictures(tmp_path / "pictures", 4) as images:
+        settings = {
+            "ML_BACKEND_WEIGHTS": IMAGENET,
+            "ML_BACKEND_IMAGE_HOSTS": images.removeprefix("http://"),
+            "TORCH_HOME": str(tmp_path),
+            "HTTPS_PROXY": f"http://127.0.0.1:{silent.getsockname()[1]}",
+        }
+        for _ in range(2):
+            with running(tmp_path, workers=1, shared=False, **settings) as backend:
+                health = functools.partial(httpx.get, f"{backend.url}/health", timeout=5)
+                assert eventually(lambda health=health: health().json()["model_loaded"], 240), backend.log
+                status = health().json()
+                assert (status["backbone"], status["weights"]) == (EFFICIENTNET_LITE0, IMAGENET)
+                assert ask(backend.url, images, range(4), samples) == ["dark", "light"] * 2
+        assert "resnet_weights_unavailable" not in backend.log  # the second start asks nobody
