@@ -133,8 +133,9 @@ def thresholds_for(judged: Judged, n_groups: int, precision: float) -> list[Thre
 
     The upper bound of the share wrong, at `LEVEL` two-sided, is at most 1 - `precision`. Thresholds are tried from
     the strictest on, until the first that fails: they depend on the scores alone, so that trying several takes
-    nothing from the level (fixed-sequence testing, as in Learn then Test). Groups that are too small alone are
-    taken together; the promise then is about all of them as a whole.
+    nothing from the level (fixed-sequence testing, as in Learn then Test). Where enough suggestions are decided to
+    promise it, they alone count: a model that is right against uncertain votes looks worse than it is. Groups that
+    are too small alone are taken together; the promise then is about all of them as a whole.
 
     Parameters
     ----------
@@ -201,6 +202,8 @@ def conformal_share(wrong_gold: int, gold: int, candidates: int, accepted: int) 
 
 
 def _lowest(judged: Judged, precision: float, groups: Sequence[int]) -> Threshold:
+    if judged.decided.sum() >= fewest_judged(precision):
+        judged = judged.where(judged.decided)  # what votes are believed to say makes noise only
     passed, expected = None, expectation(judged)
     for line in _lines(judged.score, precision):
         above = expectation(judged.where(judged.score >= line))

@@ -102,3 +102,13 @@ def test_gold_bounds_the_share() -> None:
     """One wrong of 99 gold tasks, half of the candidates accepted."""
     assert conformal_share(1, 99, 1000, 500) == 4 / 100
     assert conformal_share(0, 0, 10, 5) == 1.0
+
+
+def test_decided_suggestions_count_alone_where_they_are_enough() -> None:
+    """Uncertain votes take a fifth of the others for wrong, which would promise nothing."""
+    score, decided = np.ones(500), np.arange(500) < 200
+    mixed = Judged(np.zeros(500, dtype=np.int32), score, np.where(decided, 0.0, 0.2), decided)
+    (threshold,) = thresholds_for(mixed, 1, 0.98)
+    assert (threshold.score, threshold.expected.n, threshold.expected.decided) == (1.0, 200, 200)
+    few = Judged(mixed.group, score, mixed.wrong, np.arange(500) < 182)
+    assert thresholds_for(few, 1, 0.98)[0].score is None
