@@ -169,6 +169,22 @@ def test_the_menu_has_the_actions(place: Place) -> None:
     assert outlook.startswith("In this tab: 4 of 16 tasks have a suggestion above 0.95"), outlook
 
 
+def test_a_dialog_speaks_of_the_tab_that_is_open(place: Place) -> None:
+    """As the address of the page names it: MisClassified holds two tasks, and both have a proposed label."""
+    views = place.administrator.ask("GET", "/api/dm/views/", params={"project": place.project})
+    (tab,) = (view["id"] for view in views if view["data"]["title"] == "MisClassified")
+    form = httpx.get(
+        f"{place.url}/api/dm/actions/consensus_accept_proposals/form/",
+        params={"project": place.project},
+        headers={
+            "Authorization": f"Token {place.account.token}",
+            "Referer": f"{place.url}/projects/{place.project}/data?tab={tab}",
+        },
+        timeout=60,
+    ).json()
+    assert form[0]["fields"][0]["description"].startswith("In this tab: 2 of 2 tasks have a wrong given label")
+
+
 def test_an_empty_selection_does_nothing(place: Place) -> None:
     """Label Studio takes it for all tasks; the plugin says that none is selected."""
     for included in ([], None):
