@@ -166,11 +166,19 @@ def offer(suggested: Suggested, request: Request) -> Offer:
     ]
     passes = np.array([thresholds[group].admits(score) for group, score in _judged_pairs(suggested)], dtype=bool)
     in_question = np.array([group in counts for group, _ in _judged_pairs(suggested)], dtype=bool)
-    judged = expectation(suggested.judged.where(passes & in_question))
+    judged = suggested.judged.where(passes & in_question)
+    decided = judged.where(judged.decided)
+    if request.target_precision is not None and len(decided) >= fewest_judged(request.target_precision):
+        judged = decided  # as the promise does
     return Offer(
-        request, suggested, chosen, groups, judged, _conformal(suggested, thresholds, open_ones, chosen),
+        request,
+        suggested,
+        chosen,
+        groups,
+        expectation(judged),
+        _conformal(suggested, thresholds, open_ones, chosen),
         _audits(suggested, chosen, request.audit_share),
-    )  # fmt: skip
+    )
 
 
 def accept(

@@ -224,3 +224,15 @@ def test_the_proposed_label_becomes_ground_truth_that_teaches_nothing(store: Sto
     made.server.now += timedelta(minutes=1)
     undo(made.studio, store, performed.batch["id"], OWNER, made.now)
     assert len(made.annotations(made.tasks[-1])) == 3
+
+
+def test_what_is_expected_rests_on_what_the_promise_does(store: Store) -> None:
+    """Where enough is decided, on that alone, however the votes are."""
+    made = judged(store, people=120, waiting=10, wrong=0)
+    for number, task in enumerate(made.tasks[:100]):
+        label = ("cat", "dog")[number % 2]
+        made.server.annotate(task, [region("kind", label)], completed_by=2, ground_truth=True)
+    offered = offer(read(made, store), Request(target_precision=0.9))
+    assert (offered.expected.n, offered.expected.decided, offered.expected.wrong) == (100, 100, 0)
+    assert offered.expected.upper < 0.1
+    assert offered.chosen
