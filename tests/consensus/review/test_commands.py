@@ -4,8 +4,8 @@ import json
 import sys
 from collections.abc import Callable
 
-import click
 import pytest
+import typer
 from reviewed import ADMIN, DOUBTED, REVIEWER, WRONG, edge, label_studio, run_at
 
 from consensus.commands import review
@@ -73,7 +73,7 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
     def press(pressed: str) -> None:
         rest = iter(pressed)
-        monkeypatch.setattr(click, "getchar", lambda: next(rest))
+        monkeypatch.setattr(typer, "getchar", lambda: next(rest))
         monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
 
     return press

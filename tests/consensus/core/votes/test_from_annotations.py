@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from common.contract import Accusation
 from common.label_studio.label_config import ChoicesTag, Condition
 from consensus.core.votes.collected import Collected, collect, in_columns
 from consensus.core.votes.controls import Control
@@ -169,7 +170,11 @@ SETTLES = [{"gold": True}, {"gold": True, "teaches": False}, {"from_report": Tru
 def test_a_decision_settles_and_is_no_vote(
     how: dict[str, Any], control: Control, choice: str, settled: list[tuple[str, str, bool]]
 ) -> None:
-    """Only ground truth that teaches is gold as well; everybody's own vote stays, and what is right is listed."""
+    """Only ground truth that teaches is gold as well; everybody's own vote stays, and what is right is listed.
+
+    Who accepts a report says nothing of the labels that it is not about.
+    """
+    settled = settled[:1] if "from_report" in how else settled
     name, voted = control.tag.name, control.tag.labels[0]
     votes = [annotation(1, "a1", voted, control=name), annotation(2, "a2", voted, control=name)]
     decided = annotation(3, "a1", choice, control=name, at="2026-02-01T00:00:00Z", **how)
@@ -202,14 +207,20 @@ def test_a_decision_that_is_not_starred_any_more_says_nothing() -> None:
     assert (votes_in(got), len(got.settled.task)) == ([], 0)
 
 
-@pytest.mark.parametrize("how", [{"from_report": True}, {"gold": True, "is_decision": True}])
-def test_a_blank_beside_the_control_that_is_decided_decides_nothing(how: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("how", "wrong"),
+    [
+        ({"from_report": True, "accusation": Accusation("fur", 0.02)}, ["fur"]),
+        ({"gold": True, "is_decision": True}, ["fur", "wings", "fins"]),
+    ],
+)
+def test_a_blank_beside_the_control_that_is_decided_decides_nothing(how: dict[str, Any], wrong: list[str]) -> None:
     """A report, and a decision that consensus wrote, have a region for the control that they are about."""
     about_kind = annotation(1, "a1", "cat", **how)
     none_fits = annotation(2, "a1", result=[{"from_name": "traits", "value": {"choices": []}}], **how)
     got, none = (collect([Task(7, {}, [each])], TRAITS) for each in (about_kind, none_fits))
     assert len(got.settled.task) == 0
-    assert [right for _, _, right in known(none.settled, none.settled.right, none)] == [False] * 3
+    assert known(none.settled, none.settled.right, none) == [("7", label, False) for label in wrong]
 
 
 def test_where_ground_truth_gives_the_label_a_decision_settles_it() -> None:
