@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -27,6 +27,7 @@ from consensus.core.decide.thresholds import Thresholds
 from consensus.core.votes.controls import ControlSettings
 from consensus.errors import ConfigError
 
+AnyRules = TypeVar("AnyRules", bound=BaseModel)
 POSTGRES = re.compile(r"^postgres(ql)?(\+psycopg)?://")
 
 
@@ -249,6 +250,30 @@ def project_config(path: Path | None, project: int) -> ProjectConfig:
     except ConfigError as error:
         raise ConfigError(f"settings file {path}: {error}") from None
     return config if config.auto is None else config.model_copy(update={"auto": path.parent / config.auto})
+
+
+def read_rules_file(rules: type[AnyRules], path: Path, page: str) -> AnyRules:
+    """Read a file of rules: TOML.
+
+    Parameters
+    ----------
+    page : str
+        Under docs/: explains each key.
+
+    Raises
+    ------
+    ConfigError
+        Where the file is missing, no TOML, or says something unknown or impossible.
+    """
+    try:
+        return rules.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ConfigError(f"rules file {path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"rules file {path} is no TOML: {error}") from None
+    except ValidationError as error:
+        fault = _first_fault(error).removeprefix(": ")
+        raise ConfigError(f"rules file {path}: {fault}; docs/{page} names every key") from None
 
 
 def processors() -> int:

@@ -1,13 +1,12 @@
 """The rules file of `consensus auto`."""
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from consensus.core.assist.bands import Lines
-from consensus.errors import ConfigError
+from consensus.settings import read_rules_file
 
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -78,27 +77,5 @@ class AutoFile(_Strict):
 
 
 def read_auto(path: Path) -> AutoFile:
-    """Read the rules file.
-
-    Parameters
-    ----------
-    path : Path
-        TOML; docs/assist.md explains each key.
-
-    Raises
-    ------
-    ConfigError
-        Where the file is missing, no TOML, or says something unknown or impossible.
-    """
-    try:
-        return AutoFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ConfigError(f"rules file {path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"rules file {path} is no TOML: {error}") from None
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(step) for step in fault["loc"])
-        raise ConfigError(
-            f"rules file {path}: {place + ': ' if place else ''}{fault['msg']}; docs/assist.md names every key"
-        ) from None
+    """Read the rules file, each key of which docs/assist.md explains."""
+    return read_rules_file(AutoFile, path, "assist.md")

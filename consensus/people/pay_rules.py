@@ -1,13 +1,12 @@
 """The rules file of `consensus pay`."""
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
 
 from consensus.core.people.pay import Best, Rules, Tier
-from consensus.errors import ConfigError
+from consensus.settings import read_rules_file
 
 Amount = Annotated[StrictInt, Field(ge=0, le=10**9)]
 Kind = Literal["spam", "contrary", "same answer", "too fast", "copying"]
@@ -66,27 +65,5 @@ class RulesFile(_Strict):
 
 
 def read_rules(path: Path) -> RulesFile:
-    """Read the rules file.
-
-    Parameters
-    ----------
-    path : Path
-        TOML; docs/people.md explains each key.
-
-    Raises
-    ------
-    ConfigError
-        Where the file is missing, no TOML, or says something unknown or impossible.
-    """
-    try:
-        return RulesFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ConfigError(f"rules file {path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"rules file {path} is no TOML: {error}") from None
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(step) for step in fault["loc"])
-        raise ConfigError(
-            f"rules file {path}: {place + ': ' if place else ''}{fault['msg']}; docs/people.md names every key"
-        ) from None
+    """Read the rules file, each key of which docs/people.md explains."""
+    return read_rules_file(RulesFile, path, "people.md")
