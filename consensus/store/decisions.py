@@ -9,7 +9,6 @@ from typing import Literal
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Select,
     and_,
     bindparam,
     func,
@@ -23,6 +22,7 @@ from sqlalchemy import (
 from consensus.core.review.names import Queue
 from consensus.errors import ConfigError
 from consensus.store.columns import TOLERANCE, Row
+from consensus.store.questions import Questions
 from consensus.store.tables import BATCH, BATCH_ITEM, DECISION, REVIEW_ITEM
 
 BatchKind = Literal["accept", "auto", "review", "gold", "ask", "close", "undo"]
@@ -39,17 +39,8 @@ AT_ONCE = 500
 """Rows of which one statement speaks."""
 
 
-class DecisionReader:
-    """Questions about decisions.
-
-    Parameters
-    ----------
-    reading : callable
-        Opens the transaction of one question.
-    """
-
-    def __init__(self, reading: Callable[[], AbstractContextManager[Connection]]) -> None:
-        self._reading = reading
+class DecisionReader(Questions):
+    """Questions about decisions."""
 
     def batch(self, batch: str) -> Row:
         """Return a batch by its id, or by the beginning of it.
@@ -212,10 +203,6 @@ class DecisionReader:
             table.project == project, table.closed_at.is_(None)
         )
         return {row["queue"]: row["n"] for row in self._rows(query.group_by(table.queue))}
-
-    def _rows(self, query: Select[tuple[object, ...]]) -> list[Row]:
-        with self._reading() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
 
 
 class Decisions(DecisionReader):

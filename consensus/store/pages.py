@@ -1,12 +1,12 @@
 """Pages of the store's tables: each begins after the last row of the one before, whatever is written meanwhile."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, func, select, tuple_
 
 from consensus.store.columns import Row
+from consensus.store.questions import Questions
 from consensus.store.tables import ANNOTATOR, BATCH_ITEM, REPORT_COUNT, REVIEW_ITEM, RUN, VOTE
 
 VOTE_PLACE = ("control", "task", "annotator", "label")
@@ -14,19 +14,11 @@ ANNOTATOR_PLACE = ("control", "annotator")
 ITEM_PLACE = ("task", "control")
 
 
-class PageReader:
+class PageReader(Questions):
     """Questions that are answered a page at a time.
 
     `after` is always the last row of the page before, or what names it.
-
-    Parameters
-    ----------
-    reading : callable
-        Opens the transaction of one question.
     """
-
-    def __init__(self, reading: Callable[[], AbstractContextManager[Connection]]) -> None:
-        self._reading = reading
 
     def votes(
         self,
@@ -103,10 +95,6 @@ class PageReader:
         if after is not None:
             query = query.where(tuple_(*columns) > tuple_(*(after[name] for name in place)))
         return self._rows(query.order_by(*columns).limit(limit))
-
-    def _rows(self, query: Select[Any]) -> list[Row]:
-        with self._reading() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def control_names(connection: Connection, table: Table, project: int) -> list[str]:

@@ -18,6 +18,7 @@ from consensus.errors import ConfigError, StoreError
 from consensus.store.columns import Columns, Row, chosen, read_columns
 from consensus.store.decisions import DecisionReader
 from consensus.store.pages import PageReader, control_names
+from consensus.store.questions import Questions
 from consensus.store.tables import (
     ANNOTATOR,
     CLASSIFICATION,
@@ -77,19 +78,14 @@ def is_same_project(stored: str | None, created_at: str) -> bool:
     return stored.isdecimal() and stored == stamp_of(created_at)
 
 
-class Reader:
+class Reader(Questions):
     """Questions to the store.
 
     Those of a `Snapshot` are all answered from the same state; those of a `Store` each from that of its moment.
-
-    Parameters
-    ----------
-    reading : callable
-        Opens the transaction of one question.
     """
 
     def __init__(self, reading: Callable[[], AbstractContextManager[Connection]]) -> None:
-        self._reading = reading
+        super().__init__(reading)
         self.decisions = DecisionReader(reading)
         self.pages = PageReader(reading)
 
@@ -405,10 +401,6 @@ class Reader:
         columns = CONTROL.c.control, CONTROL.c.learned
         query = select(*columns).where(CONTROL.c.project == project, CONTROL.c.learned.is_not(None))
         return {row["control"]: row["learned"] for row in self._rows(query)}
-
-    def _rows(self, query: Any) -> list[Row]:  # noqa: ANN401  # any select
-        with self._reading() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def _proposed(control: RowMapping, rows: Columns, report: ReportName) -> Iterator[Row]:
