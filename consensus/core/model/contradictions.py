@@ -5,8 +5,9 @@ and the posterior is proportional to (what the votes say)^s times how often that
 true. Both are learned from the contradictions alone. Where the crowd is surer it is contradicted less often, as
 far as it has a right to be so sure: that shows a sharpness s', and the contradictions that are left are mistakes
 of the given labels. Mistakes that the whole crowd makes are contradicted as often wherever it is sure, and so pass
-for mistakes of the given labels. As much of them is assumed as of those that show: s = s'^2. Crowds whose mistakes
-are independent show an s' of 1, which is expected with `AS_SURE`; others something about a half.
+for mistakes of the given labels. As much of them is assumed as of those that show: s = s'^2, but no more than is
+usual. Crowds whose mistakes are independent show an s' of 1, which is expected with `AS_SURE`; others something
+about a half. What does not show excuses given labels at most until they are as good as the average annotator.
 """
 
 from collections.abc import Iterable
@@ -138,7 +139,8 @@ def learned_from(contradictions: Iterable[Contradictions], confusion: ConfusionM
         if more:
             rates = _by_class(_sharpened(log_belief, np.exp(mean)), given, rates, mistakes)
     belief = _sharpened(log_belief, np.exp(hidden))
-    return GivenLabels(_shifted(rates, _shift(belief, given, rates, average)[0]), float(np.exp(hidden)))
+    shift = min(_shift(belief, given, rates, average)[0], max(0.0, -_better(rates, average)))
+    return GivenLabels(_shifted(rates, shift), float(np.exp(hidden)))
 
 
 def with_given(
@@ -184,7 +186,7 @@ def _level(log_belief: Floats, given: Codes, rates: Floats, average: float) -> t
     weight = prior * np.exp(likelihood - likelihood.max())
     weight /= weight.sum()
     mean = float(weight @ LOG_SHARPNESS)
-    hidden = 2 * float(weight @ np.minimum(LOG_SHARPNESS, 0.0))
+    hidden = 2 * max(float(weight @ np.minimum(LOG_SHARPNESS, 0.0)), USUAL)
     return float(np.interp(mean, LOG_SHARPNESS, shifts)), mean, hidden
 
 
@@ -198,8 +200,7 @@ def _shift(belief: Floats, given: Codes, rates: Floats, average: float) -> tuple
     right = np.clip(np.diag(rates), LOWEST, 1 - LOWEST)
     wrong = rates * (1 - np.eye(len(rates))) / (1 - right)[:, None]
     sure, mistaken = belief[np.arange(len(top)), top], belief * wrong[:, top].T
-    odds = right / (1 - right)
-    better = float(np.log(odds).mean() - np.log(average / (1 - average)))
+    odds, better = right / (1 - right), _better(rates, average)
 
     def surprise(shift: float) -> float:
         accuracy = _share(odds * np.exp(shift))
@@ -209,6 +210,12 @@ def _shift(belief: Floats, given: Codes, rates: Floats, average: float) -> tuple
 
     shift = minimum_between(surprise, -4.0, 6.0, 0.02)
     return shift, -surprise(shift)
+
+
+def _better(rates: Floats, average: float) -> float:
+    """By which log-odds given labels are more often right than the average annotator."""
+    right = np.clip(np.diag(rates), LOWEST, 1 - LOWEST)
+    return float(np.log(right / (1 - right)).mean() - np.log(average / (1 - average)))
 
 
 def _by_class(belief: Floats, given: Codes, rates: Floats, mistakes: Floats) -> Floats:
