@@ -20,7 +20,10 @@ PIPED_WIDTH = 200
 INTERRUPTED = 130
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
-_HARMFUL = [*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+_SURROGATES = range(0xD800, 0xE000)  # of names of files that are no UTF-8; nothing can write them
+_HARMFUL = [
+    *range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A), *_SURROGATES,
+]  # fmt: skip
 _SAFE = dict.fromkeys(_HARMFUL, "\N{REPLACEMENT CHARACTER}")
 
 
@@ -33,6 +36,17 @@ def safe(text: str) -> str:
     True
     """
     return text.translate(_SAFE)
+
+
+def encodable(text: str) -> str:
+    r"""Escape what UTF-8 cannot say, as names of files may hold it; in JSON it is the same text still.
+
+    Examples
+    --------
+    >>> encodable("caf\udce9") == r"caf\udce9"
+    True
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class SafeConsole(Console):
@@ -83,8 +97,8 @@ def note(text: str) -> None:
 
 
 def emit(text: str) -> None:
-    """Print for a program: as it is, but not onto a terminal."""
-    typer.echo(safe(text) if sys.stdout.isatty() else text, nl=False)
+    """Print for a program: as it is, but not onto a terminal; what UTF-8 cannot say is escaped."""
+    typer.echo(safe(text) if sys.stdout.isatty() else encodable(text), nl=False)
 
 
 def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:

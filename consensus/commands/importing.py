@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.progress import TimeRemainingColumn
 
-from common.console import emit, note
+from common.console import emit, encodable, note
 from common.contract import LEFT_OUT
 from common.progress import Progress, RateColumn, bar_columns, shown_on
 from consensus.commands import output
@@ -144,7 +144,7 @@ def import_(
         parallel=parallel, restore=restore, config=config or settings().consensus_config,
         local_files=_local_files(images, document_root), storages=tuple(map(cloud_storage, storage or ())),
     )  # fmt: skip
-    name = str((retry or source or Path()).absolute())
+    name = encodable(str((retry or source or Path()).absolute()))
     failures = FailureLog(None if dry_run else log or _folder() / f"left-out-{_stamp()}.jsonl")
     with closing(studio_client()) as client, _progress(quiet=as_json) as progress:
         outcome = run_import(

@@ -32,7 +32,7 @@ class FailureLog:
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
+            with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write("".join(f"{line}\n" for line in lines))
         except OSError as error:
             raise SourceError(f"the log {self.path} cannot be written: {error.strerror}") from None

@@ -56,6 +56,8 @@ def check_image(path: Path) -> CheckedImage:
         content = path.read_bytes()
     except OSError as error:
         raise UnusableImageError(f"the file cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise UnusableImageError("no file can have this name") from None
     width, height, kind = _decoded(content)
     return CheckedImage(hashlib.sha256(content).hexdigest(), len(content), width, height, FORMATS[kind])
 

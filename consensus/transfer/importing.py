@@ -19,7 +19,7 @@ from consensus.transfer.import_outcome import ImportOutcome, Tally
 from consensus.transfer.journal import Entry, Journal, entries_in, journal_file
 from consensus.transfer.project_settings import add_settings, is_said
 from consensus.transfer.sender import Image, ImportedTask, Sender, read_tasks, tasks_by_key
-from consensus.transfer.sources.records import Reading, Record
+from consensus.transfer.sources.records import Reading, Record, is_file
 from consensus.transfer.storages import (
     KINDS,
     PlannedStorage,
@@ -64,7 +64,7 @@ def run_import(
     StoreError
         Where another import into the project is at work.
     """
-    target = plan_target(client, reading.records, options)
+    target = plan_target(client, reading, options)
     records, misfits = fitting(target, reading.records)
     outcome = ImportOutcome(target, left_out=[*reading.left_out, *misfits], storages=[*options.storages])
     if options.local_files:
@@ -113,7 +113,7 @@ def _prepare(
     project_id = outcome.target.project_id or 0
     outcome.storages = make_storages(client, project_id, outcome.storages, sleep)
     outcome.hidden = _hidden(client, project_id, records)
-    check_served(client, next((each for each in records if each.path and each.path.is_file()), Record("")))
+    check_served(client, next((each for each in records if each.path and is_file(each.path)), Record("")))
     if is_said(options.config, outcome.target, project_id):
         outcome.settings = "said"
     elif options.config and add_settings(options.config, outcome.target, project_id):

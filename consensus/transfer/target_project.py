@@ -1,33 +1,39 @@
 """The project in Label Studio that an import goes to: found by its id or title, made, or given more labels."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from common.errors import LostAnswerError
 from common.files import held
 from common.label_studio.client import LabelStudioClient
-from consensus.errors import ConfigError
+from consensus.errors import ConfigError, SourceError
 from consensus.settings import ProjectConfig, project_config
 from consensus.transfer.import_options import OVERLAP, ImportOptions
 from consensus.transfer.sender import LOOKS_SECONDS
-from consensus.transfer.sources.records import Record
+from consensus.transfer.sources.records import Reading
 from consensus.transfer.targets import Target, existing_target, new_target
 
 _SAMPLE = 100  # tasks that tell which key holds the given label
 
 
-def plan_target(client: LabelStudioClient, records: Sequence[Record], options: ImportOptions) -> Target:
+def plan_target(client: LabelStudioClient, reading: Reading, options: ImportOptions) -> Target:
     """Find the project, or plan it.
 
     Raises
     ------
     ConfigError
         Where several projects have the title, or the options do not fit the project.
+    SourceError
+        Where there is nothing to make a project of.
     """
+    records = reading.records
     title = options.project.strip()  # as Label Studio does
     project_id = _project_id(client, title)
     if project_id is None:
+        if reading.left_out and not records:
+            first = reading.left_out[0]
+            raise SourceError(f"the source has no image that can be imported; {first.source}: {first.reason}")
         return new_target(
             title,
             records,

@@ -124,6 +124,9 @@ def new_target(
         )
     labels, multiple = labels_of(records), any(len(record.labels) > 1 for record in records)
     if not labels:
+        reasons = (why for record in records for label in record.labels if (why := why_no_choice(label)))
+        if why := next(reasons, ""):
+            raise SourceError(f"no label of the source can be chosen: {why}")
         raise SourceError(
             "no image of the source has a label, and so there is no label to choose from; import into a project "
             "that exists"

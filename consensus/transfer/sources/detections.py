@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from consensus.errors import SourceError
-from consensus.transfer.sources.records import ADDRESS, LeftOut, Reading
+from consensus.transfer.sources.records import ADDRESS, LeftOut, Reading, is_file
 
 _ADDRESS_KEYS = ("coco_url", "flickr_url")
 _IMAGE_FOLDERS = ("", "JPEGImages", "images")
@@ -40,7 +40,7 @@ def read_coco(path: Path, root: Path) -> Reading:
         for image in content["images"]:
             name = str(image["file_name"])
             address = next((image[key] for key in _ADDRESS_KEYS if ADDRESS.match(str(image.get(key)))), "")
-            place = next((each for each in places if (each / name).is_file()), None)
+            place = next((each for each in places if is_file(each / name)), None)
             there = name if place in (None, root) else str(Path(place or root) / name)
             reading.add(address if address and place is None else there, labels[image["id"]], root)
     except (KeyError, TypeError, AttributeError) as error:
@@ -70,7 +70,7 @@ def read_voc(folder: Path, root: Path) -> Reading:
         labels = [text for each in annotation.iterfind("object/name") if (text := (each.text or "").strip())]
         file_name = (annotation.findtext("filename") or f"{path.stem}.jpg").strip()
         places = [place / part for place in (root, path.parent, path.parent.parent) for part in _IMAGE_FOLDERS]
-        place = next((each for each in places if (each / file_name).is_file()), root)
+        place = next((each for each in places if is_file(each / file_name)), root)
         shown = place.relative_to(root).as_posix() if place.is_relative_to(root) else str(place)
         reading.add(file_name if shown == "." else f"{shown}/{file_name}", labels, root)
     if not reading.records and not reading.left_out:
@@ -92,5 +92,7 @@ def load_json(path: Path) -> Any:  # noqa: ANN401 - any JSON
         raise SourceError(f"{path}, line {error.lineno}: not JSON: {error.msg}") from None
     except UnicodeDecodeError:
         raise SourceError(f"{path} is no UTF-8 text") from None
+    except (RecursionError, ValueError) as error:  # nested too deeply, a number of thousands of digits
+        raise SourceError(f"{path} cannot be read: {error}") from None
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from None

@@ -4,6 +4,7 @@ import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from common.console import encodable
 from consensus.core.dataset.names import BESIDE, MARKER, original_name
 from consensus.errors import SourceError
 from consensus.transfer.image_checks import NOT_SHOWN
@@ -39,7 +40,7 @@ def read_folders(folder: Path, *, nested: Nested = "path", unlabelled: Collectio
         if is_export:
             labels = tuple(map(original_name, labels))
         if ending in ENDINGS:
-            reading.records.append(Record(relative.as_posix(), labels, path))
+            reading.records.append(Record(encodable(relative.as_posix()), labels, path))
         elif ending in OTHER_IMAGES:
             why = f"{ending} is {NOT_SHOWN}"
             reading.left_out.append(LeftOut(relative.as_posix(), "not usable", why, labels, path))

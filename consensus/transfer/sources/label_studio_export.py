@@ -11,7 +11,7 @@ from typing import Any
 from common.label_studio.annotations import choices_in
 from consensus.errors import SourceError
 from consensus.transfer.sources.detections import load_json
-from consensus.transfer.sources.records import ADDRESS, ENDINGS, SERVED, LeftOut, Reading, texts_of
+from consensus.transfer.sources.records import ADDRESS, ENDINGS, SERVED, LeftOut, Reading, is_file, texts_of
 from consensus.transfer.sources.tables import IMAGE_COLUMNS, LABEL_COLUMNS, NO_COLUMNS, Columns
 
 
@@ -57,9 +57,14 @@ def read_label_studio_export(path: Path, root: Path, columns: Columns = NO_COLUM
 
 def _choices_of(task: Mapping[str, Any]) -> list[Mapping[str, tuple[str, ...]]]:
     """What each annotation chooses, ground truth alone where there is some."""
-    annotations = [each for each in task.get("annotations") or () if not each.get("was_cancelled")]
+    rows = [each for each in _listed(task.get("annotations")) if isinstance(each, Mapping)]
+    annotations = [each for each in rows if not each.get("was_cancelled")]
     starred = [each for each in annotations if each.get("ground_truth")]
-    return [choices_in(each.get("result") or ()).made for each in starred[-1:] or annotations]
+    return [choices_in(_listed(each.get("result"))).made for each in starred[-1:] or annotations]
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _labels(task: Mapping[str, Any], control: str) -> tuple[str, ...]:
@@ -89,4 +94,4 @@ def _here(name: str, root: Path) -> str:
     if not name.startswith(SERVED):
         return name
     served = name.removeprefix("/data/").removeprefix("local-files/?d=")
-    return next((each for each in (served, Path(served).name) if (root / each).is_file()), name)
+    return next((each for each in (served, Path(served).name) if is_file(root / each)), name)

@@ -8,7 +8,7 @@ from consensus.errors import SourceError
 from consensus.transfer.sources.detections import load_json, read_coco, read_voc
 from consensus.transfer.sources.folders import UNLABELLED, read_folders
 from consensus.transfer.sources.label_studio_export import read_label_studio_export
-from consensus.transfer.sources.records import ENDINGS, Layout, LeftOut, Nested, Reading
+from consensus.transfer.sources.records import ENDINGS, Layout, LeftOut, Nested, Reading, is_file
 from consensus.transfer.sources.tables import NO_COLUMNS, READERS, Columns, read_table
 
 _BY_ENDING: dict[str, Layout] = {
@@ -71,9 +71,12 @@ def guess(source: Path) -> Layout:
         return _BY_ENDING[ending]
     if next(_metadata_files(source), None):
         return "imagefolder"
-    annotations = (path for pattern in ("Annotations/*.xml", "*.xml") for path in source.glob(pattern))
-    first = next(annotations, None)
-    return "voc" if first and b"<annotation" in first.read_bytes()[:_BEGINNING] else "folders"
+    files = (path for pattern in ("Annotations/*.xml", "*.xml") for path in source.glob(pattern) if is_file(path))
+    first = next(files, None)
+    try:
+        return "voc" if first and b"<annotation" in first.read_bytes()[:_BEGINNING] else "folders"
+    except OSError as error:
+        raise SourceError(f"{first} cannot be read: {error.strerror}") from None
 
 
 def _metadata_files(folder: Path) -> Iterator[Path]:
@@ -81,7 +84,7 @@ def _metadata_files(folder: Path) -> Iterator[Path]:
         path
         for pattern in (f"{_METADATA}.*", f"*/{_METADATA}.*")
         for path in sorted(folder.glob(pattern))
-        if path.suffix.lower() in READERS
+        if path.suffix.lower() in READERS and is_file(path)
     )
 
 

@@ -1,11 +1,14 @@
 """An image with its labels, as a source has it, and what of a source is left out."""
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
+
+from common.console import encodable
 
 Layout = Literal["folders", "csv", "jsonl", "parquet", "coco", "voc", "imagefolder", "label-studio"]
 Nested = Literal["path", "last", "each"]
@@ -17,6 +20,7 @@ ENDINGS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"})
 OTHER_IMAGES = frozenset({".avif", ".heic", ".heif", ".jfif", ".jp2", ".psd", ".svg", ".tif", ".tiff"})
 ADDRESS = re.compile(r"(https?|s3|gs|azure-blob)://[^/]", re.IGNORECASE)
 """How addresses begin at which Label Studio can fetch an image by itself."""
+_FILE_ADDRESS = re.compile(r"file://[^/]*", re.IGNORECASE)
 SERVED = ("/data/upload/", "/data/local-files/")
 """Paths below which a Label Studio serves images."""
 
@@ -86,10 +90,16 @@ class Reading:
         if not name or "\0" in name:
             self.left_out.append(LeftOut(repr(name), "no image", "the source names no image", texts))
         elif ADDRESS.match(name) or name.startswith(SERVED):
-            self.records.append(Record(name, texts, address=name))
+            self.records.append(Record(encodable(name), texts, address=encodable(name)))
         else:
-            path = Path(unquote(urlsplit(name).path)) if name.startswith("file://") else Path(name)
-            self.records.append(Record(name, texts, path=root / path))
+            local = _FILE_ADDRESS.match(name)
+            path = Path(unquote(name[local.end() :]) if local else name)
+            self.records.append(Record(encodable(name), texts, path=root / path))
+
+
+def is_file(path: Path) -> bool:
+    """Return whether there is a file; a name that no file can have is that of none."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises where a name is too long
 
 
 def texts_of(value: Any, separator: str | None = None) -> tuple[str, ...]:  # noqa: ANN401 - whatever a file holds

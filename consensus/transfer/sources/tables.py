@@ -21,7 +21,7 @@ LABEL_COLUMNS = (
 _SEPARATORS = (",", ";", "\t")
 _LONGEST_CELL = 10_000_000
 
-Row = Mapping[str, Any]
+Row = Mapping[Any, Any]  # of CSV, cells beyond those of the head are under None
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,11 @@ def read_table(path: Path, root: Path, columns: Columns = NO_COLUMNS) -> Reading
     reading, chosen, is_export = Reading(), Columns(), (path.parent / MARKER).is_file()
     for number, row in enumerate(rows, start=1):
         if number == 1:
-            chosen = _chosen(path, [*row], columns)
+            chosen = _chosen(path, [name for name in row if name is not None], columns)
             reading.notes.append(_about(chosen))
+        if any(row.get(None) or ()):  # an address or label with a separator in it, and no quotes around
+            reading.left_out.append(LeftOut(f"row {number}", "no image", "it has more cells than the head"))
+            continue
         name = row.get(chosen.image or "")
         if not isinstance(name, str):
             reading.left_out.append(LeftOut(f"row {number}", "no image", f"{chosen.image} holds no text"))
@@ -129,6 +132,8 @@ def json_rows(path: Path) -> Iterator[Row]:
         raise SourceError(f"{path}, line {number}: not JSON: {error.msg}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from None
+    except (RecursionError, ValueError) as error:  # nested too deeply, a number of thousands of digits
+        raise SourceError(f"{path}, line {number}: cannot be read: {error}") from None
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:

@@ -1,6 +1,7 @@
 """`consensus import` and `consensus import-status` as the shell calls them."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -118,3 +119,48 @@ def test_labels_that_look_alike_are_pointed_out(shell: Call, photos: Path, studi
 def test_the_status_before_any_import(shell: Call) -> None:
     """Says that there is none."""
     assert shell("import-status")[2] == "note: no import was begun by this account\n"
+
+
+def test_names_that_are_no_utf_8_are_imported_or_named(
+    shell: Call, studio: InMemoryStudio, tmp_path: Path
+) -> None:
+    """As another system has written them: an image is imported, a label that nobody can read is left out."""
+    folder, strange = tmp_path / "photos", os.fsdecode(b"caf\xe9")
+    for number, path in enumerate((folder / "cat" / f"{strange}.png", folder / strange / "1.png")):
+        make_image(path, number)
+    (folder / "cat" / f"{strange}.txt").write_text("")
+    status, _, err = shell("import", folder, "--project", "Photos Q4")
+    assert status == 3
+    assert "the label 'caf\\udce9' has letters that cannot be shown" in err
+    assert [task["data"]["source"] for task in studio.tasks.values()] == [r"cat/caf\udce9.png"]
+    status, out, _ = shell("import", folder, "--project", "Photos Q4", "--json")
+    printed = json.loads(out)
+    assert (printed["earlier"], len(printed["left_out"])) == (1, 2)
+    status, out, _ = shell("import", "--retry", printed["log"], "--project", "Photos Q4", "--json")
+    assert {row["source"] for row in json.loads(out)["left_out"]} == {r"caf\udce9/1.png"}
+
+
+def test_a_name_that_no_file_can_have_is_left_out(shell: Call, studio: InMemoryStudio, photos: Path) -> None:
+    """The others are imported."""
+    rows = [f"photos/{name},cat\n" for name in ("x" * 300 + ".png", "cat/000.png")]
+    (photos.parent / "list.csv").write_text("image,label\n" + "".join(rows))
+    status, out, _ = shell("import", photos.parent / "list.csv", "--project", "Photos Q4", "--json")
+    assert (status, json.loads(out)["sent"], len(studio.tasks)) == (3, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("image,label\na,b.png,cat\n", "row 1: it has more cells than the head"),
+        ('image,label\na.png,"c\nat"\n', r"the label 'c\nat' has letters that cannot be shown"),
+    ],
+)
+def test_why_nothing_of_a_source_makes_a_project(
+    shell: Call, studio: InMemoryStudio, tmp_path: Path, text: str, sentence: str
+) -> None:
+    """The first reason is said, not that there were no labels."""
+    (tmp_path / "list.csv").write_text(text)
+    status, _, err = shell("import", tmp_path / "list.csv", "--project", "Photos Q4")
+    assert status == 1
+    assert sentence in err
+    assert studio.writes == []

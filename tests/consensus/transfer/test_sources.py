@@ -201,6 +201,9 @@ def test_an_export_with_several_controls(tmp_path: Path) -> None:
         ("a.jsonl", "{", "line 1: not JSON"),
         ("a.json", '{"images": [{}]}', "is no COCO file"),
         ("a.json", "[1]", "no list of tasks"),
+        ("a.jsonl", "[" * 100_000, "line 1: cannot be read"),
+        ("a.jsonl", '{"image": "a.png", "label": ' + "1" * 5000 + "}", "line 1: cannot be read"),
+        ("a.json", "[" * 100_000, "cannot be read"),
         ("a.parquet", "x", "cannot be read"),
         ("a.csv", b"image\n\xff.png", "cannot be read"),
         ("a.dat", "", "name its --layout"),
@@ -212,6 +215,48 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, name: str, content: str | b
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(SourceError, match=sentence):
         read_source(path, None)
+
+
+def test_a_row_with_more_cells_than_the_head_is_left_out(tmp_path: Path) -> None:
+    """An address with a comma and no quotes would give another label; empty cells at the end are none."""
+    path = tmp_path / "list.csv"
+    path.write_text("image,label\na,b.png,cat\nc.png,dog,,\n")
+    reading = read_source(path, None)
+    assert [(record.source, record.labels) for record in reading.records] == [("c.png", ("dog",))]
+    assert [(each.source, each.reason) for each in reading.left_out] == [
+        ("row 1", "it has more cells than the head")
+    ]
+
+
+LONG = "x" * 300 + ".png"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "source"),
+    [
+        ("a.csv", f"image,label\n{LONG},cat\n", LONG),
+        ("a.csv", "image,label\nfile://[x/y.png,cat\n", "file://[x/y.png"),
+        ("a.jsonl", '{"image": "a\\ud800.png", "label": "cat"}', "a\\ud800.png"),
+        ("a.json", json.dumps({"images": [{"id": 1, "file_name": LONG}], "categories": []}), LONG),
+        ("a.json", json.dumps([{"data": {"image": f"/data/upload/1/{LONG}"}}]), f"/data/upload/1/{LONG}"),
+        ("a.json", json.dumps([{"data": {"image": "b.png"}, "annotations": ["x", {"result": 7}]}]), "b.png"),
+        ("a.json", json.dumps([{"data": {"image": "b.png"}, "annotations": 7}]), "b.png"),
+        ("a.xml", f"<annotation><filename>{LONG}</filename></annotation>", LONG),
+    ],
+)
+def test_names_that_no_file_can_have_end_no_reading(tmp_path: Path, name: str, content: str, source: str) -> None:
+    """They are records like others, whose check says what is wrong with them."""
+    path = tmp_path / name
+    path.write_text(content)
+    assert [record.source for record in read_source(path, None).records] == [source]
+
+
+def test_folders_that_are_called_like_files(tmp_path: Path) -> None:
+    """They are no annotations and no metadata."""
+    make_image(tmp_path / "cat" / "1.png")
+    (tmp_path / "a.xml").mkdir()
+    (tmp_path / "metadata.csv").mkdir()
+    assert guess(tmp_path) == "folders"
 
 
 def test_a_column_that_is_not_there(tmp_path: Path) -> None:
