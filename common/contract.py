@@ -46,15 +46,19 @@ class DecisionMark(NamedTuple):
         Id of the batch of writes that it belongs to.
     teaches : bool
         Whether it may measure annotators: not where the item was chosen because of their votes.
+    starred : tuple of int
+        Annotations that were ground truth before: Label Studio takes the star off all others of a task.
     """
 
     batch: str
     teaches: bool
+    starred: tuple[int, ...] = ()
 
 
 def decision_meta(mark: DecisionMark) -> dict[str, Any]:
     """Return the `meta` of a region of a decision."""
-    return {META: {"batch": mark.batch, "teaches": mark.teaches}}
+    starred = {"starred": list(mark.starred)} if mark.starred else {}
+    return {META: {"batch": mark.batch, "teaches": mark.teaches, **starred}}
 
 
 def decision_in(result: object) -> DecisionMark | None:
@@ -63,14 +67,16 @@ def decision_in(result: object) -> DecisionMark | None:
     Examples
     --------
     >>> decision_in([{"from_name": "kind", "meta": decision_meta(DecisionMark("5f0c", False))}])
-    DecisionMark(batch='5f0c', teaches=False)
+    DecisionMark(batch='5f0c', teaches=False, starred=())
     >>> decision_in([{"from_name": "kind"}]) is None
     True
     """
     for meta in _metas_in(result):
         written = meta[META]
         if isinstance(written.get("batch"), str):
-            return DecisionMark(written["batch"], written.get("teaches") is True)
+            starred = written.get("starred")
+            numbers = [each for each in starred if type(each) is int] if isinstance(starred, list) else []
+            return DecisionMark(written["batch"], written.get("teaches") is True, tuple(numbers))
     return None
 
 

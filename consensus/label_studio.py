@@ -49,7 +49,7 @@ SKIPS_COUNT = ("IGNORE_SKIPPED", "REQUEUE_FOR_ME")
 STREAM_FIELDS = "id,overlap,is_labeled,annotations,completed_by,was_cancelled,ground_truth,updated_at"
 """The same, where only who had a task counts; the key `annotators` of a task stays empty without `fields=all`."""
 
-DERIVED = 3
+DERIVED = 4
 """Version of what is kept of what was derived of a task."""
 
 HIDDEN = (
@@ -549,6 +549,7 @@ def _annotation(
         accusation=accusation_in(result),
         is_decision=mark is not None,
         teaches=annotator != MACHINE_ACCOUNT and (mark is None or mark.teaches),
+        unstarred=mark.starred if mark else (),
     )
 
 

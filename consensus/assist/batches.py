@@ -427,8 +427,9 @@ class _Writer:
     def _add(self, items: Sequence[Row], task: Mapping[str, Any]) -> Mapping[str, Any]:
         """Submit an annotation; where nobody can tell whether it arrived, look before it is sent again."""
         prediction = next((made for item in items if (made := (item["evidence"] or {}).get("prediction"))), None)
+        mark = self._mark._replace(starred=tuple((items[0]["before"] or {}).get("starred") or ()))
         body = {
-            "result": regions_of(items, self._mark, self._project.config),
+            "result": regions_of(items, mark, self._project.config),
             "completed_by": self._account,
             "ground_truth": self._options.ground_truth,
             **({} if prediction is None else {"parent_prediction": prediction}),

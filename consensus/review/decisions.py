@@ -232,7 +232,7 @@ class _Bench:
         if ruling.name == "accept":
             evidence["source"] = "consensus"
         regions = [_region(tag, labels, ruling)]
-        others, teach = _starred_on_others(task, ruling.control)
+        others, teach = self._starred_on_others(task, ruling.control)
         if others:  # ground truth is one annotation a task: what it says of other controls goes with it
             regions += others
             evidence["regions"] = regions
@@ -283,27 +283,33 @@ class _Bench:
                 return f"ground truth of {who} of {annotation.get('updated_at')} says {', '.join(labels)}"
         return ""
 
+    def _starred_on_others(self, task: Mapping[str, Any], control: str) -> tuple[list[Row], bool]:
+        """Return the regions of a task's ground truth on other controls, and whether they teach.
+
+        Labels that the task came with are none: nobody has decided them.
+        """
+        regions: list[Row] = []
+        teaches = True
+        given = {name for name, section in self._config.controls.items() if section.given_annotations}
+        for annotation in annotations_of(task):
+            if not annotation.get("ground_truth") or annotation.get("was_cancelled"):
+                continue
+            mark = decision_in(annotation.get("result"))
+            names = {control} if mark else {control, *given}
+            others = [
+                dict(region) for region in annotation.get("result") or () if region.get("from_name") not in names
+            ]
+            if others:
+                regions += [_unmarked(region) for region in others]
+                teaches = teaches and (mark is None or mark.teaches)
+        return regions, teaches
+
     def _is_sampled(self, ruling: Ruling) -> bool:
         """Whether a task belongs to a random sample: of all tasks with votes, or of what was accepted."""
         review = self._config.review
         place = uniform(np.array([ruling.task]), seed_of(self._project.id, ruling.control))[0]
         drawn = review.spot_order == "random" and bool(place < review.spot_share)
         return drawn or "audit" in self._queues.get((ruling.task, ruling.control), [])
-
-
-def _starred_on_others(task: Mapping[str, Any], control: str) -> tuple[list[Row], bool]:
-    """Return the regions of a task's ground truth on other controls, and whether they teach."""
-    regions: list[Row] = []
-    teaches = True
-    for annotation in annotations_of(task):
-        if not annotation.get("ground_truth") or annotation.get("was_cancelled"):
-            continue
-        others = [dict(region) for region in annotation.get("result") or () if region.get("from_name") != control]
-        mark = decision_in(annotation.get("result"))
-        if others:
-            regions += [_unmarked(region) for region in others]
-            teaches = teaches and (mark is None or mark.teaches)
-    return regions, teaches
 
 
 def _unmarked(region: Row) -> Row:

@@ -45,6 +45,8 @@ class Annotation:
         Whether its regions say that it was made to settle a label.
     teaches : bool
         Whether what it settles may teach trust, once it is ground truth.
+    unstarred : sequence of int
+        Annotations of the task that were ground truth until this decision was made.
     """
 
     id: int
@@ -61,6 +63,7 @@ class Annotation:
     changed_by: str | None = None
     is_decision: bool = False
     teaches: bool = True
+    unstarred: Sequence[int] = ()
 
     @property
     def of_unknown_account(self) -> bool:
@@ -167,9 +170,22 @@ def rows_of(
     own_votes : mapping of int to sequence of VoteRow, optional
         On this control, of annotations that another account has changed.
     """
+    task = _with_stars_taken(task) if control.given_annotations else task
     rows = TaskRows([], [], [], list(suggested(task, control)), [], [])
     rows.problems.extend(_read(task, control, machines, own_votes or {}, rows))
     return rows
+
+
+def _with_stars_taken(task: Task) -> Task:
+    """Return a task whose given labels still are ground truth, though a decision has taken their star."""
+    unstarred = {number for each in task.annotations for number in each.unstarred}
+    if not unstarred:
+        return task
+    annotations = [
+        replace(each, ground_truth=True) if each.id in unstarred and not each.is_decision else each
+        for each in task.annotations
+    ]
+    return replace(task, annotations=annotations)
 
 
 def _read(

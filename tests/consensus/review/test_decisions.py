@@ -30,8 +30,9 @@ from consensus.core.review.names import RulingName
 from consensus.core.review.rulings import Ruling
 from consensus.errors import ConfigError
 from consensus.review.decisions import Decided, decide
-from consensus.settings import ProjectConfig, ReviewSection
+from consensus.settings import ControlSection, ProjectConfig, ReviewSection
 from consensus.store.store import Store
+from consensus.store.tables import CLASSIFICATION
 
 RANDOM = SETTINGS.model_copy(update={"review": ReviewSection(spot_share=1)})
 
@@ -241,3 +242,30 @@ def test_what_ground_truth_says_of_other_controls_stays(store: Store) -> None:
     run_at(made, store, 1)
     assert report_of(store, WRONG)["dog"] == ("Discovered", 1)
     assert report_of(store, WRONG, "size")["big"] == ("Discovered", 1)
+
+
+@pytest.mark.parametrize("control", ["kind", "size"])
+def test_labels_imported_as_annotations_stay_given(store: Store, control: str) -> None:
+    """A decision takes their star in Label Studio; they are no vote then, and decide no other control."""
+    made = label_studio(second=True)
+    given = ControlSection(given_annotations=True)
+    settings = ProjectConfig(controls={"kind": given, "size": given})
+    for task in made.tasks:
+        made.annotate(task, [region("kind", "cat"), region("size", "big")], completed_by=1, ground_truth=True)
+    run_at(made, store, settings=settings)
+    before = report_of(store, WRONG)
+    assert before["cat"][0] == "MisClassified"
+    label = {"kind": "dog", "size": "small"}[control]
+    [batch] = decide(
+        edge(made), store, settings, 7, [Ruling(WRONG, control, "correct", (label,))],
+        reviewer=REVIEWER, now=lambda: made.now,
+    ).batches  # fmt: skip
+    run_at(made, store, 1, settings)
+    rows = {(row["control"], row["label"]): row for row in store.of_tasks(CLASSIFICATION, 7, [WRONG])}
+    assert (rows["kind", "cat"]["given"], rows["size", "big"]["given"]) == (True, True)
+    assert (rows["kind", "cat"]["yes"], rows["size", "big"]["yes"]) == (0, 0)
+    sizes = {"kind": ("NoVotes", ""), "size": ("MisClassified", "Discovered")}[control]
+    assert (rows["size", "big"]["report"], rows["size", "small"]["report"] if control == "size" else "") == sizes
+    take_back(made, store, batch.batch["id"])
+    run_at(made, store, 2, settings)
+    assert report_of(store, WRONG) == before
