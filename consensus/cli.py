@@ -65,7 +65,8 @@ def run(
 
     Reads LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY and CONSENSUS_DATABASE_URL. Sends what changed; a report of which
     most changed is written anew. A score that moved by less than 0.005 stays.
-    Exits with 3 where tasks had to be left out, with 1 where nothing could be done.
+    Exits with 3 where tasks had to be left out, or queues and tabs could not be filled; with 1 where nothing
+    could be done.
     """
     from consensus.settings import project_config, settings  # noqa: PLC0415 - --help needs none of it
 
@@ -84,7 +85,7 @@ def run(
         emit(json.dumps(output.outcome_json(outcome), ensure_ascii=False) + "\n")
     else:
         output.show_outcome(outcome)
-    if outcome.problems:
+    if outcome.problems or outcome.failures:
         raise typer.Exit(LEFT_OUT)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.console import note
-from common.errors import SettingsError
+from common.errors import SettingsError, SuiteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,20 +29,36 @@ def run_project(
     dry_run: bool = False,
     **options: Any,  # noqa: ANN401  # as the pipeline takes them
 ) -> "Outcome":
-    """Run the pipeline; what it found fills the queues of review."""
+    """Run the pipeline; what it found fills the queues of review.
+
+    The run is stored by then: what fails afterwards is named in its outcome.
+    """
+    from dataclasses import replace  # noqa: PLC0415
+
     from consensus.assist.unvoted import fill_unvoted  # noqa: PLC0415
     from consensus.projects.run import run as run_pipeline  # noqa: PLC0415
     from consensus.review.gold import serve_gold  # noqa: PLC0415
     from consensus.review.queues import refresh  # noqa: PLC0415
 
     outcome = run_pipeline(label_studio, opened, config, project, now=now, dry_run=dry_run, **options)
-    if opened is not None and not dry_run:
-        refresh(opened, project, config.review, now())
-        fill_unvoted(label_studio, opened, config, project, now())
-        if config.review.gold_share:
-            serve_gold(label_studio, opened, config, project, config.review.gold_share, now)
-        show_tabs(label_studio, opened, project, config)
-    return outcome
+    if opened is None or dry_run:
+        return outcome
+    share = config.review.gold_share
+    steps: dict[str, Callable[[], object]] = {
+        "the queues of review were not filled": lambda: refresh(opened, project, config.review, now()),
+        "the queue unvoted was not filled": lambda: fill_unvoted(label_studio, opened, config, project, now()),
+        "no known answers were put before annotators": lambda: (
+            serve_gold(label_studio, opened, config, project, share, now) if share else None
+        ),
+        "the tabs of the queues were not changed": lambda: show_tabs(label_studio, opened, project, config),
+    }
+    failures = []
+    for failure, step in steps.items():
+        try:
+            step()
+        except SuiteError as error:
+            failures.append(f"{failure}: {error}")
+    return replace(outcome, failures=tuple(failures))
 
 
 def show_tabs(

@@ -56,6 +56,7 @@ def outcome_json(outcome: "Outcome") -> dict[str, Any]:
         "settled_tasks": outcome.settled_tasks,
         "undecided_tasks": outcome.undecided_tasks,
         "one_vote_a_task": outcome.one_vote_a_task,
+        "failures": list(outcome.failures),
     }
 
 
@@ -83,6 +84,8 @@ def show_outcome(outcome: "Outcome") -> None:
         )
     _show_left_out(outcome)
     OUT.print(_sent(outcome))
+    for line in outcome.failures:
+        ERR.print(f"the run is stored, but {line}; the next run tries again", style="yellow", soft_wrap=True)
 
 
 def _show_left_out(outcome: "Outcome") -> None:

@@ -70,6 +70,8 @@ def _run_each(label_studio: "Studio", opened: "Store", config: Path | None) -> N
                 "project done", project=number, votes=outcome.votes, **outcome.reports, writes=summary["writes"]
             )
             _warn(number, outcome)
+            for line in outcome.failures:
+                LOG.error("not done after the run", project=number, reason=line)
 
 
 def _decide(label_studio: "Studio", opened: "Store", config: "ProjectConfig", project: int) -> None:

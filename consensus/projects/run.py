@@ -84,6 +84,8 @@ class Outcome:
         Whether no task has more than one vote, and Label Studio asks for no more.
     columns : mapping of int to mapping
         Columns of the Data Manager that were set, or would be, by task.
+    failures : tuple of str
+        What follows a run and could not be done, with the reason.
     """
 
     project: Project
@@ -105,6 +107,7 @@ class Outcome:
     undecided_tasks: int = 0
     one_vote_a_task: bool = False
     columns: Mapping[int, Columns] = field(default_factory=dict)
+    failures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

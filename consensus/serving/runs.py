@@ -11,7 +11,7 @@ from typing import Any
 from common.contract import LEFT_OUT
 from common.errors import SuiteError
 
-KEPT = ("classifications", "votes", "reports", "writes", "guarantees")
+KEPT = ("classifications", "votes", "reports", "writes", "guarantees", "failures")
 GRACE_S = 10
 
 

@@ -499,6 +499,19 @@ def test_schedule_refuses_at_its_start(
     assert err.startswith(message)
 
 
+def test_a_run_after_which_something_failed_exits_with_three(
+    call: Call, outcome: Callable[[Outcome], list[Any]]
+) -> None:
+    """It is stored: what failed is said, and that it is tried again."""
+    outcome(replace(OUTCOME, failures=("the queues of review were not filled: no room",)))
+    status, _, err = call("run", "--project", "7")
+    assert (status, err.splitlines()[-1]) == (
+        3, "the run is stored, but the queues of review were not filled: no room; the next run tries again"
+    )  # fmt: skip
+    status, out, _ = call("run", "--project", "7", "--json")
+    assert (status, json.loads(out)["failures"]) == (3, ["the queues of review were not filled: no room"])
+
+
 def test_a_schedule_warns_once(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was left out at the last tick is not told at this one; of many, five are named and the rest counted."""
     monkeypatch.setenv("CONSENSUS_PROJECTS", "7")

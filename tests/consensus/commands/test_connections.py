@@ -4,10 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
+from in_memory_label_studio import NOW, InMemoryStudio, choices, config, region
 
-from common.errors import SettingsError
+from common.errors import LabelStudioError, SettingsError
 from consensus.commands import connections
-from consensus.settings import default_store, settings
+from consensus.label_studio import Studio
+from consensus.settings import ProjectConfig, default_store, settings
+from consensus.store.store import Store
 
 
 def test_the_store_is_the_same_wherever_the_command_is_run(
@@ -73,3 +76,27 @@ def test_a_server_with_options_is_no_file(monkeypatch: pytest.MonkeyPatch, url: 
     """What follows a question mark makes no path of an address."""
     monkeypatch.setenv("CONSENSUS_DATABASE_URL", url)
     assert connections.store_file() is None
+
+
+def test_what_fails_after_a_run_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The run is stored by then, and each of the other steps is done."""
+
+    def refused(*_: object) -> None:
+        raise LabelStudioError("Label Studio is away")
+
+    for place in ("consensus.assist.unvoted.fill_unvoted", "consensus.review.tabs.show_queues"):
+        monkeypatch.setattr(place, refused)
+    made = InMemoryStudio(config(choices("kind", "cat", "dog")))
+    made.add_task({"image": "i"}, task_id=1)
+    for account, label in enumerate(("cat", "dog"), start=1):
+        made.annotate(1, [region("kind", label)], completed_by=account)
+    store = Store.migrated(f"sqlite:///{tmp_path}/store.db")
+    outcome = connections.run_project(
+        Studio(made.client(), "of a test"), store, ProjectConfig(), 7, now=lambda: NOW
+    )
+    assert outcome.failures == (
+        "the queue unvoted was not filled: Label Studio is away",
+        "the tabs of the queues were not changed: Label Studio is away",
+    )
+    assert store.last_run(7) is not None
+    assert store.decisions.queue_counts(7)["controversial"] == 1
