@@ -179,7 +179,8 @@ def selected_tasks(request: Theirs, queryset: Theirs) -> list[int]:
             selected = json.loads(selected)
         except ValueError:
             selected = None
-    if not isinstance(selected, dict) or not (selected.get("all") is True or selected.get("included")):
+    is_all = selected.get("all", False) if isinstance(selected, dict) else None
+    if not isinstance(is_all, bool) or not (is_all or selected.get("included")):  # Label Studio takes 1 for true
         raise Refused("no task is selected")
     tasks = sorted(queryset.order_by().values_list("id", flat=True)[: MOST_TASKS + 1])
     if not tasks:
@@ -224,6 +225,8 @@ def _call(path: str, body: Members, key: str, seconds: float) -> Members:
                 ) from None
             reason = _members(error).get("error")
         raise Refused(str(reason or f"the consensus service at {host} answers {error.code}"), 409) from None
+    except ValueError:  # it quotes what it cannot send, which may be the token
+        raise Refused("CONSENSUS_URL or CONSENSUS_API_TOKEN holds characters that cannot be sent", 424) from None
     except (OSError, http.client.HTTPException):
         raise Refused(
             f"the consensus service at {host} does not answer: is `consensus serve` running there?",

@@ -52,7 +52,7 @@ def accept_labels(path: schemas.OfProject, body: schemas.Accepting) -> Response:
     with snapshot_of(project):
         pass
     request = Request(
-        tuple(body.tasks),
+        tuple(body.tasks or ()),
         body.label,
         body.control,
         body.above,

@@ -8,7 +8,7 @@ from flask import Response, jsonify
 
 from consensus.assist.batches import performed, plan
 from consensus.core.review.rulings import Ruling
-from consensus.review.decisions import decide
+from consensus.review.decisions import EVERYBODY, decide
 from consensus.review.items import describe
 from consensus.review.stream import perform_stream
 from consensus.serving import schemas
@@ -18,6 +18,7 @@ from consensus.serving.reading import QUEUE_PLACE, REFUSED, page, projects, snap
 from consensus.serving.service import service
 from consensus.serving.writing import CHANGING, accepted, now
 from consensus.store.columns import Row
+from consensus.store.tables import CLASSIFICATION
 
 __all__ = ["projects"]  # with the routes of all modules
 
@@ -73,20 +74,30 @@ def ask_for_votes(path: schemas.OfProject, body: schemas.OnTasks) -> Response:
     here, tasks = service(), sorted(set(body.tasks))
     with snapshot_of(path.project) as snapshot:
         controls = [str(row["control"]) for row in snapshot.controls(path.project)]
+        votes: dict[tuple[int, str], int] = {}
+        for row in snapshot.of_tasks(CLASSIFICATION, path.project, tasks):
+            place, n = (row["task"], row["control"]), row["yes"] + row["no"] + row["unsure"]
+            votes[place] = max(votes.get(place, 0), n)
     detail = f"One more annotator is asked about {len(tasks)} {'task' if len(tasks) == 1 else 'tasks'}."
     if body.dry_run:
         return jsonify(count=len(tasks), detail=detail, batch=None, job=None)
     evidence = {"verdict": "asked", "reason": body.reason or None, "more": 1}
     items: list[Row] = [
-        {"task": task, "control": control, "labels": [], "evidence": evidence}
+        {
+            "task": task,
+            "control": control,
+            "labels": [],
+            "evidence": {**evidence, "votes": votes.get((task, control), 0)},
+        }
         for task in tasks
         for control in controls
     ]
     batch = plan(here.store, path.project, "ask", items, made_by=body.made_by, now=now(), key=key() or uuid4().hex)
 
     def do() -> dict[str, Any]:
-        unfinished = [row for row in here.store.decisions.unfinished(path.project) if row["kind"] == "ask"]
-        with here.studio() as studio:
+        # A reviewer who asks at the same moment has the lock: each batch is written by one of them.
+        with here.studio() as studio, here.store.lock_batches(path.project, EVERYBODY):
+            unfinished = [row for row in here.store.decisions.unfinished(path.project) if row["kind"] == "ask"]
             for cut_off in unfinished:
                 perform_stream(studio, here.store, cut_off, now)
         return performed_row(performed(here.store, str(batch["id"])))

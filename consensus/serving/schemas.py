@@ -424,7 +424,9 @@ class Accepting(Asking):
     """Which labels to accept: at least tasks, a score or a precision says so."""
 
     source: Literal["suggestions", "proposals"]
-    tasks: Tasks = []
+    tasks: Annotated[Tasks, Field(min_length=1)] | None = Field(
+        None, description="These alone. An empty list is refused: it might come from an empty selection."
+    )
     label: Name | None = None
     control: Name | None = None
     above: Share | None = Field(None, description="A greater score than this or, of proposals, posterior.")

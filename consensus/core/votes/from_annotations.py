@@ -245,7 +245,8 @@ def _decisions_apart(
         if annotation.ground_truth:
             truths.append(annotation)
         elif annotation.from_report:
-            others.append(annotation)
+            if annotation.annotator not in machines:
+                others.append(annotation)
         elif annotation.changed_by is not None:
             if annotation.changed_by not in machines:
                 others.append(annotation)

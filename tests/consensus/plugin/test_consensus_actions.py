@@ -125,13 +125,24 @@ def test_a_count_is_shown_and_nothing_written(plugin: ModuleType, service: Servi
 
 @pytest.mark.parametrize(
     "selected",
-    [None, {}, {"all": False}, {"all": False, "included": []}, {"included": []}, "[]", "not json", {"all": 1}],
+    [None, {}, {"all": False}, {"all": False, "included": []}, {"included": []}, "[]", "not json", {"all": 1}]
+    + [{"all": all_, "included": [1]} for all_ in (1, "true", None)],
 )
 def test_an_empty_selection_is_never_all(plugin: ModuleType, service: Service, selected: object) -> None:
     """Whatever the query holds: Label Studio's own is then all that the filter leaves."""
     answer = plugin.consensus_ask_for_votes(PROJECT, Query([1, 2, 3]), request=request(selectedItems=selected))
     assert (answer["response_code"], answer["detail"]) == (409, "no task is selected")
     assert service.asked == []
+
+
+@pytest.mark.parametrize("token", ["one\nanother", "\u0442\u043e\u043a\u0435\u043d"])
+def test_a_token_that_no_header_can_hold_is_not_shown(
+    plugin: ModuleType, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    """The person is told which setting it is; Python's own error quotes it."""
+    monkeypatch.setenv("CONSENSUS_API_TOKEN", token)
+    answer = plugin.consensus_ask_for_votes(PROJECT, Query([1]), request=request(selectedItems=SELECTED))
+    assert (answer["response_code"], "cannot be sent" in answer["detail"]) == (424, True)
 
 
 def test_a_selection_from_elsewhere_is_refused(plugin: ModuleType, service: Service) -> None:

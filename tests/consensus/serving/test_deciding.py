@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from in_memory_label_studio import region
 from made_projects import OWNER, PROJECT, InMemoryProject
 from made_service import TOKEN, made_service
 
@@ -13,6 +14,7 @@ from consensus.assist.auto import auto
 from consensus.assist.auto_rules import read_auto
 from consensus.assist.batches import plan
 from consensus.projects.run import run
+from consensus.review.queues import refresh
 from consensus.serving import schemas
 from consensus.serving.app import create_app
 from consensus.settings import ProjectConfig
@@ -117,6 +119,7 @@ def test_what_to_accept_has_to_be_said(caller: Caller) -> None:
         ({"source": "suggestions"}, "nothing says which suggestions to accept"),
         ({"source": "suggestions", "above": 0.5, "version": "m9", "dry_run": True}, "'m9' has no prediction"),
         ({"source": "guesses", "above": 0.5}, "source: Input should be"),
+        ({"source": "suggestions", "above": 0.5, "tasks": []}, "tasks: List should have at least 1 item"),
     ):
         answer = caller.client.post(f"/api/projects/{PROJECT}/accept", json={"made_by": ANA, **body})
         assert (answer.status_code, message in answer.json["error"]) == (400, True), answer.json
@@ -134,6 +137,24 @@ def test_one_more_annotator_is_asked(caller: Caller) -> None:
     assert [row["is_labeled"] for row in rows] == [False, False]
     decided = caller.get("/decisions", batch=done["batch"])["items"]
     assert {(row["verdict"], row["decided_by"], row["reason"]) for row in decided} == {("asked", ANA, "unclear")}
+
+
+def test_a_task_for_which_a_vote_is_asked_waits_again_with_that_vote(caller: Caller) -> None:
+    """At a run before it comes, nobody has to look at it."""
+    task = caller.made.tasks[0]
+    caller.post("/review", tasks=[task])
+    caller.post("/ask", tasks=[task])
+    assert [run_and_count(caller)] == [0]
+    caller.made.server.accounts[99] = "late@example.com"
+    caller.made.server.annotate(task, [region("kind", "owl")], completed_by=99)
+    assert [run_and_count(caller)] == [1]
+
+
+def run_and_count(caller: Caller) -> int:
+    """Run, and count what waits in the queue of those that were sent to review."""
+    caller.made.later()
+    run(caller.made.studio, caller.store, caller.config, PROJECT, now=caller.made.now)
+    return refresh(caller.store, PROJECT, caller.config.review, caller.made.now()).get("pending", 0)
 
 
 def test_what_was_cut_off_is_gone_on_with(caller: Caller) -> None:

@@ -200,10 +200,11 @@ def test_of_several_decisions_the_latest_counts_and_ground_truth_before_all() ->
 
 
 def test_a_decision_that_is_not_starred_any_more_says_nothing() -> None:
-    """It is no vote of whoever decided either; and a machine's change decides nothing."""
+    """It is no vote of whoever decided either; and what a machine changes, or takes over, decides nothing."""
     undone = annotation(1, "a1", "cat", is_decision=True)
     by_machine = annotation(2, "a2", "dog", changed_by="robot")
-    got = collect([Task(7, {}, [undone, by_machine])], KIND, machines=["robot"])
+    taken = annotation(3, "robot", "dog", from_report=True)
+    got = collect([Task(7, {}, [undone, by_machine, taken])], KIND, machines=["robot"])
     assert (votes_in(got), len(got.settled.task)) == ([], 0)
 
 
