@@ -151,7 +151,8 @@ def offer(suggested: Suggested, request: Request) -> Offer:
         Where the request names no suggestions, or what is not there.
     """
     request.check()
-    _check_names(suggested, request)
+    tags = (each.control.tag for each in suggested.votes.controls)
+    check_names({tag.name: tag.labels for tag in tags}, suggested.project.id, request)
     tasks = frozenset(request.tasks)
     open_ones = [each for each in suggested.suggestions if each.is_open and _is_asked_for(each, request, tasks)]
     thresholds = _thresholds(suggested, request)
@@ -250,16 +251,25 @@ class _Line:
         return score > self.score if self.is_exclusive else score >= self.score
 
 
-def _check_names(suggested: Suggested, request: Request) -> None:
-    controls = {each.control.tag.name: each.control.tag for each in suggested.votes.controls}
+def check_names(controls: Mapping[str, Sequence[str]], project: int, request: Request) -> None:
+    """Refuse a request for a control or label that is not there.
+
+    Parameters
+    ----------
+    controls : mapping of str to sequence of str
+        The labels of each control of the project.
+
+    Raises
+    ------
+    ConfigError
+        With those that are.
+    """
     if request.control is not None and request.control not in controls:
+        raise ConfigError(f"project {project} has no control {request.control!r}; it has {', '.join(controls)}")
+    if request.label is not None and not any(request.label in labels for labels in controls.values()):
         raise ConfigError(
-            f"project {suggested.project.id} has no control {request.control!r}; it has {', '.join(controls)}"
-        )
-    if request.label is not None and not any(request.label in tag.labels for tag in controls.values()):
-        raise ConfigError(
-            f"{request.label!r} is a label of no control of project {suggested.project.id}: "
-            + "; ".join(f"{name} has {', '.join(tag.labels)}" for name, tag in controls.items())
+            f"{request.label!r} is a label of no control of project {project}: "
+            + "; ".join(f"{name} has {', '.join(labels)}" for name, labels in controls.items())
         )
 
 

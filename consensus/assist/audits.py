@@ -97,18 +97,23 @@ def stored_audits(snapshot: Snapshot, project: int) -> list[Audited]:
         for row in rows
         if row["yes"] + row["no"] > 0 or row["posterior"] in (0, 1)
     }
-    return measured(items, Truths([], believed))
+    controls = snapshot.controls(project) if items else []
+    multiple = {row["control"]: row["labels"] for row in controls if row["choice"] == "multiple"}
+    return measured(items, Truths([], believed, multiple))
 
 
 def measured(items: Sequence[Row], truths: Truths) -> list[Audited]:
     """Measure batches by what is true of their audited items."""
+    batches: dict[str, list[Row]] = {}
+    for item in items:
+        batches.setdefault(item["batch"], []).append(item)
     rows = []
-    for place in dict.fromkeys((item["batch"], item["kind"]) for item in items):
-        of_batch = [item for item in items if item["batch"] == place[0]]
+    for of_batch in batches.values():
         rows.append(_measured(of_batch, "", "", truths))
-        for control, label in sorted({(item["control"], " + ".join(item["labels"])) for item in of_batch}):
-            own = [item for item in of_batch if (item["control"], " + ".join(item["labels"])) == (control, label)]
-            rows.append(_measured(own, control, label, truths))
+        groups: dict[tuple[str, str], list[Row]] = {}
+        for item in of_batch:
+            groups.setdefault((item["control"], " + ".join(item["labels"])), []).append(item)
+        rows += [_measured(own, *group, truths) for group, own in sorted(groups.items())]
     return rows
 
 

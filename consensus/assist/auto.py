@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from common.contract import VERSION_PREFIX
 from common.label_studio.client import TASK_ONLY
 from common.label_studio.label_config import is_visible
 from common.progress import Progress, silent
@@ -130,12 +131,12 @@ def _of_predictions(
 ) -> AutoOutcome:
     version = rules.version or target.model_version
     counts = studio.client.version_counts(target.id)
-    if not version or version not in counts:
+    if not version or version not in counts or version.startswith(VERSION_PREFIX):
         if rules.version is None and tasks is not None:
             return AutoOutcome(
                 target, version, [], [], {}
             )  # the backend has not answered yet; a later look does it
-        names = ", ".join(sorted(counts)) or "none"
+        names = ", ".join(sorted(name for name in counts if not name.startswith(VERSION_PREFIX))) or "none"
         raise ConfigError(f"project {target.id} has no prediction of version {version!r}; it has {names}")
     open_tasks = _open_tasks(studio, target.id)
     if tasks is not None:

@@ -118,6 +118,8 @@ def plan(
 ) -> Row:
     """Keep a batch before anything is written; the same items with the same options are the same batch.
 
+    Where all of that was left, as a person had annotated the task and has not any more, it is another batch.
+
     Parameters
     ----------
     items : sequence of dict
@@ -134,14 +136,17 @@ def plan(
     content = [kind, asdict(options), [[item["task"], item["control"], item["labels"]] for item in ordered]]
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     stored = {**(params or {}), "write": asdict(options)}
-    key = key or digest
+    key, is_ours = key or digest, not key
     while True:
         batch = store.decisions.open_batch(
             project, kind, key, made_by=made_by, made_at=now, items=ordered, filtered=filtered, params=stored
         )
-        if batch["undone_by"] is None:
+        if batch["undone_by"] is not None:
+            key = f"{key} after {batch['undone_by']}"  # what was taken back can be asked for again
+        elif is_ours and batch["finished_at"] and {*store.decisions.item_counts(batch["id"])} == {"left"}:
+            key = f"{key} after {batch['id']}"  # and so can what was left
+        else:
             return batch
-        key = f"{key} after {batch['undone_by']}"  # what was taken back can be asked for again
 
 
 def perform(

@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 
 from common.progress import Progress, silent
-from consensus.assist.accept import Request
+from consensus.assist.accept import Request, check_names
 from consensus.assist.batches import Performed, WriteOptions, perform, plan
 from consensus.core.assist.expected import share_interval
 from consensus.label_studio import Studio
@@ -48,10 +48,16 @@ def offer_proposals(store: Store, project: int, request: Request) -> ProposalOff
     """Choose what is proposed in the place of given labels in MisClassified, where nobody has decided yet.
 
     A precision that is asked for is taken from the posteriors: they are all that is known of these labels.
+
+    Raises
+    ------
+    ConfigError
+        Where the project had no run, or the request names what is not there.
     """
     request.check_shares()
     with store.snapshot() as snapshot:
-        snapshot.needed_controls(project)
+        _, controls = snapshot.needed_controls(project)
+        check_names({row["control"]: row["labels"] for row in controls}, project, request)
         rows = snapshot.proposals(project, control=request.control)
         decided = {(row["task"], row["control"]) for row in snapshot.decisions.standing(project)}
     by_place = {

@@ -153,13 +153,23 @@ class Truths:
     controls : sequence of Collected
     posteriors : mapping of (str, int, str) to float
         By control, task and label, where votes say something; empty where suggestions vote.
+    multiple : mapping of str to sequence of str, optional
+        Labels of each multiple choice; by default of those among the controls.
     """
 
-    def __init__(self, controls: Sequence[Collected], posteriors: Mapping[tuple[str, int, str], float]) -> None:
+    def __init__(
+        self,
+        controls: Sequence[Collected],
+        posteriors: Mapping[tuple[str, int, str], float],
+        multiple: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self._posteriors = posteriors
         self._voted = {(control, task) for control, task, _ in posteriors}
-        self._multiple = {each.control.tag.name: each.control.choice == "multiple" for each in controls}
-        self._labels = {each.control.tag.name: each.control.tag.labels for each in controls}
+        self._multiple = multiple or {
+            each.control.tag.name: each.control.tag.labels
+            for each in controls
+            if each.control.choice == "multiple"
+        }
         self._decided: dict[tuple[str, int], dict[str, bool]] = {}
         for each in controls:
             settled, votes = each.settled, each.votes
@@ -174,12 +184,13 @@ class Truths:
         """Return how likely a suggestion is right and whether that was decided; None where nobody knows."""
         control, labels = group
         decided = self._decided.get((control, task), {})
-        if self._multiple.get(control):
-            labelled = [self._one(control, task, label, decided) for label in self._labels[control]]
+        offered = self._multiple.get(control)
+        if offered:
+            labelled = [self._one(control, task, label, decided) for label in offered]
             if any(part is None for part in labelled):
                 return None
             right = 1.0
-            for label, part in zip(self._labels[control], labelled, strict=True):
+            for label, part in zip(offered, labelled, strict=True):
                 probability = part[0] if part else 0.0
                 right *= probability if label in labels else 1 - probability
             return right, all(part[1] for part in labelled if part)
@@ -188,7 +199,7 @@ class Truths:
     def _one(self, control: str, task: int, label: str, decided: Mapping[str, bool]) -> tuple[float, bool] | None:
         if label in decided:
             return float(decided[label]), True
-        if any(decided.values()) and not self._multiple.get(control):
+        if any(decided.values()) and control not in self._multiple:
             return 0.0, True
         if (control, task) not in self._voted:
             return None

@@ -145,7 +145,7 @@ class _Undo:
             (task, row["control"]): row
             for task, rows in decided_again.items()
             for row in rows
-            if row["batch"] != self._number
+            if row["batch"] != self._number and row["at"] > batch["made_at"]  # ours may not be in the log yet
         }
 
     def look(self) -> Undone:

@@ -52,8 +52,12 @@ def suggestions(
     config: ConfigOption = None,
 ) -> None:
     """List what the model suggests for tasks that nobody has annotated, in descending confidence."""
+    from consensus.assist.accept import Request, check_names  # noqa: PLC0415  # --help needs none of it
+
     with closing(studio()) as label_studio:
         suggested = read(label_studio, store(), project, config, version, quiet=form != "table")
+    tags = (each.control.tag for each in suggested.votes.controls)
+    check_names({tag.name: tag.labels for tag in tags}, project, Request(label=label, control=control))
     rows = [
         each
         for each in suggested.suggestions
@@ -90,7 +94,8 @@ def accept(
     version: VersionOption = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="So many, the surest.")] = None,
     audit_share: Annotated[
-        float, typer.Option("--audit-share", min=0, max=1, help="Share that one more person judges blind.")
+        float,
+        typer.Option("--audit-share", min=0, max=1, help="Share that one more person judges blind."),
     ] = 0.05,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what to expect; send nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether to go on.")] = False,

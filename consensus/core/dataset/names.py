@@ -101,15 +101,18 @@ class FileNames:
     """
 
     def __init__(self) -> None:
-        self._used: set[tuple[str, str]] = set()
+        self._last: dict[tuple[str, str], int] = {}  # number that a name got last, by folder and name
 
     def add(self, folder: str, stem: str, ending: str) -> str:
         """Return a name that no other file of the folder has."""
-        name, number = f"{stem}{ending}", 1
-        while (folder, _folded(name)) in self._used:
+        name = f"{stem}{ending}"
+        place = first = folder, _folded(name)
+        number = self._last.get(first, 1)
+        while place in self._last:
             number += 1
             name = f"{stem}-{number}{ending}"
-        self._used.add((folder, _folded(name)))
+            place = folder, _folded(name)
+        self._last |= {place: 1, first: number}
         return name
 
 

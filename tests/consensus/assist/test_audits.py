@@ -9,6 +9,7 @@ from made_projects import OWNER, PROJECT, InMemoryProject
 
 from consensus.assist.accept import Request, accept, offer
 from consensus.assist.audits import Audited, audits, report_below, stored_audits
+from consensus.assist.batches import perform, plan
 from consensus.assist.suggestions import read_suggestions
 from consensus.projects.route import route
 from consensus.projects.run import run
@@ -61,6 +62,20 @@ def test_reviewers_decisions_are_measured(accepted: InMemoryProject, store: Stor
     assert [(each.label, each.precision, each.is_below) for each in stored] == [
         (each.label, each.precision, each.is_below) for each in (whole, cat, dog)
     ]
+
+
+def test_several_labels_are_right_together_also_by_the_store_alone(store: Store) -> None:
+    """Of a multiple choice: one label that is missing makes what was accepted wrong."""
+    made = InMemoryProject(tasks=2)
+    evidence = {"score": 0.9, "audit": True}
+    items = [{"task": task, "control": "traits", "labels": ["fur"], "evidence": evidence} for task in made.tasks]
+    perform(made.studio, store, plan(store, PROJECT, "accept", items, made_by=OWNER, now=made.now()), made.now)
+    for task, labels in ((101, ("fur",)), (102, ("fur", "wings"))):
+        made.server.annotate(task, [region("traits", *labels)], completed_by=3, ground_truth=True)
+    whole = measured(made, store)[0]
+    assert (whole.measured.n, whole.precision) == (2, 0.5)
+    with store.snapshot() as snapshot:
+        assert [each.precision for each in stored_audits(snapshot, PROJECT)] == [0.5, 0.5]
 
 
 def test_the_figures_are_metrics(accepted: InMemoryProject, store: Store) -> None:

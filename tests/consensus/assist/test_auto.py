@@ -192,3 +192,16 @@ def test_rules_that_cannot_be_are_named(tmp_path: Path, text: str, named: str) -
         read_auto(path)
     with pytest.raises(ConfigError, match="cannot be read"):
         read_auto(tmp_path / "none.toml")
+
+
+def test_what_consensus_has_predicted_is_no_suggestion(store: Store) -> None:
+    """A rules file that names it, or a project that shows it, would accept reports for a model's word."""
+    made = made_of(0.9)
+    prediction = {"model_version": "consensus/AllConfirmed", "result": [region("kind", "cat", score=0.9)]}
+    made.server.add_task({"image": "y.png"}, predictions=[{**prediction, "score": 0.9}], task_id=102)
+    named = AutoFile.model_validate({"source": "prediction", "version": "consensus/AllConfirmed"})
+    with pytest.raises(ConfigError, match="no prediction of version 'consensus/AllConfirmed'; it has m1"):
+        done(made, store, named)
+    made.server.project["model_version"] = "consensus/AllConfirmed"
+    with pytest.raises(ConfigError, match="no prediction of version 'consensus/AllConfirmed'; it has m1"):
+        done(made, store)

@@ -102,6 +102,16 @@ def test_the_same_batch_again_writes_nothing(made: InMemoryProject, store: Store
     assert made.server.writes == []
 
 
+def test_what_was_left_can_be_asked_for_again(made: InMemoryProject, store: Store) -> None:
+    """Where the person who had annotated the task has taken that back; a key of the caller's stays one batch."""
+    made.server.annotate(101, [region("kind", "dog")], completed_by=2)
+    assert perform(made.studio, store, planned(made, store, tasks=[101]), made.now).counts == {"left": 1}
+    assert made.server.tasks[101]["annotations"].pop()["completed_by"] == 2
+    again = planned(made, store, tasks=[101])
+    assert perform(made.studio, store, again, made.now).counts == {"written": 1}
+    assert made.written(again["id"]) == [101]
+
+
 def test_what_people_annotated_meanwhile_is_left(made: InMemoryProject, store: Store) -> None:
     """A vote, a skip and a star of a person keep the machine away; a reviewer's batch decides there as well."""
     batch = planned(made, store)
@@ -268,6 +278,28 @@ def test_a_batch_that_was_cut_off_is_taken_back_whole(made: InMemoryProject, sto
     undo(made.studio, store, batch["id"], OWNER, made.now)
     assert made.state() == before
     assert resume(made.studio, store, PROJECT, made.now) == []
+    assert made.state() == before
+
+
+def test_a_decision_that_was_made_before_a_batch_that_was_cut_off_is_no_later_one(
+    made: InMemoryProject, store: Store
+) -> None:
+    """The batch's own is not in the log yet, and its annotation is taken back all the same."""
+    first = done(made, store, tasks=[101])
+    made.later()
+    before = made.state()
+    items = items_of([101])
+    options = WriteOptions(account=3, over_people=True, ground_truth=True)
+    batch = plan(store, PROJECT, "review", items, made_by=OWNER, now=made.now(), options=options)
+    cut_off(made, 1, "dies after")
+    with pytest.raises(_DiedError):
+        perform(made.studio, store, batch, made.now)
+    made.server.faults = {}
+    assert made.written(batch["id"]) == [101]
+    undone = undo(made.studio, store, batch["id"], OWNER, made.now)
+    assert (undone.undone, undone.kept) == (1, [])
+    assert made.written(batch["id"]) == []
+    assert made.written(first["id"]) == [101]
     assert made.state() == before
 
 

@@ -120,3 +120,33 @@ def test_a_batch_that_was_cut_off_goes_on(made: InMemoryProject, shell: Shell) -
     shown = json.loads(shell(*words)[1])
     assert [batch["counts"] for batch in shown["batches"]] == [{"written": 5}]
     assert made.written(shown["batches"][0]["batch"]) == [111, 112, 113, 114, 115]
+
+
+@pytest.mark.parametrize("take", ["--suggestions", "--proposals"])
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--label", "bird"), "'bird' is a label of no control of project 7: kind has cat, dog, owl"),
+        (("--control", "mood"), "project 7 has no control 'mood'; it has kind"),
+        (("--audit-share", "nan"), "Invalid value for '--audit-share'"),
+        (("--above", "nan"), "--above is nan; use a number between 0 and 1"),
+        (("--target-precision", "nan"), "--target-precision is nan"),
+    ],
+)
+def test_names_and_numbers_that_are_none_are_refused(
+    made: InMemoryProject, shell: Shell, take: str, words: tuple[str, str], sentence: str
+) -> None:
+    """Of suggestions and of proposals, also where nothing would be accepted."""
+    assert made.tasks
+    above = () if "--target-precision" in words else ("--above", 0.6)
+    status, _, err = shell("accept", "--project", PROJECT, take, *above, *words, "--dry-run")
+    assert status in (1, 2)
+    assert sentence in " ".join(err.split())
+
+
+def test_suggestions_of_a_label_that_is_not_there(made: InMemoryProject, shell: Shell) -> None:
+    """Are not none: the labels that are there are named."""
+    assert made.tasks
+    status, _, err = shell("suggestions", "--project", PROJECT, "--label", "bird")
+    assert (status, "kind has cat, dog, owl" in err) == (1, True)
+    assert shell("suggestions", "--project", PROJECT, "--min-score", "nan")[0] == 2

@@ -56,6 +56,12 @@ def test_further_files_of_a_name_are_numbered_in_their_order() -> None:
     assert names.add("dog", "a", ".jpg") == "a.jpg"
 
 
+def test_very_many_files_of_one_name_take_no_longer_each() -> None:
+    """As of addresses that differ in their folders alone."""
+    names = FileNames()
+    assert [names.add("cat", "image", ".jpg") for _ in range(30_000)][-1] == "image-30000.jpg"
+
+
 @given(st.text(max_size=30))
 @example("/data/upload/1/../../../etc/passwd")
 @example("/data/local-files/?d=..%2F..%2Fx.png")
