@@ -177,7 +177,7 @@ def offer(suggested: Suggested, request: Request) -> Offer:
         chosen,
         groups,
         expectation(judged),
-        _conformal(suggested, thresholds, open_ones, chosen),
+        _conformal(suggested, request, thresholds, open_ones, chosen),
         _audits(suggested, chosen, request.audit_share),
     )
 
@@ -274,11 +274,12 @@ def check_names(controls: Mapping[str, Sequence[str]], project: int, request: Re
 
 
 def _is_asked_for(suggestion: Suggestion, request: Request, tasks: frozenset[int]) -> bool:
-    return (
-        (not tasks or suggestion.task in tasks)
-        and request.label in (None, *suggestion.labels)
-        and request.control in (None, suggestion.control)
-    )
+    return (not tasks or suggestion.task in tasks) and _is_of(suggestion.group, request)
+
+
+def _is_of(group: Group, request: Request) -> bool:
+    control, labels = group
+    return request.label in (None, *labels) and request.control in (None, control)
 
 
 def _thresholds(suggested: Suggested, request: Request) -> Mapping[Group, _Line]:
@@ -345,16 +346,24 @@ def _judged_pairs(suggested: Suggested) -> Iterator[tuple[Group, float]]:
 
 def _conformal(
     suggested: Suggested,
+    request: Request,
     lines: Mapping[Group, _Line],
     open_ones: Sequence[Suggestion],
     chosen: Sequence[Suggestion],
 ) -> float | None:
-    """Bound the expected share wrong by the gold tasks, whose suggestions were made before they were annotated."""
+    """Bound the expected share wrong by the gold tasks, whose suggestions were made before they were annotated.
+
+    Those count that are of the label or control that is asked for, and of which it was decided whether they are
+    right. Of tasks that somebody has named they say nothing: those are no random draw.
+    """
+    if request.tasks:
+        return None
     gold = wrong = 0
     for task, group, score in suggested.judged_gold:
-        gold += 1
         truth = suggested.truths.right(task, group)
-        wrong += bool(lines[group].admits(score) and truth is not None and truth[0] < 1)
+        if truth is not None and truth[1] and group in lines and _is_of(group, request):
+            gold += 1
+            wrong += lines[group].admits(score) and truth[0] < 1
     return conformal_share(wrong, gold, len(open_ones), len(chosen)) if gold else None
 
 

@@ -84,6 +84,18 @@ def test_ground_truth_goes_before_the_votes(store: Store) -> None:
     assert offered.conformal is not None
 
 
+def test_gold_of_what_is_asked_for_bounds_what_is_wrong(store: Store) -> None:
+    """Not that of another label; with one gold task of two that is none wrong, at most a half is."""
+    made = judged(store, people=20, waiting=8, wrong=0)
+    made.server.annotate(101, [region("kind", "owl")], completed_by=2, ground_truth=True)
+    made.server.annotate(102, [region("kind", "dog")], completed_by=2, ground_truth=True)
+    suggested = read(made, store)
+    bounds = {label: offer(suggested, Request(above=0.4, label=label)).conformal for label in ("cat", "dog")}
+    assert bounds == {"cat": 1.0, "dog": 1 / 2}
+    assert offer(suggested, Request(above=0.4)).conformal == 2 / 3
+    assert offer(suggested, Request(above=0.4, tasks=(121,))).conformal is None
+
+
 def test_all_above_a_score_are_accepted(store: Store) -> None:
     """Strictly above it, of a label where one is named; again with nothing new it is nothing."""
     made = judged(store, people=20, waiting=40, wrong=2)
