@@ -49,7 +49,7 @@ SKIPS_COUNT = ("IGNORE_SKIPPED", "REQUEUE_FOR_ME")
 STREAM_FIELDS = "id,overlap,is_labeled,annotations,completed_by,was_cancelled,ground_truth,updated_at"
 """The same, where only who had a task counts; the key `annotators` of a task stays empty without `fields=all`."""
 
-DERIVED = 4
+DERIVED = 5
 """Version of what is kept of what was derived of a task."""
 
 HIDDEN = (
@@ -534,6 +534,7 @@ def _annotation(
     result, parent = raw.get("result") or [], raw.get("parent_prediction")
     mark, changed = decision_in(result), changed_by(raw)
     annotator = unknown if number is None else accounts.get(number, f"account {number}")
+    from_report = parent in reports or is_of_report(result)  # chosen because of votes: it measures nobody
     return Annotation(
         id=int(raw["id"]),
         annotator=annotator,
@@ -544,11 +545,11 @@ def _annotation(
         lead_time=raw.get("lead_time"),
         from_prediction=parent,
         suggestion=_regions((suggested or {}).get(parent)),
-        from_report=parent in reports or is_of_report(result),
+        from_report=from_report,
         changed_by=None if changed is None else accounts.get(changed, f"account {changed}"),
         accusation=accusation_in(result),
         is_decision=mark is not None,
-        teaches=annotator != MACHINE_ACCOUNT and (mark is None or mark.teaches),
+        teaches=annotator != MACHINE_ACCOUNT and not from_report and (mark is None or mark.teaches),
         unstarred=mark.starred if mark else (),
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from common.contract import DecisionMark, decision_in, decision_meta
-from common.label_studio.annotations import choices_in
+from common.label_studio.annotations import account_of, choices_in
 from common.label_studio.label_config import LabelConfig
 from consensus.label_studio import Studio
 from consensus.store.columns import Row
@@ -28,11 +28,17 @@ def annotations_of(task: Mapping[str, Any]) -> list[dict[str, Any]]:
     return list(task.get("annotations") or ())
 
 
-def written_by(batch: str, task: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the annotation of a task that a batch has written; None where there is none."""
+def written_by(batch: str, task: Mapping[str, Any], account: int | None = None) -> dict[str, Any] | None:
+    """Return the annotation of a task that a batch has written; None where there is none.
+
+    Parameters
+    ----------
+    account : int, optional
+        Whose it is: a copy that somebody else has made in Label Studio keeps the batch's mark.
+    """
     for annotation in annotations_of(task):
         mark = decision_in(annotation.get("result"))
-        if mark and mark.batch == batch:
+        if mark and mark.batch == batch and account in (None, account_of(annotation)):
             return annotation
     return None
 

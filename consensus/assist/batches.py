@@ -301,7 +301,11 @@ class _Writer:
         client, project = self._studio.client, self._project.id
 
         def unwritten(now_there: Mapping[int, Mapping[str, Any]]) -> list[int]:
-            return [task for task in tasks if task in now_there and not written_by(batch, now_there[task])]
+            return [
+                task
+                for task in tasks
+                if task in now_there and not written_by(batch, now_there[task], self._account)
+            ]
 
         def without_prediction(now_there: Mapping[int, Mapping[str, Any]]) -> list[int]:
             return [
@@ -350,7 +354,7 @@ class _Writer:
         """Return why an item is not to be written; None where it is to be, or has been."""
         if task is None:
             return GONE
-        written = written_by(self._mark.batch, task)
+        written = written_by(self._mark.batch, task, self._account)
         if written:
             held = item["control"] in controls_of(written)
             return None if held else "the annotation of its task was written without it"
@@ -400,7 +404,7 @@ class _Writer:
         """Write a task's annotation, and close the task."""
         if task is None:
             return _Sent(None, GONE)
-        annotation: Mapping[str, Any] | None = written_by(self._mark.batch, task)
+        annotation: Mapping[str, Any] | None = written_by(self._mark.batch, task, self._account)
         try:
             if annotation and self._is_late(annotation, task):
                 self._studio.client.delete_annotation(annotation["id"])
@@ -457,7 +461,7 @@ class _Writer:
         for pause in pauses:
             self._studio.wait(pause)
             there = tasks_now(self._studio, self._project.id, [task]).get(task)
-            annotation = there and written_by(self._mark.batch, there)
+            annotation = there and written_by(self._mark.batch, there, self._account)
             if annotation:
                 return annotation
         return None

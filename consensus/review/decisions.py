@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from common.contract import META, decision_in
+from common.contract import MACHINE_ACCOUNT, META, decision_in
 from common.label_studio.annotations import account_of, accounts_named, choices_in
 from common.label_studio.label_config import ChoicesTag, is_visible
 from common.progress import Progress, silent
@@ -23,6 +23,7 @@ from consensus.core.review.sampling import uniform
 from consensus.core.votes.controls import ControlSettings, answers_of
 from consensus.errors import ConfigError
 from consensus.label_studio import Project, Studio
+from consensus.projects.project_votes import account_named
 from consensus.review.items import annotators_of
 from consensus.review.queues import SETTLING, seed_of
 from consensus.review.stream import perform_stream
@@ -112,7 +113,7 @@ def decide(
     Raises
     ------
     ConfigError
-        Where the project has no run yet, or the reviewer no account.
+        Where the project has no run yet, or the reviewer no account, or that of a machine.
     SuiteError
         Where Label Studio or the store cannot be used.
     """
@@ -120,6 +121,8 @@ def decide(
     account = accounts_named([reviewer], accounts)[reviewer]
     if account not in accounts:
         raise ConfigError(f"{reviewer!r} has no account in Label Studio, so nothing can be decided in that name")
+    if accounts[account] in {MACHINE_ACCOUNT, *(account_named(name, accounts) for name in config.machines)}:
+        raise ConfigError(f"{reviewer!r} is a machine account; a person decides")
     with store.lock_batches(project, EVERYBODY):
         store.recognize(project, target.url, target.created_at)
         bench = _Bench(studio, store, config, target, {ruling.task for ruling in rulings}, accounts)

@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 
@@ -51,8 +53,8 @@ def refresh(store: Store, project: int, review: ReviewSection, at: datetime) -> 
             for row in snapshot.decisions.standing(project)
             if row["source"] in SETTLING
         }
-    for task, name, batch in back:
-        store.decisions.reopen(project, task, name, because_of(batch))
+    for batch, places in groupby(sorted(back), key=itemgetter(0)):
+        store.decisions.reopen_many(project, [(task, name) for _, task, name in places], because_of(batch))
     tasks = np.unique(rows["task"])
     entries: dict[Queue, list[Row]] = {"misclassified": [], "controversial": [], "spot": []}
     for control in controls:
@@ -111,8 +113,8 @@ def _entries(own: Columns, stored: StoredClassifications, ranked: Ranked) -> Ite
         }
 
 
-def _with_new_votes(snapshot: Snapshot, project: int, rows: Columns) -> Iterator[tuple[int, str, str]]:
-    """Yield task, control and batch where one more vote was asked for and has come."""
+def _with_new_votes(snapshot: Snapshot, project: int, rows: Columns) -> Iterator[tuple[str, int, str]]:
+    """Yield batch, task and control where one more vote was asked for and has come."""
     asked = {
         (row["task"], row["control"]): row
         for row in snapshot.decisions.decisions(project, verdict="asked")
@@ -127,4 +129,4 @@ def _with_new_votes(snapshot: Snapshot, project: int, rows: Columns) -> Iterator
         votes[key] = max(votes[key], int(rows["yes"][row] + rows["no"][row] + rows["unsure"][row]))
     for (task, control), row in asked.items():
         if votes[task, control] > row["evidence"].get("votes", 0):
-            yield task, control, str(row["batch"])
+            yield str(row["batch"]), task, control

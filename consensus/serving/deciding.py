@@ -5,6 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 from flask import Response, jsonify
+from werkzeug.exceptions import UnprocessableEntity
 
 from consensus.assist.batches import performed, plan
 from consensus.core.review.rulings import Ruling
@@ -13,7 +14,7 @@ from consensus.review.items import describe
 from consensus.review.stream import perform_stream
 from consensus.serving import schemas
 from consensus.serving.accepting import performed_row
-from consensus.serving.idempotency import key, once
+from consensus.serving.idempotency import HEADER, key, once
 from consensus.serving.reading import QUEUE_PLACE, REFUSED, page, projects, snapshot_of
 from consensus.serving.service import service
 from consensus.serving.writing import CHANGING, accepted, now
@@ -93,6 +94,9 @@ def ask_for_votes(path: schemas.OfProject, body: schemas.OnTasks) -> Response:
         for control in controls
     ]
     batch = plan(here.store, path.project, "ask", items, made_by=body.made_by, now=now(), key=key() or uuid4().hex)
+    planned = {item["task"] for item in here.store.decisions.items(str(batch["id"]))}
+    if batch["kind"] != "ask" or planned != set(tasks):  # from before the service began
+        raise UnprocessableEntity(f"{HEADER} {key()!r} was sent with another body; take a new one")
 
     def do() -> dict[str, Any]:
         # A reviewer who asks at the same moment has the lock: each batch is written by one of them.

@@ -11,7 +11,7 @@ from made_projects import OWNER, PROJECT, InMemoryProject, items_of
 
 from common.contract import MACHINE_ACCOUNT, DecisionMark, decision_in, decision_meta
 from common.errors import LabelStudioError, SuiteError
-from consensus.assist.batches import WriteOptions, perform, plan, resume
+from consensus.assist.batches import BY_A_PERSON, WriteOptions, perform, plan, resume
 from consensus.assist.undo import undo
 from consensus.errors import ConfigError
 from consensus.store.columns import Row
@@ -254,6 +254,16 @@ def test_an_undo_that_is_cut_off_anywhere_ends_whole(
     verdicts = [row["verdict"] for row in store.decisions.decisions(PROJECT)]
     assert (verdicts.count("accepted"), verdicts.count("undone")) == (10, 9)
     assert [row["task"] for row in store.decisions.standing(PROJECT)] == [105]
+
+
+def test_what_somebody_has_copied_is_not_taken_for_what_a_batch_wrote(made: InMemoryProject, store: Store) -> None:
+    """A copy keeps the batch's mark: it is a person's annotation, and stays as it is."""
+    batch = planned(made, store)
+    meta = decision_meta(DecisionMark(batch["id"], teaches=False))
+    copy = made.server.annotate(101, [region("kind", "cat", meta=meta)], completed_by=2)
+    performed = perform(made.studio, store, batch, made.now)
+    assert [(item["task"], item["note"]) for item in performed.left] == [(101, BY_A_PERSON)]
+    assert made.annotations(101) == [copy]
 
 
 def carried_through(made: InMemoryProject, work: Callable[[], object]) -> None:

@@ -153,6 +153,19 @@ def test_accepting_a_report_is_no_vote(
     assert {entry["annotator"] for entry in entries} == {A1, A2, A3}
 
 
+def test_a_report_that_is_taken_over_and_starred_teaches_nothing(
+    studio: InMemoryStudio, store: Store, once: Once
+) -> None:
+    """It settles as before: the task was chosen because of its votes, star or no star."""
+    before = once()
+    report = next(row for row in studio.predictions if row["model_version"] == "consensus/Discovered")
+    taken = {"result": report["result"], "parent_prediction": report["id"], "ground_truth": True}
+    admin(studio, "POST", f"tasks/{report['task']}/annotations", **taken)
+    after = once()
+    assert rows_of(store, report["task"])["dog"] == ("Discovered", 1, 1, 3)
+    assert (after.gold_tasks, trust(after)) == (0, trust(before))
+
+
 def test_accepting_a_suggestion_of_a_model_stays_a_vote(studio: InMemoryStudio, store: Store, once: Once) -> None:
     """A prediction under a name of ours that consensus did not sign is none of its reports."""
     made = studio.predict(1, "m1", [region("kind", "cat")])

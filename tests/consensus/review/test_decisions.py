@@ -23,7 +23,7 @@ from reviewed import (
     run_at,
 )
 
-from common.contract import DecisionMark, decision_in
+from common.contract import MACHINE_ACCOUNT, DecisionMark, decision_in
 from consensus.assist.batches import resume
 from consensus.assist.undo import undo
 from consensus.core.review.names import RulingName
@@ -269,3 +269,12 @@ def test_labels_imported_as_annotations_stay_given(store: Store, control: str) -
     take_back(made, store, batch.batch["id"])
     run_at(made, store, 2, settings)
     assert report_of(store, WRONG) == before
+
+
+@pytest.mark.parametrize("machine", [MACHINE_ACCOUNT, A1])
+def test_a_machine_reviews_nothing(studio: InMemoryStudio, store: Store, machine: str) -> None:
+    """Neither the account of consensus nor one that the settings name decides as a person."""
+    studio.accounts[99] = MACHINE_ACCOUNT
+    settings = SETTINGS.model_copy(update={"machines": [A1]})
+    with pytest.raises(ConfigError, match="is a machine account"):
+        rule(studio, store, "accept", SILENT, by=machine, settings=settings)

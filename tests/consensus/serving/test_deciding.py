@@ -157,6 +157,21 @@ def run_and_count(caller: Caller) -> int:
     return refresh(caller.store, PROJECT, caller.config.review, caller.made.now()).get("pending", 0)
 
 
+def test_a_key_from_before_the_service_began_is_for_the_same_tasks(caller: Caller) -> None:
+    """The store knows it: the same tasks are asked about once, and others need a key of their own."""
+    first, second = caller.made.tasks[:2]
+    key = {"Idempotency-Key": "once"}
+    answers = [
+        Caller(caller.made, caller.store).client.post(
+            f"/api/projects/{PROJECT}/ask", json={"made_by": ANA, "tasks": [task]}, headers=key
+        )
+        for task in (first, first, second)
+    ]
+    assert [answer.status_code for answer in answers] == [202, 202, 422]
+    assert answers[0].json["batch"] == answers[1].json["batch"]
+    assert "another body" in answers[2].json["error"]
+
+
 def test_what_was_cut_off_is_gone_on_with(caller: Caller) -> None:
     """A wish for votes that was stored and not sent is done before the next one."""
     first, second = caller.made.tasks[:2]
