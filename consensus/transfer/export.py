@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 
-from common.errors import FilesError
+from common.errors import FetchError, FilesError
 from common.files import replacing_folder
 from common.images.fetch import absolute_url
 from common.progress import Progress, of_step, silent
@@ -33,6 +33,7 @@ from consensus.transfer.export_layouts import (
     write_text,
 )
 from consensus.transfer.export_readme import Provenance, readme
+from consensus.transfer.sources.records import is_file
 
 README, LEFT_OUT_FILE, TABLE = BESIDE
 IMAGES = "images"
@@ -198,12 +199,13 @@ def _folders(labels: Iterable[BelievedLabel], layout: Layout) -> dict[str, str]:
 
 
 def _absolute(image: TaskImage, url: str) -> str:
-    """Return an address that means the same elsewhere."""
-    return (
-        absolute_url(image.address, base_url=url, task_id=image.task)
-        if image.address[:1] == "/"
-        else image.address
-    )
+    """Return an address that means the same elsewhere; one that cannot be asked for is returned as it is."""
+    if image.address[:1] != "/":
+        return image.address
+    try:
+        return absolute_url(image.address, base_url=url, task_id=image.task)
+    except FetchError:
+        return image.address
 
 
 def _write(items: ProjectItems, dataset: Dataset, placed: _Placed, request: Request, folder: Path) -> None:
@@ -232,7 +234,7 @@ def _write(items: ProjectItems, dataset: Dataset, placed: _Placed, request: Requ
 def _sizes(folder: Path, rows: Iterable[Row]) -> dict[str, tuple[int, int]]:
     """Return the sizes of the images that are files."""
     paths = {row["image"]: folder / row["image"] for row in rows if row["image"]}
-    sizes = {name: size_of(path) for name, path in paths.items() if path.is_file()}
+    sizes = {name: size_of(path) for name, path in paths.items() if is_file(path)}
     return {name: size for name, size in sizes.items() if size}
 
 

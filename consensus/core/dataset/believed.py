@@ -243,8 +243,8 @@ def _why_none(item: Item) -> str:
     if item.given:
         return "the votes call the given label wrong, and no other is confirmed"
     if item.votes:
-        return "it came without a label, and the votes confirm none"
-    return "it came without a label, and the last run saw no vote on it"
+        return "it came without a label of the control, and the votes confirm none"
+    return "it came without a label of the control, and the last run saw no vote on it"
 
 
 def _preference(candidate: Candidate) -> tuple[float, str]:

@@ -146,7 +146,7 @@ def test_folders_hold_the_right_bytes_under_the_label_that_is_believed(project: 
     assert (third["label"], third["decided_by"], third["report"], third["at"]) == ("dog", "given", "NoVotes", "")
     [left_out] = project.rows("left-out.csv", "folders")
     assert (left_out["task"], left_out["address"]) == ("5", "/data/upload/7/0123abcd-5.png")
-    assert left_out["reason"] == "it came without a label, and the last run saw no vote on it"
+    assert left_out["reason"] == "it came without a label of the control, and the last run saw no vote on it"
 
 
 @pytest.mark.parametrize("layout", ["folders", "csv", "jsonl", "parquet", "coco", "imagefolder"])
@@ -443,3 +443,15 @@ def test_what_is_exported_can_be_imported(tmp_path: Path, layout: str, source: s
     assert {record.path.read_bytes(): record.labels for record in reading.records if record.path} == {
         PNG + b"%d" % number: (label,) for number, label in enumerate(labels, start=1)
     }
+
+
+@pytest.mark.parametrize("layout", ["csv", "jsonl", "parquet", "coco"])
+@pytest.mark.parametrize("address", ["//host/1.png", "http://[x/1.png", "http://h/" + "x" * 5000 + ".png"])
+def test_an_address_that_nobody_can_ask_for_ends_no_export_of_addresses(
+    tmp_path: Path, layout: str, address: str
+) -> None:
+    """It stands there as the task has it."""
+    odd = task(1, "cat")
+    odd["data"]["image"] = address
+    exported = Project(tmp_path, odd).export(layout)
+    assert ([each.label for each in exported.dataset.labels], exported.failures) == (["cat"], {})
