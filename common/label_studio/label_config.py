@@ -97,12 +97,15 @@ class LabelConfig:
         Keys of `task.data` that hold what is labelled.
     shown : frozenset of str
         Keys and paths of `task.data` that are shown anywhere, as an object or within a text.
+    offered : frozenset of str or None
+        Values and aliases of every `<Choice>` and `<Label>`; None where some come from the tasks.
     """
 
     choices: tuple[ChoicesTag, ...] = ()
     passed_over: Mapping[str, str] = field(default_factory=dict)
     objects: frozenset[str] = frozenset()
     shown: frozenset[str] = frozenset()
+    offered: frozenset[str] | None = frozenset()
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -217,7 +220,7 @@ def _read(text: str) -> LabelConfig:
             choices.setdefault(name, _choices_tag(tag, objects, by_name))
     keys = {key for tag in objects.values() if (key := _whole_key(tag.get("value") or tag.get("valuelist")))}
     shown = {key.rstrip(".") for tag in tags for value in tag.attributes.values() for key in _KEY.findall(value)}
-    return LabelConfig(tuple(choices.values()), passed_over, frozenset(keys), frozenset(shown))
+    return LabelConfig(tuple(choices.values()), passed_over, frozenset(keys), frozenset(shown), _offered(tags))
 
 
 _remembered = lru_cache(maxsize=256)(_read)
@@ -230,6 +233,16 @@ def _walk(root: ET.Element) -> Iterator[_Tag]:
         tag = waiting.pop()
         yield tag
         waiting.extend(_Tag.of(child, tag) for child in reversed(tag.element))
+
+
+def _offered(tags: Iterable[_Tag]) -> frozenset[str] | None:
+    offered: set[str] = set()
+    for tag in tags:
+        if tag.name in ("choice", "label"):
+            offered.update(tag.get(name) for name in ("value", "alias"))
+        elif "toname" in tag.attributes and _whole_key(tag.get("value")):
+            return None
+    return None if any(map(_whole_key, offered)) else frozenset(offered - {""})
 
 
 def _is_object(tag: _Tag) -> bool:

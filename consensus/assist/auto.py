@@ -88,6 +88,7 @@ def auto(
     """
     target = studio.project(project)
     (store.check_origin if dry_run else store.recognize)(project, target.url, target.created_at)
+    _check_labels(target, rules)
     if rules.source == "consensus":
         outcome = _of_consensus(store, target, rules, tasks)
     else:
@@ -119,6 +120,17 @@ def auto(
     return AutoOutcome(
         outcome.project, outcome.version, outcome.accepted, outcome.pending, outcome.bands, performed
     )
+
+
+def _check_labels(target: Project, rules: AutoFile) -> None:
+    """Refuse lines of labels that are not there: others would hold for the label that was meant."""
+    offered = target.config.offered
+    strange = [] if offered is None else [name for name in rules.labels if name.strip() not in offered]
+    if strange:
+        raise ConfigError(
+            f"the rules have lines of {', '.join(map(repr, strange))}, which project {target.id} does not offer; "
+            f"it has {', '.join(sorted(offered or ()))}"
+        )
 
 
 def _of_predictions(

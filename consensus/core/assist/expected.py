@@ -13,7 +13,7 @@ LINES = 8
 """Thresholds that are tried, from the strictest on."""
 FORGIVEN = 1
 """Wrong suggestions that must be affordable at the strictest threshold that is tried."""
-MOST_SEARCHED = 1_000_000
+MOST_SEARCHED = 10**12
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +168,8 @@ def fewest_judged(precision: float, wrong: float = 0) -> int:
     --------
     >>> fewest_judged(0.95), fewest_judged(0.98)
     (72, 183)
+    >>> fewest_judged(0.999999)
+    3688878
     """
     low, high = int(wrong), MOST_SEARCHED
     while high - low > 1:

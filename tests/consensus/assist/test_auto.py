@@ -205,3 +205,16 @@ def test_what_consensus_has_predicted_is_no_suggestion(store: Store) -> None:
     made.server.project["model_version"] = "consensus/AllConfirmed"
     with pytest.raises(ConfigError, match="no prediction of version 'consensus/AllConfirmed'; it has m1"):
         done(made, store)
+
+
+def test_lines_of_a_label_that_is_not_there_are_refused(store: Store) -> None:
+    """As where its name is misspelled, so that others would hold; where labels come with the tasks, none are."""
+    made = made_of(0.9)
+    misspelled = AutoFile.model_validate({"accept_above": 0.5, "labels": {"Cat": {"accept_above": 0.99}}})
+    with pytest.raises(ConfigError, match=r"'Cat', which project 7 does not offer; it has cat, dog, fur, owl"):
+        done(made, store, misspelled)
+    assert made.server.writes == []
+    made.server.project["label_config"] = KINDS.replace(
+        "</View>", '<Choices name="more" toName="image" value="$options"/></View>'
+    )
+    assert len(done(made, store, misspelled).accepted) == 1
