@@ -282,11 +282,13 @@ class LabelStudioClient:
         value = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         return self.tasks(project_id, include, query=_filter("updated_at", "greater", "Datetime", value))
 
-    def tasks_by_id(self, project_id: int, include: str, ids: Sequence[int]) -> Iterator[dict[str, Any]]:
-        """Read some tasks; those that are gone are left out."""
+    def tasks_by_id(
+        self, project_id: int, include: str, ids: Sequence[int], *, fields: str = "all"
+    ) -> Iterator[dict[str, Any]]:
+        """Read some tasks, as `tasks` does; those that are gone are left out."""
         for start in range(0, len(ids), _SELECTED):
             selected = {"all": False, "included": list(ids[start : start + _SELECTED])}
-            yield from self.tasks(project_id, include, query={"selectedItems": selected})
+            yield from self.tasks(project_id, include, fields=fields, query={"selectedItems": selected})
 
     def task_page(
         self,

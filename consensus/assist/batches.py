@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import httpx
 
@@ -34,7 +35,9 @@ from consensus.store.columns import Row
 from consensus.store.decisions import STREAM_KINDS, BatchKind, Source, Verdict
 from consensus.store.store import Store
 
-CHUNK = 250
+Seen = TypeVar("Seen")
+
+CHUNK = 500
 """Tasks that are looked at, written and noted together."""
 BULK_FROM = 20
 """From so many tasks on, what a machine decided is written by Label Studio's bulk calls."""
@@ -256,12 +259,15 @@ class _Writer:
         self._mark = DecisionMark(str(batch["id"]), options.teaches)
         self._failures = 0
         self._bulk: httpx.Client | None = None
+        self._version, self._prepared = f"{BULK_VERSION}{self._mark.batch}", set[int]()
 
     @contextmanager
     def bulk_calls(self, tasks: int) -> Iterator[None]:
         """Write by bulk calls what can be, in a session of the machine account, if that is let in."""
         if self._is_machine and not self._options.ground_truth and tasks >= BULK_FROM:
             self._bulk = self._studio.client.signed_in(MACHINE_ACCOUNT, machine_password(self._studio))
+        if self._bulk is not None:
+            self._prepared = self._tasks_prepared()
         try:
             yield
         finally:
@@ -270,7 +276,7 @@ class _Writer:
 
     def write(self, tasks: Mapping[int, list[Row]]) -> None:
         """Write some tasks, and note what became of them."""
-        there = tasks_now(self._studio, self._project.id, tasks)
+        there = tasks_now(self._studio, self._project.id, tasks, counted=self._bulk is not None)
         left = {
             (task, item["control"]): note
             for task, items in tasks.items()
@@ -283,7 +289,7 @@ class _Writer:
             if (accepted := [item for item in items if (task, item["control"]) not in left])
         }
         self._keep_before(writable, there)
-        if self._bulk is not None and len(writable) >= BULK_FROM:
+        if self._bulk is not None:
             there = self._send_in_bulk(self._bulk, writable, there)
         with ThreadPoolExecutor(WRITERS) as several:
             sendings = several.map(lambda task: self._send(writable[task], there.get(task)), writable)
@@ -297,28 +303,14 @@ class _Writer:
 
         It makes one from each prediction, however often it is asked. What is missing afterwards is written singly.
         """
-        batch, version = self._mark.batch, f"{BULK_VERSION}{self._mark.batch}"
         client, project = self._studio.client, self._project.id
-
-        def unwritten(now_there: Mapping[int, Mapping[str, Any]]) -> list[int]:
-            return [
-                task
-                for task in tasks
-                if task in now_there and not written_by(batch, now_there[task], self._account)
-            ]
-
-        def without_prediction(now_there: Mapping[int, Mapping[str, Any]]) -> list[int]:
-            return [
-                task
-                for task in unwritten(now_there)
-                if all(row.get("model_version") != version for row in now_there[task].get("predictions") or ())
-            ]
-
-        missing = without_prediction(there)
+        look = partial(tasks_now, self._studio, project, tasks)
+        ready = [task for task in tasks if not written_by(self._mark.batch, there[task], self._account)]
+        missing = [task for task in ready if task not in self._prepared]
         rows = [
             {
                 "task": task,
-                "model_version": version,
+                "model_version": self._version,
                 "score": min(float((item["evidence"] or {}).get("score") or 0.0) for item in tasks[task]),
                 "result": regions_of(tasks[task], self._mark, self._project.config),
             }
@@ -328,27 +320,36 @@ class _Writer:
             if rows:
                 client.import_predictions(project, rows)
         except LostAnswerError:
-            there = self._looked_at(tasks, lambda now_there: not without_prediction(now_there))
+            self._looked_at(self._tasks_prepared, lambda prepared: prepared.issuperset(missing))
         except RefusedError:  # as where a task was deleted meanwhile: each is written singly, and told apart
-            return there
-        ready = unwritten(there)
+            return look()
         try:
-            client.annotate_from_predictions(project, version, ready, account)
+            client.annotate_from_predictions(project, self._version, ready, account)
         except LostAnswerError:
-            return self._looked_at(tasks, lambda now_there: not unwritten(now_there))
-        return tasks_now(self._studio, project, tasks) if ready else there
+            return self._looked_at(
+                look,
+                lambda now_there: all(
+                    written_by(self._mark.batch, now_there[task], self._account)
+                    for task in ready
+                    if task in now_there
+                ),
+            )
+        return look()
 
-    def _looked_at(
-        self, tasks: Mapping[int, list[Row]], is_done: Callable[[dict[int, dict[str, Any]]], bool]
-    ) -> dict[int, dict[str, Any]]:
-        """Look at tasks until something is done there, while a request whose answer was lost may be at work."""
-        there: dict[int, dict[str, Any]] = {}
+    def _tasks_prepared(self) -> set[int]:
+        """Ids of the tasks that have a prediction from which their annotation is made."""
+        client, project = self._studio.client, self._project.id
+        is_there = self._version in client.version_counts(project)
+        return client.tasks_with_version(project, self._version) if is_there else set()
+
+    def _looked_at(self, look: Callable[[], Seen], is_done: Callable[[Seen], object]) -> Seen:
+        """Look until something is done, while a request whose answer was lost may be at work."""
         for pause in LOOKS_SECONDS:
             self._studio.wait(pause)
-            there = tasks_now(self._studio, self._project.id, tasks)
-            if is_done(there):
+            seen = look()
+            if is_done(seen):
                 break
-        return there
+        return seen
 
     def _why_left(self, item: Row, task: Mapping[str, Any] | None) -> str | None:
         """Return why an item is not to be written; None where it is to be, or has been."""
@@ -402,8 +403,9 @@ class _Writer:
 
     def _send(self, items: Sequence[Row], task: Mapping[str, Any] | None) -> _Sent:
         """Write a task's annotation, and close the task."""
-        if task is None:
-            return _Sent(None, GONE)
+        note = self._why_left(items[0], task)  # somebody may have been quicker
+        if task is None or note:
+            return _Sent(None, note)
         annotation: Mapping[str, Any] | None = written_by(self._mark.batch, task, self._account)
         try:
             if annotation and self._is_late(annotation, task):

@@ -176,7 +176,7 @@ class _Undo:
         singly = self._deleted_in_bulk(deleting, there)
         with ThreadPoolExecutor(WRITERS) as several:
             list(several.map(self._studio.client.delete_annotation, singly))
-            after = tasks_now(self._studio, self._project, free) if deleting else there
+            after = tasks_now(self._studio, self._project, free, counted=True) if deleting else there
             restorings = several.map(lambda task: self._restore(free[task], after.get(task)), free)
             notes = dict(zip(free, restorings, strict=True))
         changed: list[Row] = []

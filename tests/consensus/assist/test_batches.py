@@ -358,20 +358,39 @@ def test_a_second_process_does_not_write_beside_the_first(made: InMemoryProject,
         perform(made.studio, store, batch, made.now)
 
 
+@pytest.mark.parametrize("refused", [False, True])
 def test_a_person_who_was_quicker_keeps_the_task(
-    made: InMemoryProject, store: Store, monkeypatch: pytest.MonkeyPatch
+    made: InMemoryProject, store: Store, monkeypatch: pytest.MonkeyPatch, *, refused: bool
 ) -> None:
-    """Where somebody annotates between the look and the bulk call, what the machine wrote there is taken away."""
+    """Where somebody annotates between the look and the bulk call or its refusal, nothing of the machine stays."""
     monkeypatch.setattr("consensus.assist.batches.BULK_FROM", 1)
 
-    def quicker(_: httpx.Request) -> None:
+    def quicker(_: httpx.Request) -> httpx.Response | None:
         made.server.annotate(103, [region("kind", "dog")], completed_by=2)
         made.later()
+        return httpx.Response(400, json={"detail": "a task is gone"}) if refused else None
 
-    made.server.faults["POST dm/actions"] = quicker
+    made.server.faults["POST import/predictions" if refused else "POST dm/actions"] = quicker
+    _person_has(103, made, store)
+
+
+def test_a_person_who_is_not_counted_yet_keeps_the_task(
+    made: InMemoryProject, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Label Studio counts annotations after it has stored them."""
+    monkeypatch.setattr("consensus.assist.batches.BULK_FROM", 1)
+    uncounted = {"total_annotations": 0, "cancelled_annotations": 0}
+    monkeypatch.setattr("in_memory_label_studio._counts_of", lambda _: uncounted)
+    made.server.annotate(103, [region("kind", "dog")], completed_by=2)
+    made.later()
+    _person_has(103, made, store)
+
+
+def _person_has(task: int, made: InMemoryProject, store: Store) -> None:
+    """Write a batch, which leaves a task to the person who has annotated it."""
     performed = perform(made.studio, store, planned(made, store), made.now)
-    assert [(item["task"], item["note"]) for item in performed.left] == [(103, "a person has annotated the task")]
-    assert [row["completed_by"] for row in made.annotations(103)] == [2]
+    assert [(item["task"], item["note"]) for item in performed.left] == [(task, "a person has annotated the task")]
+    assert [row["completed_by"] for row in made.annotations(task)] == [2]
     assert len(made.written(performed.batch["id"])) == 9
 
 
