@@ -11,7 +11,7 @@ import typer
 from common.console import emit
 from common.contract import LEFT_OUT
 from consensus.commands import output
-from consensus.commands.connections import show_tabs, store, studio
+from consensus.commands.connections import show_tabs_after, store, studio
 from consensus.commands.deciding import performed_json, show_performed
 from consensus.commands.options import ProjectOption
 
@@ -63,7 +63,7 @@ def auto(
             progress=progress,
         )
         if not dry_run:
-            show_tabs(label_studio, opened, project, chosen)
+            show_tabs_after(label_studio, opened, project, chosen)
     performed += [outcome.performed] if outcome.performed else []
     if as_json:
         batches = [performed_json(each) for each in performed]

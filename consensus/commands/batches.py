@@ -10,7 +10,7 @@ import typer
 from common.console import emit
 from common.contract import BELOW_TARGET, LEFT_OUT
 from consensus.commands import output
-from consensus.commands.connections import show_tabs, store, studio
+from consensus.commands.connections import show_tabs_after, store, studio
 from consensus.commands.options import ConfigOption, ProjectOption
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def undo(
             label_studio, opened, batch, by, lambda: datetime.now(UTC), dry_run=dry_run, progress=progress
         )
         if not dry_run:
-            show_tabs(label_studio, opened, undone.batch["project"])
+            show_tabs_after(label_studio, opened, undone.batch["project"])
     if as_json:
         emit(json.dumps(undone_json(undone, dry_run=dry_run), ensure_ascii=False) + "\n")
     else:

@@ -73,6 +73,16 @@ def show_tabs(
         show_queues(label_studio, opened.decisions, project)
 
 
+def show_tabs_after(
+    label_studio: "Studio", opened: "Store", project: int, config: "ProjectConfig | None" = None
+) -> None:
+    """Do the same after something was done, which is told also where the tabs cannot be changed."""
+    try:
+        show_tabs(label_studio, opened, project, config)
+    except SuiteError as error:
+        note(f"the tabs of the queues were not changed: {error}")
+
+
 def studio(timeout: float | None = None) -> "Studio":
     """Return the Label Studio of LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY."""
     from consensus.label_studio import Studio  # noqa: PLC0415

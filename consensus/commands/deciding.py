@@ -12,7 +12,7 @@ import typer
 from common.console import emit
 from common.contract import LEFT_OUT
 from consensus.commands import output
-from consensus.commands.connections import show_tabs, store, studio
+from consensus.commands.connections import show_tabs_after, store, studio
 from consensus.commands.options import ConfigOption, ProjectOption
 from consensus.errors import ConfigError
 
@@ -132,7 +132,7 @@ def accept(
             work.show_offer()
         if not dry_run and work.size and (yes or agreed("Accept them?")):
             work.do()
-            show_tabs(label_studio, opened, project)
+            show_tabs_after(label_studio, opened, project)
     if as_json:
         emit(json.dumps(work.json(dry_run=dry_run), ensure_ascii=False) + "\n")
     else:

@@ -12,7 +12,7 @@ import typer
 from common.console import emit
 from common.contract import LEFT_OUT
 from consensus.commands import output
-from consensus.commands.connections import show_tabs, store, studio
+from consensus.commands.connections import show_tabs_after, store, studio
 from consensus.commands.options import ConfigOption, ProjectOption
 from consensus.core.review.names import Queue, RulingName
 from consensus.errors import ConfigError
@@ -129,7 +129,7 @@ def decide(
             override=override,
             progress=progress,
         )
-        show_tabs(label_studio, opened, project, chosen)
+        show_tabs_after(label_studio, opened, project, chosen)
     if as_json:
         emit(json.dumps(decided_json(decided), ensure_ascii=False) + "\n")
     else:
@@ -206,7 +206,7 @@ def _work_off(
     with closing(studio()) as label_studio:
         name = reviewer or label_studio.client.own_account()[1]
         KeyboardReview(label_studio, opened, config, project, name, _now).work([queue] if queue else [*ABOUT])
-        show_tabs(label_studio, opened, project, config)
+        show_tabs_after(label_studio, opened, project, config)
 
 
 def _config(path: Any, project: int) -> "ProjectConfig":  # noqa: ANN401  # a Path or None

@@ -86,10 +86,11 @@ def _decide(label_studio: "Studio", opened: "Store", config: "ProjectConfig", pr
         outcome = auto(label_studio, opened, config, read_auto(config.auto), project, _now)
         performed += [outcome.performed] if outcome.performed else []
         LOG.info("auto-annotation", project=project, accepted=len(outcome.accepted), pending=len(outcome.pending))
-        show_tabs(label_studio, opened, project, config)
     report_below(project, audits(label_studio, opened, config, project, _now()))
     for each in performed:
         LOG.info("batch written", project=project, batch=each.batch["id"], **each.counts)
+    if config.auto is not None:
+        show_tabs(label_studio, opened, project, config)
 
 
 def _now() -> datetime:

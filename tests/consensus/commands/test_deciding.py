@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Callable
 
+import httpx
 import pytest
 from made_projects import PROJECT, InMemoryProject
 
@@ -150,3 +151,12 @@ def test_suggestions_of_a_label_that_is_not_there(made: InMemoryProject, shell: 
     status, _, err = shell("suggestions", "--project", PROJECT, "--label", "bird")
     assert (status, "kind has cat, dog, owl" in err) == (1, True)
     assert shell("suggestions", "--project", PROJECT, "--min-score", "nan")[0] == 2
+
+
+def test_what_was_accepted_is_told_where_the_tabs_cannot_be_changed(made: InMemoryProject, shell: Shell) -> None:
+    """With the batch, by which it is taken back."""
+    made.server.faults["GET dm/views"] = httpx.Response(503, json={"detail": "busy"})
+    status, out, err = shell("accept", "--project", PROJECT, "--suggestions", "--above", 0.6, "--yes")
+    assert status == 0
+    assert "5 written, 0 left; `consensus undo" in out
+    assert "note: the tabs of the queues were not changed: " in err
