@@ -12,7 +12,10 @@ from consensus.store.decisions import BatchKind, ItemState
 
 LARGEST = 2**63 - 1
 Id = Annotated[int, Field(ge=1, le=LARGEST)]
-Name = Annotated[str, Field(min_length=1, max_length=1_000)]
+TEXT = r"^[^\x00]*$"
+"""PostgreSQL keeps no text with the character NUL."""
+Name = Annotated[str, Field(min_length=1, max_length=1_000, pattern=TEXT)]
+Reason = Annotated[str, Field(max_length=2_000, pattern=TEXT)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -115,7 +118,7 @@ class Decided(Page):
     """Which decisions."""
 
     task: Id | None = None
-    batch: str | None = Field(None, max_length=40)
+    batch: str | None = Field(None, max_length=40, pattern=TEXT)
 
 
 class _Listed(BaseModel):
@@ -401,7 +404,7 @@ class OfJob(OfProject):
 
 
 Address = Annotated[
-    str, Field(min_length=1, max_length=254, description="E-mail address of the account that asks.")
+    str, Field(min_length=1, max_length=254, pattern=TEXT, description="E-mail address of the account that asks.")
 ]
 
 
@@ -441,7 +444,7 @@ class OnTasks(Asking):
     """Tasks with which something is to be done."""
 
     tasks: Annotated[Tasks, Field(min_length=1)]
-    reason: str = Field("", max_length=2_000)
+    reason: Reason = ""
     dry_run: bool = False
 
 
@@ -452,7 +455,7 @@ class Ruling(_Asked):
     control: Name
     name: RulingName
     labels: list[Name] = Field([], max_length=1_000, description="For `correct`: the right ones.")
-    reason: str = Field("", max_length=2_000)
+    reason: Reason = ""
 
 
 class Deciding(Asking):

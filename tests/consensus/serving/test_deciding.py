@@ -201,6 +201,16 @@ def test_tasks_are_sent_to_review_and_decided(caller: Caller) -> None:
     assert [each["result"][0]["value"]["choices"] for each in starred] == [["owl"]]
 
 
+@pytest.mark.parametrize("member", ["made_by", "reason"])
+def test_text_that_no_database_keeps_is_refused(caller: Caller, member: str) -> None:
+    """PostgreSQL has no NUL: as an address, a name or a reason it would be a fault of ours."""
+    body = {"made_by": ANA, "tasks": [caller.made.tasks[0]], member: "a\0b"}
+    answer = caller.client.post(f"/api/projects/{PROJECT}/review", json=body)
+    assert (answer.status_code, f"{member}: String should match" in answer.json["error"]) == (400, True)
+    answer = caller.client.get(f"/api/projects/{PROJECT}/submissions?annotator=a%00b")
+    assert answer.status_code == 400
+
+
 def test_proposals_are_counted_and_accepted(tmp_path: Path) -> None:
     """Where the given label is wrong, the one that the votes prefer becomes ground truth of the key's account."""
     store = Store.migrated(f"sqlite:///{tmp_path}/store.db")
