@@ -1,14 +1,15 @@
 """What a batch's items are as annotations in Label Studio, and how they are recognized there."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from common.contract import DecisionMark, decision_in, decision_meta
+from common.contract import META, DecisionMark, decision_in, decision_meta
 from common.label_studio.annotations import account_of, choices_in
 from common.label_studio.client import TASK_ONLY
 from common.label_studio.label_config import LabelConfig
 from consensus.label_studio import Studio
+from consensus.settings import ProjectConfig
 from consensus.store.columns import Row
 
 COUNTED = "id,overlap,is_labeled,total_annotations,cancelled_annotations"
@@ -114,6 +115,60 @@ def updater_of(annotation: Mapping[str, Any]) -> int | None:
     if isinstance(updater, list):
         updater = next((row.get("user_id") for row in updater if isinstance(row, Mapping)), None)
     return updater if isinstance(updater, int) else None
+
+
+def given_by_annotations(config: ProjectConfig) -> frozenset[str]:
+    """Name the controls whose given labels were imported as annotations: their ground truth decides nothing."""
+    return frozenset(name for name, section in config.controls.items() if section.given_annotations)
+
+
+def starred_elsewhere(
+    task: Mapping[str, Any], controls: Collection[str], given: Collection[str]
+) -> tuple[list[Row], bool]:
+    """Return the regions of a task's ground truth on other controls, and whether they teach.
+
+    Ground truth is one annotation a task: what it says of other controls goes with it.
+
+    Parameters
+    ----------
+    given : collection of str
+        Controls whose given labels were imported as annotations; only decisions are ground truth there.
+    """
+    regions: list[Row] = []
+    teaches = True
+    for annotation, skipped in _starred(task, given):
+        others = [
+            dict(region)
+            for region in annotation.get("result") or ()
+            if region.get("from_name") not in {*controls, *skipped}
+        ]
+        mark = decision_in(annotation.get("result"))
+        if others:
+            regions += [_unmarked(region) for region in others]
+            teaches = teaches and (mark is None or mark.teaches)
+    return regions, teaches
+
+
+def is_decided(task: Mapping[str, Any], control: str, given: Collection[str]) -> bool:
+    """Return whether ground truth of a task says something of a control."""
+    return any(
+        control in controls_of(annotation) and control not in skipped
+        for annotation, skipped in _starred(task, given)
+    )
+
+
+def _starred(
+    task: Mapping[str, Any], given: Collection[str]
+) -> Iterator[tuple[Mapping[str, Any], Collection[str]]]:
+    """Yield a task's ground truth, and the controls of which it only says what the task came with."""
+    for annotation in annotations_of(task):
+        if annotation.get("ground_truth") and not annotation.get("was_cancelled"):
+            yield annotation, () if decision_in(annotation.get("result")) else given
+
+
+def _unmarked(region: Row) -> Row:
+    meta = {key: value for key, value in (region.get("meta") or {}).items() if key != META}
+    return {**region, "meta": meta} if meta else {key: value for key, value in region.items() if key != "meta"}
 
 
 def _region_id(batch: str, task: int, control: str) -> str:

@@ -3,14 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 
 import numpy as np
 
 from common.progress import Progress, silent
 from consensus.assist.accept import Request, check_names
+from consensus.assist.annotations import given_by_annotations, is_decided, starred_elsewhere, tasks_now
 from consensus.assist.batches import Performed, WriteOptions, perform, plan
 from consensus.core.assist.expected import share_interval
 from consensus.label_studio import Studio
+from consensus.settings import ProjectConfig
+from consensus.store.columns import Row
 from consensus.store.store import Store
 
 
@@ -89,11 +93,14 @@ def accept_proposals(
     store: Store,
     project: int,
     offered: ProposalOffer,
+    config: ProjectConfig,
     now: Callable[[], datetime],
     progress: Progress = silent,
     by: str | None = None,
 ) -> Performed | None:
     """Accept proposals in the name of the account that the key belongs to: ground truth that teaches nothing.
+
+    What somebody has starred stays: on the same control in the place of the proposal, on others beside it.
 
     Parameters
     ----------
@@ -103,18 +110,38 @@ def accept_proposals(
     if not offered.proposals:
         return None
     number, owner = studio.client.own_account()
-    items: list[dict[str, object]] = [
-        {
-            "task": each.task,
-            "control": each.control,
-            "labels": list(each.labels),
-            "evidence": {"posterior": each.posterior, "given": each.given},
-        }
+    given = given_by_annotations(config)
+    there = tasks_now(studio, project, {each.task for each in offered.proposals})
+    proposals = [
+        each
         for each in offered.proposals
+        if each.task not in there or not is_decided(there[each.task], each.control, given)
     ]
+    if not proposals:
+        return None
+    controls: dict[int, set[str]] = {}
+    for each in proposals:
+        controls.setdefault(each.task, set()).add(each.control)
+    tags = {tag.name: tag for tag in studio.project(project).config.choices}
+    items: list[Row] = []
+    for each in proposals:
+        evidence: Row = {"posterior": each.posterior, "given": each.given}
+        decided = controls.pop(each.task, None)  # the first item of a task takes along what is starred
+        others = starred_elsewhere(there[each.task], decided, given)[0] if decided and each.task in there else []
+        if others and each.control in tags:
+            evidence["regions"] = [_region(each, tags[each.control].to_name), *others]
+        items.append(
+            {"task": each.task, "control": each.control, "labels": list(each.labels), "evidence": evidence}
+        )
     options = WriteOptions(
         account=number, ground_truth=True, over_people=True, verdict="corrected", source="consensus"
     )
     params = {"expected": {"n": len(offered.proposals), "wrong": offered.wrong}}
     batch = plan(store, project, "accept", items, made_by=by or owner, now=now(), options=options, params=params)
     return perform(studio, store, batch, now, progress)
+
+
+def _region(proposal: Proposal, to_name: str) -> Row:
+    name = sha256(repr(("proposal", proposal.task, proposal.control)).encode()).hexdigest()[:10]
+    value = {"choices": list(proposal.labels)}
+    return {"id": name, "from_name": proposal.control, "to_name": to_name, "type": "choices", "value": value}

@@ -131,7 +131,7 @@ def accept(
         if not as_json:
             work.show_offer()
         if not dry_run and work.size and (yes or agreed("Accept them?")):
-            work.do()
+            work.do(config)
             show_tabs_after(label_studio, opened, project)
     if as_json:
         emit(json.dumps(work.json(dry_run=dry_run), ensure_ascii=False) + "\n")
@@ -195,17 +195,21 @@ class _Acceptance:
 
         self._proposals = offer_proposals(self._store, self._project, self._request)
 
-    def do(self) -> None:
+    def do(self, config: Path | None) -> None:
         """Accept what was offered."""
         from consensus.assist.accept import accept as accept_suggestions  # noqa: PLC0415  # brings the SDK
         from consensus.assist.proposals import accept_proposals  # noqa: PLC0415
+        from consensus.settings import project_config, settings  # noqa: PLC0415
 
         with output.progress_shown(quiet=self._quiet) as progress:
             if self._offer:
                 _, by = self._studio.client.own_account()
                 made = accept_suggestions(self._studio, self._store, self._offer, by, _now, progress)
             elif self._proposals:
-                made = accept_proposals(self._studio, self._store, self._project, self._proposals, _now, progress)
+                chosen = project_config(config or settings().consensus_config, self._project)
+                made = accept_proposals(
+                    self._studio, self._store, self._project, self._proposals, chosen, _now, progress
+                )
             self.performed += [made] if made else []
 
     def show_offer(self) -> None:

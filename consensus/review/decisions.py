@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from common.contract import MACHINE_ACCOUNT, META, decision_in
+from common.contract import MACHINE_ACCOUNT, decision_in
 from common.label_studio.annotations import account_of, accounts_named, choices_in
 from common.label_studio.label_config import ChoicesTag, is_visible
 from common.progress import Progress, silent
-from consensus.assist.annotations import annotations_of, tasks_now
+from consensus.assist.annotations import annotations_of, given_by_annotations, starred_elsewhere, tasks_now
 from consensus.assist.batches import GONE, Performed, WriteOptions, perform, plan
 from consensus.core.review.names import RulingName
 from consensus.core.review.rulings import SETTLES, Question, Ruling, ruled
@@ -235,7 +235,7 @@ class _Bench:
         if ruling.name == "accept":
             evidence["source"] = "consensus"
         regions = [_region(tag, labels, ruling)]
-        others, teach = self._starred_on_others(task, ruling.control)
+        others, teach = starred_elsewhere(task, {ruling.control}, given_by_annotations(self._config))
         if others:  # ground truth is one annotation a task: what it says of other controls goes with it
             regions += others
             evidence["regions"] = regions
@@ -286,38 +286,12 @@ class _Bench:
                 return f"ground truth of {who} of {annotation.get('updated_at')} says {', '.join(labels)}"
         return ""
 
-    def _starred_on_others(self, task: Mapping[str, Any], control: str) -> tuple[list[Row], bool]:
-        """Return the regions of a task's ground truth on other controls, and whether they teach.
-
-        Labels that the task came with are none: nobody has decided them.
-        """
-        regions: list[Row] = []
-        teaches = True
-        given = {name for name, section in self._config.controls.items() if section.given_annotations}
-        for annotation in annotations_of(task):
-            if not annotation.get("ground_truth") or annotation.get("was_cancelled"):
-                continue
-            mark = decision_in(annotation.get("result"))
-            names = {control} if mark else {control, *given}
-            others = [
-                dict(region) for region in annotation.get("result") or () if region.get("from_name") not in names
-            ]
-            if others:
-                regions += [_unmarked(region) for region in others]
-                teaches = teaches and (mark is None or mark.teaches)
-        return regions, teaches
-
     def _is_sampled(self, ruling: Ruling) -> bool:
         """Whether a task belongs to a random sample: of all tasks with votes, or of what was accepted."""
         review = self._config.review
         place = uniform(np.array([ruling.task]), seed_of(self._project.id, ruling.control))[0]
         drawn = review.spot_order == "random" and bool(place < review.spot_share)
         return drawn or "audit" in self._queues.get((ruling.task, ruling.control), [])
-
-
-def _unmarked(region: Row) -> Row:
-    meta = {key: value for key, value in (region.get("meta") or {}).items() if key != META}
-    return {**region, "meta": meta} if meta else {key: value for key, value in region.items() if key != "meta"}
 
 
 def _region(tag: ChoicesTag, labels: Sequence[str], ruling: Ruling) -> Row:

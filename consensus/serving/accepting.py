@@ -79,7 +79,8 @@ def accept_labels(path: schemas.OfProject, body: schemas.Accepting) -> Response:
                 made = accept(studio, here.store, chosen, body.made_by, now)
             else:
                 proposals = offer_proposals(here.store, project, request)
-                made = accept_proposals(studio, here.store, project, proposals, now, by=body.made_by)
+                config = here.config(project)
+                made = accept_proposals(studio, here.store, project, proposals, config, now, by=body.made_by)
         here.suggested.forget(project)
         return {"batches": [performed_row(each) for each in (*performed, *([made] if made else []))]}
 

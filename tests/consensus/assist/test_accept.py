@@ -7,6 +7,7 @@ import pytest
 from in_memory_label_studio import choices, config, region
 from made_projects import OWNER, PROJECT, InMemoryProject
 
+from common.label_studio.annotations import choices_in
 from consensus.assist.accept import Offer, Request, accept, offer
 from consensus.assist.batches import Performed
 from consensus.assist.proposals import accept_proposals, offer_proposals
@@ -225,7 +226,7 @@ def test_the_proposed_label_becomes_ground_truth_that_teaches_nothing(store: Sto
     with pytest.raises(ConfigError, match="--above is 3"):
         offer_proposals(store, PROJECT, Request(above=3.0))
     made.later()
-    performed = accept_proposals(made.studio, store, PROJECT, offered, made.now)
+    performed = accept_proposals(made.studio, store, PROJECT, offered, settings, made.now)
     assert performed is not None
     assert performed.counts == {"written": 3}
     made.later()
@@ -236,6 +237,38 @@ def test_the_proposed_label_becomes_ground_truth_that_teaches_nothing(store: Sto
     made.server.now += timedelta(minutes=1)
     undo(made.studio, store, performed.batch["id"], OWNER, made.now)
     assert len(made.annotations(made.tasks[-1])) == 3
+
+
+def test_a_proposal_leaves_what_somebody_has_starred(store: Store) -> None:
+    """On the same control it is the answer already; on another it goes along, and the star with it."""
+    made = InMemoryProject.judged(people=40, waiting=0, wrong=3)
+    for number, task in enumerate(made.tasks):
+        made.server.tasks[task]["data"]["label"] = ("cat", "dog")[number % 2]
+    settings = ProjectConfig.model_validate({"controls": {"kind": {"given": "label"}}})
+    run(made.studio, store, settings, PROJECT, now=made.now)
+    offered = offer_proposals(store, PROJECT, Request())
+    first, second, third = (each.task for each in offered.proposals)
+    own = made.server.annotate(first, [region("kind", "cat")], completed_by=2, ground_truth=True)
+    made.server.annotate(second, [region("traits", "fur")], completed_by=2, ground_truth=True)
+    made.later()
+    performed = accept_proposals(made.studio, store, PROJECT, offered, settings, made.now)
+    assert performed is not None
+    assert performed.counts == {"written": 2}
+    starred = {
+        task: [choices_in(each["result"]).made for each in made.annotations(task) if each["ground_truth"]]
+        for task in (first, second, third)
+    }
+    label = {each.task: each.labels for each in offered.proposals}
+    assert starred == {
+        first: [{"kind": ("cat",)}],
+        second: [{"kind": label[second], "traits": ("fur",)}],
+        third: [{"kind": label[third]}],
+    }
+    assert own["ground_truth"]
+    made.server.now += timedelta(minutes=1)
+    undo(made.studio, store, performed.batch["id"], OWNER, made.now)
+    [given_back] = [each for each in made.annotations(second) if each["ground_truth"]]
+    assert choices_in(given_back["result"]).made == {"traits": ("fur",)}
 
 
 def test_what_is_expected_rests_on_what_the_promise_does(store: Store) -> None:
