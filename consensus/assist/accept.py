@@ -307,9 +307,8 @@ def _group_offer(
     accepted: int,
     lowest: float | None,
 ) -> GroupOffer:
-    judged = suggested.judged
-    admitted = np.array([line.admits(score) for score in judged.score], dtype=bool)
-    own = expectation(judged.where((judged.group == suggested.groups[group]) & admitted))
+    judged = suggested.judged.where(suggested.judged.group == suggested.groups[group])
+    own = expectation(judged.where(np.array([line.admits(score) for score in judged.score], dtype=bool)))
     together: tuple[str, ...] = ()
     reason = ""
     if line.threshold is not None:

@@ -37,6 +37,15 @@ CREDENTIALS: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 """Environment variables of each setting of a storage, the first that is set counts."""
+_SECRET = frozenset(
+    {
+        "aws_access_key_id",
+        "aws_secret_access_key",
+        "aws_session_token",
+        "google_application_credentials",
+        "account_key",
+    }
+)
 _LOCAL = "localfiles"
 _TITLE = "consensus import"
 _LOOK_S = 5.0
@@ -68,6 +77,12 @@ class PlannedStorage:
         if self.kind == _LOCAL:
             return PurePosixPath(self.place).is_relative_to(PurePosixPath(storage.bucket))
         return self.bucket == storage.bucket and str(self.settings["prefix"]).startswith(storage.prefix)
+
+    def without_credentials(self, text: str) -> str:
+        """Hide the storage's credentials in a text, as an answer may repeat what it refuses."""
+        for name in _SECRET.intersection(self.settings):
+            text = text.replace(str(self.settings[name]), f"({name})")
+        return text
 
     @property
     def bucket(self) -> str:
@@ -194,7 +209,8 @@ def make_storages(
             if missing_storages(client, project_id, [storage]):
                 raise
         except RefusedError as error:
-            raise ConfigError(f"Label Studio refuses the storage {storage.place}: {error.reason}") from None
+            reason = storage.without_credentials(error.reason)
+            raise ConfigError(f"Label Studio refuses the storage {storage.place}: {reason}") from None
     return made
 
 

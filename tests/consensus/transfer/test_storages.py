@@ -157,3 +157,12 @@ def test_a_storage_is_made_once_and_refusals_are_said(studio: InMemoryStudio) ->
     assert len(studio.storages["s3"]) == 1
     with pytest.raises(ConfigError, match="refuses the storage s3://no-b: Cannot find bucket no-b"):
         make_storages(studio.client(), PROJECT, [cloud_storage("s3://no-b", AWS)])
+
+
+def test_a_refusal_that_repeats_credentials_does_not_show_them(studio: InMemoryStudio) -> None:
+    """Label Studio passes on what the cloud says of them."""
+    answer = {"detail": "bad key s3cr3t-key of AKIA-1"}
+    studio.faults["POST storages"] = httpx.Response(400, json=answer)
+    environment = {"AWS_ACCESS_KEY_ID": "AKIA-1", "AWS_SECRET_ACCESS_KEY": "s3cr3t-key"}
+    with pytest.raises(ConfigError, match=r"bad key \(aws_secret_access_key\) of \(aws_access_key_id\)$"):
+        make_storages(studio.client(), PROJECT, [cloud_storage("s3://b", environment)], lambda _s: None)
