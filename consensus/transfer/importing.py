@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from common.files import held
 from common.label_studio.client import LabelStudioClient
@@ -62,7 +63,7 @@ def run_import(
     LabelStudioError
         Where it cannot be reached, refuses the project, or fails; what was sent is in the journal.
     StoreError
-        Where another import into the project is at work.
+        Where another import into the project is at work, or there can be no journal.
     """
     target = plan_target(client, reading, options)
     records, misfits = fitting(target, reading.records)
@@ -74,9 +75,10 @@ def run_import(
     if dry_run:
         _rehearse(client, records, outcome, options, folder, progress=progress, threads=threads)
         return outcome
+    _check_writable(folder)
     outcome.target = make_project(client, target, folder / "projects.lock", sleep)
     log.add(outcome.left_out)
-    _prepare(client, records, outcome, options, sleep)
+    _prepare(client, records, outcome, options, folder / "settings.lock", sleep)
     path = _journal_file(folder, client, outcome.target)
     with held(path.with_suffix(".lock"), wait=False) as alone, Journal(path) as journal:
         if not alone:
@@ -102,11 +104,22 @@ def run_import(
     return outcome
 
 
+def _check_writable(folder: Path) -> None:
+    """See that there can be journals, before anything is sent."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        raise StoreError(f"the journal of imports in {folder} cannot be written: {error.strerror}") from None
+
+
 def _prepare(
     client: LabelStudioClient,
     records: Sequence[Record],
     outcome: ImportOutcome,
     options: ImportOptions,
+    settings_lock: Path,
     sleep: Callable[[float], None],
 ) -> None:
     """Make what the tasks need: storages through which their images are shown, and the section of the settings."""
@@ -114,10 +127,11 @@ def _prepare(
     outcome.storages = make_storages(client, project_id, outcome.storages, sleep)
     outcome.hidden = _hidden(client, project_id, records)
     check_served(client, next((each for each in records if each.path and is_file(each.path)), Record("")))
-    if is_said(options.config, outcome.target, project_id):
-        outcome.settings = "said"
-    elif options.config and add_settings(options.config, outcome.target, project_id):
-        outcome.settings = "added"
+    with held(settings_lock, wait=True):  # imports into other projects add to the same file
+        if is_said(options.config, outcome.target, project_id):
+            outcome.settings = "said"
+        elif options.config and add_settings(options.config, outcome.target, project_id):
+            outcome.settings = "added"
 
 
 def _send(sender: Sender, group: Sequence[Image], pool: ThreadPoolExecutor, batch: int, tally: Tally) -> None:

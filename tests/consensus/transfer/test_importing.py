@@ -13,6 +13,7 @@ import pytest
 from in_memory_label_studio import InMemoryStudio, choices, config
 
 from common.errors import LabelStudioError
+from common.files import held
 from consensus.errors import ConfigError, SourceError, StoreError
 from consensus.transfer import importing, targets
 from consensus.transfer.failures import FailureLog, read_failures
@@ -20,6 +21,7 @@ from consensus.transfer.import_options import ImportOptions
 from consensus.transfer.import_outcome import ImportOutcome
 from consensus.transfer.importing import run_import
 from consensus.transfer.journal import statuses
+from consensus.transfer.project_settings import add_settings
 from consensus.transfer.sources.layouts import read_source
 from consensus.transfer.sources.records import Reading, Record
 
@@ -306,6 +308,32 @@ def test_the_settings_file_is_added_to_and_never_overwritten(
     before = path.read_text()
     assert imported(studio, folder, tmp_path, config=path).settings == "lines"
     assert path.read_text() == before
+
+
+def test_the_settings_file_is_added_to_by_one_import_at_a_time(
+    studio: InMemoryStudio, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One into another project would lose what the first has added."""
+    free = []
+
+    def watched(*arguments: Any) -> bool:  # noqa: ANN401 - of add_settings
+        with held(tmp_path / "imports" / "settings.lock", wait=False) as is_free:
+            free.append(is_free)
+        return add_settings(*arguments)
+
+    monkeypatch.setattr(importing, "add_settings", watched)
+    assert imported(studio, folder, tmp_path, config=tmp_path / "new.toml").settings == "added"
+    assert free == [False]
+
+
+def test_a_journal_that_cannot_be_written_is_said_before_anything_is_sent(
+    studio: InMemoryStudio, folder: Path, tmp_path: Path
+) -> None:
+    """In one sentence."""
+    (tmp_path / "imports").write_text("")
+    with pytest.raises(StoreError, match=r"the journal of imports in .* cannot be written: File exists"):
+        imported(studio, folder, tmp_path)
+    assert studio.writes == []
 
 
 def test_a_new_settings_file_is_made(studio: InMemoryStudio, folder: Path, tmp_path: Path) -> None:
