@@ -131,7 +131,7 @@ def _act(
     """Do something with the selected tasks, or count on how many it would be done."""
 
     def ask() -> Members:
-        counting = request.data.get("consensus_count") is True
+        counting = request.data.get("consensus_count") not in (None, False)  # in doubt nothing is written
         asked = {
             **body(request.data),
             "tasks": selected_tasks(request, queryset),

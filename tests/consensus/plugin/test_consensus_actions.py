@@ -113,10 +113,11 @@ def test_each_action_has_its_route(plugin: ModuleType, service: Service) -> None
     assert service.asked[2][2] == {"made_by": "ana@example.com"}
 
 
-def test_a_count_is_shown_and_nothing_written(plugin: ModuleType, service: Service) -> None:
+@pytest.mark.parametrize("toggle", [True, "true", 1])
+def test_a_count_is_shown_and_nothing_written(plugin: ModuleType, service: Service, toggle: object) -> None:
     """Label Studio shows answers of actions only as errors: it says that it is none."""
     service.status, service.answer = 200, {"count": 2, "detail": "2 of 2 tasks have a suggestion."}
-    asked = request(selectedItems=SELECTED, above=0.9, consensus_count=True)
+    asked = request(selectedItems=SELECTED, above=0.9, consensus_count=toggle)
     answer = plugin.consensus_accept_suggestions(PROJECT, Query([3, 5]), request=asked)
     assert answer["response_code"] == 409
     assert answer["detail"] == "Nothing went wrong and nothing was written. 2 of 2 tasks have a suggestion."
