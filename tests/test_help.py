@@ -3,6 +3,7 @@ import re
 import click
 import pytest
 import typer
+import typer.rich_utils  # reads the width that a variable names once, here: before a test sets that
 from click.testing import CliRunner
 
 from consensus.cli import app

@@ -39,6 +39,9 @@ def colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "colours-1.dist-info" / "entry_points.txt").write_text(f"[ml_backend.embedders]\ncolours = {line}\n")
     (folder / "colours.py").write_text(code)
     monkeypatch.syspath_prepend(folder)
+    monkeypatch.setattr(
+        sys, "dont_write_bytecode", True
+    )  # it would pass for that of a file changed in this second
     monkeypatch.delitem(sys.modules, "colours", raising=False)
     plugged._registered.cache_clear()
     return folder / "colours.py"
