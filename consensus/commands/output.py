@@ -156,6 +156,8 @@ def show_rows(rows: "Sequence[Row]", title: str | None = None) -> None:
 
 
 def _text(value: object) -> str:
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -101,3 +101,13 @@ def test_a_precision_below_its_target_is_an_exit_status(made: InMemoryProject, s
     status, out, _ = shell("audits", "--project", PROJECT, "--format", "json")
     whole = json.loads(out)[0]
     assert (status, whole["judged"], round(whole["precision"], 3), whole["below"]) == (4, 3, 0.667, True)
+
+
+def test_what_nobody_has_judged_has_no_precision(made: InMemoryProject, shell: Shell) -> None:
+    """An empty cell, as the target of a batch that had none."""
+    opened = store(make=True)
+    items = [{**each, "evidence": {"score": 0.9, "audit": True}} for each in items_of(made.tasks)]
+    batch = plan(opened, PROJECT, "accept", items, made_by=OWNER, now=made.now())
+    perform(made.studio, opened, batch, made.now)
+    status, out, _ = shell("audits", "--project", PROJECT)
+    assert (status, batch["id"] in out, "None" in out) == (0, True, False)
