@@ -115,6 +115,7 @@ def clean(
     """Accept what the votes propose, let a reviewer decide the rest of the queues, and export the dataset."""
     with steps.step("the labels that the votes prefer to the given ones are accepted"):
         accepted = suite.consensus("accept", "--project", project, "--proposals", "--yes")["accepted"]
+        suite.consensus("run", "--project", project)  # the model has learned since the last one: it fills a queue
     with steps.step("a simulated reviewer, who knows the truth, decides what waits in the queues"):
         reviewed = cleaning.review(suite, project, {tasks[image.name]: image.truth for image in images})
     photos, exported = suite.folder / PHOTOS, suite.folder / CLEANED
