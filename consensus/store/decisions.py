@@ -384,12 +384,6 @@ class Decisions(DecisionReader):
                     made = {**_EMPTY_ITEM, **row, "project": project, "queue": queue, "entered_at": at}
                     connection.execute(insert(REVIEW_ITEM).values(made))
 
-    def close(
-        self, project: int, task: int, control: str, at: datetime, because: str, queue: Queue | None = None
-    ) -> None:
-        """Take a task off a queue, or off all of them."""
-        self._change_waiting(project, task, control, queue, {"closed_at": at, "closed_because": because})
-
     def close_many(
         self,
         project: int,
@@ -409,18 +403,6 @@ class Decisions(DecisionReader):
                 query = query if besides is None else query.where(table.queue != besides)
                 connection.execute(query.values(closed_at=at, closed_because=because))
 
-    def reopen(self, project: int, task: int, control: str, because: str) -> None:
-        """Let a task wait again where it was closed for a reason, as an undo does."""
-        table = REVIEW_ITEM.c
-        with self._writing() as connection:
-            query = update(REVIEW_ITEM).where(
-                table.project == project,
-                table.task == task,
-                table.control == control,
-                table.closed_because == because,
-            )
-            connection.execute(query.values(closed_at=None, closed_because=None))
-
     def reopen_many(self, project: int, places: Sequence[tuple[int, str]], because: str) -> None:
         """Let tasks, each with a control, wait again where they were closed for a reason."""
         table = REVIEW_ITEM.c
@@ -429,10 +411,6 @@ class Decisions(DecisionReader):
                 among = tuple_(table.task, table.control).in_(places[start : start + AT_ONCE])
                 query = update(REVIEW_ITEM).where(table.project == project, table.closed_because == because, among)
                 connection.execute(query.values(closed_at=None, closed_because=None))
-
-    def assign(self, project: int, queue: Queue, task: int, control: str, to: str | None, at: datetime) -> None:
-        """Give what waits to a reviewer, or back to all."""
-        self._change_waiting(project, task, control, queue, {"assigned_to": to, "assigned_at": at})
 
     def assign_many(self, project: int, assigned: Sequence[Row], at: datetime) -> None:
         """Give what waits to reviewers, all or nothing.
@@ -453,15 +431,6 @@ class Decisions(DecisionReader):
         with self._writing() as connection:
             for start in range(0, len(values), AT_ONCE):
                 connection.execute(query, values[start : start + AT_ONCE])
-
-    def _change_waiting(self, project: int, task: int, control: str, queue: Queue | None, values: Row) -> None:
-        table = REVIEW_ITEM.c
-        query = update(REVIEW_ITEM).where(
-            table.project == project, table.task == task, table.control == control, table.closed_at.is_(None)
-        )
-        query = query if queue is None else query.where(table.queue == queue)
-        with self._writing() as connection:
-            connection.execute(query.values(values))
 
 
 _EMPTY_ITEM: Row = {"assigned_to": None, "assigned_at": None, "closed_at": None, "closed_because": None}

@@ -65,11 +65,11 @@ def test_what_was_decided_does_not_come_back(store: Store) -> None:
     studio = label_studio()
     run_at(studio, store)
     store.decisions.log([decision(WRONG, "unusable")])
-    store.decisions.close(7, WRONG, "kind", START, because_of("5f0c"))
+    store.decisions.close_many(7, [(WRONG, "kind")], START, because_of("5f0c"))
     assert run_at(studio, store, 1) == {"misclassified": 1, "controversial": 1, "spot": 20}
     [made] = store.decisions.decisions(7)
     store.decisions.log([decision(WRONG, "undone", batch="6a1d", undoes=made["id"])])
-    store.decisions.reopen(7, WRONG, "kind", because_of("5f0c"))
+    store.decisions.reopen_many(7, [(WRONG, "kind")], because_of("5f0c"))
     run_at(studio, store, 2)
     assert queued(store, "misclassified") == [WRONG, DOUBTED]
 
@@ -79,7 +79,7 @@ def test_a_task_for_which_a_vote_was_asked_comes_back_with_it(store: Store) -> N
     studio = label_studio()
     run_at(studio, store)
     store.decisions.log([decision(WRONG, "asked", evidence={"votes": 4})])
-    store.decisions.close(7, WRONG, "kind", START, because_of("5f0c"))
+    store.decisions.close_many(7, [(WRONG, "kind")], START, because_of("5f0c"))
     run_at(studio, store, 1)
     assert queued(store, "misclassified") == [DOUBTED]
     studio.annotate(WRONG, [region("kind", "dog")], completed_by=6)
@@ -166,7 +166,7 @@ def test_tabs_are_left_alone_where_nothing_changes(store: Store) -> None:
     [tab] = [view for view in studio.views if view["data"]["title"] == TITLES["misclassified"]]
     tab["data"]["hiddenColumns"] = {"explore": ["tasks:id"], "labeling": []}
     assert show_queues(edge(studio), store.decisions, 7) == {}
-    store.decisions.close(7, WRONG, "kind", START, "of a test")
+    store.decisions.close_many(7, [(WRONG, "kind")], START, "of a test")
     assert show_queues(edge(studio), store.decisions, 7) == {TITLES["misclassified"]: 1}
     assert tab["data"]["hiddenColumns"]["explore"] == ["tasks:id"]
 

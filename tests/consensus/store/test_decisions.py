@@ -108,17 +108,19 @@ def test_what_a_person_closed_stays_closed(decisions: Decisions) -> None:
     """A run does not open it again; an undo does, in every queue."""
     for queue in ("misclassified", "spot"):
         decisions.refill(7, queue, [entry(1)], MOMENT, "run")
-    decisions.close(7, 1, "kind", MOMENT, "decision 5")
+    decisions.close_many(7, [(1, "kind")], MOMENT, "decision 5")
     decisions.refill(7, "misclassified", [entry(1)], MOMENT, "run")
     assert decisions.queue(7) == []
-    decisions.reopen(7, 1, "kind", "decision 5")
+    decisions.reopen_many(7, [(1, "kind")], "decision 5")
     assert decisions.queue_counts(7) == {"misclassified": 1, "spot": 1}
 
 
 def test_an_assignment_outlives_a_run(decisions: Decisions) -> None:
     """Whoever was given an item keeps it while it waits."""
     decisions.refill(7, "controversial", [entry(1)], MOMENT, "run")
-    decisions.assign(7, "controversial", 1, "kind", "r@example.com", MOMENT)
+    decisions.assign_many(
+        7, [{"queue": "controversial", "task": 1, "control": "kind", "assigned_to": "r@example.com"}], MOMENT
+    )
     decisions.refill(7, "controversial", [entry(1, 0.125)], MOMENT, "run")
     assert [(row["assigned_to"], row["priority"]) for row in decisions.queue(7)] == [("r@example.com", 0.125)]
 
@@ -134,7 +136,7 @@ def test_a_decision_for_several_labels_stands_with_all_of_them(decisions: Decisi
 def test_many_entries_are_closed_and_opened_at_once(decisions: Decisions) -> None:
     """Only those named, and only those that were closed for that reason."""
     decisions.refill(7, "spot", [entry(task) for task in range(1, 5)], MOMENT, "run")
-    decisions.close(7, 3, "kind", MOMENT, "decision 5")
+    decisions.close_many(7, [(3, "kind")], MOMENT, "decision 5")
     decisions.close_many(7, [(1, "kind"), (2, "kind"), (3, "kind"), (4, "color")], MOMENT, "batch b")
     assert [row["task"] for row in decisions.queue(7)] == [4]
     decisions.reopen_many(7, [(2, "kind"), (3, "kind")], "batch b")
@@ -159,7 +161,7 @@ def test_what_waits_is_given_to_reviewers_at_once(decisions: Decisions) -> None:
     """Each row of a queue of its own; what no longer waits stays as it is."""
     decisions.refill(7, "spot", [entry(1), entry(2), entry(3)], MOMENT, "of a test")
     decisions.refill(7, "audit", [entry(1)], MOMENT, "of a test")
-    decisions.close(7, 3, "kind", MOMENT, "decided")
+    decisions.close_many(7, [(3, "kind")], MOMENT, "decided")
     given = [{"queue": "spot", "task": task, "control": "kind", "assigned_to": "a@example.com"} for task in (1, 3)]
     decisions.assign_many(7, given, MOMENT)
     decisions.assign_many(7, [], MOMENT)
@@ -197,7 +199,7 @@ def test_what_people_judge_blind_is_known(decisions: Decisions) -> None:
 def test_what_comes_waits_beside_what_is_there(decisions: Decisions) -> None:
     """What was closed waits again; where a task waits and has waited is known."""
     decisions.refill(7, "pending", [entry(1), entry(2)], MOMENT, "run")
-    decisions.close(7, 1, "kind", MOMENT, "batch b")
+    decisions.close_many(7, [(1, "kind")], MOMENT, "batch b")
     decisions.enter(7, "pending", [entry(1, 0.25), entry(3)], MOMENT)
     assert [(row["task"], row["priority"]) for row in decisions.queue(7, "pending")] == [
         (1, 0.25),
