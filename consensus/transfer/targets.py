@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
+from common.label_studio.given_labels import NO_WORDS, UNSURE_WORDS, YES_WORDS
 from common.label_studio.label_config import LabelConfig, read_label_config
-from consensus.core.votes.controls import NO_WORDS, UNSURE_WORDS, YES_WORDS, ControlSettings, resolve
+from consensus.core.votes.controls import ControlSettings, resolve
 from consensus.errors import ConfigError, SourceError
 from consensus.settings import ProjectConfig
 from consensus.transfer.label_configs import GIVEN_KEY, IMAGE_KEY, choices_config, verification_config, with_labels

@@ -1,25 +1,28 @@
 """Controls: how one `<Choices>` of a project asks, and which key of the tasks holds the given label."""
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from common.contract import ControlKind
 from common.label_studio.annotations import answer_on
+from common.label_studio.given_labels import (
+    MOST,
+    answers_in,
+    asks_yes_or_no,
+    familiar,
+    given_key,
+    keys_of,
+    labels_of,
+    plain,
+    share_of,
+    verified_key,
+)
 from common.label_studio.label_config import ChoicesTag, LabelConfig, value_at
 from consensus.core.votes.votes import Choice
 from consensus.errors import ConfigError
 
-YES_WORDS = ("yes", "correct", "right", "true", "confirm", "confirmed")
-NO_WORDS = ("no", "incorrect", "wrong", "false", "reject", "rejected")
-UNSURE_WORDS = ("unsure", "not sure", "maybe", "unclear", "don't know", "skip")
-GIVEN_WORDS = ("given", "given_label", "label", "class", "category")
-"""Keys of a task that are taken for the given label before others."""
-MOST = 0.5
-"""More of a key's values than this are labels where it holds the given label: a few may be misspelt."""
 ODD_NAMED = 3
-_WHOLE = re.compile(r"(-?\d+)\.0+")
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ def resolve(
     if settings.given_annotations or settings.given_version:
         return _given_elsewhere(tag, settings)
     answers = answers_of(tag, settings)
-    is_yes_no = _asks_yes_or_no(answers)
+    is_yes_no = asks_yes_or_no(answers)
     if settings.kind == "verification" and not is_yes_no:
         raise ConfigError(
             f"control {tag.name!r} is a verification, but what each of its labels {', '.join(tag.labels)} means "
@@ -131,7 +134,9 @@ def resolve(
             f"[controls.{tag.name}]"
         )
     if is_yes_no and settings.kind != "choices":
-        given = settings.given or _verified_key(tag, settings, tasks, config)
+        given = settings.given or verified_key(
+            tag, tasks, config, {settings.candidates or ""}, certain=settings.kind is not None
+        )
         if given or (settings.kind and not tasks):
             return Control(tag, "verification", given, settings.candidates, answers, renamed=settings.renamed)
         if settings.kind:
@@ -141,7 +146,7 @@ def resolve(
                 "about no given label"
             )
     taken = {*config.objects, settings.candidates or ""}
-    given = settings.given or _given_key(tasks, {*tag.labels, *settings.renamed}, taken, tag.name)
+    given = settings.given or given_key(tasks, {*tag.labels, *settings.renamed}, taken, tag.name)
     hint = "" if given else _misspelt(tag, tasks, taken)
     if is_yes_no and settings.kind is None and not hint:
         hint = f'is it about a label that tasks came with? Then set given = "KEY" in [controls.{tag.name}]'
@@ -195,62 +200,23 @@ def _given_elsewhere(tag: ChoicesTag, settings: ControlSettings) -> Control:
 
 def answers_of(tag: ChoicesTag, settings: ControlSettings) -> dict[str, str]:
     """Return what each label of a tag says, yes, no or unsure; empty unless all of them say something."""
-    answers = {}
-    for meaning, named, words in (
-        ("yes", settings.yes, YES_WORDS),
-        ("no", settings.no, NO_WORDS),
-        ("unsure", settings.unsure, UNSURE_WORDS),
-    ):
+    for meaning, named in (("yes", settings.yes), ("no", settings.no), ("unsure", settings.unsure)):
         if named is not None and named not in tag.labels:
             raise ConfigError(
                 f"control {tag.name!r}: the settings say {meaning} = {named!r}, which is none of its labels "
                 f"{', '.join(tag.labels)}"
             )
-        spoken = [named] if named is not None else [label for label in tag.labels if label.casefold() in words]
-        answers.update(dict.fromkeys(spoken, meaning))
-    return answers if set(answers) == set(tag.labels) else {}
-
-
-def _asks_yes_or_no(answers: Mapping[str, str]) -> bool:
-    return {"yes", "no"} <= set(answers.values())
-
-
-def _given_key(tasks: Sequence[Mapping[str, object]], labels: set[str], taken: set[str], name: str) -> str | None:
-    """Key whose values are labels: one of a familiar name, or the only one."""
-    fitting = [key for key in _keys(tasks, taken) if _share(tasks, key, labels.issuperset) > MOST]
-    return next(_familiar(fitting, name), fitting[0] if len(fitting) == 1 else None)
-
-
-def _verified_key(
-    tag: ChoicesTag, settings: ControlSettings, tasks: Sequence[Mapping[str, object]], config: LabelConfig
-) -> str | None:
-    """Key of a familiar name whose values a verification can be about: any short text could be a label."""
-    keys = dict.fromkeys([*_keys(tasks, {settings.candidates or ""}), *sorted(config.shown)])
-    fitting = [
-        key for key in keys if _share(tasks, key, lambda labels: not any("/" in label for label in labels)) > MOST
-    ]
-    if settings.kind is None:
-        other_tags = [choices for choices in config.choices if choices.name != tag.name]
-        if any(_asks_yes_or_no(answers_of(choices, ControlSettings())) for choices in other_tags):
-            return None
-        other_labels = {_plain(text) for choices in other_tags for text in (*choices.labels, *choices.shown_as)}
-        fitting = [
-            key
-            for key in fitting
-            if key in config.shown
-            and _share(tasks, key, lambda labels: not other_labels & {*map(_plain, labels)}) == 1
-        ]
-    return next(_familiar(fitting, tag.name), None)
+    return answers_in(tag.labels, settings.yes, settings.no, settings.unsure)
 
 
 def _misspelt(tag: ChoicesTag, tasks: Sequence[Mapping[str, object]], taken: set[str]) -> str:
     """Name a key that would hold the given label if its values were spelled as the choices are."""
-    spellings = {_plain(text) for text in (*tag.labels, *tag.shown_as)}
+    spellings = {plain(text) for text in (*tag.labels, *tag.shown_as)}
     shares = {
-        key: _share(tasks, key, lambda labels: spellings.issuperset(map(_plain, labels)))
-        for key in _keys(tasks, taken)
+        key: share_of(tasks, key, lambda labels: spellings.issuperset(map(plain, labels)))
+        for key in keys_of(tasks, taken)
     }
-    likely = [*_familiar([key for key, share in shares.items() if share > 0], tag.name)]
+    likely = [*familiar([key for key, share in shares.items() if share > 0], tag.name)]
     key = next(iter([*likely, *(key for key, share in shares.items() if share > MOST)]), None)
     held = [label for data in tasks for label in labels_of(value_at(data, key or "")) or ()]
     odd = Counter(label for label in held if label not in tag.labels).most_common()
@@ -267,7 +233,7 @@ def _misspelt(tag: ChoicesTag, tasks: Sequence[Mapping[str, object]], taken: set
 
 def _unreadable(tag: ChoicesTag, tasks: Sequence[Mapping[str, object]], taken: set[str]) -> str:
     """Name a key of a familiar name that holds no label, but perhaps something with a label in it."""
-    for key in _familiar(_keys(tasks, taken), tag.name):
+    for key in familiar(keys_of(tasks, taken), tag.name):
         for data in tasks:
             if labels_of(value_at(data, key)) is None:
                 return (
@@ -275,44 +241,3 @@ def _unreadable(tag: ChoicesTag, tasks: Sequence[Mapping[str, object]], taken: s
                     f'label; where the label is in it, set given = "{key}.KEY" under [controls.{tag.name}]'
                 )
     return ""
-
-
-def _keys(tasks: Sequence[Mapping[str, object]], taken: set[str]) -> list[str]:
-    return [key for key in dict.fromkeys(key for data in tasks for key in data) if key not in taken]
-
-
-def _familiar(keys: Sequence[str], name: str) -> Iterator[str]:
-    """Yield the keys of a familiar name, or paths that end in one, the most familiar first."""
-    for word in (*GIVEN_WORDS, name):
-        yield from (key for key in keys if key.casefold().rpartition(".")[2] == word.casefold())
-
-
-def _share(tasks: Sequence[Mapping[str, object]], key: str, fits: Callable[[tuple[str, ...]], bool]) -> float:
-    """Share of the tasks with something under the key that have fitting labels there."""
-    held = [labels for data in tasks if (labels := labels_of(value_at(data, key))) != ()]
-    return sum(bool(labels) and fits(labels or ()) for labels in held) / max(len(held), 1)
-
-
-def _plain(text: str) -> str:
-    """Return a text without what spellings of one label differ by; tables make 7.0 of 7."""
-    return _WHOLE.sub(r"\1", text.strip().casefold())
-
-
-def labels_of(value: object) -> tuple[str, ...] | None:
-    """Read a task's given labels: texts, numbers or truth values, or nothing; None for anything else.
-
-    Examples
-    --------
-    >>> labels_of("cat"), labels_of(["cat", 7]), labels_of(None), labels_of({"a": 1}), labels_of(True)
-    (('cat',), ('cat', '7'), (), None, ('true',))
-    """
-    if value is None or value == "":
-        return ()
-    labels = [_label(entry) for entry in (value if isinstance(value, list) else [value]) if entry != ""]
-    return None if None in labels else tuple(dict.fromkeys(label for label in labels if label is not None))
-
-
-def _label(value: object) -> str | None:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, str | int | float) else None

@@ -8,8 +8,9 @@ import numpy as np
 
 from common.contract import Accusation
 from common.label_studio.annotations import choices_in, counted, moment_of
+from common.label_studio.given_labels import labels_of
 from common.label_studio.label_config import value_at
-from consensus.core.votes.controls import Control, labels_of
+from consensus.core.votes.controls import Control
 from consensus.core.votes.votes import NO, STANDS, UNSURE, YES
 from consensus.errors import VotesError
 

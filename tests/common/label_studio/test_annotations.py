@@ -11,9 +11,8 @@ from common.label_studio.annotations import (
     counted,
     moment_of,
 )
-from common.label_studio.label_config import Condition
+from common.label_studio.label_config import ChoicesTag, Condition
 from consensus.core.votes.collected import collect
-from consensus.core.votes.controls import ChoicesTag
 from consensus.core.votes.controls import Control as VotedControl
 from consensus.core.votes.from_annotations import Annotation as Voted
 from consensus.core.votes.from_annotations import Task

@@ -2,8 +2,9 @@
 
 import pytest
 
+from common.label_studio.given_labels import labels_of
 from common.label_studio.label_config import ChoicesTag, LabelConfig
-from consensus.core.votes.controls import ControlSettings, labels_of, resolve
+from consensus.core.votes.controls import ControlSettings, resolve
 from consensus.errors import ConfigError
 
 KIND = ChoicesTag("kind", "image", multiple=False, labels=("cat", "dog", "owl"))
