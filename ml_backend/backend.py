@@ -12,6 +12,7 @@ from ml_backend.embedding.exporting import prune_engines
 from ml_backend.embedding.gather import Gatherer, make_fetcher
 from ml_backend.images.decoding import ImageLimits
 from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.ownership import instance_id
 from ml_backend.metrics import BATCH_IMAGES
 from ml_backend.model_registry import ModelRegistry
 from ml_backend.settings import Settings
@@ -38,6 +39,11 @@ class Backend:
     def registry(self) -> ModelRegistry:
         """The trained models."""
         return ModelRegistry(self.settings.data_dir)
+
+    @cached_property
+    def instance(self) -> str:
+        """Its identity, by which it knows its connections again."""
+        return instance_id(self.settings.data_dir)
 
     @cached_property
     def backbones(self) -> Backbones:
@@ -116,7 +122,7 @@ class Backend:
     def version(self, project_id: int, stamp: str = "") -> str:
         """Name the version that answers for a project, with the stamp of its creation if that is known."""
         trained = self.registry.current_version(project_id, stamp)
-        return trained or untrained_version(self.backbones.backbone, self.backbones.weights_id)
+        return trained or untrained_version(self.backbones.backbone, self.backbones.weights_id, self.instance)
 
     def start(self) -> None:
         """Load the backbone and begin to train on request, both in the background.

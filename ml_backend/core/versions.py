@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+_UNTRAINED = "untrained"
 RANDOM = "random"  # how weights are called that were not learned
 _OURS = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]*-[0-9A-Za-z._]+-\d{8}T\d{6}-[0-9a-f]{4}")
 
@@ -28,15 +29,28 @@ def trained_version(backbone: str, weights_id: str, when: datetime, digest: str)
     return f"{_name(backbone)}-{weights_id}-{when.astimezone(UTC):%Y%m%dT%H%M%S}-{digest[:4]}"
 
 
-def untrained_version(backbone: str, weights_id: str) -> str:
-    """Name what answers before the first training.
+def untrained_version(backbone: str, weights_id: str, instance: str = "") -> str:
+    """Name what answers before the first training, with the identity of the backend that answers.
 
     Examples
     --------
-    >>> untrained_version("timm:vit_small_patch14_dinov2.lvd142m", "pretrained")
-    'timm_vit_small_patch14_dinov2.lvd142m-pretrained-untrained'
+    >>> untrained_version("timm:vit_small_patch14_dinov2.lvd142m", "pretrained", "00c0ffee")
+    'timm_vit_small_patch14_dinov2.lvd142m-pretrained-untrained-00c0ffee'
     """
-    return f"{_name(backbone)}-{weights_id}-untrained"
+    return "-".join([_name(backbone), weights_id, _UNTRAINED, *([instance] if instance else [])])
+
+
+def is_untrained_version_of(version: str, instance: str) -> bool:
+    """Return whether a backend of this identity named a version before its first training.
+
+    Examples
+    --------
+    >>> is_untrained_version_of("resnet18-random-untrained-00c0ffee", "00c0ffee")
+    True
+    >>> is_untrained_version_of("resnet18-random-untrained", "")
+    False
+    """
+    return bool(instance) and version.endswith(f"-{_UNTRAINED}-{instance}")
 
 
 def _name(backbone: str) -> str:

@@ -65,17 +65,18 @@ def test_a_new_project_with_an_old_id_starts_anew(
     web.pages["/black.png"] = samples.png("black")
     backend.registry.save(7, replace(samples.trained(), stamp="1795256176"))
     backend.registry.switch(7, samples.version)
-    for stamp, version in (("1795256176", samples.version), ("1795256177", "resnet18-random-untrained")):
+    untrained = f"resnet18-random-untrained-{backend.instance}"
+    for stamp, version in (("1795256176", samples.version), ("1795256177", untrained)):
         assert client.post("/setup", json={"project": f"7.{stamp}"}).json == {"model_version": version}
     body = {"tasks": [task(1, "http://x.example/black.png")], "project": "7.1795256177"}
     assert client.post("/predict", json=body | {"label_config": samples.config}).json == {"results": [[]]}
     assert web.seen == []
 
 
-def test_setup_names_an_untrained_version_first(client: FlaskClient) -> None:
-    """A project that was never trained has a version too."""
+def test_setup_names_an_untrained_version_first(client: FlaskClient, backend: Backend) -> None:
+    """A project that was never trained has a version too, by which the backend knows its connection again."""
     answer = client.post("/setup", json={"project": "8.1795256176"})
-    assert answer.json == {"model_version": "resnet18-random-untrained"}
+    assert answer.json == {"model_version": f"resnet18-random-untrained-{backend.instance}"}
 
 
 def test_the_token_of_setup_is_not_used(client: FlaskClient, backend: Backend, web: "Web") -> None:
