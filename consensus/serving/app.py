@@ -11,10 +11,9 @@ from common.serving.application import Application, route
 from common.serving.document import openapi_document
 from common.serving.server import is_loopback
 from consensus.errors import StoreError
-from consensus.serving import idempotency, metrics
+from consensus.serving import accepting, deciding, idempotency, metrics, reading, writing
 from consensus.serving.about import BARE, DOCUMENT, about
 from consensus.serving.background import BusyError
-from consensus.serving.deciding import projects
 from consensus.serving.events import events
 from consensus.serving.service import EXTENSION, MAX_BYTES, Service
 
@@ -26,7 +25,8 @@ def create_app(service: Service) -> Flask:
     )
     app.extensions[EXTENSION] = service
     idempotency.install(app.extensions)
-    for part in (about, projects, events):
+    # Each of the four modules adds its routes to one blueprint.
+    for part in (about, *{each.projects for each in (reading, accepting, deciding, writing)}, events):
         app.register_api(part)
     app.extensions[DOCUMENT] = openapi_document(app, service.credentials, BARE)
     if not service.token:

@@ -10,9 +10,8 @@ from common.serving.refusals import Problem
 from consensus.assist.auto import auto
 from consensus.assist.auto_rules import read_auto
 from consensus.serving import schemas
-from consensus.serving.accepting import performed_row
+from consensus.serving.acts import now, performed_row
 from consensus.serving.service import Service, service
-from consensus.serving.writing import now
 
 events = APIBlueprint("events", __name__, operation_id_callback=lambda *, name, **_: name)
 CAME = "TASKS_CREATED"

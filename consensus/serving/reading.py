@@ -1,8 +1,7 @@
 """The routes that read: a page from one state of the store."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -13,10 +12,9 @@ from werkzeug.exceptions import BadRequest, NotFound
 from common.contract import REPORT_NAMES
 from common.serving.refusals import Problem
 from consensus.assist.story import story_of
-from consensus.errors import ConfigError
 from consensus.projects.prompt import prompts
 from consensus.serving import schemas
-from consensus.serving.service import service
+from consensus.serving.service import batch_of, service, snapshot_of
 from consensus.store.columns import Row
 from consensus.store.pages import ANNOTATOR_PLACE, ITEM_PLACE, VOTE_PLACE
 from consensus.store.reader import Snapshot
@@ -39,7 +37,7 @@ projects = APIBlueprint(
 @projects.get("", responses={200: schemas.Overview, **REFUSED})
 def overview(path: schemas.OfProject) -> Response:
     """Sum up the last run of a project and what waits for review."""
-    with snapshot_of(path.project) as snapshot:
+    with snapshot_of(service(), path.project) as snapshot:
         run = snapshot.needed_run(path.project)
         origin = snapshot.origin(path.project) or {"url": None}
         reports = dict.fromkeys(REPORT_NAMES, 0)
@@ -53,7 +51,7 @@ def overview(path: schemas.OfProject) -> Response:
 @projects.get("/labels", responses={200: schemas.Labels, **REFUSED})
 def labels(path: schemas.OfProject, query: schemas.Page) -> Response:
     """List the labels of a project's controls, with the number of classifications in each report."""
-    with snapshot_of(path.project) as snapshot:
+    with snapshot_of(service(), path.project) as snapshot:
         counts = {
             key: {row["report"]: row["classifications"] for row in rows if row["report"]}
             for key, rows in groupby(
@@ -108,7 +106,7 @@ def mislabelled_images(path: schemas.OfProject, query: schemas.ImagesOf) -> Resp
 @projects.get("/images/prompt", responses={200: schemas.PromptsFound, **REFUSED})
 def prompted_images(path: schemas.OfProject, query: schemas.PromptFor) -> Response:
     """List open classifications that an annotator has not voted on, the most informative first."""
-    with snapshot_of(path.project):
+    with snapshot_of(service(), path.project):
         pass
     with service().alone("another prompt"):
         open_to = prompts(service().store, path.project, query.annotator, label=query.label, control=query.control)
@@ -118,7 +116,7 @@ def prompted_images(path: schemas.OfProject, query: schemas.PromptFor) -> Respon
 @projects.get("/annotators", responses={200: schemas.Annotators, **REFUSED})
 def annotators(path: schemas.OfProject, query: schemas.Page) -> Response:
     """List the annotators of the last run by control and name, with their trust and what is suspicious."""
-    with snapshot_of(path.project) as snapshot:
+    with snapshot_of(service(), path.project) as snapshot:
         run = int(snapshot.needed_run(path.project)["id"])
 
         def behind(after: Row | None, limit: int) -> list[Row]:
@@ -131,7 +129,7 @@ def annotators(path: schemas.OfProject, query: schemas.Page) -> Response:
 @projects.get("/submissions", responses={200: schemas.Votes, **REFUSED})
 def submissions(path: schemas.OfProject, query: schemas.Submitted) -> Response:
     """List votes by control, task, annotator and label."""
-    with snapshot_of(path.project) as snapshot:
+    with snapshot_of(service(), path.project) as snapshot:
         controls = _controls(snapshot, path.project, query.control)
 
         def behind(after: Row | None, limit: int) -> list[Row]:
@@ -151,7 +149,7 @@ def submissions(path: schemas.OfProject, query: schemas.Submitted) -> Response:
 @projects.get("/runs", responses={200: schemas.Runs, **REFUSED})
 def runs(path: schemas.OfProject, query: schemas.Page) -> Response:
     """List the runs of a project, the latest first."""
-    with snapshot_of(path.project) as snapshot:
+    with snapshot_of(service(), path.project) as snapshot:
 
         def behind(after: Row | None, limit: int) -> list[Row]:
             return snapshot.pages.runs(path.project, before=after["id"] if after else None, limit=limit)
@@ -162,14 +160,14 @@ def runs(path: schemas.OfProject, query: schemas.Page) -> Response:
 @projects.get("/queues", responses={200: schemas.Queues, **REFUSED})
 def queues(path: schemas.OfProject) -> Response:
     """Count what waits in each queue of review."""
-    with snapshot_of(path.project) as snapshot:
+    with snapshot_of(service(), path.project) as snapshot:
         return jsonify(queues=snapshot.decisions.queue_counts(path.project))
 
 
 @projects.get("/queues/<queue>", responses={200: schemas.WaitingPage, **REFUSED})
 def queue(path: schemas.OfQueue, query: schemas.Page) -> Response:
     """List what waits in a queue of review, in the order in which it is to be looked at."""
-    with snapshot_of(path.project) as snapshot:
+    with snapshot_of(service(), path.project) as snapshot:
 
         def behind(after: Row | None, limit: int) -> list[Row]:
             return snapshot.decisions.queue(path.project, path.queue, after=after, limit=limit)
@@ -180,7 +178,7 @@ def queue(path: schemas.OfQueue, query: schemas.Page) -> Response:
 @projects.get("/decisions", responses={200: schemas.Decisions, **REFUSED})
 def decisions(path: schemas.OfProject, query: schemas.Decided) -> Response:
     """List what was decided in a project, of a task or in a batch, the earliest first."""
-    with snapshot_of(path.project) as snapshot:
+    with snapshot_of(service(), path.project) as snapshot:
 
         def behind(after: Row | None, limit: int) -> list[Row]:
             return snapshot.decisions.decisions(
@@ -193,7 +191,7 @@ def decisions(path: schemas.OfProject, query: schemas.Decided) -> Response:
 @projects.get("/batches", responses={200: schemas.Batches, **REFUSED})
 def batches(path: schemas.OfProject, query: schemas.Page) -> Response:
     """List the batches of writes into a project, the latest first."""
-    with snapshot_of(path.project) as snapshot:
+    with snapshot_of(service(), path.project) as snapshot:
 
         def behind(after: Row | None, limit: int) -> list[Row]:
             return snapshot.decisions.batches(path.project, after=after, limit=limit)
@@ -207,16 +205,16 @@ def batches(path: schemas.OfProject, query: schemas.Page) -> Response:
 @projects.get("/batches/<batch>", responses={200: schemas.Batch, **REFUSED})
 def batch_of_writes(path: schemas.OfBatch) -> Response:
     """Show a batch, with the number of its items in each state."""
-    with snapshot_of(path.project) as snapshot:
-        row = batch_of(snapshot, path)
+    with snapshot_of(service(), path.project) as snapshot:
+        row = batch_of(snapshot, path.project, path.batch)
         return jsonify(shown(row | {"items": snapshot.decisions.item_counts(path.batch)}))
 
 
 @projects.get("/batches/<batch>/items", responses={200: schemas.BatchItems, **REFUSED})
 def batch_items(path: schemas.OfBatch, query: schemas.Page) -> Response:
     """List what a batch writes, by task and control."""
-    with snapshot_of(path.project) as snapshot:
-        batch_of(snapshot, path)
+    with snapshot_of(service(), path.project) as snapshot:
+        batch_of(snapshot, path.project, path.batch)
 
         def behind(after: Row | None, limit: int) -> list[Row]:
             return snapshot.pages.items(path.batch, after=after, limit=limit)
@@ -227,7 +225,7 @@ def batch_items(path: schemas.OfBatch, query: schemas.Page) -> Response:
 @projects.get("/tasks/<int:task>/audit", responses={200: schemas.Audit, **REFUSED})
 def audit(path: schemas.OfTask) -> Response:
     """Tell the whole story of a task: votes, what each run made of them, decisions, and where it waited."""
-    with snapshot_of(path.project):
+    with snapshot_of(service(), path.project):
         return jsonify(task=path.task, events=story_of(service().store, path.project, path.task))
 
 
@@ -239,7 +237,7 @@ def _classifications(
     min_confidence: float | None = None,
 ) -> Response:
     """Answer with a page that may reach over several reports, each read by its own index."""
-    with snapshot_of(project) as snapshot:
+    with snapshot_of(service(), project) as snapshot:
         control = _control_of(snapshot, project, query.control, query.label)
 
         def behind(after: Row | None, limit: int) -> list[Row]:
@@ -296,23 +294,6 @@ def shown(row: Mapping[str, Any]) -> Row:
     return answered | {"report": answered["report"] or None} if "report" in answered else answered
 
 
-@contextmanager
-def snapshot_of(project: int) -> Iterator[Snapshot]:
-    """Open one state of the store, of a project that has a run.
-
-    Raises
-    ------
-    NotFound
-        Where it has none.
-    """
-    with service().store.snapshot() as snapshot:
-        try:
-            snapshot.needed_run(project)
-        except ConfigError as error:
-            raise NotFound(str(error)) from None
-        yield snapshot
-
-
 def _controls(snapshot: Snapshot, project: int, control: str | None) -> list[str]:
     """Return the names of a project's controls, or of the chosen one alone."""
     names = [str(row["control"]) for row in snapshot.controls(project)]
@@ -333,14 +314,3 @@ def _control_of(snapshot: Snapshot, project: int, control: str | None, label: st
     if len(owners) > 1:
         raise BadRequest(f"{label!r} is a label of {' and of '.join(owners)}: name one of them, as control=")
     return owners[0]
-
-
-def batch_of(snapshot: Snapshot, path: schemas.OfBatch) -> Row:
-    """Return a batch of the project that the address names; refuse another."""
-    try:
-        row = snapshot.decisions.batch(path.batch)
-    except ConfigError:
-        row = None
-    if row is None or row["project"] != path.project:
-        raise NotFound(f"project {path.project} has no batch {path.batch}; ../batches lists them")
-    return row

@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flask import current_app
-from werkzeug.exceptions import ServiceUnavailable
+from werkzeug.exceptions import NotFound, ServiceUnavailable
 
 from common.serving.credentials import Credentials
+from consensus.errors import ConfigError
 from consensus.serving.background import Background
 from consensus.serving.cursors import Cursors
 from consensus.serving.suggested import SuggestedMemory
 from consensus.settings import ProjectConfig
+from consensus.store.columns import Row
+from consensus.store.reader import Snapshot
 from consensus.store.store import Store
 
 if TYPE_CHECKING:
@@ -97,3 +100,31 @@ def service() -> Service:
     """Return the parts of the application that answers."""
     answering: Service = current_app.extensions[EXTENSION]
     return answering
+
+
+@contextmanager
+def snapshot_of(here: Service, project: int) -> Iterator[Snapshot]:
+    """Open one state of the store, of a project that has a run.
+
+    Raises
+    ------
+    NotFound
+        Where it has none.
+    """
+    with here.store.snapshot() as snapshot:
+        try:
+            snapshot.needed_run(project)
+        except ConfigError as error:
+            raise NotFound(str(error)) from None
+        yield snapshot
+
+
+def batch_of(snapshot: Snapshot, project: int, batch: str) -> Row:
+    """Return a batch of the project that the address names; refuse another."""
+    try:
+        row = snapshot.decisions.batch(batch)
+    except ConfigError:
+        row = None
+    if row is None or row["project"] != project:
+        raise NotFound(f"project {project} has no batch {batch}; ../batches lists them")
+    return row

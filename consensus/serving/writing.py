@@ -1,16 +1,15 @@
 """The routes that change something, by the engine of a command; what takes long goes on after the answer."""
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, jsonify
 from werkzeug.exceptions import NotFound
 
 from common.serving.refusals import Problem
-from consensus.assist.undo import undo
-from consensus.serving import schemas
+from consensus.serving import acts, schemas
 from consensus.serving.idempotency import once
-from consensus.serving.reading import REFUSED, batch_of, projects, snapshot_of
+from consensus.serving.reading import REFUSED, projects
 from consensus.serving.service import service
 
 CHANGING: dict[str | int, Any] = {**REFUSED, **dict.fromkeys((409, 413, 415, 422, 502), Problem)}
@@ -22,7 +21,7 @@ def update_reports(path: schemas.OfProject, body: schemas.Asking) -> Response:
     """Compute the reports of a project anew, in the background; where a run waits already, it is that one."""
     here = service()
     job = here.background.submit(path.project, "run", body.made_by, lambda: here.run(path.project), joins=True)
-    return accepted(**job.described())
+    return accepted(job.described())
 
 
 @projects.get("/jobs", responses={200: schemas.Jobs, **REFUSED})
@@ -44,37 +43,16 @@ def job_of_project(path: schemas.OfJob) -> Response:
 @once
 def undo_batch(path: schemas.OfBatch, body: schemas.Undoing) -> Response:
     """Take back what a batch wrote and nobody has touched since, or count what that would be."""
-    here = service()
-    with snapshot_of(path.project) as snapshot:
-        batch_of(snapshot, path)
-
-    def take_back(*, dry_run: bool) -> dict[str, Any]:
-        with here.studio() as studio:
-            undone = undo(studio, here.store, path.batch, body.made_by, now, dry_run=dry_run)
-        here.suggested.forget(path.project)
-        return {
-            "undone": undone.undone,
-            "kept": [{name: item[name] for name in ("task", "control", "note")} for item in undone.kept],
-            "undo": undone.undo["id"] if undone.undo else None,
-        }
-
-    if body.dry_run:
-        counted = take_back(dry_run=True)
-        detail = f"{counted['undone']} would be taken back, {len(counted['kept'])} stay."
-        return jsonify(count=counted["undone"], detail=detail, batch=path.batch, job=None)
-    job = here.background.submit(path.project, "undo", body.made_by, lambda: take_back(dry_run=False))
-    items = here.store.decisions.item_counts(path.batch)
-    detail = f"batch {path.batch} is being taken back"
-    return accepted(count=sum(items.values()), detail=detail, batch=path.batch, job=job.described())
+    return answered(acts.undo_batch(service(), path.project, path.batch, body.made_by, dry_run=body.dry_run))
 
 
-def accepted(**members: object) -> Response:
-    """Answer that something is being done, and how to see how far it is."""
-    response = jsonify(**members)
+def answered(result: Mapping[str, Any]) -> Response:
+    """Answer with what was done at once, or what is being done and how to see how far it is."""
+    return accepted(result) if result["job"] else jsonify(**result)
+
+
+def accepted(result: Mapping[str, Any]) -> Response:
+    """Answer that something is being done."""
+    response = jsonify(**result)
     response.status_code = 202
     return response
-
-
-def now() -> datetime:
-    """Return the moment of a write."""
-    return datetime.now(UTC)

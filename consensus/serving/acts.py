@@ -1,0 +1,327 @@
+"""What can be done to a project, by the engine of a command: counted first, or done behind the answer."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
+from uuid import uuid4
+
+from werkzeug.exceptions import UnprocessableEntity
+
+from consensus.assist.accept import Offer, Request, accept, offer
+from consensus.assist.batches import Performed, performed, plan, resume
+from consensus.assist.proposals import ProposalOffer, accept_proposals, offer_proposals
+from consensus.assist.suggestions import Suggested, Suggestion, read_suggestions
+from consensus.assist.undo import undo
+from consensus.core.assist.expected import Expectation
+from consensus.core.review.rulings import Ruling
+from consensus.label_studio import Studio
+from consensus.review.decisions import EVERYBODY, decide
+from consensus.review.stream import perform_stream
+from consensus.serving.service import Service, batch_of, snapshot_of
+from consensus.store.columns import Row
+from consensus.store.tables import CLASSIFICATION
+
+Origin = Literal["suggestions", "proposals"]
+Shown = TypeVar("Shown")
+
+SAMPLE = 5
+FIRST = -1.0
+"""Before every priority that follows from a score."""
+_UNCOUNTED: Row = {
+    "count": None,
+    "detail": "The suggestions are being read and accepted.",
+    "expected": None,
+    "labels": [],
+    "sample": [],
+}
+
+
+def accept_labels(
+    here: Service, project: int, request: Request, origin: Origin, by: str, *, version: str | None, dry_run: bool
+) -> Row:
+    """Accept suggestions, or the labels that the votes prefer to given ones; or count, and say what to expect.
+
+    Returns
+    -------
+    dict
+        count, detail, expected, labels, sample, job.
+    """
+    with snapshot_of(here, project):
+        pass
+    request.check()
+    offered = _UNCOUNTED
+    if origin == "proposals":
+        offered = _proposed(offer_proposals(here.store, project, request), request)
+    elif dry_run:
+        offered = _offered(offer(suggested(here, project, version), request))
+    elif fresh := here.suggested.fresh(project, version):
+        offered = _offered(offer(fresh, request))
+    if dry_run or offered["count"] == 0:
+        return {**offered, "job": None}
+
+    def do() -> dict[str, Any]:
+        with here.studio() as studio:
+            done = resume(studio, here.store, project, now)
+            if origin == "suggestions":
+                chosen = offer(_read(here, studio, project, version), request)
+                made = accept(studio, here.store, chosen, by, now)
+            else:
+                proposals = offer_proposals(here.store, project, request)
+                made = accept_proposals(studio, here.store, project, proposals, here.config(project), now, by=by)
+        here.suggested.forget(project)
+        return {"batches": [performed_row(each) for each in (*done, *([made] if made else []))]}
+
+    return {**offered, "job": here.background.submit(project, "accept", by, do).described()}
+
+
+def decide_labels(here: Service, project: int, rulings: Sequence[Ruling], by: str, *, override: bool) -> Row:
+    """Write what a reviewer decides, as ground truth of their account; what is not followed has its reason.
+
+    Returns
+    -------
+    dict
+        batches, refused.
+    """
+    with snapshot_of(here, project):
+        pass
+    with here.studio() as studio:
+        decided = decide(
+            studio,
+            here.store,
+            here.config(project),
+            project,
+            rulings,
+            reviewer=by,
+            now=now,
+            override=override,
+        )
+    here.suggested.forget(project)
+    return {
+        "batches": [performed_row(each) for each in decided.batches],
+        "refused": [asdict(each) for each in decided.refused],
+    }
+
+
+def ask_for_votes(
+    here: Service, project: int, asked: Sequence[int], by: str, *, reason: str, key: str | None, dry_run: bool
+) -> Row:
+    """Let one more annotator be asked about each task; in the background.
+
+    Parameters
+    ----------
+    key : str, optional
+        Asked for twice with one key, it is one batch.
+
+    Returns
+    -------
+    dict
+        count, detail, batch, job.
+    """
+    tasks = sorted(set(asked))
+    with snapshot_of(here, project) as snapshot:
+        controls = [str(row["control"]) for row in snapshot.controls(project)]
+        votes: dict[tuple[int, str], int] = {}
+        for row in snapshot.of_tasks(CLASSIFICATION, project, tasks):
+            place, n = (row["task"], row["control"]), row["yes"] + row["no"] + row["unsure"]
+            votes[place] = max(votes.get(place, 0), n)
+    detail = f"One more annotator is asked about {len(tasks)} {'task' if len(tasks) == 1 else 'tasks'}."
+    if dry_run:
+        return {"count": len(tasks), "detail": detail, "batch": None, "job": None}
+    evidence = {"verdict": "asked", "reason": reason or None, "more": 1}
+    items: list[Row] = [
+        {
+            "task": task,
+            "control": control,
+            "labels": [],
+            "evidence": {**evidence, "votes": votes.get((task, control), 0)},
+        }
+        for task in tasks
+        for control in controls
+    ]
+    batch = plan(here.store, project, "ask", items, made_by=by, now=now(), key=key or uuid4().hex)
+    planned = {item["task"] for item in here.store.decisions.items(str(batch["id"]))}
+    if batch["kind"] != "ask" or planned != set(tasks):  # from before the service began
+        raise UnprocessableEntity(f"the key {key!r} was sent with another body; take a new one")
+
+    def do() -> dict[str, Any]:
+        # A reviewer who asks at the same moment has the lock: each batch is written by one of them.
+        with here.studio() as studio, here.store.lock_batches(project, EVERYBODY):
+            unfinished = [row for row in here.store.decisions.unfinished(project) if row["kind"] == "ask"]
+            for cut_off in unfinished:
+                perform_stream(studio, here.store, cut_off, now)
+        return performed_row(performed(here.store, str(batch["id"])))
+
+    job = here.background.submit(project, "ask", by, do)
+    return {"count": len(tasks), "detail": detail, "batch": batch["id"], "job": job.described()}
+
+
+def send_to_review(
+    here: Service, project: int, sent: Sequence[int], by: str, *, reason: str, dry_run: bool
+) -> Row:
+    """Let tasks wait for a reviewer, before all others of the queue of suggestions.
+
+    Returns
+    -------
+    dict
+        count, detail, batch, job.
+    """
+    tasks = sorted(set(sent))
+    with snapshot_of(here, project) as snapshot:
+        controls = [str(row["control"]) for row in snapshot.controls(project)]
+    detail = f"{len(tasks)} {'task waits' if len(tasks) == 1 else 'tasks wait'} for a reviewer."
+    if not dry_run:
+        entries = [
+            {"task": task, "control": control, "priority": FIRST, "detail": {"sent_by": by, "reason": reason}}
+            for task in tasks
+            for control in controls
+        ]
+        here.store.decisions.enter(project, "pending", entries, now())
+    return {"count": len(tasks), "detail": detail, "batch": None, "job": None}
+
+
+def undo_batch(here: Service, project: int, batch: str, by: str, *, dry_run: bool) -> Row:
+    """Take back what a batch wrote and nobody has touched since, or count what that would be.
+
+    Returns
+    -------
+    dict
+        count, detail, batch, job.
+    """
+    with snapshot_of(here, project) as snapshot:
+        batch_of(snapshot, project, batch)
+
+    def take_back(*, counting: bool) -> dict[str, Any]:
+        with here.studio() as studio:
+            undone = undo(studio, here.store, batch, by, now, dry_run=counting)
+        here.suggested.forget(project)
+        return {
+            "undone": undone.undone,
+            "kept": [{name: item[name] for name in ("task", "control", "note")} for item in undone.kept],
+            "undo": undone.undo["id"] if undone.undo else None,
+        }
+
+    if dry_run:
+        counted = take_back(counting=True)
+        detail = f"{counted['undone']} would be taken back, {len(counted['kept'])} stay."
+        return {"count": counted["undone"], "detail": detail, "batch": batch, "job": None}
+    job = here.background.submit(project, "undo", by, lambda: take_back(counting=False))
+    items = here.store.decisions.item_counts(batch)
+    detail = f"batch {batch} is being taken back"
+    return {"count": sum(items.values()), "detail": detail, "batch": batch, "job": job.described()}
+
+
+def now() -> datetime:
+    """Return the moment of a write."""
+    return datetime.now(UTC)
+
+
+def suggested(here: Service, project: int, version: str | None) -> Suggested:
+    """Return a project's suggestions as they were a moment ago, or read them."""
+    suggested = here.suggested.fresh(project, version)
+    if suggested is None:
+        with here.alone("another reading of suggestions"):
+            suggested = here.suggested.fresh(project, version)
+            if suggested is None:
+                with here.studio() as studio:
+                    suggested = _read(here, studio, project, version)
+    return suggested
+
+
+def _read(here: Service, studio: Studio, project: int, version: str | None) -> Suggested:
+    suggested = read_suggestions(studio, here.store, here.config(project), project, now(), version=version)
+    here.suggested.keep(project, version, suggested)
+    return suggested
+
+
+def suggestion_row(suggestion: Suggestion) -> Row:
+    """Lay out a suggestion; `falling` orders the surest first."""
+    return {
+        "task": suggestion.task,
+        "control": suggestion.control,
+        "labels": list(suggestion.labels),
+        "score": suggestion.score,
+        "version": suggestion.version,
+        "annotated": suggestion.annotated,
+        "decided": suggestion.decided,
+        "falling": -suggestion.score,
+    }
+
+
+def _offered(offered: Offer) -> Row:
+    """Lay out what would be accepted of the suggestions."""
+    n, expected = len(offered.chosen), offered.expected
+    tasks = offered.request.tasks
+    among = f" of {len(set(tasks))} tasks" if tasks else " tasks"
+    above = "" if offered.request.above is None else f" above {offered.request.above:g}"
+    return {
+        "count": n,
+        "detail": f"{n}{among} have a suggestion{above} that nobody has answered{_words(expected) if n else ''}.",
+        "expected": _expected(expected),
+        "labels": [
+            {
+                "control": group.control,
+                "labels": list(group.labels),
+                "suggestions": group.suggestions,
+                "accepted": group.accepted,
+                "above": group.above,
+                "expected": _expected(group.expected),
+                "reason": group.reason,
+            }
+            for group in offered.groups
+        ],
+        "sample": [_shown_suggestion(each) for each in _sample(offered.chosen)],
+    }
+
+
+def _proposed(offered: ProposalOffer, request: Request) -> Row:
+    """Lay out what would be accepted of the proposals."""
+    n = len(offered.proposals)
+    among = f" of {len(set(request.tasks))} tasks" if request.tasks else " tasks"
+    share = offered.wrong / n if n else 0.0
+    wrong = f"; by the votes {share:.1%} of them are wrong ({offered.lower:.1%} to {offered.upper:.1%})"
+    return {
+        "count": n,
+        "detail": f"{n}{among} have a wrong given label and a better one{wrong if n else ''}.",
+        "expected": {"n": n, "share": offered.wrong / n, "lower": offered.lower, "upper": offered.upper}
+        if n
+        else None,
+        "labels": [],
+        "sample": [asdict(each) for each in _sample(offered.proposals)],
+    }
+
+
+def _words(expected: Expectation) -> str:
+    if not expected.n:
+        return "; how many of them are wrong is not known: none like them has been judged"
+    return (
+        f"; of {expected.n} like them that were judged, {expected.share:.1%} are wrong "
+        f"({expected.lower:.1%} to {expected.upper:.1%})"
+    )
+
+
+def _expected(expected: Expectation) -> Row | None:
+    if not expected.n:
+        return None
+    return {"n": expected.n, "share": expected.share, "lower": expected.lower, "upper": expected.upper}
+
+
+def _shown_suggestion(suggestion: Suggestion) -> Row:
+    row = suggestion_row(suggestion)
+    del row["falling"]
+    return row
+
+
+def _sample(chosen: Sequence[Shown]) -> list[Shown]:
+    """Return some, from the surest to the least sure."""
+    step = max((len(chosen) - 1) / (SAMPLE - 1), 1)
+    return [chosen[round(place * step)] for place in range(min(SAMPLE, len(chosen)))]
+
+
+def performed_row(performed: Performed) -> Row:
+    """Lay out what became of a batch."""
+    return {
+        "batch": performed.batch["id"],
+        "counts": dict(performed.counts),
+        "left": [{name: item[name] for name in ("task", "control", "note")} for item in performed.left],
+    }
