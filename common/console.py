@@ -1,7 +1,6 @@
 """What commands print with: text that does a terminal no harm, whole names, and one way to end with an error."""
 
 import csv
-import io
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,19 +11,31 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.measure import Measurement
 from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 from common.errors import SuiteError
 
 PIPED_WIDTH = 200
 """Columns of a table that goes into a pipe or a file, where nothing says how wide it may be."""
 INTERRUPTED = 130
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001 - a spreadsheet takes the wide forms too
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _SURROGATES = range(0xD800, 0xE000)  # of names of files that are no UTF-8; nothing can write them
 _HARMFUL = [
-    *range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A), *_SURROGATES,
+    *range(9), *range(11, 32), *range(127, 160), *range(0x2028, 0x202F), *range(0x2066, 0x206A), *_SURROGATES,
 ]  # fmt: skip
 _SAFE = dict.fromkeys(_HARMFUL, "\N{REPLACEMENT CHARACTER}")
+
+
+def one_line(text: str) -> str:
+    r"""Show line breaks of names and data that somebody else wrote: what follows one is no line of ours.
+
+    Examples
+    --------
+    >>> one_line("cat\nerror: none") == "cat\N{SYMBOL FOR NEWLINE}error: none"
+    True
+    """
+    return text.replace("\n", "\N{SYMBOL FOR NEWLINE}")
 
 
 def safe(text: str) -> str:
@@ -50,9 +61,10 @@ def encodable(text: str) -> str:
 
 
 class SafeConsole(Console):
-    """A console on which every text stands as it is, and harmless, and whose tables cut no word: it may be copied.
+    """A console on which every text stands as it is, harmless and uncut, as it may be copied.
 
-    Brackets and colons in names and data of others are no markup and no emoji.
+    Brackets and colons in names and data of others are no markup and no emoji, and a text is one line, which the
+    terminal breaks. A table is wider than the terminal where the longest words of its columns are.
     """
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - as rich takes them
@@ -60,11 +72,24 @@ class SafeConsole(Console):
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Render as rich does, without control characters in any text."""
+        if isinstance(renderable, Text) and "\n" in renderable.plain:
+            renderable = renderable.copy()
+            renderable.plain = one_line(renderable.plain)
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(safe(segment.text), segment.style)
 
+    def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - as rich takes them
+        """Make a text one line, as a sentence, a title or a cell."""
+        return super().render_str(one_line(text), **options)
+
+    def print(self, *objects: Any, **options: Any) -> None:  # noqa: ANN401 - as rich takes them
+        """Print; a text is broken by the terminal alone."""
+        if all(isinstance(each, str | Text) for each in objects):
+            options.setdefault("soft_wrap", True)
+        super().print(*objects, **options)
+
     def print_table(self, table: Table) -> None:
-        """Print a table, wider than the terminal where the longest words of its columns are."""
+        """Print a table."""
         for column in table.columns:
             column.overflow = "fold"
         needed = Measurement.get(self, self.options.update(max_width=10_000), table)
@@ -88,7 +113,7 @@ def error_console() -> SafeConsole:
 
 def say(sentence: str, style: str | None = None) -> None:
     """Print on standard error, as it is: a bracket in a message is no markup."""
-    error_console().print(sentence, style=style, soft_wrap=True)
+    error_console().print(sentence, style=style)
 
 
 def note(text: str) -> None:
@@ -103,11 +128,21 @@ def emit(text: str) -> None:
 
 def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
     """Lay rows out as CSV; yes and no are 1 and 0, and no text is a formula."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    lines = _Lines()
+    writer = csv.DictWriter(lines, columns, extrasaction="ignore", lineterminator="\r\n")
     writer.writeheader()
     writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
-    return text.getvalue()
+    return "".join(lines.written)
+
+
+class _Lines:
+    """Ends lines with LF; Python 3.11 puts quotes around a carriage return only where that is part of the end."""
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+
+    def write(self, line: str) -> None:
+        self.written.append(line.removesuffix("\r\n") + "\n")
 
 
 def _cell(value: Any) -> Any:  # noqa: ANN401 - any value

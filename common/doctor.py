@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from common.console import console as new_console
-from common.console import error_console
+from common.console import emit, error_console
 from common.errors import SuiteError
 from common.logs import fault
 from common.progress import shown_on
@@ -104,7 +104,7 @@ def report(examine: Callable[[Step], Iterable[Diagnosis]], *, as_json: bool) -> 
     typer.Exit
         With status 1 where something is to be done.
     """
-    columns = (SpinnerColumn(), TextColumn("{task.description}"))
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
     with shown_on(error_console(), *columns, first="", transient=True) as show:
         diagnoses = examine(lambda name, done, total: show(f"{name} ({done + 1} of {total})", done, total))
         levels = (_print_json if as_json else _print)(diagnoses)
@@ -134,7 +134,7 @@ def _print(diagnoses: Iterable[Diagnosis]) -> Counter[Level]:
         for word, sentence in (("because", finding.why), ("remedy", finding.remedy)):
             if sentence:
                 lines.add_row("", Text.assemble((f"{word}: ", "dim"), sentence))
-        console.print(lines)
+        console.print_table(lines)
     counts = f"{levels[Level.PROBLEM]} to do, {levels[Level.WARNING]} to consider, {levels[Level.FINE]} fine."
     console.print(Text(counts, style="bold"))
     return levels
@@ -158,5 +158,5 @@ def _print_json(diagnoses: Iterable[Diagnosis]) -> Counter[Level]:
             }
         )
     whole = {"fine": not levels[Level.PROBLEM], "findings": rows}
-    typer.echo(json.dumps(whole, indent=2, ensure_ascii=False))
+    emit(json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
     return levels

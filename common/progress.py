@@ -42,7 +42,7 @@ def of_step(progress: Progress, step: str, total: int) -> StepProgress:
 
 def bar_columns(*times: ProgressColumn) -> tuple[ProgressColumn, ...]:
     """Return the columns of a bar, with those that show its times."""
-    return (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *times)
+    return (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), *times)
 
 
 class RateColumn(ProgressColumn):

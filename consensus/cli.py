@@ -168,7 +168,7 @@ def migrate() -> None:
     does this by itself.
     """
     changed = database().migrate()
-    typer.echo(f"{database().name}: {'brought to' if changed else 'is of'} version {database().revision()}")
+    output.OUT.print(f"{database().name}: {'brought to' if changed else 'is of'} version {database().revision()}")
 
 
 @app.command()
@@ -181,7 +181,7 @@ def ping() -> None:
         except SuiteError as error:
             faults.append(str(error))
         else:
-            typer.echo(f"{name}: answers")
+            output.OUT.print(f"{name}: answers")
     if faults:
         raise ConfigError("; ".join(dict.fromkeys(faults)))  # settings are wrong for both
 

@@ -99,7 +99,7 @@ def _show(outcome: "AutoOutcome", rules: "AutoFile", *, dry_run: bool) -> None:
 
     output.show_rows(_rows(outcome), f"{outcome.project.title} (project {outcome.project.id})")
     for line in gaps(outcome, rules):
-        output.OUT.print(line, soft_wrap=True)
+        output.OUT.print(line)
     done = "Dry run, nothing sent; would be" if dry_run else "Done:"
     output.OUT.print(f"{done} {len(outcome.accepted)} accepted, {len(outcome.pending)} waiting for people.")
 

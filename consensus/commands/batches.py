@@ -99,7 +99,7 @@ def _show_undone(undone: "Undone", *, dry_run: bool) -> None:
     line = f"batch {undone.batch['id']}: {undone.undone} {done}, {len(undone.kept)} stay"
     output.OUT.print(line)
     for item in undone.kept[: output.PROBLEMS_SHOWN]:
-        output.ERR.print(f"stays: task {item['task']}: {item['note']}", style="yellow", soft_wrap=True)
+        output.ERR.print(f"stays: task {item['task']}: {item['note']}", style="yellow")
     if len(undone.kept) > output.PROBLEMS_SHOWN:
         more = f"... and {len(undone.kept) - output.PROBLEMS_SHOWN} more stay"
         output.ERR.print(more, style="yellow")
@@ -172,4 +172,4 @@ def audit(
         output.OUT.print(f"nothing is stored of task {task} of project {project}")
     for event in events:
         line = f"{event['at']}  {event['control']}: {event['words']}"
-        output.OUT.print(line, soft_wrap=True)
+        output.OUT.print(line)

@@ -297,9 +297,9 @@ def show_performed(performed: "Performed") -> None:
     """Print what was written for a person."""
     number = performed.batch["id"]
     line = f"batch {number}: {performed.counts.get('written', 0)} written, {len(performed.left)} left"
-    output.OUT.print(f"{line}; `consensus undo {number}` takes it back", soft_wrap=True)
+    output.OUT.print(f"{line}; `consensus undo {number}` takes it back")
     for item in performed.left[: output.PROBLEMS_SHOWN]:
-        output.ERR.print(f"left: task {item['task']}: {item['note']}", style="yellow", soft_wrap=True)
+        output.ERR.print(f"left: task {item['task']}: {item['note']}", style="yellow")
     if len(performed.left) > output.PROBLEMS_SHOWN:
         more = f"... and {len(performed.left) - output.PROBLEMS_SHOWN} more left"
         output.ERR.print(more, style="yellow")
@@ -311,18 +311,18 @@ def show_offer(offer: "Offer") -> None:
     for group in offer.groups:
         if group.reason:
             line = f"not promised: {group.control}: {' + '.join(group.labels)}: {group.reason}"
-            output.ERR.print(line, style="yellow", soft_wrap=True)
+            output.ERR.print(line, style="yellow")
     for names in sorted({group.together for group in offer.groups if group.together and group.accepted}):
         line = f"promised as a whole, not each alone: {', '.join(names)}"
-        output.OUT.print(line, soft_wrap=True)
+        output.OUT.print(line)
     output.OUT.print(f"{len(offer.chosen)} would be accepted, {len(offer.audits)} of them judged blind by people")
     if offer.chosen:
-        output.OUT.print(_expected(offer.expected), soft_wrap=True)
+        output.OUT.print(_expected(offer.expected))
         if offer.conformal is not None:
             line = (
                 f"by the gold tasks, if they were drawn at random: {offer.conformal:.1%} at most, in expectation"
             )
-            output.OUT.print(line, soft_wrap=True)
+            output.OUT.print(line)
         output.show_rows([_suggestion_row(each) for each in sample_of(offer.chosen)], "A sample")
 
 
@@ -370,7 +370,7 @@ def _show_proposals(offer: "ProposalOffer") -> None:
             f"{len(rows)} would become ground truth; expected wrong by their own posteriors: {offer.wrong:.1f} "
             f"({offer.lower:.1%} to {offer.upper:.1%})"
         )
-        output.OUT.print(line, soft_wrap=True)
+        output.OUT.print(line)
 
 
 def _suggestion_row(suggestion: "Suggestion") -> dict[str, Any]:

@@ -178,4 +178,4 @@ def _show(summary: dict[str, Any], out: Path) -> None:
     output.OUT.print(f"{summary['labels']} labels of {summary['tasks']} tasks written to {out}: {bases or 'none'}")
     output.OUT.print(f"{summary['changed']} are another label than the given one")
     for kind, count in summary["left_out"].items():
-        output.ERR.print(f"left out: {count}: {kind}", style="yellow", soft_wrap=True)
+        output.ERR.print(f"left out: {count}: {kind}", style="yellow")

@@ -84,14 +84,14 @@ def show_below(below: "list[Row]", line: float | None) -> None:
             f"{row['annotator']} is right on {row['gold_right']} of {row['gold_answered']} known answers of "
             f"{row['control']} ({row['gold_low']:.0%} to {row['gold_high']:.0%}), below the line of {line:.0%}"
         )
-        output.ERR.print(words, style="yellow", soft_wrap=True)
+        output.ERR.print(words, style="yellow")
     if below:
         remedy = (
             "`consensus route` asks them for no vote. With a trust of 0 in the settings file their votes weigh "
             f'nothing: "{below[0]["annotator"]}" = 0 under [trust]. Label Studio shows tasks to every member: '
             "who is to vote no more has to be removed from its organization (docs/review.md)"
         )
-        output.ERR.print(remedy, style="yellow", soft_wrap=True)
+        output.ERR.print(remedy, style="yellow")
 
 
 def _served_json(served: "GoldServed | None") -> "Row | None":
@@ -120,5 +120,4 @@ def _show_served(served: "GoldServed", *, dry_run: bool) -> None:
             "no task has ground truth that teaches: mark annotations in Label Studio with the star, or decide on "
             "spot checks and audits with `consensus review`",
             style="yellow",
-            soft_wrap=True,
         )

@@ -206,41 +206,40 @@ def _show(
     from consensus.transfer.targets import alike  # noqa: PLC0415
 
     for line in reading.notes:
-        output.OUT.print(line, soft_wrap=True)
+        output.OUT.print(line)
     _show_project(outcome, dry_run=dry_run)
     for spellings in alike(outcome.labels):
         note(f"labels that look alike: {spellings}")
     if outcome.labels:
         output.show_rows([{"label": label, "images": count} for label, count in sorted(outcome.labels.items())])
     for each in outcome.left_out[:_SHOWN]:
-        output.ERR.print(f"left out ({each.kind}): {each.source}: {each.reason}", style="yellow", soft_wrap=True)
+        output.ERR.print(f"left out ({each.kind}): {each.source}: {each.reason}", style="yellow")
     if len(outcome.left_out) > _SHOWN:
         output.ERR.print(f"... and {len(outcome.left_out) - _SHOWN} more", style="yellow")
     if failures.path and failures.n_lines:
-        output.ERR.print(f"all that was left out, with reasons: {failures.path}", style="yellow", soft_wrap=True)
+        output.ERR.print(f"all that was left out, with reasons: {failures.path}", style="yellow")
     _show_settings(outcome, options)
     would = "would be imported, nothing is sent" if dry_run else "imported"
     kinds = Counter(each.kind for each in outcome.left_out)
     output.OUT.print(
         f"{outcome.sent} images {would} ({outcome.n_bytes / 1e6:.1f} MB); {outcome.earlier} imported before, "
-        f"{kinds['duplicate']} duplicates, {kinds['other file']} other files, {len(outcome.failures)} failed",
-        soft_wrap=True,
+        f"{kinds['duplicate']} duplicates, {kinds['other file']} other files, {len(outcome.failures)} failed"
     )
 
 
 def _show_project(outcome: "ImportOutcome", *, dry_run: bool) -> None:
     target = outcome.target
     place = f"project {target.project_id}" if target.project_id else "a new project"
-    output.OUT.print(f"{target.title} ({place})", style="bold", soft_wrap=True)
+    output.OUT.print(f"{target.title} ({place})", style="bold")
     if dry_run and target.label_config:
-        output.OUT.print(target.label_config, soft_wrap=True)
+        output.print_lines(target.label_config)
     if target.added:
-        output.OUT.print(f"labels added: {', '.join(target.added)}", soft_wrap=True)
+        output.OUT.print(f"labels added: {', '.join(target.added)}")
     if target.overlap:
         output.OUT.print(f"each image is shown to {target.overlap} annotators")
     for storage in outcome.storages:
         keys = f" with {', '.join(storage.variables)}" if storage.variables else ""
-        output.OUT.print(f"storage of Label Studio ({storage.kind}): {storage.place}{keys}", soft_wrap=True)
+        output.OUT.print(f"storage of Label Studio ({storage.kind}): {storage.place}{keys}")
     for tasks in outcome.doubled:
         note(f"tasks {tasks} show the same image: Label Studio took long over a request; delete one of them")
     for bucket in outcome.hidden:
@@ -252,9 +251,11 @@ def _show_settings(outcome: "ImportOutcome", options: "ImportOptions") -> None:
 
     lines = settings_lines(outcome.target, outcome.target.project_id or "ID")
     if outcome.settings == "added":
-        output.OUT.print(f"added to the settings file {options.config}:\n{lines}", soft_wrap=True)
+        output.OUT.print(f"added to the settings file {options.config}:")
+        output.print_lines(lines)
     elif outcome.settings == "lines":
-        output.OUT.print(f"what a settings file (--config) may say about the project:\n{lines}", soft_wrap=True)
+        output.OUT.print("what a settings file (--config) may say about the project:")
+        output.print_lines(lines)
 
 
 def _outcome_json(

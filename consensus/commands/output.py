@@ -29,6 +29,12 @@ def progress_shown(*, quiet: bool = False) -> AbstractContextManager[Progress]:
     return shown_on(ERR, quiet=quiet)
 
 
+def print_lines(text: str) -> None:
+    """Print a text of several lines of ours."""
+    for line in text.splitlines():
+        OUT.print(line)
+
+
 def outcome_json(outcome: "Outcome") -> dict[str, Any]:
     """Lay a run's outcome out for machines."""
     changes = outcome.changes
@@ -66,7 +72,7 @@ def show_outcome(outcome: "Outcome") -> None:
     for control in outcome.controls:
         OUT.print(f"  {control.about}")
     for line in what_settles(outcome):
-        OUT.print(line, soft_wrap=True)
+        OUT.print(line)
     for line in outcome.project.config.reasons:
         OUT.print(f"  not counted: {line}")
     OUT.print(f"  {outcome.votes} votes on {outcome.classifications} classifications")
@@ -74,28 +80,27 @@ def show_outcome(outcome: "Outcome") -> None:
         OUT.print(f"  {line}")
     show_rows([{"report": name, "classifications": n} for name, n in outcome.reports.items()], "Reports")
     for line in next_steps(outcome):
-        OUT.print(line, soft_wrap=True)
+        OUT.print(line)
     show_rows([{**row, "trust": round(row["trust"], 3)} for row in outcome.annotators], "Annotators")
     for line in outcome.alike:
         ERR.print(
             f"answer alike beyond what the others explain, so that their votes count as one: {line}",
             style="yellow",
-            soft_wrap=True,
         )
     _show_left_out(outcome)
     OUT.print(_sent(outcome))
     for line in outcome.failures:
-        ERR.print(f"the run is stored, but {line}; the next run tries again", style="yellow", soft_wrap=True)
+        ERR.print(f"the run is stored, but {line}; the next run tries again", style="yellow")
 
 
 def _show_left_out(outcome: "Outcome") -> None:
     for problem in outcome.problems[:PROBLEMS_SHOWN]:
         line = f"left out: task {problem.task}: {problem.what}"
-        ERR.print(line, style="yellow", soft_wrap=True)
+        ERR.print(line, style="yellow")
     if len(outcome.problems) > PROBLEMS_SHOWN:
         ERR.print(f"... and {len(outcome.problems) - PROBLEMS_SHOWN} more tasks left out", style="yellow")
     for line in outcome.unused:
-        ERR.print(f"without effect: {line}", style="yellow", soft_wrap=True)
+        ERR.print(f"without effect: {line}", style="yellow")
 
 
 def what_settles(outcome: "Outcome") -> Iterator[str]:

@@ -131,7 +131,7 @@ def pay(
     summary = {"project": project, "from": str(period[0]), "to": str(period[1]), "rules": pay_rules.model_dump()}
     if out is not None:
         _write(out, _pay_json(pay, summary) if form == "json" else _pay_csv(pay))
-        typer.echo(f"{len(pay.lines)} lines written to {out}: {_sum(pay)} {pay_rules.unit} in all")
+        output.OUT.print(f"{len(pay.lines)} lines written to {out}: {_sum(pay)} {pay_rules.unit} in all")
     elif form == "table":
         _show_pay(pay, pay_rules.unit)
     else:
@@ -305,7 +305,7 @@ def _shown(value: object) -> object:
 
 
 def _say(line: str) -> None:
-    output.OUT.print(line, soft_wrap=True)
+    output.OUT.print(line)
 
 
 def _print_csv(rows: "Sequence[Row]", columns: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common.errors import SettingsError
+from consensus.commands import output
 
 if TYPE_CHECKING:
     from consensus.plugin.installing import Target
@@ -30,9 +31,9 @@ def install(label_studio: PathOption = None, python: PythonOption = None) -> Non
 
     target = _target(label_studio, python)
     if put_in(target):
-        typer.echo(f"{target.file}: installed in Label Studio {target.version}; restart Label Studio")
+        output.OUT.print(f"{target.file}: installed in Label Studio {target.version}; restart Label Studio")
     else:
-        typer.echo(f"{target.file}: is installed already")
+        output.OUT.print(f"{target.file}: is installed already")
 
 
 @plugin.command()
@@ -41,7 +42,7 @@ def uninstall(label_studio: PathOption = None, python: PythonOption = None) -> N
     from consensus.plugin.installing import uninstall as take_out  # noqa: PLC0415
 
     target = _target(label_studio, python)
-    typer.echo(f"{target.file}: {'deleted; restart Label Studio' if take_out(target) else 'was not there'}")
+    output.OUT.print(f"{target.file}: {'deleted; restart Label Studio' if take_out(target) else 'was not there'}")
 
 
 @plugin.command()
@@ -49,9 +50,9 @@ def status(label_studio: PathOption = None, python: PythonOption = None) -> None
     """Say whether the actions are in an installed Label Studio, and fit it; exit with 1 where they do not."""
     target = _target(label_studio, python)
     state = target.state()
-    typer.echo(f"Label Studio {target.version or 'of an unknown version'} at {target.package}")
-    typer.echo(f"tested with it: {'yes' if target.is_tested else 'no, the actions do nothing there'}")
-    typer.echo(f"installed: {'yes' if state == 'this version' else state}")
+    output.OUT.print(f"Label Studio {target.version or 'of an unknown version'} at {target.package}")
+    output.OUT.print(f"tested with it: {'yes' if target.is_tested else 'no, the actions do nothing there'}")
+    output.OUT.print(f"installed: {'yes' if state == 'this version' else state}")
     if state != "this version" or not target.is_tested:
         raise typer.Exit(1)
 

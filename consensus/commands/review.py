@@ -166,7 +166,7 @@ def assign(
     output.OUT.print(f"{assigned.new} newly assigned")
     if assigned.nobody:
         line = f"{assigned.nobody} for nobody: all of these reviewers have annotated their tasks"
-        output.ERR.print(line, style="yellow", soft_wrap=True)
+        output.ERR.print(line, style="yellow")
 
 
 def _names(text: str) -> list[str]:
@@ -228,9 +228,9 @@ def _show_decided(decided: "Decided") -> None:
         if written := batch.counts.get("written", 0):
             them = "them" if written > 1 else "it"
             line = f"{written} decided; `consensus undo {batch.batch['id']}` takes {them} back"
-            output.OUT.print(line, soft_wrap=True)
+            output.OUT.print(line)
     for row in decided_json(decided)["refused"]:
-        output.ERR.print(f"not decided: task {row['task']}: {row['why']}", style="yellow", soft_wrap=True)
+        output.ERR.print(f"not decided: task {row['task']}: {row['why']}", style="yellow")
 
 
 def _show_counts(counts: dict[str, int], form: output.Format) -> None:

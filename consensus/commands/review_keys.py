@@ -53,7 +53,7 @@ class KeyboardReview:
 
     def work(self, queues: Sequence[Queue]) -> None:
         """Show what waits and is not somebody else's, until nothing is left or the reviewer ends."""
-        output.OUT.print(HELP)
+        output.print_lines(HELP)
         decided, waiting = 0, self._waiting(queues)
         while True:
             item = next(waiting, None)
@@ -96,20 +96,20 @@ class KeyboardReview:
     def _show(self, item: ReviewItem) -> None:
         output.OUT.print()
         output.OUT.print(Text.assemble((f"task {item.task}", "bold"), f"  {item.control}  ({item.queue})"))
-        output.OUT.print(f"  {item.image or item.address}", soft_wrap=True)
+        output.OUT.print(f"  {item.image or item.address}")
         if item.blind:
             output.OUT.print("  judged blind: neither votes nor the given label are shown")
         else:
-            output.OUT.print(f"  given: {', '.join(item.given) or 'nothing'}", soft_wrap=True)
+            output.OUT.print(f"  given: {', '.join(item.given) or 'nothing'}")
             proposed = f"proposed: {', '.join(item.proposed)}" if item.proposed else ""
             for line in (*vote_words(item), suggestion_words(item), proposed):
                 if line:
-                    output.OUT.print(f"  {line}", soft_wrap=True)
+                    output.OUT.print(f"  {line}")
         posterior = {row["label"]: f" {row['posterior']:.2f}" for row in item.candidates}
         labels = [
             f"{at} {label}{posterior.get(label, '')}" for at, label in enumerate(item.labels[:DIGITS], start=1)
         ]
-        output.OUT.print("  " + "   ".join(labels), soft_wrap=True)
+        output.OUT.print("  " + "   ".join(labels))
 
     def _key(self, item: ReviewItem) -> str:
         """Read a key that means something here."""
@@ -117,7 +117,7 @@ class KeyboardReview:
         while True:
             key = typer.getchar().casefold()
             if key == "?":
-                output.OUT.print(HELP)
+                output.print_lines(HELP)
             elif item.blind and key in "qw":
                 output.OUT.print("  judged blind: choose a label")
             elif key in (*KEYS, *digits, "l", "s", "z", "x"):
@@ -142,10 +142,10 @@ class KeyboardReview:
                 now=self._now,
             )
         except SuiteError as error:
-            output.ERR.print(f"  not decided: {error}", style="yellow", soft_wrap=True)
+            output.ERR.print(f"  not decided: {error}", style="yellow")
             return False
         for refusal in decided.refused:
-            output.ERR.print(f"  not decided: {refusal.why}", style="yellow", soft_wrap=True)
+            output.ERR.print(f"  not decided: {refusal.why}", style="yellow")
         written = [str(batch.batch["id"]) for batch in decided.batches if batch.counts.get("written")]
         self._batches += written
         return bool(written)

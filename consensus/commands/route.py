@@ -86,7 +86,7 @@ def prompt(
     open_rows = prompts(store(), project, annotator, label=label, control=control)
     if not open_rows.known:
         line = f"{annotator!r} has no vote in the last run and is taken for the average annotator"
-        output.ERR.print(line, style="yellow", soft_wrap=True)
+        output.ERR.print(line, style="yellow")
     output.print_rows(open_rows.rows[:n], COLUMNS, form)
 
 
@@ -135,7 +135,7 @@ def _show(routed: "Routed") -> None:
         output.OUT.print(f"... and {len(wanting) - SHOWN} more; --json prints all")
     for problem in routed.failures[: output.PROBLEMS_SHOWN]:
         line = f"not set: task {problem.task}: {problem.what}"
-        output.ERR.print(line, style="yellow", soft_wrap=True)
+        output.ERR.print(line, style="yellow")
     if len(routed.failures) > output.PROBLEMS_SHOWN:
         output.ERR.print(
             f"... and {len(routed.failures) - output.PROBLEMS_SHOWN} more tasks not set", style="yellow"

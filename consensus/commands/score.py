@@ -125,16 +125,17 @@ def score(
         outcome = score_files(inputs, out, annotators, engine=engine, limits=limits, progress=progress)
     for line in outcome.notes:
         note(line)
-    typer.echo(
+    output.OUT.print(
         f"{outcome.votes} votes of {outcome.annotators} annotators on {outcome.tasks} tasks "
         f"({outcome.replaced} replaced by a later vote of the same annotator)"
     )
     if outcome.unused_trust:
-        typer.echo(f"{outcome.unused_trust} annotators of {trust} have no vote; their trust has no effect")
+        output.OUT.print(f"{outcome.unused_trust} annotators of {trust} have no vote; their trust has no effect")
     for line in outcome.lines:
-        typer.echo(line)
-    typer.echo(", ".join(f"{name} {outcome.reports.get(name, 0)}" for name in REPORT_NAMES if name != UNDECIDED))
-    typer.echo(f"{sum(outcome.reports.values())} classifications written to {out}")
+        output.OUT.print(line)
+    reports = [name for name in REPORT_NAMES if name != UNDECIDED]
+    output.OUT.print(", ".join(f"{name} {outcome.reports.get(name, 0)}" for name in reports))
+    output.OUT.print(f"{sum(outcome.reports.values())} classifications written to {out}")
 
 
 def _check_guarantee(share: float, gold: Path | None) -> None:

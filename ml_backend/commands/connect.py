@@ -100,9 +100,7 @@ def _show(outcome: "list[ConnectionSetting]", *, dry_run: bool) -> None:
     console.print_table(table)
     problems = [setting for setting in outcome if setting.problem]
     for open_setting in problems:
-        console.print(
-            Text(f"To do ({open_setting.name}): {open_setting.problem}.", style="yellow"), soft_wrap=True
-        )
+        console.print(Text(f"To do ({open_setting.name}): {open_setting.problem}.", style="yellow"))
     changed = sum(bool(setting.after) for setting in outcome)
     if dry_run and changed:
         console.print(f"{changed} to change; nothing was written (--dry-run).")

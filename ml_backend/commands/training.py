@@ -78,9 +78,6 @@ def _train(project: int, settings: "Settings") -> None:
         table.add_row(scores.control.name, str(check.tasks), *map(number, figures))
     console.print_table(table)
     if artifact.held_back:
-        console.print(
-            f"It does not answer; {trained.serving} does. {artifact.held_back}\n"
-            f"To let it answer: ml-backend promote {artifact.model_version} --project {project}",
-            soft_wrap=True,
-        )
+        console.print(f"It does not answer; {trained.serving} does. {artifact.held_back}")
+        console.print(f"To let it answer: ml-backend promote {artifact.model_version} --project {project}")
     show_failures(console, trained.failures.values())

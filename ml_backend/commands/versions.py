@@ -110,7 +110,7 @@ def _list(registry: "ModelRegistry", project: int, records: "Sequence[VersionRec
     console.print_table(table)
     for record in records:
         if record.held_back:
-            console.print(f"{record.model_version} was held back. {record.held_back}", soft_wrap=True)
+            console.print(f"{record.model_version} was held back. {record.held_back}")
 
 
 _FIGURES = ("accuracy", "macro F1", "calibration error", "log loss")

@@ -1,5 +1,7 @@
+import csv
 import io
 import sys
+from pathlib import Path
 from typing import NoReturn
 from unittest.mock import Mock
 
@@ -9,10 +11,15 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from common.console import SafeConsole, run_program
+import common
+from common.console import SafeConsole, csv_text, original_text, run_program
 from common.errors import RefusedError, SettingsError, SuiteError
 
 HARM = "cat\x1b[2J\x07\x9b31m\u202egpj\r"
+FORMULAS = [
+    "=cmd|'/C calc'!A0@example.com", "+1+1", "-2+3", "@SUM(1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "\uff0b1",
+    "\uff0d1", "\uff20SUM(1)",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["text", "sentence", "table", "title", "progress"])
@@ -44,6 +51,50 @@ def test_names_and_data_are_no_markup() -> None:
     table.add_row(name)
     console.print_table(table)
     assert written.getvalue().count(name) == 4
+
+
+@pytest.mark.parametrize("kind", ["text", "sentence", "cell", "text in a cell", "title"])
+def test_a_line_break_of_others_begins_no_line(kind: str) -> None:
+    """Nobody's title or label can write what looks like a line of the program."""
+    written = io.StringIO()
+    console = SafeConsole(file=written, width=80)
+    name: str | Text = "cat\nerror: nothing is left"
+    name = Text(str(name)) if kind.startswith("text") else name
+    if kind in ("text", "sentence"):
+        console.print(name, style="bold")
+    else:
+        table = Table("a", title=name if kind == "title" else None)
+        table.add_row(name)
+        console.print_table(table)
+    assert "cat\N{SYMBOL FOR NEWLINE}error" in written.getvalue()
+    assert not any(line.startswith("error") for line in written.getvalue().splitlines())
+
+
+def test_a_sentence_is_broken_by_the_terminal_alone() -> None:
+    """A command or an address in it can be copied, however narrow the terminal."""
+    written = io.StringIO()
+    console = SafeConsole(file=written, width=40)
+    sentence = "ml-backend connect --project 7 --url http://ml-backend.internal.example.org:9090"
+    console.print(sentence)
+    console.print(Text(sentence))
+    assert written.getvalue() == f"{sentence}\n{sentence}\n"
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_no_cell_of_a_csv_is_a_formula(text: str) -> None:
+    """Whoever opens it in a spreadsheet runs nothing; who reads it back has the same text."""
+    header, row = csv.reader(io.StringIO(csv_text([{"name": text, "share": -0.5}], ["name", "share"]), newline=""))
+    assert header == ["name", "share"]
+    assert row == [f"'{text}", "-0.5"]
+    assert original_text(row[0]) == text
+
+
+def test_every_csv_is_written_in_this_one_place() -> None:
+    """No other file of either program lays rows out as CSV."""
+    root = Path(common.__file__).parents[1]
+    files = [path for room in ("common", "consensus", "ml_backend") for path in (root / room).rglob("*.py")]
+    writers = [path.name for path in files if "csv.writer" in (text := path.read_text()) or "DictWriter" in text]
+    assert writers == ["console.py"]
 
 
 @pytest.mark.parametrize("width", [20, 80, 200])
