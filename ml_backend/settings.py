@@ -103,6 +103,14 @@ class Settings(LabelStudioSettings):
                 raise ValueError(f"must be one of {names}; others come with a package that registers them")
         return value
 
+    @field_validator("data_dir")
+    @classmethod
+    def _possible(cls, value: Path) -> Path:
+        there = next((place for place in (value, *value.parents) if place.exists()), value)
+        if there.exists() and not there.is_dir():
+            raise ValueError(f"{str(value)!r} must be a folder with free space that this account may write")
+        return value
+
     @field_validator("basic_user")
     @classmethod
     def _account(cls, value: str) -> str:

@@ -20,7 +20,7 @@ from common.label_studio.rows import (
     Storage,
     Webhook,
 )
-from common.label_studio.session import Session
+from common.label_studio.session import UNREADABLE, Session
 
 PAGE = 500
 """Tasks a request; on SQLite, Label Studio answers 500 for a page of 999 whose images were uploaded."""
@@ -137,7 +137,7 @@ class LabelStudioClient:
             answer = visitor.get("api/current-user/whoami")
             if answer.is_success and answer.json().get("email") == email:
                 return visitor
-        except (httpx.HTTPError, ValueError, AttributeError):
+        except (httpx.HTTPError, *UNREADABLE, AttributeError):
             pass
         visitor.close()
         return None

@@ -17,6 +17,8 @@ RETRIES = 2
 """Of the SDK, for requests that may be done twice; a POST is sent once."""
 LARGEST_ANSWER = 256 * 2**20
 """Bytes; 100,000 predictions are 60 MB."""
+UNREADABLE = (ValueError, RecursionError)
+"""Of JSON that is cut off, is no text, or is nested without end."""
 
 _PATIENCE = 5  # timeouts until an answer that keeps coming has to be complete
 _PROBE_S = 10.0
@@ -63,8 +65,9 @@ class Session:
     ) -> None:
         self.url, self._timeout_s, self._clock = _checked(url, api_key), timeout_s, clock
         self._transport = transport
+        self._bounds = bounds(timeout_s, clock)
         self._connections = httpx.Client(
-            timeout=timeout_s, follow_redirects=True, transport=transport, event_hooks={"response": [self._bound]}
+            timeout=timeout_s, follow_redirects=True, transport=transport, event_hooks=self._bounds
         )
         try:
             # The SDK's larger client imports pandas: 70 MB in each process.
@@ -86,7 +89,11 @@ class Session:
     def visitor(self) -> httpx.Client:
         """Return a client for Label Studio's pages that shows no key and keeps cookies, as a browser does."""
         return httpx.Client(
-            base_url=self.url, timeout=self._timeout_s, follow_redirects=True, transport=self._transport
+            base_url=self.url,
+            timeout=self._timeout_s,
+            follow_redirects=True,
+            transport=self._transport,
+            event_hooks=self._bounds,
         )
 
     def authorization(self) -> str:
@@ -155,7 +162,7 @@ class Session:
         answer = self.request(method, path, subject, **more)
         try:
             return answer.json(), answer.headers
-        except ValueError:
+        except UNREADABLE:
             self._refuse_strangers()
             raise self._unreadable(method, subject) from None
 
@@ -170,7 +177,7 @@ class Session:
                 f"Label Studio at {self.url} cannot be reached for {subject} ({_cause(error)}); is it running, "
                 "and is LABEL_STUDIO_URL right as seen from here?"
             ) from None
-        except (ValueError, TypeError, KeyError, AttributeError):  # the SDK reads what it gets for a token
+        except (*UNREADABLE, TypeError, KeyError, AttributeError):  # the SDK reads what it gets for a token
             raise self._unreadable(method, subject) from None
 
     def _unreadable(self, method: str, subject: str) -> LabelStudioError:
@@ -226,26 +233,46 @@ class Session:
             "Studio's own address, with its path if it is served below one"
         )
 
-    def _bound(self, response: httpx.Response) -> None:
-        """Let an answer be read only up to a size and a time: silence has a timeout, a trickle would have none."""
-        seconds = (response.request.extensions.get("timeout") or {}).get("read") or self._timeout_s
-        stream = response.stream
+
+def bounds(
+    timeout_s: float, clock: Callable[[], float] = time.monotonic, *, largest: int | None = None
+) -> dict[str, list[Callable[[httpx.Response], None]]]:
+    """Return the hooks of a client that let an answer be read only up to a size and a time.
+
+    Silence has a timeout, a trickle would have none: it ends after so many timeouts of the request.
+
+    Parameters
+    ----------
+    timeout_s : float
+        Of the client.
+    largest : int, optional
+        Bytes, in place of `LARGEST_ANSWER`.
+    """
+
+    def bound(response: httpx.Response) -> None:
+        seconds = (response.request.extensions.get("timeout") or {}).get("read") or timeout_s
+        stream, address = response.stream, response.request.url
         if isinstance(stream, httpx.SyncByteStream):
-            response.stream = _Bounded(stream, self._clock, self._clock() + _PATIENCE * seconds, self.url)
+            place, ends_at = f"{address.scheme}://{address.netloc.decode()}", clock() + _PATIENCE * seconds
+            response.stream = _Bounded(stream, clock, ends_at, largest or LARGEST_ANSWER, place)
+
+    return {"response": [bound]}
 
 
 class _Bounded(httpx.SyncByteStream):
-    def __init__(self, stream: httpx.SyncByteStream, clock: Callable[[], float], ends_at: float, url: str) -> None:
-        self._stream, self._clock, self._ends_at, self._url = stream, clock, ends_at, url
+    def __init__(self, response: httpx.Response, clock: Callable[[], float], ends_at: float, largest: int) -> None:
+        address = response.request.url
+        self._place = f"{address.scheme}://{address.netloc.decode()}"
+        self._stream, self._clock, self._ends_at, self._largest = response.stream, clock, ends_at, largest
 
     def __iter__(self) -> Iterator[bytes]:
         size = 0
         for chunk in self._stream:
             size += len(chunk)
-            if size > LARGEST_ANSWER or self._clock() > self._ends_at:
+            if size > self._largest or self._clock() > self._ends_at:
                 raise LostAnswerError(
-                    f"what answers at {self._url} does not come to an end ({size / 2**20:.0f} MiB so far); is "
-                    "LABEL_STUDIO_URL Label Studio's address?"
+                    f"what answers at {self._place} does not come to an end ({size / 2**20:.0f} MiB so far); is "
+                    "this the right address?"
                 )
             yield chunk
 
@@ -293,7 +320,7 @@ def _cause(error: httpx.HTTPError) -> str:
 def _json_of(answer: httpx.Response, otherwise: Any) -> Any:  # noqa: ANN401 - whatever was answered
     try:
         return answer.json()
-    except ValueError:
+    except UNREADABLE:
         return otherwise
 
 

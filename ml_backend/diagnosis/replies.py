@@ -10,15 +10,25 @@ from typing import Any
 
 import httpx
 
+from common.errors import LostAnswerError
+from common.label_studio.session import UNREADABLE, bounds
 from ml_backend.diagnosis.state import Key, Reply
 
 _TIMEOUT_S = 10.0
+_LARGEST = 2**20  # bytes: Label Studio's version and what a backend says of itself are a few hundred
 _JWT_PARTS = 3
 
 
-def client() -> httpx.Client:
-    """Return connections for a few questions."""
-    return httpx.Client(timeout=_TIMEOUT_S, follow_redirects=True)
+def client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
+    """Return connections for a few questions.
+
+    Parameters
+    ----------
+    transport : httpx.BaseTransport, optional
+        In place of the network.
+    """
+    hooks = bounds(_TIMEOUT_S, largest=_LARGEST)
+    return httpx.Client(timeout=_TIMEOUT_S, follow_redirects=True, event_hooks=hooks, transport=transport)
 
 
 def ask(
@@ -38,6 +48,8 @@ def ask(
     began = now()
     try:
         answer = connections.get(url, headers=dict(headers or {}))
+    except LostAnswerError:
+        return Reply(url, error="its answer does not come to an end")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return Reply(url, error=_reason(error))
     return Reply(str(answer.url), answer.status_code, _object(answer), ahead_s=_ahead(answer, (began + now()) / 2))
@@ -94,7 +106,7 @@ def _reason(error: Exception) -> str:
 def _object(answer: httpx.Response) -> dict[str, Any] | None:
     try:
         body = answer.json()
-    except ValueError:
+    except UNREADABLE:
         return None
     return body if isinstance(body, dict) else None
 

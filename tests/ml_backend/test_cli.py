@@ -10,6 +10,8 @@ from ml_backend.commands import training
 from ml_backend.errors import LabelStudioError, NothingToLearnError
 from ml_backend.settings import get_settings
 
+PROJECT = ("--project", "7")
+
 
 @pytest.fixture(autouse=True)
 def unconfigured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,18 +92,21 @@ def test_an_option_that_does_not_fit_is_one_sentence(
     assert f"{option}: Input should be" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["serve", "train", "predict", "connect", "doctor", "versions", "promote x"])
 def test_a_data_folder_that_cannot_be_made_is_said_before_the_start(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str
 ) -> None:
     """In one sentence, and not by every worker as it dies."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("ML_BACKEND_DATA_DIR", f"{tmp_path}/file/data")
-    monkeypatch.setattr("sys.argv", ["ml-backend", "serve"])
+    monkeypatch.setattr("sys.argv", ["ml-backend", *command.split(), *(() if command == "serve" else PROJECT)])
     monkeypatch.setattr("ml_backend.serving.serve.serve", lambda settings: pytest.fail(f"started with {settings}"))
     with pytest.raises(SystemExit) as ended:
         cli.main()
+    shown = capsys.readouterr().err
     assert ended.value.code == 1
-    assert "ML_BACKEND_DATA_DIR must be a folder" in capsys.readouterr().err
+    assert f"ML_BACKEND_DATA_DIR: '{tmp_path}/file/data' must be a folder" in shown
+    assert shown.count("\n") == 1
 
 
 def test_nothing_to_learn_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,7 @@ def test_what_is_set_to_a_value_is_tried_again(change: Callable[[LabelStudioClie
 
 
 @pytest.mark.parametrize(
-    "content", [b'[{"id": 1, "data": "the patient\'s name', b"\xff\xfe the patient's name", b""]
+    "content", [b'[{"id": 1, "data": "the patient\'s name', b"\xff\xfe the patient's name", b"", b"[" * 100_000]
 )
 def test_an_answer_that_is_cut_off_is_not_shown(content: bytes) -> None:
     """It may hold the data of tasks."""
@@ -113,6 +113,7 @@ def test_an_answer_that_is_cut_off_is_not_shown(content: bytes) -> None:
 @pytest.mark.parametrize(
     "answer",
     [httpx.Response(200, content=b'{"acc'), httpx.Response(200, content=b"\xff"), httpx.Response(200, json=[1]),
+     httpx.Response(200, content=b"[" * 100_000),
      httpx.Response(401, text="<html>"), httpx.Response(401, json={"detail": "Token is invalid"})],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:The `parse_obj`")  # the SDK's own
