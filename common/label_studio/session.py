@@ -260,10 +260,16 @@ def bounds(
 
 
 class _Bounded(httpx.SyncByteStream):
-    def __init__(self, response: httpx.Response, clock: Callable[[], float], ends_at: float, largest: int) -> None:
-        address = response.request.url
-        self._place = f"{address.scheme}://{address.netloc.decode()}"
-        self._stream, self._clock, self._ends_at, self._largest = response.stream, clock, ends_at, largest
+    def __init__(
+        self,
+        stream: httpx.SyncByteStream,
+        clock: Callable[[], float],
+        ends_at: float,
+        largest: int,
+        place: str,
+    ) -> None:
+        self._stream, self._clock, self._ends_at = stream, clock, ends_at
+        self._largest, self._place = largest, place
 
     def __iter__(self) -> Iterator[bytes]:
         size = 0
