@@ -3,7 +3,8 @@
 A version is written beside its place and renamed into it, and ``current`` is replaced in one step, so that a
 reader in any process sees a whole model or none. Arrays are plain npz and the rest JSON: loading runs no code.
 ``chosen`` names a version that a person went back to; it says so only while ``current`` names the same. A version
-that should take over holds an empty file ``unanswered`` until it does.
+that should take over holds an empty file ``unanswered`` until it does. Where ``current`` names nothing that can be
+loaded, the newest sound version that took over answers.
 """
 
 import json
@@ -25,7 +26,7 @@ from common.files import to_disk, write_whole
 from ml_backend.core.held_out import HeldOutCheck
 from ml_backend.core.identity import Identity
 from ml_backend.core.model import ProjectModel, from_arrays, to_arrays
-from ml_backend.core.versions import newest_first
+from ml_backend.core.versions import is_ours, newest_first
 from ml_backend.errors import VersionError
 
 log = structlog.get_logger()
@@ -34,6 +35,7 @@ _ARRAYS, _DESCRIPTION = "model.npz", "model.json"
 _CURRENT, _CHOSEN = "current", "chosen"
 _UNANSWERED = "unanswered"
 _CALIBRATION = "calibration/"
+_RECENT = 3  # the newest versions, which stay although they were held back
 # What loading raises on a file that is missing, cut off or not ours.
 _DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error)
 
@@ -62,6 +64,8 @@ class Artifact:
         Why it did not take over when it was made; empty if it did.
     comparison : mapping
         ``Comparison.as_dict`` with the version that answered then.
+    learned_from : str
+        SHA-256 of all that the training learned from: versions that share it are the same. Empty if not known.
     """
 
     model_version: str
@@ -80,6 +84,7 @@ class Artifact:
     n_settled: int = 0
     held_back: str = ""
     comparison: Mapping[str, Any] = field(default_factory=dict)
+    learned_from: str = ""
 
     @property
     def identity(self) -> Identity:
@@ -99,7 +104,7 @@ class VersionRecord:
     Parameters
     ----------
     described : mapping
-        ``Artifact.summary``; empty where the version is damaged.
+        ``Artifact.summary``; empty where the version is damaged and cannot answer.
     unanswered : bool
         Whether it should have taken over, and its training was ended before it could.
     """
@@ -115,8 +120,13 @@ class VersionRecord:
 
     @property
     def took_over(self) -> bool:
-        """Whether its training let it answer."""
-        return not self.held_back and not self.unanswered
+        """Whether its training let it answer, and it still can."""
+        return bool(self.described) and not self.held_back and not self.unanswered
+
+    @property
+    def learned_from(self) -> str:
+        """The same for equal versions."""
+        return str(self.described.get("learned_from") or self.model_version)
 
     @property
     def checks(self) -> dict[str, HeldOutCheck]:
@@ -138,11 +148,12 @@ class ModelRegistry:
 
     def __init__(self, data_dir: Path) -> None:
         self._projects = data_dir / "projects"
+        self._logged: set[tuple[int, str]] = set()  # the damage that is in the log already
 
     def current(self, project_id: int, stamp: str | None = None) -> Artifact | None:
         """Load the model that answers for a project; None before the first training.
 
-        None as well, and a line in the log, for a model that is damaged: the next training makes another one.
+        In place of a damaged one the newest sound one that took over answers, and the log says so.
 
         Parameters
         ----------
@@ -150,22 +161,22 @@ class ModelRegistry:
             When the project was made, as Label Studio names it: the model of another project that had the id
             before is none.
         """
-        version = self.current_version(project_id)
-        if version is None:
-            return None
-        try:
-            artifact = self._load_or_newer(project_id, version)
-        except _DAMAGE as error:
-            log.error("model_unreadable", project=project_id, version=version, error=type(error).__name__)
-            return None
-        return None if stamp and artifact.stamp and artifact.stamp != stamp else artifact
+        artifact = self._answering(project_id)
+        return None if artifact is None or (stamp and artifact.stamp not in ("", stamp)) else artifact
 
     def current_version(self, project_id: int, stamp: str | None = None) -> str | None:
-        """Name the model that answers for a project; with a stamp only where it can be loaded, as ``current``."""
-        if stamp:
-            artifact = self.current(project_id, stamp)
-            return artifact.model_version if artifact else None
-        return _named_by(self._project(project_id) / _CURRENT)
+        """Name what ``current`` loads."""
+        artifact = self.current(project_id, stamp)
+        return artifact.model_version if artifact else None
+
+    def damage(self, project_id: int) -> str:
+        """Say what is wrong with the version that should answer; empty where nothing is."""
+        named, answering = self._named(project_id), self.current_version(project_id)
+        if named == (answering or ""):
+            return ""
+        if named in self.versions(project_id):
+            return f"the files of version {named}, which should answer, are damaged"
+        return "the file that names the version that answers is damaged or gone"
 
     def chosen_version(self, project_id: int) -> str | None:
         """Name the version that answers because a person went back to it; None if none does."""
@@ -238,8 +249,8 @@ class ModelRegistry:
 
     def projects(self) -> list[int]:
         """Ids of the projects that were ever trained."""
-        names = (path.parent.name for path in self._projects.glob("[0-9]*/current"))
-        return sorted(int(name) for name in names if name.isdecimal())
+        names = (path.parent.name for path in self._projects.glob("[0-9]*/versions"))
+        return sorted(int(name) for name in names if name.isdecimal() and self.versions(int(name)))
 
     def records(self, project_id: int) -> list[VersionRecord]:
         """Describe the versions of a project, newest first."""
@@ -249,11 +260,28 @@ class ModelRegistry:
             for version, folder in folders
         ]
 
-    def retained(self, project_id: int, keep: int) -> list[str]:
-        """Name the versions that stay: the newest ``keep`` that took over, the newest of all, the current one."""
+    def same(self, project_id: int, learned_from: str) -> Artifact | None:
+        """Load the newest version that has learned from the same; None where there is none."""
         records = self.records(project_id)
-        took_over = [record.model_version for record in records if record.took_over]
-        stay = {*took_over[:keep], *self.versions(project_id)[:1], self.current_version(project_id)}
+        same = (
+            record.model_version for record in records if record.described and record.learned_from == learned_from
+        )
+        return next((self.load(project_id, version) for version in same), None)
+
+    def retained(self, project_id: int, keep: int) -> list[str]:
+        """Name the versions that stay, newest first.
+
+        These are the newest ``keep`` that took over, of which equal ones count once, those of the newest three
+        that were held back, the newest of all, and the one that answers.
+        """
+        records = self.records(project_id)
+        distinct: dict[str, str] = {}
+        for record in records:
+            if record.took_over:
+                distinct.setdefault(record.learned_from, record.model_version)
+        held_back = {record.model_version for record in records[:_RECENT] if record.held_back}
+        newest = self.versions(project_id)[:1]
+        stay = {*list(distinct.values())[:keep], *held_back, *newest, self.current_version(project_id)}
         return [record.model_version for record in records if record.model_version in stay]
 
     def discard(self, project_id: int, model_version: str) -> None:
@@ -268,11 +296,24 @@ class ModelRegistry:
             if version not in stay:
                 shutil.rmtree(self._folder(project_id, version), ignore_errors=True)
 
-    def _load_or_newer(self, project_id: int, version: str) -> Artifact:
-        try:
-            return _load(self._folder(project_id, version))
-        except FileNotFoundError:  # perhaps a training has switched and pruned since the pointer was read
-            return _load(self._folder(project_id, self.current_version(project_id) or version))
+    def _answering(self, project_id: int) -> Artifact | None:
+        """Load what ``current`` names, or else the newest sound version that took over."""
+        named, failed = self._named(project_id), ""
+        while named != failed:
+            try:
+                return _load(self._folder(project_id, named))
+            except _DAMAGE as error:
+                if (project_id, named) not in self._logged:
+                    self._logged.add((project_id, named))
+                    log.error("model_unreadable", project=project_id, version=named, error=type(error).__name__)
+                named, failed = self._named(project_id), named  # a training may have switched and pruned since
+        sound = (record.model_version for record in self.records(project_id) if record.took_over)
+        return next((_load(self._folder(project_id, version)) for version in sound), None)
+
+    def _named(self, project_id: int) -> str:
+        """Return what ``current`` names; empty where that is nothing that could be a version."""
+        named = _named_by(self._project(project_id) / _CURRENT) or ""
+        return named if is_ours(named) else ""
 
     def _project(self, project_id: int) -> Path:
         return self._projects / str(int(project_id))
@@ -282,15 +323,17 @@ class ModelRegistry:
 
 
 def _named_by(pointer: Path) -> str | None:
-    """Return what a small file names; None where it is missing or empty."""
+    """Return what a small file names; None where it is missing, empty or cannot be read."""
     try:
-        return pointer.read_text("utf-8").strip() or None
-    except FileNotFoundError:
+        return pointer.read_text("utf-8", errors="replace").strip() or None
+    except OSError:
         return None
 
 
 def _described(folder: Path) -> Mapping[str, Any]:
     try:
+        if not _is_sound(folder, _state(folder)):
+            return {}
         record = VersionRecord("", json.loads((folder / _DESCRIPTION).read_text("utf-8")))
         _ = record.held_back, record.checks, record.labels
     except _DAMAGE:
@@ -298,8 +341,33 @@ def _described(folder: Path) -> Mapping[str, Any]:
     return record.described
 
 
-@lru_cache(maxsize=16)
+def _state(folder: Path) -> tuple[int, ...]:
+    """Return what changes with the files of a version."""
+    files = [(folder / name).stat() for name in (_ARRAYS, _DESCRIPTION)]
+    return tuple(number for file in files for number in (file.st_size, file.st_ctime_ns))
+
+
 def _load(folder: Path) -> Artifact:
+    return _loaded(folder, _state(folder))
+
+
+@lru_cache(maxsize=4096)
+def _is_sound(folder: Path, _: tuple[int, ...]) -> bool:
+    try:
+        _read(folder)
+    except OSError:  # it may pass
+        raise
+    except _DAMAGE:
+        return False
+    return True
+
+
+@lru_cache(maxsize=16)
+def _loaded(folder: Path, _: tuple[int, ...]) -> Artifact:
+    return _read(folder)
+
+
+def _read(folder: Path) -> Artifact:
     described = json.loads((folder / _DESCRIPTION).read_text("utf-8"))
     with (folder / _ARRAYS).open("rb") as file, np.load(file, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}

@@ -77,7 +77,9 @@ def _train(project: int, settings: "Settings") -> None:
         figures = (check.accuracy, check.macro_f1, check.mean_score, check.calibration_error)
         table.add_row(scores.control.name, str(check.tasks), *map(number, figures))
     console.print_table(table)
-    if artifact.held_back:
-        console.print(f"It does not answer; {trained.serving} does. {artifact.held_back}")
+    if not trained.new:
+        console.print(f"{trained.why} No new version was made.")
+    if artifact.held_back and trained.serving != artifact.model_version:
+        console.print(f"It does not answer; {trained.serving or 'no other version'} does. {artifact.held_back}")
         console.print(f"To let it answer: ml-backend promote {artifact.model_version} --project {project}")
     show_failures(console, trained.failures.values())

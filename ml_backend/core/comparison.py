@@ -20,6 +20,8 @@ from ml_backend.core.scores import ControlScores
 Floats = NDArray[np.float64]
 
 _FEWEST = 5  # tasks; the spread of fewer says nothing
+_SURE = 1.64  # standard errors; chance alone shows more in one comparison of twenty
+_FLOOR = 0.01  # of log loss and accuracy; a smaller difference is of no consequence
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,9 @@ def succeeds(
     """Decide whether a new model answers from now on.
 
     It does where it is no worse than the current one on held-out tasks. A version that a person chose stays until
-    one is better, by more than the standard error in log loss or accuracy. A model that does not know a control as
-    it is today goes in any case, unless a person chose it and it can be compared: it would suggest nothing there.
+    one is better, by 0.01 and more than the standard error in log loss or accuracy. A model that does not know a
+    control as it is today goes in any case, unless a person chose it and it can be compared: it would suggest
+    nothing there.
 
     Parameters
     ----------
@@ -109,10 +112,10 @@ def compare(
 ) -> Comparison:
     """Decide whether a new model is promoted.
 
-    It is not where its mean log loss is higher, or its accuracy lower, by more than the standard error of the mean
-    difference over the tasks; a task counts by its weight, and its controls by their mean. Where nothing can be
-    compared it is promoted: there is no current model, the controls have other labels or another kind, or fewer
-    than 5 tasks are held out for both.
+    It is not where its mean log loss is higher, or its accuracy lower, by more than chance would show: by 0.01 and
+    by 1.64 standard errors of the mean difference over the tasks, a one-sided test at 5 %. A task counts by its
+    weight, and its controls by their mean. Where nothing can be compared it is promoted: there is no current
+    model, the controls have other labels or another kind, or fewer than 5 tasks are held out for both.
 
     Parameters
     ----------
@@ -192,8 +195,8 @@ def _decide(by_task: Floats, controls: tuple[str, ...]) -> Comparison:
     loss_before, loss_after, right_before, right_after = np.average(by_task[:, 1:], axis=0, weights=weights)
     loss_error = _standard_error(by_task[:, 2] - by_task[:, 1], weights)
     right_error = _standard_error(by_task[:, 4] - by_task[:, 3], weights)
-    worse_loss = loss_after - loss_before > loss_error
-    worse_right = right_before - right_after > right_error
+    worse_loss = _exceeds(loss_after - loss_before, _SURE * loss_error)
+    worse_right = _exceeds(right_before - right_after, _SURE * right_error)
     figures = (
         f"log loss {loss_before:.3f} -> {loss_after:.3f} (standard error {loss_error:.3f}), "
         f"accuracy {right_before:.3f} -> {right_after:.3f} (standard error {right_error:.3f}), "
@@ -218,6 +221,10 @@ def _decide(by_task: Floats, controls: tuple[str, ...]) -> Comparison:
     )
 
 
+def _exceeds(difference: float, chance: float) -> bool:
+    return difference > max(chance, _FLOOR)
+
+
 def _standard_error(differences: Floats, weights: Floats) -> float:
     """Of a weighted mean."""
     mean = np.average(differences, weights=weights)
@@ -232,7 +239,7 @@ def _is_better(comparison: Comparison) -> bool:
         (comparison.accuracy_before, comparison.accuracy_after, comparison.accuracy_error),
     )
     return any(
-        less is not None and more is not None and error is not None and more - less > error
+        less is not None and more is not None and error is not None and _exceeds(more - less, error)
         for less, more, error in before_after_error
     )
 

@@ -29,10 +29,10 @@ from ml_backend.label_studio.pulling import Pulled, Puller
 from ml_backend.model_registry import Artifact, ModelRegistry
 from ml_backend.predict.predict import image_refs
 from ml_backend.settings import Settings
+from ml_backend.training.learning_digest import learning_digest
 from ml_backend.training.project_embeddings import ProjectEmbeddings
 from ml_backend.training.publish import Publisher
 from ml_backend.training.training_set import (
-    evidence_digest,
     find_evidence,
     log_unbelieved_reports,
     log_unknown_choices,
@@ -50,8 +50,10 @@ class Trained:
     Parameters
     ----------
     artifact : Artifact
-        The new version; ``artifact.held_back`` says why it does not answer, if so.
-    serving : str
+        The version that has learned from all this; ``artifact.held_back`` says why it does not answer, if so.
+    new : bool
+        Whether it was trained now: where nothing that it learns from has changed, no version is made again.
+    serving : str or None
         The version that answers now.
     why : str
         Why that one.
@@ -66,7 +68,8 @@ class Trained:
     """
 
     artifact: Artifact
-    serving: str
+    new: bool
+    serving: str | None
     why: str
     failures: dict[ImageRef, str]
     predictions: int
@@ -112,7 +115,8 @@ class Trainer:
 
         The order matters: predictions are stored before the version answers, so that nobody meets a version
         without suggestions, and a training that dies leaves the last version in place. A version that does worse
-        on held-out annotations than the one that answers is kept, but does not answer.
+        on held-out annotations than the one that answers is kept, but does not answer. Where a version has learned
+        from the same already, none is trained: it gets the predictions that it lacks.
 
         Parameters
         ----------
@@ -145,21 +149,34 @@ class Trainer:
                 gathered = self.embeddings.gather(project_id, refs, embedder.key, lambda: embedder, progress)
             with steps.timed("fit"):
                 progress("learning", 0, 1)
-                learned = self._learn(project, pulled.tasks, gathered, embedder.weights_id)
+                evidence, settled = self._evidence(project, pulled.tasks, gathered, embedder.weights_id)
+                digest = learning_digest(project, embedder.key, self.settings.seed, gathered, evidence)
+                same = self.registry.same(project_id, digest)
+                embeddings = np.stack(list(gathered.vectors.values()))
+                model = same.model if same else fit_model(embeddings, evidence, self.settings.seed)
+                learned = _Learned(evidence, settled, embeddings, model, digest)
             with steps.timed("compare"):
-                comparison = self._compare(project_id, current, learned, embedder.key)
-            artifact = _artifact(project, embedder, n_calibrated, learned, comparison, now)
-            with steps.timed("save"):
-                self.registry.save(project_id, artifact)
+                comparison = self._compare(project_id, current, learned, embedder.key, same)
+            artifact = same or _artifact(project, embedder, n_calibrated, learned, comparison, now)
+            if not same:
+                with steps.timed("save"):
+                    self.registry.save(project_id, artifact)
+                if artifact.held_back:
+                    _log_held_back(project_id, artifact, current)
+            answering = artifact if comparison.promoted else current
             with steps.timed("publish"):
                 try:
-                    serving, stored = self._publish(project, pulled.tasks, artifact, current, gathered, progress)
+                    stored = self._publish(
+                        project, pulled.tasks, answering, current, gathered, embedder.key, progress
+                    )
                 except Exception:
-                    self.publisher.withdraw(project_id, artifact.model_version)
+                    if not same:
+                        self.publisher.withdraw(project_id, artifact.model_version)
                     raise
-            _log_outcome(project_id, artifact, serving, comparison, pulled.read, steps)
+            serving = answering.model_version if answering else None
+            _log_outcome(project_id, artifact, serving, comparison, pulled.read, steps, new=not same)
             return Trained(
-                artifact, serving, comparison.why, gathered.failures, stored, pulled.read, steps.seconds
+                artifact, not same, serving, comparison.why, gathered.failures, stored, pulled.read, steps.seconds
             )
 
     def publish(
@@ -246,26 +263,38 @@ class Trainer:
             raise VersionError(f"version {model_version} cannot answer any more: {why}")
         return artifact
 
-    def _learn(self, project: Project, tasks: Sequence[Task], gathered: Gathered, weights_id: str) -> "_Learned":
+    def _evidence(
+        self, project: Project, tasks: Sequence[Task], gathered: Gathered, weights_id: str
+    ) -> tuple[list[Evidence], set[int]]:
         tuned = TunedWeights(self.settings.data_dir).made(weights_id)
         clean = partial(tuned.clean, project.id) if tuned else None
         evidence, settled = find_evidence(image_controls(project.label_config), tasks, gathered, clean)
         if not evidence:
             raise NothingToLearnError(f"no image of project {project.id} with an annotation can be read")
-        embeddings = np.stack(list(gathered.vectors.values()))
-        return _Learned(evidence, settled, embeddings, fit_model(embeddings, evidence, self.settings.seed))
+        return evidence, settled
 
     def _compare(
-        self, project_id: int, current: Artifact | None, learned: "_Learned", embedding_key: str
+        self,
+        project_id: int,
+        current: Artifact | None,
+        learned: "_Learned",
+        embedding_key: str,
+        same: Artifact | None,
     ) -> Comparison:
-        """Decide whether a new model takes over; it does where new images cannot be embedded for the last one."""
+        """Decide whether a model takes over; it does where new images cannot be embedded for the last one.
+
+        One that was made before keeps its place, and so does what a person chose since.
+        """
+        chosen = self.registry.chosen_version(project_id) is not None
+        if same and (same.held_back or chosen or (current and current.model_version == same.model_version)):
+            answers = current is not None and current.model_version == same.model_version
+            return Comparison(promoted=answers, why=f"Nothing has changed since {same.model_version} was trained.")
         if current is None:
             return succeeds(None, learned.model, learned.evidence, None, chosen=False)
-        same = current.embedding_key == embedding_key
-        chosen = self.registry.chosen_version(project_id) is not None
-        embeddings = learned.embeddings if same else None
+        comparable = current.embedding_key == embedding_key
+        embeddings = learned.embeddings if comparable else None
         comparison = succeeds(current.model, learned.model, learned.evidence, embeddings, chosen=chosen)
-        if comparison.promoted or same or not (why := self.embeddings.why_unusable(current)):
+        if comparison.promoted or comparable or not (why := self.embeddings.why_unusable(current)):
             return comparison
         return replace(
             comparison, promoted=True, why=f"The last version cannot embed new images: {why}. {comparison.why}"
@@ -275,28 +304,23 @@ class Trainer:
         self,
         project: Project,
         tasks: Sequence[Task],
-        artifact: Artifact,
+        answering: Artifact | None,
         current: Artifact | None,
         gathered: Gathered,
+        embedding_key: str,
         progress: Progress,
-    ) -> tuple[str, int]:
-        """Let the new version answer, or give the one that stays what it lacks: predictions of new tasks."""
-        if current is None or not artifact.held_back:
-            stored = self.publisher.store(project, tasks, artifact, gathered, progress)
-            self.publisher.publish(project.id, artifact.model_version)
-            return artifact.model_version, stored
-        log.warning(
-            "version_held_back",
-            project=project.id,
-            version=artifact.model_version,
-            serving=current.model_version,
-            why=artifact.held_back,
-        )
-        if current.embedding_key != artifact.embedding_key:
-            gathered = self.embeddings.gather_for(current, project.id, list(gathered.vectors), progress)
-        stored = self.publisher.store(project, tasks, current, gathered, progress)
-        self.publisher.show(project.id, current.model_version)
-        return current.model_version, stored
+    ) -> int:
+        """Let a version answer that does not yet, and give the one that does what it lacks; return how much."""
+        if answering is None:
+            return 0
+        if answering.embedding_key != embedding_key:
+            gathered = self.embeddings.gather_for(answering, project.id, list(gathered.vectors), progress)
+        stored = self.publisher.store(project, tasks, answering, gathered, progress)
+        if current is None or answering.model_version != current.model_version:
+            self.publisher.publish(project.id, answering.model_version)
+        else:
+            self.publisher.show(project.id, answering.model_version)
+        return stored
 
 
 @dataclass(frozen=True)
@@ -305,6 +329,7 @@ class _Learned:
     settled: set[int]
     embeddings: NDArray[np.float32]
     model: ProjectModel
+    digest: str
 
 
 def _artifact(
@@ -315,9 +340,8 @@ def _artifact(
     comparison: Comparison,
     now: datetime,
 ) -> Artifact:
-    digest = evidence_digest(learned.embeddings, learned.evidence)
     return Artifact(
-        model_version=trained_version(embedder.backbone, embedder.weights_id, now, digest),
+        model_version=trained_version(embedder.backbone, embedder.weights_id, now, learned.digest),
         created_at=now.astimezone(UTC).isoformat(),
         backbone=embedder.backbone,
         weights_id=embedder.weights_id,
@@ -335,14 +359,32 @@ def _artifact(
         n_settled=len(learned.settled),
         held_back="" if comparison.promoted else comparison.why,
         comparison=comparison.as_dict(),
+        learned_from=learned.digest,
+    )
+
+
+def _log_held_back(project_id: int, artifact: Artifact, current: Artifact | None) -> None:
+    log.warning(
+        "version_held_back",
+        project=project_id,
+        version=artifact.model_version,
+        serving=current.model_version if current else None,
+        why=artifact.held_back,
     )
 
 
 def _log_outcome(
-    project_id: int, artifact: Artifact, serving: str, comparison: Comparison, read: int, steps: Steps
+    project_id: int,
+    artifact: Artifact,
+    serving: str | None,
+    comparison: Comparison,
+    read: int,
+    steps: Steps,
+    *,
+    new: bool,
 ) -> None:
     log.info(
-        "trained",
+        "trained" if new else "nothing_new_to_learn",
         project=project_id,
         version=artifact.model_version,
         serving=serving,

@@ -1,6 +1,5 @@
 """What a training learns from: annotations and verdicts of consensus become the targets of embedded images."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -24,14 +23,6 @@ _NAMED = 5
 
 Clean = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
 """Tells which tasks, by id, the backbone has not learned the labels of."""
-
-
-def evidence_digest(embeddings: NDArray[np.float32], evidence: Sequence[Evidence]) -> str:
-    """Return the SHA-256 of what is learned, by which two versions of one second differ."""
-    digest = hashlib.sha256(embeddings.tobytes())
-    for control_evidence in evidence:
-        digest.update(control_evidence.shares.tobytes())
-    return digest.hexdigest()
 
 
 def usable(

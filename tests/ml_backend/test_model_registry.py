@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,13 +92,53 @@ def test_a_damaged_version_is_no_model(
     assert registry.current(7).model_version == NEW
 
 
+@pytest.mark.parametrize(
+    "garbage",
+    [b"", b"\xff\xfe\x00garbage", b"../../etc/passwd", b"resnet18-random-20260131T120009-abcd", b"x" * 9999],
+)
+def test_a_pointer_of_garbage_lets_the_newest_sound_version_answer(
+    registry: ModelRegistry, samples: "Samples", tmp_path: Path, garbage: bytes
+) -> None:
+    """Whatever stands in the file, a version that is there is named, in another process too, and damage told."""
+    for version in (OLD, NEW):
+        registry.save(7, samples.trained(version))
+        registry.switch(7, version)
+    assert registry.damage(7) == ""
+    (tmp_path / "projects" / "7" / "current").write_bytes(garbage)
+    for seen in (registry, ModelRegistry(tmp_path)):
+        assert seen.current_version(7) == seen.current(7).model_version == NEW
+        assert "the file that names the version" in seen.damage(7)
+
+
+@pytest.mark.parametrize("damage", [lambda body: body[: len(body) // 2], lambda _: b"", lambda body: body[::-1]])
+def test_an_older_sound_version_answers_for_a_damaged_one(
+    registry: ModelRegistry, samples: "Samples", tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    """A process that has loaded the version sees the damage as well, and none that was held back answers."""
+    registry.save(7, samples.trained(OLD))
+    registry.switch(7, OLD)
+    held_back = "resnet18-random-20260131T120000-eeee"
+    registry.save(7, replace(samples.trained(held_back), held_back="worse"))
+    registry.save(7, samples.trained(NEW))
+    registry.switch(7, NEW)
+    assert registry.current(7).model_version == NEW
+    path = tmp_path / "projects" / "7" / "versions" / NEW / "model.npz"
+    path.write_bytes(damage(path.read_bytes()))
+    with capture_logs() as lines:
+        answering = [seen.current_version(7) for seen in (registry, registry, ModelRegistry(tmp_path))]
+    assert answering == [OLD] * 3
+    assert [line["event"] for line in lines] == ["model_unreadable"] * 2
+    assert registry.damage(7) == f"the files of version {NEW}, which should answer, are damaged"
+    assert [bool(record.described) for record in registry.records(7)] == [False, True, True]
+
+
 def test_a_version_pruned_meanwhile_is_replaced(
     registry: ModelRegistry, samples: "Samples", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader that read the pointer just before a switch and a pruning answers with the new version."""
     registry.save(7, samples.trained(NEW))
     read = iter([OLD, NEW])
-    monkeypatch.setattr(registry, "current_version", lambda _: next(read))
+    monkeypatch.setattr(registry, "_named", lambda _: next(read))
     assert registry.current(7).model_version == NEW
 
 
@@ -168,17 +209,41 @@ def test_pruning_keeps_the_newest_and_the_current(registry: ModelRegistry, sampl
 
 
 def test_what_took_over_is_kept_beside_what_was_held_back(registry: ModelRegistry, samples: "Samples") -> None:
-    """Versions that never answered push out none that did; the newest stays, whatever it is."""
+    """Versions that never answered push out none that did; those of the newest three stay."""
     model = samples.trained()
-    versions = [f"resnet18-random-2026013{day}T120000-00aa" for day in range(6)]
+    versions = [f"resnet18-random-2026013{day}T120000-00aa" for day in range(7)]
     for day, version in enumerate(versions):
         registry.save(7, replace(model, model_version=version, held_back="worse" if day >= 3 else ""))
         if day < 3:
             registry.switch(7, version)
     registry.switch(7, versions[0])
-    assert registry.retained(7, keep=2) == [versions[day] for day in (5, 2, 1, 0)]
+    assert registry.retained(7, keep=2) == [versions[day] for day in (6, 5, 4, 2, 1, 0)]
     registry.prune(7, keep=2)
-    assert registry.versions(7) == [versions[day] for day in (5, 2, 1, 0)]
+    assert registry.versions(7) == [versions[day] for day in (6, 5, 4, 2, 1, 0)]
+
+
+def test_equal_versions_count_once(registry: ModelRegistry, samples: "Samples") -> None:
+    """Four versions, of which three learned from the same, are two: the one before them is not pushed out."""
+    versions = [f"resnet18-random-2026013{day}T120000-00aa" for day in range(4)]
+    for version, learned_from in zip(versions, ("a", "b", "b", "b"), strict=True):
+        registry.save(7, replace(samples.trained(), model_version=version, learned_from=learned_from))
+        registry.switch(7, version)
+    assert registry.retained(7, keep=2) == [versions[3], versions[0]]
+    assert registry.same(7, "b").model_version == versions[3]
+    assert registry.same(7, "c") is None
+
+
+def test_what_was_held_back_stays_until_the_next_but_one(registry: ModelRegistry, samples: "Samples") -> None:
+    """After two more versions it can still be promoted by name; after three it is gone."""
+    versions = [f"resnet18-random-2026013{day}T120000-00aa" for day in range(4)]
+    registry.save(7, replace(samples.trained(), model_version=versions[0], held_back="worse"))
+    kept = []
+    for version in versions[1:]:
+        registry.save(7, replace(samples.trained(), model_version=version))
+        registry.switch(7, version)
+        registry.prune(7, keep=3)
+        kept.append(versions[0] in registry.versions(7))
+    assert kept == [True, True, False]
 
 
 def test_what_never_answered_pushes_out_none_that_did(registry: ModelRegistry, samples: "Samples") -> None:

@@ -108,6 +108,12 @@ def annotated(count: int, n_tasks: int) -> InMemoryStudio:
     return label_studio({number: [kind_of(number)] * (number < count) for number in range(n_tasks)})
 
 
+def annotate_more(studio: InMemoryStudio) -> None:
+    """Annotate the first task that nobody has, rightly."""
+    number = next(number for number, task in studio.tasks.items() if not task["annotations"])
+    studio.annotate(number, [region("kind", kind_of(number))])
+
+
 def add_task(studio: InMemoryStudio, number: int, *labels: str | None) -> None:
     """Add a task with an annotation by an account of its own for each label."""
     votes = [

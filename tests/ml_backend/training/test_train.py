@@ -15,6 +15,7 @@ from training_parts import (
     Images,
     Loader,
     add_task,
+    annotate_more,
     annotated,
     kind_of,
     label_studio,
@@ -28,6 +29,7 @@ from training_parts import (
 from ml_backend.embedding.gather import Gathered, ImageRef
 from ml_backend.embedding.tuned import Tuned, TunedWeights
 from ml_backend.errors import LabelStudioError, NothingToLearnError
+from ml_backend.label_studio.pulling import doubt
 from ml_backend.model_registry import ModelRegistry
 from ml_backend.predict.predict import predict_gathered
 from ml_backend.settings import Settings
@@ -72,6 +74,7 @@ def test_a_training_that_cannot_publish_leaves_the_last_version(
     """If Label Studio refuses half of the predictions, the other half goes, and the version before answers."""
     parts = trainer(settings, studio)
     first = parts.train(7, NOW).artifact.model_version
+    annotate_more(studio)
     studio.faults["POST import/predictions"] = refuse_half(studio)
     with pytest.raises(LabelStudioError):
         parts.train(7, NOW.replace(hour=13))
@@ -79,10 +82,11 @@ def test_a_training_that_cannot_publish_leaves_the_last_version(
     assert parts.registry.versions(7) == list(studio.versions()) == [first]
 
 
-def test_a_version_that_cannot_be_withdrawn_goes_with_the_next(settings: Settings, studio: InMemoryStudio) -> None:
-    """What was stored of it cannot be deleted now: it stays known, so that the next training deletes it."""
+def test_a_version_that_cannot_be_withdrawn_is_the_next(settings: Settings, studio: InMemoryStudio) -> None:
+    """What was stored of it cannot be deleted now: it stays known, and the next training lets it answer."""
     parts = trainer(settings, studio)
     first = parts.train(7, NOW).artifact.model_version
+    annotate_more(studio)
     studio.faults = {"POST import/predictions": refuse_half(studio), "DELETE versions": httpx.Response(400)}
     with pytest.raises(LabelStudioError):
         parts.train(7, NOW.replace(hour=13))
@@ -90,15 +94,17 @@ def test_a_version_that_cannot_be_withdrawn_goes_with_the_next(settings: Setting
     assert left != parts.registry.current_version(7) == first
     assert left in studio.versions()
     studio.faults.clear()
-    last = parts.train(7, NOW.replace(hour=14)).artifact.model_version
-    assert parts.registry.versions(7) == [last, first]
-    assert set(studio.versions()) == {last, first}
+    last = parts.train(7, NOW.replace(hour=14))
+    assert (last.artifact.model_version, last.new, last.serving) == (left, False, left)
+    assert parts.registry.versions(7) == [left, first]
+    assert studio.versions() == {left: 20, first: 20}
 
 
 def test_a_failing_clean_up_is_no_failed_training(settings: Settings, studio: InMemoryStudio) -> None:
     """When the old version's predictions cannot be deleted, the new version answers and the old one is kept."""
     parts = trainer(settings.model_copy(update={"keep_versions": 1}), studio)
     first = parts.train(7, NOW).artifact.model_version
+    annotate_more(studio)
     studio.faults["DELETE versions"] = httpx.Response(400)
     second = parts.train(7, NOW.replace(hour=13)).artifact.model_version
     assert parts.registry.versions(7) == [second, first]
@@ -194,6 +200,56 @@ def test_a_version_that_is_no_worse_takes_over(settings: Settings, studio: InMem
     assert made.serving == made.artifact.model_version == parts.registry.current_version(7)
     assert made.artifact.comparison["tasks"] == 11
     assert made.artifact.n_annotated == 11
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_no_version_is_made_twice(settings: Settings, studio: InMemoryStudio, deleted: bool) -> None:  # noqa: FBT001
+    """Without anything new the same version stays, restarts included; what it lacks in Label Studio is stored."""
+    first = trainer(settings, studio).train(7, NOW)
+    if deleted:
+        for task in studio.tasks.values():
+            task["predictions"] = []
+    with capture_logs() as lines:
+        again = trainer(settings, studio).train(7, NOW + timedelta(hours=1))
+    assert (first.new, again.new, again.serving) == (True, False, first.serving)
+    assert again.predictions == (20 if deleted else 0)
+    assert studio.versions() == {first.serving: 20}
+    assert ModelRegistry(settings.data_dir).versions(7) == [first.serving]
+    assert [line["event"] for line in lines] == ["nothing_new_to_learn"]
+
+
+def test_what_was_held_back_is_not_made_twice(settings: Settings, studio: InMemoryStudio) -> None:
+    """A version that was held back is neither trained nor tried again while nothing has changed."""
+    first = trainer(settings, studio).train(7, NOW)
+    held_back = trainer(settings, studio, backbones=Loader(BLIND)).train(7, NOW + timedelta(hours=1))
+    again = trainer(settings, studio, backbones=Loader(BLIND)).train(7, NOW + timedelta(hours=2))
+    assert (again.new, again.artifact.model_version) == (False, held_back.artifact.model_version)
+    assert again.serving == first.serving
+
+
+def test_an_annotation_that_is_taken_back_lets_the_version_before_answer(
+    settings: Settings, studio: InMemoryStudio
+) -> None:
+    """What is known now is what the first version learned from: it answers again, and none is made."""
+    parts = trainer(settings, studio)
+    first = parts.train(7, NOW).serving
+    annotate_more(studio)
+    second = parts.train(7, NOW + timedelta(hours=1)).serving
+    studio.tasks[10]["annotations"] = []
+    doubt(settings.data_dir, 7)
+    third = parts.train(7, NOW + timedelta(hours=2))
+    assert (third.serving, third.new, parts.registry.versions(7)) == (first, False, [second, first])
+
+
+def test_equal_versions_push_out_no_other(settings: Settings, studio: InMemoryStudio) -> None:
+    """Of three versions that may stay, the one before stays however often a training is asked for."""
+    parts = trainer(settings.model_copy(update={"keep_versions": 2}), studio)
+    first = parts.train(7, NOW).serving
+    annotate_more(studio)
+    for hour in range(1, 5):
+        last = parts.train(7, NOW + timedelta(hours=hour)).serving
+    assert parts.registry.versions(7) == [last, first]
+    assert parts.publish(7, first, NOW + timedelta(hours=5)).model_version == first
 
 
 def test_a_better_version_takes_over(settings: Settings, studio: InMemoryStudio) -> None:

@@ -3,7 +3,18 @@ from datetime import timedelta
 import pytest
 from in_memory_label_studio import InMemoryStudio, region
 from structlog.testing import capture_logs
-from training_parts import BLIND, CONFIG, LATER_PROJECT, NOW, Loader, add_task, annotated, refuse_half, trainer
+from training_parts import (
+    BLIND,
+    CONFIG,
+    LATER_PROJECT,
+    NOW,
+    Loader,
+    add_task,
+    annotate_more,
+    annotated,
+    refuse_half,
+    trainer,
+)
 
 from ml_backend.errors import LabelStudioError, VersionError
 from ml_backend.model_registry import ModelRegistry
@@ -21,7 +32,9 @@ def studio() -> InMemoryStudio:
 def test_an_older_version_answers_again(settings: Settings, studio: InMemoryStudio) -> None:
     """Its missing predictions are stored, it is shown, and it counts as chosen by a person."""
     parts = trainer(settings, studio)
-    first, second = parts.train(7, NOW).serving, parts.train(7, LATER).serving
+    first = parts.train(7, NOW).serving
+    annotate_more(studio)
+    second = parts.train(7, LATER).serving
     add_task(studio, 20)
     with capture_logs() as lines:
         done = parts.publish(7, first, LATEST)
@@ -36,13 +49,18 @@ def test_a_training_does_not_take_back_what_a_person_chose(settings: Settings, s
     """A version that is as good as the chosen one is held back; it can be promoted by hand."""
     parts = trainer(settings, studio)
     first = parts.train(7, NOW).serving
-    parts.train(7, LATER)
+    annotate_more(studio)
+    second = parts.train(7, LATER).serving
     parts.publish(7, first, LATER)
+    again = parts.train(7, LATEST)
+    assert (again.artifact.model_version, again.serving) == (second, first)
+    annotate_more(studio)
     made = parts.train(7, LATEST)
     assert made.serving == first == parts.registry.chosen_version(7)
     assert "not better than the version that a person chose" in made.why
     forward = parts.publish(7, made.artifact.model_version, LATEST)
     assert (forward.chosen, parts.registry.chosen_version(7)) == (False, None)
+    annotate_more(studio)
     assert parts.train(7, LATEST + timedelta(hours=1)).artifact.held_back == ""
 
 
@@ -52,6 +70,7 @@ def test_a_better_version_takes_over_from_a_chosen_one(settings: Settings, studi
     parts = trainer(settings, studio)
     parts.train(7, LATER)
     parts.publish(7, blind, LATER)
+    annotate_more(studio)
     made = parts.train(7, LATEST)
     assert made.serving == made.artifact.model_version
     assert "better than the version that a person chose" in made.why
@@ -73,6 +92,7 @@ def test_a_version_that_is_gone_names_those_that_are_there(settings: Settings, s
     """Older versions are deleted: the message says which remain, and nothing changes."""
     parts = trainer(settings.model_copy(update={"keep_versions": 1}), studio)
     first = parts.train(7, NOW).serving
+    annotate_more(studio)
     second = parts.train(7, LATER).serving
     with pytest.raises(VersionError, match=f"no version '{first}'; it has: {second}$"):
         parts.publish(7, first, LATEST)
@@ -122,7 +142,9 @@ def forget(studio: InMemoryStudio) -> None:
 def test_without_its_predictions_it_does_not_answer(settings: Settings, studio: InMemoryStudio) -> None:
     """If Label Studio refuses them, the version before goes on answering."""
     parts = trainer(settings, studio)
-    first, second = parts.train(7, NOW).serving, parts.train(7, LATER).serving
+    first = parts.train(7, NOW).serving
+    annotate_more(studio)
+    second = parts.train(7, LATER).serving
     forget(studio)
     studio.faults["POST import/predictions"] = refuse_half(studio)
     with pytest.raises(LabelStudioError):
