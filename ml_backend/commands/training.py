@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.console import Console
 from rich.progress import TimeElapsedColumn
 from rich.table import Table
@@ -22,9 +23,18 @@ if TYPE_CHECKING:
     from ml_backend.settings import Settings
 
 
-def train(project: ProjectOption) -> None:
+def train(
+    project: ProjectOption,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Store and show the predictions though the project is not connected to this backend."
+        ),
+    ] = False,
+) -> None:
     """Learn from all annotations of a project and publish the result as a new model version.
 
+    In a project that is not connected to this backend nothing is stored or shown: another one may answer there.
     A version that does worse on held-out annotations than the one that answers is kept, but does not answer:
     `ml-backend versions` shows why, `ml-backend promote` lets it answer all the same.
     """
@@ -32,7 +42,7 @@ def train(project: ProjectOption) -> None:
 
     settings = get_settings()
     try:
-        _train(project, settings)
+        _train(project, settings, force=force)
     except NothingToLearnError as error:
         say(f"Nothing to learn: {error}. No new version was made.")
 
@@ -62,9 +72,12 @@ def show_failures(console: Console, reasons: Iterable[str]) -> None:
         console.print(f"{count} images left out: {reason}")
 
 
-def _train(project: int, settings: "Settings") -> None:
+def _train(project: int, settings: "Settings", *, force: bool) -> None:
+    from ml_backend.label_studio.ownership import owns  # noqa: PLC0415 - --help needs none of it
+
     with at_work(settings) as (backend, progress):
-        trained = backend.trainer.train(project, datetime.now(UTC), progress)
+        shown = force or owns(backend.client, settings, project)
+        trained = backend.trainer.train(project, datetime.now(UTC), progress, shown=shown)
         backend.prune_engines(time.time())
     console, artifact = new_console(), trained.artifact
     console.print(
@@ -82,4 +95,10 @@ def _train(project: int, settings: "Settings") -> None:
     if artifact.held_back and trained.serving != artifact.model_version:
         console.print(f"It does not answer; {trained.serving or 'no other version'} does. {artifact.held_back}")
         console.print(f"To let it answer: ml-backend promote {artifact.model_version} --project {project}")
+    if not shown:
+        console.print(
+            f"Project {project} is not connected to this backend: no predictions were stored or shown. "
+            f"ml-backend connect --project {project} connects it; --force stores and shows them all the same.",
+            soft_wrap=True,
+        )
     show_failures(console, trained.failures.values())

@@ -14,12 +14,13 @@ from typing import IO, Any, Protocol
 
 import structlog
 
-from common.errors import SettingsError, SuiteError
+from common.errors import SuiteError
 from common.files import held
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.metrics import TRAINING_SECONDS, TRAININGS
 from ml_backend.model_registry import ModelRegistry, VersionRecord
 from ml_backend.settings import Settings
+from ml_backend.training.admission import Admission
 from ml_backend.training.training_requests import ProjectState, Reconciliation, TrainingRequests, project_state
 
 log = structlog.get_logger()
@@ -112,7 +113,8 @@ class BackgroundTraining:
         self._settings, self._requests, self._training = settings, requests, training
         self._client, self._clock, self._poll_s = client, clock, poll_s
         self._registry = ModelRegistry(settings.data_dir)
-        self._reconciliation = Reconciliation(settings.data_dir, requests)
+        self._reconciliation = Reconciliation(settings, requests)
+        self._admission = Admission(settings, requests, clock)
         self._reconcile_at = clock() + _FIRST_LOOK_S
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -141,8 +143,16 @@ class BackgroundTraining:
 
     def look(self) -> None:
         """Do the training that is due, if there is one, and the reconciliation if it is time."""
+        client = self._label_studio() if self._requests.named() else None
+        if client is not None:
+            self._admission.sift(client)
         for project_id in self._requests.due(time.time()):
-            if self._clock() >= self._failed.get(project_id, (0, 0.0))[1]:
+            if self._clock() < self._failed.get(project_id, (0, 0.0))[1]:
+                continue
+            may_train = client is None or self._admission.may_train(client, project_id)
+            if may_train is False:
+                self._requests.drop(project_id)
+            elif may_train:
                 self._train(project_id)
                 break
         self._reconcile()
@@ -157,17 +167,23 @@ class BackgroundTraining:
     def _reconcile(self) -> None:
         every = self._settings.reconcile_s
         early = self._stopping.is_set() or self._clock() < self._reconcile_at
-        if self._client is None or not every or early:
-            return
-        self._reconcile_at = self._clock() + every
-        with contextlib.suppress(SettingsError):
-            self._reconciliation.ask(self._client(), time.time())
+        client = None if early or not every else self._label_studio()
+        if client is not None:
+            self._reconcile_at = self._clock() + every
+            self._reconciliation.ask(client, time.time())
+
+    def _label_studio(self) -> LabelStudioClient | None:
+        """Return Label Studio, unless the settings do not suffice: the training will say so."""
+        with contextlib.suppress(SuiteError):
+            return self._client() if self._client is not None else None
+        return None
 
     def _state(self, project_id: int) -> ProjectState | None:
-        if self._client is None or not self._settings.reconcile_s:
+        client = self._label_studio()
+        if client is None or not self._settings.reconcile_s:
             return None
         try:
-            return project_state(self._client(), project_id)
+            return project_state(client, project_id)
         except SuiteError:  # the training will say what is wrong
             return None
 

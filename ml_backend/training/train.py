@@ -110,7 +110,7 @@ class Trainer:
     backbones: Backbones
     registry: ModelRegistry
 
-    def train(self, project_id: int, now: datetime, progress: Progress = silent) -> Trained:
+    def train(self, project_id: int, now: datetime, progress: Progress = silent, *, shown: bool = True) -> Trained:
         """Learn from all annotations of a project and publish the result as a new model version.
 
         The order matters: predictions are stored before the version answers, so that nobody meets a version
@@ -124,6 +124,8 @@ class Trainer:
             Aware; part of the version's name.
         progress : callable
             Told the step, how much of it is done, and how much there is.
+        shown : bool
+            Whether Label Studio stores and shows the predictions; the version answers in any case.
 
         Raises
         ------
@@ -166,9 +168,13 @@ class Trainer:
             answering = artifact if comparison.promoted else current
             with steps.timed("publish"):
                 try:
-                    stored = self._publish(
-                        project, pulled.tasks, answering, current, gathered, embedder.key, progress
-                    )
+                    stored = 0
+                    if shown:
+                        stored = self._publish(
+                            project, pulled.tasks, answering, current, gathered, embedder.key, progress
+                        )
+                    elif answering and (not current or answering.model_version != current.model_version):
+                        self.registry.switch(project_id, answering.model_version)
                 except Exception:
                     if not same:
                         self.publisher.withdraw(project_id, artifact.model_version)

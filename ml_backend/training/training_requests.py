@@ -9,6 +9,7 @@ backend that was down has missed, by what Label Studio had when the last trainin
 import contextlib
 import json
 import os
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from common.errors import SuiteError
 from common.files import write_whole
 from ml_backend.errors import RefusedError
 from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.ownership import owns
+from ml_backend.settings import Settings
 
 log = structlog.get_logger()
 
@@ -40,6 +43,7 @@ class TrainingRequests:
     def __init__(self, data_dir: Path, quiet_s: float, max_wait_s: float) -> None:
         self._projects = data_dir / "projects"
         self._quiet_s, self._max_wait_s = quiet_s, max_wait_s
+        self._count, self._count_again_at = 0, 0.0
 
     def add(self, project_id: int, now: float) -> None:
         """Ask for a training.
@@ -52,7 +56,8 @@ class TrainingRequests:
         path = self._path(project_id, _REQUESTED)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path(project_id, _GONE).unlink(missing_ok=True)
-        with contextlib.suppress(FileExistsError), path.open("x") as file:
+        # Without a folder it was dismissed this moment: Label Studio has no such project.
+        with contextlib.suppress(FileExistsError, FileNotFoundError), path.open("x") as file:
             file.write(repr(now))
         with contextlib.suppress(
             FileNotFoundError
@@ -69,13 +74,29 @@ class TrainingRequests:
         """
         folder = self._path(project_id, _REQUESTED).parent
         if not folder.is_dir():
-            if len(self._folders()) >= _MOST_KNOWN:
+            if not self._has_room():
                 return False
             with contextlib.suppress(OSError):  # a full disk costs the reconciliation, not the answer
                 folder.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(OSError):
             self._path(project_id, _GONE).unlink(missing_ok=True)
         return True
+
+    def named(self) -> set[int]:
+        """Ids of all projects that somebody has named, the forgotten ones too."""
+        with contextlib.suppress(FileNotFoundError):
+            return {int(path.name) for path in self._projects.iterdir() if path.name.isdecimal()}
+        return set()
+
+    def dismiss(self, project_id: int) -> bool:
+        """Delete what is kept of a project that Label Studio does not have; False if it was trained before."""
+        folder = self._path(project_id, _REQUESTED).parent
+        with contextlib.suppress(OSError):
+            for name in (_REQUESTED, _TRAINING, _GONE):
+                (folder / name).unlink(missing_ok=True)
+            folder.rmdir()
+        self._count_again_at = 0.0
+        return not folder.exists()
 
     def forget(self, project_id: int) -> None:
         """Leave a project alone that Label Studio does not have, until it meets this backend again."""
@@ -107,6 +128,11 @@ class TrainingRequests:
         """Mark the training as done."""
         self._path(project_id, _TRAINING).unlink(missing_ok=True)
 
+    def drop(self, project_id: int) -> None:
+        """Take a request back."""
+        self.begin(project_id)
+        self.end(project_id)
+
     def recover(self, now: float) -> None:
         """Ask again for the trainings that were begun and never ended, because their worker died."""
         for project_id, path in self._files(_TRAINING):
@@ -117,9 +143,12 @@ class TrainingRequests:
         """Return how many projects wait for a training, and how many are in one."""
         return len(self._files(_REQUESTED)), len(self._files(_TRAINING))
 
-    def _folders(self) -> list[int]:
-        names = (path.name for path in self._projects.glob("[0-9]*"))
-        return sorted(int(name) for name in names if name.isdecimal())
+    def _has_room(self) -> bool:
+        """Return whether one more project may be remembered; the folders are counted once in a second."""
+        if time.monotonic() >= self._count_again_at:
+            self._count, self._count_again_at = len(self.named()), time.monotonic() + 1
+        self._count += 1
+        return self._count <= _MOST_KNOWN
 
     def _files(self, name: str) -> list[tuple[int, Path]]:
         """List the files of a name by project; a folder such as ``7.bak`` is nobody's."""
@@ -173,8 +202,9 @@ def project_state(client: LabelStudioClient, project_id: int) -> ProjectState:
 class Reconciliation:
     """Asks for the trainings whose events were lost."""
 
-    def __init__(self, data_dir: Path, requests: TrainingRequests) -> None:
-        self._projects, self._requests = data_dir / "projects", requests
+    def __init__(self, settings: Settings, requests: TrainingRequests) -> None:
+        self._settings, self._projects = settings, settings.data_dir / "projects"
+        self._requests = requests
         self._silent: set[int] = set()  # projects whose fault is in the log already
 
     def ask(self, client: LabelStudioClient, now: float) -> list[int]:
@@ -219,16 +249,11 @@ class Reconciliation:
         except OSError as error:  # a full disk: the training has ended all the same, and the next look asks again
             log.warning("project_state_not_kept", project=project_id, error=type(error).__name__)
 
-    def _tell(self, project_id: int, error: Exception) -> None:
-        if project_id not in self._silent:
-            self._silent.add(project_id)
-            log.warning("project_not_reconciled", project=project_id, error=str(error))
-
     def _behind(self, client: LabelStudioClient, project_id: int) -> bool:
         state = project_state(client, project_id)
         if state == self._seen(project_id) or not (state.submitted or self._seen(project_id)):
             return False
-        return bool(client.connections(project_id))  # a project that nobody has connected is trained by hand
+        return owns(client, self._settings, project_id)  # another one is trained by hand
 
     def _seen(self, project_id: int) -> ProjectState | None:
         try:

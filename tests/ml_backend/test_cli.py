@@ -56,7 +56,7 @@ def test_every_fault_from_outside_is_one_sentence(
 ) -> None:
     """A refusal, a full disk, a locked file, a missing package: the message is printed as it is, brackets too."""
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise fault
 
     monkeypatch.setattr(training, "_train", fail)
@@ -70,7 +70,7 @@ def test_every_fault_from_outside_is_one_sentence(
 def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     """A module of this package that is missing is no matter of installation."""
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ModuleNotFoundError("No module named 'ml_backend.gone'", name="ml_backend.gone")
 
     monkeypatch.setattr(training, "_train", fail)
@@ -112,7 +112,7 @@ def test_a_data_folder_that_cannot_be_made_is_said_before_the_start(
 def test_nothing_to_learn_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     """A project without annotations ends well and says that no version was made."""
 
-    def nothing(*_: object) -> None:
+    def nothing(*_: object, **__: object) -> None:
         raise NothingToLearnError("project 7 has no annotation to learn from yet")
 
     monkeypatch.setattr(training, "_train", nothing)

@@ -110,7 +110,7 @@ def test_all_four_controls_get_suggestions(
         "ML_BACKEND_DATA_DIR": str(tmp_path / "backend"),
     }
     subprocess.run(
-        [sys.executable, "-m", "ml_backend", "train", "--project", str(project)],
+        [sys.executable, "-m", "ml_backend", "train", "--force", "--project", str(project)],
         env=os.environ | environment,
         cwd=tmp_path,
         check=True,

@@ -80,7 +80,7 @@ def test_finetuned_weights_make_a_version_that_is_served(
 
     used = command(tmp_path, environment, "finetune", project, f"--use={weights_id}")
     assert used.returncode == 0, used.stderr
-    trained = command(tmp_path, environment, "train", project)
+    trained = command(tmp_path, environment, "train", project, "--force")
     assert trained.returncode == 0, trained.stderr
     admin = label_studio.administrator
     version = admin.project(number).model_version or ""

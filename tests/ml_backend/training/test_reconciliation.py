@@ -9,6 +9,7 @@ from in_memory_label_studio import InMemoryStudio, region
 from running_backend import eventually
 from training_parts import client_of
 
+from ml_backend.settings import Settings
 from ml_backend.training.training_requests import Reconciliation, TrainingRequests, project_state
 
 if TYPE_CHECKING:
@@ -42,9 +43,15 @@ def requests(tmp_path: Path) -> TrainingRequests:
 
 
 @pytest.fixture
-def reconciliation(tmp_path: Path, requests: TrainingRequests) -> Reconciliation:
+def settings(tmp_path: Path) -> Settings:
+    """Those of the backend that both are connected to."""
+    return Settings.model_validate({"data_dir": tmp_path, "public_url": "http://ml.example"})
+
+
+@pytest.fixture
+def reconciliation(settings: Settings, requests: TrainingRequests) -> Reconciliation:
     """The reconciliation of both."""
-    return Reconciliation(tmp_path, requests)
+    return Reconciliation(settings, requests)
 
 
 def ask(reconciliation: Reconciliation, studio: InMemoryStudio) -> list[int]:
@@ -94,8 +101,10 @@ def test_every_change_is_noticed(
 def test_a_project_that_is_not_connected_is_trained_by_hand(
     reconciliation: Reconciliation, studio: InMemoryStudio
 ) -> None:
-    """Without a connection nothing is trained by itself."""
+    """Without a connection nothing is trained by itself, nor what is connected to another backend."""
     studio.connections.clear()
+    assert ask(reconciliation, studio) == []
+    studio.connect("http://other.example", "resnet18-random-20260131T120000-00aa", project=8)
     assert ask(reconciliation, studio) == []
 
 
@@ -108,11 +117,11 @@ def test_one_project_that_fails_does_not_stop_the_others(
 
 
 def test_a_deleted_project_is_asked_for_once(
-    reconciliation: Reconciliation, requests: TrainingRequests, studio: InMemoryStudio, tmp_path: Path
+    reconciliation: Reconciliation, requests: TrainingRequests, studio: InMemoryStudio, settings: Settings
 ) -> None:
     """Also after a restart; once it meets the backend again, for example as another project, it is looked at."""
     project = studio.projects.pop(8)
-    for each in (reconciliation, reconciliation, Reconciliation(tmp_path, requests)):
+    for each in (reconciliation, reconciliation, Reconciliation(settings, requests)):
         assert ask(each, studio) == []
     asked = [request.url.path for request in studio.requests]
     assert (asked.count("/api/projects/8/"), asked.count("/api/projects/7/")) == (1, 3)

@@ -151,3 +151,16 @@ def test_without_its_predictions_it_does_not_answer(settings: Settings, studio: 
         parts.publish(7, first, LATEST)
     assert ModelRegistry(settings.data_dir).current_version(7) == second
     assert parts.registry.chosen_version(7) is None
+
+
+def test_in_a_project_of_another_backend_nothing_is_stored_or_shown(settings: Settings) -> None:
+    """What its annotators see stays as it was; the version answers who asks this backend."""
+    studio = annotated(20, 24)
+    studio.connect("http://other.example", "resnet18-random-20260130T120000-00bb")
+    studio.projects[7]["model_version"] = "resnet18-random-20260130T120000-00bb"
+    parts = trainer(settings, studio)
+    for now in (NOW, LATER):
+        made = parts.train(7, now, shown=False)
+        assert made.predictions == 0
+        assert parts.registry.current_version(7) == made.serving
+    assert {request.method for request in studio.requests} == {"GET"}
