@@ -6,8 +6,9 @@ import pytest
 from in_memory_label_studio import InMemoryStudio
 from training_parts import client_of
 
+from common.label_studio.rows import ConnectionRow
 from ml_backend.core.versions import untrained_version
-from ml_backend.label_studio.ownership import instance_id, owns
+from ml_backend.label_studio.ownership import instance_id, own_connections, owns
 from ml_backend.model_registry import ModelRegistry
 from ml_backend.settings import Settings
 
@@ -82,6 +83,6 @@ def test_a_folder_that_cannot_be_written_gives_none(tmp_path: Path) -> None:
     """A backend without an identity goes by addresses and versions."""
     (tmp_path / "file").touch()
     assert instance_id(tmp_path / "file" / "folder") == ""
-    studio = InMemoryStudio()
-    studio.connect(OURS, "suggestions", model_version="resnet18-imagenet-untrained")
-    assert not owns(client_of(studio), Settings.model_validate({"data_dir": tmp_path / "file" / "folder"}), 7)
+    row = ConnectionRow(1, OURS, "suggestions", "CO", answers_with="resnet18-imagenet-untrained")
+    assert own_connections([row], OTHERS, (), "") == []
+    assert own_connections([row], OURS, (), "") == [row]
