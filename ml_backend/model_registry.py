@@ -178,6 +178,20 @@ class ModelRegistry:
             return f"the files of version {named}, which should answer, are damaged"
         return "the file that names the version that answers is damaged or gone"
 
+    def faults(self) -> dict[int, str]:
+        """Say of each project what is wrong with the version that should answer, or why none does."""
+        faults = {}
+        for project_id in self.projects():
+            newest, answering = self.records(project_id)[:1], self.current_version(project_id)
+            fault = self.damage(project_id)
+            if answering is None and newest and newest[0].held_back:
+                fault = f"no version answers: {newest[0].model_version} was held back"
+            elif fault:
+                fault += f"; {answering or 'no version'} answers"
+            if fault:
+                faults[project_id] = fault
+        return faults
+
     def chosen_version(self, project_id: int) -> str | None:
         """Name the version that answers because a person went back to it; None if none does."""
         chosen = _named_by(self._project(project_id) / _CHOSEN)

@@ -111,6 +111,9 @@ def _list(registry: "ModelRegistry", project: int, records: "Sequence[VersionRec
     for record in records:
         if record.held_back:
             console.print(f"{record.model_version} was held back. {record.held_back}")
+            console.print(f"To let it answer: ml-backend promote {record.model_version} --project {project}")
+    if fault := registry.faults().get(project):
+        console.print(fault)
 
 
 _FIGURES = ("accuracy", "macro F1", "calibration error", "log loss")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.core.controls import Control
-from ml_backend.core.held_out import hits, log_losses
+from ml_backend.core.held_out import TINY, HeldOutCheck, hits, log_losses
 from ml_backend.core.model import Evidence, ProjectModel
 from ml_backend.core.scores import ControlScores
 
@@ -72,7 +72,8 @@ def succeeds(
 ) -> Comparison:
     """Decide whether a new model answers from now on.
 
-    It does where it is no worse than the current one on held-out tasks. A version that a person chose stays until
+    It does where it is no worse than the current one on held-out tasks; the first one does unless it knows less
+    than how common the labels are. A version that a person chose stays until
     one is better, by 0.01 and more than the standard error in log loss or accuracy. A model that does not know a
     control as it is today goes in any case, unless a person chose it and it can be compared: it would suggest
     nothing there.
@@ -88,7 +89,7 @@ def succeeds(
     """
     comparison = compare(current, new, evidence, embeddings)
     if current is None:
-        return comparison
+        return _first(new, comparison)
     unknown = _unknown(current, new)
     if chosen and not (unknown and comparison.log_loss_before is None):
         if comparison.promoted and _is_better(comparison):
@@ -102,6 +103,51 @@ def succeeds(
         why = f"The current version does not know {', '.join(map(repr, unknown))} as it is now. {comparison.why}"
         return replace(comparison, promoted=True, why=why)
     return comparison
+
+
+def guess_accuracy(check: HeldOutCheck) -> float:
+    """Return how often the commonest label would be right on the held-out tasks; for multiple, label by label.
+
+    Examples
+    --------
+    >>> guess_accuracy(HeldOutCheck(tasks=4, confusion=((1.0, 2.0), (0.0, 1.0))))
+    0.75
+    >>> guess_accuracy(HeldOutCheck(tasks=4, confusion=(((1.0, 2.0), (0.0, 1.0)), ((2.0, 0.0), (1.0, 1.0)))))
+    0.625
+    """
+    return float(_label_shares(check).max(axis=-1).mean())
+
+
+def _label_shares(check: HeldOutCheck) -> Floats:
+    """(n_labels,) of a single choice, (n_labels, 2) of a multiple one: how many tasks have each label, or not."""
+    counts = np.array(check.confusion).sum(axis=-1)
+    return np.asarray(counts / counts.sum(axis=-1, keepdims=True))
+
+
+def _first(new: ProjectModel, comparison: Comparison) -> Comparison:
+    """Hold back a first model where every control knows less than how common its labels are."""
+    checked = [(scores.control.name, scores.check) for scores in new.controls if scores.check.tasks]
+    if not checked or not all(_knows_nothing(check) for _, check in checked):
+        return comparison
+    figures = "; ".join(
+        f"{name!r} is right in {check.accuracy:.3f} of {check.tasks} held-out tasks, and the commonest label in "
+        f"{guess_accuracy(check):.3f}"
+        for name, check in checked
+    )
+    why = f"It is worse than a guess: {figures}. The next training makes another one; annotate more."
+    return replace(comparison, promoted=False, why=why)
+
+
+def _knows_nothing(check: HeldOutCheck) -> bool:
+    """Whether a label is less often right than the commonest, and its probability says less than the shares do."""
+    shares = _label_shares(check)
+    entropy = float((-shares * np.log(np.maximum(shares, TINY))).sum(axis=-1).mean())
+    return (
+        check.accuracy is not None
+        and check.log_loss is not None
+        and check.accuracy < guess_accuracy(check)
+        and check.log_loss > entropy
+    )
 
 
 def compare(

@@ -211,6 +211,8 @@ def _versions(registry: ModelRegistry, project_id: int) -> Versions:
         held_back=newest.held_back if newest else "",
         chosen=chosen is not None,
         newest_at=moment(newest.described.get("created_at")) if newest else None,
+        took_over=newest is not None and newest.took_over,
+        damage=registry.damage(project_id),
     )
 
 

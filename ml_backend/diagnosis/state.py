@@ -131,6 +131,10 @@ class Versions:
         Why the newest did not take over; empty if it did.
     chosen : bool
         Whether a person chose the one that answers.
+    took_over : bool
+        Whether the newest has answered.
+    damage : str
+        What is wrong with the one that should answer; empty where nothing is.
     """
 
     newest: str | None = None
@@ -138,6 +142,8 @@ class Versions:
     held_back: str = ""
     chosen: bool = False
     newest_at: datetime | None = None
+    took_over: bool = False
+    damage: str = ""
 
 
 @dataclass(frozen=True)

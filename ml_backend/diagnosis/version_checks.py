@@ -16,16 +16,32 @@ def trained(state: ProjectState) -> Iterator[Finding]:
     row = state.row
     if row is None or not row.works:
         return
-    if not is_ours(row.answers_with):
+    if state.versions.damage:
+        yield problem(
+            state.versions.damage,
+            f"{state.versions.current} answers instead" if state.versions.current else "nothing is suggested",
+            f"ml-backend train --project {state.project.id} makes it good",
+        )
+    elif not is_ours(row.answers_with):
         if not state.project.annotations:
             yield fine("no version yet: it needs annotations")
+        elif state.versions.held_back:
+            yield warning(
+                f"no version answers, {state.versions.newest} was held back",
+                state.versions.held_back,
+                f"annotate more, or ml-backend promote {state.versions.newest} --project {state.project.id}",
+            )
         else:
             yield problem(
                 f"no version yet, with {state.project.annotations} annotations",
                 "nothing is suggested",
                 f"ml-backend train --project {state.project.id}; it says what is missing",
             )
-    elif state.versions.current and state.versions.newest != state.versions.current:
+    elif (
+        state.versions.current
+        and state.versions.newest != state.versions.current
+        and (state.versions.chosen or not state.versions.took_over)
+    ):
         yield _not_the_newest(state)
     else:
         yield fine(row.answers_with)

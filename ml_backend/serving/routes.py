@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections import Counter
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -17,6 +18,7 @@ from ml_backend.backend import Backend
 from ml_backend.core.controls import image_controls
 from ml_backend.core.versions import newest_first
 from ml_backend.label_studio.pulling import doubt
+from ml_backend.model_registry import ModelRegistry
 from ml_backend.predict.predict import Predictions, predict
 from ml_backend.serving import schemas
 from ml_backend.serving.gauges import Gauges
@@ -24,6 +26,7 @@ from ml_backend.serving.gauges import Gauges
 log = structlog.get_logger()
 SLOTS = "ml_backend_slots"  # the extension that says how many more /predict may begin
 BUSY = "busy"
+_FAULTS_S = 10.0  # for which what is wrong with the versions is not looked at again: annotators wait for /health
 _REFUSED: dict[str | int, Any] = dict.fromkeys((400, 413, 415), Problem)
 routes = APIBlueprint("ml_backend", __name__, operation_id_callback=lambda *, name, **_: name)
 
@@ -58,6 +61,7 @@ def health() -> Response:
         engine=backbones.engine,
         model_loaded=backbones.loaded,
         error=backbones.error,
+        versions=_version_faults(backend.registry, time.monotonic() // _FAULTS_S) or "fine",
         label_studio="not configured: " + ", ".join(settings.missing) if settings.missing else "configured",
     )
 
@@ -166,6 +170,11 @@ def _calls_for_training(action: str, project: schemas.WebhookProject) -> bool:
     # Our own change of the project's version is an update too, and must not train again.
     trained = _backend().registry.current(project.id)
     return trained is not None and trained.label_config != config_digest(project.label_config)
+
+
+@lru_cache(maxsize=2)
+def _version_faults(registry: ModelRegistry, _: float) -> str:
+    return "; ".join(f"project {project_id}: {fault}" for project_id, fault in registry.faults().items())
 
 
 def _backend() -> Backend:

@@ -322,8 +322,10 @@ class Trainer:
         if answering.embedding_key != embedding_key:
             gathered = self.embeddings.gather_for(answering, project.id, list(gathered.vectors), progress)
         stored = self.publisher.store(project, tasks, answering, gathered, progress)
-        if current is None or answering.model_version != current.model_version:
-            self.publisher.publish(project.id, answering.model_version)
+        stays = current is not None and answering.model_version == current.model_version
+        if not stays or self.registry.damage(project.id):
+            chosen = stays and self.registry.chosen_version(project.id) is not None
+            self.publisher.publish(project.id, answering.model_version, chosen=chosen)
         else:
             self.publisher.show(project.id, answering.model_version)
         return stored

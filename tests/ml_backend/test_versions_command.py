@@ -157,3 +157,14 @@ def test_a_project_without_versions_says_what_to_do() -> None:
     assert (ended.exit_code, "train --project 7" in str(ended.exception)) == (1, True)
     as_json = run("--json")
     assert (as_json.exit_code, json.loads(as_json.output)) == (1, [])
+
+
+def test_what_is_damaged_is_told(registry: ModelRegistry, samples: "Samples", tmp_path: Path) -> None:
+    """The list shows which version cannot answer, which one does in its place, and why."""
+    for version in (OLD, NEW):
+        registry.save(7, samples.trained(version))
+        registry.switch(7, version)
+    (tmp_path / "projects" / "7" / "versions" / NEW / "model.npz").write_bytes(b"PK")
+    shown = run().output
+    assert [row[2] for row in rows(shown)] == ["damaged", "answers"]
+    assert f"the files of version {NEW}, which should answer, are damaged; {OLD} answers" in shown

@@ -5,6 +5,7 @@ import pytest
 
 from ml_backend.core.comparison import succeeds
 from ml_backend.core.controls import Control
+from ml_backend.core.held_out import check
 from ml_backend.core.model import Evidence, ProjectModel, fit_model
 
 KIND = Control("kind", "image", ("dark", "light"), multiple=False, image_key="image")
@@ -32,9 +33,36 @@ def blind() -> tuple[ProjectModel, list[Evidence]]:
     return model(sees=False)
 
 
-def test_without_a_current_version_any_takes_over(blind: tuple[ProjectModel, list[Evidence]]) -> None:
-    """There is nothing to be worse than."""
-    assert succeeds(None, *blind, None, chosen=False).promoted
+def test_without_a_current_version_one_that_knows_something_takes_over(
+    seeing: tuple[ProjectModel, list[Evidence]],
+) -> None:
+    """There is nothing else to be worse than."""
+    assert succeeds(None, *seeing, None, chosen=False).promoted
+
+
+def test_a_first_one_that_is_worse_than_a_guess_is_held_back() -> None:
+    """It is sure of the other label each time: right in 0 of 20, where either label is right in half."""
+    misled, evidence = misleading()
+    held_back = succeeds(None, misled, evidence, None, chosen=False)
+    assert not held_back.promoted
+    assert "'kind' is right in 0.000 of 20 held-out tasks, and the commonest label in 0.500" in held_back.why
+
+
+def test_a_control_that_knows_something_lets_the_first_one_answer(
+    seeing: tuple[ProjectModel, list[Evidence]],
+) -> None:
+    """What is worse than a guess on one control only answers: there are suggestions on the other."""
+    misled, evidence = misleading()
+    both = replace(misled, controls=(*misled.controls, *seeing[0].controls))
+    assert succeeds(None, both, evidence, None, chosen=False).promoted
+
+
+def misleading() -> tuple[ProjectModel, list[Evidence]]:
+    """A model whose held-out probabilities are sure of what is wrong."""
+    made, evidence = model(sees=True)
+    [scores] = made.controls
+    wrong = check(np.where(SHARES > 0, 0.1, 0.9), SHARES, KIND)
+    return replace(made, controls=(replace(scores, check=wrong),)), evidence
 
 
 def test_a_worse_one_does_not_take_over(

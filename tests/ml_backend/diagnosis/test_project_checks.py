@@ -82,6 +82,27 @@ def test_a_newer_version_that_does_not_answer_is_named() -> None:
     assert finding.seen == f"{OLD} answers, because it was chosen"
 
 
+def test_a_first_version_that_does_not_answer_is_named() -> None:
+    """It was held back: what is wrong with it, and what to do."""
+    untrained = replace(ROW, answers_with="resnet18-random-untrained")
+    state = replace(FINE, rows=[untrained], ours=[untrained], versions=Versions(NEW, None, held_back="a guess"))
+    [finding] = found(state)["version"]
+    assert (finding.seen, finding.why) == (f"no version answers, {NEW} was held back", "a guess")
+    assert f"ml-backend promote {NEW} --project 7" in finding.remedy
+
+
+def test_a_version_whose_turn_has_come_again_is_fine() -> None:
+    """What has been learned since was taken back: the newer version has answered, and nobody chose the older."""
+    assert found(replace(FINE, versions=replace(FINE.versions, newest=NEW, took_over=True))) == {}
+
+
+def test_damage_is_named() -> None:
+    """What is damaged, and what answers in its place."""
+    [finding] = found(replace(FINE, versions=replace(FINE.versions, damage="the files are damaged")))["version"]
+    assert (finding.level, finding.seen) == (Level.PROBLEM, "the files are damaged")
+    assert finding.why == f"{OLD} answers instead"
+
+
 def test_annotations_that_are_in_no_version_are_named() -> None:
     """Only where a training should long have ended: 15 minutes after the last version, and 15 minutes ago."""
 

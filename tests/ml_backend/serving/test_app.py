@@ -43,6 +43,14 @@ def test_health_says_what_answers(client: FlaskClient, route: str) -> None:
     assert expected.items() <= answer.json.items()
 
 
+def test_health_says_which_version_is_damaged(backend: Backend, client: FlaskClient, trained_project: int) -> None:
+    """The version is told that should answer, and what does."""
+    folder = backend.settings.data_dir / "projects" / str(trained_project)
+    (folder / "current").write_bytes(b"\xff")
+    told = client.get("/health").json["versions"]
+    assert told.startswith("project 7: the file that names the version that answers is damaged")
+
+
 def test_health_says_what_is_not_configured(tmp_path: Path) -> None:
     """Without address and key the backend is up, and says that it cannot ask Label Studio."""
     given = {"data_dir": tmp_path, "label_studio_url": "", "label_studio_api_key": ""}

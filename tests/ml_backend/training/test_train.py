@@ -252,6 +252,36 @@ def test_equal_versions_push_out_no_other(settings: Settings, studio: InMemorySt
     assert parts.publish(7, first, NOW + timedelta(hours=5)).model_version == first
 
 
+def test_a_first_version_that_is_worse_than_a_guess_does_not_answer(settings: Settings) -> None:
+    """It is kept and told, nothing is suggested; with more annotations the next one answers."""
+    studio = label_studio({number: [kind_of(number // 2)] * (number < 12) for number in range(40)})
+    parts = trainer(settings, studio)
+    first = parts.train(7, NOW)
+    assert (first.serving, parts.registry.current(7), studio.predictions) == (None, None, [])
+    assert parts.registry.faults() == {7: f"no version answers: {first.artifact.model_version} was held back"}
+    assert "It is worse than a guess" in first.artifact.held_back
+    for number in range(40):
+        studio.tasks[number]["annotations"] = []
+        studio.annotate(number, [region("kind", kind_of(number))])
+    second = parts.train(7, NOW + timedelta(hours=1))
+    assert second.serving == second.artifact.model_version
+    assert parts.publish(7, first.artifact.model_version, NOW + timedelta(hours=2)).predictions == 40
+
+
+@pytest.mark.parametrize("damage", ["pointer", "version"])
+def test_a_training_makes_damage_good(settings: Settings, studio: InMemoryStudio, damage: str) -> None:
+    """Whatever is damaged, after a training without anything new a sound version is named and answers."""
+    parts = trainer(settings, studio)
+    first = parts.train(7, NOW).serving
+    folder = settings.data_dir / "projects" / "7"
+    path = folder / "current" if damage == "pointer" else folder / "versions" / str(first) / "model.npz"
+    path.write_bytes(b"garbage")
+    made = parts.train(7, NOW + timedelta(hours=1))
+    assert made.new == (damage == "version")
+    assert parts.registry.faults() == {}
+    assert parts.registry.current_version(7) == made.serving == studio.project["model_version"]
+
+
 def test_a_better_version_takes_over(settings: Settings, studio: InMemoryStudio) -> None:
     """After weights that see nothing come those that do."""
     trainer(settings, studio, backbones=Loader(BLIND)).train(7, NOW)
@@ -284,7 +314,7 @@ def test_a_new_control_takes_over(settings: Settings, studio: InMemoryStudio) ->
 
 
 def test_after_a_reset_of_label_studio_nothing_is_compared(settings: Settings, studio: InMemoryStudio) -> None:
-    """Project 7 is another one: its first version answers, however bad it is."""
+    """Project 7 is another one: its first version answers, although it sees nothing."""
     parts = trainer(settings, studio)
     parts.train(7, NOW)
     studio.project["created_at"], stamp = LATER_PROJECT
