@@ -1,12 +1,15 @@
 # The images of the suite, one target each:
 #
-#   base ──┬── consensus-needs ──┬── ml-needs        libraries, from the pinned versions
-#          │                     └── app             our own code, in a layer of its own
-#          └── runtime                               no compiler, no root
-#                ├── ml-backend = runtime + ml-needs + app           answers Label Studio
-#                └── consensus  = runtime + consensus-needs + app    runs by cron
+#   base ──┬── consensus-needs ──┬── serve-needs ── torch-needs   libraries, from the pinned versions
+#          │                     └── app                          our own code, in a layer of its own
+#          ├── networks = torch-needs + app                       exports networks as ONNX files, and is left behind
+#          └── runtime                                            no compiler, no root
+#                ├── ml-backend       = runtime + serve-needs + app + networks   answers Label Studio, on processors
+#                ├── ml-backend-torch = runtime + torch-needs + app + networks   the same, tunes, uses graphics cards
+#                └── consensus        = runtime + consensus-needs + app          runs by cron
 #
-# docker compose builds both. PIP_ARGS reaches pip, for an index of your own or for torch without CUDA.
+# docker compose builds ml-backend and consensus. PIP_ARGS reaches pip, for an index of your own or for torch without
+# CUDA (--extra-index-url https://download.pytorch.org/whl/cpu), which makes the stage networks gigabytes smaller.
 
 FROM python:3.11-slim-bookworm AS base
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
@@ -21,7 +24,13 @@ RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))
         > needs.txt \
     && pip install $PIP_ARGS -c constraints.txt -r needs.txt
 
-FROM consensus-needs AS ml-needs
+FROM consensus-needs AS serve-needs
+ARG PIP_ARGS=""
+RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['serve'], sep='\n')" \
+        > needs.txt \
+    && pip install $PIP_ARGS -c constraints.txt -r needs.txt
+
+FROM serve-needs AS torch-needs
 ARG PIP_ARGS=""
 RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['ml'], sep='\n')" \
         > needs.txt \
@@ -35,6 +44,14 @@ COPY consensus consensus
 COPY ml_backend ml_backend
 RUN pip install $PIP_ARGS --no-deps --target /opt/app .
 
+# ResNet-18 only where its ImageNet weights can be downloaded: without it ML_BACKEND_BACKBONE=auto is EfficientNet-Lite0.
+FROM torch-needs AS networks
+COPY --from=app /opt/app /opt/app
+RUN export ML_BACKEND_DATA_DIR=/tmp/exported \
+    && ml-backend export --backbone efficientnet-lite0 --out /opt/networks \
+    && (ml-backend export --backbone resnet18 --out /opt/networks \
+        || echo "no network: this image has EfficientNet-Lite0 alone, not ResNet-18")
+
 FROM base AS runtime
 RUN useradd --uid 10001 --create-home suite \
     && install --directory --owner=suite --group=suite /data
@@ -42,9 +59,20 @@ WORKDIR /data
 USER suite
 
 FROM runtime AS ml-backend
-COPY --from=ml-needs /opt/venv /opt/venv
+COPY --from=serve-needs /opt/venv /opt/venv
 COPY --from=app /opt/app /opt/app
-ENV ML_BACKEND_HOST=0.0.0.0 ML_BACKEND_DATA_DIR=/data TORCH_HOME=/data/torch
+COPY --from=networks /opt/networks /opt/networks
+ENV ML_BACKEND_HOST=0.0.0.0 ML_BACKEND_DATA_DIR=/data ML_BACKEND_ENGINES_DIR=/opt/networks
+EXPOSE 9090
+HEALTHCHECK --interval=15s --timeout=5s --start-period=90s --retries=4 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9090/health', timeout=4)"]
+CMD ["ml-backend", "serve"]
+
+FROM runtime AS ml-backend-torch
+COPY --from=torch-needs /opt/venv /opt/venv
+COPY --from=app /opt/app /opt/app
+COPY --from=networks /opt/networks /opt/networks
+ENV ML_BACKEND_HOST=0.0.0.0 ML_BACKEND_DATA_DIR=/data ML_BACKEND_ENGINES_DIR=/opt/networks TORCH_HOME=/data/torch
 EXPOSE 9090
 HEALTHCHECK --interval=15s --timeout=5s --start-period=90s --retries=4 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9090/health', timeout=4)"]

@@ -1,15 +1,20 @@
 """The parts of a serving process, put together from the settings."""
 
+import contextlib
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from common.images.fetch import Connect, Fetcher
+from ml_backend.core.identity import Identity
 from ml_backend.core.versions import untrained_version
 from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.cache import EmbeddingCache
 from ml_backend.embedding.exporting import prune_engines
 from ml_backend.embedding.gather import Gatherer, make_fetcher
+from ml_backend.embedding.tuned import TunedWeights
+from ml_backend.errors import VersionError
 from ml_backend.images.decoding import ImageLimits
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.ownership import instance_id
@@ -112,11 +117,20 @@ class Backend:
         keys = {str(record.described.get("embedding_key", "")) for record in records}
         return None if "" in keys else keys
 
+    def identities(self) -> Iterator[Identity]:
+        """Return the identities of the weights that were made here and of all versions that can be read."""
+        yield from (tuned.identity for tuned in TunedWeights(self.settings.data_dir).all())
+        for project in self.registry.projects():
+            for version in self.registry.versions(project):
+                with contextlib.suppress(VersionError):
+                    yield self.registry.load(project, version).identity
+
     def prune_engines(self, now: float) -> None:
         """Delete the engines that no version needs; ``now`` in seconds since the epoch."""
         keys = self._embedding_keys()
         if keys is not None:
             needed = {self.backbones.preferred().key} if self.backbones.loaded else set()
+            needed |= {tuned.identity.key for tuned in TunedWeights(self.settings.data_dir).all()}
             prune_engines(self.settings.data_dir, keys | needed, now)
 
     def version(self, project_id: int, stamp: str = "") -> str:

@@ -9,6 +9,7 @@ from common.console import add_version, run_program, shows_help
 from common.errors import FilesError
 from ml_backend.commands.connect import connect
 from ml_backend.commands.doctor import doctor
+from ml_backend.commands.exporting import export
 from ml_backend.commands.predicting import predict
 from ml_backend.commands.serving import serve
 from ml_backend.commands.training import train
@@ -21,7 +22,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (serve, connect, doctor, train, versions, promote, predict, finetune, pretrain):
+for _command in (serve, connect, doctor, train, versions, promote, predict, finetune, pretrain, export):
     cli.command()(_command)
 
 add_version(cli)

@@ -1,5 +1,6 @@
 """What can go wrong, as one small tree of exceptions with messages that a person can act on."""
 
+from common.console import install
 from common.errors import LabelStudioError, LostAnswerError, RefusedError, SuiteError
 
 __all__ = ["LabelStudioError", "LostAnswerError", "RefusedError"]
@@ -11,6 +12,17 @@ class WeightsError(SuiteError):
 
 class DownloadError(WeightsError):
     """The backbone's weights cannot be downloaded now, which may pass."""
+
+
+class NotExportedError(WeightsError):
+    """A network is not there as an ONNX file, and torch, which would export it, is not installed."""
+
+    def __init__(self, *keys: str) -> None:
+        super().__init__(
+            f"there is no ONNX file of {' or '.join(keys)}, and torch, which makes one, is not installed: put "
+            "what `ml-backend export` writes, in an environment with torch, into the folder engines of "
+            f"ML_BACKEND_DATA_DIR or into ML_BACKEND_ENGINES_DIR, or {install('.[ml]')}"
+        )
 
 
 class NothingToLearnError(SuiteError):

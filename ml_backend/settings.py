@@ -5,12 +5,14 @@ import os
 from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from common.console import install
 from common.images.addresses import AllowedHosts
 from common.settings import Address, LabelStudioSettings, Secret, Token, read
 from ml_backend.core.preparing import PREPARATIONS, read_address
@@ -56,6 +58,7 @@ class Settings(LabelStudioSettings):
     weights: str = "imagenet"  # imagenet, random, or a path to a state dict
     weights_timeout_s: Positive = 120
     engine: Literal["auto", "onnx", "torch"] = "auto"  # auto: torch on a graphics processor, else ONNX Runtime
+    engines_dir: Path | None = None  # with what `ml-backend export` has written; copied from there into data_dir
     export_timeout_s: Positive = 300  # of a network to ONNX, once for each embedding key
     seed: int = 0
     batch_size: Count = 16  # images a run: 32 are no faster on a processor and take 110 MB more
@@ -109,6 +112,13 @@ class Settings(LabelStudioSettings):
         there = next((place for place in (value, *value.parents) if place.exists()), value)
         if there.exists() and not there.is_dir():
             raise ValueError(f"{str(value)!r} must be a folder with free space that this account may write")
+        return value
+
+    @field_validator("engine")
+    @classmethod
+    def _installed(cls, value: str) -> str:
+        if value == "torch" and find_spec("torch") is None:
+            raise ValueError(f"is torch, which is not installed: {install('.[ml]')}")
         return value
 
     @field_validator("basic_user")

@@ -79,8 +79,9 @@ def weights(state: BackendState) -> Iterator[Finding]:
         yield problem(
             f"the backbone cannot be loaded: {error}",
             "nothing is suggested for images that were not embedded before",
-            "set ML_BACKEND_BACKBONE and ML_BACKEND_WEIGHTS to what there is (docs/ml-backend.md lists them: auto "
-            "and imagenet need nothing), and start the backend again",
+            "if it names another remedy, take that; else set ML_BACKEND_BACKBONE and ML_BACKEND_WEIGHTS to "
+            "what there is (docs/ml-backend.md lists them: auto and imagenet need nothing), and start the backend "
+            "again",
         )
     elif health["weights"] == RANDOM and state.weights != RANDOM:
         yield problem(

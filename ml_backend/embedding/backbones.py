@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,13 +25,15 @@ from ml_backend.embedding.engines import (
     Kind,
     OnnxEmbedder,
     choose,
+    copy_engine,
     engine_file,
+    has_torch,
     may_need_torch,
     open_session,
     streams_and_threads,
 )
 from ml_backend.embedding.plugged import PluggedEmbedder, load_plugin
-from ml_backend.errors import DownloadError, ModelLoadingError, WeightsError
+from ml_backend.errors import DownloadError, ModelLoadingError, NotExportedError, WeightsError
 from ml_backend.settings import Settings
 
 if TYPE_CHECKING:  # torch takes seconds to import, and hundreds of megabytes
@@ -191,6 +194,29 @@ class Backbones:
         exporting.once(path, lambda: exporting.export(made, path), wait_s=self._settings.export_timeout_s)
         return self._by_engine(made.identity)
 
+    def export(self, identity: Identity) -> Path:
+        """Return the engine of an identity, exported or taken from the folder of exported ones if need be.
+
+        Raises
+        ------
+        WeightsError
+            If the weights cannot be had, or torch is needed and not installed.
+        EngineError
+            If there can be no engine.
+        """
+        settings = self._settings
+        path, limit_s = engine_file(settings.data_dir, identity.key), settings.export_timeout_s
+
+        def make() -> None:
+            if copy_engine(settings.engines_dir, path):
+                return
+            if not has_torch():
+                raise NotExportedError(identity.key)
+            exporting.export_apart(identity, state_file(identity, settings), path, timeout_s=limit_s)
+
+        exporting.once(path, make, wait_s=limit_s)
+        return path
+
     def _begin(self, identity: Identity) -> _Load:
         with self._lock:
             if (loaded := self._kept.get(identity.key)) is not None:
@@ -237,7 +263,7 @@ class Backbones:
 
     def _load_preferred(self) -> None:
         try:
-            load = self._begin(configured_identity(self._settings, self._is_exported))
+            load = self._begin(configured_identity(self._settings, self.is_exported))
             load.ended.wait()  # what it does has limits of its own
             self._preferred = load.embedder or self._preferred
             self._error = _message(load.error) if load.error else None
@@ -247,6 +273,8 @@ class Backbones:
 
     def _load(self, identity: Identity) -> Embedder:
         if self._kind == "onnx" and identity.weights_id == RANDOM and not identity.calibration:
+            if not has_torch():
+                raise NotExportedError(f"{identity.key}, which torch calibrates,")
             return self._onnx(identity)  # opened on demand: nobody embeds with it before it is calibrated
         return self.embedder(identity)
 
@@ -289,17 +317,16 @@ class Backbones:
 
     def _open(self, identity: Identity) -> Any:  # noqa: ANN401 - ONNX Runtime's, untyped
         settings = self._settings
-        path, limit_s = engine_file(settings.data_dir, identity.key), settings.export_timeout_s
-
-        def make() -> None:
-            exporting.export_apart(identity, state_file(identity, settings), path, timeout_s=limit_s)
-
-        exporting.once(path, make, wait_s=limit_s)
+        path = self.export(identity)
         _, threads = streams_and_threads(settings.torch_threads)
         return open_session(path, threads=threads, key=identity.key)
 
-    def _is_exported(self, identity: Identity) -> bool:
-        return self._kind == "onnx" and engine_file(self._settings.data_dir, identity.key).is_file()
+    def is_exported(self, identity: Identity) -> bool:
+        """Return whether ONNX Runtime computes and finds the engine of an identity."""
+        path, exported = engine_file(self._settings.data_dir, identity.key), self._settings.engines_dir
+        return self._kind == "onnx" and (
+            path.is_file() or (exported is not None and (exported / path.name).is_file())
+        )
 
     def _by_torch(self, identity: Identity, device: str) -> "TorchEmbedder":
         """Load by torch; identities that differ in their calibration share the weights."""

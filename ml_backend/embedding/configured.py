@@ -8,11 +8,12 @@ import structlog
 
 from common.files import held, write_whole
 from ml_backend.core.identity import Identity
-from ml_backend.core.preparing import EFFICIENTNET_LITE0
+from ml_backend.core.preparing import EFFICIENTNET_LITE0, PREPARATIONS
 from ml_backend.core.versions import RANDOM
 from ml_backend.embedding.checkpoints import IMAGENET, TIMM, content_id, state_file
+from ml_backend.embedding.engines import has_torch
 from ml_backend.embedding.plugged import AUTO, ONNX, identity_of, load_plugin
-from ml_backend.errors import DownloadError, WeightsError
+from ml_backend.errors import DownloadError, NotExportedError, WeightsError
 from ml_backend.settings import Settings
 
 log = structlog.get_logger()
@@ -44,6 +45,31 @@ def configured_identity(settings: Settings, is_exported: Callable[[Identity], bo
     return Identity(named_backbone(settings), weights_id, settings.seed)
 
 
+def is_ours(identity: Identity) -> bool:
+    """Return whether a network is one that torch exports here: of torchvision, of timm or EfficientNet-Lite0."""
+    return identity.backbone.partition(":")[0] in (TIMM, *PREPARATIONS)
+
+
+def exportable_identity(settings: Settings, is_exported: Callable[[Identity], bool]) -> Identity:
+    """Name the network of the settings that can be exported.
+
+    Raises
+    ------
+    WeightsError
+        If it needs no export, or has no weights yet.
+    """
+    identity = configured_identity(settings, is_exported)
+    if not is_ours(identity):
+        raise WeightsError(f"{settings.backbone} needs no torch, and no export")
+    if identity.weights_id == RANDOM:
+        raise WeightsError(
+            f"{identity.backbone} has random weights, which are exported by each training"
+            if settings.weights == RANDOM
+            else f"the ImageNet weights of {identity.backbone} cannot be downloaded"
+        )
+    return identity
+
+
 def named_backbone(settings: Settings) -> str:
     """Name what the settings ask for; ``auto`` where it takes a look at what there is."""
     if settings.backbone == AUTO and settings.weights != IMAGENET:
@@ -58,8 +84,7 @@ def _learned(settings: Settings, is_exported: Callable[[Identity], bool]) -> Ide
         return Identity(settings.backbone, PRETRAINED, settings.seed)
     identity = Identity(settings.backbone, IMAGENET, settings.seed)
     try:
-        if not is_exported(identity):
-            state_file(identity, settings)
+        _obtain(identity, settings, is_exported)
     except DownloadError as error:
         log.warning("imagenet_weights_unavailable_using_random", reason=str(error), weights=RANDOM)
         return dataclasses.replace(identity, weights_id=RANDOM)
@@ -82,13 +107,25 @@ def _automatic(resnet: Identity, settings: Settings, is_exported: Callable[[Iden
         if choice.is_file():
             return small
         try:
-            state_file(resnet, settings)
-        except DownloadError as error:
+            _obtain(resnet, settings, is_exported)
+        except (DownloadError, NotExportedError) as error:
             try:
-                state_file(small, settings)
+                _obtain(small, settings, is_exported)
+            except NotExportedError:
+                raise NotExportedError(resnet.key, small.key) from None
             except WeightsError as other:
                 raise DownloadError(f"{error}, and {other}") from None
-            log.warning("resnet_weights_unavailable", reason=str(error), backbone=EFFICIENTNET_LITE0)
+            if isinstance(error, DownloadError):
+                log.warning("resnet_weights_unavailable", reason=str(error), backbone=EFFICIENTNET_LITE0)
             write_whole(choice, EFFICIENTNET_LITE0)
             return small
         return resnet
+
+
+def _obtain(identity: Identity, settings: Settings, is_exported: Callable[[Identity], bool]) -> None:
+    """See to it that a network can compute: as an engine, or by torch with its weights."""
+    if is_exported(identity):
+        return
+    if not has_torch():
+        raise NotExportedError(identity.key)
+    state_file(identity, settings)

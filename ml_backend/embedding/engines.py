@@ -2,10 +2,13 @@
 
 import contextlib
 import ctypes
+import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -14,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from common.errors import SuiteError
+from common.files import replacing
 from ml_backend.core.identity import Calibration, Identity, Network
 from ml_backend.core.preparing import PREPARATIONS, Preparation
 
@@ -186,8 +190,10 @@ def open_session(path: Path, *, threads: int = 0, key: str | None = None) -> Any
     Raises
     ------
     EngineError
-        If it is damaged or of another key.
+        If it is damaged, not what was exported, or of another key.
     """
+    if description_file(path).is_file():  # earlier versions wrote none
+        verify(path)
     import onnxruntime  # noqa: PLC0415 - the commands that embed nothing need not wait for it
 
     options = onnxruntime.SessionOptions()
@@ -224,6 +230,58 @@ def engine_file(data_dir: Path, key: str) -> Path:
     return data_dir / "engines" / (re.sub(r"[^0-9A-Za-z.-]", "_", key) + ".onnx")
 
 
+def description_file(engine: Path) -> Path:
+    """Name the JSON beside an engine that says what it is, with the SHA-256 of its content."""
+    return engine.with_name(f"{engine.name}.json")
+
+
+def sha256(path: Path) -> str:
+    """Digest a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(engine: Path) -> None:
+    """Compare an engine with the checksum that was written beside it.
+
+    Raises
+    ------
+    EngineError
+        If it is not what was exported.
+    """
+    try:
+        exported = json.loads(description_file(engine).read_text("utf-8"))["sha256"]
+    except (OSError, ValueError, LookupError, TypeError):
+        exported = ""
+    if sha256(engine) != exported:
+        raise EngineError(
+            f"{str(engine)!r} is damaged: its checksum is not that of {description_file(engine).name}. Delete "
+            "both: `ml-backend export`, where torch is installed, writes them anew"
+        )
+
+
+def copy_engine(folder: Path | None, path: Path) -> bool:
+    """Copy an engine and its description from a folder of exported ones, if it is there.
+
+    Raises
+    ------
+    EngineError
+        If it is damaged.
+    """
+    if folder is None or not (exported := folder / path.name).is_file():
+        return False
+    verify(exported)
+    for source, target in ((description_file(exported), description_file(path)), (exported, path)):
+        with replacing(target) as unfinished:
+            shutil.copyfile(source, unfinished)
+    return True
+
+
+def has_torch() -> bool:
+    """Return whether torch is installed, without importing it."""
+    return find_spec("torch") is not None
+
+
 def may_need_torch(setting: str, devices: Path = Path("/dev")) -> bool:
     """Tell, without importing torch, whether it may have to compute: asked for, or there is a graphics processor.
 
@@ -235,7 +293,7 @@ def may_need_torch(setting: str, devices: Path = Path("/dev")) -> bool:
         Where drivers show their devices.
     """
     if setting == "auto":
-        return any(devices.glob("nvidia[0-9]*")) or (devices / "dxg").exists()
+        return has_torch() and (any(devices.glob("nvidia[0-9]*")) or (devices / "dxg").exists())
     return setting == "torch"
 
 

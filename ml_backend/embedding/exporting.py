@@ -22,9 +22,17 @@ import numpy as np
 import structlog
 
 from common.errors import SuiteError
-from common.files import held, replacing
+from common.files import held, replacing, write_whole
 from ml_backend.core.identity import Identity
-from ml_backend.embedding.engines import KEY_PROPERTY, PREPARATION_PROPERTY, EngineError, engine_file, open_session
+from ml_backend.embedding.engines import (
+    KEY_PROPERTY,
+    PREPARATION_PROPERTY,
+    EngineError,
+    description_file,
+    engine_file,
+    open_session,
+    sha256,
+)
 from ml_backend.errors import DownloadError, WeightsError
 
 if TYPE_CHECKING:
@@ -43,7 +51,7 @@ log = structlog.get_logger()
 
 
 def export(embedder: "TorchEmbedder", path: Path) -> None:
-    """Write a network's engine, in one step. It must be on the processor.
+    """Write a network's engine and, beside it, what it is. The network must be on the processor.
 
     Raises
     ------
@@ -53,6 +61,15 @@ def export(embedder: "TorchEmbedder", path: Path) -> None:
     with replacing(path) as unfinished:
         _write(embedder, unfinished)
         _check(embedder, unfinished)
+        description = {
+            "embedding_key": embedder.key,
+            "backbone": embedder.backbone,
+            "weights_id": embedder.weights_id,
+            "preparation": dataclasses.asdict(embedder.prepare),
+            "dimension": embedder.dimension,
+            "sha256": sha256(unfinished),
+        }
+        write_whole(description_file(path), json.dumps(description, indent=1))
 
 
 def export_apart(identity: Identity, state: Path | None, path: Path, *, timeout_s: float) -> None:
@@ -151,7 +168,8 @@ def prune_engines(data_dir: Path, keys: Iterable[str], now: float) -> list[str]:
     list of str
         Names of the deleted files.
     """
-    used = {engine_file(data_dir, key).name for key in keys}
+    engines = [engine_file(data_dir, key) for key in keys]
+    used = {path.name for engine in engines for path in (engine, description_file(engine))}
     deleted = []
     for path in sorted((data_dir / "engines").glob("*.onnx*")):
         if path.name not in used and now - path.stat().st_mtime > _YOUNG_S:

@@ -6,6 +6,7 @@ weights the project's next training takes instead of the configured ones, with t
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -100,6 +101,14 @@ class TunedWeights:
     def made(self, weights_id: str) -> Tuned | None:
         """Return how weights were made; None if it was not here."""
         return _read(self._description(weights_id), "it was written beside the weights")[0]
+
+    def all(self) -> list[Tuned]:
+        """Return how the weights were made whose files are here; a damaged description is passed over."""
+        made = []
+        for path in sorted((self._data_dir / "weights").glob("*.json")):
+            with suppress(WeightsError):
+                made.append(self.read(path.stem))
+        return made
 
     def read(self, weights_id: str) -> Tuned:
         """Return how weights were made.

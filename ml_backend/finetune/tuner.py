@@ -14,7 +14,7 @@ from common.files import held, write_whole
 from common.progress import Progress, silent
 from ml_backend.core.identity import Identity
 from ml_backend.embedding.checkpoints import content_id, kept_weights
-from ml_backend.embedding.engines import Embedder
+from ml_backend.embedding.engines import Embedder, EngineError
 from ml_backend.embedding.gather import ImageRef
 from ml_backend.embedding.tuned import Tuned, TunedWeights
 from ml_backend.finetune.evaluation import Judgement, judge
@@ -106,6 +106,7 @@ class Tuner:
             state = Learner(settings, folder, plan, self.shown).learn()
             tuned = self._kept(project_id, folder, plan, state, now)
             result = self._judged(project_id, folder, plan, tuned)
+            self._export(tuned.identity)
             folder.clear()
         return result
 
@@ -196,6 +197,13 @@ class Tuner:
         if used:
             TunedWeights(trainer.settings.data_dir).use(project_id, tuned, plan.stamp)
         return TuningResult(tuned, judgement, used, plan.n_project, plan.failures)
+
+    def _export(self, identity: Identity) -> None:
+        """Let a backend without torch serve the weights, wherever they were learned."""
+        try:
+            self.trainer.backbones.export(identity)
+        except EngineError as error:
+            log.warning("tuned_weights_not_exported", weights=identity.weights_id, reason=str(error))
 
     def _before(self, project_id: int, stamp: str, refs: Sequence[ImageRef]) -> Embedder:
         last = self.trainer.registry.current(project_id, stamp)
