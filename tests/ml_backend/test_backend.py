@@ -8,8 +8,10 @@ import pytest
 
 from ml_backend import backend as module
 from ml_backend.backend import Backend
-from ml_backend.embedding.engines import engine_file
+from ml_backend.embedding.checkpoints import kept_weights
+from ml_backend.embedding.engines import description_file, engine_file
 from ml_backend.embedding.gather import ImageRef
+from ml_backend.embedding.tuned import Tuned, TunedWeights
 from ml_backend.errors import ModelLoadingError
 from ml_backend.label_studio.client import LabelStudioClient
 
@@ -46,17 +48,22 @@ def test_the_parts_are_there_before_the_first_request(backend: Backend, monkeypa
 
 
 def test_engines_that_no_version_needs_are_deleted(backend: Backend, samples: "Samples") -> None:
-    """Of two old engines the one of the trained version stays."""
+    """Those of the trained version and of weights that were tuned here stay, with their descriptions."""
     backend.registry.save(7, samples.trained())
     backend.registry.switch(7, samples.version)
-    needed, other = (
-        engine_file(backend.settings.data_dir, key) for key in (samples.embedding_key, "resnet18:random-0:old")
-    )
-    needed.parent.mkdir()
-    for path in (needed, other):
-        path.touch()
+    data_dir = backend.settings.data_dir
+    tuned = Tuned("resnet18", "0123abcd", "finetune", "resnet18:random-0", "2026-01-31T12:00:00+00:00")
+    TunedWeights(data_dir).keep(tuned)
+    kept_weights(data_dir, tuned.weights_id).touch()
+    keys = (samples.embedding_key, tuned.identity.key, "resnet18:random-0:old")
+    engines = [engine_file(data_dir, key) for key in keys]
+    engines[0].parent.mkdir()
+    for engine in engines:
+        engine.touch()
+        description_file(engine).touch()
     backend.prune_engines(time.time() + 86_400)
-    assert list(needed.parent.iterdir()) == [needed]
+    stay = {path for engine in engines[:2] for path in (engine, description_file(engine))}
+    assert set(engines[0].parent.iterdir()) == stay
 
 
 def test_what_serves_loads_nothing_heavy() -> None:

@@ -53,6 +53,7 @@ class Loader:
 
     weights_id: str = "random"
     lost: set[str] = field(default_factory=set)
+    exported: list[str] = field(default_factory=list)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -60,6 +61,10 @@ class Loader:
     def preferred(self) -> Embedder:
         """What the settings would name."""
         return Embedder(self.weights_id)
+
+    def export(self, identity: Identity) -> None:
+        """Make it an engine."""
+        self.exported.append(identity.key)
 
     def matching(self, identity: Identity, _key: str, **_: object) -> Embedder:
         """What a version was made with."""

@@ -101,6 +101,7 @@ def test_better_weights_are_used(project: "TinyProject", monkeypatch: pytest.Mon
     assert outcome.used is True
     weights = TunedWeights(project.backend.settings.data_dir)
     assert weights.of_project(project.id, STAMP) == outcome.tuned
+    assert vars(project.backend)["backbones"].exported == [outcome.tuned.identity.key]  # to serve
     assert weights.of_project(project.id, "1795256999") is None
     assert outcome.tuned.tuned_on == {}
 
