@@ -76,6 +76,7 @@ class ResNetKMeans(LabelStudioMLBase):  # type: ignore[misc]  # ships no types
             deadline_s=backend_parts.settings.predict_deadline_s,
             model_wait_s=backend_parts.settings.model_wait_s,
             project_id=project or 0,
+            ticking=backend_parts.settings.ticking,
         )
         return ModelResponse(predictions=done.entries, model_version=backend_parts.version(project or 0))
 

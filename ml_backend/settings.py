@@ -16,6 +16,7 @@ from common.console import install
 from common.images.addresses import AllowedHosts
 from common.settings import Address, LabelStudioSettings, Secret, Token, read
 from ml_backend.core.preparing import PREPARATIONS, read_address
+from ml_backend.core.suggestions import Least, Ticking
 
 EMBEDDERS = "ml_backend.embedders"  # group of entry points
 LONGEST_S = 1e9  # a wait that no clock of the system can express ends in an error
@@ -69,6 +70,10 @@ class Settings(LabelStudioSettings):
     machines: str = ""
     # Choices that have a new name, by control, as in {"kind": {"dog": "hound"}}.
     renamed: Annotated[dict[str, dict[str, str]], NoDecode] = Field(default_factory=dict)
+
+    # What a suggestion needs to be ticked in advance: one number, or by control, as in {"kind": 0.8}.
+    least_score: Least = 0.5
+    least_accuracy: Least = 0.5  # of the version, on held-out annotations of the control
 
     # Images
     image_hosts: str = ""  # that may be asked besides Label Studio and its storages, as AllowedHosts.parse reads
@@ -158,6 +163,13 @@ class Settings(LabelStudioSettings):
             raise ValueError('must be JSON, by control and choice, as in {"kind": {"dog": "hound"}}')
         return value
 
+    @field_validator("least_score", "least_accuracy")
+    @classmethod
+    def _share(cls, value: Least) -> Least:
+        if not all(0 <= share <= 1 for share in (value.values() if isinstance(value, dict) else [value])):
+            raise ValueError('must be a number from 0 to 1, or JSON by control, as in {"kind": 0.8}')
+        return value
+
     @field_validator("image_hosts")
     @classmethod
     def _hosts(cls, value: str) -> str:
@@ -178,6 +190,11 @@ class Settings(LabelStudioSettings):
     def allowed_hosts(self) -> AllowedHosts:
         """What ``image_hosts`` says."""
         return AllowedHosts.parse(self.image_hosts)
+
+    @property
+    def ticking(self) -> Ticking:
+        """What a suggestion needs to be ticked in advance."""
+        return Ticking(self.least_score, self.least_accuracy)
 
     @property
     def signing_key(self) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from common.contract import MACHINE_ACCOUNT, VERSION_PREFIX
 from common.label_studio.annotations import choices_in
+from common.label_studio.suggestions import as_chosen, scores_in
 from common.progress import Progress, of_step, silent
 from consensus.assist.annotations import controls_of
 from consensus.core.assist.expected import Judged
@@ -270,7 +271,7 @@ def suggestions_in(
     result = prediction.get("result")
     if not isinstance(result, list):
         return
-    made = choices_in(result).made
+    made = choices_in(as_chosen(result)).made
     for control in controls:
         name = control.tag.name
         if control.kind != "choices" or not made.get(name):
@@ -293,18 +294,11 @@ def suggestions_in(
 
 
 def _scores(result: Sequence[Any], control: str, whole: object) -> dict[str, float]:
-    """Return the score of each label of a control: its region's, else the prediction's, and alternatives."""
+    """Return the score of each label that the regions of a control name."""
     scores: dict[str, float] = {}
     for region in result:
-        if not isinstance(region, Mapping) or region.get("from_name") != control:
-            continue
-        meta = region.get("meta")
-        alternatives = meta.get("alternatives") if isinstance(meta, Mapping) else None
-        own = {"choices": (region.get("value") or {}).get("choices"), "score": region.get("score", whole)}
-        for each in [own, *(alternatives if isinstance(alternatives, list) else ())]:
-            score = each.get("score") if isinstance(each, Mapping) else None
-            if isinstance(score, int | float) and not isinstance(score, bool) and np.isfinite(score):
-                scores |= {str(label): min(max(float(score), 0.0), 1.0) for label in each.get("choices") or ()}
+        if isinstance(region, Mapping) and region.get("from_name") == control:
+            scores |= scores_in(region, whole)
     return scores
 
 

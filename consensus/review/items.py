@@ -9,6 +9,7 @@ from common.contract import VERSION_PREFIX, decision_in
 from common.label_studio.annotations import account_of, choices_in
 from common.label_studio.incremental_sync import FIELDS
 from common.label_studio.label_config import ChoicesTag, value_at
+from common.label_studio.suggestions import as_chosen
 from consensus.core.review.rulings import Question
 from consensus.core.votes.votes import Choice
 from consensus.label_studio import Project, Studio
@@ -138,7 +139,7 @@ def suggestion_of(task: Mapping[str, Any], tag: ChoicesTag, model_version: str) 
     if not shown:
         return None
     latest = max(shown, key=lambda row: int(row["id"]))
-    labels = list(choices_in(latest.get("result") or []).made.get(tag.name, ()))
+    labels = list(choices_in(as_chosen(latest.get("result") or [])).made.get(tag.name, ()))
     if not labels:
         return None
     return {"labels": labels, "score": latest.get("score"), "model_version": latest.get("model_version")}

@@ -50,7 +50,8 @@ def predict(
     columns = bar_columns(_Rate(), TimeRemainingColumn())
     try:
         with shown_on(error_console(), *columns, first="predicting") as progress:
-            bulk = Bulk(backend.client, backend.registry, _embed(backend, engine), backend.settings.data_dir)
+            settings, embed = backend.settings, _embed(backend, engine)
+            bulk = Bulk(backend.client, backend.registry, embed, settings.data_dir, settings.ticking)
             report = bulk.predict(project, failed_only=failed, progress=progress)
     finally:
         backend.close()

@@ -17,6 +17,7 @@ import structlog
 from common.files import write_whole
 from common.progress import Progress, silent
 from ml_backend.core.controls import Control, image_controls
+from ml_backend.core.suggestions import Ticking
 from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
 from ml_backend.errors import NothingToPredictError
@@ -105,6 +106,7 @@ class Bulk:
     registry: ModelRegistry
     embed: Embed
     data_dir: Path
+    ticking: Ticking = field(default_factory=Ticking)
 
     def predict(
         self,
@@ -191,7 +193,7 @@ class Bulk:
         gathered = self.embed(refs, artifact, project_id, advance if one_each else lambda _: None)
         if not one_each:
             advance(len(new))
-        predictions = predict_gathered(artifact, gathered, controls)
+        predictions = predict_gathered(artifact, gathered, controls, self.ticking)
         predicted = {prediction["task"] for prediction in predictions}
         for ref, reason in gathered.failures.items():
             if ref.task_id not in predicted:

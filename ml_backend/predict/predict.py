@@ -10,7 +10,7 @@ import numpy as np
 import structlog
 
 from ml_backend.core.controls import Control
-from ml_backend.core.suggestions import suggestion
+from ml_backend.core.suggestions import Ticking, suggestion
 from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
 from ml_backend.embedding.reasons import reason_of
@@ -21,6 +21,8 @@ log = structlog.get_logger()
 
 NO_MODEL, NO_CONTROL, NO_EVIDENCE, BAD_TASK = "no_model_yet", "no_control", "no_evidence", "bad_task"
 SCORING_FAILED = "scoring_failed"
+
+_TICKING = Ticking()
 
 Scored = dict[ImageRef, list[tuple[Control, Any]]]
 
@@ -64,6 +66,7 @@ def predict(
     deadline_s: float,
     model_wait_s: float,
     project_id: int = 0,
+    ticking: Ticking = _TICKING,
 ) -> Predictions:
     """Predict a request's tasks. Whatever one of them holds costs the others nothing.
 
@@ -80,6 +83,8 @@ def predict(
         being loaded is waited for.
     project_id : int
         Whose images these are.
+    ticking : Ticking
+        What is ticked in advance.
     """
     if artifact is None:
         return _all_empty(tasks, NO_MODEL)
@@ -103,10 +108,11 @@ def predict(
         project_id=project_id,
     )
     scored, silence = _scored(artifact, served, gathered)
+    least_scores = _least_scores(artifact, ticking)
     done = Predictions([], embedded=gathered.embedded, cached=len(gathered.vectors) - gathered.embedded)
     for position, refs in enumerate(refs_of):
         failed = [gathered.failures[ref] for ref in refs if ref in gathered.failures]
-        made = _made(refs, scored, artifact.model_version)
+        made = _made(refs, scored, artifact.model_version, least_scores)
         if isinstance(made, dict):
             done.entries.append(made)
             if failed:
@@ -127,13 +133,15 @@ def _scored(artifact: Artifact, served: dict[str, Control], gathered: Gathered) 
         return {}, SCORING_FAILED
 
 
-def _made(refs: Sequence[ImageRef], scored: Scored, model_version: str) -> dict[str, Any] | str | None:
+def _made(
+    refs: Sequence[ImageRef], scored: Scored, model_version: str, least_scores: dict[str, float]
+) -> dict[str, Any] | str | None:
     """Make the prediction of a task; None where there is nothing to suggest, a reason where that fails."""
     pairs = [pair for ref in refs for pair in scored.get(ref, ())]
     if not pairs:
         return None
     try:
-        return suggestion(pairs, task_id=refs[0].task_id, model_version=model_version)
+        return suggestion(pairs, task_id=refs[0].task_id, model_version=model_version, least_scores=least_scores)
     except Exception as error:  # noqa: BLE001 - one task's fault must not cost the others theirs
         return reason_of(error)
 
@@ -154,8 +162,18 @@ def score(artifact: Artifact, served: dict[str, Control], gathered: Gathered) ->
     }
 
 
+def _least_scores(artifact: Artifact, ticking: Ticking) -> dict[str, float]:
+    return {
+        trained.control.name: ticking.least_score(trained.control.name, trained.check)
+        for trained in artifact.model.controls
+    }
+
+
 def predict_gathered(
-    artifact: Artifact, gathered: Gathered, controls: Sequence[Control] | None = None
+    artifact: Artifact,
+    gathered: Gathered,
+    controls: Sequence[Control] | None = None,
+    ticking: Ticking = _TICKING,
 ) -> list[dict[str, Any]]:
     """Make the predictions of all embedded tasks, each with its ``task``; for the trained controls by default."""
     trained = {scores.control.name: scores.control for scores in artifact.model.controls}
@@ -164,8 +182,9 @@ def predict_gathered(
     by_task: dict[int, list[tuple[Control, Any]]] = {}
     for ref, pairs in score(artifact, served, gathered).items():
         by_task.setdefault(ref.task_id, []).extend(pairs)
+    version, least_scores = artifact.model_version, _least_scores(artifact, ticking)
     made = (
-        (task_id, suggestion(pairs, task_id=task_id, model_version=artifact.model_version))
+        (task_id, suggestion(pairs, task_id=task_id, model_version=version, least_scores=least_scores))
         for task_id, pairs in by_task.items()
     )
     return [{"task": task_id, **prediction} for task_id, prediction in made if prediction]

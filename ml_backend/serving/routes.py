@@ -156,6 +156,7 @@ def _predict(body: schemas.Predict) -> tuple[Predictions, str | None]:
             deadline_s=backend.settings.predict_deadline_s,
             model_wait_s=backend.settings.model_wait_s,
             project_id=body.project.id,
+            ticking=backend.settings.ticking,
         )
     finally:
         slots.release()

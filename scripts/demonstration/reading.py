@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from common.contract import accusation_in
+from common.label_studio.suggestions import as_chosen
 from demonstration.studio import image_name
 
 if TYPE_CHECKING:
@@ -141,4 +142,4 @@ def _prediction(raw: Mapping[str, Any]) -> Prediction:
 
 
 def _labels(raw: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(label for region in raw["result"] for label in region["value"]["choices"])
+    return tuple(label for region in as_chosen(raw["result"]) for label in region["value"]["choices"])

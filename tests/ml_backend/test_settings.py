@@ -4,6 +4,7 @@ import pytest
 
 from common.errors import SettingsError
 from common.images.addresses import AllowedHosts
+from ml_backend.core.suggestions import Ticking
 from ml_backend.settings import Settings, get_settings, read_settings
 
 
@@ -33,6 +34,16 @@ def test_the_hosts_of_images_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_settings().allowed_hosts.names == {("images.example", None)}
     monkeypatch.setenv("ML_BACKEND_IMAGE_HOSTS", "")
     assert read_settings().allowed_hosts == AllowedHosts()
+
+
+def test_what_is_ticked_is_set_for_all_controls_or_for_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One number, or JSON by control; what is no share is refused."""
+    monkeypatch.setenv("ML_BACKEND_LEAST_SCORE", "0.75")
+    monkeypatch.setenv("ML_BACKEND_LEAST_ACCURACY", '{"kind": 0.25}')
+    assert read_settings().ticking == Ticking(0.75, {"kind": 0.25})
+    monkeypatch.setenv("ML_BACKEND_LEAST_SCORE", '{"kind": 75}')
+    with pytest.raises(SettingsError, match=r"ML_BACKEND_LEAST_SCORE: .*a number from 0 to 1"):
+        read_settings()
 
 
 @pytest.mark.parametrize("name", ["QUIET_S", "MODEL_WAIT_S", "EXPORT_TIMEOUT_S", "RECHECK_S"])

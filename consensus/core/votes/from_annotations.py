@@ -10,6 +10,7 @@ from common.contract import Accusation
 from common.label_studio.annotations import choices_in, counted, moment_of
 from common.label_studio.given_labels import labels_of
 from common.label_studio.label_config import value_at
+from common.label_studio.suggestions import as_chosen
 from consensus.core.votes.controls import Control
 from consensus.core.votes.votes import NO, STANDS, UNSURE, YES
 from consensus.errors import VotesError
@@ -416,8 +417,9 @@ def suggested(task: Task, control: Control) -> Iterator[tuple[str, float]]:
     """
     if task.suggestion is None or control.kind == "verification":
         return
-    answered = control.chosen(choices_in(task.suggestion).made) or ()
-    for region in task.suggestion:
+    suggestion = as_chosen(task.suggestion)
+    answered = control.chosen(choices_in(suggestion).made) or ()
+    for region in suggestion:
         for choice in choices_in([region]).made.get(control.tag.name, ()):
             label = control.renamed.get(choice, choice)
             own = region.get("score")

@@ -78,10 +78,10 @@ def test_a_task_that_cannot_be_suggested_costs_no_other(
     """An error that nobody thought of, while an entry is written, leaves that entry empty."""
     whole = predicting.suggestion
 
-    def fails(pairs: object, *, task_id: int, model_version: str) -> object:
+    def fails(pairs: object, *, task_id: int, **how: object) -> object:
         if task_id == 2:
             raise ZeroDivisionError
-        return whole(pairs, task_id=task_id, model_version=model_version)
+        return whole(pairs, task_id=task_id, **how)
 
     monkeypatch.setattr(predicting, "suggestion", fails)
     done = ask([task(1), task(2), task(3)])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from common.label_studio.label_config import ChoicesTag, Condition
+from common.label_studio.suggestions import suggested_region
 from consensus.core.votes.collected import collect
 from consensus.core.votes.controls import Control
 from consensus.core.votes.from_annotations import Annotation, Task, accepted
@@ -130,6 +131,13 @@ def test_suggestions_are_read_as_annotations_are() -> None:
     assert rows([Task(1, {}, SAID, twice)]) == [("1", "dog", 0.25)]
     hidden = Control(replace(KIND, conditions=(Condition("choice-selected", "seen", ("yes",)),)), "choices")
     assert rows([Task(1, {}, SAID, [region(["no"], "seen"), region(["cat"], score=0.5)])], hidden) == []
+
+
+def test_a_guess_that_was_not_ticked_votes_and_was_never_accepted() -> None:
+    """It has a label and a score as any other; who chooses the same label has decided on their own."""
+    unsure = [suggested_region("kind", "image", [], ["dog"], {"dog": 0.5, "cat": 0.25})]
+    assert rows([Task(1, {}, SAID, unsure, 0.5)]) == [("1", "dog", 0.5)]
+    assert accepted(begun(said("dog"), unsure), Control(KIND, "choices")) is None
 
 
 @pytest.mark.parametrize(
