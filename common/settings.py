@@ -64,6 +64,8 @@ class LabelStudioSettings(BaseSettings):
     """Of the program's own variables: one that begins so and is no setting is misspelt."""
     options: ClassVar[Mapping[str, str]] = {}
     """Options of the command line by the field that they set."""
+    of_compose: ClassVar[frozenset[str]] = frozenset()
+    """Variables that docker-compose.yml alone reads, and that stand in the same `.env`."""
 
     label_studio_url: Address = Field("", validation_alias=URL)
     label_studio_api_key: Token = Field(SecretStr(""), validation_alias=API_KEY)
@@ -139,9 +141,10 @@ def read(kind: type[Kind], options: Mapping[str, object] | None = None) -> Kind:
     except OSError as error:
         raise SettingsError(f"the file {ENV_FILE} cannot be read: {error.strerror}") from None
     variables_of = {_variable(kind, name).lower() for name in kind.model_fields}
+    others = {variable.lower() for variable in kind.of_compose}
     for place, variables in (("the environment", environment), (ENV_FILE, file)):
         for variable in variables:
-            if variable.startswith(kind.prefix.lower()) and variable not in variables_of:
+            if variable.startswith(kind.prefix.lower()) and variable not in variables_of | others:
                 _warn_unknown(variable.upper(), place, tuple(sorted(variables_of)))
     return settings._place(environment, file, set(options))  # noqa: SLF001 - its own
 

@@ -35,6 +35,7 @@ class Settings(LabelStudioSettings):
     """What the environment says; the names are the upper-case ones of the fields."""
 
     prefix = "CONSENSUS_"
+    of_compose = frozenset({"CONSENSUS_API_BIND", "CONSENSUS_API_PORT", "CONSENSUS_MEMORY"})
 
     consensus_signing_key: SecretStr = SecretStr("")
     consensus_api_token: Token = SecretStr("")

@@ -33,6 +33,7 @@ class Settings(LabelStudioSettings):
 
     model_config = SettingsConfigDict(env_prefix="ML_BACKEND_")
     prefix = "ML_BACKEND_"
+    of_compose = frozenset({"ML_BACKEND_MEMORY"})
     options = {"host": "--host", "port": "--port", "workers": "--workers", "public_url": "--url"}  # noqa: RUF012
 
     # With which consensus signs its reports; empty: with Label Studio's key.
