@@ -33,6 +33,9 @@ BELOW_TARGET = 4
 META = "consensus"
 """Key of a region's `meta` under which consensus writes."""
 
+GIVEN = "given"
+"""Key of a suggestion's region under which the ML backend says how likely the task's given label is right."""
+
 MACHINE_ACCOUNT = "consensus@machine.invalid"
 """Address of the account that writes what a machine decided; it never votes and never teaches."""
 
@@ -108,6 +111,41 @@ class Accusation(NamedTuple):
 
     label: str
     confidence: float
+
+
+class GivenLabel(NamedTuple):
+    """What a model says of the label that a task came with.
+
+    Attributes
+    ----------
+    label : str
+    probability : float
+        That it is right, in [0, 1], by what was not taught this label.
+    """
+
+    label: str
+    probability: float
+
+
+def given_part(given: GivenLabel) -> dict[str, Any]:
+    """Return what a suggestion's region says of the given label; Label Studio shows nothing of it."""
+    return {GIVEN: given._asdict()}
+
+
+def given_in(region: object) -> GivenLabel | None:
+    """Read what a suggestion's region says of the given label; None where it says nothing.
+
+    Examples
+    --------
+    >>> given_in({"from_name": "kind", **given_part(GivenLabel("cat", 0.25))})
+    GivenLabel(label='cat', probability=0.25)
+    """
+    written = region.get(GIVEN) if isinstance(region, Mapping) else None
+    content = written if isinstance(written, Mapping) else {}
+    label, probability = content.get("label"), content.get("probability")
+    if not isinstance(label, str) or isinstance(probability, bool) or not isinstance(probability, int | float):
+        return None
+    return GivenLabel(label, float(probability)) if 0 <= probability <= 1 else None
 
 
 def signed_meta(

@@ -26,6 +26,7 @@ from common.files import to_disk, write_whole
 from ml_backend.core.held_out import HeldOutCheck
 from ml_backend.core.identity import Identity
 from ml_backend.core.model import ProjectModel, from_arrays, to_arrays
+from ml_backend.core.verification import yes_or_no
 from ml_backend.core.versions import is_ours, newest_first
 from ml_backend.errors import VersionError
 
@@ -138,9 +139,12 @@ class VersionRecord:
 
     @property
     def labels(self) -> dict[str, list[str]]:
-        """The labels of each control."""
+        """The labels of each control; of one that verifies given labels, yes and no."""
         controls = (described["control"] for described in self.described.get("controls", ()))
-        return {control["name"]: list(control["labels"]) for control in controls}
+        return {
+            control["name"]: list(yes_or_no(control["answers"]) if control.get("answers") else control["labels"])
+            for control in controls
+        }
 
 
 class ModelRegistry:

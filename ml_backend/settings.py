@@ -75,6 +75,10 @@ class Settings(LabelStudioSettings):
     # What a suggestion needs to be ticked in advance: one number, or by control, as in {"kind": 0.8}.
     least_score: Least = 0.5
     least_accuracy: Least = 0.5  # of the version, on held-out annotations of the control
+    # Keys of the labels that tasks came with, by control, as in {"kind": "species"}; "none": there are none. Of a
+    # control that asks whether they are right, {"check": {"given": "species", "yes": "ja", "no": "nein"}} names
+    # the answers, too. What is not named here is found as consensus finds it.
+    given: Annotated[dict[str, str | dict[str, str]], NoDecode] = Field(default_factory=dict)
 
     # Images
     image_hosts: str = ""  # that may be asked besides Label Studio and its storages, as AllowedHosts.parse reads
@@ -171,6 +175,19 @@ class Settings(LabelStudioSettings):
             raise ValueError('must be a number from 0 to 1, or JSON by control, as in {"kind": 0.8}')
         return value
 
+    @field_validator("given", mode="before")
+    @classmethod
+    def _read_given(cls, value: object) -> object:
+        with suppress(ValueError):
+            value = json.loads(value) if isinstance(value, str) else value
+        places = list(value.values()) if isinstance(value, dict) else [None]
+        if not all(isinstance(place, str) or _is_verification(place) for place in places):
+            raise ValueError(
+                'must be JSON, by control the key of the tasks, as in {"kind": "species"}, "none", or '
+                '{"check": {"given": "species", "yes": "ja", "no": "nein"}}'
+            )
+        return value
+
     @field_validator("image_hosts")
     @classmethod
     def _hosts(cls, value: str) -> str:
@@ -208,6 +225,16 @@ class Settings(LabelStudioSettings):
     def machine_names(self) -> list[str]:
         """The names in ``machines``."""
         return [name.strip() for name in self.machines.split(",") if name.strip()]
+
+
+def _is_verification(place: object) -> bool:
+    """Whether a place of given labels names a key, and labels for yes, no and perhaps unsure."""
+    return (
+        isinstance(place, dict)
+        and isinstance(place.get("given"), str)
+        and place.keys() <= {"given", "yes", "no", "unsure"}
+        and all(isinstance(name, str) for name in place.values())
+    )
 
 
 @lru_cache(maxsize=1)

@@ -5,6 +5,7 @@ Both programs read them here, so that what one counts as given is what the other
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from common.label_studio.label_config import ChoicesTag, LabelConfig, value_at
 
@@ -15,7 +16,81 @@ GIVEN_WORDS = ("given", "given_label", "label", "class", "category")
 """Keys of a task that are taken for the given label before others."""
 MOST = 0.5
 """More of a key's values than this are labels where it holds the given label: a few may be misspelt."""
+OFF = "none"
+"""In the place of a key: there is no given label."""
 _WHOLE = re.compile(r"(-?\d+)\.0+")
+
+
+@dataclass(frozen=True)
+class GivenSource:
+    """Where the given label of a control lies.
+
+    Attributes
+    ----------
+    key : str
+        Key or path of `task.data`.
+    answers : mapping of str to {"yes", "no", "unsure"}
+        Of a control that verifies it: what each of its labels says. Empty where annotators choose the label.
+    """
+
+    key: str
+    answers: Mapping[str, str] = field(default_factory=dict)
+
+    def labels(self, data: Mapping[str, object], renamed: Mapping[str, str] | None = None) -> tuple[str, ...]:
+        """Read a task's given labels; none where what is there is no label.
+
+        Examples
+        --------
+        >>> GivenSource("label").labels({"label": "dog"}, {"dog": "hound"}), GivenSource("label").labels({})
+        (('hound',), ())
+        """
+        names = renamed or {}
+        return tuple(dict.fromkeys(names.get(label, label) for label in labels_of(value_at(data, self.key)) or ()))
+
+
+def given_sources(
+    config: LabelConfig,
+    tasks: Sequence[Mapping[str, object]],
+    named: Mapping[str, str | Mapping[str, str]] | None = None,
+    renamed: Mapping[str, Mapping[str, str]] | None = None,
+) -> dict[str, GivenSource]:
+    """Return where the given label of each control lies; controls without one are left out.
+
+    Parameters
+    ----------
+    tasks : sequence of mappings
+        `task.data` of the project's tasks.
+    named : mapping of str to str or mapping, optional
+        By control, what a person knows: the key, `none`, or a mapping with the key under `given` and the labels
+        under `yes`, `no` and `unsure`.
+    renamed : mapping of str to mapping, optional
+        By control, other names of its labels.
+
+    Examples
+    --------
+    >>> from common.label_studio.label_config import read_label_config
+    >>> config = read_label_config('''<View><Image name="i" value="$i"/><Header value="Is it a $label?"/>
+    ...     <Choices name="check" toName="i"><Choice value="right"/><Choice value="wrong"/></Choices></View>''')
+    >>> given_sources(config, [{"i": "1.png", "label": "cat"}])
+    {'check': GivenSource(key='label', answers={'right': 'yes', 'wrong': 'no'})}
+    """
+    sources = {}
+    for tag in config.choices:
+        wanted = (named or {}).get(tag.name, {})
+        words = {"given": wanted} if isinstance(wanted, str) else dict(wanted)
+        key = words.pop("given", None)
+        if key == OFF:
+            continue
+        answers = answers_in(tag.labels, **words)
+        if asks_yes_or_no(answers):
+            verified = key or verified_key(tag, tasks, config, certain=bool(words))
+            if verified:
+                sources[tag.name] = GivenSource(verified, answers)
+                continue
+        names = {*tag.labels, *(renamed or {}).get(tag.name, {})}
+        if found := key or given_key(tasks, names, config.objects, tag.name):
+            sources[tag.name] = GivenSource(found)
+    return sources
 
 
 def answers_in(

@@ -203,10 +203,10 @@ def _pairs(
         old[unseen] = current.scores(embeddings[evidence.rows[unseen]], {name: evidence.control})[name][0]
         old_known |= unseen
     made, made_known = _held_out(after, evidence.tasks)
-    weights = np.ones(len(evidence.tasks)) if evidence.weights is None else evidence.weights
+    shares, weights = evidence.judges
     use = old_known & made_known & (weights > 0)
     figures = [
-        measure(scores[use], evidence.shares[use], multiple=evidence.control.multiple)
+        measure(scores[use], shares[use], multiple=evidence.control.multiple)
         for measure in (log_losses, hits)
         for scores in (old, made)
     ]
@@ -219,14 +219,9 @@ def _scores_of(model: ProjectModel, control: Control) -> ControlScores | None:
 
 def _held_out(scores: ControlScores, tasks: NDArray[np.int64]) -> tuple[Floats, NDArray[np.bool_]]:
     """Return a model's probabilities of held-out tasks, and which of the tasks have any."""
-    probabilities = np.zeros((len(tasks), len(scores.control.labels)))
-    out_of_fold = scores.out_of_fold
-    if out_of_fold is None or len(out_of_fold.tasks) == 0:
-        return probabilities, np.zeros(len(tasks), dtype=np.bool_)
-    place = np.minimum(np.searchsorted(out_of_fold.tasks, tasks), len(out_of_fold.tasks) - 1)
-    answered = out_of_fold.tasks[place] == tasks
-    probabilities[answered] = out_of_fold.probabilities[place[answered]]
-    return probabilities, answered
+    if scores.out_of_fold is None:
+        return np.zeros((len(tasks), len(scores.control.labels))), np.zeros(len(tasks), dtype=np.bool_)
+    return scores.out_of_fold.of(tasks)
 
 
 def _by_task(pairs: Floats) -> Floats:

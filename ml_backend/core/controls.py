@@ -1,7 +1,12 @@
 """The controls that the backend makes suggestions for."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
+from common.label_studio.given_labels import GivenSource
 from common.label_studio.label_config import Condition, LabelConfigError, read_label_config
 
 
@@ -21,6 +26,13 @@ class Control:
         Key or path of ``task.data`` that holds the image's address.
     conditions : tuple of Condition
         What has to be chosen on other controls for this one to be shown.
+    given_key : str
+        Key or path of ``task.data`` with the label that a task came with; "" where there is none.
+    answers : mapping of str to {"yes", "no", "unsure"}
+        Of a control that asks whether the given label is right: what each of its choices says. Its ``labels`` are
+        then those that may be given, and the choices are the keys here.
+    renamed : mapping of str to str
+        Other names of labels.
     """
 
     name: str
@@ -29,11 +41,32 @@ class Control:
     multiple: bool
     image_key: str
     conditions: tuple[Condition, ...] = ()
+    given_key: str = ""
+    answers: Mapping[str, str] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def question(self) -> tuple[str, tuple[str, ...], bool]:
         """Name, labels and kind: only answers to the same question can be compared."""
         return self.name, self.labels, self.multiple
+
+    def given(self, data: Mapping[str, object]) -> tuple[str, ...]:
+        """Labels that a task came with; none where they are not among ours, or several on a single choice."""
+        if not self.given_key:
+            return ()
+        labels = GivenSource(self.given_key).labels(data, self.renamed)
+        known = set(labels) <= set(self.labels) and (self.multiple or len(labels) == 1)
+        return labels if known else ()
+
+
+def given_matrix(control: Control, tasks: Sequence[Mapping[str, object]]) -> NDArray[np.float32]:
+    """(n_tasks, n_labels) float32: 1 where tasks came with a label, by their data; rows of zeros for none."""
+    column_of = {label: column for column, label in enumerate(control.labels)}
+    given = np.zeros((len(tasks), len(control.labels)), dtype=np.float32)
+    for row, data in enumerate(tasks):
+        for label in control.given(data):
+            given[row, column_of[label]] = 1
+    return given
 
 
 def image_controls(label_config: str) -> tuple[Control, ...]:

@@ -1,17 +1,20 @@
 """Learning to score one control: fit, hold out, compete, check."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.core.cluster_evidence import count_evidence
 from ml_backend.core.controls import Control
-from ml_backend.core.held_out import OutOfFold, check
+from ml_backend.core.given_labels import GivenNoise, learn_noise, taught_by_given
+from ml_backend.core.held_out import ANNOTATIONS, GIVEN, OutOfFold, check
 from ml_backend.core.linear import LinearClassifier, fit_linear
 from ml_backend.core.model_selection import SHARES, Contest
 from ml_backend.core.scores import ControlScores, Pool, least_support
+from ml_backend.core.verification import asked_of, yes_or_no
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -39,11 +42,13 @@ class AnnotatedImages:
     shares : (n_known, n_labels) float32
         Targets, in [0, 1]; rows of a single choice sum to 1.
     weights : (n_known,) float32
-        How much each target counts, at least 0.
+        How much each target counts, at least 0; 0 where nobody has annotated.
     clean : (n_known,) bool
         Which of them may judge.
     pictures : (n_known,) int64
         Equal for equal pictures, which are held out together.
+    given : (n_known, n_labels) float32, optional
+        1 where a label came with the task; rows of zeros where none did.
     """
 
     assigned: Rows
@@ -52,13 +57,37 @@ class AnnotatedImages:
     weights: Floats
     clean: Flags
     pictures: Rows
+    given: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.shares)
 
     def only(self, chosen: Flags) -> "AnnotatedImages":
         """Keep some images."""
-        return AnnotatedImages(*(getattr(self, field.name)[chosen] for field in fields(self)))
+        kept: dict[str, Any] = {
+            field.name: None if (array := getattr(self, field.name)) is None else array[chosen]
+            for field in fields(self)
+        }
+        return AnnotatedImages(**kept)
+
+    @property
+    def taught(self) -> Flags:
+        """(n_known,) bool: which have anything to learn from."""
+        return (self.weights > 0) | self.given_alone
+
+    @property
+    def given_alone(self) -> Flags:
+        """(n_known,) bool: which came with a label and have no annotation."""
+        if self.given is None:
+            return np.zeros(len(self), dtype=np.bool_)
+        return np.asarray((self.weights == 0) & self.given.any(axis=1))
+
+    @property
+    def at_first(self) -> Floats:
+        """(n_known, n_labels) float32: what annotations or, where there are none, given labels say."""
+        if self.given is None:
+            return self.shares
+        return np.where(self.given_alone[:, None], self.given, self.shares).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -104,16 +133,20 @@ def fit_scores(
     Returns
     -------
     ControlScores
-        Its ``check`` is of probabilities that neither the task itself nor a choice made with it has influenced.
+        Its ``check`` is of probabilities that neither the task itself nor a choice made with it has influenced, by
+        what people have annotated; where nobody has, by the given labels.
     """
-    multiple = control.multiple
-    clusters = count_evidence(images.assigned.T, images.shares, images.weights, n_clusters, multiple=multiple)
+    multiple, people = control.multiple, images
     folds = _folds(images, seed)
     judged = folds != _EVERYWHERE
-    if judged.sum() < _FOLDS:
+    enough = judged.sum() >= _FOLDS
+    images, by_fold = _with_given(images, folds, multiple=multiple) if enough else (_as_given(images), None)
+    clusters = count_evidence(images.assigned.T, images.shares, images.weights, n_clusters, multiple=multiple)
+    if not enough:
         nothing = _out_of_fold(tasks, np.zeros_like(judged), images.shares)
         return ControlScores(control, clusters, 1.0, None, _UNCHECKED, out_of_fold=nothing)
-    opinions = _hold_out(images, folds, n_clusters, STRENGTHS if any(pools) else (), multiple=multiple)
+    strengths = STRENGTHS if any(pools) else ()
+    opinions = _hold_out(images, folds, n_clusters, strengths, by_fold, multiple=multiple)
     shares, weights = images.shares[judged], images.weights[judged]
     winner, held_out_scores = Contest(
         opinions.clusters,
@@ -126,6 +159,16 @@ def fit_scores(
         pools=pools,
     ).run()
     supported = opinions.support >= least_support(winner.pool)
+    own = people.only(judged)
+    against = ANNOTATIONS if own.weights.any() else GIVEN
+    shares, weights = own.at_first, own.weights if against == ANNOTATIONS else weights
+    noise = _noise(own, held_out_scores, None if tasks is None else tasks[judged], multiple=multiple)
+    judging, scores = control, held_out_scores
+    if control.answers and noise is not None and own.given is not None:
+        judging = replace(control, labels=yes_or_no(control.answers))
+        scores, shares = asked_of(noise.posterior(scores, own.given), shares, own.given)
+        weights = np.where(own.given.any(axis=1), weights, 0)
+    answered, unanswered = supported & (weights > 0), ~supported & (weights > 0)
     return ControlScores(
         control,
         clusters,
@@ -133,23 +176,50 @@ def fit_scores(
         None if winner.strength is None else _linear(images, winner.strength, multiple=multiple),
         winner.pool,
         check(
-            held_out_scores[supported],
-            shares[supported],
-            control,
-            weights[supported],
-            unanswered=int((~supported).sum()),
+            scores[answered],
+            shares[answered],
+            judging,
+            weights[answered],
+            unanswered=int(unanswered.sum()),
+            against=against,
         ),
         _out_of_fold(tasks, judged, held_out_scores),
+        noise=noise,
+    )
+
+
+def _as_given(images: AnnotatedImages) -> AnnotatedImages:
+    """Take given labels for what they say, half as much as annotations."""
+    weights = np.where(images.given_alone, _HALF, images.weights).astype(np.float32)
+    return replace(images, shares=images.at_first, weights=weights)
+
+
+def _with_given(images: AnnotatedImages, folds: Rows, *, multiple: bool) -> tuple[AnnotatedImages, Floats | None]:
+    """Let given labels teach where nobody has annotated; with it, what is taught while each fold is held out."""
+    if images.given is None or not images.given.any():
+        return images, None
+    targets = taught_by_given(images.points, images.given, images.shares, images.weights, folds, multiple=multiple)
+    return replace(images, shares=targets.shares, weights=targets.weights), targets.by_fold
+
+
+def _noise(
+    images: AnnotatedImages, probabilities: Floats, tasks: Rows | None, *, multiple: bool
+) -> GivenNoise | None:
+    if images.given is None or not images.given.any():
+        return None
+    taught = None if tasks is None else tasks[images.given_alone]
+    return learn_noise(
+        probabilities, images.given, images.shares, images.weights, multiple=multiple, taught=taught
     )
 
 
 def _folds(images: AnnotatedImages, seed: int) -> Rows:
     """Deal the pictures that may judge into folds, those with the same answer one after the other."""
-    judging = images.clean & (images.weights > 0)
+    judging = images.clean & images.taught
     # Of a picture that also taught the embeddings no copy may judge.
     judging &= ~np.isin(images.pictures, images.pictures[~images.clean])
     pictures, first, place = np.unique(images.pictures[judging], return_index=True, return_inverse=True)
-    answers = np.unique(images.shares[judging][first] > _HALF, axis=0, return_inverse=True)[1].ravel()
+    answers = np.unique(images.at_first[judging][first] > _HALF, axis=0, return_inverse=True)[1].ravel()
     shuffled = np.random.default_rng(seed).permutation(len(pictures))
     dealt = np.empty(len(pictures), dtype=np.int64)
     dealt[shuffled[np.argsort(answers[shuffled], kind="stable")]] = np.arange(len(pictures)) % _FOLDS
@@ -159,7 +229,13 @@ def _folds(images: AnnotatedImages, seed: int) -> Rows:
 
 
 def _hold_out(
-    images: AnnotatedImages, folds: Rows, n_clusters: int, strengths: Sequence[float], *, multiple: bool
+    images: AnnotatedImages,
+    folds: Rows,
+    n_clusters: int,
+    strengths: Sequence[float],
+    by_fold: Floats | None,
+    *,
+    multiple: bool,
 ) -> Opinions:
     judged = folds != _EVERYWHERE
     place = np.cumsum(judged) - 1
@@ -171,6 +247,8 @@ def _hold_out(
     for fold in range(_FOLDS):
         out = folds == fold
         taught, rows = images.only(~out), place[out]
+        if by_fold is not None:
+            taught = replace(taught, shares=by_fold[fold][~out])
         counted = count_evidence(taught.assigned.T, taught.shares, taught.weights, n_clusters, multiple=multiple)
         assigned = images.assigned[out].T
         support[rows] = counted.support(assigned)

@@ -14,6 +14,8 @@ Rows = NDArray[np.int64]
 
 TINY = 1e-6  # the least probability that is believed
 THRESHOLDS = (0.5, 0.7, 0.8, 0.9, 0.95)
+ANNOTATIONS, GIVEN = "annotations", "given labels"
+"""What scores are measured against."""
 _BINS = 10
 _LIKELY = 0.5
 _SAME = 1e-6  # shares that differ by less are tied
@@ -67,6 +69,7 @@ class HeldOutCheck:
     macro_f1: float | None = None
     confusion: tuple[Any, ...] = ()
     precision_at: Mapping[str, Mapping[str, tuple[float, int]]] = field(default_factory=dict)
+    against: str = ANNOTATIONS
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures by name, as JSON keeps them."""
@@ -101,6 +104,16 @@ class OutOfFold:
     probabilities: Floats
     unjudged: Rows
 
+    def of(self, tasks: Rows) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the probabilities of tasks, and which of them have any; zeros where not."""
+        probabilities = np.zeros((len(tasks), self.probabilities.shape[1]))
+        if len(self.tasks) == 0:
+            return probabilities, np.zeros(len(tasks), dtype=np.bool_)
+        place = np.minimum(np.searchsorted(self.tasks, tasks), len(self.tasks) - 1)
+        held_out = self.tasks[place] == tasks
+        probabilities[held_out] = self.probabilities[place[held_out]]
+        return probabilities, held_out
+
     @property
     def learned(self) -> Rows:
         """Ids of all tasks that were learned from."""
@@ -108,7 +121,12 @@ class OutOfFold:
 
 
 def check(
-    scores: Floats, shares: Floats, control: Control, weights: Floats | None = None, unanswered: int = 0
+    scores: Floats,
+    shares: Floats,
+    control: Control,
+    weights: Floats | None = None,
+    unanswered: int = 0,
+    against: str = ANNOTATIONS,
 ) -> HeldOutCheck:
     """Compare scores with the annotations that they were to predict.
 
@@ -131,7 +149,7 @@ def check(
     counts = np.ones(len(scores)) if weights is None else np.asarray(weights, dtype=np.float64)
     scores, shares, counts = scores[counts > 0], shares[counts > 0], counts[counts > 0]
     if len(scores) == 0:
-        return HeldOutCheck(unanswered=unanswered)
+        return HeldOutCheck(unanswered=unanswered, against=against)
     right, suggested = decided(shares, multiple=control.multiple), top(scores, multiple=control.multiple)
     confused = _confusion(right, suggested, np.ones(len(scores)), multiple=control.multiple)
     weighed = _confusion(right, suggested, counts, multiple=control.multiple)
@@ -152,6 +170,7 @@ def check(
         macro_f1=_macro_f1(weighed, multiple=control.multiple),
         confusion=_tuples(confused.tolist()),
         precision_at=_precision_at(scores, right, counts, control),
+        against=against,
     )
 
 

@@ -1,25 +1,28 @@
 """What one training learned about one project."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from common.contract import GivenLabel
 from ml_backend.core.cluster_evidence import ClusterEvidence
 from ml_backend.core.clusters import Clusters, fit_clusters
 from ml_backend.core.controls import Control
 from ml_backend.core.fit import AnnotatedImages, fit_scores
+from ml_backend.core.given_labels import GivenNoise
 from ml_backend.core.held_out import HeldOutCheck, OutOfFold
 from ml_backend.core.linear import Components, LinearClassifier, fit_components, one_thread
 from ml_backend.core.model_selection import SHARES
 from ml_backend.core.scores import ControlScores, Pool
+from ml_backend.core.verification import answered
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
-_ArrayClass = TypeVar("_ArrayClass", ClusterEvidence, LinearClassifier, OutOfFold)
+_ArrayClass = TypeVar("_ArrayClass", ClusterEvidence, LinearClassifier, OutOfFold, GivenNoise)
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,9 @@ class Evidence:
         not judge. True if left out.
     tasks : (n_known,) int64, optional
         Id of each image's task, each once: with them the held-out probabilities are kept for comparisons.
+    given : (n_known, n_labels) float32, optional
+        1 where a label came with the task; rows of zeros where none did. The weight is 0 where nobody
+        has annotated.
     """
 
     control: Control
@@ -47,6 +53,39 @@ class Evidence:
     weights: Floats | None = None
     clean: NDArray[np.bool_] | None = None
     tasks: Rows | None = None
+    given: Floats | None = None
+
+    @property
+    def annotated(self) -> list[int]:
+        """Ids of the tasks that people have annotated."""
+        if self.tasks is None:
+            return []
+        return [int(task) for task in (self.tasks if self.weights is None else self.tasks[self.weights > 0])]
+
+    @property
+    def judges(self) -> tuple[Floats, Floats]:
+        """Targets and weights by which models are measured: annotations or, without any, given labels."""
+        weights = np.ones(len(self.rows), dtype=np.float32) if self.weights is None else self.weights
+        if self.given is None or weights.any():
+            return self.shares, weights
+        return self.given, np.ones_like(weights)
+
+
+class Answer(NamedTuple):
+    """What a model says of one control.
+
+    Attributes
+    ----------
+    scores : (n_images, n_labels) float32
+    supported : (n_images,) bool
+        Where there is anything to suggest.
+    given : list of GivenLabel or None
+        The label that each image's task came with, and how likely it is right.
+    """
+
+    scores: Floats
+    supported: NDArray[np.bool_]
+    given: Sequence[GivenLabel | None]
 
 
 @dataclass(frozen=True)
@@ -77,13 +116,37 @@ class ProjectModel:
         dict of str to (scores, supported)
             ``scores`` (n_images, n_labels of today) float32 in [0, 1]; ``supported`` (n_images,) bool.
         """
+        return {name: (each.scores, each.supported) for name, each in self.answers(embeddings, served).items()}
+
+    def answers(
+        self,
+        embeddings: Floats,
+        served: Mapping[str, Control],
+        tasks: Sequence[tuple[int, Mapping[str, object]]] = (),
+    ) -> dict[str, Answer]:
+        """Score the controls as ``scores`` does, knowing what tasks came with.
+
+        Where a task's own given label was learned from, what it taught is left out of its scores. A control that
+        verifies given labels answers for no task without one.
+
+        Parameters
+        ----------
+        tasks : sequence of (int, mapping)
+            Id and data of each image's task.
+        """
         assigned, points = self.clusters.assign(embeddings), self.components.project(embeddings)
-        answers: dict[str, tuple[Floats, NDArray[np.bool_]]] = {}
+        answers: dict[str, Answer] = {}
         for trained in self.controls:
             control = served.get(trained.control.name)
             if control is None or control.multiple != trained.control.multiple:
                 continue
             then, supported = trained.probabilities(assigned, points)
+            then, right = trained.beside_given(then, tasks)
+            given = [trained.likely(row) for row in right]
+            if trained.control.answers:
+                today = replace(control, answers=trained.control.answers)
+                answers[control.name] = Answer(*answered(today, then, right), given)
+                continue
             column_of = {label: column for column, label in enumerate(trained.control.labels)}
             scores = np.zeros((len(embeddings), len(control.labels)), dtype=np.float32)
             for column, label in enumerate(control.labels):
@@ -91,7 +154,7 @@ class ProjectModel:
                     scores[:, column] = then[:, column_of[label]]
             gone = [column for label, column in column_of.items() if label not in control.labels]
             likelier = then[:, gone].max(axis=1, initial=0) if gone and not control.multiple else 0
-            answers[control.name] = (scores, supported & (scores.max(axis=1) > likelier))
+            answers[control.name] = Answer(scores, supported & (scores.max(axis=1) > likelier), given)
         return answers
 
 
@@ -138,6 +201,7 @@ def _annotated_images(
         np.ones(n_known, dtype=np.float32) if evidence.weights is None else evidence.weights,
         np.ones(n_known, dtype=np.bool_) if evidence.clean is None else evidence.clean,
         _pictures(embeddings),
+        evidence.given,
     )
 
 
@@ -158,10 +222,15 @@ def to_arrays(model: ProjectModel) -> tuple[dict[str, NDArray[Any]], list[dict[s
     }
     described = []
     for number, scores in enumerate(model.controls):
-        prefixed = [("", scores.clusters), ("linear_", scores.linear), ("held_out_", scores.out_of_fold)]
+        prefixed: dict[str, object] = {
+            "": scores.clusters,
+            "linear_": scores.linear,
+            "held_out_": scores.out_of_fold,
+            "noise_": scores.noise,
+        }
         arrays |= {
             f"{prefix}{name}_{number}": array
-            for prefix, fields_of in prefixed
+            for prefix, fields_of in prefixed.items()
             if fields_of is not None
             for name, array in vars(fields_of).items()
         }
@@ -196,6 +265,9 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], described: Sequence[Mapping[
             check=HeldOutCheck.from_dict(description["check"]),
             out_of_fold=_from_arrays(OutOfFold, arrays, "held_out_", number)
             if f"held_out_tasks_{number}" in arrays
+            else None,
+            noise=_from_arrays(GivenNoise, arrays, "noise_", number)
+            if f"noise_taught_{number}" in arrays
             else None,
         )
         for number, description in enumerate(described)

@@ -5,14 +5,17 @@ Distributions, 1986, doi:10.1214/ss/1177013825). An exponent on it is temperatur
 arXiv:1706.04599).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from common.contract import GivenLabel
 from ml_backend.core.cluster_evidence import ClusterEvidence
-from ml_backend.core.controls import Control
+from ml_backend.core.controls import Control, given_matrix
+from ml_backend.core.given_labels import GivenNoise
 from ml_backend.core.held_out import TINY, HeldOutCheck, OutOfFold
 from ml_backend.core.linear import LinearClassifier, normalised
 
@@ -20,6 +23,7 @@ Floats = NDArray[np.floating[Any]]
 
 _HALF = 0.5
 _ANY = 1e-6
+_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,8 @@ class ControlScores:
         How the two are joined.
     out_of_fold : OutOfFold or None
         None where the tasks' ids are not known.
+    noise : GivenNoise or None
+        How labels are given; None where none are.
     """
 
     control: Control
@@ -88,6 +94,7 @@ class ControlScores:
     pool: Pool
     check: HeldOutCheck = field(default_factory=HeldOutCheck)
     out_of_fold: OutOfFold | None = None
+    noise: GivenNoise | None = None
 
     def probabilities(
         self, assigned: NDArray[np.int64], points: NDArray[np.float32]
@@ -112,6 +119,43 @@ class ControlScores:
         clusters = self.clusters.probabilities(assigned, self.smoothing)
         linear = clusters if self.linear is None else self.linear.probabilities(points, multiple=multiple)
         return self.pool.join(clusters, linear, multiple=multiple), self._supported(assigned)
+
+    def beside_given(
+        self, probabilities: NDArray[np.float32], tasks: Sequence[tuple[int, Mapping[str, object]]]
+    ) -> tuple[NDArray[np.float32], Floats]:
+        """Take out of tasks' probabilities what their own given label taught.
+
+        Parameters
+        ----------
+        probabilities : (n_images, n_labels) float32
+        tasks : sequence of (int, mapping)
+            Id and data of each image's task; empty where they are not known.
+
+        Returns
+        -------
+        probabilities : (n_images, n_labels) float32
+        right : (n_images, n_labels) float
+            How likely each given label is right; 0 for the others.
+        """
+        right = np.zeros(probabilities.shape)
+        if self.noise is None or not tasks:
+            return probabilities, right
+        given = given_matrix(self.control, [content for _, content in tasks])
+        fair = probabilities.copy()
+        if self.out_of_fold is not None:
+            ids = np.array([task for task, _ in tasks], dtype=np.int64)
+            held_out, is_held_out = self.out_of_fold.of(ids)
+            fair[is_held_out] = held_out[is_held_out]
+            right = np.where(given > 0, self.noise.posterior(fair, given), 0)
+            fair = np.where(np.isin(ids, self.noise.taught)[:, None], fair, probabilities)
+        return fair, right
+
+    def likely(self, right: Floats) -> GivenLabel | None:
+        """Name the label of a single choice that was given, and how likely it is right."""
+        if self.control.multiple or not right.any():
+            return None
+        column = int(right.argmax())
+        return GivenLabel(self.control.labels[column], round(float(right[column]), _DIGITS))
 
     def _supported(self, assigned: NDArray[np.int64]) -> NDArray[np.bool_]:
         return np.asarray(self.clusters.support(assigned) >= least_support(self.pool))

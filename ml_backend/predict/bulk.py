@@ -193,7 +193,7 @@ class Bulk:
         gathered = self.embed(refs, artifact, project_id, advance if one_each else lambda _: None)
         if not one_each:
             advance(len(new))
-        predictions = predict_gathered(artifact, gathered, controls, self.ticking)
+        predictions = predict_gathered(artifact, gathered, controls, self.ticking, tasks=new)
         predicted = {prediction["task"] for prediction in predictions}
         for ref, reason in gathered.failures.items():
             if ref.task_id not in predicted:

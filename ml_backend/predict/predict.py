@@ -2,13 +2,14 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import structlog
 
+from common.contract import GivenLabel, given_part
 from ml_backend.core.controls import Control
 from ml_backend.core.suggestions import Ticking, suggestion
 from ml_backend.embedding.backbones import Backbones
@@ -24,7 +25,8 @@ SCORING_FAILED = "scoring_failed"
 
 _TICKING = Ticking()
 
-Scored = dict[ImageRef, list[tuple[Control, Any]]]
+Scored = dict[ImageRef, list[tuple[Control, Any, GivenLabel | None]]]
+"""The controls that have something to suggest on an image, their probabilities, what is said of given labels."""
 
 
 @dataclass
@@ -107,7 +109,8 @@ def predict(
         ends_at=ends_at,
         project_id=project_id,
     )
-    scored, silence = _scored(artifact, served, gathered)
+    contents = {task["id"]: task["data"] for task in tasks if _is_task(task)}
+    scored, silence = _scored(artifact, served, gathered, contents)
     least_scores = _least_scores(artifact, ticking)
     done = Predictions([], embedded=gathered.embedded, cached=len(gathered.vectors) - gathered.embedded)
     for position, refs in enumerate(refs_of):
@@ -124,10 +127,15 @@ def predict(
     return done
 
 
-def _scored(artifact: Artifact, served: dict[str, Control], gathered: Gathered) -> tuple[Scored, str]:
+def _scored(
+    artifact: Artifact,
+    served: dict[str, Control],
+    gathered: Gathered,
+    contents: Mapping[int, Mapping[str, object]],
+) -> tuple[Scored, str]:
     """Score the images; with it, the reason of those that get no score."""
     try:
-        return score(artifact, served, gathered), NO_EVIDENCE
+        return score(artifact, served, gathered, contents), NO_EVIDENCE
     except Exception as error:  # noqa: BLE001 - an entry a task is owed, whatever is wrong with the model
         log.error(SCORING_FAILED, version=artifact.model_version, error=type(error).__name__)
         return {}, SCORING_FAILED
@@ -137,25 +145,54 @@ def _made(
     refs: Sequence[ImageRef], scored: Scored, model_version: str, least_scores: dict[str, float]
 ) -> dict[str, Any] | str | None:
     """Make the prediction of a task; None where there is nothing to suggest, a reason where that fails."""
-    pairs = [pair for ref in refs for pair in scored.get(ref, ())]
-    if not pairs:
+    answers = [answer for ref in refs for answer in scored.get(ref, ())]
+    if not answers:
         return None
     try:
-        return suggestion(pairs, task_id=refs[0].task_id, model_version=model_version, least_scores=least_scores)
+        return _suggestion(answers, refs[0].task_id, model_version, least_scores)
     except Exception as error:  # noqa: BLE001 - one task's fault must not cost the others theirs
         return reason_of(error)
 
 
-def score(artifact: Artifact, served: dict[str, Control], gathered: Gathered) -> Scored:
-    """Return for each embedded image the controls that have something to suggest, with their probabilities."""
+def _suggestion(
+    answers: Sequence[tuple[Control, Any, GivenLabel | None]],
+    task_id: int,
+    model_version: str,
+    least_scores: Mapping[str, float],
+) -> dict[str, Any] | None:
+    """Make a prediction, with what is said of given labels in its regions, of which nothing is shown."""
+    pairs = [(control, scores) for control, scores, _ in answers]
+    made = suggestion(pairs, task_id=task_id, model_version=model_version, least_scores=least_scores)
+    given = {control.name: about for control, _, about in answers}
+    for region in made["result"] if made else ():
+        if about := given[region["from_name"]]:
+            region.update(given_part(about))
+    return made
+
+
+def score(
+    artifact: Artifact,
+    served: dict[str, Control],
+    gathered: Gathered,
+    contents: Mapping[int, Mapping[str, object]] | None = None,
+) -> Scored:
+    """Return for each embedded image the controls that have something to suggest, with their probabilities.
+
+    Parameters
+    ----------
+    contents : mapping of int to mapping, optional
+        Data of the tasks by id: what they came with is in it.
+    """
     refs = list(gathered.vectors)
     if not refs:
         return {}
-    answers = artifact.model.scores(np.stack([gathered.vectors[ref] for ref in refs]), served)
+    embeddings = np.stack([gathered.vectors[ref] for ref in refs])
+    tasks = [(ref.task_id, (contents or {}).get(ref.task_id, {})) for ref in refs]
+    answers = artifact.model.answers(embeddings, served, tasks)
     return {
         ref: [
-            (served[name], scores[row])
-            for name, (scores, supported) in answers.items()
+            (served[name], scores[row], given[row])
+            for name, (scores, supported, given) in answers.items()
             if supported[row] and served[name].image_key == ref.key
         ]
         for row, ref in enumerate(refs)
@@ -174,18 +211,20 @@ def predict_gathered(
     gathered: Gathered,
     controls: Sequence[Control] | None = None,
     ticking: Ticking = _TICKING,
+    *,
+    tasks: Iterable[Task] = (),
 ) -> list[dict[str, Any]]:
     """Make the predictions of all embedded tasks, each with its ``task``; for the trained controls by default."""
+    contents = {task.id: task.data for task in tasks}
     trained = {scores.control.name: scores.control for scores in artifact.model.controls}
     answering = trained.values() if controls is None else controls
     served = {control.name: control for control in answering if control.name in trained}
-    by_task: dict[int, list[tuple[Control, Any]]] = {}
-    for ref, pairs in score(artifact, served, gathered).items():
-        by_task.setdefault(ref.task_id, []).extend(pairs)
     version, least_scores = artifact.model_version, _least_scores(artifact, ticking)
+    by_task: dict[int, list[tuple[Control, Any, GivenLabel | None]]] = {}
+    for ref, answers in score(artifact, served, gathered, contents).items():
+        by_task.setdefault(ref.task_id, []).extend(answers)
     made = (
-        (task_id, suggestion(pairs, task_id=task_id, model_version=version, least_scores=least_scores))
-        for task_id, pairs in by_task.items()
+        (task_id, _suggestion(answers, task_id, version, least_scores)) for task_id, answers in by_task.items()
     )
     return [{"task": task_id, **prediction} for task_id, prediction in made if prediction]
 

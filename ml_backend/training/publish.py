@@ -44,7 +44,9 @@ class Publisher:
         return store_version(
             self.client,
             project,
-            predict_gathered(artifact, gathered, image_controls(project.label_config), self.settings.ticking),
+            predict_gathered(
+                artifact, gathered, image_controls(project.label_config), self.settings.ticking, tasks=tasks
+            ),
             annotated={task.id for task in tasks if task.annotations},
             cluster_of=clusters_of_tasks(artifact, gathered),
             made_at=datetime.fromisoformat(artifact.created_at),

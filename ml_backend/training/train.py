@@ -16,7 +16,7 @@ from common.label_studio.annotations import accounts_named
 from common.label_studio.label_config import config_digest
 from common.progress import Progress, Steps, silent
 from ml_backend.core.comparison import Comparison, succeeds
-from ml_backend.core.controls import image_controls, passed_over
+from ml_backend.core.controls import Control, image_controls, passed_over
 from ml_backend.core.model import Evidence, ProjectModel, fit_model
 from ml_backend.core.versions import trained_version
 from ml_backend.embedding.backbones import Backbones
@@ -38,6 +38,7 @@ from ml_backend.training.training_set import (
     log_unknown_choices,
     require_evidence,
     usable,
+    with_given,
 )
 
 log = structlog.get_logger()
@@ -137,9 +138,9 @@ class Trainer:
         with self._alone(project_id):
             steps = Steps()
             project = self.client.project(project_id)
-            controls = image_controls(project.label_config)
             with steps.timed("pull"):
                 pulled = self._pull(project, now, progress)
+                controls = self._controls(project, pulled.tasks)
                 log_unknown_choices(project_id, controls, pulled.tasks)
                 log_unbelieved_reports(project_id, pulled.tasks, self.client.version_counts(project_id))
                 require_evidence(project_id, controls, pulled.tasks, passed_over(project.label_config))
@@ -151,7 +152,9 @@ class Trainer:
                 gathered = self.embeddings.gather(project_id, refs, embedder.key, lambda: embedder, progress)
             with steps.timed("fit"):
                 progress("learning", 0, 1)
-                evidence, settled = self._evidence(project, pulled.tasks, gathered, embedder.weights_id)
+                evidence, settled = self._evidence(
+                    project_id, controls, pulled.tasks, gathered, embedder.weights_id
+                )
                 digest = learning_digest(project, embedder.key, self.settings.seed, gathered, evidence)
                 same = self.registry.same(project_id, digest)
                 embeddings = np.stack(list(gathered.vectors.values()))
@@ -269,14 +272,26 @@ class Trainer:
             raise VersionError(f"version {model_version} cannot answer any more: {why}")
         return artifact
 
+    def _controls(self, project: Project, tasks: Sequence[Task]) -> tuple[Control, ...]:
+        """Return the controls of a project, with where their given labels lie."""
+        config, settings = project.label_config, self.settings
+        return with_given(image_controls(config), config, tasks, settings.given, settings.renamed)
+
     def _evidence(
-        self, project: Project, tasks: Sequence[Task], gathered: Gathered, weights_id: str
+        self,
+        project_id: int,
+        controls: Sequence[Control],
+        tasks: Sequence[Task],
+        gathered: Gathered,
+        weights_id: str,
     ) -> tuple[list[Evidence], set[int]]:
         tuned = TunedWeights(self.settings.data_dir).made(weights_id)
-        clean = partial(tuned.clean, project.id) if tuned else None
-        evidence, settled = find_evidence(image_controls(project.label_config), tasks, gathered, clean)
+        clean = partial(tuned.clean, project_id) if tuned else None
+        evidence, settled = find_evidence(controls, tasks, gathered, clean)
         if not evidence:
-            raise NothingToLearnError(f"no image of project {project.id} with an annotation can be read")
+            raise NothingToLearnError(
+                f"no image of project {project_id} with an annotation or a given label can be read"
+            )
         return evidence, settled
 
     def _compare(
@@ -361,9 +376,7 @@ def _artifact(
         model=learned.model,
         calibration=embedder.calibration,
         stamp=project.stamp,
-        n_annotated=len(
-            {int(task) for evidence in learned.evidence if evidence.tasks is not None for task in evidence.tasks}
-        ),
+        n_annotated=len({task for evidence in learned.evidence for task in evidence.annotated}),
         n_settled=len(learned.settled),
         held_back="" if comparison.promoted else comparison.why,
         comparison=comparison.as_dict(),

@@ -9,10 +9,13 @@ import structlog
 from numpy.typing import NDArray
 
 from common.contract import VERSION_PREFIX
-from ml_backend.core.consensus_targets import consensus_targets
-from ml_backend.core.controls import Control
-from ml_backend.core.evidence import targets
+from common.label_studio.given_labels import given_sources
+from common.label_studio.label_config import read_label_config
+from ml_backend.core.consensus_targets import Targets, Verdict, consensus_targets
+from ml_backend.core.controls import Control, given_matrix
+from ml_backend.core.evidence import Annotation, targets
 from ml_backend.core.model import Evidence
+from ml_backend.core.verification import about_labels, asked
 from ml_backend.embedding.gather import Gathered
 from ml_backend.errors import NothingToLearnError
 from ml_backend.label_studio.client import Task
@@ -20,6 +23,7 @@ from ml_backend.label_studio.client import Task
 log = structlog.get_logger()
 
 _NAMED = 5
+_MOST_LABELS = 500  # that a verification can be about
 
 Clean = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
 """Tells which tasks, by id, the backbone has not learned the labels of."""
@@ -80,6 +84,39 @@ def log_unbelieved_reports(project_id: int, tasks: Sequence[Task], counts: Mappi
         )  # fmt: skip
 
 
+def with_given(
+    controls: Sequence[Control],
+    label_config: str,
+    tasks: Sequence[Task],
+    named: Mapping[str, str | Mapping[str, str]],
+    renamed: Mapping[str, Mapping[str, str]],
+) -> tuple[Control, ...]:
+    """Return the controls with where their given labels lie, as ``given_sources`` finds them.
+
+    The labels of one that verifies given labels are those that come up more than once, the most frequent first
+    where there are very many.
+    """
+    if not controls:
+        return ()
+    contents = [task.data for task in tasks]
+    sources = given_sources(read_label_config(label_config), contents, named, renamed)
+    made = []
+    for control in controls:
+        source, names = sources.get(control.name), renamed.get(control.name, {})
+        if source is None:
+            made.append(control)
+        elif not source.answers:
+            made.append(replace(control, given_key=source.key, renamed=names))
+        else:
+            counts = Counter(label for data in contents for label in source.labels(data, names))
+            labels = tuple(sorted(label for label, count in counts.most_common(_MOST_LABELS) if count > 1))
+            if len(labels) > 1:
+                made.append(
+                    replace(control, labels=labels, given_key=source.key, answers=source.answers, renamed=names)
+                )
+    return tuple(made)
+
+
 def require_evidence(
     project_id: int, controls: Sequence[Control], tasks: Sequence[Task], passed_over: Mapping[str, str]
 ) -> None:
@@ -93,9 +130,15 @@ def require_evidence(
             f"project {project_id} has no <Choices> bound to an <Image>: there is nothing to suggest"
             + (f" ({reasons})" if reasons else "")
         )
-    if not any(targets(control, [task.annotations for task in tasks])[1].any() for control in controls):
+    annotations, contents = [task.annotations for task in tasks], [task.data for task in tasks]
+    if not any(
+        targets(asked(control) if control.answers else control, annotations)[1].any()
+        or given_matrix(control, contents).any()
+        for control in controls
+    ):
         raise NothingToLearnError(
-            f"project {project_id} has no annotation to learn from yet ({len(tasks)} tasks): annotate some"
+            f"project {project_id} has no annotation and no given label to learn from yet ({len(tasks)} tasks): "
+            "annotate some"
         )
 
 
@@ -121,11 +164,17 @@ def find_evidence(
     row_of = {(ref.task_id, ref.key): row for row, ref in enumerate(gathered.vectors)}
     ids = np.array([task.id for task in tasks], dtype=np.int64)
     annotations, verdicts = [task.annotations for task in tasks], [task.verdicts for task in tasks]
+    contents = [task.data for task in tasks]
     evidence, settled = [], set[int]()
     for control in controls:
-        learned = consensus_targets(control, annotations, verdicts)
+        given = given_matrix(control, contents)
+        if control.answers:
+            learned = _verified(control, controls, (annotations, verdicts), given)
+        else:
+            learned = consensus_targets(control, annotations, verdicts)
+        annotated = learned.has_target & (learned.weights > 0)
         rows = np.array([row_of.get((task.id, control.image_key), -1) for task in tasks], dtype=np.int64)
-        use = learned.has_target & (learned.weights > 0) & (rows >= 0)
+        use = (annotated | given.any(axis=1)) & (rows >= 0)
         if not use.any():
             continue
         settled.update(ids[use & learned.settled].tolist())
@@ -134,9 +183,33 @@ def find_evidence(
                 control,
                 rows[use],
                 learned.shares[use],
-                weights=learned.weights[use],
+                weights=np.where(annotated, learned.weights, 0)[use].astype(np.float32),
                 clean=clean(ids[use]) if clean else None,
                 tasks=ids[use],
+                given=given[use] if given.any() else None,
             )
         )
     return evidence, settled
+
+
+def _verified(
+    control: Control,
+    controls: Sequence[Control],
+    spoken: tuple[Sequence[Sequence[Annotation]], Sequence[Sequence[Verdict]]],
+    given: NDArray[np.float32],
+) -> Targets:
+    """Return what answers about given labels say of labels; what annotators chose themselves goes before."""
+    answers = consensus_targets(asked(control), *spoken)
+    weights = np.where(answers.has_target, answers.weights, 0)
+    about = about_labels(control, answers.shares, weights, given)
+    shares, weights, settled = about.shares, about.weights, answers.settled & (about.weights > 0)
+    for other in controls:
+        if other.answers or other.multiple or other.image_key != control.image_key:
+            continue
+        columns = [other.labels.index(label) if label in other.labels else -1 for label in control.labels]
+        chosen = consensus_targets(other, *spoken)
+        own = np.where(np.array(columns) >= 0, chosen.shares[:, columns], 0)
+        use = chosen.has_target & (chosen.weights > 0) & np.isclose(own.sum(axis=1), 1)
+        shares = np.where(use[:, None], own, shares).astype(np.float32)
+        weights = np.where(use, chosen.weights, weights).astype(np.float32)
+    return Targets(shares, weights > 0, weights, settled)
