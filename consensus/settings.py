@@ -39,6 +39,9 @@ class Settings(LabelStudioSettings):
 
     consensus_signing_key: SecretStr = SecretStr("")
     consensus_api_token: Token = SecretStr("")
+    consensus_public_url: Address = ""  # where people open the console, if a proxy is before it
+    consensus_admins: str = ""  # accounts by e-mail address, with commas; whose key we use is one in any case
+    consensus_reviewers: str = ""  # the same: they see the queues of review alone
     consensus_url: Address = ""  # for the plugin in Label Studio, which reads it from the environment of its own
     consensus_database_url: SecretStr = Field(default_factory=lambda: SecretStr(f"sqlite:///{default_store()}"))
     consensus_config: Path | None = None

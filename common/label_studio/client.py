@@ -135,7 +135,7 @@ class LabelStudioClient:
             form["csrfmiddlewaretoken"] = visitor.cookies.get("csrftoken") or ""
             visitor.post("user/login/", data=form, headers={"Referer": f"{self.url}/user/login/"})
             answer = visitor.get("api/current-user/whoami")
-            if answer.is_success and answer.json().get("email") == email:
+            if answer.is_success and str(answer.json().get("email")).casefold() == email.casefold():
                 return visitor
         except (httpx.HTTPError, *UNREADABLE, AttributeError):
             pass

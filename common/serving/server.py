@@ -2,14 +2,16 @@
 
 import ipaddress
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from flask import Flask
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # ships no types
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 from common.logs import ToStructlog
+
+Application = Callable[..., Iterable[bytes]]
+"""What WSGI calls one (PEP 3333)."""
 
 _TIMEOUT_S = 120  # for a worker that does not react at all; requests do not count
 _KEEPALIVE_S = 30  # longer than between two clicks; who waits so occupies no thread
@@ -42,7 +44,13 @@ class Server(BaseApplication):  # type: ignore[misc]
     """
 
     def __init__(
-        self, make: Callable[[], Flask], host: str, port: int, workers: int, threads: int, **options: object
+        self,
+        make: Callable[[], Application],
+        host: str,
+        port: int,
+        workers: int,
+        threads: int,
+        **options: object,
     ) -> None:
         self._make = make
         self._options: Mapping[str, Any] = {
@@ -66,7 +74,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         for name, value in self._options.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Flask:
+    def load(self) -> Application:
         """Make the application."""
         return self._make()
 

@@ -18,16 +18,20 @@ def serve(
         bool, typer.Option("--without-token", help="Ask for no token; only on an address of this machine alone.")
     ] = False,
 ) -> None:
-    """Serve the REST API: what the store holds, a page at a time, and what changes it, as JSON.
+    """Serve the console, for people, and the REST API, for programs.
 
-    Calls show CONSENSUS_API_TOKEN, as in Authorization: Bearer TOKEN. /openapi.json describes them.
+    People open the address in a browser and sign in with their account of Label Studio. Admins are those in
+    CONSENSUS_ADMINS, and the account of LABEL_STUDIO_API_KEY; reviewers those in CONSENSUS_REVIEWERS.
+    Programs show CONSENSUS_API_TOKEN, as in Authorization: Bearer TOKEN. /openapi.json describes their routes.
     Reads LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY and CONSENSUS_DATABASE_URL.
     """
     from contextlib import closing  # noqa: PLC0415 - --help needs none of it
 
     from consensus.commands.connections import store, studio  # noqa: PLC0415
+    from consensus.console.access import Roles, addresses_in  # noqa: PLC0415
+    from consensus.console.desk import Console  # noqa: PLC0415
+    from consensus.console.serve import serve as run  # noqa: PLC0415
     from consensus.serving.runs import Runs  # noqa: PLC0415
-    from consensus.serving.serve import serve as run  # noqa: PLC0415
     from consensus.serving.serve import token_for  # noqa: PLC0415
     from consensus.serving.service import Service  # noqa: PLC0415
     from consensus.settings import project_config, settings  # noqa: PLC0415
@@ -43,4 +47,11 @@ def serve(
         config=lambda project: project_config(file, project),
         stop=runs.stop,
     )
-    run(service, host, port)
+    console = Console(
+        service=service,
+        pictures_in=settings().consensus_cache_dir / "pictures",
+        roles=Roles(addresses_in(settings().consensus_admins), addresses_in(settings().consensus_reviewers)),
+        secret=token,
+        public_url=settings().consensus_public_url,
+    )
+    run(console, host, port)

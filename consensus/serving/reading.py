@@ -278,14 +278,19 @@ def page(
     complete : callable
         Adds to the rows of the page what is not read with them.
     """
+    asked, cursors = question(), service().cursors
+    rows = behind(cursors.read(asked, cursor), limit + 1)
+    last = rows[limit - 1] if len(rows) > limit else None
+    following = cursors.make(asked, {name: last[name] for name in place}) if last else None
+    return jsonify(**more, items=[shown(row) for row in complete(rows[:limit])], next=following)
+
+
+def question() -> str:
+    """Return what the request asks, whichever page of the answer."""
     filters = {
         name: request.args[name] for name in sorted(request.args) if name not in ("after", "limit", "count")
     }
-    question, cursors = f"{request.path} {json.dumps(filters)}", service().cursors
-    rows = behind(cursors.read(question, cursor), limit + 1)
-    last = rows[limit - 1] if len(rows) > limit else None
-    following = cursors.make(question, {name: last[name] for name in place}) if last else None
-    return jsonify(**more, items=[shown(row) for row in complete(rows[:limit])], next=following)
+    return f"{request.path} {json.dumps(filters)}"
 
 
 def shown(row: Mapping[str, Any]) -> Row:

@@ -1,26 +1,9 @@
-"""The service behind gunicorn."""
+"""Who may call a service at its address."""
 
-from functools import partial
-
-from common.serving.server import Server, is_loopback
+from common.serving.server import is_loopback
 from consensus.errors import ConfigError
-from consensus.serving.app import create_app
-from consensus.serving.service import Service
 
-THREADS = 8
 SHORTEST = 16  # characters of a token; fewer can be guessed
-
-
-def serve(service: Service, host: str, port: int) -> None:
-    """Serve until a signal ends it, in one process, which knows what is at work in the background."""
-    Server(
-        partial(create_app, service),
-        host,
-        port,
-        workers=1,
-        threads=THREADS,
-        worker_exit=lambda _server, _worker: service.stop(),
-    ).run()
 
 
 def token_for(host: str, token: str, *, without: bool) -> str:

@@ -1,0 +1,195 @@
+"""What people do from the pages: chosen rows become a batch, which is shown, then done, and can be undone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import uuid4
+
+from flask import Blueprint, g, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import BadRequest, NotFound
+
+from consensus.assist.accept import Request
+from consensus.console.access import Role, needs
+from consensus.core.review.rulings import Ruling
+from consensus.serving import acts
+from consensus.serving.background import Job
+from consensus.serving.service import service, snapshot_of
+from consensus.store.columns import Row
+
+acting_pages = Blueprint("acting", __name__)
+
+Action = Literal["accept", "keep", "label", "review", "ask"]
+ACTIONS: dict[Action, str] = {
+    "accept": "Accept what is proposed",
+    "keep": "Keep the given label",
+    "label": "Set a label",
+    "review": "Send to review",
+    "ask": "Ask for one more vote",
+}
+MOST = 2_000
+"""Rows of one selection; more are chosen by a threshold, as a filter and not as a list."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What somebody wants to do with which rows.
+
+    Parameters
+    ----------
+    items : tuple of (int, str)
+        Task and control.
+    label : str
+        That is set; "" for other actions.
+    back : str
+        Where the page is from which it was chosen.
+    """
+
+    action: Action
+    items: tuple[tuple[int, str], ...]
+    label: str
+    back: str
+    key: str
+
+    @property
+    def tasks(self) -> list[int]:
+        """The tasks, each once."""
+        return sorted({task for task, _ in self.items})
+
+
+@acting_pages.post("/projects/<int:project>/act")
+@needs(Role.ADMIN)
+def preview(project: int) -> str:
+    """Show what would be done, and what to expect of it, before it is."""
+    chosen = _chosen(project)
+    counted = _act(project, chosen, dry_run=True)
+    return render_template("preview.html", chosen=chosen, counted=counted, words=ACTIONS[chosen.action])
+
+
+@acting_pages.post("/projects/<int:project>/do")
+@needs(Role.ADMIN)
+def do(project: int) -> ResponseReturnValue:
+    """Do what was shown, and lead to the page that says how far it is."""
+    chosen = _chosen(project)
+    done = _act(project, chosen, dry_run=False)
+    if done["job"] is None:
+        return render_template("done.html", chosen=chosen, done=done, words=ACTIONS[chosen.action])
+    return redirect(url_for("acting.job", project=project, name=done["job"]["id"], back=chosen.back), 303)
+
+
+@acting_pages.post("/projects/<int:project>/batches/<batch>/undo")
+@needs(Role.ADMIN)
+def undo(project: int, batch: str) -> ResponseReturnValue:
+    """Show what would be taken back, or take it back."""
+    back = _own(request.form.get("back", ""), project)
+    if request.form.get("sure") != "yes":
+        counted = acts.undo_batch(service(), project, batch, g.member.email, dry_run=True)
+        return render_template("undo.html", counted=counted, batch=batch, back=back)
+    done = acts.undo_batch(service(), project, batch, g.member.email, dry_run=False)
+    return redirect(url_for("acting.job", project=project, name=done["job"]["id"], back=back), 303)
+
+
+@acting_pages.post("/projects/<int:project>/run")
+@needs(Role.ADMIN)
+def run(project: int) -> ResponseReturnValue:
+    """Compute the reports anew."""
+    here = service()
+    with snapshot_of(here, project):
+        pass
+    job = here.background.submit(project, "run", g.member.email, lambda: here.run(project), joins=True)
+    return redirect(url_for("acting.job", project=project, name=job.id), 303)
+
+
+@acting_pages.get("/projects/<int:project>/jobs/<name>")
+@needs(Role.ADMIN)
+def job(project: int, name: str) -> str:
+    """Show how far something is; the page asks again until it is done."""
+    running = service().background.job(project, name)
+    if running is None:
+        raise NotFound(
+            "this was before the service was started again: what it wrote is among the batches, and what was cut "
+            "off is finished by the next one"
+        )
+    back = _own(request.args.get("back", ""), project)
+    return render_template("job.html", job=running, batches=_batches_of(running), back=back)
+
+
+def _act(project: int, chosen: Chosen, *, dry_run: bool) -> dict[str, Any]:
+    """Count what an action would do, or do it."""
+    here, by = service(), str(g.member.email)
+    match chosen.action:
+        case "accept":
+            chosen_tasks = Request(tasks=tuple(chosen.tasks))
+            return acts.accept_labels(here, project, chosen_tasks, "proposals", by, version=None, dry_run=dry_run)
+        case "ask":
+            return acts.ask_for_votes(here, project, chosen.tasks, by, reason="", key=chosen.key, dry_run=dry_run)
+        case "review":
+            return acts.send_to_review(here, project, chosen.tasks, by, reason="", dry_run=dry_run)
+        case "keep" | "label":
+            name, labels = ("keep", ()) if chosen.action == "keep" else ("correct", (chosen.label,))
+            rulings = [Ruling(task, control, name, labels, "") for task, control in chosen.items]  # type: ignore[arg-type]
+            return _rule(project, rulings, by, dry_run=dry_run)
+
+
+def _rule(project: int, rulings: Sequence[Ruling], by: str, *, dry_run: bool) -> Row:
+    here = service()
+    with snapshot_of(here, project):
+        pass
+    subject = "task is" if len(rulings) == 1 else "tasks are"
+    counted: Row = {
+        "count": len(rulings),
+        "detail": f"{len(rulings)} {subject} decided in your name.",
+        "expected": None,
+        "sample": [],
+        "job": None,
+    }
+    if dry_run:
+        return counted
+    job = here.background.submit(
+        project, "decide", by, lambda: acts.decide_labels(here, project, rulings, by, override=False)
+    )
+    return counted | {"job": job.described()}
+
+
+def _chosen(project: int) -> Chosen:
+    """Read the form.
+
+    Raises
+    ------
+    BadRequest
+        Where nothing is chosen, too much is, or the form is none of ours.
+    """
+    form = request.form
+    action = next((action for action in ACTIONS if action == form.get("action")), None)
+    if action is None:
+        raise BadRequest(f"the action is {form.get('action')!r}; there are {', '.join(ACTIONS)}")
+    items = []
+    for item in form.getlist("item"):
+        task, _, control = item.partition(":")
+        if not task.isdecimal() or not control:
+            raise BadRequest(f"{item!r} names no task and control")
+        items.append((int(task), control))
+    if not items:
+        raise BadRequest("No row is chosen: tick some, then choose what to do with them.")
+    if len(items) > MOST:
+        raise BadRequest(f"{len(items)} rows are chosen; {MOST} at a time")
+    label = form.get("label", "")
+    if action == "label" and not label:
+        raise BadRequest("No label is chosen: which one is right?")
+    key = form.get("key") or uuid4().hex
+    back = _own(form.get("back", ""), project)
+    return Chosen(action, tuple(dict.fromkeys(items)), label if action == "label" else "", back, key)
+
+
+def _own(address: str, project: int) -> str:
+    """Return an address of this project's pages, or that of its first page: never another site's."""
+    home = url_for("overview.project", project=project)
+    return address if address.startswith(home) and "\\" not in address else home
+
+
+def _batches_of(job: Job) -> list[Row]:
+    """Return what a job wrote, as `{"batch", "counts", "left"}` each."""
+    result = job.result or {}
+    if "batches" in result:
+        return list(result["batches"])
+    return [result] if result.get("batch") else []

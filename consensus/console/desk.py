@@ -1,0 +1,87 @@
+"""What the pages share besides the service: who is what, and what Label Studio said a moment ago."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from flask import current_app
+
+from common.errors import SuiteError
+from consensus.console.access import Roles
+from consensus.console.attempts import Door
+from consensus.console.pictures import Pictures
+from consensus.serving.service import Service
+
+EXTENSION = "console"
+FRESH_S = 120.0
+
+
+class Titles:
+    """The titles of projects, by id."""
+
+    def __init__(self, service: Service, clock: Callable[[], float] = time.monotonic) -> None:
+        self._service, self._clock, self._lock = service, clock, threading.Lock()
+        self._titles: dict[int, str] = {}
+        self._ends_at = clock()
+
+    def all(self) -> dict[int, str]:
+        """Return them as they were a moment ago; without Label Studio those that are known."""
+        with self._lock:
+            if self._clock() < self._ends_at:
+                return self._titles
+            self._ends_at = self._clock() + FRESH_S  # the others go on with what is known
+        try:
+            with self._service.studio() as studio:
+                self._titles = studio.client.project_titles()
+        except SuiteError:
+            pass
+        return self._titles
+
+    def of(self, project: int) -> str:
+        """Return the title of a project, or its number."""
+        return self.all().get(project) or f"Project {project}"
+
+
+@dataclass(frozen=True, eq=False)
+class Console:
+    """What the pages need.
+
+    Parameters
+    ----------
+    service : Service
+    pictures_in : Path
+        Where small pictures are kept.
+    roles : Roles
+    secret : str
+        What sessions are signed by; without one they last as long as this process.
+    public_url : str
+        Where people open the console, if that is behind a proxy: its path goes before the pages' addresses, and
+        with https:// the session's cookie is sent over TLS alone.
+    """
+
+    service: Service
+    pictures_in: Path
+    roles: Roles = field(default_factory=Roles)
+    secret: str = field(default="", repr=False)
+    public_url: str = ""
+    door: Door = field(default_factory=Door)
+    titles: Titles = field(init=False)
+    pictures: Pictures = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "titles", Titles(self.service))
+        object.__setattr__(self, "pictures", Pictures(self.service, self.pictures_in))
+
+    @property
+    def prefix(self) -> str:
+        """The path before the addresses of the pages."""
+        return urlsplit(self.public_url).path.rstrip("/")
+
+
+def console() -> Console:
+    """Return the parts of the application that answers."""
+    answering: Console = current_app.extensions[EXTENSION]
+    return answering

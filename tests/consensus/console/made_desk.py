@@ -1,0 +1,79 @@
+"""A console on a store and a Label Studio in memory, and people at it."""
+
+import re
+import threading
+from contextlib import nullcontext
+from html import unescape
+from pathlib import Path
+
+from flask.testing import FlaskClient
+from made_projects import OWNER, InMemoryProject
+from werkzeug.test import TestResponse
+
+from consensus.console.access import Roles
+from consensus.console.app import create_console
+from consensus.console.desk import Console
+from consensus.serving.service import Service
+from consensus.store.store import Store
+
+PASSWORD = "a-password-of-these-tests"
+ANN, REV, SECOND = "ann@example.com", "rev@example.com", "second@example.com"
+WAIT_S = 20.0
+
+
+class Desk:
+    """A console, and people at it."""
+
+    def __init__(self, made: InMemoryProject, store: Store, folder: Path) -> None:
+        self.made, self.store = made, store
+        server = made.server
+        server.accounts |= {20: ANN, 21: REV, 22: SECOND}
+        server.passwords |= dict.fromkeys((OWNER, ANN, REV, SECOND), PASSWORD)
+        self.service = Service(
+            "a-token-of-this-test", lambda: store, lambda: nullcontext(made.connected()), lambda _: {"done": True}
+        )
+        roles = Roles(frozenset({SECOND}), frozenset({REV}))
+        self.console = Console(self.service, folder / "pictures", roles, secret="secret-of-the-sessions")
+        self.app = create_console(self.console)
+
+    def visitor(self) -> FlaskClient:
+        """Somebody who has not signed in."""
+        return self.app.test_client()
+
+    def signed_in(self, email: str, password: str = PASSWORD) -> FlaskClient:
+        """Somebody who has."""
+        client = self.visitor()
+        answer = send(client, "/sign-in", client.get("/sign-in"), email=email, password=password)
+        assert answer.status_code == 303, answer.text
+        return client
+
+    def ended(self, answer: TestResponse) -> None:
+        """Wait for the end of the job to whose page an answer leads."""
+        found = re.search(r"/projects/(\d+)/jobs/(\w+)", answer.headers["Location"])
+        assert found, answer.headers["Location"]
+        pause = threading.Event()
+        for _ in range(int(WAIT_S * 50)):
+            job = self.service.background.job(int(found[1]), found[2])
+            assert job is not None
+            if job.finished_at:
+                assert job.state == "done", job.error
+                return
+            pause.wait(0.02)
+        raise AssertionError("it did not end")
+
+
+def token_in(page: TestResponse) -> str:
+    """What a form of the page proves that it is ours by."""
+    found = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
+    assert found, page.text
+    return found[1]
+
+
+def send(client: FlaskClient, path: str, page: TestResponse, **form: object) -> TestResponse:
+    """Send a form of a page."""
+    return client.post(path, data={"csrf_token": token_in(page), **form})
+
+
+def words(page: str) -> str:
+    """The text of a page, each run of spaces one."""
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", page)))
