@@ -16,6 +16,7 @@ from ml_backend.core.given_labels import GivenNoise
 from ml_backend.core.held_out import HeldOutCheck, OutOfFold
 from ml_backend.core.linear import Components, LinearClassifier, fit_components, one_thread
 from ml_backend.core.model_selection import SHARES
+from ml_backend.core.reach import Reach, fit_reach
 from ml_backend.core.scores import ControlScores, Pool
 from ml_backend.core.verification import answered
 
@@ -90,11 +91,22 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class ProjectModel:
-    """Clusters of a project's images and what its annotations say about them, control by control."""
+    """Clusters of a project's images and what its annotations say about them, control by control.
+
+    Parameters
+    ----------
+    reach : Reach or None
+        Which images resemble an annotated one; None where all may.
+    """
 
     clusters: Clusters
     components: Components
     controls: tuple[ControlScores, ...]
+    reach: Reach | None = None
+
+    def covers(self, embeddings: Floats) -> NDArray[np.bool_]:
+        """(n_images,): whether each image resembles an annotated one."""
+        return np.ones(len(embeddings), dtype=np.bool_) if self.reach is None else self.reach.covers(embeddings)
 
     def scores(
         self, embeddings: Floats, served: Mapping[str, Control]
@@ -135,6 +147,7 @@ class ProjectModel:
             Id and data of each image's task.
         """
         assigned, points = self.clusters.assign(embeddings), self.components.project(embeddings)
+        covered = self.covers(embeddings)
         answers: dict[str, Answer] = {}
         for trained in self.controls:
             control = served.get(trained.control.name)
@@ -154,7 +167,8 @@ class ProjectModel:
                     scores[:, column] = then[:, column_of[label]]
             gone = [column for label, column in column_of.items() if label not in control.labels]
             likelier = then[:, gone].max(axis=1, initial=0) if gone and not control.multiple else 0
-            answers[control.name] = Answer(scores, supported & (scores.max(axis=1) > likelier), given)
+            answered_here = covered & supported & (scores.max(axis=1) > likelier)
+            answers[control.name] = Answer(scores, answered_here, given)
         return answers
 
 
@@ -187,7 +201,9 @@ def fit_model(
             )
             for control_evidence in evidence
         )
-    return ProjectModel(clusters, components, controls)
+        annotated = np.unique(np.concatenate([control_evidence.rows for control_evidence in evidence]))
+        reach = fit_reach(embeddings[annotated], seed)
+    return ProjectModel(clusters, components, controls, reach)
 
 
 def _annotated_images(
@@ -220,6 +236,11 @@ def to_arrays(model: ProjectModel) -> tuple[dict[str, NDArray[Any]], list[dict[s
         "components_mean": model.components.mean,
         "components": model.components.projection,
     }
+    if model.reach is not None:
+        arrays |= {
+            "reach_directions": model.reach.directions.astype(np.float16),  # half the file
+            "reach_radius": np.array(model.reach.radius),
+        }
     described = []
     for number, scores in enumerate(model.controls):
         prefixed: dict[str, object] = {
@@ -273,7 +294,11 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], described: Sequence[Mapping[
         for number, description in enumerate(described)
     )
     clusters = Clusters(arrays["mean"], arrays["projection"], arrays["centroids"])
-    return ProjectModel(clusters, Components(arrays["components_mean"], arrays["components"]), controls)
+    components = Components(arrays["components_mean"], arrays["components"])
+    reach = None
+    if "reach_radius" in arrays:
+        reach = Reach(arrays["reach_directions"].astype(np.float32), float(arrays["reach_radius"]))
+    return ProjectModel(clusters, components, controls, reach)
 
 
 def _from_arrays(

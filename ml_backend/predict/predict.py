@@ -21,9 +21,10 @@ from ml_backend.model_registry import Artifact
 log = structlog.get_logger()
 
 NO_MODEL, NO_CONTROL, NO_EVIDENCE, BAD_TASK = "no_model_yet", "no_control", "no_evidence", "bad_task"
-SCORING_FAILED = "scoring_failed"
+UNLIKE, SCORING_FAILED = "unlike_annotated", "scoring_failed"
 
 _TICKING = Ticking()
+_NOTHING_TO_SAY = (NO_MODEL, NO_CONTROL, NO_EVIDENCE, UNLIKE)
 
 Scored = dict[ImageRef, list[tuple[Control, Any, GivenLabel | None]]]
 """The controls that have something to suggest on an image, their probabilities, what is said of given labels."""
@@ -110,7 +111,7 @@ def predict(
         project_id=project_id,
     )
     contents = {task["id"]: task["data"] for task in tasks if _is_task(task)}
-    scored, silence = _scored(artifact, served, gathered, contents)
+    scored, silent_because = _scored(artifact, served, gathered, contents)
     least_scores = _least_scores(artifact, ticking)
     done = Predictions([], embedded=gathered.embedded, cached=len(gathered.vectors) - gathered.embedded)
     for position, refs in enumerate(refs_of):
@@ -122,7 +123,7 @@ def predict(
                 done.partial[position] = failed[0]
         else:
             done.entries.append([])
-            done.reasons[position] = failed[0] if failed else (made or silence) if refs else BAD_TASK
+            done.reasons[position] = _why_empty(refs, failed, made, silent_because)
     _log_reasons(tasks, done)
     return done
 
@@ -132,13 +133,29 @@ def _scored(
     served: dict[str, Control],
     gathered: Gathered,
     contents: Mapping[int, Mapping[str, object]],
-) -> tuple[Scored, str]:
-    """Score the images; with it, the reason of those that get no score."""
+) -> tuple[Scored, dict[ImageRef, str]]:
+    """Score the images; with it, the reasons of those that get no score."""
     try:
-        return score(artifact, served, gathered, contents), NO_EVIDENCE
+        scored = score(artifact, served, gathered, contents)
+        silent = [ref for ref, pairs in scored.items() if not pairs]
+        if not silent:
+            return scored, {}
+        covered = artifact.model.covers(np.stack([gathered.vectors[ref] for ref in silent]))
+        reasons = (NO_EVIDENCE if near else UNLIKE for near in covered)
+        return scored, dict(zip(silent, reasons, strict=True))
     except Exception as error:  # noqa: BLE001 - an entry a task is owed, whatever is wrong with the model
         log.error(SCORING_FAILED, version=artifact.model_version, error=type(error).__name__)
-        return {}, SCORING_FAILED
+        return {}, dict.fromkeys(gathered.vectors, SCORING_FAILED)
+
+
+def _why_empty(
+    refs: Sequence[ImageRef], failed: Sequence[str], fault: str | None, silent_because: dict[ImageRef, str]
+) -> str:
+    """Return why a task gets nothing: no task, an image that failed, an error, or what the model does not know."""
+    if not refs:
+        return BAD_TASK
+    reasons = [silent_because[ref] for ref in refs if ref in silent_because]
+    return next(iter([*failed, *([fault] if fault else []), *reasons]), NO_EVIDENCE)
 
 
 def _made(
@@ -255,7 +272,7 @@ def _all_empty(tasks: Sequence[Any], reason: str) -> Predictions:
 
 def _log_reasons(tasks: Sequence[Any], done: Predictions) -> None:
     """One line a faulty task, and one for all that there is simply nothing to say about yet."""
-    silent = Counter(reason for reason in done.reasons.values() if reason in (NO_MODEL, NO_CONTROL, NO_EVIDENCE))
+    silent = Counter(reason for reason in done.reasons.values() if reason in _NOTHING_TO_SAY)
     for reason, count in silent.items():
         log.info("nothing_to_suggest", reason=reason, tasks=count)
     for event, reasons in (("task_left_out", done.reasons), ("image_left_out", done.partial)):

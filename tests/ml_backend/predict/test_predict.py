@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from ml_backend.core.reach import Reach
+from ml_backend.core.suggestions import Ticking
 from ml_backend.embedding.gather import Gathered, ImageRef
 from ml_backend.predict import predict as predicting
-from ml_backend.predict.predict import Predictions, predict
+from ml_backend.predict.predict import Predictions, predict, predict_gathered
 
 if TYPE_CHECKING:
     from conftest import Samples
@@ -63,6 +65,28 @@ def test_every_entry_is_in_its_place(ask: Callable[..., Predictions]) -> None:
     assert choices(done) == [["dark"], *[[]] * 10, ["light"], []]
     assert done.reasons == dict.fromkeys(range(1, 10), "bad_task") | {10: "missing", 12: "missing"}
     assert (done.embedded, done.cached) == (2, 0)
+
+
+def test_what_resembles_nothing_annotated_is_named_so(ask: Callable[..., Predictions], samples: "Samples") -> None:
+    """It gets nothing, also from an image that lies among the clusters; the others get what they got."""
+    artifact = samples.trained()
+    roots = np.sign(samples.dark[None]) * np.sqrt(np.abs(samples.dark[None]))
+    reach = Reach(roots / np.linalg.norm(roots), 0.01)
+    done = ask([task(1), task(2, "light")], artifact=replace(artifact, model=replace(artifact.model, reach=reach)))
+    assert choices(done) == [["dark"], []]
+    assert done.reasons == {1: "unlike_annotated"}
+
+
+def test_what_is_ticked_is_for_the_settings_to_say(ask: Callable[..., Predictions], samples: "Samples") -> None:
+    """A request and what is stored for the whole project tick the same; what is not ticked keeps its score."""
+    for ticking, ticked in ((Ticking(0, 0), ["dark"]), (Ticking(1, 0), [])):
+        [entry] = ask([task(1)], ticking=ticking).entries
+        gathered = Gathered({ImageRef.of(1, "image", {"image": "dark"}): samples.dark})
+        [stored] = predict_gathered(samples.trained(), gathered, ticking=ticking)
+        assert stored.pop("task") == 1
+        assert stored == entry
+        assert entry["result"][0]["value"]["choices"] == ticked
+        assert 0.5 < entry["score"] < 1
 
 
 def test_the_same_image_counts_for_each_task(ask: Callable[..., Predictions]) -> None:
