@@ -13,7 +13,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from common.errors import SuiteError
+from common.errors import SettingsError, SuiteError
 
 PIPED_WIDTH = 200
 """Columns of a table that goes into a pipe or a file, where nothing says how wide it may be."""
@@ -124,6 +124,22 @@ def note(text: str) -> None:
 def emit(text: str) -> None:
     """Print for a program: as it is, but not onto a terminal; what UTF-8 cannot say is escaped."""
     typer.echo(safe(text) if sys.stdout.isatty() else encodable(text), nl=False)
+
+
+def agreed(question: str) -> bool:
+    """Ask a person.
+
+    Raises
+    ------
+    SettingsError
+        Where nobody answers.
+    """
+    try:
+        return typer.confirm(safe(one_line(question)), err=True)
+    except typer.Abort:
+        raise SettingsError(
+            "nobody has answered, so nothing is changed; add --yes to go on without a question"
+        ) from None
 
 
 def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:

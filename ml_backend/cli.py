@@ -8,8 +8,10 @@ import typer
 from common.console import add_version, run_program, shows_help
 from common.errors import FilesError
 from ml_backend.commands.connect import connect
+from ml_backend.commands.disconnect import disconnect
 from ml_backend.commands.doctor import doctor
 from ml_backend.commands.exporting import export
+from ml_backend.commands.forget import forget
 from ml_backend.commands.predicting import predict
 from ml_backend.commands.serving import serve
 from ml_backend.commands.training import train
@@ -22,7 +24,20 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (serve, connect, doctor, train, versions, promote, predict, finetune, pretrain, export):
+for _command in (
+    serve,
+    connect,
+    disconnect,
+    doctor,
+    train,
+    versions,
+    promote,
+    predict,
+    finetune,
+    pretrain,
+    export,
+    forget,
+):
     cli.command()(_command)
 
 add_version(cli)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
-from common.doctor import Diagnosis, Level, Step, problem, run_checks, warning
+from common.doctor import Diagnosis, Finding, Level, Step, problem, run_checks, warning
 from ml_backend.backend import Backend
 from ml_backend.diagnosis import (
     backend_checks,
@@ -19,6 +19,7 @@ from ml_backend.diagnosis.replies import client
 from ml_backend.errors import LabelStudioError, RefusedError
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.settings import Settings
+from ml_backend.training.forgetting import gone, kept_projects
 
 PROJECT_CHECKS = connection_checks.CHECKS | version_checks.CHECKS | task_checks.CHECKS | image_checks.CHECKS
 
@@ -69,11 +70,23 @@ def examine(
         projects = project_ids or reader.connected(
             lambda done, total: progress("looking for projects", done, total)
         )
+        if not project_ids:
+            yield from run_checks("this backend", None, {"projects that are gone": _gone}, settings, admin)
         if not projects:
             yield Diagnosis("projects", None, "projects", _NO_PROJECT)
         for number, project_id in enumerate(projects):
             progress(f"project {project_id}", number, len(projects))
             yield from _of_project(reader, project_id)
+
+
+def _gone(settings: Settings, admin: LabelStudioClient) -> Iterator[Finding]:
+    if ids := gone(admin, kept_projects(settings.data_dir)):
+        named = ", ".join(map(str, ids))
+        yield warning(
+            f"data of projects are kept that Label Studio does not have, or does not show: {named}",
+            "they take room, and another project may get an id after a reset",
+            "ml-backend forget --gone",
+        )
 
 
 def _of_project(reader: ProjectReader, project_id: int) -> Iterator[Diagnosis]:

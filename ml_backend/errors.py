@@ -37,6 +37,10 @@ class VersionError(SuiteError):
     """A model version is not there, is damaged, or does not fit the project."""
 
 
+class ForgettingError(SuiteError):
+    """What is kept of a project cannot go now."""
+
+
 class ModelLoadingError(SuiteError):
     """The backbone is still being loaded, or will be tried again."""
 

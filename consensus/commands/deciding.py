@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from common.console import emit
+from common.console import agreed, emit
 from common.contract import LEFT_OUT
 from consensus.commands import output
 from consensus.commands.connections import show_tabs_after, store, studio
@@ -139,22 +139,6 @@ def accept(
         work.show_done(dry_run=dry_run)
     if any(each.left for each in work.performed):
         raise typer.Exit(LEFT_OUT)
-
-
-def agreed(question: str) -> bool:
-    """Ask a person.
-
-    Raises
-    ------
-    ConfigError
-        Where nobody answers.
-    """
-    try:
-        return typer.confirm(question, err=True)
-    except typer.Abort:
-        raise ConfigError(
-            "nobody has answered, so nothing is sent; add --yes to go on without a question"
-        ) from None
 
 
 class _Acceptance:

@@ -67,8 +67,11 @@ def _connect(
     project: int, settings: "Settings", sampling: str | None, title: str, *, dry_run: bool
 ) -> "list[ConnectionSetting]":
     from common.label_studio.rows import Login  # noqa: PLC0415
+    from ml_backend.diagnosis.address_check import check_address  # noqa: PLC0415
+    from ml_backend.diagnosis.replies import client  # noqa: PLC0415
     from ml_backend.label_studio.client import LabelStudioClient  # noqa: PLC0415
     from ml_backend.label_studio.connecting import Connecting, DesiredConnection  # noqa: PLC0415
+    from ml_backend.label_studio.ownership import known_instance  # noqa: PLC0415
     from ml_backend.model_registry import ModelRegistry  # noqa: PLC0415 - --help needs none of it
     from ml_backend.serving.auth import webhook_headers  # noqa: PLC0415
 
@@ -82,11 +85,15 @@ def _connect(
         title=title,
         sampling=sampling,
         own_versions=frozenset(ModelRegistry(settings.data_dir).versions(project)),
+        instance=known_instance(settings.data_dir),
     )
-    try:
-        return Connecting(admin, desired, dry_run=dry_run).run()
-    finally:
-        admin.close()
+
+    def verify() -> None:
+        with client() as connections:
+            check_address(connections, desired.url, desired.headers, desired.instance, settings.label_studio_url)
+
+    with admin:
+        return Connecting(admin, desired, dry_run=dry_run, verify=verify).run()
 
 
 def _show(outcome: "list[ConnectionSetting]", *, dry_run: bool) -> None:

@@ -6,6 +6,9 @@ import typer
 
 ProjectOption = Annotated[int, typer.Option(min=1, help="Id of the project in Label Studio.")]
 
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be removed; change nothing.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether to go on.")]
+
 
 def number(value: float | None) -> str:
     """Show a share with three digits, or a dash where there is none."""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+MODEL_CLASS = "ResNetKMeans"  # by which one of these backends is known
 _UNTRAINED = "untrained"
 RANDOM = "random"  # how weights are called that were not learned
 _OURS = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]*-[0-9A-Za-z._]+-\d{8}T\d{6}-[0-9a-f]{4}")
@@ -51,6 +52,17 @@ def is_untrained_version_of(version: str, instance: str) -> bool:
     False
     """
     return bool(instance) and version.endswith(f"-{_UNTRAINED}-{instance}")
+
+
+def is_untrained_version(version: str) -> bool:
+    """Return whether some backend of this kind named a version before its first training.
+
+    Examples
+    --------
+    >>> is_untrained_version("resnet18-random-untrained-00c0ffee"), is_untrained_version("untrained")
+    (True, False)
+    """
+    return f"-{_UNTRAINED}" in version
 
 
 def _name(backbone: str) -> str:

@@ -246,6 +246,15 @@ class EmbeddingCache:
         """
         return self._tried(lambda database: self._tidied(database, max_bytes, in_use), 0)
 
+    def forget(self, project_id: int) -> None:
+        """Delete what a project saw at which address; embeddings that nobody uses go with time."""
+
+        def delete(database: sqlite3.Connection) -> None:
+            with database:
+                database.execute("DELETE FROM address WHERE project = ?", (project_id,))
+
+        self._tried(delete, None)
+
     def close(self, timeout_s: float = _BUSY_S) -> None:
         """Write what waits, and close the connections; one that a thread is using just now, once that is done."""
         with self._waiting:

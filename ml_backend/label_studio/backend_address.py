@@ -32,6 +32,33 @@ def same_address(left: str, right: str) -> bool:
     return _canonical(left) == _canonical(right)
 
 
+def same_server(left: str, right: str) -> bool:
+    """Return whether two addresses name the same program, perhaps with other paths.
+
+    Examples
+    --------
+    >>> same_server("http://ml-backend.internal:9090/health", "http://ml-backend.internal:9090")
+    True
+    """
+    return _canonical(left)[:3] == _canonical(right)[:3]
+
+
+def shorter_addresses(url: str) -> list[str]:
+    """Return an address without the last steps of its path, the nearest first.
+
+    Examples
+    --------
+    >>> shorter_addresses("http://ml.example.org/team/health")
+    ['http://ml.example.org/team', 'http://ml.example.org']
+    """
+    address = urlsplit(url)
+    steps = [step for step in address.path.split("/") if step]
+    return [
+        "/".join([f"{address.scheme}://{address.netloc}", *steps[:count]])
+        for count in range(len(steps) - 1, -1, -1)
+    ]
+
+
 def without_password(url: str) -> str:
     """Return an address as it may be shown to anybody.
 

@@ -11,16 +11,24 @@ from common.errors import SettingsError
 from common.label_studio.rows import ConnectionRow, Login, ProjectSettings
 from ml_backend.core.versions import is_ours
 from ml_backend.errors import RefusedError
-from ml_backend.label_studio.backend_address import same_address, webhook_address, without_password
+from ml_backend.label_studio.backend_address import (
+    same_address,
+    same_server,
+    webhook_address,
+    without_password,
+)
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.connection_faults import (
     EVENTS,
+    another_backend,
     explained,
+    is_left_over,
     merged_headers,
     no_webhook,
     unhealthy,
     webhook_faults,
 )
+from ml_backend.label_studio.ownership import answers_as, own_connections
 
 NEW_TITLE = "suggestions"
 
@@ -43,6 +51,8 @@ class DesiredConnection:
         Label Studio's name of the order of the label stream; None leaves it.
     own_versions : frozenset of str
         The versions of the project that this backend trained.
+    instance : str
+        Its identity; empty where that is not known.
     """
 
     project_id: int
@@ -52,6 +62,7 @@ class DesiredConnection:
     title: str = ""
     sampling: str | None = None
     own_versions: frozenset[str] = frozenset()
+    instance: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what Label Studio could not send.
@@ -98,10 +109,20 @@ class Connecting:
     ----------
     dry_run : bool
         Only return what would be changed.
+    verify : callable
+        Raises SettingsError where something else answers at the address; asked before the first change, unless
+        Label Studio has it from the backend already.
     """
 
-    def __init__(self, admin: LabelStudioClient, desired: DesiredConnection, *, dry_run: bool = False) -> None:
-        self._admin, self._desired, self._dry_run = admin, desired, dry_run
+    def __init__(
+        self,
+        admin: LabelStudioClient,
+        desired: DesiredConnection,
+        *,
+        dry_run: bool = False,
+        verify: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._admin, self._desired, self._dry_run, self._verify = admin, desired, dry_run, verify
         self._settings: list[ConnectionSetting] = []
 
     def run(self) -> list[ConnectionSetting]:
@@ -109,8 +130,10 @@ class Connecting:
 
         Raises
         ------
+        SettingsError
+            If something else than this backend answers at the address; nothing is changed then.
         RefusedError
-            If Label Studio refuses the connection, with the remedy where there is one.
+            If Label Studio refuses the connection, with the remedy where there is one; nothing is changed then.
         LabelStudioError
             If Label Studio cannot be reached.
         """
@@ -125,18 +148,41 @@ class Connecting:
         desired = self._desired
         rows = self._admin.connections(desired.project_id)
         here = [row for row in rows if same_address(row.url, desired.url)]
-        there = [row for row in rows if row not in here and row.bears(desired.own_versions)]
+        own = own_connections(rows, desired.url, desired.own_versions, desired.instance)
+        there = [row for row in own if row not in here]
         connection = next((row for row in here if row.works), None) or next(iter([*here, *there]), None)
+        if not any(row.works and self._answers(row) for row in here):
+            self._verify()
+            if any(row.works for row in here):
+                raise another_backend(desired.url)
         if connection is None:
             before = ", ".join(["none", *(f"another at {without_password(row.url)}" for row in rows)])
             login = f", login as {desired.login.name}" if desired.login else ""
             self._change("connection", before, without_password(desired.url) + login, self._add)
         else:
             self._keep(connection, desired.url if connection in there else connection.url)
-        for extra in (row for row in [*here, *there] if row is not connection):
-            before = f"{without_password(extra.url)} with the title {extra.title}"
-            self._change("second connection", before, "removed", partial(self._admin.delete_connection, extra))
-        return self._tried(), [row.url for row in there]
+        strays = [row for row in rows if row not in own and not row.works and same_server(row.url, desired.url)]
+        for name, extras in (("second connection", [*here, *there]), ("stray connection", strays)):
+            for extra in (row for row in extras if row is not connection):
+                before = f"{without_password(extra.url)} with the title {extra.title}"
+                self._change(name, before, "removed", partial(self._admin.delete_connection, extra))
+        return self._tried(), [row.url for row in [*there, *strays]]
+
+    def _answers(self, row: ConnectionRow) -> bool:
+        """Whether Label Studio has heard from this backend there."""
+        return answers_as(row.answers_with, self._desired.own_versions, self._desired.instance)
+
+    def _refuse_another(self, undo: Callable[[], None]) -> None:
+        """Undo what was written where another backend answers Label Studio at the address.
+
+        Raises
+        ------
+        SettingsError
+        """
+        row = self._ours(self._admin.connections(self._desired.project_id))
+        if row is not None and row.works and not self._answers(row):
+            undo()
+            raise another_backend(self._desired.url)
 
     def _keep(self, row: ConnectionRow, url: str) -> None:
         shown, login = without_password(row.url), self._desired.login
@@ -156,18 +202,32 @@ class Connecting:
             try:
                 self._repair(row, url, row.title)
             except RefusedError as error:
+                if url != row.url:
+                    raise
                 outcome = [replace(setting, after="", problem=setting.after and str(error)) for setting in outcome]
+            else:
+                if url != row.url:
+                    self._refuse_another(partial(self._repair, row, row.url, row.title))
         self._settings += outcome
 
     def _add(self) -> None:
         desired = self._desired
+        hooks = {hook.id for hook in self._admin.webhooks()}
+
+        def undo() -> None:
+            """Delete what Label Studio has made all the same: it would suggest, but never be trained."""
+            if half_made := self._ours(self._admin.connections(desired.project_id)):
+                self._admin.delete_connection(half_made)
+            for hook in self._admin.webhooks():
+                if hook.id not in hooks and same_address(hook.url, webhook_address(desired.url)):
+                    self._admin.delete_webhook(hook)
+
         try:
             self._admin.add_connection(desired.project_id, desired.url, desired.title or NEW_TITLE, desired.login)
         except RefusedError as error:
-            half_made = self._ours(self._admin.connections(desired.project_id))
-            if half_made:  # it would suggest, but nothing would ever train it
-                self._admin.delete_connection(half_made)
+            undo()
             raise explained(error, desired.url) from None
+        self._refuse_another(undo)
 
     def _repair(self, row: ConnectionRow, url: str, title: str) -> None:
         desired = self._desired
@@ -223,9 +283,18 @@ class Connecting:
             self._change("webhook", wrong, sending, change)
         else:
             self._unchanged("webhook", sending)
-        for extra in (hook for hook in [*here, *there] if hook is not webhook):
-            delete = partial(self._admin.delete_webhook, extra)
-            self._change("second webhook", without_password(extra.url), "removed", delete)
+        connected = [webhook_address(row.url) for row in self._admin.connections(desired.project_id)]
+        strays = [
+            hook
+            for hook in hooks
+            if hook not in [*here, *there]
+            and not any(same_address(hook.url, each) for each in connected)
+            and is_left_over(hook, desired.url, events)
+        ]
+        for name, extras in (("second webhook", [*here, *there]), ("stray webhook", strays)):
+            for extra in (hook for hook in extras if hook is not webhook):
+                delete = partial(self._admin.delete_webhook, extra)
+                self._change(name, without_password(extra.url), "removed", delete)
 
     def _new_webhook(self, address: str, events: frozenset[str], sending: str) -> None:
         add = partial(self._admin.add_webhook, self._desired.project_id, address, events, self._desired.headers)

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 
+from common.errors import SettingsError
 from common.label_studio.rows import ConnectionRow, Webhook
 from ml_backend.errors import RefusedError
 from ml_backend.label_studio.backend_address import (
     host_of,
     is_private,
     same_address,
+    same_server,
+    shorter_addresses,
     webhook_refusal,
     without_password,
 )
@@ -66,6 +69,22 @@ def webhook_faults(
         yield "has an outdated login" if _AUTHORIZATION in sent else "has no login"
 
 
+def is_left_over(webhook: Webhook, url: str, events: frozenset[str]) -> bool:
+    """Return whether a webhook that no connection has was made for a backend, if only for a wrong address of it.
+
+    Parameters
+    ----------
+    url : str
+        The backend's address: a webhook to another path of the same program is its own, too.
+    events : frozenset of str
+        What `ml-backend connect` lets a webhook send.
+    """
+    if not webhook.url.rstrip("/").endswith("/webhook"):
+        return False
+    as_made_here = webhook.with_payload and not webhook.all_actions and webhook.actions == events
+    return as_made_here or same_server(webhook.url, url)
+
+
 def merged_headers(present: Mapping[str, str], desired: Mapping[str, str]) -> dict[str, str]:
     """Set headers and leave others, which a proxy may need.
 
@@ -108,6 +127,15 @@ def unreachable(url: str) -> str:
     return advice
 
 
+def another_backend(url: str) -> SettingsError:
+    """Return the error where a backend answers whose data lie elsewhere."""
+    return SettingsError(
+        f"another ML backend answers at {without_password(url)} than the one that keeps its data in "
+        "ML_BACKEND_DATA_DIR, and nothing was changed: give this backend's address, or run this command with the "
+        "data folder of the one that answers"
+    )
+
+
 def explained(error: RefusedError, url: str) -> RefusedError:
     """Return a refusal of a connection or a webhook with its remedy."""
     shown = without_password(url)
@@ -118,6 +146,10 @@ def explained(error: RefusedError, url: str) -> RefusedError:
         )
     elif error.http_status == _INVALID and "health check failed" in error.reason:
         sentence = unreachable(url)
+        if shorter := shorter_addresses(url):
+            sentence += (
+                f" It has a path, which few backends have: perhaps {without_password(shorter[-1])} is meant."
+            )
     elif error.http_status == _INVALID and "401" in error.reason:
         sentence = (
             f"the backend at {shown} asks for a login that this command does not know: run it with the same "

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from common.files import held, write_whole
 from common.label_studio.rows import ConnectionRow
-from ml_backend.core.versions import is_untrained_version_of
+from ml_backend.core.versions import is_ours, is_untrained_version, is_untrained_version_of
 from ml_backend.label_studio.backend_address import same_address
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.model_registry import ModelRegistry
@@ -35,6 +35,26 @@ def instance_id(data_dir: Path) -> str:
                     write_whole(path, secrets.token_hex(6), alone=True)
         return path.read_text("ascii").strip()
     return ""
+
+
+def known_instance(data_dir: Path) -> str:
+    """Return the identity of the backend that keeps its data in a folder; empty where it has none yet."""
+    return instance_id(data_dir) if (data_dir / _NAME).exists() else ""
+
+
+def answers_as(version: str, versions: Collection[str], instance: str) -> bool:
+    """Return whether what ``/setup`` named is a version of this backend.
+
+    Parameters
+    ----------
+    versions : collection of str
+        That it has trained for the project.
+    instance : str
+        Its identity; empty where that is not known here: then any backend of this kind may be meant.
+    """
+    if not instance:
+        return is_ours(version) or is_untrained_version(version)
+    return version in versions or is_untrained_version_of(version, instance)
 
 
 def own_connections(

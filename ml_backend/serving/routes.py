@@ -16,7 +16,7 @@ from common.serving.refusals import Problem
 from ml_backend import metrics
 from ml_backend.backend import Backend
 from ml_backend.core.controls import image_controls
-from ml_backend.core.versions import newest_first
+from ml_backend.core.versions import MODEL_CLASS, newest_first
 from ml_backend.label_studio.pulling import doubt
 from ml_backend.model_registry import ModelRegistry
 from ml_backend.predict.predict import Predictions, predict
@@ -55,7 +55,8 @@ def health() -> Response:
     settings, backbones = backend.settings, backend.backbones
     return jsonify(
         status="UP",
-        model_class="ResNetKMeans",
+        model_class=MODEL_CLASS,
+        instance=backend.instance,
         backbone=backbones.backbone,
         weights=backbones.weights_id,
         engine=backbones.engine,
