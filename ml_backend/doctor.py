@@ -16,6 +16,7 @@ from ml_backend.diagnosis import (
 )
 from ml_backend.diagnosis.reading import ProjectReader, read_backend, read_label_studio
 from ml_backend.diagnosis.replies import client
+from ml_backend.diagnosis.state import BackendState
 from ml_backend.errors import LabelStudioError, RefusedError
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.settings import Settings
@@ -24,11 +25,6 @@ from ml_backend.training.forgetting import gone, kept_projects
 PROJECT_CHECKS = connection_checks.CHECKS | version_checks.CHECKS | task_checks.CHECKS | image_checks.CHECKS
 
 _NOT_FOUND = 404
-_NO_PROJECT = warning(
-    "no project is connected to this backend",
-    "annotators get no suggestions from it, and it learns nothing",
-    "ml-backend connect --project ID",
-)
 
 
 def examine(
@@ -73,10 +69,18 @@ def examine(
         if not project_ids:
             yield from run_checks("this backend", None, {"projects that are gone": _gone}, settings, admin)
         if not projects:
-            yield Diagnosis("projects", None, "projects", _NO_PROJECT)
+            yield Diagnosis("projects", None, "projects", _no_project(state))
         for number, project_id in enumerate(projects):
             progress(f"project {project_id}", number, len(projects))
             yield from _of_project(reader, project_id)
+
+
+def _no_project(state: BackendState) -> Finding:
+    return warning(
+        "no project is connected to this backend",
+        "annotators get no suggestions from it, and it learns nothing",
+        state.connecting("ID"),
+    )
 
 
 def _gone(settings: Settings, admin: LabelStudioClient) -> Iterator[Finding]:

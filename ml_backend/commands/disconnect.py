@@ -32,6 +32,7 @@ def disconnect(
     from ml_backend.label_studio.ownership import known_instance  # noqa: PLC0415
     from ml_backend.model_registry import ModelRegistry  # noqa: PLC0415
     from ml_backend.settings import get_settings, read_settings  # noqa: PLC0415
+    from ml_backend.training.training_requests import TrainingRequests  # noqa: PLC0415
 
     settings = read_settings(public_url=url) if url else get_settings()
     console = new_console()
@@ -53,4 +54,5 @@ def disconnect(
         elif yes or agreed("Remove them?"):
             for removal in removals:
                 removal.remove()
+            TrainingRequests(settings.data_dir, settings.quiet_s, settings.max_wait_s).forget(project)
             console.print(f"{len(removals)} removed.")

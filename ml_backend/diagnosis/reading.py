@@ -33,6 +33,7 @@ from ml_backend.images.decoding import ImageLimits, ImageRejectedError, decode
 from ml_backend.label_studio.backend_address import same_address, webhook_address
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.connection_faults import EVENTS
+from ml_backend.label_studio.ownership import answers_as, known_instance, own_connections
 from ml_backend.model_registry import ModelRegistry
 from ml_backend.serving.auth import webhook_headers
 from ml_backend.settings import Settings
@@ -95,13 +96,15 @@ class ProjectReader:
 
     def __init__(self, admin: LabelStudioClient, backend: Backend, state: BackendState, images: int) -> None:
         self._admin, self._backend, self._state, self._images = admin, backend, state, images
+        self._instance = known_instance(backend.settings.data_dir)
         self._events = EVENTS & admin.known_actions()
         self._webhooks = admin.webhooks()
 
     def connected(self, advance: Callable[[int, int], None] = lambda *_: None) -> list[int]:
         """List the projects that have a connection or a webhook to this backend, or that it has trained."""
         ids = self._admin.project_ids()
-        connected = set(self._backend.registry.projects()).intersection(ids)
+        trained = set(self._backend.registry.projects()).intersection(self._backend.requests.projects())
+        connected = trained.intersection(ids)
         address = webhook_address(self._state.url)
         connected |= {
             hook.project_id for hook in self._webhooks if hook.project_id and same_address(hook.url, address)
@@ -131,7 +134,7 @@ class ProjectReader:
             project=project,
             rows=rows,
             ours=ours,
-            moved=[row for row in rows if row not in ours and row.bears(own)],
+            moved=[row for row in self._own(rows, own) if row not in ours],
             webhooks=[hook for hook in self._webhooks if hook.project_id in (project_id, None)],
             events=self._events,
             backend=self._state,
@@ -145,10 +148,13 @@ class ProjectReader:
         )
 
     def _ours(self, rows: Sequence[ConnectionRow], own: Sequence[str]) -> list[ConnectionRow]:
-        """Find our connections: by our address, or where that is not known, by their version."""
+        """Find our connections: by our address, or where that is not known, by what answers there."""
         if self._state.url:
             return [row for row in rows if same_address(row.url, self._state.url)]
-        return [row for row in rows if is_ours(row.answers_with) or row.bears(own)]
+        return self._own(rows, own) or [row for row in rows if answers_as(row.answers_with, own, self._instance)]
+
+    def _own(self, rows: Sequence[ConnectionRow], own: Sequence[str]) -> list[ConnectionRow]:
+        return own_connections(rows, self._state.url, own, self._instance)
 
     def _with_version(self, project_id: int, ours: Sequence[ConnectionRow]) -> int:
         version = next((row.answers_with for row in ours if row.works), "")

@@ -118,6 +118,12 @@ class BackendState:
     waiting: tuple[int, ...] = ()
     renamed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
+    def connecting(self, project: int | str, row: ConnectionRow | None = None) -> str:
+        """Return the command that connects a project, with the address where that is known."""
+        url = self.url or (row.url if row else "http://ADDRESS:9090")
+        given = "" if "@" in url else f" --url {url}"  # a password is not shown; it is in the settings
+        return f"ml-backend connect --project {project}{given}"
+
 
 @dataclass(frozen=True)
 class Versions:
@@ -199,7 +205,7 @@ class ProjectState:
     @property
     def connect(self) -> str:
         """The command that sets a connection right."""
-        return f"ml-backend connect --project {self.project.id}"
+        return self.backend.connecting(self.project.id, self.row)
 
     @property
     def row(self) -> ConnectionRow | None:

@@ -32,10 +32,10 @@ def trained(state: ProjectState) -> Iterator[Finding]:
                 f"annotate more, or ml-backend promote {state.versions.newest} --project {state.project.id}",
             )
         else:
-            yield problem(
+            yield warning(
                 f"no version yet, with {state.project.annotations} annotations",
-                "nothing is suggested",
-                f"ml-backend train --project {state.project.id}; it says what is missing",
+                "nothing is suggested until the first training, which begins by itself soon after an annotation",
+                f"ml-backend train --project {state.project.id} trains now, or says what is missing",
             )
     elif (
         state.versions.current
@@ -140,7 +140,11 @@ CHECKS: dict[str, Callable[[ProjectState], Iterator[Finding]]] = {
 
 def _not_the_newest(state: ProjectState) -> Finding:
     versions = state.versions
-    see = f"ml-backend versions --project {state.project.id} compares them; ml-backend promote chooses"
+    project = f"--project {state.project.id}"
+    see = (
+        f"ml-backend versions {project} compares them; ml-backend promote {versions.newest} {project} lets the "
+        "newer one answer"
+    )
     if versions.chosen:
         return warning(f"{versions.current} answers, because it was chosen", f"{versions.newest} is newer", see)
     return warning(

@@ -19,6 +19,7 @@ from ml_backend.diagnosis.reading import ProjectReader, read_backend
 from ml_backend.doctor import PROJECT_CHECKS
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.connecting import Connecting, ConnectionSetting, DesiredConnection
+from ml_backend.label_studio.ownership import known_instance
 from ml_backend.model_registry import Artifact
 from ml_backend.serving.app import create_app
 from ml_backend.serving.auth import webhook_headers
@@ -213,6 +214,7 @@ class Connected:
             headers=webhook_headers(settings),
             sampling=sampling,
             own_versions=frozenset(Backend(settings).registry.versions(self.project)),
+            instance=known_instance(settings.data_dir),
         )
 
 

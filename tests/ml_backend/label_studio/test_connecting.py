@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from connected import LOGIN, NAME, Connected, Studio, answering, settings_for
 
+from common.errors import LabelStudioError
+from ml_backend.backend import Backend
 from ml_backend.label_studio.backend_address import webhook_refusal
 from ml_backend.label_studio.connecting import ConnectionSetting
 from ml_backend.label_studio.connection_faults import EVENTS
+from ml_backend.label_studio.disconnecting import Disconnecting
 
 if TYPE_CHECKING:
     from conftest import Samples
@@ -76,6 +79,52 @@ def test_a_dry_run_only_tells(fresh: Connected) -> None:
     told = changes(fresh.connect(dry_run=True, sampling="Uncertainty sampling"))
     assert {"connection", "webhook", "sampling"} <= set(told)
     assert fresh.state() == before
+
+
+@pytest.mark.parametrize("slip", ["/health", "/webhook", "Label Studio's"])
+@pytest.mark.parametrize("first", [False, True])
+def test_a_slip_in_the_address_changes_nothing(fresh: Connected, slip: str, first: bool) -> None:  # noqa: FBT001
+    """Neither a first connection nor one that works, nor its webhook; the next one leaves nothing of it."""
+    if not first:
+        fresh.connect()
+    before = fresh.state()
+    url = fresh.studio.running.url if slip.startswith("Label") else fresh.settings.public_url + slip
+    with pytest.raises(LabelStudioError):
+        fresh.connect(url=url)
+    assert fresh.state() == before
+    fresh.connect()
+    assert (len(fresh.studio.connections(fresh.project)), len(fresh.studio.webhooks(fresh.project))) == (1, 1)
+    assert fresh.to_do() == {}
+
+
+def test_what_was_left_of_a_slip_is_removed(fresh: Connected) -> None:
+    """Webhooks to other paths of the backend, and to other addresses as `connect` makes them."""
+    for url in (f"{fresh.settings.public_url}/health/webhook", f"{fresh.studio.running.url}/webhook"):
+        hook = {"project": fresh.project, "url": url, "send_payload": True, "actions": sorted(EVENTS)}
+        fresh.studio.ask("POST", "/api/webhooks/", json=hook | {"send_for_all_actions": False})
+    fresh.connect()
+    assert [hook["url"] for hook in fresh.studio.webhooks(fresh.project)] == [
+        f"{fresh.settings.public_url}/webhook"
+    ]
+
+
+def test_a_project_is_disconnected_as_it_was(shared: Connected, connected: Connected) -> None:
+    """Connection and webhook go; the predictions stay and are shown, or go too."""
+    own = Backend(shared.settings)
+    disconnecting = Disconnecting(
+        shared.studio.admin(shared.settings),
+        shared.project,
+        shared.settings.public_url,
+        own.registry.versions(shared.project),
+        own.instance,
+    )
+    own.close()
+    for removal in disconnecting.removals(predictions=False):
+        removal.remove()
+    after = connected.state()
+    assert (after["connections"], after["webhooks"]) == ([], [])
+    assert after["project"]["model_version"] == shared.version
+    assert [removal.name for removal in disconnecting.removals(predictions=True)] == [f"3 of {shared.version}"]
 
 
 def test_no_secret_is_told(fresh: Connected) -> None:
@@ -200,7 +249,8 @@ def test_a_fault_is_named_and_set_right(
         assert [word for word in words if word not in " ".join(one.seen for one in found[check])] == []
         assert all(one.why for one in found[check])
         remedies = {one.remedy.partition(";")[0] for one in found[check]}
-        assert remedies == {f"ml-backend connect --project {connected.project}"}
+        url = connected.settings.public_url
+        assert remedies == {f"ml-backend connect --project {connected.project} --url {url}"}
     repaired = connected.connect()
     assert changes(repaired)
     assert not any(part.problem for part in repaired)
