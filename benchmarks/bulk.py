@@ -21,7 +21,7 @@ from rich.table import Table
 
 from ml_backend.core.controls import Control
 from ml_backend.core.model import Evidence, fit_model
-from ml_backend.embedding.cache import Address, EmbeddingCache
+from ml_backend.embedding.cache import Address, Embedded, EmbeddingCache
 from ml_backend.model_registry import Artifact, ModelRegistry
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -90,8 +90,10 @@ def project(studio: Administrator, folder: Path, n_tasks: int) -> int:
     contents = [f"{made}-{number}" for number in range(n_tasks)]
     cache = EmbeddingCache(folder / "backend" / "embeddings.sqlite")
     cache.write(
-        [(KEY, content, vector) for content, vector in zip(contents, vectors, strict=True)],
-        [Address(made, url, content, float("inf")) for url, content in zip(urls, contents, strict=True)],
+        [
+            *(Embedded(KEY, content, vector) for content, vector in zip(contents, vectors, strict=True)),
+            *(Address(made, url, content, float("inf")) for url, content in zip(urls, contents, strict=True)),
+        ]
     )
     cache.close()
     control = Control("side", "image", LABELS, multiple=False, image_key="image")

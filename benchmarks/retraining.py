@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ml_backend.core.identity import Identity
-from ml_backend.embedding.cache import Address, EmbeddingCache
+from ml_backend.embedding.cache import Address, Embedded, EmbeddingCache
 from ml_backend.embedding.checkpoints import content_id
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -97,11 +97,13 @@ class Bench:
         contents = [f"simulated-{number}" for number in range(self.n_tasks)]
         cache = EmbeddingCache(self.folder / "backend" / "embeddings.sqlite")
         cache.write(
-            [(key, content, vector) for content, vector in zip(contents, vectors, strict=True)],
             [
-                Address(self.number, self.url(number), content, float("inf"))
-                for number, content in enumerate(contents)
-            ],
+                *(Embedded(key, content, vector) for content, vector in zip(contents, vectors, strict=True)),
+                *(
+                    Address(self.number, self.url(number), content, float("inf"))
+                    for number, content in enumerate(contents)
+                ),
+            ]
         )
         cache.close()
 

@@ -51,3 +51,19 @@ class FetchError(SuiteError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class ImageRejectedError(SuiteError):
+    """An image that is not decoded.
+
+    Parameters
+    ----------
+    reason : str
+        A short code for logs and metrics, such as ``truncated``.
+    lasting : bool
+        Whether the same bytes would be refused again under the same limits.
+    """
+
+    def __init__(self, reason: str, detail: str = "", *, lasting: bool = True) -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason, self.detail, self.lasting = reason, detail, lasting

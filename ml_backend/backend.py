@@ -15,7 +15,6 @@ from ml_backend.embedding.exporting import prune_engines
 from ml_backend.embedding.gather import Gatherer, make_fetcher
 from ml_backend.embedding.tuned import TunedWeights
 from ml_backend.errors import VersionError
-from ml_backend.images.decoding import ImageLimits
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.ownership import instance_id
 from ml_backend.metrics import BATCH_IMAGES
@@ -92,7 +91,7 @@ class Backend:
         return Gatherer(
             fetcher=self.fetcher,
             cache=cache,
-            limits=ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
+            limits=settings.image_limits,
             fetch_threads=settings.fetch_threads,
             decode_threads=settings.decode_threads,
             batch_size=settings.batch_size,

@@ -17,6 +17,7 @@ from common.images.addresses import AllowedHosts
 from common.settings import Address, LabelStudioSettings, Secret, Token, read
 from ml_backend.core.preparing import PREPARATIONS, read_address
 from ml_backend.core.suggestions import Least, Ticking
+from ml_backend.images.decoding import ImageLimits
 
 EMBEDDERS = "ml_backend.embedders"  # group of entry points
 LONGEST_S = 1e9  # a wait that no clock of the system can express ends in an error
@@ -90,6 +91,7 @@ class Settings(LabelStudioSettings):
     fetch_timeout_s: Positive = 20
     max_image_bytes: Count = 30_000_000
     max_image_pixels: Count = 50_000_000
+    decode_timeout_s: Positive = 5  # of processor time, for an image
     recheck_s: NotNegative = 3600  # an image is not fetched again; uploads never are
     cache_bytes: Count = 2_000_000_000  # of the file of embeddings; what was used longest ago goes
     backlog: Count = 10_000  # images of requests that are over, embedded for the next ones; of each worker
@@ -213,6 +215,11 @@ class Settings(LabelStudioSettings):
     def ticking(self) -> Ticking:
         """What a suggestion needs to be ticked in advance."""
         return Ticking(self.least_score, self.least_accuracy)
+
+    @property
+    def image_limits(self) -> ImageLimits:
+        """How large an image may be, and how long it may take."""
+        return ImageLimits(self.max_image_bytes, self.max_image_pixels, self.decode_timeout_s)
 
     @property
     def signing_key(self) -> str:

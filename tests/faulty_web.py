@@ -75,7 +75,7 @@ FAULTS: dict[str, tuple[bytes | Script, str]] = {
     "/forbidden": (page(b"no", status="403 Forbidden"), "http_403"),
     "/broken-server": (page(b"oh", status="500 Oh"), "http_500"),
     "/empty": (page(b""), "empty"),
-    "/corrupt": (page(b"\x89PNG\r\n\x1a\n" + b"\xff" * 500), "not_an_image"),
+    "/corrupt": (page(b"\x89PNG\r\n\x1a\n" + b"\xff" * 500), "damaged"),
     "/login": (page(b"<!DOCTYPE html><html><title>Log in</title>", "Content-Type: text/html"), "html_page"),
     "/drawing.svg": (page(b"<svg xmlns='http://www.w3.org/2000/svg'/>"), "svg"),
     "/silent": (silent, "timeout"),

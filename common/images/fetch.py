@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -15,17 +16,24 @@ from common.images.bodies import read_body
 from common.images.checked_transport import CheckedTransport, host_and_port
 from common.images.local_files import LocalFiles
 from common.images.resolver import Resolver
+from common.images.signatures import has_expired
 
 Connect = Callable[[AllowedHosts], httpx.BaseTransport]
 
 _NOBODY = AllowedHosts()
 _CLOUD = ("s3", "gs", "azure-blob")
 _REDIRECTS = 5
+_REFUSALS = (400, 401, 403)
 _LONGEST_URL = 16_384
 _HEADS_BYTES = 1_000_000  # that an answer may have besides a body and what chunks add to it
 _LAST_PORT = 65535
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
 _LABEL_STUDIOS_FILES = re.compile(r"/(data|storage-data)/.+|/tasks/\d+/(presign|resolve)/?")
+# Label Studio behind a path of a proxy writes it into the addresses of its files, and does not know it itself.
+_BELOW_A_PATH = re.compile(
+    r"\A(?!/(data|storage-data|tasks)/)(/[\w.~-]+)+?"
+    r"(?=/(data/(upload|local-files)|storage-data|tasks/\d+/(presign|resolve))/)"
+)
 _LOCAL_FILES = "/data/local-files/"
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
@@ -45,12 +53,15 @@ def absolute_url(url: str, *, base_url: str, task_id: int) -> str:
     Raises
     ------
     FetchError
-        With reason ``unsupported_url``, or ``not_configured`` if ``base_url`` is needed and empty.
+        With reason ``unsupported_url``, ``data_url`` (the image itself in place of an address), or
+        ``not_configured`` if ``base_url`` is needed and empty.
 
     Examples
     --------
     >>> absolute_url("/data/upload/1/a.png", base_url="http://ls/sub", task_id=3)
     'http://ls/sub/data/upload/1/a.png'
+    >>> absolute_url("/sub/data/upload/1/a.png", base_url="http://internal:8080", task_id=3)
+    'http://internal:8080/data/upload/1/a.png'
     >>> absolute_url("s3://b/a.png", base_url="http://ls", task_id=3)
     'http://ls/tasks/3/presign/?fileuri=czM6Ly9iL2EucG5n'
     """
@@ -58,6 +69,8 @@ def absolute_url(url: str, *, base_url: str, task_id: int) -> str:
         scheme = urlsplit(url).scheme.lower()
     except ValueError:
         raise FetchError("unsupported_url") from None
+    if scheme == "data":
+        raise FetchError("data_url")
     if scheme in ("http", "https"):
         return url
     if scheme in _CLOUD:
@@ -72,12 +85,12 @@ def absolute_url(url: str, *, base_url: str, task_id: int) -> str:
     prefix = urlsplit(base_url).path
     if prefix and path.startswith(prefix + "/"):
         path = path.removeprefix(prefix)
-    return base_url + path
+    return base_url + _BELOW_A_PATH.sub("", path)
 
 
 def is_upload(url: str) -> bool:
     """Return whether an address is a file uploaded to Label Studio, whose content never changes."""
-    return url.startswith("/data/upload/") and "?" not in url
+    return url.startswith("/") and "?" not in url and _BELOW_A_PATH.sub("", url).startswith("/data/upload/")
 
 
 class Fetcher:
@@ -136,8 +149,8 @@ class Fetcher:
         ------
         FetchError
             With reason ``unsupported_url``, ``url_too_long``, ``password_in_url``, ``not_configured``,
-            ``label_studio_error``, ``missing`` (404, 410), ``http_<status>``, ``too_many_redirects``, or one of
-            those of ``CheckedTransport``, ``read_body`` and ``LocalFiles.read``.
+            ``label_studio_error``, ``missing`` (404, 410), ``signature_expired``, ``http_<status>``,
+            ``too_many_redirects``, or one of those of ``CheckedTransport``, ``read_body`` and ``LocalFiles.read``.
         """
         ends_at = time.monotonic() + self._timeout_s
         target = parsed(absolute_url(url, base_url=self._base_url, task_id=task_id))
@@ -176,6 +189,8 @@ class Fetcher:
                 return read_body(response, self._max_bytes)
             if response.has_redirect_location:
                 return _redirected(url, response.headers["Location"])
+            if response.status_code in _REFUSALS and has_expired(url, datetime.now(UTC)):
+                raise FetchError("signature_expired")
             missing = response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.GONE)
             raise FetchError("missing" if missing else f"http_{response.status_code}")
 

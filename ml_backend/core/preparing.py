@@ -53,7 +53,14 @@ class Preparation:
         -------
         (3, crop, crop) float32
         """
-        square = np.asarray(self._square(image))
+        return self.standardised(self.square(image))
+
+    def square(self, image: Image.Image) -> NDArray[np.uint8]:
+        """Scale and cut an RGB image: (crop, crop, 3) uint8."""
+        return np.asarray(self._square(image))
+
+    def standardised(self, square: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Standardise what ``square`` gave: (3, crop, crop) float32."""
         # Channels first before any arithmetic, so that each step runs over memory in order.
         prepared = np.ascontiguousarray(square.transpose(2, 0, 1)).astype(np.float32)
         factor, offset = self._line

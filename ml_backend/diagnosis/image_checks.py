@@ -9,6 +9,7 @@ from ml_backend.label_studio.backend_address import host_of, without_password
 
 _CLOUD = ("s3", "gs", "azure-blob")
 _BY_LABEL_STUDIO = ("missing", "http_403", "http_424", "http_500")  # an upload that was deleted is a 500
+_FORMATS = "AVIF, BMP, GIF, JPEG, PNG, TIFF and WEBP"
 _LONGEST = 100  # characters of an address
 
 
@@ -53,6 +54,9 @@ def remedy(failed: ImageTry) -> str:
         )
     if failed.reason in _BY_LABEL_STUDIO and (advice := _of_label_studio(failed)):
         return advice
+    if failed.reason.startswith("format_"):
+        name = failed.reason.removeprefix("format_").replace("_", " ").upper()
+        return f"the file is {name}, which is not decoded: convert it to one of {_FORMATS}"
     return _REMEDIES.get(failed.reason, _other)(failed)
 
 
@@ -75,7 +79,7 @@ def _of_label_studio(failed: ImageTry) -> str:
             "add a local storage with this folder to the project (Settings > Cloud Storage), or look for the file "
             "below LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"
         )
-    if path.startswith("/data/"):
+    if "/data/upload/" in path:
         return "the uploaded file is gone from Label Studio's data folder: upload it again"
     return ""
 
@@ -115,8 +119,39 @@ _REMEDIES: dict[str, Callable[[ImageTry], str]] = {
     "no_url": lambda _: "give each task an address under that key",
     "not_configured": lambda _: "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY for the backend",
     "password_in_url": lambda _: "addresses with a name and a password are refused: use a storage of Label Studio",
-    "not_an_image": lambda _: "the file is no BMP, GIF, JPEG, PNG, PPM, TIFF or WEBP: convert it",
+    "signature_expired": lambda _: (
+        "the signature in the address has expired: connect the storage to the project (Settings > Cloud Storage), "
+        "so that Label Studio signs anew each time, or import addresses without a signature"
+    ),
+    "http_429": lambda failed: (
+        f"{host_of(failed.url)} is asked too often: wait, set ML_BACKEND_FETCH_THREADS lower, or upload the "
+        "images to Label Studio"
+    ),
+    "http_503": lambda failed: f"{host_of(failed.url)} is overloaded or down: wait and try again",
+    "data_url": lambda _: (
+        "the task holds the image itself in place of an address: upload the file to Label Studio and put the "
+        "address there"
+    ),
+    "empty": lambda _: "the file has no bytes: upload it again",
+    "svg": lambda _: "drawings (SVG) have no pixels: convert them to PNG",
+    "xml_error": lambda _: (
+        "what comes is the storage's error in XML: open the address to see which, and give the backend an address "
+        "that may be read, or connect the storage to the project"
+    ),
+    "json": lambda _: "what comes is JSON, perhaps of an API: give the address of the image itself",
+    "git_lfs_pointer": lambda _: "the file is a pointer of Git LFS: run git lfs pull, and upload the images again",
+    "not_an_image": lambda _: f"the file is none of {_FORMATS}: convert it",
+    "unsupported_pixels": lambda _: (
+        "its pixels (such as five channels, or floating point in colour) cannot be shown: convert it to RGB or "
+        "grey of 8 or 16 bits"
+    ),
+    "damaged": lambda _: "the file is damaged or cut off: upload it again",
     "truncated": lambda _: "the file is cut off: upload it again",
+    "too_slow": lambda _: (
+        "it takes longer to decode than ML_BACKEND_DECODE_TIMEOUT_S: save it anew, or make it smaller"
+    ),
+    "too_much_memory": lambda _: "it takes more memory to decode than any image should: save it anew",
+    "decoder_crashed": lambda _: "it makes the decoder crash: save it anew, and do not trust where it is from",
     "too_many_bytes": lambda _: "raise ML_BACKEND_MAX_IMAGE_BYTES, or make the image smaller",
     "too_many_pixels": lambda _: "raise ML_BACKEND_MAX_IMAGE_PIXELS, or make the image smaller",
     "path_not_allowed": lambda _: "the path leads out of ML_BACKEND_LOCAL_FILES_DIR: put the file below it",
@@ -125,6 +160,8 @@ _REMEDIES: dict[str, Callable[[ImageTry], str]] = {
 
 
 def _short(url: str) -> str:
-    """Return an address as it may be shown: without a password, and without a query that may hold a signature."""
+    """Return an address as it may be shown: without a password, a signature, or the image itself."""
+    if url.lstrip()[:5].lower() == "data:":
+        return "data:…"
     shown = without_password(url).partition("?")[0] if "local-files" not in url else url
     return shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "…"

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from common.errors import FetchError
+from common.errors import FetchError, ImageRejectedError
 from common.label_studio.rows import ConnectionRow, ProjectSettings
 from ml_backend.backend import Backend
 from ml_backend.core.controls import image_controls
@@ -29,7 +29,7 @@ from ml_backend.diagnosis.state import (
     Versions,
 )
 from ml_backend.errors import LabelStudioError, RefusedError
-from ml_backend.images.decoding import ImageLimits, ImageRejectedError, decode
+from ml_backend.images.decoder import Decoder
 from ml_backend.label_studio.backend_address import same_address, webhook_address
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.connection_faults import EVENTS
@@ -193,15 +193,15 @@ class ProjectReader:
             newest = self._admin.task_page(
                 project.id, page=1, size=TASKS, include=_TASK_FIELDS, ordering="-tasks:id"
             )
-        for task_id, key, url in spread(addresses_in([*newest, *tasks], keys), self._images):
-            yield self._try(task_id, key, url)
+        with closing(Decoder(self._backend.settings.image_limits, 1)) as decoder:
+            for task_id, key, url in spread(addresses_in([*newest, *tasks], keys), self._images):
+                yield self._try(decoder, task_id, key, url)
 
-    def _try(self, task_id: int, key: str, url: str) -> ImageTry:
-        settings = self._backend.settings
+    def _try(self, decoder: Decoder, task_id: int, key: str, url: str) -> ImageTry:
         body = b""
         try:
             body = self._backend.fetcher.fetch(url, task_id)
-            decode(body, ImageLimits(settings.max_image_bytes, settings.max_image_pixels))
+            decoder.size(body)
         except (FetchError, ImageRejectedError) as error:
             is_page = body.lstrip()[:20].lower().startswith(_PAGE_STARTS)
             return ImageTry(task_id, key, url, error.reason, is_page)

@@ -52,5 +52,7 @@ def _ends_first(addresses: Sequence[tuple[int, str, str]]) -> list[tuple[int, st
 
 def _place(url: str) -> str:
     """Name where an address leads: a host, a bucket, or a kind of Label Studio's own files."""
+    if url[:5].lower() == "data:":
+        return "data:"
     scheme, separator, path = url.partition("://")
     return f"{scheme}://{path.partition('/')[0]}" if separator else "/".join(url.split("/")[:3])

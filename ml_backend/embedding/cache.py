@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 log = structlog.get_logger()
 
-_VERSION = 2
+_VERSION = 3
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 DROP TABLE IF EXISTS embedding;
@@ -37,6 +37,10 @@ CREATE TABLE IF NOT EXISTS vector (id INTEGER PRIMARY KEY, vector BLOB NOT NULL)
 CREATE TABLE IF NOT EXISTS address (
     project INTEGER NOT NULL, url TEXT NOT NULL, content TEXT NOT NULL, until REAL NOT NULL,
     PRIMARY KEY (project, url)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS refusal (
+    content TEXT NOT NULL, limits TEXT NOT NULL, reason TEXT NOT NULL, day INTEGER NOT NULL,
+    PRIMARY KEY (content, limits)
 ) WITHOUT ROWID;
 PRAGMA user_version = {_VERSION};
 COMMIT;
@@ -52,6 +56,15 @@ _OF_CONTENT = """
 SELECT image.id, image.used, vector.vector FROM image CROSS JOIN vector ON vector.id = image.id
 WHERE image.embedder = ? AND image.content = ?
 """
+_REFUSED = """
+SELECT asked.key, refusal.reason FROM json_each(?) AS asked
+CROSS JOIN address ON address.project = ? AND address.url = asked.value AND address.until > ?
+CROSS JOIN refusal ON refusal.content = address.content AND refusal.limits = ?
+"""
+_DELETE_ADDRESSES = """
+DELETE FROM address
+WHERE content NOT IN (SELECT content FROM image) AND content NOT IN (SELECT content FROM refusal)
+"""
 _BUSY_S = 5.0
 _MAX_BYTES = 2_000_000_000
 _ROWS = 256  # a transaction
@@ -62,6 +75,7 @@ _DAY_S = 86_400
 _WAL_BYTES = 16_000_000
 _STEP = 500  # rows that are deleted at a time, so that nobody waits long for the file
 _LEFT = 0.9  # of the allowed size, after what was used least has been deleted
+_REFUSAL_DAYS = 90
 _UNUSED_DAYS = 2  # a training writes vectors before there is a version that needs them
 
 Answer = TypeVar("Answer")
@@ -104,6 +118,26 @@ class Embedded:
     vector: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """Why a file cannot be decoded.
+
+    Parameters
+    ----------
+    content : str
+        SHA-256 of the file.
+    limits : str
+        Names the limits under which it was refused.
+    """
+
+    content: str
+    limits: str
+    reason: str
+
+
+Row = Embedded | Address | Refusal
+
+
 class EmbeddingCache:
     """A file of embeddings that any thread of any process may use.
 
@@ -141,13 +175,13 @@ class EmbeddingCache:
         self._used: set[int] = set()  # rows that were last used on an earlier day
         self._max_bytes, self._in_use = max_bytes, in_use
         self._waiting = threading.Condition()
-        self._rows: deque[tuple[Embedded | Address, Callable[[], None]]] = deque()
+        self._rows: deque[tuple[Row, Callable[[], None]]] = deque()
         self._added = max_bytes  # bytes since the file was tidied
         self._thread: threading.Thread | None = None
         self._ending = False
         self._tried(lambda _: None, None)
 
-    def keep(self, row: Embedded | Address, when_written: Callable[[], None] = lambda: None) -> None:
+    def keep(self, row: Row, when_written: Callable[[], None] = lambda: None) -> None:
         """Write something soon.
 
         Parameters
@@ -198,19 +232,37 @@ class EmbeddingCache:
         self._note_use([row[:2]])
         return _decoded(row[2])
 
+    def refusals_at(self, project_id: int, urls: Sequence[str], limits: str) -> dict[str, str]:
+        """Return why the files at those addresses that a project has seen and may still trust were refused."""
+        if not urls:
+            return {}
+        parameters = (json.dumps(list(urls)), project_id, self._clock(), limits)
+        none: list[tuple[int, str]] = []
+        rows = self._tried(lambda database: database.execute(_REFUSED, parameters).fetchall(), none)
+        return {urls[place]: reason for place, reason in rows}
+
+    def refusal(self, content: str, limits: str) -> str:
+        """Return why a file was refused under those limits; empty if it was not."""
+        query = "SELECT reason FROM refusal WHERE content = ? AND limits = ?"
+        row = self._tried(lambda database: database.execute(query, (content, limits)).fetchone(), None)
+        return str(row[0]) if row else ""
+
     def put(self, embedder: str, vectors: Mapping[str, Vector]) -> None:
         """Keep embeddings by content, in one transaction. What is there already stays."""
-        self.write([(embedder, content, vector) for content, vector in vectors.items()], ())
+        self.write([Embedded(embedder, content, vector) for content, vector in vectors.items()])
 
-    def write(self, vectors: Iterable[tuple[str, str, Vector]], addresses: Iterable[Address]) -> None:
-        """Keep (embedder, content, vector), addresses, and the day of what was used, in one transaction."""
+    def write(self, rows: Sequence[Row]) -> None:
+        """Keep rows, and the day of what was used, in one transaction."""
         today = self._today()
         with self._used_lock:
             used, self._used = self._used, set()
         contents = [
-            (embedded, content, np.asarray(vector, dtype="<f4").tobytes()) for embedded, content, vector in vectors
+            (row.embedder, row.content, np.asarray(row.vector, dtype="<f4").tobytes())
+            for row in rows
+            if isinstance(row, Embedded)
         ]
-        places = [(address.project_id, address.url, address.content, address.until) for address in addresses]
+        places = [(row.project_id, row.url, row.content, row.until) for row in rows if isinstance(row, Address)]
+        refusals = [(row.content, row.limits, row.reason, today) for row in rows if isinstance(row, Refusal)]
 
         def write(database: sqlite3.Connection) -> None:
             with database:
@@ -223,6 +275,7 @@ class EmbeddingCache:
                     [(vector, embedder, content) for embedder, content, vector in contents],
                 )
                 database.executemany("INSERT OR REPLACE INTO address VALUES (?, ?, ?, ?)", places)
+                database.executemany("INSERT OR REPLACE INTO refusal VALUES (?, ?, ?, ?)", refusals)
                 database.executemany("UPDATE image SET used = ? WHERE id = ?", [(today, row) for row in used])
 
         self._tried(write, None)
@@ -287,17 +340,14 @@ class EmbeddingCache:
             for _, when_written in some:
                 when_written()
 
-    def _write_some(self, rows: Sequence[Embedded | Address]) -> None:
+    def _write_some(self, rows: Sequence[Row]) -> None:
         if self._added * _TIDIES >= self._max_bytes and not self._ending:
             self._added = 0
             deleted = self.tidy(self._max_bytes, self._in_use())
             if deleted:
                 log.info("embeddings_deleted", embeddings=deleted)
-        vectors = [(row.embedder, row.content, row.vector) for row in rows if isinstance(row, Embedded)]
-        addresses = [row for row in rows if isinstance(row, Address)]
-        self.write(vectors, addresses)
-        self._added += sum(vector.nbytes for _, _, vector in vectors)
-        self._added += sum(len(row.url) + _ADDRESS_BYTES for row in addresses)
+        self.write(rows)
+        self._added += sum(_size_of(row) for row in rows)
 
     def _tidied(self, database: sqlite3.Connection, max_bytes: int, in_use: Collection[str] | None) -> int:
         deleted = 0
@@ -308,6 +358,7 @@ class EmbeddingCache:
                 deleted += sum(_deleted(database, query, key, self._today() - _UNUSED_DAYS, _STEP))
         with database:
             database.execute("DELETE FROM address WHERE until <= ?", (self._clock(),))
+            database.execute("DELETE FROM refusal WHERE day <= ?", (self._today() - _REFUSAL_DAYS,))
         if _size(database) > max_bytes:
             for some in _deleted(database, "SELECT id FROM image ORDER BY used, id LIMIT ?", _STEP):
                 deleted += some
@@ -315,7 +366,7 @@ class EmbeddingCache:
                     break
         if deleted:
             with database:
-                database.execute("DELETE FROM address WHERE content NOT IN (SELECT content FROM image)")
+                database.execute(_DELETE_ADDRESSES)
         _shrink(database)
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return deleted
@@ -360,6 +411,13 @@ class EmbeddingCache:
                     self._idle.append(connection)
             if not open_still:
                 connection.close()
+
+
+def _size_of(row: Row) -> int:
+    """Return the bytes that a row takes, roughly."""
+    if isinstance(row, Embedded):
+        return row.vector.nbytes
+    return _ADDRESS_BYTES + (len(row.url) if isinstance(row, Address) else 0)
 
 
 def _opened(path: Path) -> sqlite3.Connection:

@@ -7,7 +7,7 @@ import hashlib
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,17 +17,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from common.errors import ImageRejectedError
 from common.images.fetch import Connect, Fetcher, is_upload
 from common.images.local_files import LocalFiles
 from common.label_studio.label_config import value_at
 from ml_backend import __version__
 from ml_backend.embedding.batching import Batcher
-from ml_backend.embedding.cache import Address, Embedded, EmbeddingCache
+from ml_backend.embedding.cache import Address, Embedded, EmbeddingCache, Refusal
 from ml_backend.embedding.engines import Embedder
 from ml_backend.embedding.lanes import Job, Lane, Lanes
-from ml_backend.embedding.reasons import DEADLINE, NO_URL, OVERLOADED, fault_of, reason_of
+from ml_backend.embedding.reasons import COSTLY, DEADLINE, NO_URL, OVERLOADED, fault_of, reason_of
 from ml_backend.errors import StoppingError
-from ml_backend.images.decoding import ImageLimits, decode
+from ml_backend.images.decoder import Decoder
+from ml_backend.images.decoding import ImageLimits
 from ml_backend.settings import Settings
 
 Vector = NDArray[np.float32]
@@ -138,7 +140,7 @@ class Gatherer:
     Parameters
     ----------
     fetch_threads, decode_threads : int
-        Downloads at a time, and decoded images in memory at a time.
+        Downloads at a time, and images of a project that are decoded at a time.
     batch_size : int
         Images a forward pass; twice as many may be prepared and wait for theirs.
     recheck_s : float
@@ -162,11 +164,11 @@ class Gatherer:
         backlog: int = 10_000,
         observe_batch: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._fetcher, self._cache, self._limits = fetcher, cache, limits
+        self._fetcher, self._cache = fetcher, cache
         self._recheck_s, self._backlog = recheck_s, backlog
         self._lanes = Lanes(fetch_threads, "image")
         self._batcher = Batcher(batch_size=batch_size, waiting=2 * batch_size, observe=observe_batch)
-        self._decoding = threading.Semaphore(decode_threads)
+        self._decoder, self._limits_key = Decoder(limits, decode_threads), limits.key
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._images: dict[tuple[int, str, str], tuple[Image, Job]] = {}
@@ -212,6 +214,10 @@ class Gatherer:
             outcome |= dict.fromkeys(refs_of[url], Embedding(vector, computed=False))
         advance(len(outcome))
         missing = {url: waiting[0].task_id for url, waiting in refs_of.items() if url not in cached}
+        for url, reason in self._cache.refusals_at(project_id, list(missing), self._limits_key).items():
+            outcome |= dict.fromkeys(refs_of[url], reason)
+            del missing[url]
+            advance(len(refs_of[url]))
         if missing:
             model = _tried(embedder)
             images = [Image(project_id, url, task_id, embedding_key, model) for url, task_id in missing.items()]
@@ -237,6 +243,7 @@ class Gatherer:
     def close(self) -> None:
         """Stop the threads and close the connections; who still waits is told by a StoppingError."""
         self._stopping.set()
+        self._decoder.close()
         for job in self._lanes.stop():
             job()
         self._batcher.close(_CLOSING_S)
@@ -300,7 +307,8 @@ class Gatherer:
         def prepare() -> None:
             try:
                 self._check()
-                future.set_result(self._prepare(self._fetcher.fetch(url, task_id), model))
+                body = self._fetcher.fetch(url, task_id)
+                future.set_result(self._prepare(body, hashlib.sha256(body).hexdigest(), model, lane.owner))
             except Exception as error:  # noqa: BLE001 - who waits for it decides
                 future.set_exception(error)
 
@@ -360,19 +368,23 @@ class Gatherer:
             vector.set_exception(model)
             return
         try:
-            self._batcher.add(model, self._prepare(body, model), vector)
+            self._batcher.add(model, self._prepare(body, content, model, image.project_id), vector)
         except Exception as error:  # noqa: BLE001 - all who wait for this file must hear it
             vector.set_exception(error)
 
-    def _prepare(self, body: bytes, model: Embedder) -> Prepared:
-        with self._decoding:
-            return model.prepare(decode(body, self._limits, short_side=model.short_side))
+    def _prepare(self, body: bytes, content: str, model: Embedder, project_id: Hashable) -> Prepared:
+        """Decode a file; one that was refused under the same limits is refused at once."""
+        if reason := self._cache.refusal(content, self._limits_key):
+            raise ImageRejectedError(reason)
+        return self._decoder.prepared(body, model.prepare, short_side=model.short_side, owner=project_id)
 
     def _keep(self, place: tuple[str, str], vector: Future[Vector]) -> None:
-        """Write an embedding; until it is written, who asks for the file finds it here."""
-        forget = partial(self._forget_content, place)
-        if vector.exception() is None:
+        """Write an embedding or why there is none; until it is written, who asks for the file finds it here."""
+        forget, error = partial(self._forget_content, place), vector.exception()
+        if error is None:
             self._cache.keep(Embedded(*place, vector.result()), forget)
+        elif isinstance(error, ImageRejectedError) and error.lasting:
+            self._cache.keep(Refusal(place[1], self._limits_key, error.reason), forget)
         else:
             forget()
 
@@ -380,14 +392,20 @@ class Gatherer:
         error = vector.exception()
         if error is None:
             self._end(image, content, Embedding(vector.result(), computed))
-        else:
-            self._fail(image, error)
+            return
+        # What may be another thing in a minute, such as a page in place of an image, is fetched again.
+        if is_upload(image.url) or (isinstance(error, ImageRejectedError) and error.reason in COSTLY):
+            self._cache.keep(self._address(image, content))
+        self._fail(image, error)
 
     def _end(self, image: Image, content: str, embedding: Embedding) -> None:
         """Write the address and tell what was found; until that is written, who asks for it finds it here."""
-        until = float("inf") if is_upload(image.url) else time.time() + self._recheck_s
-        self._cache.keep(Address(image.project_id, image.url, content, until), partial(self._forget, image))
+        self._cache.keep(self._address(image, content), partial(self._forget, image))
         image.embedding.set_result(embedding)  # now: who is told may take at once what was kept
+
+    def _address(self, image: Image, content: str) -> Address:
+        until = float("inf") if is_upload(image.url) else time.time() + self._recheck_s
+        return Address(image.project_id, image.url, content, until)
 
     def _fail(self, image: Image, error: BaseException) -> None:
         self._forget(image)

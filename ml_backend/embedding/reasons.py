@@ -1,10 +1,10 @@
 """Short codes that say why an image has no embedding: they go to logs and metrics, and name no address."""
 
-from common.errors import FetchError, SuiteError
+from common.errors import FetchError, ImageRejectedError, SuiteError
 from ml_backend.errors import EmbeddingError, ModelLoadingError, StoppingError
-from ml_backend.images.decoding import ImageRejectedError
 
 DEADLINE, OVERLOADED, NO_URL = "deadline", "overloaded", "no_url"
+COSTLY = ("too_slow", "too_much_memory", "decoder_crashed")  # to find out
 
 _REASONS = {
     ModelLoadingError: "model_loading",
@@ -39,7 +39,9 @@ def fault_of(url: str | None) -> str | None:
     """
     if not url or not url.strip():
         return NO_URL
-    if len(url) > _LONGEST_URL:  # perhaps the picture itself: neither looked up nor fetched
+    if url.lstrip()[:5].lower() == "data:":  # the picture itself: neither looked up nor fetched
+        return "data_url"
+    if len(url) > _LONGEST_URL:
         return "url_too_long"
     try:
         return "unsupported_url" if b"\0" in url.encode() else None

@@ -2,22 +2,20 @@
 
 import hashlib
 import shutil
-import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import structlog
-from PIL import Image, ImageOps
 
 from common.errors import FetchError
 from ml_backend.embedding.gather import ImageRef
 from ml_backend.embedding.reasons import NO_URL, fault_of, reason_of
 from ml_backend.finetune.tuning_folder import TuningError
-from ml_backend.images.decoding import ImageLimits, decode
+from ml_backend.images.decoder import Decoder, Square
+from ml_backend.images.decoding import ImageLimits
 
 log = structlog.get_logger()
 
@@ -57,7 +55,7 @@ class ImageSquares:
     side : int
         Pixels of the squares.
     fetch_threads, decode_threads : int
-        Downloads at a time, and decoded images in memory at a time.
+        Downloads and images that are decoded at a time.
     """
 
     fetch: Fetch
@@ -100,12 +98,12 @@ class ImageSquares:
         return done
 
     def _all(self, refs: Sequence[ImageRef]) -> "Iterator[tuple[ImageRef, tuple[str, bytes] | str]]":
-        decoding = threading.Semaphore(self.decode_threads)
+        decoder = Decoder(self.limits, self.decode_threads)
         waiting: deque[tuple[ImageRef, Future[tuple[str, bytes]]]] = deque()
         pool = ThreadPoolExecutor(self.fetch_threads, thread_name_prefix="tuning-image")
         try:
             for ref in refs:
-                waiting.append((ref, pool.submit(self._square, ref, decoding)))
+                waiting.append((ref, pool.submit(self._square, ref, decoder)))
                 if len(waiting) >= _AHEAD * self.fetch_threads:
                     first, future = waiting.popleft()
                     yield first, _result(future)
@@ -114,15 +112,13 @@ class ImageSquares:
                 yield first, _result(future)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+            decoder.close()
 
-    def _square(self, ref: ImageRef, decoding: threading.Semaphore) -> tuple[str, bytes]:
+    def _square(self, ref: ImageRef, decoder: Decoder) -> tuple[str, bytes]:
         if (fault := fault_of(ref.url)) or ref.url is None:
             raise FetchError(fault or NO_URL)
         body = self.fetch(ref.url.strip(), ref.task_id)
-        with decoding:
-            image = decode(body, self.limits, short_side=self.side)
-            square = ImageOps.fit(image, (self.side, self.side), Image.Resampling.BILINEAR)
-            pixels = np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
+        pixels = decoder.prepared(body, Square(self.side), short_side=self.side)
         return hashlib.sha256(body).hexdigest(), pixels.tobytes()
 
 

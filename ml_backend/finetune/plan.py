@@ -19,7 +19,6 @@ from ml_backend.finetune.image_squares import Fetch, ImageSquares, Prepared
 from ml_backend.finetune.initial_weights import base_identity
 from ml_backend.finetune.options import PRETRAIN, TuningRequest, defaults
 from ml_backend.finetune.tuning_folder import IMAGES, Inputs, Plan, TuningFolder
-from ml_backend.images.decoding import ImageLimits
 from ml_backend.label_studio.client import Task
 from ml_backend.predict.predict import image_refs
 from ml_backend.settings import Settings
@@ -111,7 +110,7 @@ def split_of(inputs: Inputs) -> Split:
 def _squares(settings: Settings, fetch: Fetch, side: int) -> ImageSquares:
     return ImageSquares(
         fetch,
-        ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
+        settings.image_limits,
         side,
         fetch_threads=settings.fetch_threads,
         decode_threads=settings.decode_threads,

@@ -1,18 +1,30 @@
 """Bytes become an RGB image, or a short reason why they cannot."""
 
 import io
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import __version__ as pillow_version
 
-# Only raster formats that Pillow decodes by itself: no interpreters (EPS), no containers of other files.
-Image.init()  # registers all of them, once
+from common.errors import ImageRejectedError
+from common.images.kinds import refusal_of
+
+# What browsers show, and TIFF; Pillow would import all of its forty decoders to open what is none of these.
+for _name in ("Avif", "Bmp", "Gif", "Jpeg", "Png", "Tiff", "WebP"):
+    with suppress(ModuleNotFoundError):  # Pillow before 11.3 has no AVIF
+        import_module(f"PIL.{_name}ImagePlugin")
+FORMATS = tuple(name for name in ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP") if name in Image.OPEN)
+
+_VERSION = 1  # of what is refused, beside limits and Pillow
 _STRIP = 256  # rows
-_START = 2048  # bytes in which a text shows what it is
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+_END_OF_JPEG = b"\xff\xd9"
+_MISSING = range(127, 130)  # values of a JPEG's rows that are not in the file
+_LEAST_SHOWN = 0.9  # of the rows of a JPEG that is cut off
 
 
 @dataclass(frozen=True)
@@ -25,18 +37,32 @@ class ImageLimits:
         Of the file, at least 1.
     max_pixels : int
         Width times height, at least 1; read from the header before anything is decoded.
+    max_decode_s : float
+        Of processor time that ``Decoder`` spends on an image.
     """
 
     max_bytes: int = 30_000_000
     max_pixels: int = 50_000_000
+    max_decode_s: float = 5
 
+    @property
+    def key(self) -> str:
+        """Another one whenever what was refused might be decoded."""
+        limits = f"{self.max_bytes}:{self.max_pixels}:{self.max_decode_s:g}"
+        return f"{_VERSION}:{limits}:pillow-{pillow_version}"
 
-class ImageRejectedError(ValueError):
-    """An image that is not decoded, with a short code in ``reason``."""
+    def require_bytes(self, content: bytes) -> None:
+        """Refuse what has too few bytes, or too many.
 
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(f"{reason}: {detail}" if detail else reason)
-        self.reason = reason
+        Raises
+        ------
+        ImageRejectedError
+            With reason ``empty`` or ``too_many_bytes``.
+        """
+        if not content:
+            raise ImageRejectedError("empty")
+        if len(content) > self.max_bytes:
+            raise ImageRejectedError("too_many_bytes", f"{len(content)} > {self.max_bytes}")
 
 
 def decode(content: bytes, limits: ImageLimits = ImageLimits(), *, short_side: int | None = None) -> Image.Image:
@@ -60,45 +86,69 @@ def decode(content: bytes, limits: ImageLimits = ImageLimits(), *, short_side: i
     Raises
     ------
     ImageRejectedError
-        With reason ``empty``, ``too_many_bytes``, ``too_many_pixels``, ``svg``, ``html_page`` (often that of a
-        login), ``not_an_image`` or ``truncated``.
+        With reason ``empty``, ``too_many_bytes``, ``too_many_pixels``, ``unsupported_pixels``, ``truncated`` or
+        one of those of ``refusal_of``.
 
     Examples
     --------
     >>> decode(b"<html>")
     Traceback (most recent call last):
     ...
-    ml_backend.images.decoding.ImageRejectedError: html_page
+    common.errors.ImageRejectedError: html_page
     """
-    if not content:
-        raise ImageRejectedError("empty")
-    if len(content) > limits.max_bytes:
-        raise ImageRejectedError("too_many_bytes", f"{len(content)} > {limits.max_bytes}")
-    try:
-        image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageRejectedError("too_many_pixels", str(error)) from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise ImageRejectedError(_kind_of_text(content)) from error
+    limits.require_bytes(content)
+    image = _opened(content)
     if image.width * image.height > limits.max_pixels:
         raise ImageRejectedError("too_many_pixels", f"{image.width} x {image.height} > {limits.max_pixels}")
     try:
-        if short_side is not None:
-            image.draft(None, (short_side, short_side))  # does nothing but to a JPEG
-        image.load()
+        try:
+            _load(image, short_side)
+        except OSError:
+            if image.format not in ("JPEG", "MPO"):
+                raise
+            image = _opened(content + _END_OF_JPEG)
+            _load(image, short_side)
+            _require_most(image)
         ImageOps.exif_transpose(image, in_place=True)
         return _rgb(image)
+    except (ImageRejectedError, MemoryError):
+        raise
     except Exception as error:
         # Pillow's decoders raise many kinds of errors on broken files (OSError, SyntaxError, struct.error, ...).
         raise ImageRejectedError("truncated", type(error).__name__) from error
 
 
-def _kind_of_text(content: bytes) -> str:
-    """Return what is so often found in place of an image that a person is helped by its name."""
-    start = content[:_START].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if start.startswith((b"<!doctype html", b"<html")):
-        return "html_page"
-    return "svg" if start.startswith(b"<") and b"<svg" in start else "not_an_image"
+def _opened(content: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(content), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageRejectedError("too_many_pixels", str(error)) from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise ImageRejectedError(_is_strange_tiff(content) or refusal_of(content)) from error
+
+
+def _is_strange_tiff(content: bytes) -> str:
+    """Return a reason for a TIFF whose pixels no decoder of Pillow's reads: five channels, RGB as floats."""
+    try:
+        Image.OPEN["TIFF"][0](io.BytesIO(content), "")
+    except SyntaxError as error:
+        return "unsupported_pixels" if "pixel mode" in str(error) else ""
+    except Exception:  # noqa: BLE001 - any other fault is none of its pixels
+        return ""
+    return ""
+
+
+def _load(image: Image.Image, short_side: int | None) -> None:
+    if short_side is not None:
+        image.draft(None, (short_side, short_side))  # does nothing but to a JPEG
+    image.load()
+
+
+def _require_most(image: Image.Image) -> None:
+    """Refuse a JPEG that is cut off where more than a few rows are missing: the decoder leaves those grey."""
+    rows = np.asarray(image)[int(_LEAST_SHOWN * image.height) :]
+    if bool(((rows >= _MISSING[0]) & (rows <= _MISSING[-1])).all()):
+        raise ImageRejectedError("truncated", "the lower part is missing")
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -21,10 +21,9 @@ from common.console import install
 from common.errors import SuiteError
 from ml_backend.core.identity import Identity
 from ml_backend.embedding.backbones import Backbones
-from ml_backend.embedding.cache import Address, Embedded, EmbeddingCache
+from ml_backend.embedding.cache import EmbeddingCache, Row
 from ml_backend.embedding.engines import OnnxEmbedder, engine_file, open_session
 from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef, make_fetcher
-from ml_backend.images.decoding import ImageLimits
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.model_registry import Artifact
 from ml_backend.settings import Settings
@@ -42,8 +41,6 @@ AHEAD = 2
 """Parts of a worker that are asked for before the first of them is taken."""
 LOST = "worker_lost"
 _PART_S = 900.0
-
-Row = Embedded | Address
 
 
 class Collector(EmbeddingCache):
@@ -99,7 +96,7 @@ class Worker:
         self._gatherer = Gatherer(
             fetcher=make_fetcher(settings, lambda: client().authorization()),
             cache=self._collector,
-            limits=ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
+            limits=settings.image_limits,
             fetch_threads=settings.fetch_threads,
             decode_threads=1,
             batch_size=settings.batch_size,
@@ -129,7 +126,10 @@ def embed_on_ray(settings: Settings, backbones: Backbones) -> "Embed":
     def embed(refs: list[ImageRef], artifact: Artifact, project_id: int, advance: "Advance") -> Gathered:
         urls = [ref.url.strip() for ref in refs if ref.url]
         cached = cache.vectors_at(project_id, urls, artifact.embedding_key)
-        missing = [ref for ref in refs if not ref.url or ref.url.strip() not in cached]
+        refused = cache.refusals_at(
+            project_id, [url for url in urls if url not in cached], settings.image_limits.key
+        )
+        missing = [ref for ref in refs if not ref.url or ref.url.strip() not in cached.keys() | refused]
         advance(len(refs) - len(missing))
         if missing and not workers:
             workers.extend(_started(ray, settings, backbones, artifact))
@@ -138,15 +138,13 @@ def embed_on_ray(settings: Settings, backbones: Backbones) -> "Embed":
             gathered.vectors |= batch.gathered.vectors
             gathered.failures |= batch.gathered.failures
             gathered.embedded += batch.gathered.embedded
-            rows = batch.rows
-            cache.write(
-                [(row.embedder, row.content, row.vector) for row in rows if isinstance(row, Embedded)],
-                [row for row in rows if isinstance(row, Address)],
-            )
+            cache.write(batch.rows)
             advance(len(batch.gathered.vectors) + len(batch.gathered.failures))
         for ref in refs:
             if ref.url and ref.url.strip() in cached:
                 gathered.vectors[ref] = cached[ref.url.strip()]
+            elif ref.url and ref.url.strip() in refused:
+                gathered.failures[ref] = refused[ref.url.strip()]
         return gathered
 
     return embed

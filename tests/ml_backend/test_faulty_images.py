@@ -89,7 +89,7 @@ def faults(web: FaultyWeb) -> list[tuple[object, str]]:
         ("http://bücher.invalid/a.png", "unknown_host"),
         ("file:///etc/passwd", "unsupported_url"),
         ("ftp://127.0.0.1/a.png", "unsupported_url"),
-        ("data:image/png;base64,iVBORw0KGgo=", "unsupported_url"),
+        ("data:image/png;base64,iVBORw0KGgo=", "data_url"),
         ("http://１２７.0.0.1/a.png", "unsupported_url"),  # noqa: RUF001 - digits that only look like 127
         ("http://user:password@127.0.0.1/a.png", "password_in_url"),
         ("http://127.0.0.1/" + "a" * 20_000, "url_too_long"),

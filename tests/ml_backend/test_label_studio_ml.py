@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ml_backend.backend import Backend
-from ml_backend.embedding.cache import Address, EmbeddingCache
+from ml_backend.embedding.cache import Address, Embedded, EmbeddingCache
 from ml_backend.settings import Settings
 
 pytest.importorskip(
@@ -46,8 +46,10 @@ def test_predictions_come_in_order_and_a_fault_costs_one_task(
     """A cached image gets its suggestion; a task without an image gets an empty list in its place."""
     cache = EmbeddingCache(parts.settings.data_dir / "embeddings.sqlite")
     cache.write(
-        [(samples.embedding_key, "content", samples.light)],
-        [Address(7, "/data/upload/7/a.png", "content", float("inf"))],
+        [
+            Embedded(samples.embedding_key, "content", samples.light),
+            Address(7, "/data/upload/7/a.png", "content", float("inf")),
+        ]
     )
     cache.close()
     tasks = [{"id": 1, "data": {}}, {"id": 2, "data": {"image": "/data/upload/7/a.png"}}]

@@ -169,6 +169,39 @@ def test_reasons_of_images_are_counted() -> None:
 
 
 @pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("format_heic", "the file is HEIC, which is not decoded: convert it to one of AVIF"),
+        ("unsupported_pixels", "convert it to RGB or grey"),
+        ("git_lfs_pointer", "git lfs pull"),
+        ("xml_error", "the storage's error in XML"),
+        ("json", "give the address of the image itself"),
+        ("svg", "convert them to PNG"),
+        ("empty", "upload it again"),
+        ("damaged", "upload it again"),
+        ("http_429", "b.example is asked too often"),
+        ("http_503", "b.example is overloaded or down"),
+        ("signature_expired", "has expired: connect the storage"),
+        ("too_slow", "ML_BACKEND_DECODE_TIMEOUT_S"),
+    ],
+)
+def test_each_reason_has_a_remedy(reason: str, words: str) -> None:
+    """None of them is to look at it in a browser."""
+    tried = ImageTry(1, "image", "http://b.example/1.png", reason)
+    [finding] = found(replace(FINE, images=[tried]))["images"]
+    assert words in finding.remedy
+    assert "browser" not in finding.remedy
+
+
+def test_an_image_in_place_of_an_address_is_explained_and_not_printed() -> None:
+    """A person is told where it belongs, not its bytes."""
+    tried = ImageTry(1, "image", "data:image/png;base64,iVBORw0KGgo=", "data_url")
+    [finding] = found(replace(FINE, images=[tried]))["images"]
+    assert finding.seen == "1 of 1 images that were tried: data_url (task 1: data:…)"
+    assert finding.remedy.startswith("the task holds the image itself in place of an address: upload")
+
+
+@pytest.mark.parametrize(
     ("url", "hosts"),
     [
         ("http://a.example:8080/1.png", "a.example:8080"),

@@ -93,7 +93,7 @@ def test_addresses_are_looked_up_at_once(cache: EmbeddingCache) -> None:
     """Of 2,000 addresses those come back whose content and embedding are known, whatever letters they have."""
     urls = [f"/data/upload/7/{number}-ä'\"%.png" for number in range(2000)]
     cache.put("k", {str(number): vector(number) for number in range(1500)})
-    cache.write((), (Address(7, url, str(number), FOREVER) for number, url in enumerate(urls) if number >= 1000))
+    cache.write([Address(7, url, str(number), FOREVER) for number, url in enumerate(urls) if number >= 1000])
     vectors = cache.vectors_at(7, urls, "k")
     assert {url: embedding.tolist() for url, embedding in vectors.items()} == {
         urls[n]: [n] for n in range(1000, 1500)
@@ -105,7 +105,7 @@ def test_addresses_are_looked_up_at_once(cache: EmbeddingCache) -> None:
 def test_projects_learn_nothing_from_one_another(cache: EmbeddingCache) -> None:
     """An address that one project has seen is unknown to another."""
     cache.put("k", {"aa": vector(1)})
-    cache.write((), [Address(7, "/data/upload/7/a.png", "aa", FOREVER)])
+    cache.write([Address(7, "/data/upload/7/a.png", "aa", FOREVER)])
     assert list(cache.vectors_at(7, ["/data/upload/7/a.png"], "k")) == ["/data/upload/7/a.png"]
     assert cache.vectors_at(8, ["/data/upload/7/a.png"], "k") == {}
 
@@ -113,12 +113,12 @@ def test_projects_learn_nothing_from_one_another(cache: EmbeddingCache) -> None:
 def test_an_address_is_trusted_for_a_time(cache: EmbeddingCache, clock: "Clock") -> None:
     """What lay at an address an hour ago may have changed, and what was seen last counts."""
     cache.put("k", {"aa": vector(1), "bb": vector(2)})
-    cache.write((), [Address(7, "http://x/a.png", "aa", clock.now + 3600)])
+    cache.write([Address(7, "http://x/a.png", "aa", clock.now + 3600)])
     clock.now += 3599
     assert cache.vectors_at(7, ["http://x/a.png"], "k")["http://x/a.png"].tolist() == [1]
     clock.now += 1
     assert cache.vectors_at(7, ["http://x/a.png"], "k") == {}
-    cache.write((), [Address(7, "http://x/a.png", "bb", clock.now + 3600)])
+    cache.write([Address(7, "http://x/a.png", "bb", clock.now + 3600)])
     assert cache.vectors_at(7, ["http://x/a.png"], "k")["http://x/a.png"].tolist() == [2]
 
 
@@ -126,7 +126,7 @@ def test_what_is_used_outlives_what_is_not(cache: EmbeddingCache, clock: "Clock"
     """A file that is too large loses what was asked for longest ago, with its addresses, and becomes smaller."""
     large = np.zeros(1000, dtype=np.float32)
     cache.put("k", {str(number): large for number in range(1000)})
-    cache.write((), (Address(7, str(number), str(number), FOREVER) for number in range(1000)))
+    cache.write([Address(7, str(number), str(number), FOREVER) for number in range(1000)])
     clock.now += DAY_S
     cache.vectors_at(7, [str(number) for number in range(900, 1000)], "k")
     cache.put("k", {"new": large})
@@ -159,9 +159,9 @@ def test_addresses_that_must_be_fetched_again_go(cache: EmbeddingCache, clock: "
     """Addresses with a new signature every day do not fill the file."""
     cache.put("k", {"aa": vector(1)})
     for number in range(3):
-        cache.write((), [Address(7, f"http://x/a.png?signature={number}", "aa", clock.now + 3600)])
+        cache.write([Address(7, f"http://x/a.png?signature={number}", "aa", clock.now + 3600)])
         clock.now += DAY_S
-    cache.write((), [Address(7, "/data/upload/7/a.png", "aa", FOREVER)])
+    cache.write([Address(7, "/data/upload/7/a.png", "aa", FOREVER)])
     cache.tidy(10**9)
     with contextlib.closing(sqlite3.connect(path)) as database:
         assert database.execute("SELECT url FROM address").fetchall() == [("/data/upload/7/a.png",)]
@@ -203,7 +203,7 @@ def test_a_damaged_file_holds_nothing(tmp_path: Path) -> None:
     with capture_logs() as lines:
         cache = EmbeddingCache(path)
         cache.put("k", {"aa": vector(1, 2)})
-        cache.write((), [Address(7, "/data/upload/1/a.png", "aa", FOREVER)])
+        cache.write([Address(7, "/data/upload/1/a.png", "aa", FOREVER)])
         assert cache.get("aa", "k") is None
         assert cache.vectors_at(7, ["/data/upload/1/a.png"], "k") == {}
         assert cache.tidy(0) == 0

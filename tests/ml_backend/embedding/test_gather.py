@@ -1,6 +1,7 @@
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hostile_images import slow_jpeg
 from PIL import Image
 
 from common.images.fetch import Connect, Fetcher
@@ -76,6 +78,24 @@ def make(connections: Connect, tmp_path: Path) -> Iterator[Callable[..., Gathere
 
 
 @pytest.fixture
+def impatient(connections: Connect, tmp_path: Path) -> Iterator[Callable[..., Gatherer]]:
+    """Makes gatherers with little time for an image and a cache that outlives them."""
+    made: list[Gatherer] = []
+
+    def make(seconds: float = 0.2) -> Gatherer:
+        fetcher = Fetcher(
+            base_url="http://ls.example", authorization=str, max_bytes=10**6, timeout_s=60, connect=connections
+        )
+        cache = EmbeddingCache(tmp_path / "embeddings.sqlite")
+        made.append(Gatherer(fetcher=fetcher, cache=cache, limits=ImageLimits(max_decode_s=seconds)))
+        return made[-1]
+
+    yield make
+    for gatherer in made:
+        gatherer.close()
+
+
+@pytest.fixture
 def gatherer(make: Callable[..., Gatherer]) -> Gatherer:
     """A gatherer with an empty cache."""
     return make()
@@ -125,7 +145,8 @@ def test_faults_stay_with_their_task(gatherer: Gatherer, web: "Web", samples: "S
     [
         ("http://x.example/\ud800.png", "unsupported_url"),
         ("http://x.example/\0.png", "unsupported_url"),
-        ("data:image/png;base64," + "A" * 20_000, "url_too_long"),
+        ("data:image/png;base64," + "A" * 20_000, "data_url"),
+        ("http://x.example/" + "a" * 20_000, "url_too_long"),
     ],
 )
 def test_no_text_spoils_the_look_up_of_the_others(
@@ -418,3 +439,61 @@ def test_the_end_leaves_nobody_waiting(gatherer: Gatherer, web: "Web", samples: 
     assert 1 <= red.count(255) < 40
     assert set(reasons.values()) == {"stopping"}
     assert gather(gatherer, ["http://x.example/late.png"], embedder)[1] == {0: "stopping"}
+
+
+def test_an_image_that_takes_too_long_is_decoded_once(
+    impatient: Callable[..., Gatherer], web: "Web", samples: "Samples"
+) -> None:
+    """Its bytes are refused at once wherever they lie, its address is not fetched again, also after a restart."""
+    web.pages |= {"/slow.jpg": slow_jpeg(2000), "/same.jpg": slow_jpeg(2000), "/red.png": samples.png("red")}
+    urls = ["http://x.example/slow.jpg", "http://x.example/red.png"]
+    gatherer = impatient()
+    assert gather(gatherer, urls, MeanColour()) == ([None, 255], {0: "too_slow"})
+    gatherer.close()
+    web.seen.clear()
+    again = impatient()
+    assert gather(again, [*urls, "http://x.example/same.jpg"], MeanColour())[1] == {0: "too_slow", 2: "too_slow"}
+    assert [request.url.path for request in web.seen] == ["/same.jpg"]
+    prepared, faults = again.prepare([ImageRef(1, "image", urls[0])], MeanColour())
+    assert (prepared, faults) == ([], {"too_slow": 1})
+
+
+def test_higher_limits_try_an_image_anew(impatient: Callable[..., Gatherer], web: "Web") -> None:
+    """What was refused for its time is embedded once there is enough of it."""
+    web.pages["/slow.jpg"] = slow_jpeg(200)
+    urls = ["http://x.example/slow.jpg"]
+    assert gather(impatient(0.01), urls, MeanColour())[1] == {0: "too_slow"}
+    assert gather(impatient(30), urls, MeanColour())[1] == {}
+
+
+def test_what_may_be_another_thing_in_a_minute_is_fetched_again(
+    gatherer: Gatherer, web: "Web", samples: "Samples"
+) -> None:
+    """A login page in place of an image is remembered by its bytes, not by its address; an upload by both."""
+    urls = ["http://x.example/a.png", "/data/upload/1/a.png"]
+    web.pages |= {"/a.png": b"<html>", "/data/upload/1/a.png": b"<html>"}
+    assert gather(gatherer, urls, MeanColour())[1] == {0: "html_page", 1: "html_page"}
+    gatherer._cache.close()
+    web.pages |= dict.fromkeys(web.pages, samples.png("red"))
+    assert gather(gatherer, urls, MeanColour())[0] == [255, None]
+
+
+def test_two_slow_images_of_one_project_keep_no_other_waiting(
+    impatient: Callable[..., Gatherer], web: "Web", samples: "Samples"
+) -> None:
+    """An image of another project is there before the slow ones are given up."""
+    web.pages |= {f"/{number}.jpg": slow_jpeg(10_000 + number) for number in range(3)}
+    web.pages["/red.png"] = samples.png("red")
+    gatherer, embedder, slow = (
+        impatient(20),
+        MeanColour(),
+        [f"http://x.example/{number}.jpg" for number in range(3)],
+    )
+    with ThreadPoolExecutor(1) as pool:
+        request = pool.submit(gather, gatherer, slow, embedder, project_id=1)
+        while gatherer._decoder._workers._busy[1] < 2:
+            time.sleep(0.001)
+        assert gather(gatherer, ["http://x.example/red.png"], embedder, project_id=2)[0] == [255]
+        assert not request.done()
+        gatherer.close()
+        assert set(request.result(LIMIT_S)[1].values()) == {"stopping"}

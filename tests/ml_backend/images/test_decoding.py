@@ -1,15 +1,19 @@
 import io
+import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hostile_images import slow_ppm
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ml_backend.images.decoding import ImageLimits, ImageRejectedError, decode
+from common.errors import ImageRejectedError
+from ml_backend.images.decoding import ImageLimits, decode
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -21,7 +25,7 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "AVIF"])
 def test_every_common_format_becomes_rgb(kind: str) -> None:
     """A red picture is red in every format."""
     image = decode(encoded(Image.new("RGB", (4, 2), "red"), kind))
@@ -126,7 +130,7 @@ def test_only_the_first_frame_of_an_animation_counts() -> None:
         (b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- drawn --><svg/>", "svg"),
         (b"\n<!DOCTYPE html><title>Log in</title><svg/>", "html_page"),
         (b"Not found: <svg> and <html>", "not_an_image"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not_an_image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "format_eps"),
         (b"x" * 101, "too_many_bytes"),
     ],
 )
@@ -228,4 +232,85 @@ def test_no_damage_raises_anything_else(position: int, value: int) -> None:
         outcome = decode(bytes(damaged)).mode
     except ImageRejectedError as refused:
         outcome = refused.reason
-    assert outcome in {"RGB", "not_an_image", "truncated", "too_many_pixels"}
+    assert outcome in {"RGB", "not_an_image", "damaged", "truncated", "too_many_pixels"}
+
+
+def noise(size: tuple[int, int] = (300, 200)) -> Image.Image:
+    """A picture that no row of is grey."""
+    values = np.random.default_rng(0).integers(0, 255, (size[1] // 10, size[0] // 10, 3), dtype=np.uint8)
+    return Image.fromarray(values).resize(size)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"optimize": True}])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("short_side", [None, 50])
+def test_a_jpeg_without_its_last_bytes_is_shown(
+    mode: str, options: dict[str, bool], short_side: int | None
+) -> None:
+    """As browsers show it: what is there is as in the whole file."""
+    body = encoded(noise().convert(mode), "JPEG", **options)
+    whole = np.asarray(decode(body, short_side=short_side), dtype=int)
+    for missing in (1, 2, 60):
+        cut = np.asarray(decode(body[:-missing], short_side=short_side), dtype=int)
+        assert abs(cut - whole)[: int(0.9 * len(whole))].max() <= (40 if "progressive" in options else 0)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_a_jpeg_of_which_more_is_missing_is_truncated(share: float) -> None:
+    """Nobody should judge a picture by a part of it."""
+    body = encoded(noise(), "JPEG")
+    with pytest.raises(ImageRejectedError) as refused:
+        decode(body[: int((1 - share) * len(body))])
+    assert refused.value.reason == "truncated"
+
+
+def tiff(samples: int, bits: int, kind: int) -> bytes:
+    """A TIFF of one pixel with so many values of a kind: 1 whole, 3 floating point."""
+    entries = [(256, 1), (257, 1), (258, bits), (259, 1), (262, 1), (273, 8), (277, samples), (278, 1)]
+    entries += [(279, samples * bits // 8), (339, kind)]
+    head = b"II*\0" + (8 + 40).to_bytes(4, "little") + bytes(40)
+    directory = b"".join(struct.pack("<HHII", tag, 3, 1, value) for tag, value in entries)
+    return head + struct.pack("<H", len(entries)) + directory + bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "format_heic"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "format_heic"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0isommp42", "format_video"),
+        (b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", "damaged"),
+        (tiff(5, 8, 1), "unsupported_pixels"),
+        (tiff(3, 32, 3), "unsupported_pixels"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2\nsize 12345\n", "git_lfs_pointer"),
+        (b"<?xml version='1.0'?>\n<Error><Code>AccessDenied</Code></Error>", "xml_error"),
+        (b'{"detail": "Not found."}', "json"),
+        (b"[]", "json"),
+        (b'[{"a": 1},' * 1000, "json"),
+        (b"{curly", "not_an_image"),
+        (b"P3\n10 10\n255\n" + b"#\n" * 100, "format_ppm"),
+        (b"P6 1 1 255 abc", "format_ppm"),
+        (b"\0\0\1\0\1\0" + bytes(50), "format_ico"),
+        (bytes(4) + b"\x11\xaf" + bytes(200), "format_fli"),
+        (b"%PDF-1.7", "format_pdf"),
+        (b"8BPS\0\1", "format_psd"),
+        (bytes(128) + b"DICM", "format_dicom"),
+        (b"PK\3\4", "format_zip"),
+        (b"\x89PNG\r\n\x1a\n" + b"\xff" * 50, "damaged"),
+        (b"GIF89a", "damaged"),
+        (b"RIFF\0\1\0\0WEBPVP8 ", "damaged"),
+    ],
+)
+def test_what_lies_in_place_of_an_image_is_named(body: bytes, reason: str) -> None:
+    """Each kind has a reason of its own, by which a person knows what to do."""
+    with pytest.raises(ImageRejectedError) as refused:
+        decode(body)
+    assert refused.value.reason == reason
+
+
+def test_formats_that_nobody_uploads_are_refused_at_once() -> None:
+    """Comments of megabytes before a picture of ten pixels are not read."""
+    body, began = slow_ppm(), time.process_time()
+    with pytest.raises(ImageRejectedError, match="format_ppm"):
+        decode(body)
+    assert time.process_time() - began < 1
