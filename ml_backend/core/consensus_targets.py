@@ -163,8 +163,11 @@ def consensus_targets(
 def _settle_one(control: Control, verdicts: Sequence[Verdict], row: int, joined: Targets) -> None:
     right = [verdict for verdict in verdicts if verdict.report in _RIGHT]
     wrong = [verdict for verdict in verdicts if verdict.report == _WRONG]
-    possible = [label for label in control.labels if label not in {verdict.choice for verdict in wrong}]
-    if right:
+    denied = {verdict.choice for verdict in wrong}
+    possible = [label for label in control.labels if label not in denied]
+    if len({verdict.choice for verdict in right}) > 1 or denied & {verdict.choice for verdict in right}:
+        joined.weights[row] = DISPUTED * float(joined.has_target[row])  # one is of an earlier run
+    elif right:
         best = max(right, key=lambda verdict: verdict.score)
         _set(joined, row, _one_hot(control, best.choice), best.score)
     elif wrong and len(possible) == 1:

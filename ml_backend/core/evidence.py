@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from common.contract import decision_in, is_of_report
 from common.label_studio.annotations import account_of, answer_on, choices_in, counted
 from ml_backend.core.controls import Control
 
@@ -25,6 +26,9 @@ class Annotation:
         As in Label Studio (there ``skipped`` is ``was_cancelled``). One whose regions cannot be read is skipped.
     choices : mapping of str to tuple of str
         Chosen labels by control name; a control that was left empty is absent.
+    judges : bool
+        Whether a person has made it: what was taken over in bulk from predictions, reports or suggestions may
+        teach, but says nothing of how right a model is.
     """
 
     annotator: int
@@ -33,6 +37,7 @@ class Annotation:
     ground_truth: bool
     choices: Mapping[str, tuple[str, ...]]
     id: int = 0
+    judges: bool = True
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> "Annotation":
@@ -46,7 +51,16 @@ class Annotation:
             ground_truth=bool(raw.get("ground_truth")),
             choices=choices.made,
             id=number,
+            judges=_is_by_a_person(raw),
         )
+
+
+def _is_by_a_person(raw: Mapping[str, Any]) -> bool:
+    """Return whether somebody looked at the task: predictions that are taken over have no time."""
+    result = raw.get("result") or ()
+    mark = decision_in(result)
+    in_bulk = raw.get("parent_prediction") is not None and raw.get("lead_time") is None
+    return not (in_bulk or is_of_report(result) or (mark is not None and not mark.teaches))
 
 
 def targets(

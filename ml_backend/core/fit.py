@@ -49,6 +49,10 @@ class AnnotatedImages:
         Equal for equal pictures, which are held out together.
     given : (n_known, n_labels) float32, optional
         1 where a label came with the task; rows of zeros where none did.
+    answers : (n_known, n_labels) float32, optional
+        What people have annotated, by which alone the scores are measured; the targets if left out.
+    counts : (n_known,) float32, optional
+        How much each of these counts, at least 0; as the targets if left out.
     """
 
     assigned: Rows
@@ -58,6 +62,8 @@ class AnnotatedImages:
     clean: Flags
     pictures: Rows
     given: Floats | None = None
+    answers: Floats | None = None
+    counts: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.shares)
@@ -81,6 +87,13 @@ class AnnotatedImages:
         if self.given is None:
             return np.zeros(len(self), dtype=np.bool_)
         return np.asarray((self.weights == 0) & self.given.any(axis=1))
+
+    @property
+    def people(self) -> tuple[Floats, Floats]:
+        """What people have annotated, (n_known, n_labels), and how much each of it counts, (n_known,)."""
+        if self.answers is None or self.counts is None:
+            return self.shares, self.weights
+        return self.answers, self.counts
 
     @property
     def at_first(self) -> Floats:
@@ -160,8 +173,9 @@ def fit_scores(
     ).run()
     supported = opinions.support >= least_support(winner.pool)
     own = people.only(judged)
-    against = ANNOTATIONS if own.weights.any() else GIVEN
-    shares, weights = own.at_first, own.weights if against == ANNOTATIONS else weights
+    answers, counts = own.people
+    against = ANNOTATIONS if counts.any() or own.given is None else GIVEN
+    shares, weights = (answers, counts) if against == ANNOTATIONS else (own.at_first, weights)
     noise = _noise(own, held_out_scores, None if tasks is None else tasks[judged], multiple=multiple)
     judging, scores = control, held_out_scores
     if control.answers and noise is not None and own.given is not None:

@@ -46,6 +46,10 @@ class Evidence:
     given : (n_known, n_labels) float32, optional
         1 where a label came with the task; rows of zeros where none did. The weight is 0 where nobody
         has annotated.
+    answers : (n_known, n_labels) float32, optional
+        What people have annotated, by which alone models are measured; the targets if left out.
+    counts : (n_known,) float32, optional
+        How much each of these counts, at least 0; as the targets if left out.
     """
 
     control: Control
@@ -55,6 +59,8 @@ class Evidence:
     clean: NDArray[np.bool_] | None = None
     tasks: Rows | None = None
     given: Floats | None = None
+    answers: Floats | None = None
+    counts: Floats | None = None
 
     @property
     def annotated(self) -> list[int]:
@@ -65,11 +71,14 @@ class Evidence:
 
     @property
     def judges(self) -> tuple[Floats, Floats]:
-        """Targets and weights by which models are measured: annotations or, without any, given labels."""
-        weights = np.ones(len(self.rows), dtype=np.float32) if self.weights is None else self.weights
-        if self.given is None or weights.any():
-            return self.shares, weights
-        return self.given, np.ones_like(weights)
+        """What models are measured by, and its weights: people's annotations or, without any, given labels."""
+        counts = np.ones(len(self.rows), dtype=np.float32) if self.weights is None else self.weights
+        answers = self.shares
+        if self.answers is not None and self.counts is not None:
+            answers, counts = self.answers, self.counts
+        if self.given is None or counts.any():
+            return answers, counts
+        return self.given, np.ones_like(counts)
 
 
 class Answer(NamedTuple):
@@ -218,6 +227,8 @@ def _annotated_images(
         np.ones(n_known, dtype=np.bool_) if evidence.clean is None else evidence.clean,
         _pictures(embeddings),
         evidence.given,
+        evidence.answers,
+        evidence.counts,
     )
 
 

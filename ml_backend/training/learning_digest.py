@@ -29,6 +29,7 @@ def learning_digest(
     for of_control in evidence:
         order = np.argsort(of_control.rows if of_control.tasks is None else of_control.tasks, kind="stable")
         digest.update(repr(of_control.control).encode() + b"\0")
-        for array in (of_control.tasks, of_control.shares, of_control.weights, of_control.clean, of_control.given):
+        for name in ("tasks", "shares", "weights", "clean", "given", "answers", "counts"):
+            array = getattr(of_control, name)
             digest.update(b"\0" if array is None else array[order].tobytes())
     return digest.hexdigest()

@@ -14,6 +14,7 @@ from common.label_studio.label_config import read_label_config
 from ml_backend.core.consensus_targets import Targets, Verdict, consensus_targets
 from ml_backend.core.controls import Control, given_matrix
 from ml_backend.core.evidence import Annotation, targets
+from ml_backend.core.held_out import decided, top
 from ml_backend.core.model import Evidence
 from ml_backend.core.verification import about_labels, asked
 from ml_backend.embedding.gather import Gathered
@@ -45,7 +46,7 @@ def usable(
         Accounts of which nothing does.
     """
     annotations = tuple(
-        replace(each, choices={
+        replace(each, judges=each.judges and each.annotator not in machines, choices={
             control: tuple(renamed.get(control, {}).get(choice, choice) for choice in choices)
             for control, choices in each.choices.items()
         })
@@ -147,6 +148,10 @@ def find_evidence(
 ) -> tuple[list[Evidence], set[int]]:
     """Return each control's targets for the images that were embedded, in the order of ``gathered.vectors``.
 
+    What consensus has settled teaches, but a model is measured by what people have annotated, and by that alone: a
+    model's suggestions may have had a vote in consensus. Where consensus contradicts the annotators, nothing is
+    measured.
+
     Parameters
     ----------
     tasks : sequence of Task
@@ -164,14 +169,19 @@ def find_evidence(
     row_of = {(ref.task_id, ref.key): row for row, ref in enumerate(gathered.vectors)}
     ids = np.array([task.id for task in tasks], dtype=np.int64)
     annotations, verdicts = [task.annotations for task in tasks], [task.verdicts for task in tasks]
+    by_people = [[annotation for annotation in task.annotations if annotation.judges] for task in tasks]
     contents = [task.data for task in tasks]
     evidence, settled = [], set[int]()
     for control in controls:
         given = given_matrix(control, contents)
-        if control.answers:
-            learned = _verified(control, controls, (annotations, verdicts), given)
-        else:
-            learned = consensus_targets(control, annotations, verdicts)
+        learned, people = (
+            _verified(control, controls, spoken, given) if control.answers else consensus_targets(control, *spoken)
+            for spoken in ((annotations, verdicts), (by_people, [()] * len(tasks)))
+        )
+        contradicted = abs(
+            decided(people.shares, multiple=control.multiple) - top(learned.shares, multiple=control.multiple)
+        ).max(axis=1)
+        counts = people.has_target & ~(learned.settled & (contradicted == 1))
         annotated = learned.has_target & (learned.weights > 0)
         rows = np.array([row_of.get((task.id, control.image_key), -1) for task in tasks], dtype=np.int64)
         use = (annotated | given.any(axis=1)) & (rows >= 0)
@@ -187,6 +197,8 @@ def find_evidence(
                 clean=clean(ids[use]) if clean else None,
                 tasks=ids[use],
                 given=given[use] if given.any() else None,
+                answers=people.shares[use],
+                counts=counts[use].astype(np.float32),
             )
         )
     return evidence, settled

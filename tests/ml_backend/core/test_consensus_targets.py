@@ -72,6 +72,16 @@ def test_what_is_discovered_beside_a_misclassified_label_is_right() -> None:
     assert row(one_task(KIND, votes("owl", "owl"), *verdicts)) == ([0, 0, 1], 0.875, True, True)
 
 
+@pytest.mark.parametrize(
+    "earlier", [Verdict("AllConfirmed", "kind", "dog", 0.95), Verdict("MisClassified", "kind", "cat", 0.03)]
+)
+def test_verdicts_that_contradict_each_other_settle_nothing(earlier: Verdict) -> None:
+    """A signed report of an earlier run that was stored again decides nothing: the votes count, and little."""
+    now = Verdict("Discovered", "kind", "cat", 0.75)
+    for verdicts in ((now, earlier), (earlier, now)):
+        assert row(one_task(KIND, votes("cat", "dog"), *verdicts)) == ([0.5, 0.5, 0], 0.25, True, False)
+
+
 @pytest.mark.parametrize("report", ["Controversial", "NoVotes"])
 def test_disputed_votes_count_least(report: str) -> None:
     """A controversial classification leaves the votes, with a quarter of the weight of a sure one."""

@@ -143,6 +143,15 @@ def test_weights_decide_what_is_learned() -> None:
     assert np.isclose(made.check.accuracy, 0.9)
 
 
+def test_people_measure_whatever_teaches() -> None:
+    """Targets that another program has made teach; the figures are of what people say, and of nothing else."""
+    images, people = clustered(80, wrong=0), np.tile(np.array([1, 0], dtype=np.float32), (80, 1))
+    counts = (np.arange(80) < 40).astype(np.float32)
+    made = fit_scores(SINGLE, replace(images, answers=people, counts=counts), n_clusters=2)
+    assert (made.check.tasks, made.check.accuracy) == (40, images.shares[:40, 0].mean())
+    assert fit_scores(SINGLE, replace(images, answers=people, counts=0 * counts), n_clusters=2).check.tasks == 0
+
+
 def test_a_target_of_weight_nothing_neither_teaches_nor_judges() -> None:
     """An image with weight 0 leaves everything as it is without it."""
     images = clustered(50, wrong=0.1)

@@ -1,15 +1,20 @@
+import numpy as np
 import pytest
+from in_memory_label_studio import InMemoryStudio, region
 from structlog.testing import capture_logs
 from training_parts import KEY, PROJECT, client_of, label_studio, report, tasks_of, trainer
 
-from common.contract import MACHINE_ACCOUNT
+from common.contract import MACHINE_ACCOUNT, DecisionMark, decision_meta, signed_meta
 from ml_backend.core.controls import Control
 from ml_backend.core.evidence import Annotation
+from ml_backend.core.model import Evidence
+from ml_backend.embedding.gather import Gathered, ImageRef
 from ml_backend.label_studio.client import Task
 from ml_backend.settings import read_settings
-from ml_backend.training.training_set import log_unbelieved_reports, log_unknown_choices, usable
+from ml_backend.training.training_set import find_evidence, log_unbelieved_reports, log_unknown_choices, usable
 
 BOT = 3
+KIND = Control("kind", "image", ("dark", "light"), multiple=False, image_key="image")
 
 
 def annotation(annotator: int, choice: str, *, ground_truth: bool = False) -> Annotation:
@@ -23,6 +28,49 @@ def test_machine_accounts_teach_nothing_and_renamed_choices_teach_their_new_name
     left = usable(Task(7, {}, rows), {BOT}, {"kind": {"dog": "hound"}, "other": {"owl": "bird"}})
     assert [each.annotator for each in left.annotations] == [1, BOT]
     assert [each.choices["kind"] for each in left.annotations] == [("hound",), ("owl",)]
+
+
+def evidence_of(studio: InMemoryStudio) -> Evidence:
+    """What the tasks of a project teach about its control, and by what they judge."""
+    tasks = list(client_of(studio).annotated_tasks(PROJECT, with_verdicts=True))
+    gathered = Gathered({ImageRef(task.id, "image", ""): np.zeros(2, dtype=np.float32) for task in tasks})
+    [evidence], _ = find_evidence([KIND], tasks, gathered)
+    return evidence
+
+
+def test_people_judge_and_consensus_teaches() -> None:
+    """Reports change what is learned, not what judges; where they contradict the annotators a task judges none."""
+    studio = label_studio({1: ["dark", "dark"], 2: ["dark", "light"], 3: ["light", "light", "dark"]})
+    for number, choice in ((1, "dark"), (2, "light"), (3, "dark")):
+        report(studio, number, "Discovered", choice, 0.9)
+    evidence = evidence_of(studio)
+    assert evidence.shares.tolist() == [[1, 0], [0, 1], [1, 0]]
+    answers, counts = evidence.judges
+    assert answers[:2].tolist() == [[1, 0], [0.5, 0.5]]
+    assert counts.tolist() == [1, 1, 0]
+
+
+def test_what_is_taken_over_in_bulk_judges_nothing() -> None:
+    """A model's predictions, a report's, and what a machine decided: they may teach, but a person judges."""
+    studio = label_studio({number: [] for number in range(6)})
+    signed = region("kind", "dark")
+    signed["meta"] = signed_meta(KEY, 2, "consensus/Discovered", 0.9, signed, "choices")
+    decided = {**region("kind", "dark"), "meta": decision_meta(DecisionMark("5f0c", teaches=False))}
+    reviewed = {**region("kind", "dark"), "meta": decision_meta(DecisionMark("5f0c", teaches=True))}
+    studio.annotate(0, [region("kind", "dark")], parent_prediction=8, lead_time=None)
+    studio.annotate(1, [region("kind", "dark")], parent_prediction=8, lead_time=3.5)
+    studio.annotate(2, [signed])
+    studio.annotate(3, [decided])
+    studio.annotate(4, [reviewed])
+    studio.annotate(5, [region("kind", "dark")])
+    assert evidence_of(studio).judges[1].tolist() == [0, 1, 0, 0, 1, 1]
+
+
+def test_what_a_machine_wrote_judges_nothing_although_it_is_starred() -> None:
+    """It teaches as ground truth; anybody who imports can star it."""
+    rows = (annotation(BOT, "owl", ground_truth=True), annotation(1, "owl"))
+    left = usable(Task(7, {}, rows), {BOT}, {})
+    assert [each.judges for each in left.annotations] == [False, True]
 
 
 def test_machines_are_named_by_address_or_id(settings: object) -> None:
