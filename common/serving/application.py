@@ -5,18 +5,21 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
+import structlog
 from flask import current_app, g, request
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import Unauthorized
+from werkzeug.exceptions import MisdirectedRequest, Unauthorized
 
 from common.serving import refusals
 from common.serving.credentials import Access, Credentials
-from common.serving.strict_json import StrictRequest
+from common.serving.hosts import Hosts
+from common.serving.strict_json import MAX_VALUES, VALUES, StrictRequest
 
-_CREDENTIALS, _BARE = "credentials", "bare"
+log = structlog.get_logger()
+_CREDENTIALS, _BARE, _HOSTS = "credentials", "bare", "hosts"
 
 
 class _Json(DefaultJSONProvider):
@@ -47,14 +50,27 @@ class Application(OpenAPI):
     credentials : Credentials
         What each call has to show.
     bare : collection of str
-        Routes that say a little without credentials as well.
+        Routes that say a little without credentials, and under any name, as well.
+    max_values : int
+        The most JSON values of a body.
+    hosts : Hosts, optional
+        The names under which it answers; any if left out.
     """
 
     request_class = StrictRequest
     json_provider_class = _Json
 
     def __init__(
-        self, name: str, title: str, log: str, max_bytes: int, credentials: Credentials, bare: Collection[str]
+        self,
+        name: str,
+        title: str,
+        log: str,
+        max_bytes: int,
+        credentials: Credentials,
+        bare: Collection[str],
+        *,
+        max_values: int = MAX_VALUES,
+        hosts: Hosts | None = None,
     ) -> None:
         super().__init__(
             name,
@@ -66,8 +82,9 @@ class Application(OpenAPI):
             validation_error_callback=refusals.invalid,
         )
         self.config["MAX_CONTENT_LENGTH"] = max_bytes
+        self.config[VALUES] = max_values
         self.url_map.merge_slashes = self.url_map.strict_slashes = False  # no address is redirected
-        self.extensions |= {_CREDENTIALS: credentials, _BARE: frozenset(bare)}
+        self.extensions |= {_CREDENTIALS: credentials, _BARE: frozenset(bare), _HOSTS: hosts}
         self.before_request(_admit)
         refusals.install(self, log)
 
@@ -81,6 +98,11 @@ def _admit() -> None:
     """Refuse who shows no credentials, or wrong ones, before anything of the request is read."""
     g.began = time.monotonic()
     extensions: dict[str, Any] = current_app.extensions
+    hosts: Hosts | None = extensions[_HOSTS]
+    named = request.headers.get("Host", "")
+    if hosts is not None and not hosts.allow(named) and route() not in extensions[_BARE]:
+        log.warning("host_refused", host=named, remedy=f"name it in {hosts.setting}")
+        raise MisdirectedRequest(hosts.refusal(named))
     credentials: Credentials = extensions[_CREDENTIALS]
     g.access = credentials.access(request.headers.get("Authorization"))
     if g.access in (Access.OPEN, Access.GRANTED) or (g.access is Access.MISSING and route() in extensions[_BARE]):

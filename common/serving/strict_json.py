@@ -1,10 +1,16 @@
 """The body of a request as JSON, or a refusal that says what is wrong with it."""
 
 import json
+import re
 from typing import Any
 
-from flask import Request
+from flask import Request, current_app
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
+
+VALUES = "MAX_JSON_VALUES"  # key of an application's configuration
+MAX_VALUES = 2_000_000  # which take a quarter of a gigabyte
+_STRUCTURE = b",[{"  # each begins a value, the first one apart
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 class StrictRequest(Request):
@@ -24,6 +30,9 @@ class StrictRequest(Request):
         if not self.is_json:
             raise UnsupportedMediaType("send JSON, and the header Content-Type: application/json")
         body = self._body()
+        limit = current_app.config[VALUES]
+        if has_more_values(body, limit):
+            raise RequestEntityTooLarge(f"the body holds more than {limit:,} JSON values: send less at a time")
         try:
             value = json.loads(body, object_pairs_hook=_members, parse_constant=_no_number)
         except RecursionError:
@@ -48,6 +57,29 @@ class StrictRequest(Request):
         if self.content_length is None and len(body) >= (self.max_content_length or len(body) + 1):
             raise RequestEntityTooLarge  # what comes in chunks is cut off there
         return body
+
+
+def has_more_values(body: bytes, limit: int) -> bool:
+    """Return whether JSON holds more values than a limit, before any of them is made.
+
+    Examples
+    --------
+    >>> has_more_values(b'{"a": [1, "2, [3"]}', 4), has_more_values(b'{"a": [1, "2, [3"]}', 2)
+    (False, True)
+    """
+    if _begun(body, 0, len(body)) < limit:
+        return False
+    values = end = 0
+    for string in _STRING.finditer(body):
+        values += _begun(body, end, string.start())
+        end = string.end()
+        if values >= limit:
+            return True
+    return values + _begun(body, end, len(body)) >= limit
+
+
+def _begun(body: bytes, start: int, end: int) -> int:
+    return sum(body.count(sign, start, end) for sign in _STRUCTURE)
 
 
 class _AmbiguousError(ValueError):

@@ -1,5 +1,6 @@
 """Tasks become predictions: one entry a task, in order, ``[]`` where there is nothing to suggest."""
 
+import itertools
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,7 @@ log = structlog.get_logger()
 
 NO_MODEL, NO_CONTROL, NO_EVIDENCE, BAD_TASK = "no_model_yet", "no_control", "no_evidence", "bad_task"
 UNLIKE, SCORING_FAILED = "unlike_annotated", "scoring_failed"
+_SHOWN = 5  # tasks of one reason that a line of the log names
 
 _TICKING = Ticking()
 _NOTHING_TO_SAY = (NO_MODEL, NO_CONTROL, NO_EVIDENCE, UNLIKE)
@@ -271,13 +273,16 @@ def _all_empty(tasks: Sequence[Any], reason: str) -> Predictions:
 
 
 def _log_reasons(tasks: Sequence[Any], done: Predictions) -> None:
-    """One line a faulty task, and one for all that there is simply nothing to say about yet."""
-    silent = Counter(reason for reason in done.reasons.values() if reason in _NOTHING_TO_SAY)
-    for reason, count in silent.items():
-        log.info("nothing_to_suggest", reason=reason, tasks=count)
-    for event, reasons in (("task_left_out", done.reasons), ("image_left_out", done.partial)):
-        for position, reason in reasons.items():
-            if reason not in silent:
-                task = tasks[position]
-                number = task.get("id") if isinstance(task, dict) else None
-                log.warning(event, task=number if isinstance(number, int) else None, reason=reason)
+    """One line a reason, with a few of its tasks: a request may hold thousands."""
+    for event, reasons in (("tasks_left_out", done.reasons), ("images_left_out", done.partial)):
+        for reason, count in Counter(reasons.values()).items():
+            if reason in _NOTHING_TO_SAY:
+                log.info("nothing_to_suggest", reason=reason, tasks=count)
+            else:
+                rows = itertools.islice((row for row, each in reasons.items() if each == reason), _SHOWN)
+                log.warning(event, reason=reason, tasks=count, for_example=[_id_of(tasks[row]) for row in rows])
+
+
+def _id_of(task: Any) -> int | None:  # noqa: ANN401 - whatever was sent
+    number = task.get("id") if isinstance(task, dict) else None
+    return number if isinstance(number, int) else None

@@ -9,11 +9,12 @@ from common.serving.application import Application, route
 from common.serving.document import openapi_document
 from ml_backend import metrics
 from ml_backend.backend import Backend
-from ml_backend.serving.auth import credentials
+from ml_backend.serving.auth import credentials, hosts
 from ml_backend.serving.routes import SLOTS, routes
 from ml_backend.settings import get_settings
 
 _BARE = ("/", "/health")  # whose status alone needs no credentials
+VALUES_A_TASK = 100
 
 
 def create_app(backend: Backend | None = None) -> Flask:
@@ -33,6 +34,8 @@ def create_app(backend: Backend | None = None) -> Flask:
         settings.max_request_bytes,
         credentials(settings),
         _BARE,
+        max_values=settings.max_tasks * VALUES_A_TASK,
+        hosts=hosts(settings),
     )
     app.extensions["ml_backend"] = backend
     app.extensions[SLOTS] = threading.BoundedSemaphore(max(1, settings.threads * 3 // 4))

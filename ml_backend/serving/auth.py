@@ -1,6 +1,9 @@
-"""Who may call the backend: those who show the account or the token of its settings."""
+"""Who may call the backend, and under which name: those who show the account or the token of its settings."""
+
+from urllib.parse import urlsplit
 
 from common.serving.credentials import Credentials
+from common.serving.hosts import Hosts
 from ml_backend.settings import Settings
 
 
@@ -12,6 +15,14 @@ def credentials(settings: Settings) -> Credentials:
         password=settings.basic_password.get_secret_value(),
         token=settings.token.get_secret_value(),
     )
+
+
+def hosts(settings: Settings) -> Hosts | None:
+    """Return the names under which it answers; any where credentials keep web pages out and no name is set."""
+    if credentials(settings) and not settings.served_hosts:
+        return None
+    own = urlsplit(settings.public_url).hostname or ""
+    return Hosts.parse(settings.served_hosts, "ML_BACKEND_ALLOWED_HOSTS", own)
 
 
 def webhook_headers(settings: Settings) -> dict[str, str]:

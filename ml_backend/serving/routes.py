@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from flask import Response, current_app, g, jsonify
 from flask_openapi3.blueprint import APIBlueprint
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from common.label_studio.label_config import config_digest
 from common.serving.credentials import Access
@@ -22,6 +23,7 @@ from ml_backend.model_registry import ModelRegistry
 from ml_backend.predict.predict import Predictions, predict
 from ml_backend.serving import schemas
 from ml_backend.serving.gauges import Gauges
+from ml_backend.serving.unnamed import project_of
 
 log = structlog.get_logger()
 SLOTS = "ml_backend_slots"  # the extension that says how many more /predict may begin
@@ -77,9 +79,16 @@ def setup(body: schemas.Setup) -> Response:
 @routes.post("/predict", responses={200: schemas.Suggestions, **_REFUSED})
 def predict_tasks(body: schemas.Predict) -> Response:
     """Suggest labels: as many entries as tasks, in their order."""
-    began = time.monotonic()
-    with structlog.contextvars.bound_contextvars(project=body.project.id):
-        done, version = _predict(body)
+    began, backend = time.monotonic(), _backend()
+    most = backend.settings.max_tasks
+    if len(body.tasks) > most:
+        raise RequestEntityTooLarge(
+            f"{len(body.tasks):,} tasks in one request, and at most {most:,} (ML_BACKEND_MAX_TASKS) are taken: "
+            "select fewer, or let `ml-backend predict` go through the whole project"
+        )
+    project = body.project or project_of(body.tasks, body.label_config, backend.registry)
+    with structlog.contextvars.bound_contextvars(project=project and project.id):
+        done, version = _predict(body, project)
         suggested, empty = len(done.entries) - len(done.reasons), len(done.reasons)
         seconds = round(time.monotonic() - began, 3)
         log.info(
@@ -140,14 +149,14 @@ def openapi() -> Response:
     return jsonify(current_app.extensions["ml_backend_document"])
 
 
-def _predict(body: schemas.Predict) -> tuple[Predictions, str | None]:
+def _predict(body: schemas.Predict, project: schemas.ProjectName | None) -> tuple[Predictions, str | None]:
     """Predict while a thread is free for it; the others stay free for what Label Studio waits a second for."""
     backend, slots = _backend(), current_app.extensions[SLOTS]
     if not slots.acquire(blocking=False):
         log.warning("too_many_requests", remedy="raise ML_BACKEND_THREADS, or ask for fewer at a time")
         return Predictions([[] for _ in body.tasks], dict.fromkeys(range(len(body.tasks)), BUSY)), None
     try:
-        artifact = backend.registry.current(body.project.id, body.project.stamp)
+        artifact = backend.registry.current(project.id, project.stamp) if project else None
         done = predict(
             body.tasks,
             artifact=artifact,
@@ -156,7 +165,7 @@ def _predict(body: schemas.Predict) -> tuple[Predictions, str | None]:
             backbones=backend.backbones,
             deadline_s=backend.settings.predict_deadline_s,
             model_wait_s=backend.settings.model_wait_s,
-            project_id=body.project.id,
+            project_id=project.id if project else 0,
             ticking=backend.settings.ticking,
         )
     finally:

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 _LARGEST = 10**18 - 1  # as a number and, of 18 digits, as a text
-_TASKS = 100_000  # of one request; Label Studio sends a hundred or a thousand
 _PROJECT = re.compile(r"([1-9]\d{0,17})(?:\.(\d+))?", re.ASCII)
 
 
@@ -23,6 +22,14 @@ class ProjectName:
 
     id: int
     stamp: str = ""
+
+
+def named(value: object) -> ProjectName | None:
+    """Return the project that a value names; None where it names none."""
+    try:
+        return _named(value)
+    except ValueError:
+        return None
 
 
 def _named(value: object) -> ProjectName:
@@ -47,6 +54,20 @@ _PROJECT_SCHEMA = WithJsonSchema(
 )
 Project = Annotated[ProjectName, BeforeValidator(_named), _PROJECT_SCHEMA]
 ProjectId = Annotated[int, BeforeValidator(lambda value: _named(value).id), _PROJECT_SCHEMA]
+ProjectOrNone = Annotated[
+    ProjectName | None,
+    BeforeValidator(lambda value: None if value is None or value == "" else _named(value)),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": _LARGEST},
+                {"type": "string", "pattern": r"^([1-9][0-9]{0,17}(\.[0-9]+)?)?$"},
+                {"type": "null"},
+            ],
+            "description": "Without one: that of the tasks, or the trained one that the label config fits.",
+        }
+    ),
+]
 Entry = Annotated[list[Any], Field(max_length=0)]
 
 
@@ -65,9 +86,10 @@ class Setup(_Body):
 class Predict(_Body):
     """Tasks to make suggestions for."""
 
-    project: Project
+    project: ProjectOrNone = None
     tasks: list[Any] = Field(
-        max_length=_TASKS, description="Each an object with `id` and `data`; anything else gets an empty entry."
+        description="Each an object with `id` and `data`; anything else gets an empty entry. At most "
+        "`ML_BACKEND_MAX_TASKS`."
     )
     label_config: str = Field("", description="What the suggestions have to fit.")
 

@@ -88,24 +88,39 @@ def test_requests_full_of_secrets_leave_none(
 
 
 @pytest.mark.usefixtures("trained_project")
-def test_each_failed_task_has_a_line(client: FlaskClient, samples: "Samples", capsys: Captured) -> None:
-    """A failed task is named with its project and reason, and a request with what came of it."""
+def test_each_reason_has_a_line(client: FlaskClient, samples: "Samples", capsys: Captured) -> None:
+    """Failed tasks are named with their project and reason, and a request with what came of it."""
     urls = ["http://x.example/black.png", "http://x.example/gone.png", None]
     tasks = [{"id": row, "data": {"image": url}} for row, url in enumerate(urls, 1)]
     body = {"project": "7.1", "label_config": samples.config, "tasks": tasks}
     client.post("/predict", json=body)
     logged = lines(capsys)
     assert [
-        (line["project"], line["task"], line["reason"]) for line in logged if line["event"] == "task_left_out"
+        (line["project"], line["tasks"], line["for_example"], line["reason"])
+        for line in logged
+        if line["event"] == "tasks_left_out"
     ] == [
-        (7, 2, "missing"),
-        (7, 3, "no_url"),
+        (7, 1, [2], "missing"),
+        (7, 1, [3], "no_url"),
     ]
     [summary] = [line for line in logged if line["event"] == "predicted"]
     expected = {"project": 7, "tasks": 3, "suggested": 1, "empty": 2, "version": samples.version, "level": "info"}
     assert expected.items() <= summary.items()
     assert 0 <= summary["seconds"] < 60
     assert summary["timestamp"].endswith("Z")
+
+
+@pytest.mark.usefixtures("trained_project")
+@pytest.mark.parametrize("task", [[], {"id": 1, "data": {}}, {"id": "x" * 900, "data": {"image": "ftp://x/"}}])
+def test_a_request_of_many_bad_tasks_writes_little(
+    client: FlaskClient, samples: "Samples", capsys: Captured, task: object
+) -> None:
+    """However many there are, and whatever is wrong with them."""
+    client.post("/predict", json={"project": "7", "label_config": samples.config, "tasks": [task] * 5000})
+    printed = capsys.readouterr().err
+    assert len(printed) < 2000
+    [line] = [json.loads(line) for line in printed.splitlines() if "left_out" in line]
+    assert (line["tasks"], len(line["for_example"])) == (5000, 5)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,8 @@ def test_bodies_and_refusals_are_described(app: Flask) -> None:
     assert set(by_route["GET /health"]["responses"]) == {"200"}
     assert set(by_route["GET /metrics"]["responses"]["200"]["content"]) == {"text/plain"}
     schemas = described["components"]["schemas"]
-    assert schemas["Predict"]["required"] == ["project", "tasks"]
+    assert schemas["Setup"]["required"] == ["project"]
+    assert schemas["Predict"]["required"] == ["tasks"]
     assert schemas["Problem"]["properties"]["error"]["type"] == "string"
 
 

@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from common.label_studio.label_config import config_digest
 from ml_backend.backend import Backend
 from ml_backend.predict.predict import predict
 from ml_backend.serving.app import create_app
@@ -207,9 +209,10 @@ def test_a_wrong_body_is_answered_in_json(client: FlaskClient, route: str, body:
 def test_a_project_that_cannot_be_is_refused(client: FlaskClient, number: object) -> None:
     """No folder is named after a number that is no project's id."""
     event = {"action": "START_TRAINING", "project": {"id": number}}
+    predict = {"project": number or -1, "tasks": []}  # a prediction may name none
     for answer in (
         client.post("/setup", json={"project": number}),
-        client.post("/predict", json={"project": number, "tasks": []}),
+        client.post("/predict", json=predict),
         client.post("/webhook", json=event),
         client.get(f"/versions?project={number}"),
     ):
@@ -217,10 +220,68 @@ def test_a_project_that_cannot_be_is_refused(client: FlaskClient, number: object
 
 
 def test_too_many_tasks_are_refused(client: FlaskClient) -> None:
-    """More tasks than anybody means are refused before an entry is made for each."""
-    answer = client.post("/predict", json={"project": 7, "tasks": [[]] * 100_001})
-    assert (answer.status_code, set(answer.json)) == (400, {"error"})
-    assert "tasks" in answer.json["error"]
+    """More tasks than the setting allows are refused, with its name, before an entry is made for each."""
+    assert client.post("/predict", json={"project": 7, "tasks": [[]] * 20_000}).status_code == 200
+    answer = client.post("/predict", json={"project": 7, "tasks": [[]] * 20_001})
+    assert (answer.status_code, set(answer.json)) == (413, {"error"})
+    assert "20,001 tasks in one request, and at most 20,000 (ML_BACKEND_MAX_TASKS)" in answer.json["error"]
+
+
+@pytest.mark.parametrize("value", [b"[]", b"{}", b"0", b'""', b'{"a": [0]}', b'"a, b, [c"'])
+def test_more_values_than_there_is_room_for_are_never_made(settings: Settings, value: bytes) -> None:
+    """A body of brackets is refused before it is objects of a hundred times its size."""
+    client = create_app(Backend(settings.model_copy(update={"max_tasks": 1000}))).test_client()
+    body = b'{"project": "7", "tasks": [' + b",".join([value] * 300_000) + b"]}"
+    for route in ("/predict", "/setup", "/webhook"):
+        tracemalloc.start()
+        answer = client.post(route, data=body, content_type="application/json")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert (answer.status_code, set(answer.json)) == (413, {"error"})
+        assert peak < 3 * len(body) + 1_000_000
+
+
+def test_signs_inside_of_texts_are_no_values(client: FlaskClient) -> None:
+    """A text of three million commas, with escaped quotation marks around some, is one value."""
+    note = '\\",[{' * 750_000
+    task_of_text = {"id": 1, "data": {"image": "x", "note": note}}
+    assert client.post("/predict", json={"project": 7, "tasks": [task_of_text]}).json == {"results": [[]]}
+    cut_off = json.dumps({"project": 7, "tasks": [task_of_text]})[:-300]
+    answer = client.post("/predict", data=cut_off, content_type="application/json")
+    assert (answer.status_code, answer.json["error"]) == (400, "Bad Request: the body is not JSON")
+
+
+@pytest.mark.usefixtures("trained_project")
+def test_a_prediction_without_a_project_is_for_the_one_that_fits(
+    client: FlaskClient, backend: Backend, samples: "Samples"
+) -> None:
+    """As label-studio-ml's own tests ask: by the tasks, else the config, else by what can be chosen."""
+    good = task(1, "http://x.example/black.png")
+    unnamed = {key: value for key, value in good.items() if key != "project"}
+
+    def suggested(config: str, *tasks: object, **more: object) -> list[bool]:
+        answer = client.post("/predict", json={"tasks": tasks, "label_config": config, **more})
+        assert answer.status_code == 200, answer.json
+        return [bool(entry) for entry in answer.json["results"]]
+
+    other_spelling = samples.config.replace("<View>", "<View >")
+    assert suggested(samples.config, good) == suggested(samples.config, unnamed, unnamed)[:1] == [True]
+    assert suggested(other_spelling, unnamed) == suggested(samples.config, unnamed, project=None) == [True]
+    assert suggested(samples.config, unnamed, project="") == [True]
+    backend.registry.save(8, replace(samples.trained(), label_config=config_digest(other_spelling)))
+    backend.registry.switch(8, samples.version)
+    assert suggested(samples.config, unnamed) == [True]
+    for config, named in (("<View></View>", "no trained project"), (samples.config + " ", "projects (7, 8)")):
+        answer = client.post("/predict", json={"tasks": [unnamed], "label_config": config})
+        assert answer.status_code == 400
+        assert 'name the project, as in "project": "7"' in answer.json["error"]
+        assert named in answer.json["error"]
+
+
+def test_without_any_trained_project_no_project_is_needed(client: FlaskClient, samples: "Samples") -> None:
+    """There is nothing to suggest in any."""
+    body = {"tasks": [{"id": 1, "data": {"image": "x"}}], "label_config": samples.config}
+    assert client.post("/predict", json=body).json == {"results": [[]]}
 
 
 @pytest.mark.parametrize(("method", "route", "status"), [("GET", "/nope", 404), ("GET", "/predict", 405)])
@@ -282,7 +343,7 @@ def test_a_missing_one_of_two_images_is_said(backend: Backend, samples: "Samples
         )
     assert [region["from_name"] for region in done.entries[0]["result"]] == ["kind"]
     assert (done.reasons, done.partial) == ({}, {0: "missing"})
-    assert [(line["event"], line["reason"]) for line in lines] == [("image_left_out", "missing")]
+    assert [(line["event"], line["reason"]) for line in lines] == [("images_left_out", "missing")]
 
 
 plain = st.recursive(

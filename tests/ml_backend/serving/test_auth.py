@@ -208,3 +208,30 @@ def test_what_is_probably_not_meant_is_said_once(
         warn_of_access(Settings.model_validate(settings.model_dump() | given))
     assert [line["event"] for line in lines] == events
     assert "secret-" not in str(lines)
+
+
+@pytest.mark.parametrize(("method", "route"), ROUTES)
+def test_a_web_page_cannot_call_under_a_name_of_its_own(settings: Settings, method: str, route: str) -> None:
+    """Where everybody may call, a public name that nobody has set is refused, with the setting's name."""
+    client = guarded(settings, public_url="http://ml.example.org:9090")
+    for host in ("evil.example", "10.0.0.1.evil.example:9090", "ml.example.org.evil.example"):
+        answer = client.open(route, method=method, headers={"Host": host})
+        assert answer.status_code == 421
+        assert "ML_BACKEND_ALLOWED_HOSTS" in answer.json["error"]
+    for host in ("ml.example.org:9090", "ML.Example.org", "127.0.0.1:9090", "[::1]:9090", "ml-backend.internal"):
+        assert client.open(route, method=method, headers={"Host": host}).status_code != 421
+
+
+def test_names_are_set_and_credentials_go_without(settings: Settings) -> None:
+    """A name in the setting is answered; where credentials are asked for, any name is, unless names are set."""
+    host, account = {"Host": "ml.example.net"}, {"ML_BACKEND_ALLOWED_HOSTS": "*.example.net"}
+    assert guarded(settings, **account).get("/versions", headers=host).status_code == 200
+    token = {"token": "tok-en"}
+    assert guarded(settings, **token).get("/versions", headers=host | {"Authorization": TOKEN}).status_code == 200
+    named = guarded(settings, served_hosts="ml.example.org", **token)
+    assert named.get("/versions", headers=host | {"Authorization": TOKEN}).status_code == 421
+
+
+def test_health_checks_need_no_name(settings: Settings) -> None:
+    """What watches the backend may know it by any name."""
+    assert guarded(settings).get("/health", headers={"Host": "status.example.com"}).status_code == 200
