@@ -99,7 +99,7 @@ def predict(
         return _all_empty(tasks, NO_CONTROL)
     keys = sorted({control.image_key for control in served.values()})
     refs_of = [
-        [ImageRef.of(task["id"], key, task["data"]) for key in keys] if _is_task(task) else [] for task in tasks
+        [ImageRef.of(task["id"], key, task["data"]) for key in keys] if is_task(task) else [] for task in tasks
     ]
     gathered = gatherer.gather(
         list(dict.fromkeys(ref for refs in refs_of for ref in refs)),
@@ -112,7 +112,7 @@ def predict(
         ends_at=ends_at,
         project_id=project_id,
     )
-    contents = {task["id"]: task["data"] for task in tasks if _is_task(task)}
+    contents = {task["id"]: task["data"] for task in tasks if is_task(task)}
     scored, silent_because = _scored(artifact, served, gathered, contents)
     least_scores = _least_scores(artifact, ticking)
     done = Predictions([], embedded=gathered.embedded, cached=len(gathered.vectors) - gathered.embedded)
@@ -262,7 +262,8 @@ def _served(artifact: Artifact, controls: Sequence[Control]) -> dict[str, Contro
     return {control.name: control for control in controls if control.name in trained}
 
 
-def _is_task(task: Any) -> bool:  # noqa: ANN401 - whatever was sent
+def is_task(task: Any) -> bool:  # noqa: ANN401 - whatever was sent
+    """Return whether it has what a suggestion needs."""
     return isinstance(task, dict) and isinstance(task.get("id"), int) and isinstance(task.get("data"), dict)
 
 

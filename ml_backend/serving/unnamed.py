@@ -8,13 +8,14 @@ from werkzeug.exceptions import BadRequest
 from common.label_studio.label_config import config_digest
 from ml_backend.core.controls import image_controls
 from ml_backend.model_registry import Artifact, ModelRegistry
+from ml_backend.predict.predict import is_task
 from ml_backend.serving.schemas import ProjectName, named
 
 
 def project_of(tasks: Sequence[Any], label_config: str, registry: ModelRegistry) -> ProjectName | None:
     """Return the project of the tasks, or else the one trained project that the label config fits.
 
-    None where no project is trained: there is nothing to suggest in any.
+    None where no project is trained or no task is one: there is nothing to suggest in any.
 
     Raises
     ------
@@ -24,6 +25,8 @@ def project_of(tasks: Sequence[Any], label_config: str, registry: ModelRegistry)
     of_tasks = {named(task.get("project")) if isinstance(task, dict) else None for task in tasks}
     if len(of_tasks) == 1 and (project := of_tasks.pop()):
         return project
+    if not any(is_task(task) for task in tasks):
+        return None
     models = {number: model for number in registry.projects() if (model := registry.current(number))}
     same = [number for number, model in models.items() if model.label_config == config_digest(label_config)]
     fitting = same or [number for number, model in models.items() if _fits(model, label_config)]
