@@ -139,12 +139,13 @@ class VersionRecord:
 
     @property
     def labels(self) -> dict[str, list[str]]:
-        """The labels of each control; of one that verifies given labels, yes and no."""
-        controls = (described["control"] for described in self.described.get("controls", ()))
-        return {
-            control["name"]: list(yes_or_no(control["answers"]) if control.get("answers") else control["labels"])
-            for control in controls
-        }
+        """The labels by which each control was checked: yes and no where people verify given labels."""
+        labels = {}
+        for described in self.described.get("controls", ()):
+            control, answers = described["control"], described["control"].get("answers")
+            verified = answers and not HeldOutCheck.from_dict(described["check"]).is_agreement
+            labels[control["name"]] = list(yes_or_no(answers) if verified else control["labels"])
+        return labels
 
 
 class ModelRegistry:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from common.contract import MACHINE_ACCOUNT, VERSION_PREFIX
+from common.contract import MACHINE_ACCOUNT, VERSION_PREFIX, GivenLabel, given_in
 from common.label_studio.annotations import choices_in
 from common.label_studio.suggestions import as_chosen, scores_in
 from common.progress import Progress, of_step, silent
@@ -48,6 +48,8 @@ class Suggestion:
         Whether the machine account has decided it on this control.
     scores : mapping of str to float
         Of each label that the model has scored, also of those it does not suggest.
+    given : GivenLabel or None
+        What the model says of the label that the task came with, not having learned from it.
     """
 
     task: int
@@ -59,6 +61,7 @@ class Suggestion:
     annotated: bool = False
     decided: bool = False
     scores: Mapping[str, float] = field(default_factory=dict)
+    given: GivenLabel | None = None
 
     @property
     def group(self) -> Group:
@@ -290,16 +293,21 @@ def suggestions_in(
                 annotated=states.get("", False),
                 decided=states.get(name, False),
                 scores=scores,
+                given=next((about for region in _regions(result, name) if (about := given_in(region))), None),
             )
 
 
 def _scores(result: Sequence[Any], control: str, whole: object) -> dict[str, float]:
     """Return the score of each label that the regions of a control name."""
     scores: dict[str, float] = {}
-    for region in result:
-        if isinstance(region, Mapping) and region.get("from_name") == control:
-            scores |= scores_in(region, whole)
+    for region in _regions(result, control):
+        scores |= scores_in(region, whole)
     return scores
+
+
+def _regions(result: Sequence[Any], control: str) -> list[Mapping[str, Any]]:
+    """Regions of a prediction that are of a control."""
+    return [region for region in result if isinstance(region, Mapping) and region.get("from_name") == control]
 
 
 def _states(cached: CachedTasks) -> dict[int, dict[str, bool]]:

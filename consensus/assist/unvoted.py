@@ -1,6 +1,5 @@
 """Given labels that nobody has voted on, and that the model finds wrong: the most likely wrong first."""
 
-from collections.abc import Mapping
 from datetime import datetime
 
 import numpy as np
@@ -77,11 +76,15 @@ def _entries(
         codes, names = encode(
             [*(label for label, _ in pairs), *(each.labels[0] for _, each in pairs)], labels[name]
         )
-        own = np.array([_probability(label, each.scores, each.score) for label, each in pairs])
+        own = np.array([_probability(label, each) for label, each in pairs])
+        posterior = np.array([_is_about(each, label) for label, each in pairs])
         score = np.array([each.score for _, each in pairs])
-        for row in likely_wrong(codes[: len(pairs)], own, codes[len(pairs) :], score, len(names)).tolist():
+        for row in likely_wrong(
+            codes[: len(pairs)], own, codes[len(pairs) :], score, len(names), posterior
+        ).tolist():
             label, each = pairs[row]
-            by = "probability of the given label" if label in each.scores else "what the suggestion leaves over"
+            known = posterior[row] or label in each.scores
+            by = "probability of the given label" if known else "what the suggestion leaves over"
             detail = {
                 "given": [label],
                 "label": label,
@@ -94,5 +97,12 @@ def _entries(
     return entries
 
 
-def _probability(given: str, scores: Mapping[str, float], score: float) -> float:
-    return scores.get(given, 1 - score)
+def _is_about(suggestion: Suggestion, given: str) -> bool:
+    """Whether the model says how likely this given label is right, for it has learned how labels are given."""
+    return suggestion.given is not None and suggestion.given.label == given
+
+
+def _probability(given: str, suggestion: Suggestion) -> float:
+    if suggestion.given is not None and suggestion.given.label == given:
+        return suggestion.given.probability
+    return suggestion.scores.get(given, 1 - suggestion.score)

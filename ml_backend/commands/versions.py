@@ -109,6 +109,11 @@ def _list(registry: "ModelRegistry", project: int, records: "Sequence[VersionRec
     console = _console()
     console.print_table(table)
     for record in records:
+        if any(check.is_agreement for check in record.checks.values()):
+            console.print(
+                f"{record.model_version} is measured against given labels, which may be wrong: its accuracy is "
+                "its agreement with them. Annotate some tasks to see how right it is."
+            )
         if record.held_back:
             console.print(f"{record.model_version} was held back. {record.held_back}")
             console.print(f"To let it answer: ml-backend promote {record.model_version} --project {project}")
@@ -123,7 +128,8 @@ def _figures(check: "HeldOutCheck | None") -> list[str]:
     if check is None:
         return ["-"] * (1 + len(_FIGURES))
     shown = (check.accuracy, check.macro_f1, check.calibration_error, check.log_loss)
-    return [str(check.tasks), *map(number, shown)]
+    checked = f"{check.tasks} {check.against}" if check.is_agreement else str(check.tasks)
+    return [checked, *map(number, shown)]
 
 
 def _annotated(count: int, settled: int) -> str:
@@ -149,7 +155,8 @@ def _show_control(record: "VersionRecord", control: str) -> None:
         controls = ", ".join(record.checks) or "none"
         raise VersionError(f"{record.model_version} has no control {control!r}; it has: {controls}")
     console = _console()
-    console.print(f"{control} of {record.model_version}: {check.tasks} tasks held out")
+    against = f", measured against {check.against}" if check.is_agreement else ""
+    console.print(f"{control} of {record.model_version}: {check.tasks} tasks held out{against}")
     if check.tasks == 0:
         return
     multiple = bool(check.confusion and isinstance(check.confusion[0][0], tuple))

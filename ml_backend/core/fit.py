@@ -14,7 +14,8 @@ from ml_backend.core.held_out import ANNOTATIONS, GIVEN, OutOfFold, check
 from ml_backend.core.linear import LinearClassifier, fit_linear
 from ml_backend.core.model_selection import SHARES, Contest
 from ml_backend.core.scores import ControlScores, Pool, least_support
-from ml_backend.core.verification import asked_of, yes_or_no
+from ml_backend.core.verification import answers as verified
+from ml_backend.core.verification import yes_and_no, yes_or_no
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -178,9 +179,11 @@ def fit_scores(
     shares, weights = (answers, counts) if against == ANNOTATIONS else (own.at_first, weights)
     noise = _noise(own, held_out_scores, None if tasks is None else tasks[judged], multiple=multiple)
     judging, scores = control, held_out_scores
-    if control.answers and noise is not None and own.given is not None:
+    if control.answers and against == ANNOTATIONS and noise is not None and own.given is not None:
         judging = replace(control, labels=yes_or_no(control.answers))
-        scores, shares = asked_of(noise.posterior(scores, own.given), shares, own.given)
+        right = np.where(own.given > 0, noise.posterior(scores, own.given), 0)
+        scores, sure = verified(judging, scores, right)
+        shares, supported = yes_and_no(shares, own.given), supported & sure
         weights = np.where(own.given.any(axis=1), weights, 0)
     answered, unanswered = supported & (weights > 0), ~supported & (weights > 0)
     return ControlScores(

@@ -71,6 +71,11 @@ class HeldOutCheck:
     precision_at: Mapping[str, Mapping[str, tuple[float, int]]] = field(default_factory=dict)
     against: str = ANNOTATIONS
 
+    @property
+    def is_agreement(self) -> bool:
+        """Whether right is what was given, not what people annotated."""
+        return self.against == GIVEN
+
     def as_dict(self) -> dict[str, Any]:
         """Return the figures by name, as JSON keeps them."""
         return asdict(self)

@@ -18,7 +18,7 @@ from ml_backend.core.linear import Components, LinearClassifier, fit_components,
 from ml_backend.core.model_selection import SHARES
 from ml_backend.core.reach import Reach, fit_reach
 from ml_backend.core.scores import ControlScores, Pool
-from ml_backend.core.verification import answered
+from ml_backend.core.verification import answers as verified
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -167,7 +167,7 @@ class ProjectModel:
             given = [trained.likely(row) for row in right]
             if trained.control.answers:
                 today = replace(control, answers=trained.control.answers)
-                answers[control.name] = Answer(*answered(today, then, right), given)
+                answers[control.name] = Answer(*verified(today, then, right), given)
                 continue
             column_of = {label: column for column, label in enumerate(trained.control.labels)}
             scores = np.zeros((len(embeddings), len(control.labels)), dtype=np.float32)

@@ -16,7 +16,7 @@ from ml_backend.core.controls import Control
 
 Floats = NDArray[np.floating[Any]]
 
-SURE = 0.9
+SURE = 0.8
 """How probable an answer is that is suggested."""
 
 
@@ -86,20 +86,19 @@ def yes_or_no(answers: Mapping[str, str]) -> tuple[str, str]:
     return meanings["yes"], meanings["no"]
 
 
-def asked_of(probabilities: Floats, shares: Floats, given: Floats) -> tuple[Floats, Floats]:
-    """Return scores and targets of yes and no, (n_images, 2) each, from those of labels and the given ones.
+def yes_and_no(shares: Floats, given: Floats) -> Floats:
+    """(n_images, 2): what targets of labels say of the given one.
 
     Examples
     --------
-    >>> asked_of(np.array([[0.25, 0.75]]), np.array([[1.0, 0.0]]), np.array([[1, 0]]))
-    (array([[0.25, 0.75]]), array([[1., 0.]]))
+    >>> yes_and_no(np.array([[0.25, 0.75]]), np.array([[1, 0]])).tolist()
+    [[0.25, 0.75]]
     """
-    pairs = [(values * given).sum(axis=1) for values in (probabilities, shares)]
-    scores, targets = (np.stack([right, 1 - right], axis=1) for right in pairs)
-    return scores, targets
+    right = (shares * given).sum(axis=1)
+    return np.stack([right, 1 - right], axis=1)
 
 
-def answered(
+def answers(
     control: Control, probabilities: Floats, right: Floats
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Score the answers by how probable it is that the given label is right.

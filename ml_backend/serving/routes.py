@@ -65,6 +65,7 @@ def health() -> Response:
         model_loaded=backbones.loaded,
         error=backbones.error,
         versions=_version_faults(backend.registry, time.monotonic() // _FAULTS_S) or "fine",
+        measured_against=_measured_against(backend.registry, time.monotonic() // _FAULTS_S),
         label_studio="not configured: " + ", ".join(settings.missing) if settings.missing else "configured",
     )
 
@@ -186,6 +187,18 @@ def _calls_for_training(action: str, project: schemas.WebhookProject) -> bool:
 @lru_cache(maxsize=2)
 def _version_faults(registry: ModelRegistry, _: float) -> str:
     return "; ".join(f"project {project_id}: {fault}" for project_id, fault in registry.faults().items())
+
+
+@lru_cache(maxsize=4)
+def _measured_against(registry: ModelRegistry, _: float) -> dict[str, str]:
+    """By project: what the version that answers was measured against, where that is not annotations."""
+    current = {project_id: registry.current(project_id) for project_id in registry.projects()}
+    return {
+        str(project_id): scores.check.against
+        for project_id, artifact in current.items()
+        for scores in (artifact.model.controls if artifact else ())
+        if scores.check.is_agreement
+    }
 
 
 def _backend() -> Backend:

@@ -11,6 +11,7 @@ import json
 import os
 import time
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import httpx
@@ -18,13 +19,16 @@ import structlog
 
 from common.errors import SuiteError
 from common.files import write_whole
+from ml_backend.core.controls import image_controls
 from ml_backend.errors import RefusedError
-from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.client import LabelStudioClient, Project
 from ml_backend.label_studio.ownership import owns
 from ml_backend.settings import Settings
+from ml_backend.training.training_set import with_given
 
 log = structlog.get_logger()
 
+_SAMPLE = 100  # tasks
 _REQUESTED, _TRAINING, _GONE = "requested", "training", "gone"
 _MOST_KNOWN = 10_000  # anybody who may ask can name projects
 
@@ -188,15 +192,26 @@ def project_state(client: LabelStudioClient, project_id: int) -> ProjectState:
     LabelStudioError
         If it cannot be reached or does not know the project.
     """
-    project = client.project(project_id)
+    return _state_of(client, client.project(project_id))
+
+
+def _state_of(client: LabelStudioClient, project: Project) -> ProjectState:
     counts = project.counts
     return ProjectState(
         project.stamp,
         counts.tasks if counts else 0,
         counts.submitted if counts else 0,
         counts.skipped if counts else 0,
-        client.newest_change(project_id),
+        client.newest_change(project.id),
     )
+
+
+def _have_given(client: LabelStudioClient, settings: Settings, project: Project) -> bool:
+    """Return whether the first tasks of a project came with labels."""
+    config = project.label_config
+    tasks = list(islice(client.tasks_alone(project.id), _SAMPLE))
+    controls = with_given(image_controls(config), config, tasks, settings.given, settings.renamed)
+    return any(control.given_key for control in controls)
 
 
 class Reconciliation:
@@ -250,8 +265,9 @@ class Reconciliation:
             log.warning("project_state_not_kept", project=project_id, error=type(error).__name__)
 
     def _behind(self, client: LabelStudioClient, project_id: int) -> bool:
-        state = project_state(client, project_id)
-        if state == self._seen(project_id) or not (state.submitted or self._seen(project_id)):
+        project = client.project(project_id)
+        state, seen = _state_of(client, project), self._seen(project_id)
+        if state == seen or not (state.submitted or seen or _have_given(client, self._settings, project)):
             return False
         return owns(client, self._settings, project_id)  # another one is trained by hand
 

@@ -58,7 +58,7 @@ def usable(
 
 def log_unknown_choices(project_id: int, controls: Sequence[Control], tasks: Sequence[Task]) -> None:
     """Return how many annotations chose what their control does not offer any more: they teach nothing."""
-    labels = {control.name: control.labels for control in controls}
+    labels = {control.name: tuple(control.answers) or control.labels for control in controls}
     chosen = Counter(
         (control, choice)
         for task in tasks

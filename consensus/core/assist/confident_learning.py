@@ -2,20 +2,33 @@
 
 import numpy as np
 
-from consensus.core.arrays import Codes, Floats
+from consensus.core.arrays import Codes, Flags, Floats
+
+_HALF = 0.5
 
 
-def likely_wrong(given: Codes, given_score: Floats, suggested: Codes, score: Floats, n_labels: int) -> Codes:
+def likely_wrong(
+    given: Codes,
+    given_score: Floats,
+    suggested: Codes,
+    score: Floats,
+    n_labels: int,
+    is_posterior: Flags | None = None,
+) -> Codes:
     """Return which given labels are likely wrong, the most likely first.
 
     A given label is so where the model suggests another with at least the mean probability that it gives to this
-    other label where that was given; the order is that of the probability of the given label.
+    other label where that was given. Where the model has learned how often labels are given wrongly, and the
+    probability of the given label takes that into account, it is so below one half. The order is that of the
+    probability of the given label.
 
     Parameters
     ----------
     given, suggested : (n,) int32
     given_score, score : (n,) float64
         Probabilities of the given and of the suggested label, from a model that was not taught these labels.
+    is_posterior : (n,) bool, optional
+        Where ``given_score`` takes into account how labels are given; nowhere if left out.
 
     Returns
     -------
@@ -35,8 +48,10 @@ def likely_wrong(given: Codes, given_score: Floats, suggested: Codes, score: Flo
     >>> likely_wrong(given, given_score, suggested, score, 2).tolist()
     [1, 3]
     """
-    counts = np.bincount(given, minlength=n_labels)
-    means = np.bincount(given, weights=given_score, minlength=n_labels) / np.maximum(counts, 1)
-    rows = np.flatnonzero((given != suggested) & (score >= means[suggested]))
+    by_image = np.ones(len(given), dtype=bool) if is_posterior is None else ~is_posterior
+    counts = np.bincount(given[by_image], minlength=n_labels)
+    means = np.bincount(given[by_image], weights=given_score[by_image], minlength=n_labels) / np.maximum(counts, 1)
+    confident = (given != suggested) & (score >= means[suggested])
+    rows = np.flatnonzero(np.where(by_image, confident, given_score < _HALF))
     order = np.lexsort((rows, -score[rows], given_score[rows]))
     return np.asarray(rows[order], dtype=np.int32)

@@ -3,6 +3,8 @@
 from in_memory_label_studio import region
 from made_projects import PROJECT, InMemoryProject
 
+from common.contract import GivenLabel, given_part
+from common.label_studio.suggestions import suggested_region
 from consensus.assist.unvoted import fill_unvoted
 from consensus.projects.run import run
 from consensus.settings import ProjectConfig
@@ -49,3 +51,21 @@ def test_a_project_without_a_run_or_suggestions_has_none(store: Store) -> None:
     made.server.project["model_version"] = ""
     run(made.studio, store, SETTINGS, PROJECT, now=made.now)
     assert fill_unvoted(made.studio, store, SETTINGS, PROJECT, made.now()) == 0
+
+
+def test_what_the_model_says_of_the_given_label_goes_before_its_scores(store: Store) -> None:
+    """Wrong rather than right puts a task in the queue, though its image alone may say otherwise."""
+    made = InMemoryProject(tasks=0)
+    shown = [("dog", 0.6, 0.02), ("dog", 0.6, 0.7), ("cat", 0.9, 0.4), ("dog", 0.99, 0.01)]
+    for number, (label, score, right) in enumerate(shown):
+        about = suggested_region("kind", "image", [], [label], {label: score}) | given_part(
+            GivenLabel("cat", right)
+        )
+        suggestion = {"model_version": "m1", "result": [about], "score": score}
+        made.server.add_task({"image": "x.png", "label": "cat"}, predictions=[suggestion], task_id=101 + number)
+    made.later()
+    run(made.studio, store, SETTINGS, PROJECT, now=made.now)
+    assert fill_unvoted(made.studio, store, SETTINGS, PROJECT, made.now()) == 3
+    queue = store.decisions.queue(PROJECT, "unvoted")
+    assert [(row["task"], row["priority"]) for row in queue] == [(104, 0.01), (101, 0.02), (103, 0.4)]
+    assert {row["detail"]["by"] for row in queue} == {"probability of the given label"}
