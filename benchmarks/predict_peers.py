@@ -59,14 +59,14 @@ def _answer(pipe: Connection, make: Callable[..., Callable[..., Any]], given: Se
             pipe.send(error)
 
 
-def bare_loop(engine: Path, threads: int, batch_size: int, backbone: str) -> Callable[..., Any]:
+def bare_loop(engine: Path, threads: int, backbone: str) -> Callable[..., Any]:
     """Make the bare loop: ONNX Runtime on tensors that lie ready in memory, batch after batch.
 
     Returns
     -------
     callable
-        Takes files; gives the seconds and the processor's seconds of the loop alone, and the embeddings
-        (n_files, dimension).
+        Takes files and the images of a batch; gives the seconds and the processor's seconds of the loop alone, and
+        the embeddings (n_files, dimension).
     """
     from ml_backend.core.preparing import PREPARATIONS  # noqa: PLC0415
     from ml_backend.embedding.engines import open_session  # noqa: PLC0415
@@ -75,7 +75,7 @@ def bare_loop(engine: Path, threads: int, batch_size: int, backbone: str) -> Cal
     session, prepare = open_session(engine, threads=threads), PREPARATIONS[backbone]
     name = session.get_inputs()[0].name
 
-    def run(files: Sequence[Path]) -> tuple[float, float, np.ndarray]:
+    def run(files: Sequence[Path], batch_size: int) -> tuple[float, float, np.ndarray]:
         prepared = np.stack([prepare(decode(file.read_bytes())) for file in files])
         began, busy = time.perf_counter(), time.process_time()
         batches = range(0, len(prepared), batch_size)
@@ -88,6 +88,7 @@ def bare_loop(engine: Path, threads: int, batch_size: int, backbone: str) -> Cal
 def torch_loop(state: Path) -> Callable[..., Any]:
     """Make the plain loop: fetch, decode, torchvision's transforms, one forward pass, image by image.
 
+    Gives the seconds, and the processor's.
     Writes the state dict, of random weights, if there is none.
     """
     import torch  # noqa: PLC0415  # takes seconds
@@ -103,13 +104,13 @@ def torch_loop(state: Path) -> Callable[..., Any]:
     network.eval()
     transform = models.ResNet18_Weights.DEFAULT.transforms()
 
-    def run(urls: Sequence[str]) -> float:
-        began = time.perf_counter()
+    def run(urls: Sequence[str]) -> tuple[float, float]:
+        began, busy = time.perf_counter(), time.process_time()
         for url in urls:
             with urllib.request.urlopen(url, timeout=60) as page:  # noqa: S310  # our own server
                 image = Image.open(io.BytesIO(page.read())).convert("RGB")
             with torch.inference_mode():
                 network(transform(image)[None]).numpy()
-        return time.perf_counter() - began
+        return time.perf_counter() - began, time.process_time() - busy
 
     return run

@@ -28,6 +28,7 @@ from ml_backend.embedding.engines import (
     copy_engine,
     engine_file,
     has_torch,
+    images_a_run,
     may_need_torch,
     open_session,
     streams_and_threads,
@@ -312,8 +313,9 @@ class Backbones:
                     opened.append(self._open(identity))
                 return opened[0]
 
-        streams, _ = streams_and_threads(self._settings.torch_threads)
-        return OnnxEmbedder(identity, session, origin=self, batch_size=self._settings.batch_size, streams=streams)
+        streams, threads = streams_and_threads(self._settings.torch_threads)
+        n_images = images_a_run(identity.backbone, self._settings.batch_size, threads)
+        return OnnxEmbedder(identity, session, origin=self, batch_size=n_images, streams=streams)
 
     def _open(self, identity: Identity) -> Any:  # noqa: ANN401 - ONNX Runtime's, untyped
         settings = self._settings

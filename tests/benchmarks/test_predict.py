@@ -58,6 +58,7 @@ def test_bars_are_those_of_the_figures() -> None:
     """Each bar is missed on the wrong side of it."""
     figures = {
         "bare_images_per_s": 100.0,
+        "bare_by_thread_images_per_s": 80.0,
         "predict_images_per_s": 90.0,
         "plain_images_per_s": 30.0,
         "warm_all_tasks_per_s": 2000.0,
@@ -67,14 +68,18 @@ def test_bars_are_those_of_the_figures() -> None:
         "memory_after_mb": 106.0,
     }
     assert [bar.reached for bar in predict.bars_of(figures)] == [True, False, True, False, True, False]
-    assert predict.report(figures) == 1
+    ways = ("bare", "bare_by_thread", "predict", "plain")
+    figures |= {"load_before": 0.0, "load_after": 0.0} | {f"{way}_processor_ms": 10.0 for way in ways}
+    assert predict.report("resnet18", figures)["reached"] is False
     better = {"plain_images_per_s": 22.5, "warm_50_tasks_per_s": 2000.0, "memory_after_mb": 104.0}
-    assert predict.report(figures | better) == 0
+    assert predict.report("resnet18", figures | better)["reached"] is True
+    faster = figures | better | {"bare_by_thread_images_per_s": 101.0}
+    assert predict.report("resnet18", faster)["reached"] is False  # the faster of the two bare loops counts
 
 
 def test_a_task_is_asked_for_as_label_studio_does() -> None:
     """Requests hold the pictures' addresses, some at a time."""
-    stage = predict.Stage(["a.jpg", "b.jpg", "c.jpg"], Path(), 0, 0, None, None, None)
+    stage = predict.Stage(["a.jpg", "b.jpg", "c.jpg"], Path(), 0, 0, None, None, None, 2)
     assert [body.count(b"/data/upload/1/") for body in stage.bodies(stage.names, 2)] == [2, 1]
 
 
