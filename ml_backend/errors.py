@@ -29,6 +29,10 @@ class NothingToLearnError(SuiteError):
     """The project holds no annotation that the backend could learn from; nothing was changed."""
 
 
+class UnusableProjectError(NothingToLearnError):
+    """There is something to learn from, and it cannot be used before somebody mends it; nothing was changed."""
+
+
 class NothingToPredictError(SuiteError):
     """No model version answers for the project, or none of its controls is in the project's config."""
 

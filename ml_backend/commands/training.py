@@ -16,7 +16,7 @@ from common.console import console as new_console
 from common.console import error_console, say
 from common.progress import Progress, bar_columns, shown_on
 from ml_backend.commands.console import ProjectOption, number
-from ml_backend.errors import NothingToLearnError
+from ml_backend.errors import NothingToLearnError, UnusableProjectError
 
 if TYPE_CHECKING:
     from ml_backend.backend import Backend
@@ -37,12 +37,16 @@ def train(
     In a project that is not connected to this backend nothing is stored or shown: another one may answer there.
     A version that does worse on held-out annotations than the one that answers is kept, but does not answer:
     `ml-backend versions` shows why, `ml-backend promote` lets it answer all the same.
+    Where nothing was annotated yet, it ends well; where no image can be read, or no annotation fits the label
+    config, it exits with 1.
     """
     from ml_backend.settings import get_settings  # noqa: PLC0415 - --help needs none of it
 
     settings = get_settings()
     try:
         _train(project, settings, force=force)
+    except UnusableProjectError:
+        raise
     except NothingToLearnError as error:
         say(f"Nothing to learn: {error}. No new version was made.")
 
@@ -99,6 +103,5 @@ def _train(project: int, settings: "Settings", *, force: bool) -> None:
         console.print(
             f"Project {project} is not connected to this backend: no predictions were stored or shown. "
             f"ml-backend connect --project {project} connects it; --force stores and shows them all the same.",
-            soft_wrap=True,
         )
     show_failures(console, trained.failures.values())

@@ -1,5 +1,8 @@
 """Short codes that say why an image has no embedding: they go to logs and metrics, and name no address."""
 
+from collections import Counter
+from collections.abc import Mapping
+
 from common.errors import FetchError, ImageRejectedError, SuiteError
 from ml_backend.errors import EmbeddingError, ModelLoadingError, StoppingError
 
@@ -27,6 +30,20 @@ def reason_of(error: BaseException) -> str:
         return error.reason
     reasons = (reason for kind, reason in _REASONS.items() if isinstance(error, kind))
     return next(reasons, f"unexpected_{type(error).__name__}")
+
+
+def counted(reasons: Mapping[str, int]) -> str:
+    """Return how often each reason was met, in words.
+
+    Examples
+    --------
+    >>> counted({"private_address": 12, "timeout": 1})
+    'private_address 12 times, timeout once'
+    """
+    return ", ".join(
+        f"{reason} {'once' if count == 1 else f'{count} times'}"
+        for reason, count in Counter(reasons).most_common()
+    )
 
 
 def fault_of(url: str | None) -> str | None:

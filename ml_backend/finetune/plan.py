@@ -14,6 +14,7 @@ from ml_backend.core.preparing import PREPARATIONS
 from ml_backend.core.versions import RANDOM
 from ml_backend.embedding.engines import may_need_torch
 from ml_backend.embedding.gather import ImageRef
+from ml_backend.embedding.reasons import counted
 from ml_backend.errors import NothingToLearnError
 from ml_backend.finetune.image_squares import Fetch, ImageSquares, Prepared
 from ml_backend.finetune.initial_weights import base_identity
@@ -161,7 +162,7 @@ def _targets(control: Control, tasks: Sequence[Task]) -> ControlTargets:
 
 
 def _require_enough(project_id: int, how: str, inputs: Inputs, prepared: Prepared) -> None:
-    reasons = f"; {sum(prepared.failures.values())} could not be read: {dict(prepared.failures)}"
+    reasons = f"; {sum(prepared.failures.values())} could not be read: {counted(prepared.failures)}"
     why = reasons if prepared.failures else ""
     if how == PRETRAIN:
         if len(prepared.refs) < LEAST:

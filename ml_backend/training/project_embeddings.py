@@ -13,8 +13,9 @@ from ml_backend.core.versions import RANDOM
 from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.engines import Embedder
 from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
+from ml_backend.embedding.reasons import counted
 from ml_backend.embedding.tuned import TunedWeights
-from ml_backend.errors import ModelLoadingError, NothingToLearnError
+from ml_backend.errors import ModelLoadingError, UnusableProjectError
 from ml_backend.model_registry import Artifact
 from ml_backend.settings import Settings
 
@@ -43,7 +44,7 @@ class ProjectEmbeddings:
 
         Raises
         ------
-        NothingToLearnError
+        UnusableProjectError
             If no image can be read to calibrate on.
         SuiteError
             If the weights cannot be had.
@@ -62,7 +63,10 @@ class ProjectEmbeddings:
         sample = np.random.default_rng(self.settings.seed).choice(len(refs), n_needed, replace=False)
         prepared, reasons = self.gatherer.prepare([refs[row] for row in sorted(sample)], base)
         if not prepared:
-            raise NothingToLearnError(f"no image of project {project_id} can be read: {dict(reasons)}")
+            raise UnusableProjectError(
+                f"no image of project {project_id} can be read ({counted(reasons)}): ml-backend doctor --project "
+                f"{project_id} says why and what helps"
+            )
         return base.calibrate(prepared), len(prepared)
 
     def gather(

@@ -1,5 +1,6 @@
 """Training on one screen: pull, embed, learn, compare, save, publish."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,8 +23,9 @@ from ml_backend.core.versions import trained_version
 from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.engines import Embedder
 from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
+from ml_backend.embedding.reasons import counted
 from ml_backend.embedding.tuned import TunedWeights
-from ml_backend.errors import NothingToLearnError, VersionError
+from ml_backend.errors import UnusableProjectError, VersionError
 from ml_backend.label_studio.client import LabelStudioClient, Project, Task
 from ml_backend.label_studio.pulling import Pulled, Puller
 from ml_backend.model_registry import Artifact, ModelRegistry
@@ -289,8 +291,10 @@ class Trainer:
         clean = partial(tuned.clean, project_id) if tuned else None
         evidence, settled = find_evidence(controls, tasks, gathered, clean)
         if not evidence:
-            raise NothingToLearnError(
-                f"no image of project {project_id} with an annotation or a given label can be read"
+            raise UnusableProjectError(
+                f"no image of project {project_id} with an annotation or a given label can be read "
+                f"({counted(Counter(gathered.failures.values()))}): ml-backend doctor --project {project_id} says "
+                "why and what helps"
             )
         return evidence, settled
 

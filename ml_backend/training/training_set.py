@@ -18,7 +18,7 @@ from ml_backend.core.held_out import decided, top
 from ml_backend.core.model import Evidence
 from ml_backend.core.verification import about_labels, asked
 from ml_backend.embedding.gather import Gathered
-from ml_backend.errors import NothingToLearnError
+from ml_backend.errors import NothingToLearnError, UnusableProjectError
 from ml_backend.label_studio.client import Task
 
 log = structlog.get_logger()
@@ -58,8 +58,16 @@ def usable(
 
 def log_unknown_choices(project_id: int, controls: Sequence[Control], tasks: Sequence[Task]) -> None:
     """Return how many annotations chose what their control does not offer any more: they teach nothing."""
+    for (control, choice), count in _unknown_choices(controls, tasks).most_common(_NAMED):
+        log.warning(
+            "annotations_not_learned", project=project_id, control=control, choice=choice, annotations=count,
+            remedy="name it in ML_BACKEND_RENAMED if it has a new name",
+        )  # fmt: skip
+
+
+def _unknown_choices(controls: Sequence[Control], tasks: Sequence[Task]) -> Counter[tuple[str, str]]:
     labels = {control.name: tuple(control.answers) or control.labels for control in controls}
-    chosen = Counter(
+    return Counter(
         (control, choice)
         for task in tasks
         for annotation in task.annotations
@@ -67,11 +75,20 @@ def log_unknown_choices(project_id: int, controls: Sequence[Control], tasks: Seq
         for choice in choices
         if control in labels and choice not in labels[control]
     )
-    for (control, choice), count in chosen.most_common(_NAMED):
-        log.warning(
-            "annotations_not_learned", project=project_id, control=control, choice=choice, annotations=count,
-            remedy="name it in ML_BACKEND_RENAMED if it has a new name",
-        )  # fmt: skip
+
+
+def _misfits(controls: Sequence[Control], tasks: Sequence[Task], passed_over: Mapping[str, str]) -> list[str]:
+    """Name what annotations say of choices and controls that the label config does not have."""
+    known_names = {control.name for control in controls} | passed_over.keys()
+    answered = Counter(name for task in tasks for annotation in task.annotations for name in annotation.choices)
+    return [
+        f"{choice!r} of {control} (chosen {count} times)"
+        for (control, choice), count in _unknown_choices(controls, tasks).most_common()
+    ] + [
+        f"the control {name} (answered {count} times)"
+        for name, count in answered.most_common()
+        if name not in known_names
+    ]
 
 
 def log_unbelieved_reports(project_id: int, tasks: Sequence[Task], counts: Mapping[str, tuple[int, str]]) -> None:
@@ -137,6 +154,12 @@ def require_evidence(
         or given_matrix(control, contents).any()
         for control in controls
     ):
+        if misfits := _misfits(controls, tasks, passed_over):
+            named = ", ".join(misfits[:_NAMED]) + (f" and {len(misfits) - _NAMED} more" * (len(misfits) > _NAMED))
+            raise UnusableProjectError(
+                f"no annotation of project {project_id} fits its label config, which lacks {named}: name choices "
+                "that have another name now in ML_BACKEND_RENAMED, or take into the config again what was chosen"
+            )
         raise NothingToLearnError(
             f"project {project_id} has no annotation and no given label to learn from yet ({len(tasks)} tasks): "
             "annotate some"

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from ml_backend import cli
 from ml_backend.commands import training
-from ml_backend.errors import LabelStudioError, NothingToLearnError
+from ml_backend.errors import LabelStudioError, NothingToLearnError, UnusableProjectError
 from ml_backend.settings import get_settings
 
 PROJECT = ("--project", "7")
@@ -107,6 +107,22 @@ def test_a_data_folder_that_cannot_be_made_is_said_before_the_start(
     assert ended.value.code == 1
     assert f"ML_BACKEND_DATA_DIR: '{tmp_path}/file/data' must be a folder" in shown
     assert shown.count("\n") == 1
+
+
+def test_what_has_to_be_mended_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who trains by a timer learns that no image can be read, or no annotation fits."""
+
+    def unusable(*_: object, **__: object) -> None:
+        raise UnusableProjectError("no image of project 7 can be read (private_address 12 times)")
+
+    monkeypatch.setattr(training, "_train", unusable)
+    monkeypatch.setattr("sys.argv", ["ml-backend", "train", *PROJECT])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.startswith("error: no image of project 7 can be read")
 
 
 def test_nothing_to_learn_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:

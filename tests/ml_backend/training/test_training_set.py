@@ -9,9 +9,16 @@ from ml_backend.core.controls import Control
 from ml_backend.core.evidence import Annotation
 from ml_backend.core.model import Evidence
 from ml_backend.embedding.gather import Gathered, ImageRef
+from ml_backend.errors import UnusableProjectError
 from ml_backend.label_studio.client import Task
 from ml_backend.settings import read_settings
-from ml_backend.training.training_set import find_evidence, log_unbelieved_reports, log_unknown_choices, usable
+from ml_backend.training.training_set import (
+    find_evidence,
+    log_unbelieved_reports,
+    log_unknown_choices,
+    require_evidence,
+    usable,
+)
 
 BOT = 3
 KIND = Control("kind", "image", ("dark", "light"), multiple=False, image_key="image")
@@ -117,3 +124,12 @@ def test_reports_that_are_not_believed_are_told(key: str, believed: bool) -> Non
         log_unbelieved_reports(PROJECT, tasks, client.version_counts(PROJECT))
     assert [row["event"] for row in logged] == [] if believed else ["reports_not_believed"]
     assert believed or "CONSENSUS_SIGNING_KEY" in logged[0]["remedy"]
+
+
+def test_a_control_that_is_gone_is_named() -> None:
+    """Annotations of a control that had another name; those of other tags are no matter."""
+    control = Control("kind", "image", ("dark", "light"), multiple=False, image_key="image")
+    said = Annotation(1, "2026-01-01", False, False, {"sort": ("dark",), "region": ("dark",)})  # noqa: FBT003
+    tasks = [Task(number, {}, (said,)) for number in (1, 2)]
+    with pytest.raises(UnusableProjectError, match=r"lacks the control sort \(answered 2 times\): name"):
+        require_evidence(7, (control,), tasks, {"region": "is about regions"})
