@@ -1,5 +1,9 @@
 """The first pages: which projects there are, and how one of them stands."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
 from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
@@ -12,6 +16,9 @@ overview_pages = Blueprint("overview", __name__)
 
 RUNS = 60
 """So many runs back the course goes."""
+JOBS, DAYS = 5, 35
+PACE, SHORTEST_PACE = timedelta(days=7), timedelta(hours=6)
+"""Over so long a time, and over no less, the pace is taken."""
 
 
 @overview_pages.get("/")
@@ -31,20 +38,21 @@ def projects() -> ResponseReturnValue:
 @overview_pages.get("/projects/<int:project>/")
 @needs(Role.ADMIN)
 def project(project: int) -> str:
-    """Sum up a project: its last run, the reports, what waits, and what is at work."""
+    """Sum up a project: its last run, the reports and their course, what is left, what waits, what is at work."""
     here = service()
     with snapshot_of(here, project) as snapshot:
         run = snapshot.needed_run(project)
         runs = snapshot.pages.runs(project, limit=RUNS)[::-1]
         origin = snapshot.origin(project) or {"url": None}
         queues = snapshot.decisions.queue_counts(project)
-        reports = dict.fromkeys(REPORT_NAMES, 0)
         labels: dict[tuple[str, str], dict[str, int]] = {}
         for row in snapshot.pages.report_counts(project):
             counts = labels.setdefault((row["control"], row["label"]), {})
             if row["report"]:
-                reports[row["report"]] = reports.get(row["report"], 0) + row["classifications"]
                 counts[row["report"]] = row["classifications"]
+    reports = {name: sum(counts.get(name, 0) for counts in labels.values()) for name in REPORT_NAMES}
+    measures = [row["measures"] or {} for row in runs]
+    tasks_open = [(row["started_at"], (row["measures"] or {}).get("tasks_open")) for row in runs]
     return render_template(
         "project.html",
         title=console().titles.of(project),
@@ -53,6 +61,68 @@ def project(project: int) -> str:
         label_studio=origin["url"],
         queues=queues,
         reports=reports,
+        courses={name: [each.get("reports", {}).get(name) for each in measures] for name in REPORT_NAMES},
+        agreement={
+            control: [each.get("agreement", {}).get(control) for each in measures]
+            for control in measures[-1].get("agreement", {})
+        },
+        days=_each_day(measures[-1].get("days", {})),
+        left=remaining(tasks_open),
         labels=labels,
-        jobs=here.background.jobs(project)[:5],
+        jobs=here.background.jobs(project)[:JOBS],
     )
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """What is left to do.
+
+    Parameters
+    ----------
+    tasks : int
+        Of which something is not decided.
+    per_day : float or None
+        So many fewer each day of late; None where that cannot be said yet.
+    days : float or None
+        Until none is left at this pace; None where they do not become fewer.
+    """
+
+    tasks: int
+    per_day: float | None = None
+    days: float | None = None
+
+
+def remaining(runs: Sequence[tuple[datetime, int | None]]) -> Remaining | None:
+    """Tell from the open tasks at each run what is left, and how long it takes at the pace of the last week.
+
+    Parameters
+    ----------
+    runs : sequence of (datetime, int or None)
+        When each began and what was open then, the oldest first; None: unknown.
+
+    Examples
+    --------
+    >>> day = datetime(2026, 1, 1)
+    >>> remaining([(day, 90), (day + timedelta(days=2), 60)])
+    Remaining(tasks=60, per_day=15.0, days=4.0)
+    """
+    counts = [(at, tasks_open) for at, tasks_open in runs if tasks_open is not None]
+    if not counts:
+        return None
+    now, tasks = counts[-1]
+    began, before = next(each for each in counts if now - each[0] <= PACE)
+    days = (now - began) / timedelta(days=1)
+    if days < SHORTEST_PACE / timedelta(days=1):
+        return Remaining(tasks)
+    per_day = (before - tasks) / days
+    return Remaining(tasks, per_day, tasks / per_day if per_day > 0 else None)
+
+
+def _each_day(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Return a count for each day from the first to the last, also where nothing was done."""
+    if not counts:
+        return []
+    first, last = date.fromisoformat(min(counts)), date.fromisoformat(max(counts))
+    first = max(first, last - timedelta(days=DAYS - 1))
+    days = [str(first + timedelta(days=number)) for number in range((last - first).days + 1)]
+    return [(day, counts.get(day, 0)) for day in days]

@@ -30,6 +30,7 @@ from consensus.core.votes.votes import submission_keys
 from consensus.files.start_files import unpacked
 from consensus.label_studio import Project, Studio
 from consensus.projects.entries import entries
+from consensus.projects.measures import measured
 from consensus.projects.project_votes import ProjectVotes, account_named, project_votes
 from consensus.projects.task_columns import COLUMNS, Columns, changed_columns, columns_of
 from consensus.settings import ProjectConfig, processors
@@ -444,9 +445,13 @@ def save(context: Context, store: Store, results: Sequence[tuple[Collected, Scor
         "votes": outcome.votes,
         "problems": len(outcome.problems),
     }
+    classifications = classification_columns(results)
+    run_row["measures"] = measured(
+        [collected for collected, _ in results], classifications, outcome.reports, context.votes.tasks
+    )
     return store.save(
         run_row,
-        classification_columns(results),
+        classifications,
         vote_columns(results),
         [row for result in results for row in assessment_rows(*result)],
         control_rows(results),

@@ -226,6 +226,9 @@ class Run(BaseModel):
     tasks: int
     votes: int
     problems: int
+    measures: dict[str, Any] | None = Field(
+        description="How the project stood: reports, agreement, annotations by day, open tasks; null of old runs."
+    )
 
 
 class Runs(_Listed):

@@ -40,6 +40,7 @@ RUN = Table(
     Column("tasks", Integer, nullable=False),
     Column("votes", Integer, nullable=False),
     Column("problems", Integer, nullable=False),
+    Column("measures", JSON(none_as_null=True)),  # see consensus.projects.measures; NULL of older runs
 )
 
 CLASSIFICATION = Table(

@@ -85,6 +85,13 @@ def agreement(answers: Answers) -> tuple[Agreement, Pairs]:
     ), pairs
 
 
+def krippendorff_alpha(answers: Answers) -> float:
+    """Return Krippendorff's alpha alone, without comparing annotators in pairs; NaN where it is not defined."""
+    per_question = np.bincount(answers.question, minlength=answers.n_questions)
+    shared = per_question[answers.question] > 1
+    return _alpha_and_fleiss(answers.question[shared], answers.answer[shared], answers.n_answers)[0]
+
+
 def about_answer(answers: Answers, answer: int) -> Answers:
     """Turn a single choice into the question whether a label was chosen: yes or no."""
     yes_no = np.where(answers.answer == answer, YES_CODE, NO_CODE).astype(np.int32)

@@ -1,15 +1,20 @@
 """What the pages show."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
 from flask.testing import FlaskClient
+from in_memory_label_studio import region
 from made_desk import Desk, words
 from made_projects import PROJECT
 
 from common.contract import REPORT_NAMES
 from consensus.console.access import Role, needs
+from consensus.console.overview import Remaining, remaining
+from consensus.projects.run import run
+from consensus.settings import ProjectConfig
 
 
 def test_the_only_project_is_shown_at_once(admin: FlaskClient) -> None:
@@ -90,3 +95,30 @@ def test_names_of_strangers_are_no_markup(desk: Desk, admin: FlaskClient) -> Non
     page = admin.get(f"/projects/{PROJECT}/").text
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)" in page
+
+
+def test_the_overview_says_what_is_left_and_when_it_is_done(desk: Desk, admin: FlaskClient) -> None:
+    """By the course of the open tasks over the runs."""
+    text = words(admin.get(f"/projects/{PROJECT}/").text)
+    assert "10 of 30 tasks are not decided. How fast they become fewer can be said after some hours" in text
+    for task in desk.made.tasks[-5:]:
+        for account in (5, 6, 7):
+            desk.made.server.annotate(task, [region("kind", "cat")], completed_by=account)
+    desk.made.server.now += timedelta(days=2)
+    run(desk.made.connected(), desk.store, ProjectConfig(), PROJECT, now=desk.made.now)
+    text = words(admin.get(f"/projects/{PROJECT}/").text)
+    assert re.search(
+        r"5 of 30 tasks are not decided. 2\.\d fewer a day over the last week: done in about 2 days", text
+    )
+
+
+def test_the_pace_is_that_of_the_last_week() -> None:
+    """Neither what was before it, nor a few hours, nor tasks that come in make a promise."""
+    day = datetime(2026, 1, 1, tzinfo=UTC)
+    assert remaining([]) is None
+    assert remaining([(day, None)]) is None
+    assert remaining([(day, 900), (day + timedelta(days=20), 40), (day + timedelta(days=22), 20)]) == Remaining(
+        20, 10.0, 2.0
+    )
+    assert remaining([(day, 90), (day + timedelta(hours=5), 60)]) == Remaining(60)
+    assert remaining([(day, 60), (day + timedelta(days=1), 90)]) == Remaining(90, -30.0)

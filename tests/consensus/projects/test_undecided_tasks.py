@@ -95,3 +95,18 @@ def test_one_vote_a_task_is_named_as_the_reason(
     lines = [line for line in next_steps(outcome) if "one vote at most" in line]
     assert len(lines) == told
     assert all("maximum_annotations" in line and "consensus route --project 7" in line for line in lines)
+
+
+def test_a_run_keeps_how_the_project_stands(store: Store) -> None:
+    """Classifications in each report, agreement, annotations by day, and the tasks of which something is open."""
+    made = studio(VOTES)
+    outcome = once(made, store)
+    with store.snapshot() as snapshot:
+        [run_row] = snapshot.pages.runs(7)
+        measures = run_row["measures"]
+    assert measures["reports"] == outcome.reports
+    assert measures["tasks_open"] == 3  # 9 and 10 are contradicted, 12 has no votes; 11 is surely another label
+    assert measures["days"] == {f"{NOW:%Y-%m-%d}": sum(len(labels) for labels in VOTES.values())}
+    assert measures["agreement"]["kind"] == pytest.approx(
+        0.3324, abs=1e-4
+    )  # by hand: observed 27/34, by chance 776/1122

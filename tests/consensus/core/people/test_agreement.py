@@ -9,7 +9,7 @@ from nltk.metrics.agreement import AnnotationTask
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
 
-from consensus.core.people.agreement import about_answer, agreement, cohen
+from consensus.core.people.agreement import about_answer, agreement, cohen, krippendorff_alpha
 from consensus.core.people.answers import Answers, answers_of
 from consensus.core.people.pairs import pairs_of
 
@@ -39,6 +39,7 @@ def test_alpha_of_the_published_example() -> None:
     found, _ = agreement(of_table(RELIABILITY))
     assert round(found.alpha, 3) == 0.743
     assert (found.questions, found.answers) == (11, 40)
+    assert krippendorff_alpha(of_table(RELIABILITY)) == found.alpha
 
 
 def test_alpha_of_two_annotators_and_two_labels_is_the_published_one() -> None:
