@@ -113,6 +113,8 @@ def pretrain(
 def _tune(  # a keyword for each option that was given
     how: str, project: int, base: str | None, *, resume: bool | None, **options: float | None
 ) -> None:
+    import torch  # noqa: F401, PLC0415 - whoever lacks it hears so now, not once all images are there
+
     from ml_backend.finetune.options import TuningRequest  # noqa: PLC0415 - --help needs none of it
     from ml_backend.settings import get_settings  # noqa: PLC0415
 

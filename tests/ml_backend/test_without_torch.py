@@ -4,9 +4,11 @@ import io
 import json
 import os
 import pkgutil
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +33,7 @@ from ml_backend.settings import Settings
 if TYPE_CHECKING:
     from conftest import RunningLabelStudio, Samples
 
+ROOT = Path(__file__).resolve().parents[2]
 LITE, RESNET = Identity(EFFICIENTNET_LITE0, IMAGENET), Identity("resnet18", IMAGENET)
 # What computes with torch, each imported where torch is there.
 WITH_TORCH = {
@@ -102,6 +105,16 @@ def test_only_what_computes_with_torch_imports_it(tmp_path: Path) -> None:
     assert (set(failed), set(failed.values()) <= set(REFUSED)) == (WITH_TORCH, True)
 
 
+def test_the_extra_with_torch_holds_the_other() -> None:
+    """Who installs ``.[ml]`` can serve, and ``.[serve]`` brings nothing that computes with torch or exports."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "optional-dependencies"
+    ]
+    assert set(extras["serve"]) < set(extras["ml"])
+    names = {re.split("[>=<]", requirement)[0].replace("-", "_") for requirement in extras["serve"]}
+    assert names.isdisjoint(REFUSED)
+
+
 def test_the_description_says_what_the_file_is(exported: Path) -> None:
     """Backbone, weights, preparation and the key, which is the one that torch's embeddings have."""
     [file] = exported.glob("*.onnx")
@@ -169,6 +182,10 @@ def test_commands_that_need_torch_say_so(tmp_path: Path) -> None:
         done = run(tmp_path, "-m", "ml_backend", *words, **environment)
         assert (done.returncode, "Traceback" in done.stderr) == (1, False)
         assert "no ONNX file of" in done.stderr
+    done = run(tmp_path, "-m", "ml_backend", "pretrain", "--project", "1", **environment)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "torch is not installed" in done.stderr
+    assert "pip install '.[ml]'" in done.stderr
     done = run(
         tmp_path, "-m", "ml_backend", "versions", "--project", "1", ML_BACKEND_ENGINE="torch", **environment
     )
