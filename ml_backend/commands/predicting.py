@@ -49,7 +49,7 @@ def predict(
     backend = Backend(get_settings())
     columns = bar_columns(_Rate(), TimeRemainingColumn())
     try:
-        with shown_on(error_console(), *columns, first="predicting") as progress:
+        with shown_on(error_console(), *columns, first="waiting for another prediction") as progress:
             settings, embed = backend.settings, _embed(backend, engine)
             bulk = Bulk(backend.client, backend.registry, embed, settings.data_dir, settings.ticking)
             report = bulk.predict(project, failed_only=failed, progress=progress)

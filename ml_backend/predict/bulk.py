@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from common.files import write_whole
+from common.files import held, write_whole
 from common.progress import Progress, silent
 from ml_backend.core.controls import Control, image_controls
 from ml_backend.core.suggestions import Ticking
@@ -117,6 +117,9 @@ class Bulk:
     ) -> BulkReport:
         """Predict all tasks of a project that have no prediction of the version that answers.
 
+        On one machine, of each project one prediction runs at a time, and the next finds what that has stored.
+        What another machine has stored meanwhile is there twice for a moment, and once in the end.
+
         Parameters
         ----------
         failed_only : bool
@@ -129,6 +132,11 @@ class Bulk:
         SuiteError
             If Label Studio cannot be reached or keeps refusing.
         """
+        self._model(project_id)  # before a file is made for a project that is none
+        with held(self.data_dir / "projects" / str(int(project_id)) / "predicting.lock", wait=True):
+            return self._predict(project_id, failed_only=failed_only, progress=progress)
+
+    def _predict(self, project_id: int, *, failed_only: bool, progress: Progress) -> BulkReport:
         artifact, controls = self._model(project_id)
         failed = FailedTasks(self.data_dir, project_id)
         before = failed.read()
@@ -151,6 +159,8 @@ class Bulk:
             failed.write({**before, **report.failures})  # should this end before its end
         self._store(project_id, waiting, report)
         failed.write(report.failures)
+        if report.stored:
+            without_doubles(self.client, project_id, artifact.model_version)
         return report
 
     def _model(self, project_id: int) -> tuple[Artifact, tuple[Control, ...]]:

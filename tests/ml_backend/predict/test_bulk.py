@@ -1,13 +1,15 @@
 """Suggestions for a whole project, with a Label Studio in memory and embeddings that are made here."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from in_memory_label_studio import InMemoryStudio, region
 from training_parts import client_of, kind_of, suggested
 
+from common.files import held
 from ml_backend.embedding.gather import Gathered, ImageRef
 from ml_backend.errors import LabelStudioError, NothingToPredictError
 from ml_backend.model_registry import Artifact, ModelRegistry
@@ -111,6 +113,36 @@ def test_what_a_killed_run_stored_twice_is_deleted(bulk: Bulk, studio: InMemoryS
     """Task 3 has two predictions of the version that answers: it has one afterwards, as each of the others."""
     store(studio, samples.version, 3, 3)
     assert bulk.predict(7).already == 1
+    assert predicted(studio) == list(range(10))
+
+
+def test_one_prediction_of_a_project_runs_at_a_time(
+    bulk: Bulk, images: Images, studio: InMemoryStudio, tmp_path: Path
+) -> None:
+    """A second one waits, and then finds all there."""
+
+    def embed(*arguments: Any) -> Gathered:  # noqa: ANN401 - as the other one takes them
+        with held(tmp_path / "projects" / "7" / "predicting.lock", wait=False) as free:
+            assert not free
+        return images(*arguments)
+
+    assert replace(bulk, embed=embed).predict(7).stored == 10
+    assert bulk.predict(7).already == 10
+    assert predicted(studio) == list(range(10))
+    assert images.asked == list(range(10))
+
+
+def test_what_another_machine_stores_meanwhile_is_there_once(
+    bulk: Bulk, studio: InMemoryStudio, samples: "Samples"
+) -> None:
+    """Between the look and the request somebody else has stored some of the same."""
+
+    def store_some(_: httpx.Request) -> None:
+        del studio.faults["POST import/predictions"]
+        store(studio, samples.version, 1, 2, 3)
+
+    studio.faults["POST import/predictions"] = store_some
+    bulk.predict(7)
     assert predicted(studio) == list(range(10))
 
 
