@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -308,9 +308,9 @@ class ModelRegistry:
         if self.current_version(project_id) != model_version:
             shutil.rmtree(self._folder(project_id, model_version), ignore_errors=True)
 
-    def prune(self, project_id: int, keep: int) -> None:
-        """Delete all versions but the retained ones."""
-        stay = self.retained(project_id, keep)
+    def prune(self, project_id: int, keep: int, others: Collection[str] = ()) -> None:
+        """Delete all versions but the retained ones and some others."""
+        stay = [*self.retained(project_id, keep), *others]
         for version in self.versions(project_id):
             if version not in stay:
                 shutil.rmtree(self._folder(project_id, version), ignore_errors=True)

@@ -21,6 +21,7 @@ from ml_backend.metrics import TRAINING_SECONDS, TRAININGS
 from ml_backend.model_registry import ModelRegistry, VersionRecord
 from ml_backend.settings import Settings
 from ml_backend.training.admission import Admission
+from ml_backend.training.publish import Publisher, training_lock
 from ml_backend.training.training_requests import ProjectState, Reconciliation, TrainingRequests, project_state
 
 log = structlog.get_logger()
@@ -29,6 +30,8 @@ _RETRY_S = 30.0
 _RETRIES = 3
 _GRACE_S = 10.0
 _NICENESS = 5
+_CLEARING_S, _PAUSE_S = 5.0, 5.0  # old versions' predictions go in spells, so that trainings and people come first
+_LOOK_FOR_OLD_S = 300.0
 _FIRST_LOOK_S = 10.0  # after the start: Label Studio may be starting as well
 
 
@@ -115,7 +118,7 @@ class BackgroundTraining:
         self._registry = ModelRegistry(settings.data_dir)
         self._reconciliation = Reconciliation(settings, requests)
         self._admission = Admission(settings, requests, clock)
-        self._reconcile_at = clock() + _FIRST_LOOK_S
+        self._reconcile_at = self._clear_at = clock() + _FIRST_LOOK_S
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._failed: dict[int, tuple[int, float]] = {}  # attempts, and not again before
@@ -156,6 +159,7 @@ class BackgroundTraining:
                 self._train(project_id)
                 break
         self._reconcile()
+        self._clear()
 
     def _run(self) -> None:
         while not self._stopping.wait(self._poll_s):
@@ -171,6 +175,21 @@ class BackgroundTraining:
         if client is not None:
             self._reconcile_at = self._clock() + every
             self._reconciliation.ask(client, time.time())
+
+    def _clear(self) -> None:
+        """Delete some of what old versions have left in Label Studio, in a project that nobody trains just now."""
+        if self._stopping.is_set() or self._clock() < self._clear_at:
+            return
+        self._clear_at = self._clock() + _LOOK_FOR_OLD_S
+        for project_id in self._registry.projects():
+            stay = self._registry.retained(project_id, self._settings.keep_versions)
+            client = self._label_studio() if len(stay) < len(self._registry.versions(project_id)) else None
+            if client is None:
+                continue
+            with held(training_lock(self._settings.data_dir, project_id), wait=False) as alone:
+                publisher = Publisher(self._settings, client, self._registry)
+                if alone and publisher.clean_up(project_id, _CLEARING_S):
+                    self._clear_at = self._clock() + _PAUSE_S
 
     def _label_studio(self) -> LabelStudioClient | None:
         """Return Label Studio, unless the settings do not suffice: the training will say so."""

@@ -1,10 +1,12 @@
 """A version is published: its predictions are stored, it answers, Label Studio shows it, and old ones go."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -24,6 +26,15 @@ from ml_backend.settings import Settings
 log = structlog.get_logger()
 
 _ORDERING_S = 60.0
+_CLEARING_S = 10.0  # of a training; what is left of old versions goes later
+_AT_ONCE = 50
+"""Predictions that one request may delete: until it is done nobody else can write into Label Studio on SQLite, nor
+on these tasks on PostgreSQL, and it takes some 10 ms for each."""
+
+
+def training_lock(data_dir: Path, project_id: int) -> Path:
+    """Where whoever trains, publishes or deletes in a project holds a lock."""
+    return data_dir / "projects" / str(int(project_id)) / "training.lock"
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,7 @@ class Publisher:
     def show(self, project_id: int, model_version: str) -> None:
         """Let Label Studio show the version that answers; old ones go."""
         show_version(self.client, project_id, model_version, self.settings.public_url)
-        self.clean_up(project_id)
+        self.clean_up(project_id, _CLEARING_S)
 
     def withdraw(self, project_id: int, model_version: str) -> None:
         """Delete a version that could not be published, with what was stored of it, unless it answers.
@@ -71,21 +82,24 @@ class Publisher:
         if self.registry.current_version(project_id) == model_version:
             return
         try:
-            delete_old(self.client, project_id, [model_version], 0)
+            left = delete_old(self.client, project_id, [model_version], 0, limit_s=_CLEARING_S).left
         except SuiteError as error:
             log.warning("version_not_withdrawn", project=project_id, version=model_version, error=str(error))
         else:
-            self.registry.discard(project_id, model_version)
+            if not left:
+                self.registry.discard(project_id, model_version)
 
-    def clean_up(self, project_id: int) -> None:
-        """Delete old versions. What cannot be deleted now is left for the next training."""
+    def clean_up(self, project_id: int, limit_s: float) -> bool:
+        """Delete old versions for so long; what cannot be deleted now is left for later. Return whether any is."""
         try:
             stay = self.registry.retained(project_id, self.settings.keep_versions)
             old = [version for version in self.registry.versions(project_id) if version not in stay]
-            delete_old(self.client, project_id, [*stay, *old], len(stay))
-            self.registry.prune(project_id, self.settings.keep_versions)
+            left = delete_old(self.client, project_id, [*stay, *old], len(stay), limit_s=limit_s).left
+            self.registry.prune(project_id, self.settings.keep_versions, left)
         except (SuiteError, OSError) as error:
             log.warning("old_versions_not_deleted", project=project_id, error=str(error))
+            return False
+        return bool(left)
 
 
 def store_version(
@@ -164,8 +178,31 @@ def _ours(connections: Sequence[ConnectionRow], shown: str | None, public_url: s
     ]
 
 
-def delete_old(client: LabelStudioClient, project_id: int, trained: Sequence[str], keep: int) -> list[str]:
+class Deleted(NamedTuple):
+    """What became of old versions' predictions.
+
+    Attributes
+    ----------
+    gone, left : list of str
+        Versions that have none any more, and that still have some.
+    """
+
+    gone: list[str]
+    left: list[str]
+
+
+def delete_old(
+    client: LabelStudioClient,
+    project_id: int,
+    trained: Sequence[str],
+    keep: int,
+    *,
+    limit_s: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> Deleted:
     """Delete the predictions of our versions but the newest, and let the project show what it showed.
+
+    They go one by one, so that nobody who annotates waits for it, until few enough for one request are left.
 
     Parameters
     ----------
@@ -173,21 +210,25 @@ def delete_old(client: LabelStudioClient, project_id: int, trained: Sequence[str
         The versions that this backend made, newest first; another backend's are not ours to delete.
     keep : int
         How many of them stay.
-
-    Returns
-    -------
-    list of str
-        The deleted versions.
+    limit_s : float
+        What takes longer is left.
     """
-    stored = set(client.versions(project_id))
+    counts = {version: count for version, (count, _) in client.version_counts(project_id).items()}
     shown = client.project(project_id).model_version
-    old = [version for version in trained[keep:] if version in stored and version != shown]
-    if not old:
-        return []
+    old = [version for version in trained[keep:] if version in counts and version != shown]
+    gone: list[str] = []
+    ends_at = clock() + limit_s
     try:
-        for version in old:
+        for version in reversed(old):
+            if counts[version] > _AT_ONCE:
+                ids = client.prediction_ids(project_id, version, sum(counts.values()))
+                for prediction, _ in ids[: len(ids) - _AT_ONCE]:
+                    if clock() > ends_at:
+                        return Deleted(gone, [each for each in old if each not in gone])
+                    client.delete_prediction(prediction)
             client.delete_version(project_id, version)
+            gone.append(version)
     finally:
-        if shown and client.project(project_id).model_version != shown:
+        if shown and old and client.project(project_id).model_version != shown:
             client.show_version(project_id, shown)
-    return old
+    return Deleted(gone, [])

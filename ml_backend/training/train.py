@@ -33,7 +33,7 @@ from ml_backend.predict.predict import image_refs
 from ml_backend.settings import Settings
 from ml_backend.training.learning_digest import learning_digest
 from ml_backend.training.project_embeddings import ProjectEmbeddings
-from ml_backend.training.publish import Publisher
+from ml_backend.training.publish import Publisher, training_lock
 from ml_backend.training.training_set import (
     find_evidence,
     log_unbelieved_reports,
@@ -230,7 +230,7 @@ class Trainer:
     @contextmanager
     def _alone(self, project_id: int) -> Iterator[None]:
         """Wait until nothing else trains or publishes in a project, and keep others from it."""
-        with held(self.settings.data_dir / "projects" / str(int(project_id)) / "training.lock", wait=True):
+        with held(training_lock(self.settings.data_dir, project_id), wait=True):
             yield
 
     def _pull(self, project: Project, now: datetime, progress: Progress) -> Pulled:

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from training_parts import NOW, annotate_more, annotated, client_of, trainer
 
 from common.errors import SettingsError
+from common.files import held
 from ml_backend.settings import Settings
 from ml_backend.training.background import BackgroundTraining, TrainingProcess
+from ml_backend.training.publish import training_lock
 from ml_backend.training.training_requests import ProjectState, TrainingRequests
 
 if TYPE_CHECKING:
@@ -209,3 +212,24 @@ def test_a_stop_ends_the_process(tmp_path: Path) -> None:
     training.stop()
     thread.join(LIMIT_S)
     assert [*status, training.run(7)] == [-signal.SIGTERM] * 2
+
+
+def test_what_old_versions_have_left_goes_in_the_background(
+    settings: Settings, requests: TrainingRequests, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training has no time to delete it; the worker does, as soon as nothing trains in the project."""
+    monkeypatch.setattr("ml_backend.training.publish._CLEARING_S", -1)
+    studio, times = annotated(10, 80), iter([0.0, 0.0, 20.0, 20.0, 400.0, 400.0, 800.0, 800.0])
+    parts = trainer(settings.model_copy(update={"keep_versions": 1}), studio)
+    old = str(parts.train(7, NOW).serving)
+    annotate_more(studio)
+    new = str(parts.train(7, NOW.replace(hour=13)).serving)
+    assert studio.versions() == {old: 80, new: 80}
+    quiet = settings.model_copy(update={"keep_versions": 1, "reconcile_s": 0})
+    worker = BackgroundTraining(quiet, requests, trainings, lambda: client_of(studio), clock=lambda: next(times))
+    with held(training_lock(settings.data_dir, 7), wait=True):
+        worker.look()
+    assert parts.registry.versions(7) == [new, old]
+    worker.look()
+    worker.look()
+    assert (studio.versions(), parts.registry.versions(7)) == ({new: 80}, [new])

@@ -237,7 +237,7 @@ def test_old_versions_go_and_others_stay(studio: InMemoryStudio) -> None:
     """Of four versions of ours the newest two stay; consensus's predictions are not ours to delete."""
     store(studio, *((1, version) for version in (V1, V2, V3, V4, "consensus/Discovered")))
     studio.project["model_version"] = V4
-    assert delete_old(client_of(studio), 7, [V4, V3, V2, V1], keep=2) == [V2, V1]
+    assert sorted(delete_old(client_of(studio), 7, [V4, V3, V2, V1], keep=2, limit_s=60).gone) == [V1, V2]
     assert sorted(studio.versions()) == ["consensus/Discovered", V3, V4]
 
 
@@ -246,8 +246,21 @@ def test_deleting_does_not_change_what_is_shown(studio: InMemoryStudio) -> None:
     store(studio, (1, V1), (1, V2))
     studio.connect("http://ml.example", V2)
     studio.project["model_version"] = V2
-    delete_old(client_of(studio), 7, [V2, V1], keep=1)
+    delete_old(client_of(studio), 7, [V2, V1], keep=1, limit_s=60)
     assert studio.project["model_version"] == V2
+
+
+def test_old_versions_go_a_little_at_a_time(studio: InMemoryStudio) -> None:
+    """Nobody waits for many predictions: they go one by one until the time is over, and the last fifty at once."""
+    for number in range(120):
+        studio.add_task({"image": "/x.png"}, task_id=100 + number)
+        studio.predict(100 + number, V1)
+    studio.predict(100, V2)
+    ticks = iter(range(1000))
+    first = delete_old(client_of(studio), 7, [V2, V1], 1, limit_s=30, clock=lambda: float(next(ticks)))
+    assert (first.gone, first.left, studio.versions()[V1]) == ([], [V1], 90)
+    second = delete_old(client_of(studio), 7, [V2, V1], 1, limit_s=60)
+    assert (second.gone, second.left, studio.versions()) == ([V1], [], {V2: 1})
 
 
 def test_a_failing_delete_does_not_change_what_is_shown(studio: InMemoryStudio) -> None:
@@ -262,7 +275,7 @@ def test_a_failing_delete_does_not_change_what_is_shown(studio: InMemoryStudio) 
 
     studio.faults["DELETE versions"] = fail
     with pytest.raises(LabelStudioError):
-        delete_old(client_of(studio), 7, [V2, V1], keep=1)
+        delete_old(client_of(studio), 7, [V2, V1], keep=1, limit_s=60)
     assert studio.project["model_version"] == V2
 
 
@@ -270,5 +283,5 @@ def test_another_backends_versions_stay(studio: InMemoryStudio) -> None:
     """A second backend on the same project names its versions in the same way: they are not deleted."""
     store(studio, *((1, version) for version in (V1, V2, V3, V4)))
     studio.project["model_version"] = V3
-    assert delete_old(client_of(studio), 7, [V4, V3, V2], keep=1) == [V2]
+    assert delete_old(client_of(studio), 7, [V4, V3, V2], keep=1, limit_s=60).gone == [V2]
     assert sorted(studio.versions()) == [V1, V3, V4]
