@@ -219,17 +219,18 @@ def test_what_old_versions_have_left_goes_in_the_background(
 ) -> None:
     """A training has no time to delete it; the worker does, as soon as nothing trains in the project."""
     monkeypatch.setattr("ml_backend.training.publish._CLEARING_S", -1)
-    studio, times = annotated(10, 80), iter([0.0, 0.0, 20.0, 20.0, 400.0, 400.0, 800.0, 800.0])
+    studio, now = annotated(10, 80), [0.0]
     parts = trainer(settings.model_copy(update={"keep_versions": 1}), studio)
     old = str(parts.train(7, NOW).serving)
     annotate_more(studio)
     new = str(parts.train(7, NOW.replace(hour=13)).serving)
     assert studio.versions() == {old: 80, new: 80}
     quiet = settings.model_copy(update={"keep_versions": 1, "reconcile_s": 0})
-    worker = BackgroundTraining(quiet, requests, trainings, lambda: client_of(studio), clock=lambda: next(times))
+    worker = BackgroundTraining(quiet, requests, trainings, lambda: client_of(studio), clock=lambda: now[0])
+    now[0] = 20
     with held(training_lock(settings.data_dir, 7), wait=True):
         worker.look()
     assert parts.registry.versions(7) == [new, old]
-    worker.look()
+    now[0] = 400
     worker.look()
     assert (studio.versions(), parts.registry.versions(7)) == ({new: 80}, [new])
