@@ -47,6 +47,7 @@ class Settings(LabelStudioSettings):
     consensus_config: Path | None = None
     consensus_cron: str = "*/15 * * * *"
     consensus_projects: str = ""
+    consensus_metrics_address: str = ""  # of `consensus schedule`, as in 127.0.0.1:9092; empty: none
     consensus_history_days: int = Field(default=90, ge=0, le=36_500)
     consensus_cache_dir: Path = Field(
         default_factory=lambda: _home("XDG_CACHE_HOME", ".cache", "CONSENSUS_CACHE_DIR")

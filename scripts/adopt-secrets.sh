@@ -31,5 +31,6 @@ else
     echo "There is no account $LABEL_STUDIO_USERNAME: put an access token of Label Studio into .env as LABEL_STUDIO_API_KEY." >&2
     exit 1
 fi
+echo "Where the ML backend had another login: ml-backend connect for each project, once the stack is up."
 echo "Its password for the web page is what it was; docker compose exec label-studio label-studio reset_password"
 echo "--username $LABEL_STUDIO_USERNAME --password NEW changes it."

@@ -9,7 +9,7 @@ import structlog
 
 from common.errors import SuiteError
 from common.logs import fault
-from consensus.commands import output
+from consensus.commands import output, schedule_metrics
 from consensus.commands.connections import run_project, show_tabs, store, studio
 from consensus.projects.schedule import run_by_cron, trigger_of
 from consensus.settings import project_config, scheduled_projects, settings
@@ -35,29 +35,37 @@ def run_on_schedule(cron: str | None, config: Path | None) -> None:
     for project in scheduled_projects() or [0]:
         project_config(path, project)  # a file that cannot be used as well
     store(migrate=True)  # a database that cannot be used is better known now than at the first run
+    if address := settings().consensus_metrics_address:
+        schedule_metrics.serve_metrics(address)
     run_by_cron(expression, lambda: _run_all(path))
 
 
 def _run_all(config: Path | None) -> None:
+    ok = False
     try:
         with closing(studio()) as label_studio:
             _run_each(label_studio, store(), config)
+        ok = True
     except SuiteError as error:
         LOG.error("no project run", reason=str(error))
     except Exception as error:  # noqa: BLE001 - the next time must come whatever happened this time
         LOG.error("no project run", reason="unexpected", **fault(error))
+    schedule_metrics.ended(ok=ok)
 
 
 def _run_each(label_studio: "Studio", opened: "Store", config: Path | None) -> None:
     chosen = scheduled_projects()
     numbers = chosen or label_studio.project_numbers()
+    schedule_metrics.PROJECT_OK.clear()  # of those that are gone nothing more is said
     for number in numbers:
+        ok = False
         try:
             if not chosen and not label_studio.project(number).config.choices:
                 continue
             chosen_config = project_config(config, number)
             outcome = run_project(label_studio, opened, chosen_config, number, now=_now)
             _decide(label_studio, opened, chosen_config, number)
+            ok = not outcome.failures
         except SuiteError as error:
             LOG.error("project failed", project=number, reason=str(error))
         except Exception as error:  # noqa: BLE001  # the next project must run whatever this one did
@@ -72,6 +80,7 @@ def _run_each(label_studio: "Studio", opened: "Store", config: Path | None) -> N
             _warn(number, outcome)
             for line in outcome.failures:
                 LOG.error("not done after the run", project=number, reason=line)
+        schedule_metrics.PROJECT_OK.labels(str(number)).set(ok)
 
 
 def _decide(label_studio: "Studio", opened: "Store", config: "ProjectConfig", project: int) -> None:
