@@ -21,7 +21,8 @@ PROGRAMS = {
     "consensus": typer.main.get_command(consensus.cli.app),
     "ml-backend": typer.main.get_command(ml_backend.cli.cli),
 }
-_AROUND = re.compile(r"^((\S+ ){5}|docker compose exec (?:-T )?[a-z]\S+ )(?=(consensus|ml-backend) )")  # a crontab's line
+# A crontab's line, or a container.
+_AROUND = re.compile(r"^((\S+ ){5}|docker compose exec (?:-T )?[a-z]\S+ )(?=(consensus|ml-backend) )")
 
 
 def commands() -> list[str]:
