@@ -1,8 +1,9 @@
 """Annotators at work while the backend trains and a whole project is predicted, on a real Label Studio.
 
 Simulated annotators open tasks of one project as the label stream serves them, ask the backend for the task's
-suggestion as Label Studio does, and submit a label: first alone, then while another project is predicted in bulk
-and the first is trained again and again. Times of Label Studio's own answers stand beside ours: they are the peer.
+suggestion as Label Studio does, and submit a label: first alone, then while another project is predicted in bulk,
+the first is trained again and again, and somebody puts images into it that take minutes to decode. Times of Label
+Studio's own answers stand beside ours: they are the peer.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from typing import Any, Self
 
 import httpx
 import numpy as np
+from hostile_images import slow_jpeg
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -45,6 +47,8 @@ CONFIG = f"""<View><Image name="image" value="$image"/><Choices name="side" toNa
 FIRST = 60
 """Annotations before the backend is connected."""
 LIMIT_S = 900
+HOSTILE_SCANS = 20_000
+"""Of a JPEG of 1.2 MB, which takes almost a minute to decode."""
 QUIET_S = 20.0
 PAGE = 500
 UPLOADED = 25
@@ -60,6 +64,7 @@ def main() -> int:
     parser.add_argument("--think", type=float, default=3, help="seconds an annotator looks at a task, on average")
     parser.add_argument("--tasks", type=int, default=300, help="of the annotated project")
     parser.add_argument("--bulk", type=int, default=100, help="new tasks of the other project, each time")
+    parser.add_argument("--hostile", type=int, default=2, help="images of the annotated project without end")
     parser.add_argument("--first", type=int, default=1000, help="of them before the load begins")
     options = parser.parse_args()
     with ExitStack() as ending:
@@ -68,10 +73,10 @@ def main() -> int:
         stage.say("uploading what is predicted in bulk")
         upload(stage.studio, stage.bulk, options.first, stage.names)
         stage.say("with a bulk prediction and trainings")
-        with Load(stage, options.first, options.bulk) as load:
+        with Load(stage, options.first, options.bulk, options.hostile) as load:
             loaded = stage.work(options.minutes * 60, options.think)
         stage.say("waiting for the last training")
-        lost = stage.lost()
+        lost = stage.lost() - options.hostile
     return report(options, alone, loaded, load, lost)
 
 
@@ -253,7 +258,8 @@ class Stage:
                     "ours: the suggestion of a task",
                     lambda body=body: backend.post(f"{self.backend}/predict", json=body),
                 )
-                if answer is None or not answer.json()["results"][0]:
+                hostile = "hostile" in file_name(task["data"]["image"])
+                if answer is None or not (hostile or answer.json()["results"][0]):
                     times.empty += 1
                 time.sleep(rng.uniform(0.5, 1.5) * think)
                 label = self.truth.get(task["id"], LABELS[0])
@@ -265,23 +271,48 @@ class Stage:
 class Load:
     """Predicts new tasks of one project in bulk, and counts the trainings of the other."""
 
-    def __init__(self, stage: Stage, first: int, size: int) -> None:
-        self._stage, self._size, self._waiting = stage, size, first
+    def __init__(self, stage: Stage, first: int, size: int, hostile: int) -> None:
+        self._stage, self._size, self._waiting, self._hostile = stage, size, first, hostile
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._predict)
-        self.predicted, self.faults = 0, 0
+        self.predicted, self.faults, self.hostile = 0, 0, Times()
         self.versions: set[str] = set()
 
     def __enter__(self) -> Self:
         self._watch = threading.Thread(target=self._count)
+        self._harm = threading.Thread(target=self._open_hostile)
         self._thread.start()
         self._watch.start()
+        self._harm.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ending.set()
         self._thread.join()
         self._watch.join()
+        self._harm.join()
+
+    def _open_hostile(self) -> None:
+        """Add images that take minutes to decode, and open all of them at once."""
+        project, studio = self._stage.annotated, self._stage.studio
+        files = {f"hostile{number}.jpg": slow_jpeg(HOSTILE_SCANS + number) for number in range(self._hostile)}
+        before = {task["id"] for task in studio.tasks(project, "id")}
+        studio.upload(project, files, make_tasks=True)
+        tasks = [task for task in studio.tasks(project, "id,data") if task["id"] not in before]
+
+        def open_task(task: dict[str, Any]) -> None:
+            body = {"project": str(project), "label_config": CONFIG, "tasks": [task]}
+            self.hostile.take(
+                "ours: an image without end",
+                lambda: httpx.post(f"{self._stage.backend}/predict", json=body, timeout=100),
+            )
+
+        for _ in range(2):  # what is known by then is answered at once
+            threads = [threading.Thread(target=open_task, args=(task,)) for task in tasks]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
 
     def _predict(self) -> None:
         while not self._ending.is_set():
@@ -346,7 +377,7 @@ def report(options: argparse.Namespace, alone: Times, loaded: Times, load: Load,
         table.add_row(kind, *cells, str(len(loaded.seconds[kind])))
     console = Console()
     console.print(table)
-    faults = loaded.faults + alone.faults
+    faults = loaded.faults + alone.faults + load.hostile.faults
     ours = loaded.percentile("ours: the suggestion of a task", 99)
     figures = {
         "minutes": options.minutes,
@@ -358,6 +389,7 @@ def report(options: argparse.Namespace, alone: Times, loaded: Times, load: Load,
         "requests": sum(map(len, loaded.seconds.values())),
         "faults": dict(faults),
         "without_suggestion": loaded.empty,
+        "hostile_s": [round(seconds, 2) for seconds in sorted(itertools.chain(*load.hostile.seconds.values()))],
         "bulk_predicted": load.predicted,
         "bulk_faults": load.faults,
         "trainings": max(len(load.versions) - 1, 0),

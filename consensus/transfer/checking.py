@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 
-from consensus.transfer.image_checks import CheckedImage, UnusableImageError, check_image
+from consensus.transfer.image_checks import CheckedImage, UnusableImageError, check_image, image_workers
 from consensus.transfer.sender import Image
 from consensus.transfer.sources.records import LeftOut, Record
 
@@ -14,24 +15,26 @@ LARGEST_REQUEST, FILES_A_REQUEST = 32 * 2**20, 100
 """Bytes and files; Label Studio takes 250 MiB and 100 files."""
 _AHEAD = 1024  # images that are checked while others are sent
 
+Check = Callable[[Path], Future[CheckedImage]]
+
 
 def checked(
-    records: Iterable[Record], leave_out: Callable[[list[LeftOut]], None], pool: ThreadPoolExecutor
+    records: Iterable[Record], leave_out: Callable[[list[LeftOut]], None], check: Check
 ) -> Iterator[Image]:
     """Check images in parallel, and give them in the order of the source; those at an address are not fetched.
 
-    The pool is its caller's: a generator that held one would end it whenever it is collected, in any thread.
+    What checks is its caller's: a generator that held it would end it whenever it is collected, in any thread.
     """
     waiting: deque[tuple[Record, Future[CheckedImage] | None]] = deque()
     coming = iter(records)
     while True:
         for record in islice(coming, _AHEAD - len(waiting)):
-            waiting.append((record, pool.submit(check_image, record.path) if record.path else None))
+            waiting.append((record, check(record.path) if record.path else None))
         if not waiting:
             return
-        record, check = waiting.popleft()
+        record, future = waiting.popleft()
         try:
-            image = check.result() if check else None
+            image = future.result() if future else None
         except UnusableImageError as error:
             leave_out([record.left_out("not usable", str(error))])
             continue
@@ -39,6 +42,13 @@ def checked(
             yield Image(record, record.address, record.address)
         else:
             yield Image(record, image.checksum, record.address, image.ending, image.n_bytes)
+
+
+@contextmanager
+def checks(threads: int) -> Iterator[Check]:
+    """Begin to check images, so many at a time."""
+    with image_workers(threads) as workers, ending(ThreadPoolExecutor(threads, "check")) as pool:
+        yield lambda path: pool.submit(check_image, path, workers)
 
 
 @contextmanager

@@ -3,12 +3,13 @@
 import json
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 
-from common.errors import FetchError, FilesError
+from common.errors import FetchError, FilesError, ImageRejectedError
 from common.files import replacing_folder
 from common.images.fetch import absolute_url
 from common.progress import Progress, of_step, silent
@@ -21,7 +22,7 @@ from consensus.errors import ConfigError
 from consensus.label_studio import Studio
 from consensus.settings import ProjectConfig
 from consensus.store.store import Store
-from consensus.transfer.export_images import ImageSource, Places, size_of
+from consensus.transfer.export_images import ImageSource, Places
 from consensus.transfer.export_items import ProjectItems, TaskImage, project_items
 from consensus.transfer.export_layouts import (
     LAYOUTS,
@@ -33,7 +34,7 @@ from consensus.transfer.export_layouts import (
     write_text,
 )
 from consensus.transfer.export_readme import Provenance, readme
-from consensus.transfer.sources.records import is_file
+from consensus.transfer.image_checks import image_workers, size
 
 README, LEFT_OUT_FILE, TABLE = BESIDE
 IMAGES = "images"
@@ -234,8 +235,12 @@ def _write(items: ProjectItems, dataset: Dataset, placed: _Placed, request: Requ
 def _sizes(folder: Path, rows: Iterable[Row]) -> dict[str, tuple[int, int]]:
     """Return the sizes of the images that are files."""
     paths = {row["image"]: folder / row["image"] for row in rows if row["image"]}
-    sizes = {name: size_of(path) for name, path in paths.items() if is_file(path)}
-    return {name: size for name, size in sizes.items() if size}
+    sizes: dict[str, tuple[int, int]] = {}
+    with image_workers(1) as workers:
+        for name, path in paths.items():
+            with suppress(OSError, ImageRejectedError):  # such as one that is only linked, or has no head
+                sizes[name] = tuple(workers.run(size, path.read_bytes()))
+    return sizes
 
 
 def _versions(items: ProjectItems) -> dict[str, str]:

@@ -163,14 +163,3 @@ def ending_of(path: Path) -> str:
         beginning = file.read(16).lstrip()
     ending = next((ending for magic, ending in _BEGINNINGS.items() if beginning.startswith(magic)), "")
     return ending if ending in ENDINGS else ""
-
-
-def size_of(path: Path) -> tuple[int, int] | None:
-    """Return the width and height of an image; None where its head cannot be read."""
-    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - slow, and most layouts need none
-
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
-        return None

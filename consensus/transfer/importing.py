@@ -12,7 +12,7 @@ from common.files import held
 from common.label_studio.client import LabelStudioClient
 from common.progress import Progress, silent
 from consensus.errors import StoreError
-from consensus.transfer.checking import batches, checked, ending
+from consensus.transfer.checking import Check, batches, checked, checks, ending
 from consensus.transfer.duplicates import Duplicates
 from consensus.transfer.failures import FailureLog
 from consensus.transfer.import_options import ImportOptions
@@ -93,7 +93,7 @@ def run_import(
         tally = Tally(outcome, log, journal, progress, total, clock)
         duplicates = Duplicates(outcome.target, there, entries, restore=options.restore)
         with (
-            ending(ThreadPoolExecutor(threads, "check")) as checking,
+            checks(threads) as checking,
             ending(ThreadPoolExecutor(options.parallel, "upload")) as uploading,
         ):
             images = _new_images(records, duplicates, entries, tally, checking)
@@ -151,10 +151,10 @@ def _new_images(
     duplicates: Duplicates,
     entries: Mapping[str, Entry],
     tally: Tally,
-    pool: ThreadPoolExecutor,
+    check: Check,
 ) -> Iterator[Image]:
     """Give the images that are to be sent; those that were uploaded before a kill have their address."""
-    for image in checked(records, tally.leave_out, pool):
+    for image in checked(records, tally.leave_out, check):
         why = duplicates.why(image)
         if why is None:
             entry = entries.get(image.key)
@@ -191,7 +191,7 @@ def _rehearse(
         outcome.hidden = buckets_without_storage(records, (), outcome.storages)
     duplicates = Duplicates(target, there, entries, restore=options.restore)
     tally = Tally(outcome, FailureLog(None), None, progress, len(records) + len(outcome.left_out), time.time)
-    with ending(ThreadPoolExecutor(threads, "check")) as checking:
+    with checks(threads) as checking:
         for _ in _new_images(records, duplicates, entries, tally, checking):
             tally.send(1)
 

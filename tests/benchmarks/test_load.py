@@ -22,8 +22,15 @@ def times(milliseconds: float) -> load.Times:
 
 def status(**changed: object) -> int:
     """The exit status of a run in which all went well but for what is changed."""
-    figures = {"predicted": 400, "faults": 0, "versions": {"a", "b"}, "ms": 200, "lost": 0} | changed
-    meanwhile = SimpleNamespace(**figures)
+    figures = {
+        "predicted": 400,
+        "faults": 0,
+        "versions": {"a", "b"},
+        "ms": 200,
+        "lost": 0,
+        "hostile": load.Times(),
+    } | changed
+    meanwhile = SimpleNamespace(hostile=load.Times(), **figures)
     return load.report(OPTIONS, times(50), times(figures["ms"]), meanwhile, figures["lost"])
 
 
