@@ -28,7 +28,6 @@ def status(**changed: object) -> int:
         "versions": {"a", "b"},
         "ms": 200,
         "lost": 0,
-        "hostile": load.Times(),
     } | changed
     meanwhile = SimpleNamespace(hostile=load.Times(), **figures)
     return load.report(OPTIONS, times(50), times(figures["ms"]), meanwhile, figures["lost"])
