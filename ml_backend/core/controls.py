@@ -50,22 +50,19 @@ class Control:
         """Name, labels and kind: only answers to the same question can be compared."""
         return self.name, self.labels, self.multiple
 
-    def given(self, data: Mapping[str, object]) -> tuple[str, ...]:
-        """Labels that a task came with; none where they are not among ours, or several on a single choice."""
-        if not self.given_key:
-            return ()
-        labels = GivenSource(self.given_key).labels(data, self.renamed)
-        known = set(labels) <= set(self.labels) and (self.multiple or len(labels) == 1)
-        return labels if known else ()
-
 
 def given_matrix(control: Control, tasks: Sequence[Mapping[str, object]]) -> NDArray[np.float32]:
-    """(n_tasks, n_labels) float32: 1 where tasks came with a label, by their data; rows of zeros for none."""
+    """Return what tasks came with, by their data: (n_tasks, n_labels) float32, 1 where a label was given.
+
+    Where what is there is none of the labels, or several for a single choice, nothing is.
+    """
     column_of = {label: column for column, label in enumerate(control.labels)}
     given = np.zeros((len(tasks), len(control.labels)), dtype=np.float32)
-    for row, data in enumerate(tasks):
-        for label in control.given(data):
-            given[row, column_of[label]] = 1
+    source = GivenSource(control.given_key)
+    for row, data in enumerate(tasks if control.given_key else ()):
+        labels = source.labels(data, control.renamed)
+        if all(label in column_of for label in labels) and (control.multiple or len(labels) == 1):
+            given[row, [column_of[label] for label in labels]] = 1
     return given
 
 

@@ -224,3 +224,19 @@ def test_versions_say_that_they_are_measured_against_given_labels(
     versions(PROJECT, None, None, as_json=True)
     [record] = json.loads(capsys.readouterr().out)
     assert record["controls"]["kind"]["against"] == GIVEN
+
+
+def test_given_lists_of_a_multiple_choice_teach_label_by_label(settings: Settings) -> None:
+    """Dark pictures came with two labels; three of them lack one, which is suggested."""
+    config = CONFIG.replace('toName="image"><Choice', 'toName="image" choice="multiple"><Choice', 1)
+    config = config.replace("</Choices>", '<Choice value="plain"/></Choices>')
+    studio = InMemoryStudio(config)
+    for number in range(TASKS):
+        labels = [kind_of(number)] + ["plain"] * (number % 2 == 0 and number not in (2, 4, 6))
+        studio.add_task({"image": f"/{number}.png", "label": labels}, task_id=number)
+    train(settings, studio)
+    shown = {
+        number: set(each.get("suggested", each["value"]["choices"])) for number, each in regions(studio).items()
+    }
+    assert {frozenset(shown[number]) for number in (2, 4, 6)} == {frozenset({"dark", "plain"})}
+    assert shown[1] == {"light"}
