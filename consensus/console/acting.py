@@ -19,9 +19,10 @@ from consensus.store.columns import Row
 
 acting_pages = Blueprint("acting", __name__)
 
-Action = Literal["accept", "keep", "label", "review", "ask"]
+Action = Literal["accept", "suggested", "keep", "label", "review", "ask"]
 ACTIONS: dict[Action, str] = {
     "accept": "Accept what is proposed",
+    "suggested": "Accept what is suggested",
     "keep": "Keep the given label",
     "label": "Set a label",
     "review": "Send to review",
@@ -118,9 +119,10 @@ def _act(project: int, chosen: Chosen, *, dry_run: bool) -> dict[str, Any]:
     """Count what an action would do, or do it."""
     here, by = service(), str(g.member.email)
     match chosen.action:
-        case "accept":
+        case "accept" | "suggested":
+            origin: acts.Origin = "proposals" if chosen.action == "accept" else "suggestions"
             chosen_tasks = Request(tasks=tuple(chosen.tasks))
-            return acts.accept_labels(here, project, chosen_tasks, "proposals", by, version=None, dry_run=dry_run)
+            return acts.accept_labels(here, project, chosen_tasks, origin, by, version=None, dry_run=dry_run)
         case "ask":
             return acts.ask_for_votes(here, project, chosen.tasks, by, reason="", key=chosen.key, dry_run=dry_run)
         case "review":

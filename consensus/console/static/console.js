@@ -34,6 +34,13 @@ document.addEventListener("click", (event) => {
   count(form);
 });
 
+document.addEventListener("click", (event) => {
+  const button = event.target.closest?.("[data-invert]");
+  if (!button) return;
+  boxes(button.form).forEach((box) => { box.checked = !box.checked; });
+  count(button.form);
+});
+
 // A form is sent once, however often somebody clicks.
 document.addEventListener("submit", (event) => {
   if (event.target.method !== "post") return;
@@ -43,4 +50,5 @@ document.addEventListener("submit", (event) => {
 window.addEventListener("pageshow", () => {
   document.querySelectorAll("form[data-sent]").forEach((form) => { delete form.dataset.sent; });
   document.querySelectorAll("form[data-selection]").forEach(count);
+  document.querySelectorAll("[data-invert]").forEach((button) => { button.hidden = false; });
 });

@@ -77,3 +77,12 @@ def send(client: FlaskClient, path: str, page: TestResponse, **form: object) -> 
 def words(page: str) -> str:
     """The text of a page, each run of spaces one."""
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", page)))
+
+
+def fields(page: str) -> dict[str, list[str]]:
+    """The hidden fields of the last form of a page."""
+    form = page[page.rindex("<form") :]
+    found: dict[str, list[str]] = {}
+    for name, value in re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', form):
+        found.setdefault(name, []).append(unescape(value))
+    return found

@@ -1,11 +1,10 @@
 """What people do from the pages."""
 
 import re
-from html import unescape
 
 import pytest
 from flask.testing import FlaskClient
-from made_desk import Desk, send, words
+from made_desk import Desk, fields, send, words
 from made_projects import OWNER, PROJECT
 
 HOME = f"/projects/{PROJECT}/"
@@ -18,15 +17,6 @@ def chosen(client: FlaskClient, action: str, *tasks: int, **more: object) -> str
     answer = send(client, f"{HOME}act", page, action=action, item=items, back=f"{HOME}reports/NoVotes", **more)
     assert answer.status_code == 200, words(answer.text)
     return answer.text
-
-
-def fields(page: str) -> dict[str, list[str]]:
-    """The hidden fields of the last form of a page."""
-    form = page[page.rindex("<form") :]
-    found: dict[str, list[str]] = {}
-    for name, value in re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', form):
-        found.setdefault(name, []).append(unescape(value))
-    return found
 
 
 def test_what_is_shown_is_what_is_done_and_can_be_undone(desk: Desk, admin: FlaskClient) -> None:
