@@ -122,7 +122,7 @@ class Backend:
         for project in self.registry.projects():
             for version in self.registry.versions(project):
                 with contextlib.suppress(VersionError):
-                    yield self.registry.load(project, version).identity
+                    yield self.registry.load(project, version).identity.network
 
     def prune_engines(self, now: float) -> None:
         """Delete the engines that no version needs; ``now`` in seconds since the epoch."""

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from common.files import to_disk, write_whole
 from ml_backend.core.held_out import HeldOutCheck
-from ml_backend.core.identity import Identity
+from ml_backend.core.identity import WHOLE, Identity
 from ml_backend.core.model import ProjectModel, from_arrays, to_arrays
 from ml_backend.core.verification import yes_or_no
 from ml_backend.core.versions import is_ours, newest_first
@@ -90,7 +90,9 @@ class Artifact:
     @property
     def identity(self) -> Identity:
         """What its embeddings depend on."""
-        return Identity(self.backbone, self.weights_id, self.seed, self.calibration)
+        return Identity(
+            self.backbone, self.weights_id, self.seed, self.calibration, whole=self.embedding_key.endswith(WHOLE)
+        )
 
     def summary(self) -> dict[str, Any]:
         """Return all but the arrays."""

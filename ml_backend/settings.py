@@ -62,6 +62,8 @@ class Settings(LabelStudioSettings):
     data_dir: Path = Path("ml-backend-data")
     backbone: str = "auto"  # resnet18, or efficientnet-lite0 where the weights of ImageNet cannot be downloaded
     weights: str = "imagenet"  # imagenet, random, or a path to a state dict
+    # The middle of an image, the whole filled up to a square, or what predicts held-out annotations better.
+    view: Literal["auto", "crop", "whole"] = "auto"
     weights_timeout_s: Positive = 120
     engine: Literal["auto", "onnx", "torch"] = "auto"  # auto: torch on a graphics processor, else ONNX Runtime
     engines_dir: Path | None = None  # with what `ml-backend export` has written; copied from there into data_dir

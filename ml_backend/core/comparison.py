@@ -271,6 +271,14 @@ def _together(worsened: Floats, weights: Floats) -> float:
     return float(np.average(both, weights=weights)) / max(_standard_error(both, weights), _FLOOR)
 
 
+def clearly_better(comparison: Comparison) -> bool:
+    """Return whether the log loss of the new model is lower by more than chance would show."""
+    before, after, error = comparison.log_loss_before, comparison.log_loss_after, comparison.log_loss_error
+    if before is None or after is None or error is None:
+        return False
+    return _exceeds(before - after, _SURE * error)
+
+
 def _exceeds(difference: float, chance: float) -> bool:
     return difference > max(chance, _FLOOR)
 

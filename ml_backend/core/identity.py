@@ -1,14 +1,19 @@
 """What embeddings depend on besides the image, and the key that names it."""
 
+import copy
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.core.preparing import PREPARATIONS, Preparation
+from ml_backend.core.preparing import PREPARATIONS, Preparation, whole
 from ml_backend.core.versions import RANDOM
+
+WHOLE = "+whole"
+"""Ends the key of embeddings of whole images; without it they are of the middle."""
 
 Calibration = Mapping[str, NDArray[np.float32]]
 
@@ -29,6 +34,8 @@ class Identity:
         Of random weights; others do not depend on it.
     calibration : mapping of str to float32 arrays
         Mean and variance of the batch normalisation by the name of their buffer; empty as learned.
+    whole : bool
+        Whether the network sees the whole image, filled up to a square, or its middle.
 
     Examples
     --------
@@ -40,10 +47,16 @@ class Identity:
     weights_id: str
     seed: int = 0
     calibration: Calibration = field(default_factory=dict)
+    whole: bool = False
 
     @property
     def key(self) -> str:
-        """Name of the embeddings in the cache, in artifacts and of engine files."""
+        """Name of the embeddings in the cache and in artifacts."""
+        return self.network_key + (WHOLE if self.whole else "")
+
+    @property
+    def network_key(self) -> str:
+        """Name of the network, and of its engine file."""
         base = f"{self.backbone}:{self.weights_id}" + (f"-{self.seed}" if self.weights_id == RANDOM else "")
         if not self.calibration:
             return base
@@ -51,6 +64,11 @@ class Identity:
         for name in sorted(self.calibration):
             digest.update(name.encode() + self.calibration[name].tobytes())
         return f"{base}:{digest.hexdigest()[:12]}"
+
+    @property
+    def network(self) -> "Identity":
+        """The same network that sees the middle."""
+        return replace(self, whole=False)
 
     def __eq__(self, other: object) -> bool:
         """Return whether the embeddings of the two can be compared."""
@@ -96,7 +114,14 @@ class Network(Identified):
     @property
     def prepare(self) -> Preparation:
         """What maps an RGB image to the (3, height, width) float32 input of the network."""
-        return self.preparation or PREPARATIONS[self.identity.backbone]
+        preparation = self.preparation or PREPARATIONS[self.identity.backbone]
+        return whole(preparation) if self.identity.whole else preparation
+
+    def seeing_whole(self) -> Self:
+        """Return a copy that shares the network and sees whole images."""
+        copied = copy.copy(self)
+        copied.identity = replace(self.identity, whole=True)
+        return copied
 
     @property
     def short_side(self) -> int:

@@ -3,8 +3,8 @@
 https://docs.pytorch.org/vision/stable/models.html#classification names the numbers of torchvision's weights.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl
@@ -31,6 +31,8 @@ class Preparation:
         Of red, green and blue in the images that the weights were learned on.
     squash : bool
         Scale both sides to ``resize``, whatever becomes of the shape.
+    whole : bool
+        Scale the longer side to ``crop`` instead, and fill the square up with the mean colour of the border.
 
     Examples
     --------
@@ -45,6 +47,7 @@ class Preparation:
     std: tuple[float, float, float] = _STD
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     squash: bool = False
+    whole: bool = field(default=False, repr=False)  # weights from elsewhere are named by what this prints
 
     def __call__(self, image: Image.Image) -> NDArray[np.float32]:
         """Prepare an RGB image.
@@ -71,6 +74,9 @@ class Preparation:
     def _square(self, image: Image.Image) -> Image.Image:
         width, height = image.size
         resampling = Image.Resampling[self.interpolation.upper()]
+        if self.whole:
+            width, height = (max(1, round(side * self.crop / max(image.size))) for side in image.size)
+            return _filled_up(image.resize((width, height), resampling), self.crop)
         if self.squash:
             scaled = self.resize, self.resize
         elif width <= height:
@@ -93,6 +99,21 @@ class Preparation:
         mean, std = np.array(self.mean), np.array(self.std)
         factor, offset = 1 / (255 * std), -mean / std
         return factor.astype(np.float32)[:, None, None], offset.astype(np.float32)[:, None, None]
+
+
+def _filled_up(image: Image.Image, side: int) -> Image.Image:
+    """Put an image into the middle of a square of the mean colour of its border."""
+    pixels = np.asarray(image)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).mean(axis=0)
+    square = Image.new("RGB", (side, side), tuple(int(value) for value in border.round()))
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return square
+
+
+@lru_cache(maxsize=32)
+def whole(preparation: Preparation) -> Preparation:
+    """Return the preparation that shows the whole image."""
+    return replace(preparation, whole=True)
 
 
 EFFICIENTNET_LITE0 = "efficientnet-lite0"

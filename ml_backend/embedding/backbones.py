@@ -13,7 +13,7 @@ import structlog
 from numpy.typing import NDArray
 
 from common.errors import SuiteError
-from ml_backend.core.identity import Identity
+from ml_backend.core.identity import WHOLE, Identity
 from ml_backend.core.versions import RANDOM
 from ml_backend.embedding import exporting
 from ml_backend.embedding.checkpoints import IMAGENET, state_file
@@ -152,6 +152,12 @@ class Backbones:
         WeightsError
             If those weights cannot be had any more.
         """
+        if identity.whole:
+            key = embedding_key.removesuffix(WHOLE)
+            seeing = self.matching(identity.network, key, timeout_s=timeout_s).seeing_whole()
+            if seeing is None or seeing.key != embedding_key:
+                raise WeightsError(f"{embedding_key} cannot be made any more: train the project again")
+            return seeing
         preferred = self._preferred
         if preferred is not None and preferred.key == embedding_key:
             return preferred

@@ -18,7 +18,7 @@ from PIL import Image
 
 from common.errors import SuiteError
 from common.files import replacing
-from ml_backend.core.identity import Calibration, Identity, Network
+from ml_backend.core.identity import WHOLE, Calibration, Identity, Network
 from ml_backend.core.preparing import EFFICIENTNET_LITE0, PREPARATIONS, Preparation
 
 Kind = Literal["onnx", "cuda", "cpu"]
@@ -82,6 +82,9 @@ class Embedder(Protocol):
 
     def with_calibration(self, calibration: Calibration) -> "Embedder":
         """Return the embedder with a calibration kept from before (none: unchanged)."""
+
+    def seeing_whole(self) -> "Embedder | None":
+        """Return a copy that sees whole images; None where nobody knows how it prepares them."""
 
 
 class Origin(Protocol):
@@ -241,7 +244,7 @@ def engine_file(data_dir: Path, key: str) -> Path:
     >>> engine_file(Path("backend"), "resnet18:random-0:0123456789ab").name
     'resnet18_random-0_0123456789ab.onnx'
     """
-    return data_dir / "engines" / (re.sub(r"[^0-9A-Za-z.-]", "_", key) + ".onnx")
+    return data_dir / "engines" / (re.sub(r"[^0-9A-Za-z.-]", "_", key.removesuffix(WHOLE)) + ".onnx")
 
 
 def description_file(engine: Path) -> Path:

@@ -1,8 +1,10 @@
 """Embedders from elsewhere: an ONNX file, or what a package registers in the entry points of ``EMBEDDERS``."""
 
+import copy
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import Any, Protocol
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ml_backend.core.identity import Calibration, Identified, Identity
-from ml_backend.core.preparing import PREPARATIONS, read_address
+from ml_backend.core.preparing import PREPARATIONS, Preparation, read_address, whole
 from ml_backend.embedding.checkpoints import TIMM
 from ml_backend.embedding.engines import NAMES, open_session
 from ml_backend.errors import EmbeddingError, WeightsError
@@ -76,6 +78,14 @@ class PluggedEmbedder(Identified):
     def with_calibration(self, _calibration: Calibration) -> "PluggedEmbedder":
         """Return itself."""
         return self
+
+    def seeing_whole(self) -> "PluggedEmbedder | None":
+        """Return a copy that sees whole images, where it prepares them as our own are."""
+        if not isinstance(self.prepare, Preparation):
+            return None
+        copied = copy.copy(self)
+        copied.prepare, copied.identity = whole(self.prepare), replace(self.identity, whole=True)
+        return copied
 
     def _embed(self, prepared: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         vectors = np.asarray(self._plugin.embed(prepared), dtype=np.float32)

@@ -87,7 +87,7 @@ class Worker:
         self._folder = tempfile.TemporaryDirectory(prefix="ml-backend-")
         path = Path(self._folder.name) / "engine.onnx"
         path.write_bytes(engine)
-        session = open_session(path, threads=1, key=identity.key)
+        session = open_session(path, threads=1, key=identity.network_key)
         self._embedder = OnnxEmbedder(identity, lambda: session, origin=Backbones(settings))
         self._collector = Collector(Path(self._folder.name) / "embeddings.sqlite")
         client = functools.cache(

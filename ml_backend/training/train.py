@@ -42,6 +42,7 @@ from ml_backend.training.training_set import (
     usable,
     with_given,
 )
+from ml_backend.training.view import seen
 
 log = structlog.get_logger()
 
@@ -150,6 +151,8 @@ class Trainer:
             refs = image_refs(pulled.tasks, controls)
             with steps.timed("backbone"):
                 embedder, n_calibrated = self.embeddings.backbone(project_id, project.stamp, refs, current)
+            with steps.timed("view"):
+                embedder = self._seen(project_id, controls, pulled.tasks, embedder, current, progress)
             with steps.timed("gather"):
                 gathered = self.embeddings.gather(project_id, refs, embedder.key, lambda: embedder, progress)
             with steps.timed("fit"):
@@ -278,6 +281,25 @@ class Trainer:
         """Return the controls of a project, with where their given labels lie."""
         config, settings = project.label_config, self.settings
         return with_given(image_controls(config), config, tasks, settings.given, settings.renamed)
+
+    def _seen(
+        self,
+        project_id: int,
+        controls: Sequence[Control],
+        tasks: Sequence[Task],
+        embedder: Embedder,
+        current: Artifact | None,
+        progress: Progress,
+    ) -> Embedder:
+        """Let the embedder see whole images where that is better."""
+        return seen(
+            embedder,
+            image_refs([task for task in tasks if task.annotations], controls),
+            current,
+            self.settings,
+            lambda refs, view: self.embeddings.gather(project_id, refs, view.key, lambda: view, progress),
+            lambda gathered: self._evidence(project_id, controls, tasks, gathered, embedder.weights_id)[0],
+        )
 
     def _evidence(
         self,

@@ -1,9 +1,11 @@
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ml_backend.core.identity import Identity
+from ml_backend.embedding.engines import engine_file
 
 ONES = {"bn1.running_mean": np.ones(2, dtype=np.float32)}
 DIFFERENT = [
@@ -33,3 +35,11 @@ def test_embeddings_that_can_be_compared_are_equal() -> None:
     assert Identity("resnet18", "imagenet", 0) == Identity("resnet18", "imagenet", 3)
     assert len({Identity("resnet18", "imagenet", 0), Identity("resnet18", "imagenet", 3)}) == 1
     assert again != again.key
+
+
+def test_a_network_has_two_views_and_one_engine() -> None:
+    """Embeddings of whole images are others; what computes them is the same, and its file is."""
+    seen = Identity("resnet18", "imagenet", whole=True)
+    assert seen.key == "resnet18:imagenet+whole"
+    assert seen.network == Identity("resnet18", "imagenet") != seen
+    assert engine_file(Path("data"), seen.key) == engine_file(Path("data"), seen.network_key)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from torchvision import models
 
-from ml_backend.core.preparing import PREPARATIONS, Preparation
+from ml_backend.core.preparing import PREPARATIONS, Preparation, whole
 
 TRANSFORMS = {
     "resnet18": models.ResNet18_Weights.DEFAULT.transforms(),
@@ -57,6 +57,34 @@ def test_a_line_of_pixels_takes_no_memory(size: tuple[int, int]) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
     assert prepared.shape == (3, 224, 224)
     assert np.ptp(prepared[0]) == 0
+
+
+@pytest.mark.parametrize("backbone", PREPARATIONS)
+@pytest.mark.parametrize("size", [(640, 60), (60, 640), (300, 300), (3, 7)])
+def test_the_whole_of_an_image_can_be_seen(backbone: str, size: tuple[int, int]) -> None:
+    """Marks at both ends are there, amid the border's colour; of the middle alone the ends are cut off."""
+    image = Image.new("RGB", size, (200, 150, 100))
+    if max(size) == 640:
+        for start in (64, 544):
+            box = (start, 20, start + 32, 40)
+            image.paste((0, 0, 0), box if size[0] == 640 else (box[1], box[0], box[3], box[2]))
+    preparation = whole(PREPARATIONS[backbone])
+    square = preparation.square(image)
+    assert square.shape == (preparation.crop, preparation.crop, 3)
+    assert preparation(image).shape == (3, preparation.crop, preparation.crop)
+    assert square[0, 0].tolist() == pytest.approx([200, 150, 100], abs=3)
+    if max(size) == 640:
+        dark = square.sum(axis=2) < 150
+        along = np.flatnonzero(dark.any(axis=0 if size[0] == 640 else 1))
+        assert along.min() < 0.2 * preparation.crop
+        assert along.max() > 0.8 * preparation.crop
+        assert not (PREPARATIONS[backbone].square(image).sum(axis=2) < 150).any()
+
+
+def test_a_line_of_a_million_pixels_is_seen_whole() -> None:
+    """At least one pixel of its shorter side is left, and nothing large is made on the way."""
+    for size in ((1_000_000, 1), (1, 1_000_000)):
+        assert whole(Preparation(resize=256, crop=224)).square(Image.new("RGB", size)).shape == (224, 224, 3)
 
 
 def test_black_and_white_are_standardised() -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 import subprocess
@@ -11,6 +12,7 @@ from structlog.testing import capture_logs
 
 from ml_backend.core.embedder import TorchEmbedder
 from ml_backend.core.identity import Identity
+from ml_backend.core.preparing import PREPARATIONS, whole
 from ml_backend.embedding import backbones, exporting
 from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.checkpoints import content_id, kept_weights
@@ -73,6 +75,22 @@ def test_an_engine_is_exported_once_and_opened_without_torch(settings: Settings)
     np.testing.assert_allclose(vectors, expected, rtol=0, atol=1e-4)
     assert (engine, has_torch) == ("onnxruntime-cpu", False)
     assert file.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("engine", ["onnx", "torch"])
+def test_a_version_that_saw_whole_images_does_so_again(settings: Settings, engine: str) -> None:
+    """The network is that of the other view: no second engine is exported for it."""
+    path, _ = fine_tuned(settings.data_dir)
+    plain = Identity("resnet18", content_id(path))
+    seen = dataclasses.replace(plain, whole=True)
+    origin = Backbones(settings.model_copy(update={"weights": str(path), "engine": engine}))
+    made = origin.matching(seen, seen.key, timeout_s=120)
+    assert made.key == seen.key
+    assert made.prepare == whole(PREPARATIONS["resnet18"])
+    assert made.embed(IMAGES) == pytest.approx(origin.matching(plain, plain.key, timeout_s=120).embed(IMAGES))
+    assert len([*settings.data_dir.glob("engines/*.onnx")]) == (engine == "onnx")
+    with pytest.raises(WeightsError, match="train the project again"):
+        origin.matching(seen, plain.key, timeout_s=120)
 
 
 def test_a_calibrated_network_becomes_an_engine_of_its_own(settings: Settings) -> None:
