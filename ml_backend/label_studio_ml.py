@@ -70,7 +70,7 @@ class ResNetKMeans(LabelStudioMLBase):  # type: ignore[misc]  # ships no types
         done = predict(
             tasks,
             artifact=backend_parts.registry.current(project) if project else None,
-            controls=image_controls(self.label_config),
+            controls=image_controls(self.label_config, backend_parts.settings.renamed),
             gatherer=backend_parts.gatherer,
             backbones=backend_parts.backbones,
             deadline_s=backend_parts.settings.predict_deadline_s,

@@ -51,7 +51,9 @@ def predict(
     try:
         with shown_on(error_console(), *columns, first="waiting for another prediction") as progress:
             settings, embed = backend.settings, _embed(backend, engine)
-            bulk = Bulk(backend.client, backend.registry, embed, settings.data_dir, settings.ticking)
+            bulk = Bulk(
+                backend.client, backend.registry, embed, settings.data_dir, settings.ticking, settings.renamed
+            )
             report = bulk.predict(project, failed_only=failed, progress=progress)
     finally:
         backend.close()

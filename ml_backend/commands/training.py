@@ -94,6 +94,11 @@ def _train(project: int, settings: "Settings", *, force: bool) -> None:
         figures = (check.accuracy, check.macro_f1, check.mean_score, check.calibration_error)
         table.add_row(scores.control.name, str(check.tasks), *map(number, figures))
     console.print_table(table)
+    if trained.unused:
+        console.print(
+            f"{trained.unused} answers could not be used: they chose what their control does not offer. If that "
+            "has a new name, set ML_BACKEND_RENAMED."
+        )
     if not trained.new:
         console.print(f"{trained.why} No new version was made.")
     if artifact.held_back and trained.serving != artifact.model_version:

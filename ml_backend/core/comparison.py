@@ -215,7 +215,13 @@ def _pairs(
 
 
 def _scores_of(model: ProjectModel, control: Control) -> ControlScores | None:
-    return next((scores for scores in model.controls if scores.control.question == control.question), None)
+    return next((scores for scores in model.controls if _asks(scores.control, control)), None)
+
+
+def _asks(trained: Control, control: Control) -> bool:
+    """Whether a control asked the same when a model was trained, perhaps with labels of other names."""
+    labels = tuple(control.today(label) for label in trained.labels)
+    return (trained.name, labels, trained.multiple) == control.question
 
 
 def _held_out(scores: ControlScores, tasks: NDArray[np.int64]) -> tuple[Floats, NDArray[np.bool_]]:
@@ -303,5 +309,4 @@ def _is_better(comparison: Comparison) -> bool:
 
 
 def _unknown(current: ProjectModel, new: ProjectModel) -> list[str]:
-    questions = {scores.control.question for scores in current.controls}
-    return [scores.control.name for scores in new.controls if scores.control.question not in questions]
+    return [scores.control.name for scores in new.controls if _scores_of(current, scores.control) is None]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,10 @@ class Control:
         """Name, labels and kind: only answers to the same question can be compared."""
         return self.name, self.labels, self.multiple
 
+    def today(self, label: str) -> str:
+        """Return the name that a label of an earlier config has now."""
+        return label if label in self.labels else self.renamed.get(label, label)
+
 
 def given_matrix(control: Control, tasks: Sequence[Mapping[str, object]]) -> NDArray[np.float32]:
     """Return what tasks came with, by their data: (n_tasks, n_labels) float32, 1 where a label was given.
@@ -66,8 +71,15 @@ def given_matrix(control: Control, tasks: Sequence[Mapping[str, object]]) -> NDA
     return given
 
 
-def image_controls(label_config: str) -> tuple[Control, ...]:
+def image_controls(
+    label_config: str, renamed: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+) -> tuple[Control, ...]:
     """Controls of a label config that are bound to exactly one image; none where it cannot be read.
+
+    Parameters
+    ----------
+    renamed : mapping of str to mapping of str to str
+        New names of choices, by control.
 
     Examples
     --------
@@ -81,7 +93,15 @@ def image_controls(label_config: str) -> tuple[Control, ...]:
     except LabelConfigError:
         return ()
     return tuple(
-        Control(tag.name, tag.to_name, tag.labels, tag.multiple, tag.image_key, tag.conditions)
+        Control(
+            tag.name,
+            tag.to_name,
+            tag.labels,
+            tag.multiple,
+            tag.image_key,
+            tag.conditions,
+            renamed=renamed.get(tag.name, {}),
+        )
         for tag in choices
         if tag.image_key
     )

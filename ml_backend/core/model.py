@@ -123,8 +123,8 @@ class ProjectModel:
         """Score the controls that the project has now.
 
         A label that the project no longer has keeps its probability mass but is not suggested; a label that it did
-        not have at training gets 0. Where a label that a single choice no longer has is the likeliest, nothing is
-        suggested: what is left would be a guess.
+        not have at training gets 0; one that has another name now is suggested under it. Where a label that a
+        single choice no longer has is the likeliest, nothing is suggested: what is left would be a guess.
 
         Parameters
         ----------
@@ -169,12 +169,13 @@ class ProjectModel:
                 today = replace(control, answers=trained.control.answers)
                 answers[control.name] = Answer(*verified(today, then, right), given)
                 continue
-            column_of = {label: column for column, label in enumerate(trained.control.labels)}
+            names = [control.today(label) for label in trained.control.labels]
             scores = np.zeros((len(embeddings), len(control.labels)), dtype=np.float32)
             for column, label in enumerate(control.labels):
-                if label in column_of:
-                    scores[:, column] = then[:, column_of[label]]
-            gone = [column for label, column in column_of.items() if label not in control.labels]
+                if columns := [place for place, name in enumerate(names) if name == label]:
+                    joined = then[:, columns]
+                    scores[:, column] = joined.max(axis=1) if control.multiple else joined.sum(axis=1)
+            gone = [column for column, name in enumerate(names) if name not in control.labels]
             likelier = then[:, gone].max(axis=1, initial=0) if gone and not control.multiple else 0
             answered_here = covered & supported & (scores.max(axis=1) > likelier)
             answers[control.name] = Answer(scores, answered_here, given)

@@ -107,6 +107,7 @@ class Bulk:
     embed: Embed
     data_dir: Path
     ticking: Ticking = field(default_factory=Ticking)
+    renamed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def predict(
         self,
@@ -172,7 +173,7 @@ class Bulk:
                 f"`ml-backend train --project {project_id}`"
             )
         trained = {scores.control.name for scores in artifact.model.controls}
-        controls = tuple(control for control in image_controls(config) if control.name in trained)
+        controls = tuple(control for control in image_controls(config, self.renamed) if control.name in trained)
         if not controls:
             raise NothingToPredictError(
                 f"{artifact.model_version} knows no control of the label config that project {project_id} has "

@@ -161,7 +161,7 @@ def _predict(body: schemas.Predict, project: schemas.ProjectName | None) -> tupl
         done = predict(
             body.tasks,
             artifact=artifact,
-            controls=image_controls(body.label_config),
+            controls=image_controls(body.label_config, backend.settings.renamed),
             gatherer=backend.gatherer,
             backbones=backend.backbones,
             deadline_s=backend.settings.predict_deadline_s,

@@ -56,7 +56,11 @@ class Publisher:
             self.client,
             project,
             predict_gathered(
-                artifact, gathered, image_controls(project.label_config), self.settings.ticking, tasks=tasks
+                artifact,
+                gathered,
+                image_controls(project.label_config, self.settings.renamed),
+                self.settings.ticking,
+                tasks=tasks,
             ),
             annotated={task.id for task in tasks if task.annotations},
             cluster_of=clusters_of_tasks(artifact, gathered),

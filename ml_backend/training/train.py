@@ -67,6 +67,8 @@ class Trained:
         Stored in Label Studio, of the version that answers.
     read : int
         Tasks that Label Studio was asked for; the others had not changed.
+    unused : int
+        Annotations that chose what their control does not offer any more.
     seconds : dict of str to float
         By step.
     """
@@ -78,6 +80,7 @@ class Trained:
     failures: dict[ImageRef, str]
     predictions: int
     read: int
+    unused: int
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -144,7 +147,7 @@ class Trainer:
             with steps.timed("pull"):
                 pulled = self._pull(project, now, progress)
                 controls = self._controls(project, pulled.tasks)
-                log_unknown_choices(project_id, controls, pulled.tasks)
+                unused = log_unknown_choices(project_id, controls, pulled.tasks)
                 log_unbelieved_reports(project_id, pulled.tasks, self.client.version_counts(project_id))
                 require_evidence(project_id, controls, pulled.tasks, passed_over(project.label_config))
             current = self.registry.current(project_id, project.stamp)
@@ -190,7 +193,15 @@ class Trainer:
             serving = answering.model_version if answering else None
             _log_outcome(project_id, artifact, serving, comparison, pulled.read, steps, new=not same)
             return Trained(
-                artifact, not same, serving, comparison.why, gathered.failures, stored, pulled.read, steps.seconds
+                artifact,
+                not same,
+                serving,
+                comparison.why,
+                gathered.failures,
+                stored,
+                pulled.read,
+                unused,
+                steps.seconds,
             )
 
     def publish(
@@ -280,7 +291,9 @@ class Trainer:
     def _controls(self, project: Project, tasks: Sequence[Task]) -> tuple[Control, ...]:
         """Return the controls of a project, with where their given labels lie."""
         config, settings = project.label_config, self.settings
-        return with_given(image_controls(config), config, tasks, settings.given, settings.renamed)
+        return with_given(
+            image_controls(config, settings.renamed), config, tasks, settings.given, settings.renamed
+        )
 
     def _seen(
         self,

@@ -56,13 +56,15 @@ def usable(
     return replace(task, annotations=annotations)
 
 
-def log_unknown_choices(project_id: int, controls: Sequence[Control], tasks: Sequence[Task]) -> None:
+def log_unknown_choices(project_id: int, controls: Sequence[Control], tasks: Sequence[Task]) -> int:
     """Return how many annotations chose what their control does not offer any more: they teach nothing."""
-    for (control, choice), count in _unknown_choices(controls, tasks).most_common(_NAMED):
+    unknown = _unknown_choices(controls, tasks)
+    for (control, choice), count in unknown.most_common(_NAMED):
         log.warning(
             "annotations_not_learned", project=project_id, control=control, choice=choice, annotations=count,
             remedy="name it in ML_BACKEND_RENAMED if it has a new name",
         )  # fmt: skip
+    return unknown.total()
 
 
 def _unknown_choices(controls: Sequence[Control], tasks: Sequence[Task]) -> Counter[tuple[str, str]]:

@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,6 +41,26 @@ def test_a_likelier_label_that_is_gone_is_no_reason_for_another() -> None:
     """A light image is not suggested to be dark because light has another name now."""
     today = replace(KIND, labels=("bright", "dark"))
     assert MODEL.scores(EMBEDDINGS[[0, 11]], {"kind": today})["kind"][1].tolist() == [True, False]
+
+
+@pytest.mark.parametrize("labels", [("black", "light"), ("light", "grey", "black")])
+def test_a_label_with_another_name_is_suggested_under_it(labels: tuple[str, ...]) -> None:
+    """A model that has learned dark says black at once, as surely, and nothing where black is no choice."""
+    control = replace(KIND, labels=labels, renamed={"dark": "black"})
+    scores, supported = MODEL.scores(EMBEDDINGS, {"kind": control})["kind"]
+    then, _ = MODEL.scores(EMBEDDINGS, {"kind": KIND})["kind"]
+    assert supported.all()
+    np.testing.assert_array_equal(scores[:, labels.index("black")], then[:, 0])
+    away = replace(KIND, labels=("light", "grey"), renamed={"dark": "black"})
+    _, supported = MODEL.scores(EMBEDDINGS, {"kind": away})["kind"]
+    assert supported.tolist() == [False] * 6 + [True] * 6
+
+
+def test_labels_that_became_one_are_added_up() -> None:
+    """Dark and light are both called plain now: that is as likely as both together."""
+    plain = replace(KIND, labels=("plain", "striped"), renamed={"dark": "plain", "light": "plain"})
+    scores, _ = MODEL.scores(EMBEDDINGS, {"kind": plain})["kind"]
+    np.testing.assert_allclose(scores[:, 0], 1, atol=1e-5)
 
 
 def test_labels_follow_the_config_of_today() -> None:

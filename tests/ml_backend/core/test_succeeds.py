@@ -90,6 +90,16 @@ def test_a_better_one_takes_over_from_a_chosen_one(
     assert successor.why.startswith("It is better than the version that a person chose.")
 
 
+def test_labels_with_other_names_are_compared(
+    seeing: tuple[ProjectModel, list[Evidence]], blind: tuple[ProjectModel, list[Evidence]]
+) -> None:
+    """A version that has learned dark still is one to be no worse than when that is called black."""
+    black = replace(KIND, labels=("black", "light"), renamed={"dark": "black"})
+    worse, evidence = model(sees=False, control=black)
+    assert not succeeds(seeing[0], worse, evidence, None, chosen=False).promoted
+    assert succeeds(blind[0], *model(sees=True, control=black), None, chosen=False).tasks == 20
+
+
 def test_other_labels_end_a_person_s_choice(seeing: tuple[ProjectModel, list[Evidence]]) -> None:
     """With other labels no task tells which is better, and the chosen version could suggest none of them."""
     other, evidence = model(sees=True, control=replace(KIND, labels=("black", "white")))

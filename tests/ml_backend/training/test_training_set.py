@@ -107,7 +107,7 @@ def test_choices_that_are_gone_are_counted() -> None:
     control = Control("kind", "image", ("dark", "light"), multiple=False, image_key="image")
     tasks = tasks_of(label_studio({1: ["dark", "black"], 2: ["black"], 3: [None]}))
     with capture_logs() as logged:
-        log_unknown_choices(7, (control,), tasks)
+        assert log_unknown_choices(7, (control,), tasks) == 2
     [row] = logged
     assert (row["control"], row["choice"], row["annotations"]) == ("kind", "black", 2)
     assert "ML_BACKEND_RENAMED" in row["remedy"]
