@@ -191,6 +191,23 @@ def original_text(text: str) -> str:
     return text[1:] if text.startswith("'") and plain_text(text[1:]) == text else text
 
 
+def flowing(docstring: str | None) -> str:
+    r"""Make a line of each paragraph, so that the help breaks lines where the terminal ends: typer keeps breaks.
+
+    Examples
+    --------
+    >>> flowing("Add.\n\n    To what\n    is there.")
+    'Add.\n\nTo what is there.'
+    """
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in (docstring or "").split("\n\n"))
+
+
+def let_help_flow(app: typer.Typer) -> None:
+    """Take the help of an application's commands from their docstrings, without their line breaks."""
+    for command in app.registered_commands:
+        command.help = flowing(command.callback.__doc__)
+
+
 def add_version(app: typer.Typer) -> None:
     """Give a program the option `--version`."""
 

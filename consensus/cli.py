@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from common.console import add_version, emit, run_program, shows_help
+from common.console import add_version, emit, let_help_flow, run_program, shows_help
 from common.contract import LEFT_OUT, UNDECIDED, ReportName
 from common.errors import SuiteError
 from consensus.commands import (
@@ -31,7 +31,7 @@ from consensus.commands.connections import database, existing_store, run_project
 from consensus.commands.connections import store as _store
 from consensus.commands.connections import studio as _studio
 from consensus.commands.doctor import doctor
-from consensus.commands.options import ConfigOption, ProjectOption, flowing
+from consensus.commands.options import ConfigOption, ProjectOption
 from consensus.commands.plugin import plugin
 from consensus.core.decide.policy_names import PolicyName
 from consensus.errors import ConfigError
@@ -187,8 +187,8 @@ def ping() -> None:
 
 
 add_version(app)
-for _command in (*app.registered_commands, *plugin.registered_commands):
-    _command.help = flowing(_command.callback.__doc__)
+for _app in (app, plugin):
+    let_help_flow(_app)
 
 
 def _ask_database() -> None:

@@ -5,7 +5,7 @@ import sqlite3
 
 import typer
 
-from common.console import add_version, run_program, shows_help
+from common.console import add_version, let_help_flow, run_program, shows_help
 from common.errors import FilesError
 from ml_backend.commands.connect import connect
 from ml_backend.commands.disconnect import disconnect
@@ -41,6 +41,7 @@ for _command in (
     cli.command()(_command)
 
 add_version(cli)
+let_help_flow(cli)
 
 
 def main() -> None:

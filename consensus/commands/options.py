@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their help is laid out."""
+"""Options that several commands share."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,14 +11,3 @@ ProjectOption = Annotated[
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="Settings file (TOML); CONSENSUS_CONFIG by default.")
 ]
-
-
-def flowing(docstring: str | None) -> str:
-    r"""Make a line of each paragraph, so that the help breaks lines where the terminal ends: typer keeps breaks.
-
-    Examples
-    --------
-    >>> flowing("Add.\n\n    To what\n    is there.")
-    'Add.\n\nTo what is there.'
-    """
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in (docstring or "").split("\n\n"))

@@ -7,7 +7,7 @@ from ml_backend.core.versions import RANDOM
 from ml_backend.diagnosis.state import BackendState
 from ml_backend.embedding.exporting import NO_ENGINE
 from ml_backend.label_studio.backend_address import is_private, webhook_refusal, without_password
-from ml_backend.label_studio.connection_faults import BOTH_VARIABLES, DOTTED_ALIAS, LATE
+from ml_backend.label_studio.connection_faults import DOTTED_ALIAS, LATE, PRIVATE_ALLOWED
 
 _SCARCE, _FULL = 1_000_000_000, 100_000_000  # bytes
 _OK, _UNAUTHORIZED = 200, 401
@@ -28,7 +28,7 @@ def address(state: BackendState) -> Iterator[Finding]:
             DOTTED_ALIAS,
         )
     elif is_private(state.url):
-        yield fine(f"{without_password(state.url)}, private: Label Studio needs both {BOTH_VARIABLES}")
+        yield fine(f"{without_password(state.url)}, private: Label Studio has to be started {PRIVATE_ALLOWED}")
     else:
         yield fine(without_password(state.url))
 

@@ -6,7 +6,7 @@ from common.doctor import Finding, fine, problem, warning
 from common.label_studio.rows import Webhook
 from ml_backend.diagnosis.state import ProjectState
 from ml_backend.label_studio.backend_address import is_private, same_address, webhook_address, without_password
-from ml_backend.label_studio.connection_faults import BOTH_VARIABLES, LATE, no_webhook, unhealthy, webhook_faults
+from ml_backend.label_studio.connection_faults import LATE, PRIVATE_ALLOWED, no_webhook, unhealthy, webhook_faults
 
 
 def connection(state: ProjectState) -> Iterator[Finding]:
@@ -16,7 +16,7 @@ def connection(state: ProjectState) -> Iterator[Finding]:
         elsewhere = ", ".join(without_password(row.url) for row in state.moved or state.rows)
         remedy = state.connect
         if is_private(state.backend.url) is not False:
-            remedy += f" (Label Studio accepts private addresses only if started with both {BOTH_VARIABLES})"
+            remedy += f" (Label Studio accepts private addresses only if started {PRIVATE_ALLOWED})"
         if state.moved:
             yield problem(
                 f"connected to this backend at {elsewhere}, not at {without_password(state.backend.url)}",
@@ -134,7 +134,7 @@ def _missing(state: ProjectState, address: str) -> Finding:
     remedy = no_webhook(address) or state.connect
     if not no_webhook(address) and is_private(address) is not False:
         remedy += (
-            f"; if it is refused, start Label Studio with both {BOTH_VARIABLES}: with only the first it leaves a "
+            f"; if it is refused, start Label Studio {PRIVATE_ALLOWED}; with only one of these two it leaves a "
             "half-made connection without a webhook"
         )
     return problem(

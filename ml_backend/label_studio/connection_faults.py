@@ -16,7 +16,11 @@ from ml_backend.label_studio.backend_address import (
 )
 
 LATE = "annotations are learned late, only when the backend looks for lost events (every ML_BACKEND_RECONCILE_S)"
-BOTH_VARIABLES = "ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false"
+PRIVATE_ALLOWED = (
+    "with the backend's address left out of what it refuses (USE_DEFAULT_BANNED_SUBNETS=false and "
+    "USER_ADDITIONAL_BANNED_SUBNETS, see docs/ml-backend.md), or, on a machine of your own, with both "
+    "ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false"
+)
 DOTTED_ALIAS = (
     "give the backend a name with a dot, such as ml-backend.internal (in docker compose: networks: default: "
     "aliases:), set ML_BACKEND_PUBLIC_URL to it, and connect again"
@@ -123,7 +127,7 @@ def unreachable(url: str) -> str:
     if host_of(url) in ("localhost", "127.0.0.1", "::1"):
         advice += " In a container, localhost is the container itself."
     if is_private(url) is not False:
-        advice += f" Label Studio reaches private addresses only if it was started with both {BOTH_VARIABLES}."
+        advice += f" Label Studio reaches private addresses only if it was started {PRIVATE_ALLOWED}."
     return advice
 
 
@@ -142,7 +146,7 @@ def explained(error: RefusedError, url: str) -> RefusedError:
     if error.http_status == _FORBIDDEN:
         sentence = (
             f"Label Studio refuses {shown}: private and loopback addresses are allowed only if it was started "
-            f"with both {BOTH_VARIABLES}. Start it so and run this command again"
+            f"{PRIVATE_ALLOWED}. Start it so and run this command again"
         )
     elif error.http_status == _INVALID and "health check failed" in error.reason:
         sentence = unreachable(url)

@@ -1,5 +1,6 @@
 import csv
 import io
+import re
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -95,6 +96,14 @@ def test_every_csv_is_written_in_this_one_place() -> None:
     files = [path for room in ("common", "consensus", "ml_backend") for path in (root / room).rglob("*.py")]
     writers = [path.name for path in files if "csv.writer" in (text := path.read_text()) or "DictWriter" in text]
     assert writers == ["console.py"]
+
+
+def test_every_command_prints_in_this_one_place() -> None:
+    """No other file of either program writes to the terminal past what makes text harmless."""
+    root = Path(common.__file__).parents[1]
+    files = [path for room in ("common", "consensus", "ml_backend") for path in (root / room).rglob("*.py")]
+    past = re.compile(r"typer\.s?echo\(|sys\.stdout\.write")
+    assert [path.name for path in files if past.search(path.read_text())] == ["console.py"]
 
 
 @pytest.mark.parametrize("width", [20, 80, 200])

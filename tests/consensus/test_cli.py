@@ -134,6 +134,14 @@ def test_score_writes_the_result_and_says_what_it_did(call: Call, votes: Path) -
     )
 
 
+def test_what_score_writes_holds_names_as_they_are(call: Call) -> None:
+    """It is for programs: what it says of an item is found under the item's name, formula or not."""
+    Path("votes.csv").write_text('task,annotator,label\n=t+1,@a,"-x,1"\nt2,@a,b\n')
+    assert call("score", "votes.csv", "--out", "out.csv", "--annotators", "who.csv")[0] == 0
+    assert Path("out.csv").read_text().splitlines()[1].startswith('=t+1,"-x,1",')
+    assert Path("who.csv").read_text().splitlines()[1].startswith("@a,")
+
+
 def test_score_by_the_exact_policy(call: Call, votes: Path) -> None:
     """Policy label-ai gives 0.2365895936 where there is no vote."""
     Path("given.csv").write_text("task,label\nt9,dog\n")
