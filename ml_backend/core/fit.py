@@ -264,7 +264,7 @@ def _hold_out(
     for fold in range(_FOLDS):
         out = folds == fold
         taught, rows = images.only(~out), place[out]
-        if by_fold is not None:
+        if by_fold is not None and out.any():
             taught = replace(taught, shares=by_fold[fold][~out])
         counted = count_evidence(taught.assigned.T, taught.shares, taught.weights, n_clusters, multiple=multiple)
         assigned = images.assigned[out].T

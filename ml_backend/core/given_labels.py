@@ -161,30 +161,28 @@ def taught_by_given(
     def held_out(out: Sequence[int], strengths: Sequence[float]) -> Iterator[Floats]:
         within = np.isin(folds, out)
         for model in fit_linear(points[~within], first[~within], belief[~within], strengths, multiple=multiple):
-            yield model.probabilities(points, multiple=multiple)
+            yield model.probabilities(points[within], multiple=multiple)
 
-    judged = (folds >= 0) & (belief > 0)
+    rows_of = [folds == fold for fold in range(n_folds)]
     losses, singles = np.zeros(len(STRENGTHS)), []
-    for fold in range(n_folds):
+    for fold, rows in enumerate(rows_of):
         singles.append(list(held_out([fold], STRENGTHS)))
-        rows = judged & (folds == fold)
         losses += [
-            np.dot(belief[rows], log_losses(made[rows], first[rows], multiple=multiple)) for made in singles[fold]
+            np.dot(belief[rows], log_losses(made, first[rows], multiple=multiple)) for made in singles[fold]
         ]
     best = int(losses.argmin())
-    pairs = {pair: list(held_out(pair, STRENGTHS[: best + 1]))[-1] for pair in combinations(range(n_folds), 2)}
-    by_fold = np.repeat(first[None], n_folds, axis=0)
-    for fold in range(n_folds):
-        others = (folds != fold) & (folds >= 0)
-        inner = np.zeros(first.shape)
-        for other in range(n_folds):
-            if other != fold:
-                rows = folds == other
-                inner[rows] = pairs[min(fold, other), max(fold, other)][rows]
-        by_fold[fold], _ = _denoised(inner, given, shares, weights, others, multiple=multiple)
-    outer = np.zeros(first.shape)
-    for fold in range(n_folds):
-        outer[folds == fold] = singles[fold][best][folds == fold]
+    inner = np.zeros((n_folds, *first.shape), dtype=np.float32)
+    for one, other in combinations(range(n_folds), 2):
+        *_, last = held_out([one, other], STRENGTHS[: best + 1])
+        of_one = rows_of[one][rows_of[one] | rows_of[other]]
+        inner[one, rows_of[other]], inner[other, rows_of[one]] = last[~of_one], last[of_one]
+    by_fold = np.empty_like(inner)
+    for fold, rows in enumerate(rows_of):
+        others = (folds >= 0) & ~rows
+        by_fold[fold], _ = _denoised(inner[fold], given, shares, weights, others, multiple=multiple)
+    outer = np.zeros(first.shape, dtype=np.float32)
+    for rows, by_strength in zip(rows_of, singles, strict=True):
+        outer[rows] = by_strength[best]
     final, reliability = _denoised(outer, given, shares, weights, folds >= 0, multiple=multiple)
     return Targets(final, np.where(voted, weights, reliability * belief).astype(np.float32), by_fold)
 

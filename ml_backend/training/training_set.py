@@ -24,7 +24,7 @@ from ml_backend.label_studio.client import Task
 log = structlog.get_logger()
 
 _NAMED = 5
-_MOST_LABELS = 500  # that a verification can be about
+_MOST_LABELS = 200  # that a verification can be about
 
 Clean = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
 """Tells which tasks, by id, the backbone has not learned the labels of."""

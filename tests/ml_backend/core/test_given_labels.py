@@ -173,6 +173,14 @@ def test_few_labels_teach_as_they_are() -> None:
     assert set(answer(model, embeddings, truth).given) == {None}
 
 
+def test_one_picture_many_times_is_learned_without_a_fold_beside_it() -> None:
+    """Nothing can be held out from it, and nothing fails."""
+    embeddings, truth = images(count=9)
+    embeddings[:] = embeddings[0]
+    made = answer(fit_model(embeddings, [evidence(one_hot(truth))]), embeddings, truth)
+    assert np.isfinite(made.scores).all()
+
+
 @pytest.mark.parametrize("kept", [1.0, 0.1])
 def test_wrong_labels_of_digits_come_first(kept: float) -> None:
     """15 in 100 are wrong, by simulation; also where most classes are rare."""

@@ -180,6 +180,37 @@ def test_a_verification_may_use_other_words_where_the_settings_name_them(setting
     assert suggested(studio) == {number: "nein" if number in WRONG else "ja" for number in range(TASKS)}
 
 
+def test_labels_chosen_on_another_control_speak_for_a_verification(settings: Settings) -> None:
+    """Who says what it is instead has said that the given label is wrong."""
+    choices = CONFIG.partition("<Choices")[2].partition("<TextArea")[0]
+    config = CHECK.format(yes="yes", no="no").replace("</View>", f"<Choices{choices}</View>")
+    studio = labelled(config)
+    for number in range(TASKS):
+        studio.tasks[number]["data"]["label"] = "light" if number < 20 else kind_of(number)
+    for number in range(12):
+        studio.annotate(number, [region("kind", kind_of(number))], completed_by=1)
+    train(settings.model_copy(update={"given": {"check": "label"}}), studio)
+    shown = {
+        (row["task"], each["from_name"]): each.get("suggested", each["value"]["choices"])
+        for row in studio.predictions
+        for each in row["result"]
+    }
+    assert {tuple(shown[number, "check"]) for number in (12, 14, 16, 18)} == {("no",)}
+    assert {tuple(shown[number, "kind"]) for number in (12, 14, 16, 18)} == {("dark",)}
+
+
+def test_a_verification_is_about_the_image_that_it_is_bound_to(settings: Settings) -> None:
+    """Of two images a task."""
+    config = CHECK.format(yes="yes", no="no").replace('toName="image"', 'toName="other"')
+    config = config.replace("<Header", '<Image name="other" value="$other"/><Header')
+    studio = labelled(config)
+    for number in range(TASKS):
+        studio.tasks[number]["data"]["other"] = f"/other/{number}.png"
+    made = train(settings, studio)
+    assert [scores.control.image_key for scores in made.artifact.model.controls] == ["other"]
+    assert suggested(studio) == {number: "no" if number in WRONG else "yes" for number in range(TASKS)}
+
+
 def test_yes_and_no_about_something_else_stay_choices() -> None:
     """A control that does not show the given label is no verification of it."""
     config = CHECK.format(yes="yes", no="no").replace("Is it $label?", "Is it blurry?")
