@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +31,7 @@ _ENVIRONMENT = {  # and none of the settings, which hold keys
 }
 _INHERITED = ("PATH", "LD_LIBRARY_PATH", "LANG", "TZ")
 _STALLED_S, _STALLED = 30.0, 8  # by the clock, and as much more for each second of the limit: others compute too
+_SLOW_S = 1.0
 _IDLE_S = 60.0
 _LONGEST_HEAD = 100_000
 _FOREIGN_ENDS = (-signal.SIGKILL, -signal.SIGTERM)  # somebody else's doing: the content may be sound
@@ -43,7 +43,8 @@ class Workers:
     Parameters
     ----------
     count : int
-        Works at a time of one owner. Another owner finds one more place, so that nobody keeps all others waiting.
+        Works at a time of one owner, and as many more where those have lasted for a second. Another owner finds
+        one more place, so that nobody keeps all others waiting.
     cpu_s : float
         Processor time after which a work is ended, with its process.
     memory_bytes : int
@@ -53,7 +54,7 @@ class Workers:
     def __init__(self, count: int, *, cpu_s: float, memory_bytes: int) -> None:
         self._count, self._cpu_s, self._memory_bytes = count, cpu_s, memory_bytes
         self._changed = threading.Condition()
-        self._busy: Counter[Hashable] = Counter()  # works by owner
+        self._busy: dict[object, tuple[Hashable, float]] = {}  # owner and beginning of each work
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
         self._closed = False
@@ -103,19 +104,24 @@ class Workers:
 
     @contextmanager
     def _place(self, owner: Hashable) -> Iterator[None]:
+        work = object()
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._closed or (self._busy.total() <= self._count and self._busy[owner] < self._count)
-            )
-            self._busy[owner] += 1
+            while not (self._closed or self._is_free(owner)):
+                self._changed.wait(_SLOW_S / 4)
+            self._busy[work] = owner, time.monotonic()
         try:
             yield
         finally:
             with self._changed:
-                self._busy[owner] -= 1
-                if not self._busy[owner]:
-                    del self._busy[owner]
+                del self._busy[work]
                 self._changed.notify_all()
+
+    def _is_free(self, owner: Hashable) -> bool:
+        """Return whether an owner may begin one more work: slow ones do not keep its quick ones waiting."""
+        since = time.monotonic() - _SLOW_S
+        begun = [began for each, began in self._busy.values() if each == owner]
+        quick = sum(began > since for began in begun)
+        return len(self._busy) <= 2 * self._count and quick < self._count and len(begun) < 2 * self._count
 
     def _try(self, packed: bytes, content: bytes) -> Any:  # noqa: ANN401
         worker = self._taken()

@@ -112,12 +112,27 @@ def test_a_process_that_somebody_ends_costs_no_image(workers: Workers, tmp_path:
 
 
 def test_one_owner_leaves_a_place_to_another(workers: Workers, tmp_path: Path) -> None:
-    """Two works without end of one owner, and a third of it that waits, keep no other owner waiting."""
+    """Works without end of one owner, of which some wait, keep no other owner waiting."""
     work = partial(waiting_for, str(tmp_path / "go"))
-    threads = [threading.Thread(target=workers.run, args=(work, b"", "one"), daemon=True) for _ in range(3)]
+    threads = [threading.Thread(target=workers.run, args=(work, b"", "one"), daemon=True) for _ in range(5)]
     for thread in threads:
         thread.start()
     assert workers.run(measured, b"abc", "another")[0] == 3
+    (tmp_path / "go").touch()
+    for thread in threads:
+        thread.join(LIMIT_S)
+        assert not thread.is_alive()
+
+
+def test_slow_works_keep_no_quick_one_of_their_owner_waiting(workers: Workers, tmp_path: Path) -> None:
+    """Two works without end of one owner, and a third of it that is done before them."""
+    work = partial(waiting_for, str(tmp_path / "go"))
+    threads = [threading.Thread(target=workers.run, args=(work, b"", "one"), daemon=True) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while len(workers._busy) < 2:
+        time.sleep(0.001)
+    assert workers.run(measured, b"abc", "one")[0] == 3
     (tmp_path / "go").touch()
     for thread in threads:
         thread.join(LIMIT_S)

@@ -491,7 +491,7 @@ def test_two_slow_images_of_one_project_keep_no_other_waiting(
     )
     with ThreadPoolExecutor(1) as pool:
         request = pool.submit(gather, gatherer, slow, embedder, project_id=1)
-        while gatherer._decoder._workers._busy[1] < 2:
+        while len(gatherer._decoder._workers._busy) < 2:
             time.sleep(0.001)
         assert gather(gatherer, ["http://x.example/red.png"], embedder, project_id=2)[0] == [255]
         assert not request.done()
