@@ -30,7 +30,7 @@ _ENVIRONMENT = {  # and none of the settings, which hold keys
     "MALLOC_MMAP_THRESHOLD_": str(2**25),
 }
 _INHERITED = ("PATH", "LD_LIBRARY_PATH", "LANG", "TZ")
-_STALLED_S, _STALLED = 30.0, 8  # by the clock, and as much more for each second of the limit: others compute too
+_STALLED_S, _STALLED = 30.0, 20  # by the clock, and as much more for each second of the limit: others compute too
 _SLOW_S = 1.0
 _IDLE_S = 60.0
 _LONGEST_HEAD = 100_000
@@ -79,7 +79,7 @@ class Workers:
         ------
         ImageRejectedError
             As the work; with reason ``too_slow``, ``too_much_memory`` or ``decoder_crashed``; and with
-            ``decoder_lost`` or ``stopping``, which say nothing of the content.
+            ``decoder_lost``, ``decoder_stalled`` or ``stopping``, which say nothing of the content.
         """
         packed = pickle.dumps(work)
         with self._place(owner):
@@ -127,6 +127,9 @@ class Workers:
         worker = self._taken()
         try:
             head, result = worker.ask(packed, content)
+        except TimeoutError:
+            self._ended(worker)
+            raise ImageRejectedError("decoder_stalled", lasting=False) from None
         except (OSError, ValueError, TypeError, KeyError):  # also an answer that is none of ours
             raise self._ended(worker) from None
         self._put_back(worker)
