@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from flask import Blueprint, redirect, render_template, url_for
+from flask import Blueprint, g, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from common.contract import REPORT_NAMES
@@ -22,17 +22,20 @@ PACE, SHORTEST_PACE = timedelta(days=7), timedelta(hours=6)
 
 
 @overview_pages.get("/")
-@needs(Role.ADMIN)
+@needs(Role.REVIEWER)
 def projects() -> ResponseReturnValue:
-    """List the projects that consensus has run on; where there is one alone, show it."""
+    """List the projects that consensus has run on; where there is one alone, show it, or its queues."""
+    leads_to = "overview.project" if g.member.role is Role.ADMIN else "review.queues"
     with service().store.snapshot() as snapshot:
         latest = snapshot.pages.latest_runs()
         waiting: dict[int, int] = {}
         for row in snapshot.pages.queue_counts():
             waiting[row["project"]] = waiting.get(row["project"], 0) + row["waiting"]
     if len(latest) == 1:
-        return redirect(url_for("overview.project", project=latest[0]["project"]), 303)
-    return render_template("projects.html", latest=latest, waiting=waiting, titles=console().titles.all())
+        return redirect(url_for(leads_to, project=latest[0]["project"]), 303)
+    return render_template(
+        "projects.html", latest=latest, waiting=waiting, titles=console().titles.all(), leads_to=leads_to
+    )
 
 
 @overview_pages.get("/projects/<int:project>/")

@@ -19,6 +19,7 @@ NAVIGATION: list[tuple[str, str, Role]] = [
     ("overview.project", "Overview", Role.ADMIN),
     ("reports.report", "Reports", Role.ADMIN),
     ("grid.grid", "Grid", Role.ADMIN),
+    ("review.queues", "Review", Role.REVIEWER),
 ]
 """Pages of a project: endpoint, name, and who sees them; each room of pages adds its own."""
 _DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3_600, 60

@@ -52,3 +52,14 @@ window.addEventListener("pageshow", () => {
   document.querySelectorAll("form[data-selection]").forEach(count);
   document.querySelectorAll("[data-invert]").forEach((button) => { button.hidden = false; });
 });
+
+// Single keys click what they stand for, unless one is typing.
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.repeat) return;
+  if (event.target.closest("input:not([type=checkbox], [type=radio]), select, textarea")) return;
+  const key = event.key.toLowerCase();
+  const target = [...document.querySelectorAll("[data-key]")].find((each) => each.dataset.key === key);
+  if (!target) return;
+  event.preventDefault();
+  target.click();
+});

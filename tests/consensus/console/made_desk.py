@@ -17,7 +17,7 @@ from consensus.serving.service import Service
 from consensus.store.store import Store
 
 PASSWORD = "a-password-of-these-tests"
-ANN, REV, SECOND = "ann@example.com", "rev@example.com", "second@example.com"
+ANN, REV, OTHER, SECOND = "ann@example.com", "rev@example.com", "other@example.com", "second@example.com"
 WAIT_S = 20.0
 
 
@@ -27,12 +27,12 @@ class Desk:
     def __init__(self, made: InMemoryProject, store: Store, folder: Path) -> None:
         self.made, self.store = made, store
         server = made.server
-        server.accounts |= {20: ANN, 21: REV, 22: SECOND}
-        server.passwords |= dict.fromkeys((OWNER, ANN, REV, SECOND), PASSWORD)
+        server.accounts |= {20: ANN, 21: REV, 22: SECOND, 23: OTHER}
+        server.passwords |= dict.fromkeys((OWNER, ANN, REV, OTHER, SECOND), PASSWORD)
         self.service = Service(
             "a-token-of-this-test", lambda: store, lambda: nullcontext(made.connected()), lambda _: {"done": True}
         )
-        roles = Roles(frozenset({SECOND}), frozenset({REV}))
+        roles = Roles(frozenset({SECOND}), frozenset({REV, OTHER}))
         self.console = Console(self.service, folder / "pictures", roles, secret="secret-of-the-sessions")
         self.app = create_console(self.console)
 
