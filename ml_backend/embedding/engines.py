@@ -140,10 +140,11 @@ class OnnxEmbedder(Network):
     def embed(self, prepared: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Embed prepared images in batches: (n_images, dimension) float32."""
         session = self._session()
-        embeddings = [np.zeros((0, self.dimension), dtype=np.float32)]
+        name, embeddings = session.get_inputs()[0].name, [np.zeros((0, self.dimension), dtype=np.float32)]
         for start in range(0, len(prepared), self._batch_size):
-            batch = np.stack(list(prepared[start : start + self._batch_size]))
-            embeddings.append(session.run(None, {session.get_inputs()[0].name: batch})[0])
+            images = prepared[start : start + self._batch_size]
+            batch = images[0][None] if len(images) == 1 else np.stack(list(images))  # a view needs no copy
+            embeddings.append(session.run(None, {name: batch})[0])
         return np.concatenate(embeddings)
 
     def calibrate(self, prepared: Sequence[NDArray[np.float32]]) -> Embedder:
