@@ -22,12 +22,14 @@ from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
 from ml_backend.errors import NothingToPredictError
 from ml_backend.label_studio.client import LabelStudioClient, Task
-from ml_backend.label_studio.storing import CHUNK, import_new, tasks_of_version, without_doubles
+from ml_backend.label_studio.storing import import_new, tasks_of_version, without_doubles
 from ml_backend.model_registry import Artifact, ModelRegistry
 from ml_backend.predict.predict import image_refs, predict_gathered
 
 log = structlog.get_logger()
 
+CHUNK = 10_000
+"""Predictions that are made before they are stored: looking which are there takes time for each task."""
 PAGE = 1000
 """Tasks that are embedded before their predictions are made."""
 REFUSED = "refused_by_label_studio"

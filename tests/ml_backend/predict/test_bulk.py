@@ -93,8 +93,7 @@ def test_every_task_gets_its_suggestion_once(bulk: Bulk, studio: InMemoryStudio,
 def test_requests_are_full(bulk: Bulk, studio: InMemoryStudio, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request costs time for every task of the project: ten predictions, found by twos, go in four of three."""
     monkeypatch.setattr("ml_backend.predict.bulk.PAGE", 2)
-    for module in ("ml_backend.predict.bulk", "ml_backend.label_studio.storing"):
-        monkeypatch.setattr(f"{module}.CHUNK", 3)
+    monkeypatch.setattr("ml_backend.predict.bulk.CHUNK", 3)
     assert bulk.predict(7).stored == 10
     assert [len(rows) for rows in studio.bodies("POST", "import/predictions")] == [3, 3, 3, 1]
 

@@ -10,7 +10,7 @@ from training_parts import client_of, label_studio
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.label_studio import storing
-from ml_backend.label_studio.storing import import_missing
+from ml_backend.label_studio.storing import import_missing, import_new
 from ml_backend.training.publish import delete_old, show_version
 
 V1, V2, V3, V4 = (f"resnet18-random-2026013{day}T120000-00aa" for day in range(4))
@@ -23,6 +23,7 @@ Stored = list[tuple[int, str]]
 def studio(monkeypatch: pytest.MonkeyPatch) -> InMemoryStudio:
     """A project of 700 tasks without predictions, connected to a backend; nobody waits between two looks at it."""
     monkeypatch.setattr(storing.time, "sleep", lambda _: None)
+    monkeypatch.setattr(storing, "_FIRST", 700)
     made = label_studio({number: [] for number in range(700)})
     made.connect("http://ml.example", "default")
     return made
@@ -248,6 +249,24 @@ def test_deleting_does_not_change_what_is_shown(studio: InMemoryStudio) -> None:
     studio.project["model_version"] = V2
     delete_old(client_of(studio), 7, [V2, V1], keep=1, limit_s=60)
     assert studio.project["model_version"] == V2
+
+
+def test_requests_are_as_large_as_time_allows(studio: InMemoryStudio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where storing takes longer than two seconds the next request carries less, where it is quick more."""
+    for number in range(700, 1200):
+        studio.add_task({"image": "/x.png"}, task_id=number)
+    seconds, pauses, now = iter([2.5, 9.0, 1.0]), list[float](), [0.0]
+    monkeypatch.setattr(storing.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(storing.time, "sleep", pauses.append)
+    monkeypatch.setattr(storing, "_FIRST", 500)
+
+    def slow(_: httpx.Request) -> None:
+        now[0] += next(seconds)
+
+    studio.faults["POST import/predictions"] = slow
+    assert import_new(client_of(studio), 7, V1, predictions(1200)) == []
+    assert [len(sent) for sent in studio.bodies("POST", "import/predictions")] == [500, 400, 300]
+    assert len(pauses) == 2
 
 
 def test_old_versions_go_a_little_at_a_time(studio: InMemoryStudio) -> None:
