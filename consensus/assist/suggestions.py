@@ -293,19 +293,19 @@ def suggestions_in(
                 annotated=states.get("", False),
                 decided=states.get(name, False),
                 scores=scores,
-                given=next((about for region in _regions(result, name) if (about := given_in(region))), None),
+                given=next((about for region in regions_of(result, name) if (about := given_in(region))), None),
             )
 
 
 def _scores(result: Sequence[Any], control: str, whole: object) -> dict[str, float]:
     """Return the score of each label that the regions of a control name."""
     scores: dict[str, float] = {}
-    for region in _regions(result, control):
+    for region in regions_of(result, control):
         scores |= scores_in(region, whole)
     return scores
 
 
-def _regions(result: Sequence[Any], control: str) -> list[Mapping[str, Any]]:
+def regions_of(result: Sequence[Any], control: str) -> list[Mapping[str, Any]]:
     """Regions of a prediction that are of a control."""
     return [region for region in result if isinstance(region, Mapping) and region.get("from_name") == control]
 

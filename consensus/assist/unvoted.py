@@ -1,11 +1,15 @@
 """Given labels that nobody has voted on, and that the model finds wrong: the most likely wrong first."""
 
+from collections.abc import Iterator
 from datetime import datetime
 
 import numpy as np
 
-from consensus.assist.suggestions import Suggestion, suggestions_in
-from consensus.core.assist.confident_learning import likely_wrong
+from common.contract import given_in
+from common.label_studio.annotations import choices_in
+from common.label_studio.suggestions import as_chosen
+from consensus.assist.suggestions import Suggestion, regions_of, suggestions_in
+from consensus.core.assist.confident_learning import WRONG, likely_wrong
 from consensus.core.votes.votes import encode
 from consensus.label_studio import Studio
 from consensus.projects.project_votes import resolve_controls
@@ -14,6 +18,7 @@ from consensus.store.columns import Row
 from consensus.store.store import Store
 from consensus.store.tables import CLASSIFICATION
 
+BY_GIVEN = "probability of the given label"
 LEFT = "no longer there at a run"
 """Why something leaves the queue without a decision."""
 
@@ -32,17 +37,19 @@ def fill_unvoted(studio: Studio, store: Store, config: ProjectConfig, project: i
             for row in snapshot.controls(project)
             if (row["kind"], row["choice"]) == ("choices", "single")
         }
+        verifications = [row["control"] for row in snapshot.controls(project) if row["kind"] == "verification"]
         columns = snapshot.columns(CLASSIFICATION, project)
         decided = {(row["task"], row["control"]) for row in snapshot.decisions.standing(project)}
+    asked = {*singles, *verifications}
     voted = columns["yes"] + columns["no"] + columns["unsure"] > 0
     places = list(zip(columns["task"].tolist(), columns["control"].tolist(), strict=True))
     spoken = {places[row] for row in np.flatnonzero(voted).tolist()}
     given = {
         places[row]: str(columns["label"][row])
         for row in np.flatnonzero(columns["given"].astype(bool)).tolist()
-        if places[row] not in spoken and places[row] not in decided and places[row][1] in singles
+        if places[row] not in spoken and places[row] not in decided and places[row][1] in asked
     }
-    entries = _entries(studio, config, project, given, singles) if given else []
+    entries = _entries(studio, config, project, given, singles, verifications) if given else []
     store.decisions.refill(project, "unvoted", entries, now, LEFT)
     return len(entries)
 
@@ -53,6 +60,7 @@ def _entries(
     project: int,
     given: dict[tuple[int, str], str],
     labels: dict[str, list[str]],
+    verifications: list[str],
 ) -> list[Row]:
     target = studio.project(project)
     counts = studio.client.version_counts(project)
@@ -61,11 +69,13 @@ def _entries(
     total = sum(count for count, _ in counts.values())
     controls = [control for control in resolve_controls(target, config, []) if control.tag.name in labels]
     suggested: dict[tuple[int, str], Suggestion] = {}
+    entries: list[Row] = []
     tasks = {task for task, _ in given}
     for task, row in studio.client.predictions(project, total, target.model_version):
         if task in tasks and row.get("model_version") == target.model_version:
             suggested |= {(task, each.control): each for each in suggestions_in(task, row, controls, {})}
-    entries: list[Row] = []
+            for name in verifications:
+                entries += _denied(task, name, given.get((task, name)), row.get("result"))
     for control in controls:
         name = control.tag.name
         pairs = [
@@ -84,7 +94,7 @@ def _entries(
         ).tolist():
             label, each = pairs[row]
             known = posterior[row] or label in each.scores
-            by = "probability of the given label" if known else "what the suggestion leaves over"
+            by = BY_GIVEN if known else "what the suggestion leaves over"
             detail = {
                 "given": [label],
                 "label": label,
@@ -95,6 +105,22 @@ def _entries(
             }
             entries.append({"task": each.task, "control": name, "priority": float(own[row]), "detail": detail})
     return entries
+
+
+def _denied(task: int, control: str, given: str | None, result: object) -> Iterator[Row]:
+    """Yield the entry of a verification whose given label the model finds more likely wrong than right."""
+    for region in regions_of(result, control) if given and isinstance(result, list) else ():
+        about = given_in(region)
+        if about and about.label == given and about.probability < WRONG:
+            detail = {
+                "given": [given],
+                "label": given,
+                "suggestion": next(iter(choices_in(as_chosen([region])).made.get(control, ())), ""),
+                "score": 1 - about.probability,
+                "given_score": about.probability,
+                "by": BY_GIVEN,
+            }
+            yield {"task": task, "control": control, "priority": about.probability, "detail": detail}
 
 
 def _is_about(suggestion: Suggestion, given: str) -> bool:

@@ -4,7 +4,8 @@ import numpy as np
 
 from consensus.core.arrays import Codes, Flags, Floats
 
-_HALF = 0.5
+WRONG = 0.5
+"""A given label is likely wrong below this probability, where that takes into account how labels are given."""
 
 
 def likely_wrong(
@@ -52,6 +53,6 @@ def likely_wrong(
     counts = np.bincount(given[by_image], minlength=n_labels)
     means = np.bincount(given[by_image], weights=given_score[by_image], minlength=n_labels) / np.maximum(counts, 1)
     confident = (given != suggested) & (score >= means[suggested])
-    rows = np.flatnonzero(np.where(by_image, confident, given_score < _HALF))
+    rows = np.flatnonzero(np.where(by_image, confident, given_score < WRONG))
     order = np.lexsort((rows, -score[rows], given_score[rows]))
     return np.asarray(rows[order], dtype=np.int32)

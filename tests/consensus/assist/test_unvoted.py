@@ -69,3 +69,22 @@ def test_what_the_model_says_of_the_given_label_goes_before_its_scores(store: St
     queue = store.decisions.queue(PROJECT, "unvoted")
     assert [(row["task"], row["priority"]) for row in queue] == [(104, 0.01), (101, 0.02), (103, 0.4)]
     assert {row["detail"]["by"] for row in queue} == {"probability of the given label"}
+
+
+def test_a_verification_that_the_model_denies_waits_as_well(store: Store) -> None:
+    """Where annotators are asked whether the given label is right, and nobody has answered."""
+    config = """<View><Image name="image" value="$image"/><Header value="Is it a $label?"/>
+    <Choices name="check" toName="image"><Choice value="yes"/><Choice value="no"/></Choices></View>"""
+    made = InMemoryProject(tasks=0)
+    made.server.project["label_config"] = config
+    for number, right in enumerate((0.1, 0.9, 0.02)):
+        about = given_part(GivenLabel("cat", right))
+        about |= suggested_region("check", "image", [], ["no"], {"no": 1 - right})
+        suggestion = {"model_version": "m1", "result": [about], "score": 1 - right}
+        made.server.add_task({"image": "x.png", "label": "cat"}, predictions=[suggestion], task_id=101 + number)
+    made.server.add_task({"image": "x.png", "label": "dog"}, task_id=104)
+    made.later()
+    run(made.studio, store, ProjectConfig(), PROJECT, now=made.now)
+    assert fill_unvoted(made.studio, store, ProjectConfig(), PROJECT, made.now()) == 2
+    queue = store.decisions.queue(PROJECT, "unvoted")
+    assert [(row["task"], row["detail"]["suggestion"]) for row in queue] == [(103, "no"), (101, "no")]
