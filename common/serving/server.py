@@ -9,6 +9,7 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  #
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 from common.logs import ToStructlog
+from common.serving.patient_worker import PatientWorker, most_connections
 
 Application = Callable[..., Iterable[bytes]]
 """What WSGI calls one (PEP 3333)."""
@@ -57,7 +58,8 @@ class Server(BaseApplication):  # type: ignore[misc]
             "bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
             "workers": workers,
             "threads": threads,
-            "worker_class": "gthread",
+            "worker_class": PatientWorker,
+            "worker_connections": most_connections(),
             "logger_class": Log,
             "timeout": _TIMEOUT_S,
             "graceful_timeout": _GRACE_S,
