@@ -14,16 +14,27 @@ https://github.com/HumanSignal/label-studio-ml-backend, whose 2.x versions are n
 
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
+import structlog
+from label_studio_ml import model as base
 from label_studio_ml.model import LabelStudioMLBase
 from label_studio_ml.response import ModelResponse
+from werkzeug.exceptions import BadRequest
 
 from ml_backend.backend import Backend
 from ml_backend.core.controls import image_controls
 from ml_backend.predict.predict import predict
 from ml_backend.serving.routes import TRAINING_ACTIONS
+from ml_backend.serving.unnamed import project_of
 from ml_backend.settings import get_settings
+
+# Its cache.db lies in MODEL_DIR, by default the current folder, and is looked for there at each use.
+if isinstance(path := getattr(getattr(base, "CACHE", None), "path", None), str):
+    base.CACHE.path = str(Path(path).absolute())
+
+log = structlog.get_logger()
 
 _starting = threading.Lock()
 _started: list[Backend] = []
@@ -67,6 +78,8 @@ class ResNetKMeans(LabelStudioMLBase):  # type: ignore[misc]  # ships no types
             As many predictions as tasks, in their order; an empty list for a task with nothing to suggest.
         """
         backend_parts, project = backend(), _project(self.project_id)
+        if project is None:
+            project = _unnamed(tasks, str(self.label_config or ""), backend_parts)
         done = predict(
             tasks,
             artifact=backend_parts.registry.current(project) if project else None,
@@ -85,6 +98,16 @@ class ResNetKMeans(LabelStudioMLBase):  # type: ignore[misc]  # ships no types
         project = _project((data.get("project") or {}).get("id") or self.project_id)
         if project and event in TRAINING_ACTIONS:
             backend().requests.add(project, time.time())
+
+
+def _unnamed(tasks: list[dict[str, Any]], label_config: str, parts: Backend) -> int | None:
+    """Return the project of a request that names none, if there is one that it can be for."""
+    try:
+        project = project_of(tasks, label_config, parts.registry)
+    except BadRequest as error:
+        log.warning("project_not_named", reason=error.description)
+        return None
+    return project.id if project else None
 
 
 def _project(name: object) -> int | None:

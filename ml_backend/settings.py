@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from common.console import install
@@ -54,8 +54,11 @@ class Settings(LabelStudioSettings):
     model_wait_s: Positive = 60
 
     # Who may call; all empty: everybody. Label Studio logs in with user and password, other programs with either.
-    basic_user: str = ""
-    basic_password: Secret = SecretStr("")
+    # The second names are label-studio-ml's.
+    basic_user: str = Field("", validation_alias=AliasChoices("ML_BACKEND_BASIC_USER", "BASIC_AUTH_USER"))
+    basic_password: Secret = Field(
+        SecretStr(""), validation_alias=AliasChoices("ML_BACKEND_BASIC_PASSWORD", "BASIC_AUTH_PASS")
+    )
     token: Token = SecretStr("")
 
     # The model

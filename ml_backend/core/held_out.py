@@ -36,7 +36,8 @@ class HeldOutCheck:
     unanswered : int
         Annotated tasks that got none.
     accuracy : float or None
-        Share of the tasks whose label was right (single), or of their labels (multiple). None without such tasks.
+        Share of the tasks whose label was right (single), or of their labels (multiple; of those that anybody
+        chose: that nobody chose the others says little). None without such tasks.
     agreement : float or None
         Mean share of the annotators who chose what was suggested (single), or chose a label (multiple): what a
         score promises.
@@ -203,10 +204,18 @@ def top(scores: Floats, *, multiple: bool) -> Floats:
 
 
 def hits(scores: Floats, shares: Floats, *, multiple: bool) -> Floats:
-    """(n_tasks,): how right each task's suggestion is, in [0, 1]."""
+    """(n_tasks,): how right each task's suggestion is, in [0, 1]; of a multiple choice by the labels in use.
+
+    Examples
+    --------
+    >>> scores, shares = np.array([[0.9, 0.1, 0.1], [0.9, 0.1, 0.1]]), np.array([[1, 0, 0], [0, 1, 0]])
+    >>> hits(scores, shares, multiple=True).tolist()
+    [1.0, 0.0]
+    """
     right, suggested = decided(shares, multiple=multiple), top(scores, multiple=multiple)
     if multiple:
-        return np.asarray((1 - abs(right - suggested)).mean(axis=1))
+        used = (shares > 0).any(axis=0)
+        return np.asarray((1 - abs(right - suggested))[:, used if used.any() else slice(None)].mean(axis=1))
     return np.asarray((right * suggested).sum(axis=1))
 
 

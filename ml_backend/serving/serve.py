@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_NAMES = {
+    "WORKERS": "ML_BACKEND_WORKERS",
+    "THREADS": "ML_BACKEND_THREADS",
+    "PORT": "ML_BACKEND_PORT",
+    "MODEL_DIR": "ML_BACKEND_DATA_DIR",
+    "LOG_LEVEL": "",
+}
+"""label-studio-ml's settings and ours."""
 HURRY_S = 8.0  # of gunicorn's time to stop, until a prediction answers with the suggestions it has
 
 
@@ -48,6 +57,7 @@ def application(settings: Settings) -> Flask:
 def serve(settings: Settings) -> None:
     """Serve until a signal ends it."""
     warn_of_access(settings)
+    hint_at_names(os.environ)
     counts = tempfile.mkdtemp(prefix="ml-backend-metrics-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts  # before metrics are imported: they choose their store then
     master = os.getpid()
@@ -81,6 +91,16 @@ def warn_of_access(settings: Settings) -> None:
             "label_studio_cannot_log_in",
             remedy="it sends no bearer token: set ML_BACKEND_BASIC_USER and ML_BACKEND_BASIC_PASSWORD as well",
         )
+
+
+def hint_at_names(environment: Mapping[str, str]) -> None:
+    """Name our settings where label-studio-ml's are set, which have no effect here."""
+    for theirs, ours in _NAMES.items():
+        if environment.get(theirs) and not (ours and environment.get(ours)):
+            remedy = (
+                f"set {ours}" if ours else "the log is as it is: one line for each request, training and fault"
+            )
+            log.warning("setting_of_label_studio_ml_has_no_effect", name=theirs, remedy=remedy)
 
 
 def _start(worker: Any) -> None:  # noqa: ANN401 - gunicorn's, untyped

@@ -1,18 +1,29 @@
-"""The model as a subclass of label-studio-ml's, where that is installed in a 2.x version."""
+"""The model as a subclass of label-studio-ml's 2.x, or of a stand-in for it where that is not installed."""
 
+import contextlib
+import importlib.util
+import os
+import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ml_backend.backend import Backend
 from ml_backend.embedding.cache import Address, Embedded, EmbeddingCache
-from ml_backend.settings import Settings
+from ml_backend.settings import Settings, get_settings
 
-pytest.importorskip(
-    "label_studio_ml.response", reason="label-studio-ml 2.x is not installed (it is not on the index)"
-)
+os.environ["MODEL_DIR"] = os.path.relpath(tempfile.mkdtemp())  # as a folder that is named relatively
+installed = None
+with contextlib.suppress(ModuleNotFoundError):
+    installed = importlib.util.find_spec("label_studio_ml.response")
+if installed is None:
+    sys.path.insert(0, str(Path(__file__).with_name("stand_in")))
 
-from ml_backend import label_studio_ml
+from ml_backend import label_studio_ml  # noqa: E402 - the package, or what stands in for it, is found by now
+
+del os.environ["MODEL_DIR"]
 
 if TYPE_CHECKING:
     from conftest import Samples
@@ -65,3 +76,37 @@ def test_an_event_asks_for_a_training_and_returns(model: label_studio_ml.ResNetK
     assert parts.requests.due(float("inf")) == []
     model.fit("ANNOTATION_CREATED", {"project": {"id": 7}})
     assert parts.requests.due(float("inf")) == [7]
+
+
+def test_its_cache_is_found_from_every_folder(
+    model: label_studio_ml.ResNetKMeans, samples: "Samples", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was kept is there after the program has changed its folder."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert str(model.get("model_version")) == samples.version
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_model_without_a_project_answers_for_the_one_that_fits(parts: Backend, samples: "Samples") -> None:
+    """As that package's own tests make it: by the label config; one that fits nothing gets nothing."""
+    known = parts.registry.current(7)
+    assert known is not None
+    tasks = [{"id": 1, "data": {"image": "http://x.example/gone.png"}}]
+    fitting = label_studio_ml.ResNetKMeans(label_config=samples.config)
+    assert fitting.predict(tasks).model_version == samples.version
+    other = label_studio_ml.ResNetKMeans(label_config="<View></View>")
+    assert other.predict(tasks).predictions == [[]]
+
+
+def test_the_backbone_is_that_of_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Also one that a package registers: the adapter reads the settings that the server reads."""
+    monkeypatch.setattr(label_studio_ml, "_started", [])
+    monkeypatch.setattr(Backend, "start", lambda _: None)
+    monkeypatch.setenv("ML_BACKEND_BACKBONE", "resnet34")
+    monkeypatch.setenv("ML_BACKEND_DATA_DIR", str(tmp_path / "backend"))
+    get_settings.cache_clear()
+    assert label_studio_ml.backend().settings.backbone == "resnet34"
+    assert label_studio_ml.backend().backbones.backbone == "resnet34"
+    label_studio_ml.backend().close()
+    get_settings.cache_clear()

@@ -8,7 +8,7 @@ from common.errors import SettingsError
 from ml_backend.backend import Backend
 from ml_backend.serving.app import create_app
 from ml_backend.serving.auth import webhook_headers
-from ml_backend.serving.serve import warn_of_access
+from ml_backend.serving.serve import hint_at_names, warn_of_access
 from ml_backend.settings import Settings, read_settings
 
 ROUTES = [
@@ -235,3 +235,28 @@ def test_names_are_set_and_credentials_go_without(settings: Settings) -> None:
 def test_health_checks_need_no_name(settings: Settings) -> None:
     """What watches the backend may know it by any name."""
     assert guarded(settings).get("/health", headers={"Host": "status.example.com"}).status_code == 200
+
+
+def test_what_label_studio_ml_calls_its_credentials_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A login that was set for that server lets nobody in without it here; our own names go first."""
+    monkeypatch.setenv("BASIC_AUTH_USER", "theirs")
+    monkeypatch.setenv("BASIC_AUTH_PASS", "pass")
+    settings = read_settings()
+    assert (settings.basic_user, settings.basic_password.get_secret_value()) == ("theirs", "pass")
+    monkeypatch.setenv("ML_BACKEND_BASIC_USER", "ours")
+    assert read_settings().basic_user == "ours"
+    monkeypatch.delenv("BASIC_AUTH_PASS")
+    with pytest.raises(SettingsError, match="ML_BACKEND_BASIC_USER is set and ML_BACKEND_BASIC_PASSWORD is not"):
+        read_settings()
+
+
+def test_other_settings_of_label_studio_ml_are_named_with_ours() -> None:
+    """Those without an effect, unless ours is set too."""
+    with capture_logs() as lines:
+        hint_at_names(
+            {"WORKERS": "4", "LOG_LEVEL": "DEBUG", "PORT": "9090", "ML_BACKEND_PORT": "9090", "PATH": "/"}
+        )
+    assert [(line["name"], line["remedy"].split(":")[0]) for line in lines] == [
+        ("WORKERS", "set ML_BACKEND_WORKERS"),
+        ("LOG_LEVEL", "the log is as it is"),
+    ]
