@@ -63,7 +63,7 @@ def environment_names() -> set[str]:
     """Variables that the settings read, and those of compose in .env.example."""
     ours = {name.upper() for name in ConsensusSettings.model_fields}
     backend = {
-        str(field.validation_alias or f"ML_BACKEND_{name}").upper()
+        (field.validation_alias if isinstance(field.validation_alias, str) else f"ML_BACKEND_{name}").upper()
         for name, field in BackendSettings.model_fields.items()
     }
     return ours | backend | set(example())
