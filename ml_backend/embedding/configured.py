@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import structlog
@@ -86,9 +87,15 @@ def _learned(settings: Settings, is_exported: Callable[[Identity], bool]) -> Ide
     try:
         _obtain(identity, settings, is_exported)
     except DownloadError as error:
-        log.warning("imagenet_weights_unavailable_using_random", reason=str(error), weights=RANDOM)
+        warn_random(identity.backbone, str(error))
         return dataclasses.replace(identity, weights_id=RANDOM)
     return identity
+
+
+@cache
+def warn_random(backbone: str, reason: str) -> None:
+    """Warn once in a process: the download is tried again and again."""
+    log.warning("imagenet_weights_unavailable_using_random", backbone=backbone, reason=reason, weights=RANDOM)
 
 
 def _automatic(resnet: Identity, settings: Settings, is_exported: Callable[[Identity], bool]) -> Identity:

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from torchvision import models
 
 from ml_backend.core.identity import Identity
-from ml_backend.embedding import backbones, checkpoints
+from ml_backend.embedding import backbones, checkpoints, configured
 from ml_backend.embedding.backbones import Backbones
 from ml_backend.errors import ModelLoadingError, WeightsError
 from ml_backend.settings import Settings
@@ -45,6 +45,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise httpx.ConnectError("no network")
 
+    configured.warn_random.cache_clear()
     monkeypatch.setattr(checkpoints.httpx, "stream", refuse)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 
@@ -66,6 +67,16 @@ def test_imagenet_falls_back_to_random_loudly(settings: Settings) -> None:
     assert [(line["log_level"], line["event"]) for line in lines] == [
         ("warning", "imagenet_weights_unavailable_using_random")
     ]
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_download_that_keeps_failing_is_warned_of_once(settings: Settings) -> None:
+    """It is tried again for hours, and each time nothing is new."""
+    changed = settings.model_copy(update={"backbone": "resnet18", "weights": "imagenet"})
+    with capture_logs() as lines:
+        for _ in range(3):
+            assert configured.configured_identity(changed, lambda _: False).weights_id == "random"
+    assert len(lines) == 1
 
 
 def test_a_download_with_a_wrong_checksum_is_not_kept(
