@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,8 @@ from typing import TypeVar
 import numpy as np
 import structlog
 from numpy.typing import NDArray
+
+from common.files import held
 
 log = structlog.get_logger()
 
@@ -141,8 +143,8 @@ Row = Embedded | Address | Refusal
 class EmbeddingCache:
     """A file of embeddings that any thread of any process may use.
 
-    A file that is full, locked or damaged holds nothing, and is written to the log once: it costs time, not
-    suggestions.
+    A file that is full or locked holds nothing, and is written to the log once: it costs time, not suggestions. A
+    damaged one is moved aside, to ``<name>.damaged``, and a new one begun.
 
     Parameters
     ----------
@@ -170,6 +172,7 @@ class EmbeddingCache:
         self._lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []  # as many as threads were in the file at once
         self._closed = False
+        self._inode = 0  # of the file that was opened last
         self._faults: set[str] = set()
         self._used_lock = threading.Lock()
         self._used: set[int] = set()  # rows that were last used on an earlier day
@@ -391,26 +394,60 @@ class EmbeddingCache:
             with self._connected() as database:
                 return do(database)
         except sqlite3.Error as error:
+            if _is_damage(error) and self._renewed(str(error)):
+                with suppress(sqlite3.Error), self._connected() as database:
+                    return do(database)
             if str(error) not in self._faults:
                 self._faults.add(str(error))
                 log.error("embedding_cache_unusable", path=str(self._path), error=str(error))
             return otherwise
+
+    def _renewed(self, error: str) -> bool:
+        """Move a damaged file aside, unless another process has; return whether there is another one now."""
+        aside = self._path.with_name(f"{self._path.name}.damaged")
+        try:
+            with held(self._path.with_name(f"{self._path.name}.lock"), wait=True):
+                if self._path.exists() and self._path.stat().st_ino == self._inode:
+                    self._path.replace(aside)
+                    for side in ("-wal", "-shm"):
+                        self._path.with_name(self._path.name + side).unlink(missing_ok=True)
+                    log.error("embedding_cache_renewed", path=str(self._path), moved_to=str(aside), error=error)
+        except OSError:
+            return False
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+        return True
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection to one thread: closed by another meanwhile, it would take the process with it."""
         with self._lock:
             connection = self._idle.pop() if self._idle else None
-        connection = connection or _opened(self._path)
+        if connection is None:
+            with suppress(OSError):
+                self._path.touch()
+                self._inode = self._path.stat().st_ino
+            connection = _opened(self._path)
+        damaged = False
         try:
             yield connection
+        except sqlite3.Error as error:
+            damaged = _is_damage(error)
+            raise
         finally:
             with self._lock:
-                open_still = not self._closed
+                open_still = not self._closed and not damaged
                 if open_still:
                     self._idle.append(connection)
             if not open_still:
                 connection.close()
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _size_of(row: Row) -> int:

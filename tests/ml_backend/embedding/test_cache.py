@@ -196,10 +196,10 @@ def test_a_connection_that_is_used_is_not_closed(path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_a_damaged_file_holds_nothing(tmp_path: Path) -> None:
-    """What is no database is neither read nor written, and the log says so once."""
+def test_a_file_that_cannot_be_used_holds_nothing(tmp_path: Path) -> None:
+    """What is no file is neither read nor written, and the log says so once."""
     path = tmp_path / "embeddings.sqlite"
-    path.write_bytes(b"no database" * 100)
+    path.mkdir()
     with capture_logs() as lines:
         cache = EmbeddingCache(path)
         cache.put("k", {"aa": vector(1, 2)})
@@ -209,6 +209,28 @@ def test_a_damaged_file_holds_nothing(tmp_path: Path) -> None:
         assert cache.tidy(0) == 0
         cache.close()
     assert [line["event"] for line in lines] == ["embedding_cache_unusable"]
+
+
+@pytest.mark.parametrize("damage", ["no database", "pages"])
+def test_a_damaged_file_is_renewed(tmp_path: Path, damage: str) -> None:
+    """It is moved aside, once, and said; whoever has it open uses the new one, and what is written is there."""
+    path = tmp_path / "embeddings.sqlite"
+    first = EmbeddingCache(path)
+    first.put("k", {f"{number}": vector(*range(512)) for number in range(500)})
+    first.close()
+    body = path.read_bytes()
+    path.write_bytes(
+        b"no database" * 100 if damage == "no database" else body[:4096] + b"\x99" * (len(body) - 4096)
+    )
+    with capture_logs() as lines:
+        caches = EmbeddingCache(path), EmbeddingCache(path)
+        for name, cache in zip("ab", caches, strict=True):
+            cache.put("k", {name: vector(1, 2)})
+        assert all(cache.get(name, "k").tolist() == [1, 2] for cache in caches for name in "ab")
+        for cache in caches:
+            cache.close()
+    assert [line["event"] for line in lines] == ["embedding_cache_renewed"]
+    assert (tmp_path / "embeddings.sqlite.damaged").exists()
 
 
 def test_a_file_of_an_older_layout_starts_anew(tmp_path: Path) -> None:
