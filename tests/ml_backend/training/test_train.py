@@ -395,6 +395,6 @@ def test_each_image_of_a_task_has_its_control(settings: Settings) -> None:
 def test_the_steps_are_timed(settings: Settings, studio: InMemoryStudio) -> None:
     """A training tells how many seconds each step took, in their order, and how many tasks it read."""
     made = trainer(settings, studio).train(7, NOW)
-    assert list(made.seconds) == ["pull", "backbone", "gather", "fit", "compare", "save", "publish"]
+    assert list(made.seconds) == ["pull", "backbone", "view", "gather", "fit", "compare", "save", "publish"]
     assert min(made.seconds.values()) >= 0
     assert made.read == 20
