@@ -52,6 +52,17 @@ def test_two_independent_opinions_are_blended() -> None:
     assert loss[0] < min(loss[1:]) - 0.05
 
 
+def test_opinions_that_cannot_be_told_apart_are_blended_evenly() -> None:
+    """Of two that are right as often on 20 tasks, neither answers alone because chance favoured it there."""
+    for seed in range(10):
+        few = np.arange(20)
+        one, other = (right_with(0.75, seed * 2 + number)[few] for number in (1, 2))
+        winner, _ = replace(
+            contest(one, other), shares=SHARES[few], weights=np.ones(20, dtype=np.float32), folds=FOLDS[few]
+        ).run()
+        assert 0 < winner.pool.share < 1
+
+
 def test_an_opinion_that_is_too_sure_is_toned_down() -> None:
     """Scores of 0.99 that are right 3 times of 4 become scores of about 3/4."""
     right = right_with(0.75, 1)
