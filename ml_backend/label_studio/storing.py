@@ -12,9 +12,9 @@ from ml_backend.label_studio.client import LabelStudioClient
 
 log = structlog.get_logger()
 
-_FEWEST, _FIRST, _MOST = 300, 500, 1_000
-"""Predictions a request. Each costs Label Studio time for every task of the project, however few it carries: 3,000
-in one took 3.6 s, in sixty 95 s. But while it stores them nobody else can write on SQLite."""
+_FEWEST, _FIRST, _MOST = 500, 500, 1_000
+"""Predictions a request. Each costs Label Studio time for every task of the project that has predictions, however
+few it carries: 3,000 in one took 3.6 s, in sixty 95 s. But while they are stored nobody else can write on SQLite."""
 _REQUEST_S = 2.0
 _PAUSE = 0.1  # of a request's time, after it: who waits comes first
 _ATTEMPTS = 3
@@ -91,8 +91,8 @@ def next_size(size: int, seconds: float) -> int:
 
     Examples
     --------
-    >>> next_size(500, 2.5), next_size(500, 2.0), next_size(500, 0.1), next_size(400, 9.0)
-    (400, 500, 1000, 300)
+    >>> next_size(500, 0.1), next_size(1000, 2.0), next_size(1000, 2.5), next_size(1000, 9.0)
+    (1000, 1000, 800, 500)
     """
     fitting = size * min(max(_REQUEST_S / max(seconds, 1e-3), 0.25), 2)
     return int(min(max(fitting, _FEWEST), _MOST))

@@ -253,9 +253,9 @@ def test_deleting_does_not_change_what_is_shown(studio: InMemoryStudio) -> None:
 
 def test_requests_are_as_large_as_time_allows(studio: InMemoryStudio, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where storing takes longer than two seconds the next request carries less, where it is quick more."""
-    for number in range(700, 1200):
+    for number in range(700, 2500):
         studio.add_task({"image": "/x.png"}, task_id=number)
-    seconds, pauses, now = iter([2.5, 9.0, 1.0]), list[float](), [0.0]
+    seconds, pauses, now = iter([0.5, 9.0, 2.0, 2.0]), list[float](), [0.0]
     monkeypatch.setattr(storing.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(storing.time, "sleep", pauses.append)
     monkeypatch.setattr(storing, "_FIRST", 500)
@@ -264,9 +264,9 @@ def test_requests_are_as_large_as_time_allows(studio: InMemoryStudio, monkeypatc
         now[0] += next(seconds)
 
     studio.faults["POST import/predictions"] = slow
-    assert import_new(client_of(studio), 7, V1, predictions(1200)) == []
-    assert [len(sent) for sent in studio.bodies("POST", "import/predictions")] == [500, 400, 300]
-    assert len(pauses) == 2
+    assert import_new(client_of(studio), 7, V1, predictions(2500)) == []
+    assert [len(sent) for sent in studio.bodies("POST", "import/predictions")] == [500, 1000, 500, 500]
+    assert len(pauses) == 3
 
 
 def test_old_versions_go_a_little_at_a_time(studio: InMemoryStudio) -> None:
