@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict
 
-from common.console import safe
+from common.console import one_line, safe
 
 _LONGEST = 500  # characters of one value
 # What follows a question mark may sign an address, and what stands before an @ may be a password.
@@ -59,7 +59,7 @@ def without_secrets(_logger: object, _method: str, event: EventDict) -> EventDic
 
 def _safe(value: Any) -> Any:  # noqa: ANN401 - whatever is logged
     if isinstance(value, str):
-        bare = safe(_ACCOUNT.sub("", _QUERY.sub("?…", value[: 2 * _LONGEST])))
+        bare = safe(one_line(_ACCOUNT.sub("", _QUERY.sub("?…", value[: 2 * _LONGEST]))))
         return bare if len(bare) <= _LONGEST else bare[:_LONGEST] + "…"
     if isinstance(value, list | tuple):
         return [_safe(element) for element in value]

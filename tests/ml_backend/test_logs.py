@@ -249,3 +249,10 @@ def test_an_event_is_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
     logging.getLogger("gunicorn.error").warning("two")
     assert [json.loads(part)["event"] for part in file.parts] == ["one", "two"]
     assert all(part.endswith("}\n") for part in file.parts)
+
+
+def test_a_line_of_the_log_is_one_line() -> None:
+    """Line breaks in what others wrote are shown, also on a terminal, where no JSON escapes them."""
+    cleaned = without_secrets(None, "info", {"event": "titled cat\nerror: forged", "reason": "a\nb"})
+    assert not [value for value in cleaned.values() if "\n" in value]
+    assert cleaned["event"] == "titled cat\N{SYMBOL FOR NEWLINE}error: forged"
