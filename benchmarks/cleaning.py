@@ -205,7 +205,8 @@ class Bench:
             given = self.truth.given[self.name_of[each.task]]
             left_over = each.score if given in each.labels else 1 - each.score
             if each.is_open:
-                likely[each.task] = each.scores.get(given, left_over)
+                by_image = each.scores.get(given, left_over)
+                likely[each.task] = each.given.probability if each.given else by_image
         return sorted(likely, key=lambda task: (likely[task], task))
 
     def offered(self, version: str, precision: float) -> list[dict[str, Any]]:
