@@ -167,7 +167,8 @@ class ProjectModel:
             given = [trained.likely(row) for row in right]
             if trained.control.answers:
                 today = replace(control, answers=trained.control.answers)
-                answers[control.name] = Answer(*verified(today, then, right), given)
+                scores, sure = verified(today, then, right)
+                answers[control.name] = Answer(scores, covered & supported & sure, given)
                 continue
             names = [control.today(label) for label in trained.control.labels]
             scores = np.zeros((len(embeddings), len(control.labels)), dtype=np.float32)
