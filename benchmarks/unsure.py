@@ -145,9 +145,11 @@ def report(figures: dict[int, Figures]) -> int:
     table = Table("annotated", *(each.name.replace("_", " ") for each in fields(Figures)))
     for count, each in figures.items():
         table.add_row(str(count), *(f"{figure:.3f}" for figure in asdict(each).values()))
-        bars[f"{count}: at most {LOST_BAR:.0%} lose their suggestion"] = each.lost <= LOST_BAR
+        bars[f"{count}: at most {LOST_BAR:.0%} lose their suggestion"] = bool(each.lost <= LOST_BAR)
         if count >= ENOUGH:
-            bars[f"{count}: {STRANGE_BAR:.0%} of what is strange gets none"] = each.strange_refused >= STRANGE_BAR
+            bars[f"{count}: {STRANGE_BAR:.0%} of what is strange gets none"] = bool(
+                each.strange_refused >= STRANGE_BAR
+            )
     console.print(table)
     for bar, met in bars.items():
         console.print(f"{'met   ' if met else 'MISSED'} {bar}")
