@@ -354,6 +354,9 @@ class Trainer:
         comparable = current.embedding_key == embedding_key
         embeddings = learned.embeddings if comparable else None
         comparison = succeeds(current.model, learned.model, learned.evidence, embeddings, chosen=chosen)
+        if not chosen and 2 * current.n_settled < len(learned.settled) and learned.is_overruled:
+            why = f"Consensus has settled {len(learned.settled)} tasks and contradicts their annotators, who judge"
+            return replace(comparison, promoted=True, why=f"{why}: it learned better labels. {comparison.why}")
         if comparison.promoted or comparable or not (why := self.embeddings.why_unusable(current)):
             return comparison
         return replace(
@@ -392,6 +395,17 @@ class _Learned:
     embeddings: NDArray[np.float32]
     model: ProjectModel
     digest: str
+
+    @property
+    def is_overruled(self) -> bool:
+        """Whether consensus contradicts a quarter and more of the tasks that would judge."""
+        answered = overruled = 0
+        for evidence in self.evidence:
+            if evidence.answers is not None and evidence.counts is not None:
+                judging = evidence.answers.any(axis=1)
+                answered += int(judging.sum())
+                overruled += int((judging & (evidence.counts == 0)).sum())
+        return 4 * overruled >= answered > 0
 
 
 def _artifact(

@@ -227,6 +227,10 @@ def test_the_versions_of_a_project(label_studio: "RunningLabelStudio", tmp_path:
         assert story.shows(backend.url, good["model_version"])
         assert story.registry.chosen_version(story.project) == good["model_version"]
 
+        before = story.registry.versions(story.project)
+        story.train()
+        assert story.registry.versions(story.project) == before  # nothing is new, and no version is made again
+        story.ask("POST", f"/api/tasks/{ids[12]}/annotations/", json={"result": [region(kinds[12])]})
         again = story.train()
         assert "not better than the version that a person chose" in again["held_back"]
         assert story.shows(backend.url, good["model_version"])

@@ -348,6 +348,17 @@ def test_what_consensus_has_settled_is_learned(settings: Settings) -> None:
     assert (made.artifact.n_annotated, made.artifact.n_settled) == (20, 18)
 
 
+def test_what_annotators_were_wrong_about_holds_nothing_back(settings: Settings) -> None:
+    """Somebody says light to everything; consensus knows better, and what has learned that answers."""
+    studio = label_studio({number: ["light"] * (number < 12) for number in range(16)})
+    misled = trainer(settings, studio).train(7, NOW)
+    for number in range(12):
+        report(studio, number, "Discovered", kind_of(number), 0.9)
+    made = trainer(settings, studio).train(7, NOW + timedelta(hours=1))
+    assert made.serving == made.artifact.model_version != misled.serving
+    assert suggested(studio, made.serving) == {number: kind_of(number) for number in range(16)}
+
+
 @pytest.mark.parametrize(
     ("votes", "why"),
     [
