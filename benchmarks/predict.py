@@ -54,10 +54,8 @@ from ml_backend.settings import Settings  # noqa: E402
 
 OF_BARE, OF_PLAIN, WARM, P99_MS, GROWTH = 0.9, 4.0, 2000.0, 100.0, 0.05
 """The bars: shares of the two peers' speed, tasks a second, milliseconds, and how much memory may grow."""
-PART = 200
-"""Pictures that the three take turns at."""
 PLAIN = 50
-"""Of those, how many the plain loop gets: it is slow, and steady."""
+"""Pictures of a part that the plain loop gets: it is slow, and steady."""
 CLIENTS = 8
 PROJECT = 1
 VERSION = f"{BACKBONE}-benchmark-20260131T120000-0000"
@@ -76,7 +74,7 @@ def main() -> int:
         with ExitStack() as ending:
             stage = Stage.build(ending, options, backbone)
             figures: dict[str, float] = {"load_before": os.getloadavg()[0]}
-            figures |= cold(stage)
+            figures |= cold(stage, options.part)
             figures |= warm(stage, options.repeat)
             figures |= one_by_one(stage, options.requests)
         shown[backbone] = report(backbone, figures | {"load_after": os.getloadavg()[0]})
@@ -91,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
     add("--data", type=Path, help="folder with labelme/images; without it pictures are made up")
     add("--images", type=int, default=1000)
     add("--backbone", action="append", choices=[BACKBONE, EFFICIENTNET_LITE0], help="that is served")
+    add("--part", type=int, default=200, help="pictures that all take turns at")
     add("--requests", type=int, default=10_000, help="with one task each, from 8 clients")
     add("--repeat", type=int, default=5, help="of all pictures from a warm cache, once for each way of asking")
     add("--workers", type=int, default=Settings.model_fields["workers"].default)
@@ -227,10 +226,10 @@ class Client:
         self._connection.close()
 
 
-def cold(stage: Stage) -> dict[str, float]:
+def cold(stage: Stage, part: int) -> dict[str, float]:
     """Measure them on pictures that the backend does not know."""
     seconds, images, busy = Counter[str](), Counter[str](), Counter[str]()
-    batches = [stage.names[start : start + PART] for start in range(0, len(stage.names), PART)]
+    batches = [stage.names[start : start + part] for start in range(0, len(stage.names), part)]
 
     def bare(names: Sequence[str], batch_size: int = BATCH, way: str = "bare") -> float:
         took, of_processors, _ = stage.bare([stage.folder / name for name in names], batch_size)
@@ -242,7 +241,7 @@ def cold(stage: Stage) -> dict[str, float]:
 
     def served(names: Sequence[str]) -> float:
         before = stage.processor_s
-        took = once(stage.port, *stage.bodies(names, PART))
+        took = once(stage.port, *stage.bodies(names, part))
         busy["predict"] += stage.processor_s - before
         return took
 
@@ -253,9 +252,9 @@ def cold(stage: Stage) -> dict[str, float]:
         return float(took)
 
     ways = {
-        "bare": (bare, PART),
-        "bare_by_thread": (bare_by_thread, PART),
-        "predict": (served, PART),
+        "bare": (bare, part),
+        "bare_by_thread": (bare_by_thread, part),
+        "predict": (served, part),
         "plain": (plain, PLAIN),
     }
     for turn, batch in enumerate(batches):
