@@ -405,9 +405,11 @@ def wait_for_model(server: Server, port: int) -> None:
 
 
 def children(pid: int) -> Iterator[int]:
-    """Return the processes that a process has started."""
+    """Return the processes that a process has started, and those that they have."""
     for listed in Path(f"/proc/{pid}/task").glob("*/children"):
-        yield from (int(child) for child in listed.read_text().split())
+        for child in map(int, listed.read_text().split()):
+            yield child
+            yield from children(child)
 
 
 def clean_environment() -> dict[str, str]:
