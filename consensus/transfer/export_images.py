@@ -23,6 +23,8 @@ AT_A_TIME = 8
 IN_WORDS = {
     "missing": "there is none at its address",
     "unsupported_url": "its address is none that can be fetched",
+    "data_url": "the task holds the image itself in place of an address",
+    "signature_expired": "the signature in its address has expired",
     "host_not_allowed": "its host may not be asked; --image-hosts names those that may",
     "private_address": "its host has a private address; --image-hosts names those that may be asked all the same",
     "too_many_bytes": f"it has more than {LARGEST_IMAGE} bytes",
