@@ -16,8 +16,10 @@ from common.progress import Progress
 from ml_backend.core.controls import image_controls
 from ml_backend.core.versions import is_ours
 from ml_backend.embedding.gather import Gathered
+from ml_backend.label_studio.backend_address import same_address
 from ml_backend.label_studio.client import LabelStudioClient, Project, Task
 from ml_backend.label_studio.ordering import UNCERTAINTY, store_in_order
+from ml_backend.label_studio.ownership import instance_id, own_connections
 from ml_backend.label_studio.storing import import_missing, tasks_of_version
 from ml_backend.model_registry import Artifact, ModelRegistry
 from ml_backend.predict.predict import clusters_of_tasks, predict_gathered
@@ -75,7 +77,9 @@ class Publisher:
 
     def show(self, project_id: int, model_version: str) -> None:
         """Let Label Studio show the version that answers; old ones go."""
-        show_version(self.client, project_id, model_version, self.settings.public_url)
+        own = frozenset(self.registry.versions(project_id))
+        instance = instance_id(self.settings.data_dir)
+        show_version(self.client, project_id, model_version, self.settings.public_url, own, instance)
         self.clean_up(project_id, _CLEARING_S)
 
     def withdraw(self, project_id: int, model_version: str) -> None:
@@ -145,14 +149,23 @@ def store_version(
     return len(first) + import_missing(client, project.id, version, predictions)
 
 
-def show_version(client: LabelStudioClient, project_id: int, model_version: str, public_url: str) -> None:
+def show_version(
+    client: LabelStudioClient,
+    project_id: int,
+    model_version: str,
+    public_url: str,
+    own_versions: AbstractSet[str] = frozenset(),
+    instance: str = "",
+) -> None:
     """Name the version on our connection, and on the project if it showed the version before.
 
     The score column and the label stream take the predictions whose version the project names; the project follows
     its connection's title. A version that an admin chose by hand and that is not ours is left in place.
     """
     connections = client.connections(project_id)
-    mine = _ours(connections, client.project(project_id).model_version, public_url)
+    leading_here = own_connections(connections, public_url, own_versions, instance)
+    mine = [row for row in leading_here if same_address(row.url, public_url)] or leading_here
+    mine = mine or _ours(connections, client.project(project_id).model_version, public_url)
     if len(mine) == 1:
         client.rename_connection(project_id, mine[0], model_version)
     elif connections:

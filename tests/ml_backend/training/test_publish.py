@@ -194,6 +194,16 @@ def test_our_connection_is_found_among_several(studio: InMemoryStudio) -> None:
     assert titles(studio) == ["default", V1]
 
 
+def test_our_connection_is_found_by_what_answered_there(studio: InMemoryStudio) -> None:
+    """Of two backends the one that answered with our identity, or with a version of ours, whatever its address."""
+    studio.connect("http://other.example/", "other", model_version="resnet18-random-untrained-00c0ffee")
+    show_version(client_of(studio), 7, V1, "", frozenset({V1}), "00c0ffee")
+    assert titles(studio) == ["default", V1]
+    next(row for row in studio.connections.values() if row["title"] == V1)["model_version"] = V1
+    show_version(client_of(studio), 7, V2, "", frozenset({V1, V2}))
+    assert titles(studio) == ["default", V2]
+
+
 def test_no_foreign_connection_is_renamed(studio: InMemoryStudio) -> None:
     """Of two backends neither of which is known to be ours, none is touched."""
     studio.connect("http://other.example", "other")
