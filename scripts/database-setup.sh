@@ -41,6 +41,12 @@ printf 'postgres:5432:consensus:consensus:%s\n' "$password" >"$access/pgpass.new
 chown 10001:10001 "$access/pgpass.new"
 mv -f "$access/pgpass.new" "$access/pgpass"
 
+[ "${ML_BACKEND_BASIC_USER:-}" ] || cat >&2 <<'TEXT'
+Warning: .env has no ML_BACKEND_BASIC_USER, so the ML backend asks nobody for credentials, members of Label Studio who import
+from its address among them. python3 scripts/make_env.py --update adds a login; then docker compose up -d, and
+ml-backend connect for each project
+TEXT
+
 case $LABEL_STUDIO_API_KEY in
 *.*) exit 0 ;; # a personal access token is in no table
 esac

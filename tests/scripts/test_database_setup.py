@@ -53,9 +53,12 @@ class Stack:
             cursor.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
-    def setup(self, password: str = "right", key: str = "old-key") -> subprocess.CompletedProcess[str]:
+    def setup(
+        self, password: str = "right", key: str = "old-key", user: str = "a-login"
+    ) -> subprocess.CompletedProcess[str]:
         """Run what compose runs at every start."""
-        return self._run("database-setup", PGUSER="label_studio", PGPASSWORD=password, LABEL_STUDIO_API_KEY=key)
+        login = {"PGUSER": "label_studio", "PGPASSWORD": password, "ML_BACKEND_BASIC_USER": user}
+        return self._run("database-setup", LABEL_STUDIO_API_KEY=key, **login)
 
     def adopt(self, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run what gives the databases the secrets of .env; in the container, the socket asks for no password."""
@@ -126,6 +129,14 @@ def test_a_database_that_is_gone_is_not_begun_anew(stack: Stack, name: str) -> N
     done = stack.setup()
     assert done.returncode == 1
     assert f"has no database {name}. Restore it from a backup" in done.stderr
+
+
+def test_an_older_file_without_a_login_works_and_is_named(stack: Stack) -> None:
+    """The stack starts, and its log says who may call the backend."""
+    done = stack.setup(user="")
+    assert done.returncode == 0
+    assert "has no ML_BACKEND_BASIC_USER" in done.stderr
+    assert "make_env.py --update" in done.stderr
 
 
 def test_a_key_that_is_no_token_is_named(stack: Stack) -> None:
