@@ -1,4 +1,6 @@
+from contextlib import nullcontext
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from in_memory_label_studio import InMemoryStudio, region
@@ -16,6 +18,8 @@ from training_parts import (
     trainer,
 )
 
+from common.progress import silent
+from ml_backend.commands import versions
 from ml_backend.errors import LabelStudioError, VersionError
 from ml_backend.model_registry import ModelRegistry
 from ml_backend.settings import Settings
@@ -164,3 +168,20 @@ def test_in_a_project_of_another_backend_nothing_is_stored_or_shown(settings: Se
         assert made.predictions == 0
         assert parts.registry.current_version(7) == made.serving
     assert {request.method for request in studio.requests} == {"GET"}
+
+
+def test_nothing_is_promoted_where_another_backend_is_connected(
+    settings: Settings, studio: InMemoryStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What annotators see is another backend's there; by hand it can be changed all the same."""
+    parts = trainer(settings, studio)
+    version = str(parts.train(7, NOW, shown=False).serving)
+    studio.connect("http://other.example", "another version")
+    backend = SimpleNamespace(client=parts.client, trainer=parts)
+    monkeypatch.setattr("ml_backend.settings.get_settings", lambda: settings)
+    monkeypatch.setattr(versions, "at_work", lambda _: nullcontext((backend, silent)))
+    with pytest.raises(VersionError, match="is not connected to this backend"):
+        versions.promote(version, 7)
+    assert studio.predictions == []
+    versions.promote(version, 7, force=True)
+    assert studio.versions() == {version: 20}
