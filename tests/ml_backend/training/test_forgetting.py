@@ -7,7 +7,7 @@ from in_memory_label_studio import PROJECT, InMemoryStudio
 from training_parts import client_of
 
 from common.files import held
-from ml_backend.embedding.cache import Address, EmbeddingCache
+from ml_backend.embedding.cache import Address, Embedded, EmbeddingCache
 from ml_backend.errors import ForgettingError
 from ml_backend.model_registry import ModelRegistry
 from ml_backend.settings import Settings
@@ -30,8 +30,8 @@ def settings(tmp_path: Path, samples: "Samples") -> Settings:
 def test_what_is_kept_of_a_project_goes(settings: Settings) -> None:
     """Its folder and the addresses that it has seen; those of other projects stay."""
     cache = EmbeddingCache(settings.data_dir / "embeddings.sqlite")
-    vector = [("key", "content", np.ones(3, dtype=np.float32))]
-    cache.write(vector, [Address(project, "/data/a.png", "content", float("inf")) for project in (PROJECT, 9)])
+    seen = [Address(project, "/data/a.png", "content", float("inf")) for project in (PROJECT, 9)]
+    cache.write([Embedded("key", "content", np.ones(3, dtype=np.float32)), *seen])
     assert kept(settings.data_dir, 9).versions == 1
     assert kept(settings.data_dir, 9).n_bytes > 0
     forget(settings, 9)
