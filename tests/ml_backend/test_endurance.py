@@ -20,6 +20,7 @@ import httpx
 import pytest
 from running_backend import RunningBackend, eventually, running
 
+from common.label_studio.suggestions import as_chosen
 from ml_backend.model_registry import ModelRegistry
 
 if TYPE_CHECKING:
@@ -77,9 +78,9 @@ def test_health_answers_while_eight_requests_are_embedding(slow: RunningBackend,
             assert httpx.post(slow.url + "/webhook", json=event, timeout=HEALTH_S).status_code == 200
             answered += 1
         assert answered >= 3
-        assert [entry["result"][0]["value"]["choices"] for answer in asked for entry in answer.result()] == [
-            ["dark"]
-        ] * 8
+        assert [
+            as_chosen(entry["result"])[0]["value"]["choices"] for answer in asked for entry in answer.result()
+        ] == [["dark"]] * 8
 
 
 def connect(url: str) -> socket.socket:
@@ -171,7 +172,7 @@ def test_clients_that_take_no_answer_block_nobody_behind_the_proxy(proxied: str)
 def test_the_proxy_leaves_requests_and_answers_as_they_are(proxied: str, samples: "Samples") -> None:
     """A prediction comes through, and a refusal keeps its status and its JSON."""
     [entry] = ask(proxied, samples.config, [0])
-    assert entry["result"][0]["value"]["choices"] == ["dark"]
+    assert as_chosen(entry["result"])[0]["value"]["choices"] == ["dark"]
     for body, status in ((b"{", 400), (b" " * 150_000, 413)):
         answer = httpx.post(proxied + "/setup", content=body, headers={"Content-Type": "application/json"})
         assert (answer.status_code, set(answer.json())) == (status, {"error"})

@@ -20,6 +20,7 @@ from in_memory_label_studio import region
 from PIL import Image
 from running_backend import RunningBackend, share_engines
 
+from common.label_studio.suggestions import as_chosen
 from ml_backend.core.model import Evidence, fit_model
 from ml_backend.embedding.backbones import Backbones
 from ml_backend.images.decoding import decode
@@ -155,7 +156,9 @@ def test_each_task_gets_what_it_deserves(
             answer = httpx.post(backend.url + "/predict", json=body, timeout=50)
             assert answer.status_code == httpx.codes.OK, backend.log
             results = answer.json()["results"]
-            suggested = [entry["result"][0]["value"]["choices"][0] if entry else None for entry in results]
+            suggested = [
+                as_chosen(entry["result"])[0]["value"]["choices"][0] if entry else None for entry in results
+            ]
             assert suggested == [kind for _, kind in expected]
             assert {entry["model_version"] for entry in results if entry} == {version}
             memory.append(worker(backend, "VmRSS"))
@@ -208,7 +211,7 @@ def test_label_studio_stores_all_that_can_be_suggested(
         admin.act(project, "retrieve_tasks_predictions")
         failed = counted(httpx.get(backend.url + "/metrics", timeout=30).text)
     stored = {
-        named[task["id"]]: [row["result"][0]["value"]["choices"][0] for row in task["predictions"]]
+        named[task["id"]]: [as_chosen(row["result"])[0]["value"]["choices"][0] for row in task["predictions"]]
         for task in admin.whole_tasks(project)
     }
     numbered = {f"{number}.png": ["light" if number % 2 else "dark"] for number in range(12)}

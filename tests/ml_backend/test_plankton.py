@@ -16,6 +16,7 @@ import pytest
 from PIL import Image, ImageDraw
 from running_backend import share_engines
 
+from common.label_studio.suggestions import as_chosen
 from ml_backend.core.controls import image_controls
 
 if TYPE_CHECKING:
@@ -136,6 +137,6 @@ def test_all_four_controls_get_suggestions(
 
 
 def choices(prediction: Mapping[str, Any] | None = None) -> dict[str, set[str]]:
-    """What a prediction chooses in each control; nothing where there is none."""
-    regions = prediction["result"] if prediction else []
+    """What a prediction suggests in each control; nothing where there is none."""
+    regions = as_chosen(prediction["result"]) if prediction else []
     return {region["from_name"]: set(region["value"]["choices"]) for region in regions}

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 from running_backend import eventually, running
 
+from common.label_studio.suggestions import as_chosen
 from ml_backend.core.embedder import TorchEmbedder
 from ml_backend.core.identity import Identity
 from ml_backend.core.model import Evidence, fit_model
@@ -92,7 +93,7 @@ def ask(url: str, images: str, numbers: range, samples: "Samples") -> list[Any]:
     tasks = [{"id": number, "data": {"image": f"{images}/{number}.jpg"}} for number in numbers]
     body = {"tasks": tasks, "project": "7.1", "label_config": samples.config}
     results = httpx.post(f"{url}/predict", json=body, timeout=100).json()["results"]
-    return [entry["result"][0]["value"]["choices"][0] if entry else None for entry in results]
+    return [as_chosen(entry["result"])[0]["value"]["choices"][0] if entry else None for entry in results]
 
 
 def test_serving_never_loads_torch(samples: "Samples", tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw
 from running_backend import running
 
 from common.contract import signed_meta
+from common.label_studio.suggestions import as_chosen
 from ml_backend.model_registry import ModelRegistry
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Story:
     def stored(self, version: str) -> dict[int, str]:
         """What a version suggests in Label Studio, by picture."""
         return {
-            number: prediction["result"][0]["value"]["choices"][0]
+            number: as_chosen(prediction["result"])[0]["value"]["choices"][0]
             for number, task in enumerate(self.tasks())
             for prediction in task["predictions"]
             if prediction["model_version"] == version
