@@ -77,11 +77,11 @@ def retrainings(seed: int) -> Iterator[Retraining]:
             answering = new, count
             continue
         broken, (current, before) = fit_model(shuffled, evidence), answering
-        kept, refused = (
+        held_back, broken_held_back = (
             not succeeds(current, model, evidence, images, chosen=False).promoted for model in (new, broken)
         )
-        yield Retraining(count, before, (right(current), right(new), right(broken)), kept, refused)
-        if not kept:
+        yield Retraining(count, before, (right(current), right(new), right(broken)), held_back, broken_held_back)
+        if not held_back:
             answering = new, count
 
 
@@ -102,13 +102,13 @@ def main() -> int:
         for seed in range(options.seed, options.seed + options.projects)
         for retraining in retrainings(seed)
     ]
-    better = [one for one in every if one.right[1] >= one.right[0]]
-    more = [one for one in better if one.annotated > _CLEARLY * one.before]
-    ruined = [one for one in every if one.right[0] - one.right[2] > _BROKEN]
+    better = [retraining for retraining in every if retraining.right[1] >= retraining.right[0]]
+    more = [retraining for retraining in better if retraining.annotated > _CLEARLY * retraining.before]
+    ruined = [retraining for retraining in every if retraining.right[0] - retraining.right[2] > _BROKEN]
     rows = {
-        "no worse in truth": share(better, lambda one: one.held_back),
-        "no worse, of clearly more annotations": share(more, lambda one: one.held_back),
-        "broken: worse by .3 and more": share(ruined, lambda one: one.broken_held_back),
+        "no worse in truth": share(better, lambda retraining: retraining.held_back),
+        "no worse, of clearly more annotations": share(more, lambda retraining: retraining.held_back),
+        "broken: worse by .3 and more": share(ruined, lambda retraining: retraining.broken_held_back),
     }
     table = Table("new version", "retrainings", "held back")
     for name, (held_back, count) in rows.items():
