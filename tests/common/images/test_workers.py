@@ -174,3 +174,18 @@ def test_a_process_ends_with_the_program_that_started_it() -> None:
     while gone.exists() and "Z" not in (gone / "stat").read_text().split()[2]:
         assert time.monotonic() < ends_at
         time.sleep(0.01)
+
+
+def priority_once_slow(_content: bytes) -> int:
+    """Compute until this process has a lower priority, or the limit ends it."""
+    while not (priority := os.getpriority(os.PRIO_PROCESS, 0)):
+        pass
+    return priority
+
+
+def test_a_slow_work_leaves_the_processors_to_others() -> None:
+    """It gets a lower priority, and its process is not used again."""
+    with Workers(1, cpu_s=LIMIT_S, memory_bytes=1_000_000_000) as workers:
+        _, process = workers.run(measured, b"")
+        assert workers.run(priority_once_slow, b"") > 0
+        assert workers.run(measured, b"")[1] != process
