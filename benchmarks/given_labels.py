@@ -130,8 +130,8 @@ def ranked(each: GivenSet) -> dict[str, Floats]:
 def issues(given: Codes, probabilities: Floats) -> Floats:
     """Put what cleanlab calls wrong first, in its order, and the others behind by self-confidence."""
     scores = get_label_quality_scores(given, probabilities, method="self_confidence") + 1
-    found = find_label_issues(given, probabilities, return_indices_ranked_by="self_confidence")
-    scores[found] = np.linspace(0, 1, len(found), endpoint=False)
+    wrong = find_label_issues(given, probabilities, return_indices_ranked_by="self_confidence")
+    scores[wrong] = np.linspace(0, 1, len(wrong), endpoint=False)
     return np.asarray(scores)
 
 

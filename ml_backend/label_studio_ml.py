@@ -25,6 +25,7 @@ from werkzeug.exceptions import BadRequest
 
 from ml_backend.backend import Backend
 from ml_backend.core.controls import image_controls
+from ml_backend.model_registry import ModelRegistry
 from ml_backend.predict.predict import predict
 from ml_backend.serving.routes import TRAINING_ACTIONS
 from ml_backend.serving.unnamed import project_of
@@ -77,21 +78,21 @@ class ResNetKMeans(LabelStudioMLBase):  # type: ignore[misc]  # ships no types
         ModelResponse
             As many predictions as tasks, in their order; an empty list for a task with nothing to suggest.
         """
-        backend_parts, project = backend(), _project(self.project_id)
+        ours, project = backend(), _project(self.project_id)
         if project is None:
-            project = _unnamed(tasks, str(self.label_config or ""), backend_parts)
+            project = _unnamed(tasks, str(self.label_config or ""), ours.registry)
         done = predict(
             tasks,
-            artifact=backend_parts.registry.current(project) if project else None,
-            controls=image_controls(self.label_config, backend_parts.settings.renamed),
-            gatherer=backend_parts.gatherer,
-            backbones=backend_parts.backbones,
-            deadline_s=backend_parts.settings.predict_deadline_s,
-            model_wait_s=backend_parts.settings.model_wait_s,
+            artifact=ours.registry.current(project) if project else None,
+            controls=image_controls(self.label_config, ours.settings.renamed),
+            gatherer=ours.gatherer,
+            backbones=ours.backbones,
+            deadline_s=ours.settings.predict_deadline_s,
+            model_wait_s=ours.settings.model_wait_s,
             project_id=project or 0,
-            ticking=backend_parts.settings.ticking,
+            ticking=ours.settings.ticking,
         )
-        return ModelResponse(predictions=done.entries, model_version=backend_parts.version(project or 0))
+        return ModelResponse(predictions=done.entries, model_version=ours.version(project or 0))
 
     def fit(self, event: str, data: dict[str, Any], **_: Any) -> None:  # noqa: ANN401
         """Ask for a training after an event that calls for one."""
@@ -100,10 +101,10 @@ class ResNetKMeans(LabelStudioMLBase):  # type: ignore[misc]  # ships no types
             backend().requests.add(project, time.time())
 
 
-def _unnamed(tasks: list[dict[str, Any]], label_config: str, parts: Backend) -> int | None:
+def _unnamed(tasks: list[dict[str, Any]], label_config: str, registry: ModelRegistry) -> int | None:
     """Return the project of a request that names none, if there is one that it can be for."""
     try:
-        project = project_of(tasks, label_config, parts.registry)
+        project = project_of(tasks, label_config, registry)
     except BadRequest as error:
         log.warning("project_not_named", reason=error.description)
         return None

@@ -76,8 +76,8 @@ def given_sources(
     """
     sources = {}
     for tag in config.choices:
-        wanted = (named or {}).get(tag.name, {})
-        words = {"given": wanted} if isinstance(wanted, str) else dict(wanted)
+        by_person = (named or {}).get(tag.name, {})
+        words = {"given": by_person} if isinstance(by_person, str) else dict(by_person)
         key = words.pop("given", None)
         if key == OFF:
             continue
@@ -88,8 +88,8 @@ def given_sources(
                 sources[tag.name] = GivenSource(verified, answers)
                 continue
         names = {*tag.labels, *(renamed or {}).get(tag.name, {})}
-        if found := key or given_key(tasks, names, config.objects, tag.name):
-            sources[tag.name] = GivenSource(found)
+        if source_key := key or given_key(tasks, names, config.objects, tag.name):
+            sources[tag.name] = GivenSource(source_key)
     return sources
 
 
@@ -136,8 +136,8 @@ def given_key(
     name : str
         Of the control.
     """
-    known = frozenset(labels)
-    fitting = [key for key in keys_of(tasks, taken) if share_of(tasks, key, known.issuperset) > MOST]
+    offered = frozenset(labels)
+    fitting = [key for key in keys_of(tasks, taken) if share_of(tasks, key, offered.issuperset) > MOST]
     return next(familiar(fitting, name), fitting[0] if len(fitting) == 1 else None)
 
 
@@ -180,8 +180,8 @@ def verified_key(
 
 def keys_of(tasks: Sequence[Mapping[str, object]], taken: Iterable[str]) -> list[str]:
     """Keys of the tasks but those that are taken."""
-    kept = dict.fromkeys(key for data in tasks for key in data)
-    return [key for key in kept if key not in {*taken}]
+    excluded = frozenset(taken)
+    return [key for key in dict.fromkeys(key for data in tasks for key in data) if key not in excluded]
 
 
 def familiar(keys: Sequence[str], name: str) -> Iterator[str]:

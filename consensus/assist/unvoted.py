@@ -93,8 +93,8 @@ def _entries(
             codes[: len(pairs)], own, codes[len(pairs) :], score, len(names), posterior
         ).tolist():
             label, each = pairs[row]
-            known = posterior[row] or label in each.scores
-            by = BY_GIVEN if known else "what the suggestion leaves over"
+            has_probability = posterior[row] or label in each.scores
+            by = BY_GIVEN if has_probability else "what the suggestion leaves over"
             detail = {
                 "given": [label],
                 "label": label,

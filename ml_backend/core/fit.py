@@ -71,11 +71,11 @@ class AnnotatedImages:
 
     def only(self, chosen: Flags) -> "AnnotatedImages":
         """Keep some images."""
-        kept: dict[str, Any] = {
+        rows: dict[str, Any] = {
             field.name: None if (array := getattr(self, field.name)) is None else array[chosen]
             for field in fields(self)
         }
-        return AnnotatedImages(**kept)
+        return AnnotatedImages(**rows)
 
     @property
     def taught(self) -> Flags:

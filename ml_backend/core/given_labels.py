@@ -118,9 +118,9 @@ def learn_noise(
         As in ``GivenNoise``.
     """
     use = given.any(axis=1)
-    known = np.clip(weights[use], 0, 1)[:, None].astype(np.float64)
+    belief = np.clip(weights[use], 0, 1)[:, None].astype(np.float64)
     learned = [
-        _learn_one(chances, code, known, truth)
+        _learn_one(chances, code, belief, truth)
         for (chances, code), (truth, _) in zip(
             _questions(probabilities[use], given[use], multiple=multiple),
             _questions(shares[use], given[use], multiple=multiple),
@@ -172,10 +172,11 @@ def taught_by_given(
         ]
     best = int(losses.argmin())
     inner = np.zeros((n_folds, *first.shape), dtype=np.float32)
-    for one, other in combinations(range(n_folds), 2):
-        *_, last = held_out([one, other], STRENGTHS[: best + 1])
-        of_one = rows_of[one][rows_of[one] | rows_of[other]]
-        inner[one, rows_of[other]], inner[other, rows_of[one]] = last[~of_one], last[of_one]
+    for first_fold, second_fold in combinations(range(n_folds), 2):
+        in_first, in_second = rows_of[first_fold], rows_of[second_fold]
+        *_, last = held_out([first_fold, second_fold], STRENGTHS[: best + 1])
+        of_first = in_first[in_first | in_second]
+        inner[first_fold, in_second], inner[second_fold, in_first] = last[~of_first], last[of_first]
     by_fold = np.empty_like(inner)
     for fold, rows in enumerate(rows_of):
         others = (folds >= 0) & ~rows
@@ -201,8 +202,7 @@ def _denoised(
     rows = rows & given.any(axis=1)
     if not rows.any():
         return targets, 0.0
-    known = shares[rows], weights[rows]
-    noise = learn_noise(probabilities[rows], given[rows], *known, multiple=multiple)
+    noise = learn_noise(probabilities[rows], given[rows], shares[rows], weights[rows], multiple=multiple)
     posterior = noise.posterior(probabilities[rows], given[rows])
     alone = (weights[rows] == 0)[:, None]
     targets[rows] = np.where(alone, posterior, targets[rows])
@@ -212,25 +212,25 @@ def _denoised(
 
 
 def _learn_one(
-    probabilities: Floats, given: Rows, known: Floats, truth: Floats
+    probabilities: Floats, given: Rows, belief: Floats, truth: Floats
 ) -> tuple[NDArray[np.float64], float]:
     """Return the confusion and sharpness of one question under which the given answers are the likeliest."""
     best = (-np.inf, np.eye(probabilities.shape[1]), 1.0)
     for sharpness in _SHARPNESSES:
         chances = _sharp(probabilities, sharpness)
-        confusion = _confusion(chances, given, known, truth)
+        confusion = _confusion(chances, given, belief, truth)
         likelihood = np.log(np.maximum((chances * confusion[:, given].T).sum(axis=1), TINY)).mean()
         doubt = _DOUBT * np.log(sharpness) ** 2 / len(given)  # few labels say little of it
         best = max(best, (float(likelihood - doubt), confusion, sharpness), key=lambda each: each[0])
     return best[1], best[2]
 
 
-def _confusion(chances: Floats, given: Rows, known: Floats, truth: Floats) -> NDArray[np.float64]:
+def _confusion(chances: Floats, given: Rows, belief: Floats, truth: Floats) -> NDArray[np.float64]:
     """Expectation maximisation: who is right how often, and how often labels are right, by turns."""
     n_answers = chances.shape[1]
     confusion = np.full((n_answers, n_answers), (1 - _AT_FIRST) / n_answers) + _AT_FIRST * np.eye(n_answers)
     for _ in range(_ROUNDS):
-        likely = known * truth + (1 - known) * _normal(chances * confusion[:, given].T)
+        likely = belief * truth + (1 - belief) * _normal(chances * confusion[:, given].T)
         counts = np.stack([np.bincount(given, column, n_answers) for column in likely.T])
         right = min(counts.diagonal().sum() / counts.sum(), 1 - 1 / (len(given) + 1))
         imagined = np.full_like(confusion, (1 - right) / max(n_answers - 1, 1))

@@ -118,7 +118,7 @@ def answers(
     supported : (n_images,) bool
         Whether the answer is sure enough to be suggested.
     """
-    known, rows = right.any(axis=1), np.arange(len(right))
+    has_given, rows = right.any(axis=1), np.arange(len(right))
     given = right.argmax(axis=1)
     likely = right[rows, given]
     agrees = probabilities.argmax(axis=1) == given
@@ -126,6 +126,6 @@ def answers(
     meanings = [control.answers.get(label) for label in control.labels]
     for meaning, chances in (("yes", likely), ("no", 1 - likely)):
         if meaning in meanings:
-            scores[:, meanings.index(meaning)] = np.where(known, chances, 0)
+            scores[:, meanings.index(meaning)] = np.where(has_given, chances, 0)
     sure = np.where(agrees, likely, 1 - likely) >= SURE
-    return scores, np.asarray(known & sure)
+    return scores, np.asarray(has_given & sure)
