@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from demonstration.errors import DemoError
@@ -29,20 +30,50 @@ def show_sent(steps: Steps, outcome: dict[str, Any], *, once: bool) -> None:
     )
     steps.say(f"All of it took {steps.seconds:.0f} s.")
     if once:
-        steps.say("Label Studio and the ML backend are stopped; without --once they stay up to be looked at.")
+        steps.say("All servers are stopped; without --once they stay up to be looked at.")
 
 
-def stay(steps: Steps, studio: LabelStudio, backend: Server, backend_url: str, project: int, held: Held) -> None:
+@dataclass(frozen=True)
+class Addresses:
+    """Where our programs answer.
+
+    Attributes
+    ----------
+    project
+        Its number.
+    """
+
+    backend: str
+    console: str
+    project: int
+
+
+TOUR = (
+    ("", "how the project stands, and what is left"),
+    ("reports/MisClassified", "wrong labels: who voted what; accept, keep, ask, undo"),
+    ("grid?of=Discovered", "many images with one label at once"),
+    ("review", "what waits for a reviewer, by single keys"),
+    ("reports/NoVotes", "what nobody has looked at"),
+)
+"""Pages of the console, and what they show."""
+
+
+def stay(steps: Steps, studio: LabelStudio, servers: Sequence[Server], addresses: Addresses, held: Held) -> None:
     """Say where everything is, and wait for Ctrl-C."""
-    show_addresses(steps, studio, backend_url, project, held)
-    keep_running(steps, [studio.server, backend])
+    show_addresses(steps, studio, addresses, held)
+    keep_running(steps, [studio.server, *servers])
 
 
-def show_addresses(steps: Steps, studio: LabelStudio, backend_url: str, project: int, held: Held) -> None:
-    """Print addresses, the login, and what each tab shows."""
+def show_addresses(steps: Steps, studio: LabelStudio, addresses: Addresses, held: Held) -> None:
+    """Print addresses, the login, what each tab shows, and a tour of the console."""
+    project = addresses.project
     steps.say(f"\nLabel Studio   {studio.url}   login {studio.account.email}   password {studio.account.password}")
-    steps.say(f"ML backend     {backend_url}/health")
-    steps.say("\nWorth a look:")
+    steps.say(f"Console        {addresses.console}   the same login")
+    steps.say(f"ML backend     {addresses.backend}/health")
+    steps.say("\nA tour of the console:")
+    for page, text in TOUR:
+        steps.say(f"  {addresses.console}/projects/{project}/{page}   {text}")
+    steps.say("\nWorth a look in Label Studio:")
     for title in (*REPORTS, SORTING_TAB):
         if tab := held.tabs.get(title):
             steps.say(f"  {studio.url}/projects/{project}/data?tab={tab.number}   {title} ({tab.tasks} tasks)")

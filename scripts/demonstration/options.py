@@ -31,6 +31,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--once", action="store_true", help="show the result, stop everything and exit")
     parser.add_argument("--port", type=port, help="Label Studio's port (8080, or a free one)")
     parser.add_argument("--backend-port", type=port, help="the ML backend's port (9090, or a free one)")
+    parser.add_argument("--console-port", type=port, help="the console's port (9091, or a free one)")
     parser.add_argument(
         "--weights",
         default=PACKAGED,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -84,19 +85,22 @@ class Suite:
             time.sleep(POLL_SECONDS)
         raise DemoError(f"The ML backend loaded no weights. Its last lines:\n{backend.last_lines()}")
 
+    def start_console(self, port: int) -> Server:
+        """Start the console of consensus, and wait until it answers."""
+        command = [str(ours().program("consensus")), "serve", "--host", "127.0.0.1", "--port", str(port)]
+        own = self._stored() | {"CONSENSUS_API_TOKEN": secrets.token_urlsafe(32)}
+        server = Server("The console", command, self._environment() | own, self.folder / "console.log")
+        server.wait_for_answer(f"http://127.0.0.1:{port}/sign-in", START_SECONDS)
+        return server
+
     def consensus(self, *arguments: str | int | Path, json: str = "--json") -> Any:  # noqa: ANN401 - any JSON
         """Run a command of consensus and return what it prints as JSON; `json` is the option that asks for it."""
         command = [str(ours().program("consensus")), *map(str, arguments), json]
-        own = {
-            "CONSENSUS_DATABASE_URL": f"sqlite:///{self.folder / 'consensus.db'}",
-            "CONSENSUS_CACHE_DIR": str(self.folder / "cache"),
-            "XDG_DATA_HOME": str(self.folder / "data"),
-        }
         shown = f"`consensus {arguments[0]}`"
         try:
             done = subprocess.run(
                 command,
-                env=self._environment() | own,
+                env=self._environment() | self._stored(),
                 cwd=self.folder,  # not the repository, whose .env speaks of another Label Studio
                 capture_output=True,
                 text=True,
@@ -109,6 +113,14 @@ class Suite:
             last_lines = (done.stderr or done.stdout).strip().splitlines()[-5:]
             raise DemoError(f"{shown} ended with status {done.returncode}:\n" + "\n".join(last_lines))
         return loads(done.stdout)
+
+    def _stored(self) -> dict[str, str]:
+        """Where consensus keeps what it knows."""
+        return {
+            "CONSENSUS_DATABASE_URL": f"sqlite:///{self.folder / 'consensus.db'}",
+            "CONSENSUS_CACHE_DIR": str(self.folder / "cache"),
+            "XDG_DATA_HOME": str(self.folder / "data"),
+        }
 
     def _environment(self) -> dict[str, str]:
         outside = {key: value for key, value in os.environ.items() if not key.startswith(OTHERS)}

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import contextlib
     from collections.abc import Mapping, Sequence
 
+    from servers import Server
+
     from demonstration.steps import Steps
 
 PHOTOS, CLEANED = "photos", "cleaned"
@@ -42,8 +44,14 @@ def tell(options: argparse.Namespace, steps: Steps, running: contextlib.ExitStac
     running
         Gets whatever has to be stopped at the end.
     """
-    port = ports.choose("Label Studio", options.port, 8080, "--port", steps.say)
-    backend_port = ports.choose("the ML backend", options.backend_port, 9090, "--backend-port", steps.say)
+    port, backend_port, console_port = (
+        ports.choose(name, requested, usual, option, steps.say)
+        for name, requested, usual, option in (
+            ("Label Studio", options.port, 8080, "--port"),
+            ("the ML backend", options.backend_port, 9090, "--backend-port"),
+            ("the console", options.console_port, 9091, "--console-port"),
+        )
+    )
     folder = running.enter_context(run_folder(ROOT / ".demo"))
     images = digits.sample(IMAGES, wrong_share=WRONG_SHARE, seed=SEED)
     crowd = annotators.CROWD
@@ -89,9 +97,19 @@ def tell(options: argparse.Namespace, steps: Steps, running: contextlib.ExitStac
     checking.check_reports(comparison.reports, comparison.given)
     checking.check_unchanged(after_first, held, second_run)
     clean(steps, suite, project, tasks, images)
+    console = start_console(steps, suite, console_port, running)
     ending.show_sent(steps, first_run, once=options.once)
     if not options.once:
-        ending.stay(steps, label_studio, backend, suite.backend_url(backend_port), project, held)
+        addresses = ending.Addresses(suite.backend_url(backend_port), f"http://127.0.0.1:{console_port}", project)
+        ending.stay(steps, label_studio, [backend, console], addresses, held)
+
+
+def start_console(steps: Steps, suite: Suite, port: int, running: contextlib.ExitStack) -> Server:
+    """Start the console, which is stopped at the end."""
+    with steps.step("the console starts"):
+        console = suite.start_console(port)
+        running.callback(console.stop)
+    return console
 
 
 def import_folders(

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,8 +82,9 @@ class Run:
 @pytest.fixture
 def demo() -> Iterator[Run]:
     """A demo on ports of its own; whatever a failed test leaves of it is ended."""
-    ports = free_port(), free_port()
-    command = [*DEMO, "--port", str(ports[0]), "--backend-port", str(ports[1]), "--once"]
+    ports = free_port(), free_port(), free_port()
+    options = zip(("--port", "--backend-port", "--console-port"), map(str, ports), strict=True)
+    command = [*DEMO, *chain.from_iterable(options), "--once"]
     child = subprocess.Popen(
         command,
         env={**os.environ, "DEMO_TEST": str(ports[0])},

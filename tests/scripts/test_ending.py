@@ -12,8 +12,14 @@ import pytest
 from demonstration import ending
 from demonstration.errors import DemoError
 from demonstration.steps import Steps
+from flask import Flask
 from label_studio_server import Account, LabelStudio
 from servers import Server
+
+from consensus.console.grid import grid_pages
+from consensus.console.overview import overview_pages
+from consensus.console.reports import report_pages
+from consensus.console.review import review_pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,10 +32,21 @@ def test_what_is_worth_a_look_is_linked(capsys: pytest.CaptureFixture[str]) -> N
     """Each tab has its address and its number of tasks."""
     studio = LabelStudio("http://127.0.0.1:8080", Account("a@example.com", "secret", "t"), cast("Server", None))
     held = SimpleNamespace(tabs={"MisClassified": SimpleNamespace(number=5, tasks=11)})
-    ending.show_addresses(Steps(began=0), studio, "http://127.0.0.1:9090", 1, cast("Held", held))
+    addresses = ending.Addresses("http://127.0.0.1:9090", "http://127.0.0.1:9091", 1)
+    ending.show_addresses(Steps(began=0), studio, addresses, cast("Held", held))
     shown = capsys.readouterr().out
     assert "http://127.0.0.1:8080/projects/1/data?tab=5   MisClassified (11 tasks)" in shown
     assert "login a@example.com" in shown
+    assert "http://127.0.0.1:9091/projects/1/reports/MisClassified   wrong labels" in shown
+
+
+def test_the_tour_leads_to_pages_that_are_there() -> None:
+    """Each address of it is a page of the console."""
+    pages = Flask("pages")
+    for part in (overview_pages, report_pages, grid_pages, review_pages):
+        pages.register_blueprint(part)
+    for page, _ in ending.TOUR:
+        assert pages.url_map.bind("localhost").match(f"/projects/1/{page.partition('?')[0]}"), page
 
 
 @pytest.fixture
