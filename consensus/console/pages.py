@@ -20,6 +20,7 @@ NAVIGATION: list[tuple[str, str, Role]] = [
     ("reports.report", "Reports", Role.ADMIN),
     ("grid.grid", "Grid", Role.ADMIN),
     ("review.queues", "Review", Role.REVIEWER),
+    ("history.runs", "History", Role.ADMIN),
 ]
 """Pages of a project: endpoint, name, and who sees them; each room of pages adds its own."""
 _DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3_600, 60

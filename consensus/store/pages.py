@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Select, Table, func, select, tuple_
 
 from consensus.store.columns import Row
 from consensus.store.questions import Questions
-from consensus.store.tables import ANNOTATOR, BATCH_ITEM, REPORT_COUNT, REVIEW_ITEM, RUN, VOTE
+from consensus.store.tables import ANNOTATOR, BATCH_ITEM, DECISION, REPORT_COUNT, REVIEW_ITEM, RUN, VOTE
 
 VOTE_PLACE = ("control", "task", "annotator", "label")
 ANNOTATOR_PLACE = ("control", "annotator")
@@ -60,10 +60,20 @@ class PageReader(Questions):
         query = query if before is None else query.where(RUN.c.id < before)
         return self._rows(query.order_by(RUN.c.id.desc()).limit(limit))
 
-    def items(self, batch: str, *, after: Mapping[str, Any] | None = None, limit: int = 100) -> list[Row]:
-        """Return a batch's items by task and control."""
+    def items(
+        self, batch: str, *, state: str | None = None, after: Mapping[str, Any] | None = None, limit: int = 100
+    ) -> list[Row]:
+        """Return a batch's items by task and control, those of one state alone where it is named."""
         query = select(*(column for column in BATCH_ITEM.c if column.name != "batch"))
-        return self._page(query.where(BATCH_ITEM.c.batch == batch), BATCH_ITEM, ITEM_PLACE, after, limit)
+        query = query.where(BATCH_ITEM.c.batch == batch)
+        query = query if state is None else query.where(BATCH_ITEM.c.state == state)
+        return self._page(query, BATCH_ITEM, ITEM_PLACE, after, limit)
+
+    def decisions(self, project: int, *, before: int | None = None, limit: int = 100) -> list[Row]:
+        """Return what was decided in a project, the latest first."""
+        query = select(DECISION).where(DECISION.c.project == project)
+        query = query if before is None else query.where(DECISION.c.id < before)
+        return self._rows(query.order_by(DECISION.c.id.desc()).limit(limit))
 
     def latest_runs(self) -> list[Row]:
         """Return the latest run of each project: `project`, `started_at`, `finished_at`."""
