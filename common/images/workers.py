@@ -143,7 +143,10 @@ class Workers:
                 raise ImageRejectedError("stopping", lasting=False)
             if self._idle:
                 return self._idle.pop()
-        worker = _Worker(self._cpu_s, self._memory_bytes)
+        try:
+            worker = _Worker(self._cpu_s, self._memory_bytes)
+        except OSError as error:  # no memory, or no more processes or files: in a moment there may be
+            raise ImageRejectedError("decoder_lost", type(error).__name__, lasting=False) from None
         with self._changed:
             self._all.add(worker)
         return worker
@@ -185,15 +188,19 @@ class _Worker:
         paths = dict.fromkeys([str(_ROOT), *(str(Path(path).absolute()) for path in sys.path if path)])
         flags = ["-I", "-S", *(["-B"] if sys.flags.dont_write_bytecode else [])]
         self._channel, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, *flags, "-c", _START, str(cpu_s), str(memory_bytes), *paths],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd="/",
-                env={name: os.environ[name] for name in _INHERITED if name in os.environ} | _ENVIRONMENT,
-            )
+        try:
+            with theirs:
+                self._process = subprocess.Popen(  # noqa: S603 - our own program
+                    [sys.executable, *flags, "-c", _START, str(cpu_s), str(memory_bytes), *paths],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    cwd="/",
+                    env={name: os.environ[name] for name in _INHERITED if name in os.environ} | _ENVIRONMENT,
+                )
+        except OSError:
+            self._channel.close()
+            raise
 
     def ask(self, packed: bytes, content: bytes) -> tuple[dict[str, Any], Any]:
         """Send a work, and return the head of the answer and the result.

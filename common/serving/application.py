@@ -100,11 +100,14 @@ def _admit() -> None:
     extensions: dict[str, Any] = current_app.extensions
     hosts: Hosts | None = extensions[_HOSTS]
     named = request.headers.get("Host", "")
-    if hosts is not None and not hosts.allow(named) and route() not in extensions[_BARE]:
+    is_strange = hosts is not None and not hosts.allow(named)
+    if hosts is not None and is_strange and route() not in extensions[_BARE]:
         log.warning("host_refused", host=named, remedy=f"name it in {hosts.setting}")
         raise MisdirectedRequest(hosts.refusal(named))
     credentials: Credentials = extensions[_CREDENTIALS]
     g.access = credentials.access(request.headers.get("Authorization"))
+    if is_strange and g.access is Access.OPEN:
+        g.access = Access.MISSING
     if g.access in (Access.OPEN, Access.GRANTED) or (g.access is Access.MISSING and route() in extensions[_BARE]):
         return
     ways = {"basic": "an account, as in Settings > Model of Label Studio", "bearer": "a bearer token"}

@@ -34,7 +34,8 @@ class StrictRequest(Request):
         if has_more_values(body, limit):
             raise RequestEntityTooLarge(f"the body holds more than {limit:,} JSON values: send less at a time")
         try:
-            value = json.loads(body, object_pairs_hook=_members, parse_constant=_no_number)
+            # Not the bytes: of UTF-16 and UTF-32, which json guesses, the values were not counted.
+            value = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_members, parse_constant=_no_number)
         except RecursionError:
             raise BadRequest("the body is nested too deeply") from None
         except UnicodeDecodeError:

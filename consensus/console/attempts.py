@@ -41,6 +41,12 @@ class Attempts:
             times.append(now)
         return 0.0
 
+    def take_back(self, name: str) -> None:
+        """Let go the last attempt under a name, which many share."""
+        with self._lock:
+            if times := self._at.get(name):
+                times.pop()
+
     def forget(self, name: str) -> None:
         """Let go the attempts under a name: one was right."""
         with self._lock:
@@ -66,3 +72,8 @@ class Door:
             raise TooManyRequests(
                 f"Too many attempts to sign in: try again in {ceil(wait / 60)} minutes.", retry_after=ceil(wait)
             )
+
+    def admit(self, account: str, place: str) -> None:
+        """Forget the attempts of an account that is let in; those of others at its address count on."""
+        self.accounts.forget(account)
+        self.places.take_back(place)

@@ -1,22 +1,23 @@
 """Small pictures of tasks: made once, kept on disk, and served by us with the rights of the page."""
 
 import hashlib
-import io
 import threading
 from collections import OrderedDict
 from collections.abc import Collection
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from flask import Blueprint, Response, request, send_file
-from PIL import Image, ImageOps
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import NotFound, ServiceUnavailable
 
-from common.errors import FetchError, SuiteError
+from common.errors import FetchError, ImageRejectedError, SuiteError
 from common.files import write_whole
 from common.images.fetch import Fetcher
+from common.images.workers import Workers
 from common.label_studio.label_config import value_at
 from consensus.console.access import Role, needs
+from consensus.console.shrinking import LARGEST_IMAGE, small
 from consensus.label_studio import Project, Studio
 from consensus.serving.service import Service, snapshot_of
 
@@ -28,7 +29,13 @@ TIMEOUT_S = 20.0
 KEPT_S = 86_400
 ADDRESSES = 20_000
 """Tasks whose images' addresses are held in memory."""
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
+AT_ONCE, LONGEST_S = 2, 5.0
+"""Images that are made small at a time, and seconds of processor time that one may take."""
+MOST_MEMORY = 16 * LARGEST_IMAGE + 4 * MAX_BYTES + 300_000_000
+MAKERS, PATIENCE_S = 8, 2.0
+"""Requests that fetch and make pictures at a time, half of all threads, and seconds that others wait for that."""
+REFUSED = 10_000
+"""Images that are known to be none, or to take too long."""
 
 picture_pages = Blueprint("pictures", __name__)
 
@@ -45,6 +52,13 @@ class Pictures:
     def __init__(self, service: Service, folder: Path) -> None:
         self._service, self._folder, self._lock = service, folder, threading.Lock()
         self._addresses: OrderedDict[tuple[int, int], dict[str, str]] = OrderedDict()
+        self._refused: OrderedDict[str, str] = OrderedDict()
+        self._makers = threading.BoundedSemaphore(MAKERS)
+        self._workers = Workers(AT_ONCE, cpu_s=LONGEST_S, memory_bytes=MOST_MEMORY)
+
+    def close(self) -> None:
+        """End the processes that make images small."""
+        self._workers.close()
 
     def expect(self, project: int, tasks: Collection[int]) -> None:
         """Read the addresses of tasks' images, many in one question, where they are not known."""
@@ -65,10 +79,12 @@ class Pictures:
 
         Raises
         ------
-        FetchError, UnreadableError
+        FetchError, ImageRejectedError
             With a short reason.
         SuiteError
             Where Label Studio cannot be asked.
+        ServiceUnavailable
+            While too many are made.
         """
         self.expect(project, [task])
         with self._lock:
@@ -78,9 +94,31 @@ class Pictures:
         name = hashlib.sha256(f"{project}\n{task}\n{address}\n{size}".encode()).hexdigest()
         path = self._folder / name[:2] / f"{name}.webp"
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, small(self._fetched(address, task), SIDES[size]), alone=True)
+            if not self._makers.acquire(timeout=PATIENCE_S):
+                raise ServiceUnavailable("Too many pictures are made at this moment.", retry_after=5)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, self._small(self._fetched(address, task), SIDES[size]), alone=True)
+            finally:
+                self._makers.release()
         return path
+
+    def _small(self, content: bytes, side: int) -> bytes:
+        """Make an image small; one that was refused is refused at once."""
+        checksum = hashlib.sha256(content).hexdigest()
+        with self._lock:
+            if reason := self._refused.get(checksum):
+                raise ImageRejectedError(reason)
+        try:
+            made: bytes = self._workers.run(partial(small, side), content).tobytes()
+        except ImageRejectedError as error:
+            if error.lasting:
+                with self._lock:
+                    self._refused[checksum] = error.reason
+                    while len(self._refused) > REFUSED:
+                        self._refused.popitem(last=False)
+            raise
+        return made
 
     def _read(self, studio: Studio, project: Project, tasks: list[int]) -> None:
         tags = [tag for tag in project.config.choices if tag.image_key]
@@ -106,26 +144,6 @@ class Pictures:
                 fetcher.close()
 
 
-def small(content: bytes, side: int) -> bytes:
-    """Make a small picture of an image, upright, as WebP.
-
-    Raises
-    ------
-    FetchError
-        With reason ``not_an_image``.
-    """
-    try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            image.draft("RGB", (side, side))
-            upright = ImageOps.exif_transpose(image)
-            upright.thumbnail((side, side))
-            made = io.BytesIO()
-            upright.convert("RGBA" if "A" in upright.getbands() else "RGB").save(made, "WEBP", quality=80)
-    except Exception:  # noqa: BLE001 - a decoder fails in any way on what a stranger made
-        raise FetchError("not_an_image") from None
-    return made.getvalue()
-
-
 @picture_pages.get("/projects/<int:project>/tasks/<int:task>/picture")
 @needs(Role.REVIEWER)
 def picture(project: int, task: int) -> Response:
@@ -140,8 +158,8 @@ def picture(project: int, task: int) -> Response:
         raise NotFound(f"pictures are {' or '.join(SIDES)}")
     try:
         path = here.pictures.path(project, task, request.args.get("control", ""), size)
-    except FetchError as error:
-        raise NotFound(f"the image of task {task} cannot be shown: {error}") from None
+    except (FetchError, ImageRejectedError) as error:
+        raise NotFound(f"the image of task {task} cannot be shown: {error.reason.replace('_', ' ')}") from None
     if path is None:
         raise NotFound(f"task {task} has no image for this control")
     answer = send_file(path, mimetype="image/webp", max_age=KEPT_S, conditional=True)

@@ -23,5 +23,11 @@ def serve(console: Console, host: str, port: int) -> None:
         port,
         workers=1,
         threads=THREADS,
-        worker_exit=lambda _server, _worker: console.service.stop(),
+        worker_exit=lambda _server, _worker: stop(console),
     ).run()
+
+
+def stop(console: Console) -> None:
+    """End what works in the background."""
+    console.pictures.close()
+    console.service.stop()

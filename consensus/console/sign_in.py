@@ -38,8 +38,11 @@ def knock() -> ResponseReturnValue:
     came_from = request.form.get("next", "")
     if not token and not (email and password):
         return _refused("Type the e-mail address and the password of your account in Label Studio.", came_from)
-    door = console().door
-    door.check(email.lower() or "token", request.remote_addr or "")
+    door, place = console().door, request.remote_addr or ""
+    name = (
+        "token" if token else email.lower()
+    )  # whoever has a token must not clear the attempts at another's password
+    door.check(name, place)
     try:
         with service().studio() as studio:
             owner, _ = studio.client.own_account()
@@ -49,7 +52,7 @@ def knock() -> ResponseReturnValue:
     if account is None:
         return _refused("Label Studio knows no such account, or the password or token is wrong.", came_from)
     number, address = account
-    door.accounts.forget(email.lower() or "token")
+    door.admit(name, place)
     sign_in(address, owner=number == owner)
     return redirect(_back(came_from), 303)
 
@@ -87,5 +90,7 @@ def _refused(why: str, came_from: str, status: int = 401) -> ResponseReturnValue
 def _back(address: str | None) -> str:
     """Return where somebody wanted to go, if that is a page of ours: never another site."""
     split = urlsplit(address or "")
-    own = not split.scheme and not split.netloc and split.path.startswith("/") and "\\" not in (address or "")
-    return str(address) if own and not split.path.startswith("//") else url_for("overview.projects")
+    own = not split.scheme and not split.netloc and split.path.startswith("/")
+    # A browser takes two slashes or more, of either kind, for the beginning of another site's name.
+    leads_away = (address or "")[1:2] == "/" or "\\" in (address or "")
+    return str(address) if own and not leads_away else url_for("overview.projects")

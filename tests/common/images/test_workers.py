@@ -111,6 +111,22 @@ def test_a_process_that_somebody_ends_costs_no_image(workers: Workers, tmp_path:
     assert workers.run(ended_from_outside, str(tmp_path / "done").encode()) == 1
 
 
+def test_where_no_process_can_be_started_nothing_is_said_of_the_image(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a container may have no more; nothing is left open, and the next one is done."""
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess, "Popen", partial(_refuse, BlockingIOError(11, "no more processes")))
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        assert refusal(workers, measured) == ("decoder_lost", False)
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert workers.run(measured, b"abc")[0] == 3
+
+
+def _refuse(error: OSError, *_: object, **__: object) -> None:
+    raise error
+
+
 def test_one_owner_leaves_a_place_to_another(workers: Workers, tmp_path: Path) -> None:
     """Works without end of one owner, of which some wait, keep no other owner waiting."""
     work = partial(waiting_for, str(tmp_path / "go"))

@@ -6,8 +6,9 @@ import pytest
 from made_desk import ANN, PASSWORD, REV, SECOND, Desk, send
 from made_projects import OWNER
 
+from consensus.console import sign_in
 from consensus.console.access import LONGEST_S, Role
-from consensus.console.attempts import FEW, Attempts
+from consensus.console.attempts import FEW, MANY, Attempts
 
 NEEDS = "console_needs"
 FILLED = {"project": "7", "task": "101", "name": "MisClassified", "batch": "0123456789ab"}
@@ -88,6 +89,27 @@ def test_guessing_is_slowed_down(desk: Desk) -> None:
     assert send(client, "/sign-in", page, email=REV, password=PASSWORD).status_code == 303
 
 
+def test_a_token_does_not_clear_the_attempts_at_a_password(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has an account could guess the password of another one for ever."""
+    monkeypatch.setattr(sign_in, "_by_token", lambda *_: (20, ANN))
+    client = desk.visitor()
+    page = client.get("/sign-in")
+    for n in range(FEW):
+        assert send(client, "/sign-in", page, email=REV, password=f"guess {n}").status_code == 401
+    other = desk.visitor()
+    assert send(other, "/sign-in", other.get("/sign-in"), email=REV, token="mine").status_code == 303
+    assert send(client, "/sign-in", page, email=REV, password="one more").status_code == 429
+
+
+def test_a_team_behind_one_address_signs_in(desk: Desk) -> None:
+    """Behind a proxy all have its address: only attempts that fail count against it."""
+    for _ in range(MANY + 1):
+        desk.signed_in(REV)
+    for n in range(MANY):
+        assert desk.console.door.places.wait("127.0.0.1") == 0, n
+    assert desk.console.door.places.wait("127.0.0.1") > 0
+
+
 def test_attempts_are_forgotten_with_time() -> None:
     """Two in ten seconds: the third waits until the first is ten seconds old."""
     moments = iter([0.0, 4.0, 9.0, 10.0])
@@ -118,7 +140,19 @@ def test_a_form_of_another_site_does_nothing(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:x", ""]
+    "address",
+    [
+        "https://evil.example",
+        "//evil.example",
+        "///evil.example",
+        "////evil.example",
+        "/\t/evil.example",
+        "\t//evil.example",
+        " //evil.example",
+        "/\\evil.example",
+        "javascript:x",
+        "",
+    ],
 )
 def test_nobody_is_led_to_another_site(desk: Desk, address: str) -> None:
     """After signing in one comes back to a page of ours."""

@@ -241,6 +241,18 @@ def test_more_values_than_there_is_room_for_are_never_made(settings: Settings, v
         assert peak < 3 * len(body) + 1_000_000
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_only_what_is_counted_is_read(client: FlaskClient, encoding: str) -> None:
+    """In another encoding a letter can look like a quotation mark, and hide all that follows from the count."""
+    body = '{"project": "7", "webhook": ["\u0122", [], []], "tasks": [[]]}'
+    for encoded in (body.encode(encoding), b"\xff" + body.encode()):
+        answer = client.post("/predict", data=encoded, content_type="application/json")
+        assert (answer.status_code, answer.json["error"][:21]) == (400, "Bad Request: the body")
+    assert (
+        client.post("/predict", data=body.encode("utf-8-sig"), content_type="application/json").status_code == 200
+    )
+
+
 def test_signs_inside_of_texts_are_no_values(client: FlaskClient) -> None:
     """A text of three million commas, with escaped quotation marks around some, is one value."""
     note = '\\",[{' * 750_000

@@ -233,8 +233,10 @@ def test_names_are_set_and_credentials_go_without(settings: Settings) -> None:
 
 
 def test_health_checks_need_no_name(settings: Settings) -> None:
-    """What watches the backend may know it by any name."""
-    assert guarded(settings).get("/health", headers={"Host": "status.example.com"}).status_code == 200
+    """What watches the backend may know it by any name, and so may a web page, which learns no more than that."""
+    for route in ("/", "/health"):
+        answer = guarded(settings).get(route, headers={"Host": "status.example.com"})
+        assert (answer.status_code, answer.json) == (200, {"status": "UP"})
 
 
 def test_what_label_studio_ml_calls_its_credentials_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
