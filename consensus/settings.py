@@ -181,6 +181,8 @@ class ProjectConfig(_Strict):
         What people look at.
     auto
         Rules file of `consensus auto`, which a schedule then follows after each run.
+    pay
+        Rules file of `consensus pay`, by which the console makes pay lists.
     """
 
     policy: PolicyName = "default"
@@ -193,6 +195,7 @@ class ProjectConfig(_Strict):
     controls: dict[str, ControlSection] = {}
     review: ReviewSection = ReviewSection()
     auto: Path | None = None
+    pay: Path | None = None
     _special: frozenset[str] = PrivateAttr(default=frozenset())
 
     @property
@@ -254,7 +257,8 @@ def project_config(path: Path | None, project: int) -> ProjectConfig:
         raise ConfigError(f"settings file {path}: {_first_fault(error)}") from None
     except ConfigError as error:
         raise ConfigError(f"settings file {path}: {error}") from None
-    return config if config.auto is None else config.model_copy(update={"auto": path.parent / config.auto})
+    files = {"auto": config.auto, "pay": config.pay}
+    return config.model_copy(update={name: path.parent / file for name, file in files.items() if file is not None})
 
 
 def read_rules_file(rules: type[AnyRules], path: Path, page: str) -> AnyRules:

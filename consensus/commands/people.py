@@ -15,26 +15,18 @@ from common.files import check_outputs, database_files, lock_file, write_whole
 from consensus.commands import connections, output
 from consensus.commands.options import ProjectOption
 from consensus.errors import ConfigError
+from consensus.people.csv_tables import annotators_csv, pay_csv
 
 if TYPE_CHECKING:
     from consensus.people.payroll import Payroll
     from consensus.store.columns import Row
 
 FormatOption = Annotated[output.Format, typer.Option("--format", help="How to print it.")]
-OVERVIEW = (
-    "control", "annotator", "votes", "trust", "trust_low", "trust_high", "gold_answered", "gold_right", "gold_low",
-    "gold_high", "with_consensus", "with_others", "spammer_score", "seconds", "others_seconds", "suggested",
-    "compared", "accepted", "confusions", "suspicions",
-)  # fmt: skip
 AGREEMENT = (
     "control", "label", "krippendorff_alpha", "fleiss_kappa", "cohen_kappa", "questions", "answers", "pairs",
     "compared",
 )  # fmt: skip
 PAIRS = ("control", "label", "annotator", "other", "cohen_kappa", "questions")
-LINE = (
-    "annotator", "item", "control", "votes", "unsure", "withdrawn", "returned", "trust", "base", "bonus_percent",
-    "bonus", "amount", "why",
-)  # fmt: skip
 
 
 def annotators(
@@ -65,7 +57,7 @@ def annotators(
     if form == "json":
         emit(json.dumps(rows, ensure_ascii=False) + "\n")
     elif form == "csv":
-        _print_csv([{**row, **_words(row)} for row in rows], OVERVIEW)
+        emit(annotators_csv(rows))
     elif annotator is None:
         _show_overview(rows)
         _show_below(project)
@@ -130,12 +122,12 @@ def pay(
         note(line)
     summary = {"project": project, "from": str(period[0]), "to": str(period[1]), "rules": pay_rules.model_dump()}
     if out is not None:
-        _write(out, _pay_json(pay, summary) if form == "json" else _pay_csv(pay))
+        _write(out, _pay_json(pay, summary) if form == "json" else pay_csv(pay.lines))
         output.OUT.print(f"{len(pay.lines)} lines written to {out}: {_sum(pay)} {pay_rules.unit} in all")
     elif form == "table":
         _show_pay(pay, pay_rules.unit)
     else:
-        emit(_pay_json(pay, summary) if form == "json" else _pay_csv(pay))
+        emit(_pay_json(pay, summary) if form == "json" else pay_csv(pay.lines))
 
 
 def _show_overview(rows: "Sequence[Row]") -> None:
@@ -213,10 +205,6 @@ def _show_pay(pay: "Payroll", unit: str) -> None:
     _say(f"{_sum(pay)} {unit} in all")
 
 
-def _pay_csv(pay: "Payroll") -> str:
-    return csv_text([asdict(line) for line in pay.lines], LINE)
-
-
 def _pay_json(pay: "Payroll", summary: "Row") -> str:
     from consensus.core.people.pay import totals  # noqa: PLC0415
 
@@ -253,17 +241,6 @@ def _day(option: str, text: str) -> date:
 
 def _today() -> date:
     return datetime.now(UTC).date()
-
-
-def _words(row: "Row") -> dict[str, str]:
-    """What a row holds in lists, as text."""
-    mistaken = [
-        f"{confusion['said']} for {confusion['consensus']}"
-        f"{' on ' + confusion['label'] if 'label' in confusion else ''} ({confusion['times']})"
-        for confusion in row["confusions"]
-    ]
-    reasons = [f"{suspicion['kind']}: {suspicion['reason']}" for suspicion in row["suspicions"] or ()]
-    return {"confusions": "; ".join(mistaken), "suspicions": " | ".join(reasons)}
 
 
 def _interval(row: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from flask import current_app
 from common.errors import SuiteError
 from consensus.console.access import Roles
 from consensus.console.attempts import Door
+from consensus.console.computed import Computed
 from consensus.console.pictures import Pictures
 from consensus.serving.service import Service
 
@@ -68,6 +69,7 @@ class Console:
     secret: str = field(default="", repr=False)
     public_url: str = ""
     door: Door = field(default_factory=Door)
+    computed: Computed = field(default_factory=Computed)
     titles: Titles = field(init=False)
     pictures: Pictures = field(init=False)
 

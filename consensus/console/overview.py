@@ -16,21 +16,28 @@ overview_pages = Blueprint("overview", __name__)
 
 RUNS = 60
 """So many runs back the course goes."""
+LEADS_TO = {Role.ADMIN: "overview.project", Role.REVIEWER: "review.queues", Role.ANNOTATOR: "me.me"}
 JOBS, DAYS = 5, 35
 PACE, SHORTEST_PACE = timedelta(days=7), timedelta(hours=6)
 """Over so long a time, and over no less, the pace is taken."""
 
 
 @overview_pages.get("/")
-@needs(Role.REVIEWER)
+@needs(Role.ANNOTATOR)
 def projects() -> ResponseReturnValue:
-    """List the projects that consensus has run on; where there is one alone, show it, or its queues."""
-    leads_to = "overview.project" if g.member.role is Role.ADMIN else "review.queues"
+    """List the projects that consensus has run on; where there is one alone, show it, or its queues.
+
+    An annotator sees those with votes of theirs, and is led to their own page.
+    """
+    leads_to = LEADS_TO[g.member.role]
+    waiting: dict[int, int] = {}
     with service().store.snapshot() as snapshot:
-        latest = snapshot.pages.latest_runs()
-        waiting: dict[int, int] = {}
-        for row in snapshot.pages.queue_counts():
-            waiting[row["project"]] = waiting.get(row["project"], 0) + row["waiting"]
+        if g.member.role is Role.ANNOTATOR:
+            latest = snapshot.pages.projects_of(g.member.email)
+        else:
+            latest = snapshot.pages.latest_runs()
+            for row in snapshot.pages.queue_counts():
+                waiting[row["project"]] = waiting.get(row["project"], 0) + row["waiting"]
     if len(latest) == 1:
         return redirect(url_for(leads_to, project=latest[0]["project"]), 303)
     return render_template(

@@ -20,7 +20,9 @@ NAVIGATION: list[tuple[str, str, Role]] = [
     ("reports.report", "Reports", Role.ADMIN),
     ("grid.grid", "Grid", Role.ADMIN),
     ("review.queues", "Review", Role.REVIEWER),
+    ("people.people", "People", Role.ADMIN),
     ("history.runs", "History", Role.ADMIN),
+    ("me.me", "My work", Role.ANNOTATOR),
 ]
 """Pages of a project: endpoint, name, and who sees them; each room of pages adds its own."""
 _DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3_600, 60

@@ -1,7 +1,7 @@
 """What is known of the annotators of a project, from what its last run stored."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,26 +95,27 @@ def annotator_report(store: Snapshot, project: int) -> list[Row]:
         seconds, others_seconds, suggested, compared, accepted, confusions, suspicions, history; None where
         something is not known.
     """
-    controls = stored_controls(store, project)
-    run = store.needed_run(project)
-    in_run = {(row["control"], row["annotator"]): row for row in store.annotators(run["id"])}
     history = defaultdict[tuple[str, str], list[Row]](list)
     for row in store.trust_history(project):
         entry = {name: row[name] for name in ("run", "votes", "trust", "trust_low", "trust_high")}
         history[row["control"], row["annotator"]].append({"at": row["started_at"].isoformat()[:19], **entry})
-    return [row for control in controls for row in _report_of(control, in_run, history)]
+    rows = figures_of(store, project, stored_controls(store, project))
+    return [{**row, "history": history[row["control"], row["annotator"]]} for row in rows]
 
 
-def _report_of(
-    control: StoredControl,
-    in_run: Mapping[tuple[str, str], Row],
-    history: Mapping[tuple[str, str], list[Row]],
-) -> Iterator[Row]:
+def figures_of(store: Snapshot, project: int, controls: Iterable[StoredControl]) -> list[Row]:
+    """Return the rows of `annotator_report` without their history."""
+    run = store.needed_run(project)
+    in_run = {(row["control"], row["annotator"]): row for row in store.annotators(run["id"])}
+    return [row for control in controls for row in _figures_of(control, in_run)]
+
+
+def _figures_of(control: StoredControl, in_run: Mapping[tuple[str, str], Row]) -> Iterator[Row]:
     names = [str(name) for name in control.votes.annotator_names]
     trust = np.array([in_run[control.name, name]["trust"] for name in names])
     _, annotation = np.unique(control.rows["annotation"], return_index=True)
     assessment, answers = _assess(control, trust, annotation), answers_of(control.votes)
-    belief = _believed(control, answers)
+    belief = believed_of(control, answers)
     with_consensus, mistaken = agreement_with_consensus(answers, belief), confusions(answers, belief)
     suggestions = _suggestions(control, annotation)
     for position, name in enumerate(names):
@@ -132,7 +133,6 @@ def _report_of(
             **{column: int(counts[position]) for column, counts in suggestions.items()},
             "confusions": _confusions(control.votes, mistaken, position),
             "suspicions": row["suspicions"],
-            "history": history[control.name, name],
         }
 
 
@@ -142,7 +142,8 @@ def _assess(control: StoredControl, trust: Floats, annotation: Positions) -> Ass
     return assess(votes, trust, votes.annotator[annotation], seconds, moments(rows["voted_at"].tolist()))
 
 
-def _believed(control: StoredControl, answers: Answers) -> Believed:
+def believed_of(control: StoredControl, answers: Answers) -> Believed:
+    """Look up what the last run believes of the answers to a control."""
     votes, rows = control.votes, control.classifications
     label, _ = encode(rows["label"], votes.label_names)
     task = _codes(rows["task"], votes.task_names)

@@ -49,10 +49,67 @@ class PageReader(Questions):
             rows += self._page(query, VOTE, VOTE_PLACE[1:], behind, limit - len(rows))
         return rows
 
+    def votes_among(
+        self,
+        project: int,
+        control: str,
+        annotator: str,
+        *,
+        after: Mapping[str, Any] | None = None,
+        limit: int = 100,
+        among: int = 50_000,
+    ) -> tuple[list[Row], Row | None]:
+        """Return so many of an annotator's votes on a control among the next votes of all, by task and label.
+
+        The index of votes leads to tasks and not to annotators: to find somebody's few among millions takes longer
+        than a page has, so they are looked for a stretch at a time.
+
+        Returns
+        -------
+        list of dict
+            The votes.
+        dict or None
+            Behind what to go on; None where all are read.
+        """
+        place = VOTE_PLACE[1:]
+        columns = [VOTE.c[name] for name in place]
+        here = VOTE.c.project == project, VOTE.c.control == control
+        shown = select(*(column for column in VOTE.c if column.name not in ("project", "since")))
+        query = shown.where(*here, VOTE.c.annotator == annotator)
+        ends = self._page(select(*columns).where(*here).offset(among - 1), VOTE, place, after, 1)
+        if ends:
+            query = query.where(tuple_(*columns) <= tuple_(*ends[0].values()))
+        rows = self._page(query, VOTE, place, after, limit + 1)
+        if len(rows) > limit:
+            return rows[:limit], {name: rows[limit - 1][name] for name in place}
+        return rows, ends[0] if ends else None
+
     def annotators(self, run: int, *, after: Mapping[str, Any] | None = None, limit: int = 100) -> list[Row]:
         """Return the annotators of a run by control and name, with their trust and what is suspicious."""
         query = select(ANNOTATOR).where(ANNOTATOR.c.run == run)
         return self._page(query, ANNOTATOR, ANNOTATOR_PLACE, after, limit)
+
+    def annotator(self, run: int, name: str) -> list[Row]:
+        """Return what a run says of one annotator, by control."""
+        table = ANNOTATOR.c
+        query = select(ANNOTATOR).where(table.run == run, table.annotator == name)
+        return self._rows(query.order_by(table.control))
+
+    def trust_course(self, runs: Collection[int], annotators: Collection[str]) -> list[Row]:
+        """Return the trust of some annotators in some runs, the oldest first."""
+        names = "run", "control", "annotator", "votes", "trust", "trust_low", "trust_high"
+        table = ANNOTATOR.c
+        query = select(*(table[name] for name in names)).where(
+            table.run.in_(runs), table.annotator.in_(annotators)
+        )
+        return self._rows(query.order_by(table.run, table.control, table.annotator))
+
+    def projects_of(self, annotator: str) -> list[Row]:
+        """Return the latest run of each project that has seen votes of an annotator."""
+        latest = select(func.max(RUN.c.id)).group_by(RUN.c.project)
+        seen = select(ANNOTATOR.c.run).where(ANNOTATOR.c.run.in_(latest), ANNOTATOR.c.annotator == annotator)
+        query = select(RUN.c.project, RUN.c.started_at, RUN.c.finished_at).where(RUN.c.id.in_(seen))
+        return self._rows(query.order_by(RUN.c.project))
 
     def runs(self, project: int, *, before: int | None = None, limit: int = 100) -> list[Row]:
         """Return a project's runs, the latest first."""

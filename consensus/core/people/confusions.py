@@ -123,3 +123,16 @@ def confusions(answers: Answers, belief: Believed, most: int = 3) -> Confusions:
     frequent = order[(place < most) & (times[order] >= 0.5)]  # noqa: PLR2004 - rounds to one time
     who, topic, answer, truths = (column[frequent].astype(np.int32) for column in (who, topic, answer, truths))
     return Confusions(who, topic, answer, truths, times[frequent])
+
+
+def confusion_matrix(answers: Answers, belief: Believed) -> Floats:
+    """Count what each annotator says where the consensus believes what.
+
+    Returns
+    -------
+    (n_annotators, n_answers, n_answers) float64
+        Expected numbers: an answer's row has the probabilities of what is true, added up.
+    """
+    k = answers.n_answers
+    cell = (answers.annotator[belief.row].astype(np.int64) * k + answers.answer[belief.row]) * k + belief.truth
+    return sums(cell, belief.probability, answers.n_annotators * k * k).reshape(-1, k, k)

@@ -53,6 +53,29 @@ class Rules:
     best: Best | None = None
 
 
+def rules_in_words(rules: Rules) -> list[str]:
+    """Return what is paid for what, a sentence each.
+
+    Examples
+    --------
+    >>> rules_in_words(Rules("cent", 4, tiers=(Tier(0.9, 25),)))
+    ['4 cent for a vote, 0 cent for an unsure vote or a skipped task.', '25 % more from a trust of 0.9 on.']
+    """
+    measure = "trust" if rules.trust_by == "trust" else "lower end of the trust's interval"
+    unit, best = rules.unit, rules.best
+    lines = [
+        f"{rules.per_vote} {unit} for a vote, {rules.per_unsure} {unit} for an unsure vote or a skipped task."
+    ]
+    tiers = sorted(rules.tiers, key=lambda tier: tier.trust)
+    lines += [f"{tier.bonus_percent} % more from a {measure} of {tier.trust:g} on." for tier in tiers]
+    if best:
+        enough = f"{best.min_votes} or more paid votes"
+        lines.append(f"{best.bonus} {unit} for the highest {measure} of each calendar month, of who has {enough}.")
+    if rules.rejected:
+        lines.append(f"Nothing where somebody is suspected of: {', '.join(sorted(rules.rejected))}.")
+    return lines
+
+
 @dataclass(frozen=True)
 class Work:
     """What one annotator did on one control in a period, and what is thought of it at its end.

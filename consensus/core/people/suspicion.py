@@ -1,5 +1,6 @@
 """Suspicions: which annotators to look at, and why, in words."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ ALPHA = 0.01
 MOSTLY_LATER = 0.9
 """Share of shared odd answers that one of two gave later, from which that one alone is suspected."""
 KINDS = ("spam", "contrary", "same answer", "too fast", "copying")
+
+_PARTNER = re.compile(r"shares with .*? (\d+ of \d+ answers that most others reject)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -191,6 +194,17 @@ def _copy(copying: Copying, row: int, p_value: float, partner: str, after: float
         f"shares with {partner} {copying.shared[row]} of {copying.odd[row]} answers that most others reject, "
         f"where {copying.expected[row]:.1f} are to be expected{later}" + _chance(p_value),
     )
+
+
+def without_names(reason: str) -> str:
+    """Return a reason as it is told to whom it is about: who else is meant is not named.
+
+    Examples
+    --------
+    >>> without_names("shares with ann@example.com 9 of 12 answers that most others reject; likewise with 1 more")
+    'shares with another annotator 9 of 12 answers that most others reject; likewise with 1 more'
+    """
+    return _PARTNER.sub(r"shares with another annotator \1", reason)
 
 
 def _chance(p_value: float) -> str:
