@@ -46,6 +46,10 @@ class Request:
         So many, the surest.
     audit_share : float
         Share that people judge blind.
+    given : str or None
+        Of proposals: those in the place of this label alone.
+    confidence : float or None
+        Of proposals: those in the place of labels with at least this confidence.
     """
 
     tasks: tuple[int, ...] = ()
@@ -55,6 +59,8 @@ class Request:
     target_precision: float | None = None
     limit: int | None = None
     audit_share: float = AUDIT_SHARE
+    given: str | None = None
+    confidence: float | None = None
 
     def check(self) -> None:
         """Refuse what names no suggestions, or says something that is no share.

@@ -69,7 +69,10 @@ def offer_proposals(store: Store, project: int, request: Request) -> ProposalOff
             row["task"], row["control"], row["label"], tuple(row["proposed"]), row["proposed_posterior"]
         )
         for row in rows
-        if row["proposed"] and row["proposed_posterior"] > max(row["posterior"], request.above or 0.0)
+        if row["proposed"]
+        and row["proposed_posterior"] > max(row["posterior"], request.above or 0.0)
+        and request.given in (None, row["label"])
+        and row["confidence"] >= (request.confidence or 0.0)
     }
     tasks = frozenset(request.tasks)
     proposals = [

@@ -86,6 +86,8 @@ class Suggested:
     truths : Truths
     audited : sequence of dict
         Items of batches that people judge blind.
+    versions : sequence of str
+        All that have suggestions in the project, the latest first.
     """
 
     project: Project
@@ -94,6 +96,7 @@ class Suggested:
     votes: ProjectVotes
     truths: "Truths"
     audited: Sequence[Row] = ()
+    versions: Sequence[str] = ()
 
     @cached_property
     def groups(self) -> dict[Group, int]:
@@ -264,7 +267,18 @@ def read_suggestions(
     ordered = sorted(latest.values(), key=lambda each: (-each.score, each.task, each.control))
     with store.snapshot() as snapshot:
         truths = Truths(votes.controls, {} if config.model_votes else posteriors(snapshot, project))
-        return Suggested(target, version, ordered, votes, truths, snapshot.decisions.audited(project))
+        audited = snapshot.decisions.audited(project)
+        return Suggested(target, version, ordered, votes, truths, audited, _versions(counts))
+
+
+def suggested_versions(studio: Studio, project: int) -> list[str]:
+    """Return the model versions that have suggestions in a project, the latest first."""
+    return _versions(studio.client.version_counts(project))
+
+
+def _versions(counts: Mapping[str, tuple[int, str]]) -> list[str]:
+    names = [name for name, (n, _) in counts.items() if n and not name.startswith(VERSION_PREFIX)]
+    return sorted(names, key=lambda name: counts[name][1], reverse=True)
 
 
 def suggestions_in(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf, nan
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -30,6 +31,10 @@ ACTIONS: dict[Action, str] = {
 }
 MOST = 2_000
 """Rows of one selection; more are chosen by a threshold, as a filter and not as a list."""
+ALL = "all"
+"""The field of a form that says that all are chosen that match a filter."""
+_ORIGINS: dict[Action, acts.Origin] = {"accept": "proposals", "suggested": "suggestions"}
+_TEXTS, _NUMBERS = ("control", "label", "given"), ("above", "target_precision", "confidence", "audit_share")
 
 
 @dataclass(frozen=True)
@@ -39,11 +44,15 @@ class Chosen:
     Parameters
     ----------
     items : tuple of (int, str)
-        Task and control.
+        Task and control; none where all are chosen that match a filter.
     label : str
         That is set; "" for other actions.
     back : str
         Where the page is from which it was chosen.
+    filtered : Request or None
+        What all that are chosen match.
+    version : str or None
+        Model version of the suggestions that are chosen by a filter.
     """
 
     action: Action
@@ -51,6 +60,17 @@ class Chosen:
     label: str
     back: str
     key: str
+    filtered: Request | None = None
+    version: str | None = None
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """The fields of a form that chooses the same rows, one after another."""
+        if self.filtered is None:
+            return [("item", f"{task}:{control}") for task, control in self.items]
+        values = {f"of_{name}": getattr(self.filtered, name) for name in (*_TEXTS, *_NUMBERS)}
+        values |= {"of_version": self.version}
+        return [(ALL, "yes"), *((name, str(value)) for name, value in values.items() if value is not None)]
 
     @property
     def tasks(self) -> list[int]:
@@ -120,9 +140,9 @@ def _act(project: int, chosen: Chosen, *, dry_run: bool) -> dict[str, Any]:
     here, by = service(), str(g.member.email)
     match chosen.action:
         case "accept" | "suggested":
-            origin: acts.Origin = "proposals" if chosen.action == "accept" else "suggestions"
-            chosen_tasks = Request(tasks=tuple(chosen.tasks))
-            return acts.accept_labels(here, project, chosen_tasks, origin, by, version=None, dry_run=dry_run)
+            wanted = chosen.filtered or Request(tasks=tuple(chosen.tasks))
+            origin = _ORIGINS[chosen.action]
+            return acts.accept_labels(here, project, wanted, origin, by, version=chosen.version, dry_run=dry_run)
         case "ask":
             return acts.ask_for_votes(here, project, chosen.tasks, by, reason="", key=chosen.key, dry_run=dry_run)
         case "review":
@@ -165,6 +185,11 @@ def _chosen(project: int) -> Chosen:
     action = next((action for action in ACTIONS if action == form.get("action")), None)
     if action is None:
         raise BadRequest(f"the action is {form.get('action')!r}; there are {', '.join(ACTIONS)}")
+    back = _own(form.get("back", ""), project)
+    if form.get(ALL):
+        if action not in _ORIGINS:
+            raise BadRequest(f"all that match cannot be chosen for {ACTIONS[action]!r}: tick rows")
+        return Chosen(action, (), "", back, uuid4().hex, _filter(), form.get("of_version") or None)
     items = []
     for item in form.getlist("item"):
         task, _, control = item.partition(":")
@@ -179,8 +204,24 @@ def _chosen(project: int) -> Chosen:
     if action == "label" and not label:
         raise BadRequest("No label is chosen: which one is right?")
     key = form.get("key") or uuid4().hex
-    back = _own(form.get("back", ""), project)
     return Chosen(action, tuple(dict.fromkeys(items)), label if action == "label" else "", back, key)
+
+
+def _filter() -> Request:
+    """Read what all match that are chosen; never more than were shown."""
+    texts = {name: request.form.get(f"of_{name}") or None for name in _TEXTS}
+    numbers: dict[str, float] = {}
+    for name in (*_NUMBERS, "limit"):
+        text = request.form.get(f"of_{name}")
+        if not text:
+            continue
+        try:
+            numbers[name] = int(text) if name == "limit" else float(text)
+        except ValueError:
+            numbers[name] = nan
+        if not 0 <= numbers[name] <= (inf if name == "limit" else 1):
+            raise BadRequest(f"{name.replace('_', ' ')} is {text!r}; use a number from 0 to 1, as in 0.95")
+    return Request(**texts, **numbers)  # type: ignore[arg-type]
 
 
 def _own(address: str, project: int) -> str:

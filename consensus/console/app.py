@@ -13,7 +13,20 @@ from werkzeug.exceptions import HTTPException
 
 from common.errors import LabelStudioError, SuiteError
 from common.logs import fault
-from consensus.console import access, acting, grid, history, me, overview, pages, people, pictures, reports, review
+from consensus.console import (
+    access,
+    acting,
+    assist,
+    grid,
+    history,
+    me,
+    overview,
+    pages,
+    people,
+    pictures,
+    reports,
+    review,
+)
 from consensus.console.desk import EXTENSION, Console
 from consensus.console.sign_in import door_pages
 from consensus.errors import StoreError
@@ -59,6 +72,7 @@ def create_console(console: Console) -> Flask:
         reports.report_pages,
         grid.grid_pages,
         review.review_pages,
+        assist.assist_pages,
         people.people_pages,
         history.history_pages,
         me.own_pages,

@@ -63,11 +63,12 @@ def course(
     )
 
 
-def bars(values: Sequence[float], text: str) -> Markup:
-    """Draw values side by side, as a histogram or days."""
+def bars(values: Sequence[float], text: str, *, faded: int = 0) -> Markup:
+    """Draw values side by side, as a histogram or days; so many of the first are drawn faded."""
     top, width = max([*values, 1e-9]), WIDTH / max(len(values), 1)
     drawn = "".join(
-        f'<rect x="{number * width:.1f}" y="{HEIGHT - HEIGHT * value / top:.1f}" '
+        f'<rect class="{"faded" if number < faded else "lit"}" '
+        f'x="{number * width:.1f}" y="{HEIGHT - HEIGHT * value / top:.1f}" '
         f'width="{max(width - 1, 0.5):.1f}" height="{HEIGHT * value / top:.1f}"/>'
         for number, value in enumerate(values)
     )

@@ -20,6 +20,7 @@ NAVIGATION: list[tuple[str, str, Role]] = [
     ("reports.report", "Reports", Role.ADMIN),
     ("grid.grid", "Grid", Role.ADMIN),
     ("review.queues", "Review", Role.REVIEWER),
+    ("assist.suggestions", "AI-assist", Role.ADMIN),
     ("people.people", "People", Role.ADMIN),
     ("history.runs", "History", Role.ADMIN),
     ("me.me", "My work", Role.ANNOTATOR),

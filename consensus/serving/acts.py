@@ -11,13 +11,14 @@ from werkzeug.exceptions import UnprocessableEntity
 from consensus.assist.accept import Offer, Request, accept, offer
 from consensus.assist.batches import Performed, performed, plan, resume
 from consensus.assist.proposals import ProposalOffer, accept_proposals, offer_proposals
-from consensus.assist.suggestions import Suggested, Suggestion, read_suggestions
+from consensus.assist.suggestions import Suggested, Suggestion, read_suggestions, suggested_versions
 from consensus.assist.undo import undo
 from consensus.core.assist.expected import Expectation
 from consensus.core.review.rulings import Ruling
 from consensus.label_studio import Studio
 from consensus.review.decisions import EVERYBODY, decide
 from consensus.review.stream import perform_stream
+from consensus.serving.background import Job
 from consensus.serving.service import Service, batch_of, snapshot_of
 from consensus.store.columns import Row
 from consensus.store.tables import CLASSIFICATION
@@ -54,9 +55,9 @@ def accept_labels(
     if origin == "proposals":
         offered = _proposed(offer_proposals(here.store, project, request), request)
     elif dry_run:
-        offered = _offered(offer(suggested(here, project, version), request))
+        offered = offer_row(offer(suggested(here, project, version), request))
     elif fresh := here.suggested.fresh(project, version):
-        offered = _offered(offer(fresh, request))
+        offered = offer_row(offer(fresh, request))
     if dry_run or offered["count"] == 0:
         return {**offered, "job": None}
 
@@ -216,6 +217,25 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def read_behind(here: Service, project: int, version: str | None, by: str) -> Job:
+    """Read a project's suggestions in the background; then `suggested` has them at once.
+
+    The job's result has the `versions` that have suggestions; where the project shows none of them and none is
+    named, nothing else is read.
+    """
+
+    def read() -> dict[str, Any]:
+        with here.alone("another reading of suggestions", patience_s=-1), here.studio() as studio:
+            versions = suggested_versions(studio, project)
+            shown = version or studio.project(project).model_version
+            is_to_read = bool(version) or shown in versions
+            if is_to_read and here.suggested.fresh(project, version) is None:
+                _read(here, studio, project, version)
+        return {"versions": versions}
+
+    return here.readings.submit(project, "read suggestions", by, read)
+
+
 def suggested(here: Service, project: int, version: str | None) -> Suggested:
     """Return a project's suggestions as they were a moment ago, or read them."""
     suggested = here.suggested.fresh(project, version)
@@ -248,8 +268,8 @@ def suggestion_row(suggestion: Suggestion) -> Row:
     }
 
 
-def _offered(offered: Offer) -> Row:
-    """Lay out what would be accepted of the suggestions."""
+def offer_row(offered: Offer, shown: int = SAMPLE) -> Row:
+    """Lay out what would be accepted of the suggestions, with a sample of so many."""
     n, expected = len(offered.chosen), offered.expected
     tasks = offered.request.tasks
     among = f" of {len(set(tasks))} tasks" if tasks else " tasks"
@@ -270,7 +290,7 @@ def _offered(offered: Offer) -> Row:
             }
             for group in offered.groups
         ],
-        "sample": [_shown_suggestion(each) for each in _sample(offered.chosen)],
+        "sample": [_shown_suggestion(each) for each in _sample(offered.chosen, shown)],
     }
 
 
@@ -312,10 +332,10 @@ def _shown_suggestion(suggestion: Suggestion) -> Row:
     return row
 
 
-def _sample(chosen: Sequence[Shown]) -> list[Shown]:
+def _sample(chosen: Sequence[Shown], n: int = SAMPLE) -> list[Shown]:
     """Return some, from the surest to the least sure."""
-    step = max((len(chosen) - 1) / (SAMPLE - 1), 1)
-    return [chosen[round(place * step)] for place in range(min(SAMPLE, len(chosen)))]
+    step = max((len(chosen) - 1) / (n - 1), 1)
+    return [chosen[round(place * step)] for place in range(min(n, len(chosen)))]
 
 
 def performed_row(performed: Performed) -> Row:

@@ -52,10 +52,11 @@ class Job:
     finished_at: datetime | None = None
     result: dict[str, Any] | None = None
     error: str | None = None
+    ended: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
 
     def described(self) -> dict[str, Any]:
         """Return it as it is answered."""
-        return {name: value for name, value in vars(self).items() if name != "work"}
+        return {name: value for name, value in vars(self).items() if name not in ("work", "ended")}
 
 
 class Background:
@@ -142,3 +143,4 @@ def _do(job: Job) -> None:
     job.error, job.finished_at = error, datetime.now(UTC)
     job.state = "done" if error is None else "failed"
     metrics.JOBS.labels(job.kind, job.state).inc()
+    job.ended.set()

@@ -58,6 +58,7 @@ class Service:
     stop: Callable[[], None] = field(default=lambda: None, repr=False)
     suggested: SuggestedMemory = field(default_factory=SuggestedMemory, repr=False)
     background: Background = field(default_factory=Background, repr=False)
+    readings: Background = field(default_factory=Background, repr=False)
     cursors: Cursors = field(init=False, repr=False)
     _stores: list[Store] = field(default_factory=list, repr=False)
     _heavy: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -80,15 +81,17 @@ class Service:
             return self._stores[0]
 
     @contextmanager
-    def alone(self, others: str) -> Iterator[None]:
+    def alone(self, others: str, patience_s: float = PATIENCE_S) -> Iterator[None]:
         """Let one request at a time do what needs a whole project in memory; who waits too long is refused.
 
         Parameters
         ----------
         others : str
             What it may wait for.
+        patience_s : float
+            How long it waits; -1: for ever.
         """
-        if not self._heavy.acquire(timeout=PATIENCE_S):
+        if not self._heavy.acquire(timeout=patience_s):
             raise ServiceUnavailable(f"{others} is at work; ask again in a few seconds", retry_after=PATIENCE_S)
         try:
             yield

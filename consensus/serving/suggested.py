@@ -26,11 +26,12 @@ class SuggestedMemory:
         return read[1] if read and self._clock() - read[0] < FRESH_S else None
 
     def keep(self, project: int, version: str | None, suggested: Suggested) -> None:
-        """Hold what was just read."""
+        """Hold what was just read, under the name of its version too."""
         with self._lock:
-            self._read[project, version] = self._clock(), suggested
-            self._read.move_to_end((project, version))
-            while len(self._read) > KEPT:
+            for place in ((project, version), (project, suggested.version)):
+                self._read[place] = self._clock(), suggested
+                self._read.move_to_end(place)
+            while len({id(kept) for _, kept in self._read.values()}) > KEPT:
                 self._read.popitem(last=False)
 
     def forget(self, project: int) -> None:

@@ -51,6 +51,7 @@ window.addEventListener("pageshow", () => {
   document.querySelectorAll("form[data-sent]").forEach((form) => { delete form.dataset.sent; });
   document.querySelectorAll("form[data-selection]").forEach(count);
   document.querySelectorAll("[data-invert]").forEach((button) => { button.hidden = false; });
+  document.querySelectorAll("[data-sets]").forEach((slider) => { slider.hidden = false; });
 });
 
 // Single keys click what they stand for, unless one is typing.
@@ -62,4 +63,12 @@ document.addEventListener("keydown", (event) => {
   if (!target) return;
   event.preventDefault();
   target.click();
+});
+
+// A slider sets the number beside it; the page then counts anew.
+document.addEventListener("input", (event) => {
+  const form = event.target.form;
+  if (event.target.dataset.sets) form.elements[event.target.dataset.sets].value = event.target.value;
+  const slider = form?.querySelector("[data-sets]");
+  if (slider && event.target.name === slider.dataset.sets) slider.value = event.target.value;
 });

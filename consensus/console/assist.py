@@ -1,0 +1,162 @@
+"""AI-assist: what a model suggests by its scores, what may be accepted, and how right that is expected to be."""
+
+from collections import Counter
+from dataclasses import dataclass
+from math import floor
+
+from flask import Blueprint, g, render_template, request
+from werkzeug.exceptions import BadRequest
+
+from consensus.assist.accept import AUDIT_SHARE, Request, offer
+from consensus.assist.suggestions import Suggested, Suggestion
+from consensus.console.access import Role, needs
+from consensus.console.desk import console
+from consensus.serving import acts
+from consensus.serving.background import Job
+from consensus.serving.service import service, snapshot_of
+from consensus.store.columns import Row
+
+assist_pages = Blueprint("assist", __name__)
+
+ABOVE = 0.95
+"""The threshold that a page begins with."""
+BINS = 20
+SAMPLE = 12
+DRAWN = 40
+"""So many labels have a histogram of their own; the others have their numbers."""
+PATIENCE_S = 1.0
+"""After so long a page says that it is still reading."""
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How many suggestions have which score.
+
+    Parameters
+    ----------
+    counts : list of int
+        In steps of 1 / `BINS`, from 0 on.
+    faded : int
+        So many of the first steps lie below the threshold.
+    """
+
+    counts: list[int]
+    faded: int
+
+    @property
+    def rows(self) -> list[tuple[float, float, int]]:
+        """Lower and upper bound of each step that is not empty, the highest first, and its count."""
+        return [(step / BINS, (step + 1) / BINS, n) for step, n in enumerate(self.counts) if n][::-1]
+
+
+def histogram(suggestions: list[Suggestion], above: float) -> Histogram:
+    """Count suggestions by their score.
+
+    Examples
+    --------
+    >>> made = histogram([Suggestion(1, "kind", ("cat",), score, "m", 1) for score in (0.5, 0.52, 1.0)], 0.5)
+    >>> made.rows, made.faded
+    ([(0.95, 1.0, 1), (0.5, 0.55, 2)], 10)
+    """
+    counts = Counter(min(floor(each.score * BINS + 1e-9), BINS - 1) for each in suggestions)
+    return Histogram([counts[step] for step in range(BINS)], floor(above * BINS + 1e-9))
+
+
+@assist_pages.get("/projects/<int:project>/assist")
+@needs(Role.ADMIN)
+def suggestions(project: int) -> str:
+    """Show the suggestions of a model version by score and label, and what a threshold would accept."""
+    here = service()
+    version = request.args.get("version") or None
+    asked = _asked()
+    with snapshot_of(here, project) as snapshot:
+        controls = snapshot.controls(project)
+    read = here.suggested.fresh(project, version)
+    if read is not None:
+        return _shown(project, read, asked, controls)
+    name = request.args.get("reading")
+    job = here.readings.job(project, name) if name else None
+    if job is None or job.state == "done":  # what was read then is too old
+        job = acts.read_behind(here, project, version, g.member.email)
+        job.ended.wait(PATIENCE_S)
+    read = here.suggested.fresh(project, version)
+    if read is not None:
+        return _shown(project, read, asked, controls)
+    return _without(job)
+
+
+def _without(job: Job) -> str:
+    """Say that suggestions are being read, why they cannot be, or that there are none."""
+    return render_template(
+        "assist.html", job=job, read=None, versions=(job.result or {}).get("versions", []), version=None
+    )
+
+
+def _asked() -> Request:
+    """Read the threshold that the address asks for."""
+    above, precision = _share("above"), _share("precision")
+    if above is None and precision is None:
+        above = ABOVE
+    asked = Request(
+        label=request.args.get("label") or None,
+        control=request.args.get("control") or None,
+        above=above,
+        target_precision=precision,
+    )
+    asked.check_shares()
+    return asked
+
+
+def _share(name: str) -> float | None:
+    text = request.args.get(name, "")
+    if not text:
+        return None
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise BadRequest(f"{name} is {text!r}; use a number from 0 to 1, as in 0.95")
+    return share
+
+
+def _shown(project: int, read: Suggested, asked: Request, controls: list[Row]) -> str:
+    offered = offer(read, asked)
+    counted = acts.offer_row(offered, SAMPLE)
+    by_group: dict[tuple[str, tuple[str, ...]], list[Suggestion]] = {}
+    for each in read.suggestions:
+        if each.is_open:
+            by_group.setdefault(each.group, []).append(each)
+    matching = [
+        each
+        for (control, labels), group in by_group.items()
+        if asked.control in (None, control) and asked.label in (None, *labels)
+        for each in group
+    ]
+    groups = sorted(offered.groups, key=lambda each: -each.suggestions)
+    lowest = [each.above for each in groups if each.above is not None]
+    line = asked.above if asked.target_precision is None else min(lowest, default=1.0)
+    console().pictures.expect_quietly(project, {row["task"] for row in counted["sample"]})
+    return render_template(
+        "assist.html",
+        job=None,
+        read=read,
+        version=read.version,
+        versions=read.versions,
+        asked=asked,
+        controls=controls,
+        labels=sorted({label for row in controls for label in row["labels"]}),
+        counted=counted,
+        conformal=offered.conformal,
+        expected=offered.expected,
+        open=len(matching),
+        whole=histogram(matching, line or 0.0),
+        groups=groups,
+        histograms={
+            (each.control, each.labels): histogram(
+                by_group[each.control, each.labels], 1.0 if each.above is None else each.above
+            )
+            for each in groups[:DRAWN]
+        },
+        audit_share=AUDIT_SHARE,
+    )
