@@ -140,9 +140,11 @@ def _act(project: int, chosen: Chosen, *, dry_run: bool) -> dict[str, Any]:
     here, by = service(), str(g.member.email)
     match chosen.action:
         case "accept" | "suggested":
-            wanted = chosen.filtered or Request(tasks=tuple(chosen.tasks))
+            requested = chosen.filtered or Request(tasks=tuple(chosen.tasks))
             origin = _ORIGINS[chosen.action]
-            return acts.accept_labels(here, project, wanted, origin, by, version=chosen.version, dry_run=dry_run)
+            return acts.accept_labels(
+                here, project, requested, origin, by, version=chosen.version, dry_run=dry_run
+            )
         case "ask":
             return acts.ask_for_votes(here, project, chosen.tasks, by, reason="", key=chosen.key, dry_run=dry_run)
         case "review":

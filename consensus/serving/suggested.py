@@ -31,7 +31,7 @@ class SuggestedMemory:
             for place in ((project, version), (project, suggested.version)):
                 self._read[place] = self._clock(), suggested
                 self._read.move_to_end(place)
-            while len({id(kept) for _, kept in self._read.values()}) > KEPT:
+            while len({id(held) for _, held in self._read.values()}) > KEPT:
                 self._read.popitem(last=False)
 
     def forget(self, project: int) -> None:
