@@ -22,6 +22,7 @@ NAVIGATION: list[tuple[str, str, Role]] = [
     ("review.queues", "Review", Role.REVIEWER),
     ("assist.suggestions", "AI-assist", Role.ADMIN),
     ("people.people", "People", Role.ADMIN),
+    ("pay.pay", "Pay", Role.ADMIN),
     ("history.runs", "History", Role.ADMIN),
     ("me.me", "My work", Role.ANNOTATOR),
 ]
