@@ -8,7 +8,7 @@ import typer
 from consensus.commands.connections import store_file, studio
 from consensus.commands.options import ConfigOption
 
-_ANSWERS_IN_S = 15.0
+ANSWERS_IN_S = 15.0
 
 
 def doctor(
@@ -32,8 +32,8 @@ def doctor(
     report(
         lambda step: examine(
             read.label_studio_url,
-            lambda: studio(_ANSWERS_IN_S),
-            _store_url,
+            lambda: studio(ANSWERS_IN_S),
+            store_url,
             config or read.consensus_config,
             projects,
             now=datetime.now(UTC),
@@ -43,8 +43,9 @@ def doctor(
     )
 
 
-def _store_url() -> str:
+def store_url() -> str:
+    """Return the address of the store; refuse one that would be another in each folder."""
     from consensus.settings import settings  # noqa: PLC0415
 
-    store_file()  # which refuses one that would be another in each folder
+    store_file()
     return settings().consensus_database_url.get_secret_value()

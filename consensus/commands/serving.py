@@ -26,15 +26,24 @@ def serve(
     Reads LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY and CONSENSUS_DATABASE_URL.
     """
     from contextlib import closing  # noqa: PLC0415 - --help needs none of it
+    from datetime import UTC, datetime  # noqa: PLC0415
 
     from consensus.commands.connections import store, studio  # noqa: PLC0415
+    from consensus.commands.doctor import ANSWERS_IN_S, store_url  # noqa: PLC0415
     from consensus.console.access import Roles, addresses_in  # noqa: PLC0415
     from consensus.console.desk import Console  # noqa: PLC0415
+    from consensus.console.health import Schedule  # noqa: PLC0415
     from consensus.console.serve import serve as run  # noqa: PLC0415
+    from consensus.diagnosis.examination import examine  # noqa: PLC0415
     from consensus.serving.runs import Runs  # noqa: PLC0415
     from consensus.serving.serve import token_for  # noqa: PLC0415
     from consensus.serving.service import Service  # noqa: PLC0415
-    from consensus.settings import project_config, settings  # noqa: PLC0415
+    from consensus.settings import (  # noqa: PLC0415
+        default_store,
+        project_config,
+        scheduled_projects,
+        settings,
+    )
 
     token = token_for(host, settings().consensus_api_token.get_secret_value(), without=without_token)
     runs = Runs(config)
@@ -53,5 +62,15 @@ def serve(
         roles=Roles(addresses_in(settings().consensus_admins), addresses_in(settings().consensus_reviewers)),
         secret=token,
         public_url=settings().consensus_public_url,
+        schedule=Schedule(settings().consensus_cron, scheduled_projects()),
+        examine=lambda project: examine(
+            settings().label_studio_url,
+            lambda: studio(ANSWERS_IN_S),
+            store_url,
+            file,
+            [project],
+            now=datetime.now(UTC),
+        ),
+        imports_in=lambda: default_store().parent / "imports",
     )
     run(console, host, port)

@@ -18,6 +18,7 @@ from consensus.console import (
     acting,
     assist,
     grid,
+    health,
     history,
     me,
     overview,
@@ -27,6 +28,7 @@ from consensus.console import (
     pictures,
     reports,
     review,
+    setup,
 )
 from consensus.console.desk import EXTENSION, Console
 from consensus.console.sign_in import door_pages
@@ -77,6 +79,8 @@ def create_console(console: Console) -> Flask:
         people.people_pages,
         pay.pay_pages,
         history.history_pages,
+        setup.setup_pages,
+        health.health_pages,
         me.own_pages,
         acting.acting_pages,
         pictures.picture_pages,

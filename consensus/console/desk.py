@@ -2,17 +2,19 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from flask import current_app
 
+from common.doctor import Diagnosis
 from common.errors import SuiteError
 from consensus.console.access import Roles
 from consensus.console.attempts import Door
 from consensus.console.computed import Computed
+from consensus.console.health import Health, Schedule
 from consensus.console.pictures import Pictures
 from consensus.serving.service import Service
 
@@ -70,12 +72,17 @@ class Console:
     public_url: str = ""
     door: Door = field(default_factory=Door)
     computed: Computed = field(default_factory=Computed)
+    schedule: Schedule = field(default_factory=Schedule)
+    examine: Callable[[int], Iterable[Diagnosis]] = field(default=lambda _: (), repr=False)
+    imports_in: Callable[[], Path] | None = None
     titles: Titles = field(init=False)
     pictures: Pictures = field(init=False)
+    health: Health = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "titles", Titles(self.service))
         object.__setattr__(self, "pictures", Pictures(self.service, self.pictures_in))
+        object.__setattr__(self, "health", Health(self.service))
 
     @property
     def prefix(self) -> str:

@@ -24,6 +24,7 @@ NAVIGATION: list[tuple[str, str, Role]] = [
     ("people.people", "People", Role.ADMIN),
     ("pay.pay", "Pay", Role.ADMIN),
     ("history.runs", "History", Role.ADMIN),
+    ("setup.setup", "Set-up", Role.ADMIN),
     ("me.me", "My work", Role.ANNOTATOR),
 ]
 """Pages of a project: endpoint, name, and who sees them; each room of pages adds its own."""

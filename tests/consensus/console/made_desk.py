@@ -2,6 +2,7 @@
 
 import re
 import threading
+from collections.abc import Iterator
 from contextlib import nullcontext
 from html import unescape
 from pathlib import Path
@@ -10,9 +11,12 @@ from flask.testing import FlaskClient
 from made_projects import OWNER, InMemoryProject
 from werkzeug.test import TestResponse
 
+from common.doctor import Diagnosis
 from consensus.console.access import Roles
 from consensus.console.app import create_console
 from consensus.console.desk import Console
+from consensus.console.health import Schedule
+from consensus.diagnosis.examination import examine
 from consensus.serving.service import Service
 from consensus.store.store import Store
 
@@ -33,8 +37,22 @@ class Desk:
             "a-token-of-this-test", lambda: store, lambda: nullcontext(made.connected()), lambda _: {"done": True}
         )
         roles = Roles(frozenset({SECOND}), frozenset({REV, OTHER}))
-        self.console = Console(self.service, folder / "pictures", roles, secret="secret-of-the-sessions")
+        self.folder = folder
+        self.console = Console(
+            self.service,
+            folder / "pictures",
+            roles,
+            secret="secret-of-the-sessions",
+            schedule=Schedule("*/15 * * * *"),
+            examine=self.examined,
+            imports_in=lambda: folder / "imports",
+        )
         self.app = create_console(self.console)
+
+    def examined(self, project: int) -> Iterator[Diagnosis]:
+        """What `consensus doctor` finds."""
+        url = f"sqlite:///{self.folder}/store.db"
+        return examine("http://ls.example", self.made.connected, lambda: url, None, [project], now=self.made.now())
 
     def visitor(self) -> FlaskClient:
         """Somebody who has not signed in."""
