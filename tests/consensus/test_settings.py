@@ -213,3 +213,14 @@ def test_a_history_that_no_calendar_holds_is_refused(monkeypatch: pytest.MonkeyP
     settings.cache_clear()
     with pytest.raises(SettingsError, match="CONSENSUS_HISTORY_DAYS: Input should be"):
         settings()
+
+
+def test_files_that_the_settings_file_names_lie_beside_it(tmp_path: Path) -> None:
+    """Wherever the command is run; an absolute path stays as it is."""
+    file = tmp_path / "consensus.toml"
+    file.write_text(
+        'auto = "auto.toml"\n[projects.7]\npay = "rules/pay.toml"\n[projects.8]\npay = "/etc/pay.toml"\n'
+    )
+    configs = [project_config(file, project) for project in (7, 8, 9)]
+    assert [config.pay for config in configs] == [tmp_path / "rules/pay.toml", Path("/etc/pay.toml"), None]
+    assert {config.auto for config in configs} == {tmp_path / "auto.toml"}

@@ -121,6 +121,31 @@ def test_whoever_is_suspected_is_seen_with_the_reason(desk: Desk, admin: FlaskCl
     assert (A6 in page, A5 in page) == (True, False)
 
 
+def test_names_are_no_markup(desk: Desk, admin: FlaskClient) -> None:
+    """Nor do they leave the addresses of their pages."""
+    name = "<b>&a=1#/x</b>@example.com"
+    desk.made.server.accounts[5] = name
+    run(desk.made.connected(), desk.store, ProjectConfig(), PROJECT, now=desk.made.now)
+    page = computed(admin, PEOPLE)
+    assert "<b>&a" not in page
+    assert "&lt;b&gt;&amp;a=1#/x&lt;/b&gt;@example.com" in page
+    address = re.search(r'href="([^"]+person[^"]+%3Cb[^"]+)"', page)
+    assert address
+    assert name in words(computed(admin, unescape(address[1])))
+
+
+def test_gold_is_shown_and_who_is_surely_below_the_line_is_named(desk: Desk, admin: FlaskClient) -> None:
+    """Where the settings have one."""
+    with sqlalchemy.create_engine(f"sqlite:///{desk.console.pictures_in.parent}/store.db").begin() as connection:
+        values = {"gold_answered": 20, "gold_right": 4}
+        connection.execute(ANNOTATOR.update().where(ANNOTATOR.c.annotator == A6).values(values))
+    config = ProjectConfig.model_validate({"review": {"gold_line": 0.7}})
+    object.__setattr__(desk.service, "config", lambda _: config)
+    for page in (PEOPLE, f"{PERSON}?annotator={A6}"):
+        assert "4 of 20 8 % to 42 % below 70 %" in words(admin.get(page).text)
+    assert "below 70 %" not in words(admin.get(f"{PERSON}?annotator={A5}").text)
+
+
 @pytest.mark.parametrize("sort", ["name", "trust", "votes", "gold"])
 def test_an_order_is_read_to_its_end(admin: FlaskClient, monkeypatch: pytest.MonkeyPatch, sort: str) -> None:
     """Each annotator once, whatever is first."""
@@ -213,7 +238,10 @@ def test_an_annotator_is_led_to_the_own_page(desk: Desk, annotator: FlaskClient)
 def test_without_votes_nothing_is_told(desk: Desk, email: str) -> None:
     """A project without votes of theirs looks like one that is not there."""
     client = desk.signed_in(email)
-    pages = [re.sub(r"(rojects?[/ ])\d", r"\1N", client.get(f"/projects/{project}/me").text) for project in (7, 8)]
+    pages = [
+        re.sub(r"(rojects?[/ ])\d", r"\1N", words(client.get(f"/projects/{project}/me").text))
+        for project in (7, 8)
+    ]
     assert pages[0] == pages[1]
     assert "No votes of yours are here yet." in pages[0]
     answers = [client.get(f"/projects/{project}/me/votes") for project in (7, 8)]

@@ -5,7 +5,7 @@ import pytest
 from made_votes import chosen, posterior_of, scored, simulated_choices, votes_of
 
 from consensus.core.people.answers import answers_of
-from consensus.core.people.confusions import agreement_with_consensus, believed, confusions
+from consensus.core.people.confusions import agreement_with_consensus, believed, confusion_matrix, confusions
 
 
 def test_confusions_of_a_single_choice() -> None:
@@ -19,6 +19,9 @@ def test_confusions_of_a_single_choice() -> None:
     rows = list(zip(found.annotator, found.answer, found.truth, found.times.round(6), strict=True))
     assert rows == [(0, 0, 1, 0.9), (0, 2, 1, 0.6)]
     assert agreement_with_consensus(answers, belief).tolist() == [0, 1]
+    matrices = confusion_matrix(answers, belief)
+    assert matrices[0].round(6).tolist() == [[0.1, 0.9, 0], [0, 0, 0], [0.2, 0.6, 0.2]]
+    assert matrices[1].sum() == pytest.approx(1)
 
 
 def test_ties_of_the_consensus_count_in_parts() -> None:

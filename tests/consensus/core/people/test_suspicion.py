@@ -1,12 +1,13 @@
 """Suspicions and their reasons in words, on simulated crowds."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 from hypothesis import given
 from made_votes import any_votes, few_examples, simulated_choices
 
-from consensus.core.people.suspicion import KINDS, Assessment, assess
+from consensus.core.people.suspicion import KINDS, Assessment, assess, without_names
 from consensus.core.votes.votes import Votes
 
 NOBODY = np.zeros(0, dtype=np.int32)
@@ -81,6 +82,7 @@ def test_copying_names_the_other_and_who_was_later() -> None:
     assert kinds(later) == [[], [], [], ["copying"], *[[]] * 4]
     reason = later.suspicions[3][0].reason
     assert reason.startswith("shares with a0 ")
+    assert without_names(reason) == reason.replace("with a0 ", "with another annotator ")
     assert "are to be expected and answered later (p < 0.0001)" in reason
 
 
@@ -93,6 +95,15 @@ def test_a_group_of_copiers_is_one_suspicion_each() -> None:
     found = assessment(replace(votes, label=label))
     assert kinds(found)[:3] == [["copying"]] * 3
     assert found.suspicions[0][0].reason.endswith("; likewise with 1 more")
+    assert not re.search(r"\ba\d", without_names(found.suspicions[0][0].reason))
+
+
+def test_no_name_makes_a_reason_name_the_other() -> None:
+    """Not one that has the words of the reason, or ends lines; what names nobody stays as it is."""
+    for name in ("a 1 of 2 answers x@example.com", "a\n@example.com", "shares with"):
+        rest = "3 of 4 answers that most others reject, where 1.0 are to be expected"
+        assert without_names(f"shares with {name} {rest}") == f"shares with another annotator {rest}"
+    assert without_names("agrees with 20% of the others") == "agrees with 20% of the others"
 
 
 @given(any_votes())
