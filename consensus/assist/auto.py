@@ -88,7 +88,7 @@ def auto(
     """
     target = studio.project(project)
     (store.check_origin if dry_run else store.recognize)(project, target.url, target.created_at)
-    _check_labels(target, rules)
+    check_labels(target, rules)
     if rules.source == "consensus":
         outcome = _of_consensus(store, target, rules, tasks)
     else:
@@ -122,7 +122,7 @@ def auto(
     )
 
 
-def _check_labels(target: Project, rules: AutoFile) -> None:
+def check_labels(target: Project, rules: AutoFile) -> None:
     """Refuse lines of labels that are not there: others would hold for the label that was meant."""
     offered = target.config.offered
     strange = [] if offered is None else [name for name in rules.labels if name.strip() not in offered]

@@ -1,8 +1,10 @@
 """The rules file of `consensus auto`."""
 
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from consensus.core.assist.bands import Lines
@@ -74,6 +76,43 @@ class AutoFile(_Strict):
             self.accept_above if own.accept_above is None else own.accept_above,
             self.review_below if own.review_below is None else own.review_below,
         )
+
+
+def changed_text(text: str, rules: AutoFile) -> str:
+    """Return the text of a rules file with other rules in it; comments and what stays as it was are kept.
+
+    Examples
+    --------
+    >>> print(changed_text("accept_above = 0.9  # for all", AutoFile(accept_above=0.8)))
+    accept_above = 0.8  # for all
+    """
+    document = tomlkit.parse(text)
+    tops = rules.model_dump(exclude={"labels"})
+    _set(document, {name: None if _is_default(name, value, document) else value for name, value in tops.items()})
+    if "labels" not in document and rules.labels:
+        document["labels"] = tomlkit.table(is_super_table=True)
+    tables = document.get("labels", {})
+    for label in [label for label in tables if label not in rules.labels]:
+        del tables[label]
+    for label, section in rules.labels.items():
+        if label not in tables:
+            tables[label] = tomlkit.table()
+        _set(tables[label], section.model_dump())
+    return tomlkit.dumps(document)
+
+
+def _is_default(name: str, value: object, document: Mapping[str, Any]) -> bool:
+    """Tell whether a key need not be written."""
+    return name not in document and value == AutoFile.model_fields[name].default
+
+
+def _set(table: MutableMapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Let a table say other values; None: nothing."""
+    for name, value in values.items():
+        if value is None:
+            table.pop(name, None)
+        elif name not in table or table[name] != value:
+            table[name] = value
 
 
 def read_auto(path: Path) -> AutoFile:

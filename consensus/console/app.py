@@ -16,7 +16,6 @@ from common.logs import fault
 from consensus.console import (
     access,
     acting,
-    assist,
     grid,
     health,
     history,
@@ -28,6 +27,7 @@ from consensus.console import (
     pictures,
     reports,
     review,
+    rules,
     setup,
 )
 from consensus.console.desk import EXTENSION, Console
@@ -75,7 +75,7 @@ def create_console(console: Console) -> Flask:
         reports.report_pages,
         grid.grid_pages,
         review.review_pages,
-        assist.assist_pages,
+        rules.assist_pages,
         people.people_pages,
         pay.pay_pages,
         history.history_pages,

@@ -1,6 +1,7 @@
 """AI-assist: what a model suggests by its scores, what may be accepted, and how right that is expected to be."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import floor
 
@@ -12,7 +13,7 @@ from consensus.assist.suggestions import Suggested, Suggestion
 from consensus.console.access import Role, needs
 from consensus.console.desk import console
 from consensus.serving import acts
-from consensus.serving.background import Job
+from consensus.serving.background import Job, State
 from consensus.serving.service import service, snapshot_of
 from consensus.store.columns import Row
 
@@ -49,16 +50,16 @@ class Histogram:
         return [(step / BINS, (step + 1) / BINS, n) for step, n in enumerate(self.counts) if n][::-1]
 
 
-def histogram(suggestions: list[Suggestion], above: float) -> Histogram:
-    """Count suggestions by their score.
+def histogram(scores: Iterable[float], above: float) -> Histogram:
+    """Count scores.
 
     Examples
     --------
-    >>> made = histogram([Suggestion(1, "kind", ("cat",), score, "m", 1) for score in (0.5, 0.52, 1.0)], 0.5)
+    >>> made = histogram([0.5, 0.52, 1.0], 0.5)
     >>> made.rows, made.faded
     ([(0.95, 1.0, 1), (0.5, 0.55, 2)], 10)
     """
-    counts = Counter(min(floor(each.score * BINS + 1e-9), BINS - 1) for each in suggestions)
+    counts = Counter(min(floor(score * BINS + 1e-9), BINS - 1) for score in scores)
     return Histogram([counts[step] for step in range(BINS)], floor(above * BINS + 1e-9))
 
 
@@ -79,17 +80,17 @@ def suggestions(project: int) -> str:
     if job is None or job.state == "done":  # what was read then is too old
         job = acts.read_behind(here, project, version, g.member.email)
         job.ended.wait(PATIENCE_S)
+    state = job.state  # before what it leaves is looked at: it may end meanwhile
     read = here.suggested.fresh(project, version)
     if read is not None:
         return _shown(project, read, asked, controls)
-    return _without(job)
+    return _without(job, state)
 
 
-def _without(job: Job) -> str:
+def _without(job: Job, state: State) -> str:
     """Say that suggestions are being read, why they cannot be, or that there are none."""
-    return render_template(
-        "assist.html", job=job, read=None, versions=(job.result or {}).get("versions", []), version=None
-    )
+    versions = job.result["versions"] if state == "done" and job.result else []
+    return render_template("assist.html", job=job, state=state, read=None, versions=versions, version=None)
 
 
 def _asked() -> Request:
@@ -140,6 +141,7 @@ def _shown(project: int, read: Suggested, asked: Request, controls: list[Row]) -
     return render_template(
         "assist.html",
         job=None,
+        state="done",
         read=read,
         version=read.version,
         versions=read.versions,
@@ -150,11 +152,12 @@ def _shown(project: int, read: Suggested, asked: Request, controls: list[Row]) -
         conformal=offered.conformal,
         expected=offered.expected,
         open=len(matching),
-        whole=histogram(matching, line or 0.0),
+        whole=histogram((each.score for each in matching), line or 0.0),
         groups=groups,
         histograms={
             (each.control, each.labels): histogram(
-                by_group[each.control, each.labels], 1.0 if each.above is None else each.above
+                (suggestion.score for suggestion in by_group[each.control, each.labels]),
+                1.0 if each.above is None else each.above,
             )
             for each in groups[:DRAWN]
         },

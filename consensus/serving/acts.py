@@ -65,7 +65,7 @@ def accept_labels(
         with here.studio() as studio:
             done = resume(studio, here.store, project, now)
             if origin == "suggestions":
-                chosen = offer(_read(here, studio, project, version), request)
+                chosen = offer(read_now(here, studio, project, version), request)
                 made = accept(studio, here.store, chosen, by, now)
             else:
                 proposals = offer_proposals(here.store, project, request)
@@ -230,7 +230,7 @@ def read_behind(here: Service, project: int, version: str | None, by: str) -> Jo
             shown = version or studio.project(project).model_version
             is_to_read = bool(version) or shown in versions
             if is_to_read and here.suggested.fresh(project, version) is None:
-                _read(here, studio, project, version)
+                read_now(here, studio, project, version)
         return {"versions": versions}
 
     return here.readings.submit(project, "read suggestions", by, read)
@@ -244,11 +244,12 @@ def suggested(here: Service, project: int, version: str | None) -> Suggested:
             suggested = here.suggested.fresh(project, version)
             if suggested is None:
                 with here.studio() as studio:
-                    suggested = _read(here, studio, project, version)
+                    suggested = read_now(here, studio, project, version)
     return suggested
 
 
-def _read(here: Service, studio: Studio, project: int, version: str | None) -> Suggested:
+def read_now(here: Service, studio: Studio, project: int, version: str | None) -> Suggested:
+    """Read a project's suggestions, and keep them for a moment."""
     suggested = read_suggestions(studio, here.store, here.config(project), project, now(), version=version)
     here.suggested.keep(project, version, suggested)
     return suggested

@@ -12,9 +12,16 @@ from made_projects import PROJECT
 
 from consensus.console.charts import bars
 from consensus.projects.run import run
+from consensus.serving.suggested import SuggestedMemory
 from consensus.settings import ProjectConfig
 
 HOME = f"/projects/{PROJECT}/assist"
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages that wait until everything is read."""
+    monkeypatch.setattr("consensus.console.assist.PATIENCE_S", 20.0)
 
 
 def counted(page: str) -> tuple[int, int]:
@@ -152,3 +159,27 @@ def test_a_filter_that_cannot_be_is_refused(admin: FlaskClient, field: dict[str,
 def test_what_stays_below_a_threshold_is_drawn_faded() -> None:
     """Beside what does not."""
     assert bars([1, 2, 3], "three", faded=2).count('class="faded"') == 2
+
+
+def test_a_reading_that_ends_while_a_page_is_made_is_no_empty_project(
+    desk: Desk, admin: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page asks again, and then shows what was read."""
+    monkeypatch.setattr("consensus.console.assist.PATIENCE_S", 0.0)
+    memory, look = desk.service.suggested, desk.service.alone("this test")
+    fresh, looks = SuggestedMemory.fresh, iter([None, look.__exit__])
+
+    def ends_behind(project: int, version: str | None) -> object:
+        """Let the reading end right after the second look, which finds nothing yet."""
+        read, release = fresh(memory, project, version), next(looks, None)
+        if release is not None:
+            release(None, None, None)
+            assert all(job.ended.wait(20) for job in desk.service.readings.jobs(project))
+        return read
+
+    look.__enter__()
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr("consensus.serving.suggested.SuggestedMemory.fresh", lambda _, *of: ends_behind(*of))
+        page = admin.get(HOME)
+    assert "The suggestions are being read" in words(page.text)
+    assert counted(admin.get(HOME).text)[1] == 10
