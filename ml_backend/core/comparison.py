@@ -200,8 +200,8 @@ def _pairs(
     old, old_known = _held_out(before, evidence.tasks)
     if embeddings is not None and before.out_of_fold is not None:
         unseen = ~np.isin(evidence.tasks, before.out_of_fold.learned)
-        name = evidence.control.name
-        old[unseen] = current.scores(embeddings[evidence.rows[unseen]], {name: evidence.control})[name][0]
+        images = embeddings[evidence.rows[unseen]]
+        old[unseen], _ = before.probabilities(current.clusters.assign(images), current.components.project(images))
         old_known |= unseen
     made, made_known = _held_out(after, evidence.tasks)
     shares, weights = evidence.judges

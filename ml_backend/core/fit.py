@@ -280,7 +280,7 @@ def _hold_out(
 def _differ(images: AnnotatedImages) -> bool:
     """Return whether there is anything to tell apart."""
     shares = images.shares[images.weights > 0]
-    return bool((np.ptp(shares, axis=0) > 0).any())
+    return len(shares) > 0 and bool((np.ptp(shares, axis=0) > 0).any())
 
 
 def _linear(images: AnnotatedImages, strength: float, *, multiple: bool) -> LinearClassifier:

@@ -135,7 +135,7 @@ class ControlScores:
         -------
         probabilities : (n_images, n_labels) float32
         right : (n_images, n_labels) float
-            How likely each given label is right; 0 for the others.
+            How likely each given label is right; 0 for the others, and where a task was learned from in all folds.
         """
         right = np.zeros(probabilities.shape)
         if self.noise is None or not tasks:
@@ -146,7 +146,8 @@ class ControlScores:
             ids = np.array([task for task, _ in tasks], dtype=np.int64)
             held_out, is_held_out = self.out_of_fold.of(ids)
             fair[is_held_out] = held_out[is_held_out]
-            right = np.where(given > 0, self.noise.posterior(fair, given), 0)
+            is_fair = ~np.isin(ids, self.out_of_fold.unjudged)[:, None]
+            right = np.where(is_fair & (given > 0), self.noise.posterior(fair, given), 0)
             fair = np.where(np.isin(ids, self.noise.taught)[:, None], fair, probabilities)
         return fair, right
 

@@ -23,6 +23,7 @@ log = structlog.get_logger()
 
 NO_MODEL, NO_CONTROL, NO_EVIDENCE, BAD_TASK = "no_model_yet", "no_control", "no_evidence", "bad_task"
 UNLIKE, SCORING_FAILED = "unlike_annotated", "scoring_failed"
+_MOST_ID = 2**63  # no id of a database is as large
 _SHOWN = 5  # tasks of one reason that a line of the log names
 
 _TICKING = Ticking()
@@ -264,7 +265,9 @@ def _served(artifact: Artifact, controls: Sequence[Control]) -> dict[str, Contro
 
 def is_task(task: Any) -> bool:  # noqa: ANN401 - whatever was sent
     """Return whether it has what a suggestion needs."""
-    return isinstance(task, dict) and isinstance(task.get("id"), int) and isinstance(task.get("data"), dict)
+    if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
+        return False
+    return isinstance(task.get("id"), int) and abs(task["id"]) < _MOST_ID
 
 
 def _all_empty(tasks: Sequence[Any], reason: str) -> Predictions:

@@ -141,6 +141,15 @@ def test_a_new_task_is_scored_by_the_current_model() -> None:
     np.testing.assert_allclose(comparison.log_loss_before, expected, rtol=1e-4)
 
 
+def test_a_new_task_of_a_verification_is_scored_by_the_current_model() -> None:
+    """What the image says of labels is compared there too, not what is answered without a given label."""
+    verifying = replace(KIND, given_key="label", answers={"yes": "yes", "no": "no"})
+    current = model(0.6, control=verifying, tasks=IDS[:0], new_images=0.9)
+    comparison = compare(current, model(0.7, control=verifying), [said(control=verifying)], IMAGES)
+    assert not comparison.promoted
+    np.testing.assert_allclose(comparison.log_loss_before, -np.log(90.5 / 101), rtol=1e-4)
+
+
 def test_what_taught_the_embeddings_does_not_judge() -> None:
     """Neither a task that the current model learned without judging nor one of the new model's is compared."""
     current = model(0.6, tasks=IDS[:20], unjudged=tuple(IDS[20:30]))

@@ -1,5 +1,6 @@
 """Labels that tasks came with teach as noisy targets; none vouches for itself."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,23 @@ def test_labels_that_say_nothing_teach_almost_nothing() -> None:
     model = fit_model(embeddings, [evidence(one_hot(codes), truth, annotated=60)])
     scores = model.scores(embeddings[60:], {"kind": CONTROL})["kind"][0]
     assert (scores.argmax(axis=1) == truth[60:]).mean() > 0.9
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_few_labels_that_their_images_contradict_end_no_training(seed: int) -> None:
+    """Where each label is less likely than by chance while it is held out, none is believed."""
+    embeddings, codes = np.random.default_rng(seed).normal(size=(6, 2)).astype(np.float32), np.arange(6) % 3
+    made = answer(fit_model(embeddings, [evidence(one_hot(codes))]), embeddings, codes)
+    assert np.isfinite(made.scores).all()
+
+
+def test_a_label_that_taught_in_all_folds_is_not_judged() -> None:
+    """What the embeddings were learned from is never held out: nothing tells how likely its label is right."""
+    embeddings, truth = images()
+    clean = np.arange(COUNT) >= 20
+    model = fit_model(embeddings, [replace(evidence(one_hot(truth)), clean=clean)])
+    given = answer(model, embeddings, truth).given
+    assert [each is not None for each in given] == clean.tolist()
 
 
 def test_annotations_outweigh_given_labels() -> None:

@@ -60,10 +60,22 @@ def choices(done: Predictions) -> list[list[str]]:
 
 def test_every_entry_is_in_its_place(ask: Callable[..., Predictions]) -> None:
     """Whatever the tasks hold, there are as many entries, in order, and each empty one has its reason."""
-    broken = [None, 7, "task", [], {}, {"id": 1}, {"id": 1, "data": []}, task("1"), task(None), task(1, {})]
+    broken = [
+        None,
+        7,
+        "task",
+        [],
+        {},
+        {"id": 1},
+        {"id": 1, "data": []},
+        task("1"),
+        task(None),
+        task(10**20),
+        task(1, {}),
+    ]
     done = ask([task(1), *broken, task(2, "light"), task(3, "gone")])
-    assert choices(done) == [["dark"], *[[]] * 10, ["light"], []]
-    assert done.reasons == dict.fromkeys(range(1, 10), "bad_task") | {10: "missing", 12: "missing"}
+    assert choices(done) == [["dark"], *[[]] * 11, ["light"], []]
+    assert done.reasons == dict.fromkeys(range(1, 11), "bad_task") | {11: "missing", 13: "missing"}
     assert (done.embedded, done.cached) == (2, 0)
 
 
