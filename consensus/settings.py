@@ -241,7 +241,24 @@ def project_config(path: Path | None, project: int) -> ProjectConfig:
     if path is None:
         return ProjectConfig()
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"settings file {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"settings file {path} is no TOML: {error}") from None
+    return config_of(text, path, project)
+
+
+def config_of(text: str, path: Path, project: int) -> ProjectConfig:
+    """Return what the text of a settings file says of a project, as `project_config` does.
+
+    Raises
+    ------
+    ConfigError
+        Where it is no TOML or says something unknown.
+    """
+    try:
+        content = tomllib.loads(text)
         whole = _File.model_validate(content)
         special = whole.projects.get(project, ProjectConfig()).model_dump(exclude_unset=True)
         everywhere = whole.model_dump(exclude={"projects"}, exclude_unset=True)
@@ -249,9 +266,7 @@ def project_config(path: Path | None, project: int) -> ProjectConfig:
         config._special = frozenset(special.get("controls", {}))  # noqa: SLF001  # its own
         for policy in get_args(PolicyName):
             config.lines(policy)
-    except OSError as error:
-        raise ConfigError(f"settings file {path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"settings file {path} is no TOML: {error}") from None
     except ValidationError as error:
         raise ConfigError(f"settings file {path}: {_first_fault(error)}") from None

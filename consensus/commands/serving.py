@@ -71,6 +71,8 @@ def serve(
             [project],
             now=datetime.now(UTC),
         ),
+        settings_file=file,
+        count_with=runs.count,
         imports_in=lambda: default_store().parent / "imports",
     )
     run(console, host, port)

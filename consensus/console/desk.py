@@ -74,6 +74,8 @@ class Console:
     computed: Computed = field(default_factory=Computed)
     schedule: Schedule = field(default_factory=Schedule)
     examine: Callable[[int], Iterable[Diagnosis]] = field(default=lambda _: (), repr=False)
+    settings_file: Path | None = None
+    count_with: Callable[[int, str], dict[str, int]] | None = field(default=None, repr=False)
     imports_in: Callable[[], Path] | None = None
     titles: Titles = field(init=False)
     pictures: Pictures = field(init=False)

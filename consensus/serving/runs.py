@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -42,16 +43,30 @@ class Runs:
         RunError
             Where nothing could be done.
         """
-        command = [
-            sys.executable,
-            "-m",
-            "consensus.cli",
-            "run",
-            "--json",
-            "--project",
-            str(project),
-            *self._options,
-        ]
+        outcome = self._outcome(project, self._options)
+        return {name: outcome[name] for name in KEPT} | {"left_out": len(outcome["problems"])}
+
+    def count(self, project: int, text: str) -> dict[str, int]:
+        """Return what each report would hold with other settings; nothing is stored or written.
+
+        Parameters
+        ----------
+        text : str
+            Of a settings file.
+
+        Raises
+        ------
+        RunError
+            Where nothing could be done.
+        """
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".toml") as file:
+            file.write(text)
+            file.flush()
+            outcome = self._outcome(project, ["--dry-run", "--config", file.name])
+        return dict(outcome["reports"])
+
+    def _outcome(self, project: int, options: list[str]) -> dict[str, Any]:
+        command = [sys.executable, "-m", "consensus.cli", "run", "--json", "--project", str(project), *options]
         with self._lock:
             if self._stopped:
                 raise RunError("the service is ending; the next run does it")
@@ -67,8 +82,8 @@ class Runs:
         if child.returncode not in (0, LEFT_OUT):
             reasons = [line for line in errors.splitlines() if line.startswith("error: ")]
             raise RunError(reasons[-1].removeprefix("error: ") if reasons else f"it ended with {child.returncode}")
-        outcome = json.loads(printed)
-        return {name: outcome[name] for name in KEPT} | {"left_out": len(outcome["problems"])}
+        outcome: dict[str, Any] = json.loads(printed)
+        return outcome
 
     def stop(self) -> None:
         """End the runs; what they have sent stays, and the next run sends what is missing."""

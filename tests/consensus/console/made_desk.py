@@ -18,11 +18,18 @@ from consensus.console.desk import Console
 from consensus.console.health import Schedule
 from consensus.diagnosis.examination import examine
 from consensus.serving.service import Service
+from consensus.settings import project_config
 from consensus.store.store import Store
 
 PASSWORD = "a-password-of-these-tests"
 ANN, REV, OTHER, SECOND = "ann@example.com", "rev@example.com", "other@example.com", "second@example.com"
 WAIT_S = 20.0
+SETTINGS = """# ours, and dear
+machines = ["bot@example.com"]  # of the night
+
+[review]
+spot_share = 0.02  # as by itself
+"""
 
 
 class Desk:
@@ -33,8 +40,14 @@ class Desk:
         server = made.server
         server.accounts |= {20: ANN, 21: REV, 22: SECOND, 23: OTHER}
         server.passwords |= dict.fromkeys((OWNER, ANN, REV, OTHER, SECOND), PASSWORD)
+        self.settings_file = folder / "consensus.toml"
+        self.settings_file.write_text(SETTINGS)
         self.service = Service(
-            "a-token-of-this-test", lambda: store, lambda: nullcontext(made.connected()), lambda _: {"done": True}
+            "a-token-of-this-test",
+            lambda: store,
+            lambda: nullcontext(made.connected()),
+            lambda _: {"done": True},
+            lambda project: project_config(self.settings_file, project),
         )
         roles = Roles(frozenset({SECOND}), frozenset({REV, OTHER}))
         self.folder = folder
@@ -46,6 +59,8 @@ class Desk:
             schedule=Schedule("*/15 * * * *"),
             examine=self.examined,
             imports_in=lambda: folder / "imports",
+            settings_file=self.settings_file,
+            count_with=lambda _, text: {"Discovered": text.count("dawid-skene") + 4},
         )
         self.app = create_console(self.console)
 

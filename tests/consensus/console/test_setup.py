@@ -1,12 +1,15 @@
 """Whether the parts fit together."""
 
+import json
 import re
 import time
+from html import unescape
 
 import pytest
 from flask.testing import FlaskClient
-from made_desk import Desk, send, words
+from made_desk import SETTINGS, Desk, fields, send, words
 from made_projects import OWNER, PROJECT
+from werkzeug.test import TestResponse
 
 from common.errors import LabelStudioError
 from consensus.transfer.journal import Journal, journal_file
@@ -107,3 +110,126 @@ def test_health_is_shown_without_label_studio(
     for _ in range(3):
         assert "Label Studio to do Label Studio is asleep" in words(admin.get(f"{HOME}health").text)
     assert len(calls) == 1
+
+
+def filled(page: str) -> dict[str, object]:
+    """The form of the settings as a browser would send it."""
+    form = page[page.index('class="settings"') : page.index("Preview the change")]
+    sent: dict[str, object] = {
+        unescape(name): unescape(value)
+        for name, value in re.findall(r'<input (?:type="\w+" )?name="([^"]+)"[^>]* value="([^"]*)"', form)
+    }
+    sent |= {unescape(name): "on" for name in re.findall(r'type="checkbox" name="([^"]+)" checked', form)}
+    sent |= {
+        unescape(name): unescape(text)
+        for name, text in re.findall(r'<textarea name="([^"]+)"[^>]*>([^<]*)<', form)
+    }
+    for name, options in re.findall(r'<select name="([^"]+)">(.*?)</select>', form):
+        chosen = re.search(r"<option selected>([^<]*)", options)
+        sent[unescape(name)] = chosen[1] if chosen else ""
+    return sent
+
+
+def previewed(admin: FlaskClient, **changes: object) -> TestResponse:
+    """The page that shows a change; the names of fields are dotted."""
+    page = admin.get(SETUP)
+    form = filled(page.text) | {json.dumps(name.split(".")): value for name, value in changes.items()}
+    return send(admin, f"{SETUP}/settings", page, **form)
+
+
+def test_a_form_that_is_sent_as_it_is_changes_nothing(admin: FlaskClient) -> None:
+    """Each field shows what holds."""
+    assert "Nothing is changed" in words(previewed(admin).text)
+
+
+def test_a_change_is_shown_then_written_and_nothing_else_is_lost(desk: Desk, admin: FlaskClient) -> None:
+    """The section of the project gets it; the rest of the file stays byte for byte."""
+    before = desk.settings_file.read_text()
+    page = previewed(admin, **{"policy": "dawid-skene", "review.gold_share": "0.25", "controls.kind.given": "was"})
+    text = words(page.text)
+    assert "Policy policy default dawid-skene" in text
+    assert "Key of the given label controls.kind.given nothing was" in text
+    assert "The next run applies it" in text
+    assert desk.settings_file.read_text() == before
+    answer = admin.post(f"{SETUP}/settings/write", data=fields(page.text))
+    assert answer.headers["Location"] == SETUP
+    assert desk.settings_file.read_text().startswith(before)
+    config = desk.service.config(PROJECT)
+    assert (config.policy, config.review.gold_share, config.review.spot_share) == ("dawid-skene", 0.25, 0.02)
+    assert (config.controls["kind"].given, config.machines) == ("was", ["bot@example.com"])
+    assert desk.service.config(8).policy == "default"
+    assert "The settings are written" in words(admin.get(SETUP).text)
+
+
+def test_what_the_file_says_of_the_project_can_be_taken_out(desk: Desk, admin: FlaskClient) -> None:
+    """An empty field; what holds for all projects is not this page's to take."""
+    with desk.settings_file.open("a") as file:
+        file.write("\n[projects.7]\nguarantee = 0.05\n# stays\n")
+    page = previewed(admin, guarantee="")
+    admin.post(f"{SETUP}/settings/write", data=fields(page.text))
+    assert desk.service.config(PROJECT).guarantee is None
+    assert "# stays" in desk.settings_file.read_text()
+    answer = previewed(admin, **{"review.spot_share": ""})
+    assert (answer.status_code, "review.spot_share cannot be left empty" in words(answer.text)) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("policy", "by dice", "policy is 'by dice'; use one of default,"),
+        ("review.gold_share", "much", "review.gold_share is 'much'; use a number"),
+        ("review.gold_share", "2", "review.gold_share: Input should be less than 1"),
+        ("thresholds.default.confirm", "0.01", "thresh"),
+    ],
+)
+def test_what_cannot_be_set_is_said(desk: Desk, admin: FlaskClient, name: str, value: str, message: str) -> None:
+    """Before anything is written."""
+    answer = previewed(admin, **{name: value})
+    assert (answer.status_code, message in words(answer.text)) == (400, True), words(answer.text)
+    assert desk.settings_file.read_text() == SETTINGS
+
+
+def test_a_file_that_has_changed_meanwhile_is_not_written(desk: Desk, admin: FlaskClient) -> None:
+    """Somebody's work would be lost."""
+    page = previewed(admin, policy="wilson")
+    desk.settings_file.write_text("model_votes = true\n" + SETTINGS)
+    answer = admin.post(f"{SETUP}/settings/write", data=fields(page.text))
+    assert (answer.status_code, "has changed meanwhile" in words(answer.text)) == (400, True)
+    assert desk.service.config(PROJECT).policy == "default"
+
+
+def test_only_what_the_form_has_can_be_written(desk: Desk, admin: FlaskClient) -> None:
+    """A file of rules, or trust, is set by whoever has the file."""
+    form = fields(previewed(admin, policy="wilson").text)
+    for changes in ('[[["auto"], "/etc/passwd"]]', '[[["controls", "x", "given"], "y"]]', "[]", "nonsense"):
+        answer = admin.post(f"{SETUP}/settings/write", data=form | {"changes": changes})
+        assert answer.status_code == 400, changes
+    assert desk.settings_file.read_text() == SETTINGS
+
+
+def test_a_file_that_cannot_be_written_gets_its_lines_from_the_page(
+    admin: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in docker compose, which mounts it read-only."""
+    monkeypatch.setattr("consensus.console.setup.is_writable", lambda _: False)
+    page = previewed(admin, policy="wilson", machines="a@example.com\nb@example.com")
+    assert '[projects.7]\npolicy = "wilson"\nmachines = ["a@example.com", "b@example.com"]' in unescape(page.text)
+    assert "Write it" not in page.text
+    assert admin.post(f"{SETUP}/settings/write", data=fields(page.text)).status_code == 400
+
+
+def test_a_settings_file_that_cannot_be_read_is_said(desk: Desk, admin: FlaskClient) -> None:
+    """The rest of the page is there."""
+    desk.settings_file.write_text("policy = 'none of them'")
+    text = words(admin.get(SETUP).text)
+    assert "policy: Input should be 'default'" in text
+    assert "Check now" in text
+
+
+def test_a_run_counts_what_changed_settings_would_report(desk: Desk, admin: FlaskClient) -> None:
+    """Behind the page, and nothing is written."""
+    page = previewed(admin, policy="dawid-skene")
+    answer = admin.post(f"{SETUP}/settings/count", data=fields(page.text))
+    desk.ended(answer)
+    assert "Discovered 20 5" in words(admin.get(answer.headers["Location"]).text)
+    assert desk.settings_file.read_text() == SETTINGS
