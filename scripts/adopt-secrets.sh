@@ -4,8 +4,9 @@ set -eu
 
 query() { psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" "$@"; }
 
-printf "ALTER ROLE :\"role\" PASSWORD :'password';\n" |
-    query --dbname postgres --set role="$POSTGRES_USER" --set password="$POSTGRES_PASSWORD"
+# Arguments of a command are seen by everybody on the machine; the environment is not.
+printf "%s\n" '\getenv role POSTGRES_USER' '\getenv password POSTGRES_PASSWORD' "ALTER ROLE :\"role\" PASSWORD :'password';" |
+    query --dbname postgres
 echo "POSTGRES_PASSWORD of .env is now the password of the role $POSTGRES_USER."
 
 export PGPASSWORD="$POSTGRES_PASSWORD" # where the socket asks for it
@@ -15,7 +16,9 @@ case $LABEL_STUDIO_API_KEY in
 *.*) table= ;; # a personal access token is in no table
 esac
 [ -n "$table" ] || exit 0
-changed=$(query --dbname "$POSTGRES_DB" --set key="$LABEL_STUDIO_API_KEY" --set email="$LABEL_STUDIO_USERNAME" <<'SQL'
+changed=$(query --dbname "$POSTGRES_DB" <<'SQL'
+\getenv key LABEL_STUDIO_API_KEY
+\getenv email LABEL_STUDIO_USERNAME
 BEGIN;
 DELETE FROM authtoken_token WHERE user_id = (SELECT id FROM htx_user WHERE email = lower(:'email')) AND key <> :'key';
 INSERT INTO authtoken_token (key, created, user_id)

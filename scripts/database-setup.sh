@@ -20,9 +20,11 @@ for name in label_studio consensus; do
 empty one: docker compose exec postgres createdb --username label_studio $name; then docker compose up -d"
 done
 
-# The role of consensus owns its database and all in it, and may connect to no other one.
+# The role of consensus owns its database and all in it, and may connect to no other one. Arguments of a command are seen by
+# everybody on the machine; the environment is not.
 password=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
-query --dbname consensus --set password="$password" --output /dev/null <<'SQL'
+password=$password query --dbname consensus --output /dev/null <<'SQL'
+\getenv password password
 SET client_min_messages = warning;
 SELECT 'CREATE ROLE consensus' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'consensus') \gexec
 ALTER ROLE consensus LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD :'password';
@@ -52,8 +54,8 @@ case $LABEL_STUDIO_API_KEY in
 esac
 [ "$(query --dbname label_studio --command "SELECT to_regclass('authtoken_token')")" ] || exit 0 # the first start
 [ "$(query --dbname label_studio --command 'SELECT count(*) FROM authtoken_token')" = 0 ] && exit 0
-printf "SELECT count(*) FROM authtoken_token WHERE key = :'key'" |
-    query --dbname label_studio --set key="$LABEL_STUDIO_API_KEY" | grep -qx 0 && cat >&2 <<'TEXT'
+printf "%s\n" '\getenv key LABEL_STUDIO_API_KEY' "SELECT count(*) FROM authtoken_token WHERE key = :'key'" |
+    query --dbname label_studio | grep -qx 0 && cat >&2 <<'TEXT'
 Warning: LABEL_STUDIO_API_KEY in .env is no access token of this Label Studio, so consensus and the ML backend are refused.
 Put an administrator's there (Account & Settings > Access Token), or give LABEL_STUDIO_USERNAME the one of .env:
 docker compose exec postgres adopt-secrets

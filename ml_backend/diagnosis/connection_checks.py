@@ -6,7 +6,14 @@ from common.doctor import Finding, fine, problem, warning
 from common.label_studio.rows import Webhook
 from ml_backend.diagnosis.state import ProjectState
 from ml_backend.label_studio.backend_address import is_private, same_address, webhook_address, without_password
-from ml_backend.label_studio.connection_faults import LATE, PRIVATE_ALLOWED, no_webhook, unhealthy, webhook_faults
+from ml_backend.label_studio.connection_faults import (
+    LATE,
+    PRIVATE_ALLOWED,
+    may_train,
+    no_webhook,
+    unhealthy,
+    webhook_faults,
+)
 
 
 def connection(state: ProjectState) -> Iterator[Finding]:
@@ -154,9 +161,8 @@ def _why(faults: list[str]) -> str:
 
 
 def _is_stray(hook: Webhook, addresses: list[str]) -> bool:
-    looks_like_ours = hook.url.rstrip("/").endswith("/webhook")
     return (
         hook.project_id is not None
-        and looks_like_ours
+        and may_train(hook)
         and not any(same_address(hook.url, each) for each in addresses)
     )

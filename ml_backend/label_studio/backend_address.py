@@ -43,6 +43,22 @@ def same_server(left: str, right: str) -> bool:
     return _canonical(left)[:3] == _canonical(right)[:3]
 
 
+def is_slip_of(left: str, right: str) -> bool:
+    """Return whether one address is the other with steps of a path behind it, as a slip makes it.
+
+    Other paths of a server may be other programs, behind one proxy.
+
+    Examples
+    --------
+    >>> is_slip_of("http://ml.example.org/health", "http://ml.example.org")
+    True
+    >>> is_slip_of("http://ml.example.org/team", "http://ml.example.org/teams")
+    False
+    """
+    shorter, longer = sorted((f"{_canonical(left)[3]}/", f"{_canonical(right)[3]}/"), key=len)
+    return same_server(left, right) and longer.startswith(shorter)
+
+
 def shorter_addresses(url: str) -> list[str]:
     """Return an address without the last steps of its path, the nearest first.
 

@@ -12,8 +12,8 @@ from common.label_studio.rows import ConnectionRow, Login, ProjectSettings
 from ml_backend.core.versions import is_ours
 from ml_backend.errors import RefusedError
 from ml_backend.label_studio.backend_address import (
+    is_slip_of,
     same_address,
-    same_server,
     webhook_address,
     without_password,
 )
@@ -161,7 +161,7 @@ class Connecting:
             self._change("connection", before, without_password(desired.url) + login, self._add)
         else:
             self._keep(connection, desired.url if connection in there else connection.url)
-        strays = [row for row in rows if row not in own and not row.works and same_server(row.url, desired.url)]
+        strays = [row for row in rows if row not in own and not row.works and is_slip_of(row.url, desired.url)]
         for name, extras in (("second connection", [*here, *there]), ("stray connection", strays)):
             for extra in (row for row in extras if row is not connection):
                 before = f"{without_password(extra.url)} with the title {extra.title}"

@@ -8,8 +8,8 @@ from ml_backend.errors import RefusedError
 from ml_backend.label_studio.backend_address import (
     host_of,
     is_private,
+    is_slip_of,
     same_address,
-    same_server,
     shorter_addresses,
     webhook_refusal,
     without_password,
@@ -74,19 +74,25 @@ def webhook_faults(
 
 
 def is_left_over(webhook: Webhook, url: str, events: frozenset[str]) -> bool:
-    """Return whether a webhook that no connection has was made for a backend, if only for a wrong address of it.
+    """Return whether a webhook that no connection has was made for this backend, or for a slip in its address.
 
     Parameters
     ----------
     url : str
-        The backend's address: a webhook to another path of the same program is its own, too.
+        The backend's address: a webhook to a path below or above it is its own, too.
     events : frozenset of str
         What `ml-backend connect` lets a webhook send.
     """
-    if not webhook.url.rstrip("/").endswith("/webhook"):
+    if not may_train(webhook):
         return False
     as_made_here = webhook.with_payload and not webhook.all_actions and webhook.actions == events
-    return as_made_here or same_server(webhook.url, url)
+    return as_made_here or is_slip_of(webhook.url.rstrip("/").removesuffix("/webhook"), url)
+
+
+def may_train(webhook: Webhook) -> bool:
+    """Return whether a webhook may be that of an ML backend; that of `consensus serve` tells of no annotation."""
+    tells = webhook.all_actions or any(action.startswith("ANNOTATION") for action in webhook.actions)
+    return tells and webhook.url.rstrip("/").endswith("/webhook")
 
 
 def merged_headers(present: Mapping[str, str], desired: Mapping[str, str]) -> dict[str, str]:

@@ -30,8 +30,12 @@ class Stack:
         self.access.mkdir()
         stubs = folder / "stubs"  # handing a file over to the user of the image takes root
         stubs.mkdir()
-        (stubs / "chown").write_text("#!/bin/sh\n", encoding="utf-8")
-        (stubs / "chown").chmod(0o755)
+        self.arguments = folder / "arguments"  # of each psql
+        binaries = Path(pgserver.__file__).parent / "pginstall/bin"
+        psql = f'#!/bin/sh\necho "$*" >>"{self.arguments}"\nexec "{binaries}/psql" "$@"\n'
+        for name, program in (("chown", "#!/bin/sh\n"), ("psql", psql)):
+            (stubs / name).write_text(program, encoding="utf-8")
+            (stubs / name).chmod(0o755)
         self.path = f"{stubs}:{Path(pgserver.__file__).parent / 'pginstall/bin'}:/usr/bin:/bin"
         self.as_owner("postgres", "CREATE ROLE label_studio SUPERUSER LOGIN PASSWORD 'right'")
         for name in ("label_studio", "consensus"):
@@ -158,3 +162,16 @@ def test_secrets_of_another_file_are_adopted(stack: Stack) -> None:
     assert stack.as_owner("label_studio", "SELECT key, user_id FROM authtoken_token") == [("new-key", 1)]
     done = stack.setup(password="it's new", key="new-key")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_no_secret_is_an_argument_of_a_command(stack: Stack) -> None:
+    """Everybody on the machine can list those."""
+    stack.as_owner("label_studio", TABLES)
+    secrets = {"LABEL_STUDIO_API_KEY": "secret-key", "POSTGRES_PASSWORD": "secret-password"}
+    done = stack.adopt(POSTGRES_USER="label_studio", LABEL_STUDIO_USERNAME="admin@example.com", **secrets)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = stack.setup(password="secret-password", key="secret-key")
+    assert (done.returncode, done.stderr) == (0, "")
+    arguments = stack.arguments.read_text(encoding="utf-8")
+    assert "--dbname" in arguments
+    assert not any(secret in arguments for secret in ("secret-", stack.login()["password"]))

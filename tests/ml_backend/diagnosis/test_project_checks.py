@@ -133,7 +133,10 @@ def test_a_webhook_without_a_connection_is_named() -> None:
     """It is left of an old connection; one of another program, at another path, is not ours to judge."""
     other = replace(HOOK, id=2, url="http://old.internal:9090/webhook")
     program = replace(HOOK, id=3, url="http://chat.example.org/events")
-    [finding] = found(replace(FINE, webhooks=[HOOK, other, program]))["stray webhooks"]
+    consensus = replace(
+        HOOK, id=4, url="http://consensus-api.internal:9091/webhook", actions=frozenset({"TASKS_CREATED"})
+    )
+    [finding] = found(replace(FINE, webhooks=[HOOK, other, program, consensus]))["stray webhooks"]
     assert finding.seen == "a webhook sends to http://old.internal:9090/webhook, which no connection has"
 
 

@@ -121,6 +121,24 @@ def test_the_next_connect_removes_what_a_slip_has_left(studio: InMemoryStudio) -
     assert connect(studio, URL) == {}
 
 
+def test_other_programs_behind_the_same_proxy_stay(studio: InMemoryStudio) -> None:
+    """Another team's backend that does not answer just now, and the webhook of consensus, are nobody's slips."""
+    studio.connections.clear()
+    studio.webhooks.clear()
+    studio.connect(f"{URL}/ours", "suggestions", model_version=VERSION)
+    webhook(studio, f"{URL}/ours")
+    studio.connect(f"{URL}/theirs", "theirs", state="DI")
+    webhook(studio, f"{URL}/theirs", made_here=False)
+    for address in (f"{URL}/consensus-api", f"{URL}/ours/consensus-api"):
+        told = webhook(studio, address, made_here=False)
+        told |= {"send_for_all_actions": False, "actions": ["TASKS_CREATED"]}
+    before = [*studio.connections], [*studio.webhooks]
+    connect(studio, f"{URL}/ours")
+    assert ([*studio.connections], [*studio.webhooks]) == before
+    removals = disconnecting(studio, f"{URL}/ours").removals(predictions=False)
+    assert [removal.name for removal in removals] == [f"{URL}/ours (suggestions)", f"{URL}/ours/webhook"]
+
+
 def disconnecting(studio: InMemoryStudio, url: str = URL) -> Disconnecting:
     """The project, to be taken away from this backend."""
     return Disconnecting(client_of(studio), PROJECT, url, [TRAINED], INSTANCE)
