@@ -26,8 +26,12 @@ SECRETS = {
     "ML_BACKEND_BASIC_PASSWORD": lambda: secrets.token_urlsafe(24),
     "ML_BACKEND_TOKEN": lambda: secrets.token_urlsafe(32),
     "CONSENSUS_API_TOKEN": lambda: secrets.token_urlsafe(32),
+    "CONSENSUS_WEBHOOK_TOKEN": lambda: secrets.token_urlsafe(32),
 }
-ADDABLE = ("ML_BACKEND_BASIC_USER", "ML_BACKEND_BASIC_PASSWORD", "ML_BACKEND_TOKEN", "CONSENSUS_API_TOKEN")
+ADDABLE = (
+    "ML_BACKEND_BASIC_USER", "ML_BACKEND_BASIC_PASSWORD", "ML_BACKEND_TOKEN", "CONSENSUS_API_TOKEN",
+    "CONSENSUS_WEBHOOK_TOKEN",
+)  # fmt: skip
 """What nothing that runs already depends on: the others are in the databases of a stack that was started."""
 NETWORK, REACHABLE, REFUSED = "STACK_NETWORK", "LABEL_STUDIO_REACHABLE", "LABEL_STUDIO_REFUSED_NETWORKS"
 OUR_NETWORK = "10.213.83"

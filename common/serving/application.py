@@ -1,7 +1,7 @@
 """An application that reads strict JSON, refuses in JSON, describes itself, and says who may call."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +19,7 @@ from common.serving.hosts import Hosts
 from common.serving.strict_json import MAX_VALUES, VALUES, StrictRequest
 
 log = structlog.get_logger()
-_CREDENTIALS, _BARE, _HOSTS = "credentials", "bare", "hosts"
+_CREDENTIALS, _BARE, _HOSTS, _OF_ROUTES = "credentials", "bare", "hosts", "credentials of routes"
 
 
 class _Json(DefaultJSONProvider):
@@ -55,6 +55,8 @@ class Application(OpenAPI):
         The most JSON values of a body.
     hosts : Hosts, optional
         The names under which it answers; any if left out.
+    of_routes : mapping of str to Credentials, optional
+        Others that let into single routes as well, and nowhere else.
     """
 
     request_class = StrictRequest
@@ -71,6 +73,7 @@ class Application(OpenAPI):
         *,
         max_values: int = MAX_VALUES,
         hosts: Hosts | None = None,
+        of_routes: Mapping[str, Credentials] | None = None,
     ) -> None:
         super().__init__(
             name,
@@ -84,7 +87,12 @@ class Application(OpenAPI):
         self.config["MAX_CONTENT_LENGTH"] = max_bytes
         self.config[VALUES] = max_values
         self.url_map.merge_slashes = self.url_map.strict_slashes = False  # no address is redirected
-        self.extensions |= {_CREDENTIALS: credentials, _BARE: frozenset(bare), _HOSTS: hosts}
+        self.extensions |= {
+            _CREDENTIALS: credentials,
+            _BARE: frozenset(bare),
+            _HOSTS: hosts,
+            _OF_ROUTES: of_routes or {},
+        }
         self.before_request(_admit)
         refusals.install(self, log)
 
@@ -105,7 +113,10 @@ def _admit() -> None:
         log.warning("host_refused", host=named, remedy=f"name it in {hosts.setting}")
         raise MisdirectedRequest(hosts.refusal(named))
     credentials: Credentials = extensions[_CREDENTIALS]
-    g.access = credentials.access(request.headers.get("Authorization"))
+    sent = request.headers.get("Authorization")
+    g.access = credentials.access(sent)
+    if g.access is Access.DENIED and (others := extensions[_OF_ROUTES].get(route())):
+        g.access = others.access(sent)
     if is_strange and g.access is Access.OPEN:
         g.access = Access.MISSING
     if g.access in (Access.OPEN, Access.GRANTED) or (g.access is Access.MISSING and route() in extensions[_BARE]):

@@ -55,6 +55,7 @@ def serve(
         run=runs,
         config=lambda project: project_config(file, project),
         stop=runs.stop,
+        webhook_token=settings().consensus_webhook_token.get_secret_value(),
     )
     console = Console(
         service=service,

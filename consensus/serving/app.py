@@ -21,7 +21,13 @@ from consensus.serving.service import EXTENSION, MAX_BYTES, Service
 def create_app(service: Service) -> Flask:
     """Make the application of a service."""
     app = Application(
-        __name__, "Consensus for Label Studio", "the log of consensus serve", MAX_BYTES, service.credentials, BARE
+        __name__,
+        "Consensus for Label Studio",
+        "the log of consensus serve",
+        MAX_BYTES,
+        service.credentials,
+        BARE,
+        of_routes=service.credentials_of_routes,
     )
     app.extensions[EXTENSION] = service
     idempotency.install(app.extensions)

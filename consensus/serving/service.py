@@ -48,6 +48,8 @@ class Service:
         What the settings file says of a project.
     stop : callable
         Ends what is at work.
+    webhook_token : str
+        What lets in Label Studio's webhook and opens nothing else: all its members can read it there.
     """
 
     token: str = field(repr=False)
@@ -56,6 +58,7 @@ class Service:
     run: Callable[[int], dict[str, Any]] = field(repr=False)
     config: Callable[[int], ProjectConfig] = field(default=lambda _: ProjectConfig(), repr=False)
     stop: Callable[[], None] = field(default=lambda: None, repr=False)
+    webhook_token: str = field(default="", repr=False)
     suggested: SuggestedMemory = field(default_factory=SuggestedMemory, repr=False)
     background: Background = field(default_factory=Background, repr=False)
     readings: Background = field(default_factory=Background, repr=False)
@@ -71,6 +74,13 @@ class Service:
     def credentials(self) -> Credentials:
         """What each call has to show."""
         return Credentials(realm="consensus", token=self.token)
+
+    @property
+    def credentials_of_routes(self) -> dict[str, Credentials]:
+        """What lets into single routes as well."""
+        if not self.webhook_token:
+            return {}
+        return {"/webhook": Credentials(realm="consensus", token=self.webhook_token)}
 
     @property
     def store(self) -> Store:

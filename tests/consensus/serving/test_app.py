@@ -50,6 +50,21 @@ def test_every_route_wants_the_token(app: Flask) -> None:
                 assert answer.json.keys() == {"error"}
 
 
+def test_what_stands_in_a_webhook_opens_the_webhook_alone(store: Store) -> None:
+    """Every member of Label Studio can read it there; any other token is refused as before."""
+    app = create_app(replace(made_service(store), webhook_token="a-token-in-a-webhook"))
+    client = app.test_client()
+    for route in served(app):
+        method, _, rule = route.partition(" ")
+        path = re.sub(r"<(int:)?(\w+)>", "7", rule)
+        asked = {"json": {"action": "NOTHING"}} if method == "POST" else {}
+        shown = {"Authorization": "Bearer a-token-in-a-webhook"}
+        answer = client.open(path, method=method, headers=shown, **asked)
+        assert answer.status_code == (200 if rule == "/webhook" else 401), route
+    for wrong in ({}, {"Authorization": "Bearer another-token-here"}):
+        assert client.post("/webhook", json={"action": "NOTHING"}, headers=wrong).status_code == 401
+
+
 def test_the_token_is_in_no_log_and_no_answer(app: Flask) -> None:
     """Neither a right nor a wrong one, nor a fault of ours, repeats it."""
     client = app.test_client()
