@@ -294,7 +294,7 @@ def suggestions_in(
         if control.kind != "choices" or not made.get(name):
             continue
         labels = control.chosen(made)
-        scores = _scores(result, name, prediction.get("score"))
+        scores = _scores(result, control, prediction.get("score"))
         own = [scores[label] for label in labels or () if label in scores]
         if labels and len(own) == len(labels):
             yield Suggestion(
@@ -307,16 +307,24 @@ def suggestions_in(
                 annotated=states.get("", False),
                 decided=states.get(name, False),
                 scores=scores,
-                given=next((about for region in regions_of(result, name) if (about := given_in(region))), None),
+                given=_given(result, control),
             )
 
 
-def _scores(result: Sequence[Any], control: str, whole: object) -> dict[str, float]:
-    """Return the score of each label that the regions of a control name."""
-    scores: dict[str, float] = {}
-    for region in regions_of(result, control):
-        scores |= scores_in(region, whole)
-    return scores
+def _scores(result: Sequence[Any], control: Control, whole: object) -> dict[str, float]:
+    """Return the score of each label that the regions of a control name, by its name of today."""
+    return {
+        control.renamed.get(label, label): score
+        for region in regions_of(result, control.tag.name)
+        for label, score in scores_in(region, whole).items()
+    }
+
+
+def _given(result: Sequence[Any], control: Control) -> GivenLabel | None:
+    for region in regions_of(result, control.tag.name):
+        if about := given_in(region):
+            return about._replace(label=control.renamed.get(about.label, about.label))
+    return None
 
 
 def regions_of(result: Sequence[Any], control: str) -> list[Mapping[str, Any]]:

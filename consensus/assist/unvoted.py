@@ -69,13 +69,14 @@ def _entries(
     total = sum(count for count, _ in counts.values())
     controls = [control for control in resolve_controls(target, config, []) if control.tag.name in labels]
     suggested: dict[tuple[int, str], Suggestion] = {}
-    entries: list[Row] = []
+    entries: dict[tuple[int, str], Row] = {}  # a version may be stored twice
     tasks = {task for task, _ in given}
     for task, row in studio.client.predictions(project, total, target.model_version):
         if task in tasks and row.get("model_version") == target.model_version:
             suggested |= {(task, each.control): each for each in suggestions_in(task, row, controls, {})}
             for name in verifications:
-                entries += _denied(task, name, given.get((task, name)), row.get("result"))
+                for denied in _denied(task, name, given.get((task, name)), row.get("result")):
+                    entries[task, name] = denied
     for control in controls:
         name = control.tag.name
         pairs = [
@@ -103,8 +104,9 @@ def _entries(
                 "given_score": float(own[row]),
                 "by": by,
             }
-            entries.append({"task": each.task, "control": name, "priority": float(own[row]), "detail": detail})
-    return entries
+            place = each.task, name
+            entries[place] = {"task": each.task, "control": name, "priority": float(own[row]), "detail": detail}
+    return [*entries.values()]
 
 
 def _denied(task: int, control: str, given: str | None, result: object) -> Iterator[Row]:

@@ -72,7 +72,7 @@ def test_what_the_model_says_of_the_given_label_goes_before_its_scores(store: St
 
 
 def test_a_verification_that_the_model_denies_waits_as_well(store: Store) -> None:
-    """Where annotators are asked whether the given label is right, and nobody has answered."""
+    """Where annotators are asked whether the given label is right, and nobody has; once, if stored twice."""
     config = """<View><Image name="image" value="$image"/><Header value="Is it a $label?"/>
     <Choices name="check" toName="image"><Choice value="yes"/><Choice value="no"/></Choices></View>"""
     made = InMemoryProject(tasks=0)
@@ -81,10 +81,29 @@ def test_a_verification_that_the_model_denies_waits_as_well(store: Store) -> Non
         about = given_part(GivenLabel("cat", right))
         about |= suggested_region("check", "image", [], ["no"], {"no": 1 - right})
         suggestion = {"model_version": "m1", "result": [about], "score": 1 - right}
-        made.server.add_task({"image": "x.png", "label": "cat"}, predictions=[suggestion], task_id=101 + number)
+        data = {"image": "x.png", "label": "cat"}
+        made.server.add_task(data, predictions=[suggestion] * (1 + number), task_id=101 + number)
     made.server.add_task({"image": "x.png", "label": "dog"}, task_id=104)
     made.later()
     run(made.studio, store, ProjectConfig(), PROJECT, now=made.now)
     assert fill_unvoted(made.studio, store, ProjectConfig(), PROJECT, made.now()) == 2
     queue = store.decisions.queue(PROJECT, "unvoted")
     assert [(row["task"], row["detail"]["suggestion"]) for row in queue] == [(103, "no"), (101, "no")]
+
+
+def test_a_suggestion_by_names_of_before_is_read_by_those_of_today(store: Store) -> None:
+    """Choices were renamed, and the model's predictions are older than that."""
+    settings = ProjectConfig.model_validate(
+        {"controls": {"kind": {"given": "label", "renamed": {"tabby": "cat", "hound": "dog"}}}}
+    )
+    made = InMemoryProject(tasks=0)
+    about = suggested_region("kind", "image", [], ["hound"], {"hound": 0.6}) | given_part(
+        GivenLabel("tabby", 0.02)
+    )
+    suggestion = {"model_version": "m1", "result": [about], "score": 0.6}
+    made.server.add_task({"image": "x.png", "label": "tabby"}, predictions=[suggestion], task_id=101)
+    made.later()
+    run(made.studio, store, settings, PROJECT, now=made.now)
+    assert fill_unvoted(made.studio, store, settings, PROJECT, made.now()) == 1
+    [row] = store.decisions.queue(PROJECT, "unvoted")
+    assert (row["priority"], row["detail"]["given"], row["detail"]["suggestion"]) == (0.02, ["cat"], "dog")
