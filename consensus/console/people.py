@@ -1,5 +1,6 @@
 """The annotators of a project: whom to trust, whom to look at, and why."""
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,8 @@ RUNS = 30
 """So many runs back the course of a trust goes."""
 PLACE = ("rank", "annotator")
 SORTS = {"name": "name", "trust": "lowest trust", "votes": "most votes", "gold": "fewest right on gold"}
+PATIENCE_S = 0.1
+"""So long somebody's votes are looked for among those of all."""
 UNKNOWN = 2.0
 """Behind every share."""
 
@@ -130,9 +133,12 @@ def votes_of(project: int, name: str) -> dict[str, Any]:
         if control not in controls:
             raise NotFound(f"the last run of project {project} has seen no vote of {name!r} there")
         asked, cursors = question(), service().cursors
-        rows, last = snapshot.pages.votes_among(
-            project, control, name, after=cursors.read(asked, request.args.get("after")), limit=VOTES
-        )
+        rows, last = list[Row](), cursors.read(asked, request.args.get("after"))
+        ends_at = time.monotonic() + PATIENCE_S
+        while not rows:
+            rows, last = snapshot.pages.votes_among(project, control, name, after=last, limit=VOTES)
+            if last is None or time.monotonic() > ends_at:
+                break
         origin = snapshot.origin(project) or {"url": None}
     return {
         "name": name,
