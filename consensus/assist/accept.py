@@ -1,9 +1,11 @@
 """Accepting suggestions: what it would be, what to expect of it, and doing it."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import chain
 
 import numpy as np
 
@@ -160,10 +162,15 @@ def offer(suggested: Suggested, request: Request) -> Offer:
     tags = (each.control.tag for each in suggested.votes.controls)
     check_names({tag.name: tag.labels for tag in tags}, suggested.project.id, request)
     tasks = frozenset(request.tasks)
-    open_ones = [each for each in suggested.suggestions if each.is_open and _is_asked_for(each, request, tasks)]
     thresholds = _thresholds(suggested, request)
-    chosen = [each for each in open_ones if thresholds[each.group].admits(each.score)][: request.limit]
-    counts, accepted = Counter(each.group for each in open_ones), Counter(each.group for each in chosen)
+    open_groups = {group: rows for group, rows in suggested.open_groups.items() if _is_of(group, request)}
+    if tasks:
+        among = {group: [each for each in rows if each.task in tasks] for group, rows in open_groups.items()}
+        open_groups = {group: rows for group, rows in among.items() if rows}
+    admitted = (_admitted(rows, thresholds[group]) for group, rows in open_groups.items())
+    chosen = sorted(chain.from_iterable(admitted), key=_by_confidence)[: request.limit]
+    counts = {group: len(rows) for group, rows in open_groups.items()}
+    accepted = Counter(each.group for each in chosen)
     lowest = {each.group: each.score for each in chosen}
     groups = [
         _group_offer(
@@ -183,7 +190,7 @@ def offer(suggested: Suggested, request: Request) -> Offer:
         chosen,
         groups,
         expectation(judged),
-        _conformal(suggested, request, thresholds, open_ones, chosen),
+        _conformal(suggested, request, thresholds, sum(counts.values()), len(chosen)),
         _audits(suggested, chosen, request.audit_share),
     )
 
@@ -279,8 +286,13 @@ def check_names(controls: Mapping[str, Sequence[str]], project: int, request: Re
         )
 
 
-def _is_asked_for(suggestion: Suggestion, request: Request, tasks: frozenset[int]) -> bool:
-    return (not tasks or suggestion.task in tasks) and _is_of(suggestion.group, request)
+def _admitted(rows: Sequence[Suggestion], line: _Line) -> Sequence[Suggestion]:
+    """Return those of suggestions in descending confidence that a line admits."""
+    return rows[: bisect_left(rows, True, key=lambda each: not line.admits(each.score))]  # noqa: FBT003
+
+
+def _by_confidence(suggestion: Suggestion) -> tuple[float, int, str]:
+    return -suggestion.score, suggestion.task, suggestion.control
 
 
 def _is_of(group: Group, request: Request) -> bool:
@@ -353,8 +365,8 @@ def _conformal(
     suggested: Suggested,
     request: Request,
     lines: Mapping[Group, _Line],
-    open_ones: Sequence[Suggestion],
-    chosen: Sequence[Suggestion],
+    open_count: int,
+    chosen_count: int,
 ) -> float | None:
     """Bound the expected share wrong by the gold tasks, whose suggestions were made before they were annotated.
 
@@ -369,7 +381,7 @@ def _conformal(
         if truth is not None and truth[1] and group in lines and _is_of(group, request):
             gold += 1
             wrong += lines[group].admits(score) and truth[0] < 1
-    return conformal_share(wrong, gold, len(open_ones), len(chosen)) if gold else None
+    return conformal_share(wrong, gold, open_count, chosen_count) if gold else None
 
 
 def _audits(suggested: Suggested, chosen: Sequence[Suggestion], share: float) -> frozenset[tuple[int, str]]:

@@ -106,6 +106,15 @@ class Suggested:
         return {group: number for number, group in enumerate(dict.fromkeys(sorted(names)))}
 
     @cached_property
+    def open_groups(self) -> dict[Group, list[Suggestion]]:
+        """Those that nobody has said anything about, in descending confidence, by what they suggest."""
+        groups: dict[Group, list[Suggestion]] = {}
+        for each in self.suggestions:
+            if each.is_open:
+                groups.setdefault(each.group, []).append(each)
+        return groups
+
+    @cached_property
     def judged(self) -> Judged:
         """Suggestions of any version that were made before anybody annotated their task, and are judged now."""
         rows = self._judged_rows

@@ -1,15 +1,16 @@
 """AI-assist: what a model suggests by its scores, what may be accepted, and how right that is expected to be."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from math import floor
 
+import numpy as np
 from flask import Blueprint, g, render_template, request
 from werkzeug.exceptions import BadRequest
 
 from consensus.assist.accept import AUDIT_SHARE, Request, offer
-from consensus.assist.suggestions import Suggested, Suggestion
+from consensus.assist.suggestions import Suggested
 from consensus.console.access import Role, needs
 from consensus.console.desk import console
 from consensus.serving import acts
@@ -59,8 +60,8 @@ def histogram(scores: Iterable[float], above: float) -> Histogram:
     >>> made.rows, made.faded
     ([(0.95, 1.0, 1), (0.5, 0.55, 2)], 10)
     """
-    counts = Counter(min(floor(score * BINS + 1e-9), BINS - 1) for score in scores)
-    return Histogram([counts[step] for step in range(BINS)], floor(above * BINS + 1e-9))
+    steps = np.minimum((np.fromiter(scores, dtype=np.float64) * BINS + 1e-9).astype(int), BINS - 1)
+    return Histogram(np.bincount(steps, minlength=BINS).tolist(), floor(above * BINS + 1e-9))
 
 
 @assist_pages.get("/projects/<int:project>/assist")
@@ -124,17 +125,11 @@ def _share(name: str) -> float | None:
 def _shown(project: int, read: Suggested, asked: Request, controls: list[Row]) -> str:
     offered = offer(read, asked)
     counted = acts.offer_row(offered, SAMPLE)
-    by_group: dict[tuple[str, tuple[str, ...]], list[Suggestion]] = {}
-    for each in read.suggestions:
-        if each.is_open:
-            by_group.setdefault(each.group, []).append(each)
-    matching = [
-        each
-        for (control, labels), group in by_group.items()
-        if asked.control in (None, control) and asked.label in (None, *labels)
-        for each in group
-    ]
     groups = sorted(offered.groups, key=lambda each: -each.suggestions)
+    scores = {
+        place: [suggestion.score for suggestion in read.open_groups[place]]
+        for place in ((each.control, each.labels) for each in groups)
+    }
     lowest = [each.above for each in groups if each.above is not None]
     line = asked.above if asked.target_precision is None else min(lowest, default=1.0)
     console().pictures.expect_quietly(project, {row["task"] for row in counted["sample"]})
@@ -151,13 +146,12 @@ def _shown(project: int, read: Suggested, asked: Request, controls: list[Row]) -
         counted=counted,
         conformal=offered.conformal,
         expected=offered.expected,
-        open=len(matching),
-        whole=histogram((each.score for each in matching), line or 0.0),
+        open=sum(each.suggestions for each in groups),
+        whole=histogram(chain.from_iterable(scores.values()), line or 0.0),
         groups=groups,
         histograms={
             (each.control, each.labels): histogram(
-                (suggestion.score for suggestion in by_group[each.control, each.labels]),
-                1.0 if each.above is None else each.above,
+                scores[each.control, each.labels], 1.0 if each.above is None else each.above
             )
             for each in groups[:DRAWN]
         },
