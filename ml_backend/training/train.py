@@ -17,7 +17,7 @@ from common.label_studio.annotations import accounts_named
 from common.label_studio.label_config import config_digest
 from common.progress import Progress, Steps, silent
 from ml_backend.core.comparison import Comparison, succeeds
-from ml_backend.core.controls import Control, image_controls, passed_over
+from ml_backend.core.controls import Control, image_controls
 from ml_backend.core.model import Evidence, ProjectModel, fit_model
 from ml_backend.core.versions import trained_version
 from ml_backend.embedding.backbones import Backbones
@@ -38,6 +38,7 @@ from ml_backend.training.training_set import (
     find_evidence,
     log_unbelieved_reports,
     log_unknown_choices,
+    not_suggested,
     require_evidence,
     usable,
     with_given,
@@ -149,7 +150,7 @@ class Trainer:
                 controls = self._controls(project, pulled.tasks)
                 unused = log_unknown_choices(project_id, controls, pulled.tasks)
                 log_unbelieved_reports(project_id, pulled.tasks, self.client.version_counts(project_id))
-                require_evidence(project_id, controls, pulled.tasks, passed_over(project.label_config))
+                require_evidence(project_id, controls, pulled.tasks, not_suggested(project.label_config, controls))
             current = self.registry.current(project_id, project.stamp)
             refs = image_refs(pulled.tasks, controls)
             with steps.timed("backbone"):

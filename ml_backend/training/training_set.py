@@ -12,7 +12,7 @@ from common.contract import VERSION_PREFIX
 from common.label_studio.given_labels import given_sources
 from common.label_studio.label_config import read_label_config
 from ml_backend.core.consensus_targets import Targets, Verdict, consensus_targets
-from ml_backend.core.controls import Control, given_matrix
+from ml_backend.core.controls import Control, given_matrix, image_controls, passed_over
 from ml_backend.core.evidence import Annotation, targets
 from ml_backend.core.held_out import decided, top
 from ml_backend.core.model import Evidence
@@ -79,9 +79,9 @@ def _unknown_choices(controls: Sequence[Control], tasks: Sequence[Task]) -> Coun
     )
 
 
-def _misfits(controls: Sequence[Control], tasks: Sequence[Task], passed_over: Mapping[str, str]) -> list[str]:
+def _misfits(controls: Sequence[Control], tasks: Sequence[Task], others: Mapping[str, str]) -> list[str]:
     """Name what annotations say of choices and controls that the label config does not have."""
-    known_names = {control.name for control in controls} | passed_over.keys()
+    known_names = {control.name for control in controls} | others.keys()
     answered = Counter(name for task in tasks for annotation in task.annotations for name in annotation.choices)
     return [
         f"{choice!r} of {control} (chosen {count} times)"
@@ -137,18 +137,26 @@ def with_given(
     return tuple(made)
 
 
+def not_suggested(label_config: str, controls: Sequence[Control]) -> dict[str, str]:
+    """Return why each other ``<Choices>`` gets no suggestions, by name."""
+    names = {control.name for control in controls}
+    others = [control.name for control in image_controls(label_config) if control.name not in names]
+    why = "asks whether given labels are right, of which no two come up more than once"
+    return {**passed_over(label_config), **dict.fromkeys(others, why)}
+
+
 def require_evidence(
-    project_id: int, controls: Sequence[Control], tasks: Sequence[Task], passed_over: Mapping[str, str]
+    project_id: int, controls: Sequence[Control], tasks: Sequence[Task], others: Mapping[str, str]
 ) -> None:
     """Raise NothingToLearnError unless some annotation says something of a control.
 
-    ``passed_over`` says why other ``<Choices>`` are no such controls.
+    ``others`` says why other ``<Choices>`` are no such controls.
     """
     if not controls:
-        reasons = "; ".join(f"{name} {why}" for name, why in passed_over.items())
+        reasons = "; ".join(f"{name} {why}" for name, why in others.items())
         raise NothingToLearnError(
-            f"project {project_id} has no <Choices> bound to an <Image>: there is nothing to suggest"
-            + (f" ({reasons})" if reasons else "")
+            f"project {project_id} has no <Choices> on an <Image> for which there is anything to suggest"
+            + (f": {reasons}" if reasons else "")
         )
     annotations, contents = [task.annotations for task in tasks], [task.data for task in tasks]
     if not any(
@@ -156,7 +164,7 @@ def require_evidence(
         or given_matrix(control, contents).any()
         for control in controls
     ):
-        if misfits := _misfits(controls, tasks, passed_over):
+        if misfits := _misfits(controls, tasks, others):
             named = ", ".join(misfits[:_NAMED]) + (f" and {len(misfits) - _NAMED} more" * (len(misfits) > _NAMED))
             raise UnusableProjectError(
                 f"no annotation of project {project_id} fits its label config, which lacks {named}: name choices "

@@ -211,6 +211,15 @@ def test_a_verification_is_about_the_image_that_it_is_bound_to(settings: Setting
     assert suggested(studio) == {number: "no" if number in WRONG else "yes" for number in range(TASKS)}
 
 
+def test_a_verification_of_one_label_is_named_as_what_cannot_be_suggested(settings: Settings) -> None:
+    """All tasks came with the same label: the config is right, and a training says what is lacking."""
+    studio = InMemoryStudio(CHECK.format(yes="yes", no="no"))
+    for number in range(TASKS):
+        studio.add_task({"image": f"/{number}.png", "label": "dark"}, task_id=number)
+    with pytest.raises(NothingToLearnError, match="check asks whether given labels are right, of which no two"):
+        train(settings, studio)
+
+
 def test_yes_and_no_about_something_else_stay_choices() -> None:
     """A control that does not show the given label is no verification of it."""
     config = CHECK.format(yes="yes", no="no").replace("Is it $label?", "Is it blurry?")
