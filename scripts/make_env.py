@@ -55,7 +55,7 @@ def refused_networks(network: str = OUR_NETWORK, reachable: str = "") -> str:
     Raises
     ------
     ValueError
-        If an address or network is none.
+        If an address or network is none, or the stack's would be one that Label Studio may ask all of.
 
     Examples
     --------
@@ -66,6 +66,9 @@ def refused_networks(network: str = OUR_NETWORK, reachable: str = "") -> str:
         name.strip() for name in reachable.split(",") if name.strip()
     ]
     refused = [ipaddress.ip_network(name) for name in RESERVED]
+    stack = ipaddress.ip_network(f"{network}.0/24")
+    if not any(stack.version == whole.version and stack.subnet_of(whole) for whole in refused):  # type: ignore[arg-type]
+        raise ValueError(f"{stack} is not private: Label Studio's members could reach the whole stack there")
     for allowed in map(ipaddress.ip_network, names):
         refused = [rest for whole in refused for rest in _without(whole, allowed)]
     return ",".join(map(str, refused))
@@ -84,9 +87,20 @@ def _without(whole: Network, allowed: Network) -> Iterator[Network]:
 
 
 def values(text: str) -> dict[str, str]:
-    """Read the variables of a file."""
+    r"""Read the variables of a file, as docker compose reads it: quotes, comments and `export` are none of a value.
+
+    Examples
+    --------
+    >>> values("export A='1'\nB=2 # two\nC=3#4")
+    {'A': '1', 'B': '2', 'C': '3#4'}
+    """
     lines = (line.partition("=") for line in text.splitlines() if not line.startswith("#"))
-    return {name.strip(): value.strip() for name, equals, value in lines if equals}
+    return {name.removeprefix("export ").strip(): _bare(value.strip()) for name, equals, value in lines if equals}
+
+
+def _bare(value: str) -> str:
+    quoted = re.match(r"""(["'])(.*?)\1""", value)
+    return quoted[2] if quoted else re.split(r"(?:^|\s)#", value, maxsplit=1)[0].strip()
 
 
 def filled(example: str) -> str:

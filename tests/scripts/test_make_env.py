@@ -131,3 +131,25 @@ def test_a_docker_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None
     (tmp_path / "docker").chmod(0o755)
     (tmp_path / ".env.example").write_text(EXAMPLE, encoding="utf-8")
     assert run(tmp_path, path=str(tmp_path)).returncode == 0
+
+
+@pytest.mark.parametrize("form", ["{}={}", '{}="{}"', "{}='{}'", "export {}={}", "{}={} # ours", '{}="{}" # ours'])
+def test_values_are_read_as_docker_compose_reads_them(form: str) -> None:
+    """A network in quotes or with a comment is one, and no credential is replaced by another one."""
+    given = dict.fromkeys(make_env.ADDABLE, "mine") | {make_env.NETWORK: "10.1.2"}
+    older = "".join(form.format(name, value) + "\n" for name, value in given.items())
+    after = make_env.updated(older, EXAMPLE)
+    refused = f"{make_env.REFUSED}={make_env.refused_networks('10.1.2')}\n"
+    assert after == older + refused
+    assert make_env.updated(after, EXAMPLE) == after
+
+
+@pytest.mark.parametrize("network", ["8.8.8", "172.32.0", "11.0.0"])
+def test_a_public_network_for_the_stack_is_refused(tmp_path: Path, network: str) -> None:
+    """Label Studio's protection refuses private addresses alone: its members would reach all services."""
+    (tmp_path / ".env.example").write_text(EXAMPLE, encoding="utf-8")
+    (tmp_path / ".env").write_text(f"{make_env.NETWORK}={network}\n", encoding="utf-8")
+    done = run(tmp_path, "--update")
+    assert done.returncode == 1
+    assert f"{network}.0/24 is not private" in done.stderr
+    assert "STACK_NETWORK or LABEL_STUDIO_REACHABLE" in done.stderr
