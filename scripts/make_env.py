@@ -59,7 +59,7 @@ def refused_networks(network: str = OUR_NETWORK, reachable: str = "") -> str:
 
     Examples
     --------
-    >>> refused_networks("192.168.0").split(",")[20:23]
+    >>> refused_networks("192.168.0").split(",")[9:12]
     ['192.168.0.0/29', '192.168.0.8/31', '192.168.0.12/30']
     """
     names = [f"{network}.{last}" for last in OURS] + [
@@ -87,7 +87,7 @@ def _without(whole: Network, allowed: Network) -> Iterator[Network]:
 
 
 def values(text: str) -> dict[str, str]:
-    r"""Read the variables of a file, as docker compose reads it: quotes, comments and `export` are none of a value.
+    r"""Read the variables of a file as docker compose does: quotes, comments and `export` are none of a value.
 
     Examples
     --------

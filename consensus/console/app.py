@@ -55,6 +55,7 @@ def create_console(console: Console) -> Flask:
     app.config.update(
         SECRET_KEY=_key(console.secret),
         SESSION_COOKIE_NAME="consensus_session",
+        SESSION_COOKIE_PATH=console.prefix or "/",  # what else is behind the proxy does not get it
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=console.public_url.startswith("https://"),

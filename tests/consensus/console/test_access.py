@@ -1,6 +1,7 @@
 """Who may see what."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from made_desk import ANN, PASSWORD, REV, SECOND, Desk, send
@@ -8,6 +9,7 @@ from made_projects import OWNER
 
 from consensus.console import sign_in
 from consensus.console.access import LONGEST_S, Role
+from consensus.console.app import create_console
 from consensus.console.attempts import FEW, MANY, Attempts
 
 NEEDS = "console_needs"
@@ -182,3 +184,11 @@ def test_pages_are_kept_by_no_cache_and_run_no_foreign_script(desk: Desk) -> Non
     cookie = client.get("/sign-in").headers.get("Set-Cookie", "") or answers[0].headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
+
+
+def test_the_cookie_of_a_session_goes_to_the_console_alone(desk: Desk) -> None:
+    """Its neighbours behind a proxy, as Label Studio, do not get it; without a proxy it is for all paths."""
+    assert "Path=/;" in f"{desk.visitor().get('/sign-in').headers['Set-Cookie']};"
+    behind = replace(desk.console, public_url="https://labels.example.org/consensus")
+    cookie = create_console(behind).test_client().get("/sign-in").headers["Set-Cookie"]
+    assert {"Path=/consensus", "Secure", "HttpOnly"} <= set(cookie.split("; "))
