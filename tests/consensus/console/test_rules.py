@@ -146,7 +146,7 @@ def test_audits_measure_what_was_accepted(desk: Desk, admin: FlaskClient) -> Non
     asked = admin.post(f"/projects/{PROJECT}/act", data=form)
     desk.ended(admin.post(f"/projects/{PROJECT}/do", data=fields(asked.text)))
     text = words(admin.get(address).text)
-    assert "not known: none like them has been judged" in text
+    assert "not known: nobody has judged any yet" in text
     for task in desk.made.tasks[20:]:
         for account in (5, 6, 7):
             desk.made.server.annotate(task, [region("kind", "owl")], completed_by=account)
