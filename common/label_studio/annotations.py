@@ -22,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from common.label_studio.label_config import Condition, is_visible
+from common.label_studio.suggestions import is_unanswered
 
 MADE_WITHIN = timedelta(milliseconds=100)
 """Between creation and change of an annotation that nobody has changed: both times are set as it is stored."""
@@ -70,6 +71,8 @@ def choices_in(result: Iterable[object]) -> Choices:
     >>> region = {"from_name": "kind", "type": "choices", "value": {"choices": ["cat"]}}
     >>> choices_in([region, {**region, "value": {"choices": ["dog"]}}]).made
     {'kind': ('cat', 'dog')}
+    >>> choices_in([{**region, "value": {"choices": []}, "suggested": ["cat"], "scores": {"cat": 0.4}}]).made
+    {}
     """
     made: dict[str, tuple[str, ...]] = {}
     faults: list[tuple[str, str]] = []
@@ -79,6 +82,8 @@ def choices_in(result: Iterable[object]) -> Choices:
             continue
         name, value = str(region.get("from_name") or ""), region.get("value")
         choices = value.get("choices") if isinstance(value, Mapping) else None
+        if is_unanswered(region):
+            continue
         if isinstance(choices, list):
             made[name] = (*made.get(name, ()), *(str(choice) for choice in choices))
         elif region.get("type", "choices") == "choices":

@@ -40,6 +40,22 @@ def as_chosen(result: Iterable[object]) -> list[Any]:
     return [_as_chosen(region) if isinstance(region, Mapping) else region for region in result]
 
 
+def is_unanswered(region: Mapping[str, Any]) -> bool:
+    """Return whether a region of an annotation is a suggestion that ticked nothing, copied by a bulk action.
+
+    Nobody has looked at it: what was too unsure to be ticked is no answer, not even that none of the labels holds.
+
+    Examples
+    --------
+    >>> unsure = suggested_region("kind", "image", [], ["dog"], {"dog": 0.4, "cat": 0.3})
+    >>> is_unanswered(unsure), is_unanswered({"value": {"choices": []}})
+    (True, False)
+    """
+    value = region.get("value")
+    ticked = value.get("choices") if isinstance(value, Mapping) else None
+    return isinstance(region.get(SCORES), Mapping) and bool(region.get(SUGGESTED)) and not ticked
+
+
 def scores_in(region: Mapping[str, Any], whole: object = None) -> dict[str, float]:
     """Return the probability of each label that a region of a prediction names, suggested or not.
 
