@@ -1,6 +1,7 @@
 """Signing in with the account of Label Studio, and out."""
 
 from contextlib import closing
+from hashlib import sha256
 from urllib.parse import urlsplit
 
 from flask import Blueprint, flash, g, redirect, render_template, request, session, url_for
@@ -39,9 +40,8 @@ def knock() -> ResponseReturnValue:
     if not token and not (email and password):
         return _refused("Type the e-mail address and the password of your account in Label Studio.", came_from)
     door, place = console().door, request.remote_addr or ""
-    name = (
-        "token" if token else email.lower()
-    )  # whoever has a token must not clear the attempts at another's password
+    # Whoever has a token must neither clear the attempts at a password nor use up those of other tokens.
+    name = sha256(token.encode()).hexdigest() if token else email.lower()
     door.check(name, place)
     try:
         with service().studio() as studio:

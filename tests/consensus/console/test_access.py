@@ -103,6 +103,16 @@ def test_a_token_does_not_clear_the_attempts_at_a_password(desk: Desk, monkeypat
     assert send(client, "/sign-in", page, email=REV, password="one more").status_code == 429
 
 
+def test_wrong_tokens_lock_no_right_one_out(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody can guess one, and anybody could send many."""
+    monkeypatch.setattr(sign_in, "_by_token", lambda _, token: (20, ANN) if token == "right" else None)
+    client = desk.visitor()
+    page = client.get("/sign-in")
+    for n in range(FEW + 1):
+        assert send(client, "/sign-in", page, token=f"wrong {n}").status_code == 401
+    assert send(client, "/sign-in", page, token="right").status_code == 303
+
+
 def test_a_team_behind_one_address_signs_in(desk: Desk) -> None:
     """Behind a proxy all have its address: only attempts that fail count against it."""
     for _ in range(MANY + 1):
