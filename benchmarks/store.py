@@ -59,8 +59,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _measured(backend: str, n_rows: int, n_pages: int) -> dict[str, float]:
     random = np.random.default_rng(0)
-    with _database(backend) as url:
-        store, columns = Store.migrated(url), _columns(n_rows, random)
+    with database(backend) as url:
+        store, columns = Store.migrated(url), columns_of(n_rows, random)
         first = _seconds(lambda: _save(store, columns, 0))
         changed = random.choice(n_rows, 100, replace=False)
         columns["yes"][changed] += 1
@@ -95,7 +95,8 @@ def _measured(backend: str, n_rows: int, n_pages: int) -> dict[str, float]:
 
 
 @contextmanager
-def _database(backend: str) -> Iterator[str]:
+def database(backend: str) -> Iterator[str]:
+    """Make an empty database, and yield its URL."""
     with tempfile.TemporaryDirectory(prefix="store-") as folder:
         if backend == "sqlite":
             yield f"sqlite:///{folder}/store.db"
@@ -110,15 +111,16 @@ def _database(backend: str) -> Iterator[str]:
             server.cleanup()
 
 
-def _columns(n: int, random: np.random.Generator) -> Columns:
+def columns_of(n: int, random: np.random.Generator, each: int = len(LABELS)) -> Columns:
+    """Make so many classifications, some of each task."""
     votes = random.integers(0, 6, n)
     posterior = random.random(n)
     rows = as_columns(CLASSIFICATION, [])
     names = np.array(LABELS, dtype=object)
     return rows | {
         "control": np.array(["kind"], dtype=object)[np.zeros(n, dtype=np.intp)],
-        "task": np.arange(n) // len(LABELS),
-        "label": names[np.arange(n) % len(LABELS)],
+        "task": np.arange(n) // each,
+        "label": names[(np.arange(n) // each + np.arange(n) % each) % len(LABELS)],
         "given": random.random(n) < 0.25,  # noqa: PLR2004  # one label of four
         "yes": votes,
         "no": 6 - votes,

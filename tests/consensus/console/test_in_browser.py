@@ -1,0 +1,281 @@
+"""The console in a browser, before a real Label Studio.
+
+With `SCREENSHOTS=docs` in the environment the pictures of docs/console.md are made anew.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from administrator import Administrator
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+sys.path.insert(0, str(Path(__file__).parent))  # where the running console is
+from running_console import EMAILS, KINDS, MODEL, REVIEWER, UNVOTED, WRONG, Place, running_console
+
+from common.contract import REPORT_NAMES
+
+pytestmark = pytest.mark.server
+
+CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking")
+WIDTHS = {1280: 800, 390: 800}
+BY_KEYS = 20
+ENDED_MS = 60_000
+SCREENSHOTS = Path(os.environ["SCREENSHOTS"]).resolve() if os.environ.get("SCREENSHOTS") else None
+LARGEST_SCREENSHOT = 150_000
+"""Bytes."""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Both servers, after a run."""
+    with running_console(tmp_path_factory.mktemp("console")) as here:
+        yield here
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_path: str) -> Iterator[Browser]:
+    """A browser without anybody in it."""
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium_path, args=[*CHROMIUM])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def session(place: Place, browser: Browser) -> Any:  # noqa: ANN401 - playwright's
+    """What a browser keeps of the administrator, who has signed in by password."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(place.address())
+    page.fill("[name=email]", place.account.email)
+    page.fill("[name=password]", place.account.password)
+    page.press("[name=password]", "Enter")
+    expect(page).to_have_url(place.address())
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+@contextmanager
+def opened(browser: Browser, **options: Any) -> Iterator[Page]:  # noqa: ANN401 - playwright's
+    """Open a page in a context of its own; nothing may go wrong in it, in its scripts or what it loads."""
+    context = browser.new_context(**{"reduced_motion": "reduce"} | options)
+    page, problems = context.new_page(), list[str]()
+    page.on("console", lambda line: problems.append(line.text) if line.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    yield page
+    context.close()
+    assert problems == []
+
+
+@pytest.fixture
+def admin(browser: Browser, session: Any) -> Iterator[Page]:  # noqa: ANN401 - playwright's
+    """The administrator's page."""
+    with opened(browser, storage_state=session) as page:
+        yield page
+
+
+def signed_in_by_token(page: Page, place: Place, token: str, path: str = "") -> None:
+    """Ask for a page of the project, and sign in on the way."""
+    page.goto(place.address(path))
+    page.locator("summary").click()
+    page.fill("[name=token]", token)
+    page.get_by_role("button", name="Sign in with the token").click()
+
+
+def test_a_wrong_password_is_refused(place: Place, browser: Browser) -> None:
+    """In a sentence, on the page where one types it again; a page of the project is not shown."""
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(place.address("reports"))
+        page.fill("[name=email]", place.account.email)
+        page.fill("[name=password]", "another-password")
+        page.press("[name=password]", "Enter")
+        expect(page.get_by_role("alert")).to_contain_text("the password or token is wrong")
+        page.goto(place.address("reports"))
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_an_annotator_sees_no_reports(place: Place, browser: Browser) -> None:
+    """The account of Label Studio is right, and its role too small."""
+    with browser.new_context() as context:
+        page = context.new_page()
+        signed_in_by_token(page, place, place.tokens[EMAILS[0]], "reports")
+        expect(page.locator("main")).to_contain_text("may not see this page")
+        answer = page.goto(place.address("grid"))
+        assert answer is not None
+        assert answer.status == httpx.codes.FORBIDDEN
+
+
+def pages_of(page: Page, place: Place) -> list[str]:
+    """Return the addresses of all pages that the navigation leads to, and those behind them."""
+    page.goto(place.address())
+    links = page.locator("header nav a").evaluate_all("links => links.map((link) => link.href)")
+    reports = [place.address(f"reports/{name}") for name in REPORT_NAMES]
+    grids = [place.address(f"grid?label={KINDS[0]}"), place.address(f"grid?of=MisClassified&label={KINDS[0]}")]
+    queues = [place.address(f"review/{queue}") for queue in ("misclassified", "audit")]
+    return [*links, *reports, *grids, *queues]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_each_page_is_whole(place: Place, browser: Browser, session: Any, scheme: str, width: int) -> None:  # noqa: ANN401
+    """Without an error or a breach of its policy, no wider than the window; on a large one axe looks as well."""
+    size = {"width": width, "height": WIDTHS[width]}
+    faults: dict[str, list[str]] = {}
+    with opened(browser, storage_state=session, color_scheme=scheme, viewport=size) as page:
+        for address in pages_of(page, place):
+            answer = page.goto(address)
+            assert answer is not None
+            assert answer.ok, address
+            faults[address] = faults_of(page)
+    with opened(browser, color_scheme=scheme, viewport=size) as page:
+        page.goto(place.address())
+        faults["sign-in"] = faults_of(page)
+    assert faults == dict.fromkeys(faults, [])
+
+
+def faults_of(page: Page) -> list[str]:
+    """Return what is wrong with how a page looks, and with whom it leaves out."""
+    wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    faults = [f"wider than the window by {wider} pixels"] if wider > 0 else []
+    pictures = page.locator("img").evaluate_all("all => all.filter((each) => each.complete && !each.naturalWidth)")
+    faults += ["a picture that is not there"] if pictures else []
+    wide = page.evaluate("innerWidth > 600")
+    for violation in Axe().run(page).response["violations"] if wide else []:
+        if violation["impact"] in ("serious", "critical"):
+            places = [node["html"][:200] for node in violation["nodes"][:3]]
+            faults.append(f"{violation['id']}: {violation['help']}: {places}")
+    return faults
+
+
+@pytest.mark.skipif(SCREENSHOTS is None, reason="SCREENSHOTS names no folder")
+def test_screenshots(place: Place, browser: Browser, session: Any) -> None:  # noqa: ANN401
+    """The pictures of the documentation, before anything is done."""
+    assert SCREENSHOTS is not None
+    with opened(browser, storage_state=session, viewport={"width": 1200, "height": 760}) as page:
+        for name, path in {
+            "overview": "",
+            "reports": "reports/MisClassified",
+            "grid": f"grid?of=AllConfirmed&label={KINDS[0]}",
+            "review": "review/misclassified",
+        }.items():
+            page.goto(place.address(path), wait_until="networkidle")
+            file = SCREENSHOTS / f"console-{name}.png"
+            page.screenshot(path=file)
+            assert file.stat().st_size < LARGEST_SCREENSHOT
+
+
+def test_rows_are_chosen_with_the_mouse(place: Place, admin: Page) -> None:
+    """By a click, a range with shift, all, and the inverse; the number is said, and the focus stays."""
+    admin.goto(place.address(f"grid?of=MisClassified&label={KINDS[0]}"))
+    boxes, count = admin.locator("input[name=item]"), admin.locator("[data-count]")
+    expect(boxes).to_have_count(WRONG)
+    boxes.nth(1).click()
+    expect(count).to_have_text("1 chosen")
+    boxes.nth(4).click(modifiers=["Shift"])
+    expect(count).to_have_text("4 chosen")
+    expect(boxes.nth(4)).to_be_focused()
+    admin.get_by_role("button", name="Invert").click()
+    expect(count).to_have_text(f"{WRONG - 4} chosen")
+    expect(admin.get_by_role("button", name="Invert")).to_be_focused()
+    admin.get_by_label("all of this page").click()
+    expect(count).to_have_text(f"{WRONG} chosen")
+    admin.get_by_label("all of this page").click()
+    expect(count).to_have_text("")
+    admin.locator(".tile .picture").first.click()
+    expect(count).to_have_text("1 chosen")
+
+
+def test_what_is_shown_is_written_and_undone(place: Place, admin: Page) -> None:
+    """Suggestions chosen in the grid: as many annotations as the preview says, and none of them after the undo."""
+    before = place.n_annotations()
+    admin.goto(place.address(f"grid?label={KINDS[1]}"))
+    n = UNVOTED
+    boxes = admin.locator("input[name=item]")
+    expect(boxes).to_have_count(n)
+    admin.get_by_label("all of this page").click()
+    admin.get_by_role("button", name="Accept").click()
+    expect(admin.locator(".lead")).to_contain_text(f"{n} of {n} tasks have a suggestion")
+    assert faults_of(admin) == []
+    admin.get_by_role("button", name="Do it").click()
+    back = admin.get_by_role("link", name="Back to where you were")
+    back.focus()
+    admin.get_by_text(f"{n} written").wait_for(timeout=ENDED_MS)
+    expect(back).to_be_focused()
+    assert place.n_annotations() == before + n
+    assert faults_of(admin) == []
+    admin.get_by_role("button", name="Undo").click()
+    expect(admin.locator("main")).to_contain_text(f"{n} would be taken back")
+    assert faults_of(admin) == []
+    admin.get_by_role("button", name="Take it back").click()
+    admin.get_by_text(f"{n} taken back").wait_for(timeout=ENDED_MS)
+    assert place.n_annotations() == before
+    admin.get_by_role("link", name="Back to where you were").click()
+    expect(boxes).to_have_count(n)
+
+
+def test_without_scripts(place: Place, browser: Browser) -> None:
+    """Signing in, choosing rows of a report, what it would do, doing it, waiting, and undoing."""
+    before = place.n_annotations()
+    with opened(browser, java_script_enabled=False) as page:
+        signed_in_by_token(page, place, place.account.token, "reports/MisClassified")
+        page.locator("input[name=item]").first.check()
+        page.get_by_role("button", name="Accept what is proposed").click()
+        expect(page.locator(".lead")).to_contain_text("1 of 1 tasks have a wrong given label")
+        page.get_by_role("button", name="Do it").click()
+        page.get_by_text("1 written").wait_for(timeout=ENDED_MS)
+        assert place.n_annotations() == before + 1
+        page.get_by_role("button", name="Undo").click()
+        page.get_by_role("button", name="Take it back").click()
+        page.get_by_text("1 taken back").wait_for(timeout=ENDED_MS)
+        assert place.n_annotations() == before
+        page.get_by_role("link", name="Back to where you were").click()
+        page.get_by_role("navigation", name="Pages of the project").get_by_role("link", name="Review").click()
+        page.get_by_role("link", name=re.compile("misclassified")).click()
+        page.get_by_role("link", name="Skip").click()
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_a_reviewer_works_by_keyboard_alone(place: Place, browser: Browser) -> None:
+    """Twenty items: taken, kept, chosen by number, skipped, and one taken back."""
+    before = place.n_annotations()
+    with opened(browser) as page:
+        signed_in_by_token(page, place, place.tokens[REVIEWER], "review/misclassified")
+        item = page.locator("article.item")
+        for number in range(BY_KEYS):
+            name = item.get_attribute("aria-label")
+            page.keyboard.press(("w", "q", "2")[number % 3])
+            expect(page.locator(".notice")).to_contain_text(f"{name}: ", timeout=ENDED_MS)
+        assert place.n_annotations() == before + BY_KEYS
+        page.keyboard.press("z")
+        expect(page.locator(".notice")).to_contain_text("Taken back.")
+        assert place.n_annotations() == before + BY_KEYS - 1
+        first = item.get_attribute("aria-label")
+        page.keyboard.press("s")
+        expect(item).not_to_have_attribute("aria-label", str(first))
+        page.keyboard.press("?")
+        expect(page.locator("details.keys")).to_have_attribute("open", "")
+
+
+def test_annotators_see_nothing_of_it(place: Place) -> None:
+    """What their label stream shows next has suggestions of the model at most."""
+    versions = {
+        row["model_version"]
+        for task in place.administrator.whole_tasks(place.project)
+        for row in task["predictions"]
+    }
+    assert any(version.startswith("consensus/") for version in versions), versions
+    with Administrator(place.administrator.url, place.tokens[EMAILS[0]]) as annotator:
+        shown = annotator.next_task(place.project)
+    assert {row["model_version"] for row in shown["predictions"]} <= {MODEL}
+    assert "consensus" not in str(shown["data"])
