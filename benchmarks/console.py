@@ -146,13 +146,13 @@ def contents(n: int) -> tuple[Columns, Columns]:
     annotators = np.array([f"annotator{number:02}@example.com" for number in range(ANNOTATORS)], dtype=object)
     task = np.repeat(np.arange(n_tasks), VOTES_EACH)
     moments = np.array([(START - timedelta(hours=hour)).isoformat() for hour in range(1000)], dtype=object)
-    one = np.zeros(n_votes, dtype=np.intp)
+    first = np.zeros(n_votes, dtype=np.intp)
     return classifications, {
-        "control": np.array([CONTROL], dtype=object)[one],
+        "control": np.array([CONTROL], dtype=object)[first],
         "task": task,
         "annotator": annotators[(task * 7 + np.tile(np.arange(VOTES_EACH), n_tasks)) % ANNOTATORS],
         "label": np.array(LABELS, dtype=object)[random.integers(0, len(LABELS), n_votes)],
-        "vote": np.array(["yes"], dtype=object)[one],
+        "vote": np.array(["yes"], dtype=object)[first],
         "annotation": np.arange(n_votes),
         "voted_at": moments[random.integers(0, len(moments), n_votes)],
         "lead_time": random.random(n_votes) * 9,
