@@ -3,6 +3,7 @@
 With `SCREENSHOTS=docs` in the environment the pictures of docs/console.md are made anew.
 """
 
+import io
 import os
 import re
 import sys
@@ -15,6 +16,7 @@ import httpx
 import pytest
 from administrator import Administrator
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent))  # where the running console is
@@ -170,7 +172,8 @@ def test_screenshots(place: Place, browser: Browser, session: Any) -> None:  # n
         }.items():
             page.goto(place.address(path), wait_until="networkidle")
             file = SCREENSHOTS / f"console-{name}.png"
-            page.screenshot(path=file)
+            with Image.open(io.BytesIO(page.screenshot())) as picture:
+                picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)
             assert file.stat().st_size < LARGEST_SCREENSHOT
 
 
