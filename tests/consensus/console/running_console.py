@@ -97,7 +97,7 @@ def draw_shapes(folder: Path) -> None:
     for number, kind in enumerate(KINDS):
         for place in range(EACH):
             given = KINDS[(number + (place < WRONG)) % len(KINDS)]
-            image = Image.fromarray(random.integers(205, 235, (160, 200, 3), dtype=np.uint8))
+            image = Image.new("RGB", (200, 160), tuple(random.integers(205, 235, 3).tolist()))
             _draw(ImageDraw.Draw(image), kind, random)
             (folder / given).mkdir(parents=True, exist_ok=True)
             image.save(folder / given / f"{kind}-{place}.png")
