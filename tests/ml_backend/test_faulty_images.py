@@ -114,16 +114,18 @@ def web() -> Iterator[FaultyWeb]:
 
 
 def train(data_dir: Path, samples: "Samples", project_id: int) -> str:
-    """Make the model of a project that has learnt dark and light from sixteen pictures; give its version."""
+    """Make the model of a project that has learnt dark and light, of rare files as well; give its version."""
     base = Backbones(Settings.model_validate({"data_dir": data_dir, "weights": "random"})).preferred()
-    prepared = [base.prepare(decode(file(picture(number), "PNG"))) for number in range(16)]
+    files = [*(file(picture(number), "PNG") for number in range(16)), *unusual().values()]
+    prepared = [base.prepare(decode(body)) for body in files]
     embedder = base.calibrate(prepared)
-    shares = np.array([[1, 0] if number % 2 == 0 else [0, 1] for number in range(16)], dtype=np.float32)
+    is_light = [number % 2 == 1 or number >= 16 for number in range(len(files))]  # the rare ones are
+    shares = np.array([[not light, light] for light in is_light], dtype=np.float32)
     made = dataclasses.replace(
         samples.trained(),
         embedding_key=embedder.key,
         calibration=embedder.calibration,
-        model=fit_model(embedder.embed(prepared), [Evidence(samples.kind, np.arange(16), shares)]),
+        model=fit_model(embedder.embed(prepared), [Evidence(samples.kind, np.arange(len(files)), shares)]),
     )
     ModelRegistry(data_dir).save(project_id, made)
     ModelRegistry(data_dir).switch(project_id, made.model_version)

@@ -30,6 +30,7 @@ CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-backgr
 WIDTHS = {1280: 800, 390: 800}
 BY_KEYS = 20
 ENDED_MS = 60_000
+expect.set_options(timeout=ENDED_MS)
 SCREENSHOTS = Path(os.environ["SCREENSHOTS"]).resolve() if os.environ.get("SCREENSHOTS") else None
 LARGEST_SCREENSHOT = 150_000
 """Bytes."""
