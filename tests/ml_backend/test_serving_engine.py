@@ -24,6 +24,7 @@ from ml_backend.core.model import Evidence, fit_model
 from ml_backend.core.preparing import EFFICIENTNET_LITE0
 from ml_backend.embedding.checkpoints import IMAGENET, state_file
 from ml_backend.embedding.networks import torch_embedder
+from ml_backend.images.decoding import decode
 from ml_backend.model_registry import Artifact, ModelRegistry
 from ml_backend.settings import read_settings
 
@@ -44,14 +45,19 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         """Nothing."""
 
 
+def jpeg(number: int) -> bytes:
+    """A picture as the server sends it: of noise, compression leaves another image."""
+    file = io.BytesIO()
+    picture(number).save(file, "JPEG")
+    return file.getvalue()
+
+
 @contextmanager
 def pictures(folder: Path, count: int) -> Iterator[str]:
     """A server of JPEG files; yields its address."""
     folder.mkdir()
     for number in range(count):
-        file = io.BytesIO()
-        picture(number).save(file, "JPEG")
-        (folder / f"{number}.jpg").write_bytes(file.getvalue())
+        (folder / f"{number}.jpg").write_bytes(jpeg(number))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -63,7 +69,7 @@ def pictures(folder: Path, count: int) -> Iterator[str]:
 
 def trained(samples: "Samples", base: TorchEmbedder) -> Artifact:
     """A model of dark and light noise; random weights are calibrated."""
-    prepared = [base.prepare(picture(number)) for number in range(16)]
+    prepared = [base.prepare(decode(jpeg(number))) for number in range(16)]
     embedder = base.calibrate(prepared) if base.weights_id == "random" else base
     shares = np.array([[1, 0], [0, 1]] * 8, dtype=np.float32)
     model = fit_model(embedder.embed(prepared), [Evidence(samples.kind, np.arange(16), shares)], 0)

@@ -257,16 +257,20 @@ def test_a_reviewer_works_by_keyboard_alone(place: Place, browser: Browser) -> N
         signed_in_by_token(page, place, place.tokens[REVIEWER], "review/misclassified")
         item = page.locator("article.item")
         for number in range(BY_KEYS):
+            page.wait_for_load_state()  # the keys work once the script has begun
             name = item.get_attribute("aria-label")
             page.keyboard.press(("w", "q", "2")[number % 3])
             expect(page.locator(".notice")).to_contain_text(f"{name}: ", timeout=ENDED_MS)
         assert place.n_annotations() == before + BY_KEYS
+        page.wait_for_load_state()
         page.keyboard.press("z")
         expect(page.locator(".notice")).to_contain_text("Taken back.")
         assert place.n_annotations() == before + BY_KEYS - 1
+        page.wait_for_load_state()
         first = item.get_attribute("aria-label")
         page.keyboard.press("s")
         expect(item).not_to_have_attribute("aria-label", str(first))
+        page.wait_for_load_state()
         page.keyboard.press("?")
         expect(page.locator("details.keys")).to_have_attribute("open", "")
 
