@@ -1,9 +1,13 @@
 """One address for programs and people."""
 
+import tomllib
+from pathlib import Path
+
 import pytest
 from flask import Flask
 from werkzeug.test import Client
 
+import consensus
 from consensus.console.front import Front
 
 
@@ -37,3 +41,14 @@ def test_programs_reach_the_api_and_people_the_console(path: str, answer: str) -
     """Behind a proxy that takes its prefix off, and behind one that leaves it."""
     front = Front(app_that_says("api"), app_that_says("console"), "/c", https=True)
     assert Client(front).get(path).text == answer
+
+
+def test_what_pages_are_made_of_is_installed_with_the_package() -> None:
+    """Each template and each file that pages load stands in what pyproject.toml installs."""
+    package = Path(consensus.__file__).parent
+    project = tomllib.loads((package.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = project["tool"]["setuptools"]["package-data"]["consensus"]
+    installed = {path for pattern in patterns for path in package.glob(pattern) if path.is_file()}
+    files = {path for folder in ("templates", "static") for path in (package / "console" / folder).rglob("*.*")}
+    assert len(files) > 20
+    assert files - installed == set()
