@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 from running_backend import eventually
+from signed_in_browser import FIRST_PAGE_MS, signed_in
 
 from ml_backend.core.controls import Control
 from ml_backend.core.suggestions import suggestion
@@ -25,23 +26,13 @@ CONFIG = """<View><Image name="image" value="$image"/>
 </View>"""
 KIND = Control("kind", "image", ("cat", "dog"), multiple=False, image_key="image")
 TRAITS = Control("traits", "image", ("old", "wet"), multiple=True, image_key="image")
-expect.set_options(timeout=60_000)  # the first page of a server takes long on a busy machine
-CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking")
 
 
 @pytest.fixture
 def page(label_studio: "RunningLabelStudio", chromium_path: str) -> Iterator[Page]:
     """A browser in which the administrator has signed in."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path, args=[*CHROMIUM])
-        opened = browser.new_page()
-        opened.goto(f"{label_studio.url}/user/login/")
-        opened.fill("input[name=email]", label_studio.email)
-        opened.fill("input[name=password]", label_studio.password)
-        opened.click("button[type=submit]")
-        expect(opened).not_to_have_url(re.compile("login"))
+    with signed_in(label_studio, chromium_path) as opened:
         yield opened
-        browser.close()
 
 
 @pytest.mark.parametrize(
@@ -69,7 +60,7 @@ def test_only_what_is_sure_enough_is_ticked_and_nothing_of_the_model_is_submitte
     assert admin.import_predictions(project, [{"task": task, **made}]) == 1
     admin.ask("PATCH", f"/api/projects/{project}/", json={"model_version": VERSION})
     page.goto(f"{label_studio.url}/projects/{project}/data?labeling=1")
-    expect(page.locator("input:checked")).to_have_count(ticked)
+    expect(page.locator("input:checked")).to_have_count(ticked, timeout=FIRST_PAGE_MS)
     if click:
         page.get_by_text(click).first.click()
     page.get_by_role("button", name=re.compile("submit", re.IGNORECASE)).first.click()

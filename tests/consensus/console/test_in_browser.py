@@ -21,12 +21,12 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent))  # where the running console is
 from running_console import EMAILS, KINDS, MODEL, REVIEWER, UNVOTED, WRONG, Place, running_console
+from signed_in_browser import FLAGS
 
 from common.contract import REPORT_NAMES
 
 pytestmark = pytest.mark.server
 
-CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking")
 WIDTHS = {1280: 800, 390: 800}
 BY_KEYS = 20
 ENDED_MS = 60_000
@@ -47,7 +47,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def browser(chromium_path: str) -> Iterator[Browser]:
     """A browser without anybody in it."""
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium_path, args=[*CHROMIUM])
+        launched = playwright.chromium.launch(executable_path=chromium_path, args=[*FLAGS])
         yield launched
         launched.close()
 

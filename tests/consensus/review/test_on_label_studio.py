@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,8 +11,9 @@ import httpx
 import pytest
 from administrator import Administrator
 from in_memory_label_studio import choices, config, region
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 from reviewed import SETTINGS
+from signed_in_browser import signed_in
 
 from common.errors import RefusedError
 from common.label_studio.client import LabelStudioClient
@@ -76,16 +76,8 @@ def studio(label_studio: RunningLabelStudio) -> Iterator[Studio]:
 @pytest.fixture
 def page(label_studio: RunningLabelStudio, chromium_path: str) -> Iterator[Page]:
     """A browser in which the administrator has signed in."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox"])
-        opened = browser.new_page()
-        opened.goto(f"{label_studio.url}/user/login/")
-        opened.fill("input[name=email]", label_studio.email)
-        opened.fill("input[name=password]", label_studio.password)
-        opened.click("button[type=submit]")
-        expect(opened).not_to_have_url(re.compile("login"))
+    with signed_in(label_studio, chromium_path) as opened:
         yield opened
-        browser.close()
 
 
 def run(studio: Studio, store: Store, project: int) -> None:
