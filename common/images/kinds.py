@@ -2,6 +2,9 @@
 
 import json
 
+DECODED = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP", "AVIF")
+"""By Pillow's names: what browsers show, and TIFF. AVIF comes last: Pillow before 11.3 does not know it."""
+
 _START = 2048  # bytes in which a text shows what it is
 _BOM = b"\xef\xbb\xbf"
 _LFS = b"version https://git-lfs.github.com/spec/"

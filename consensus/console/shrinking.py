@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import ImageRejectedError
+from common.images.kinds import DECODED
 
 LARGEST_IMAGE = 50_000_000
 """Pixels."""
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
 
 
 def small(side: int, content: bytes) -> NDArray[np.uint8]:
@@ -23,7 +23,7 @@ def small(side: int, content: bytes) -> NDArray[np.uint8]:
     from PIL import Image, ImageOps  # noqa: PLC0415 - needed in the processes alone
 
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=DECODED) as image:
             _refuse_large(image.width, image.height)
             image.draft("RGB", (side, side))
             upright = ImageOps.exif_transpose(image)

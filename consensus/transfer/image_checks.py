@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import ImageRejectedError
-from common.images.kinds import refusal_of
+from common.images.kinds import DECODED, refusal_of
 from common.images.workers import Workers
 
 LARGEST_FILE = 100 * 2**20
@@ -23,7 +23,6 @@ NOT_SHOWN = "shown by no browser, or taken by no Label Studio; convert it to PNG
 LONGEST_S = 20
 """Of processor time, for an image."""
 _MOST_MEMORY = 16 * LARGEST_IMAGE + 4 * LARGEST_FILE
-_OPENED = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # an MPO is opened as JPEG
 _DRAFT = (64, 64)
 _UNUSABLE = "unusable"
 _IN_WORDS = {
@@ -111,7 +110,7 @@ def size(content: bytes) -> tuple[int, int]:
 def _opened(content: bytes) -> Any:  # noqa: ANN401 - an image
     pillow = _pillow()
     try:
-        return pillow.open(io.BytesIO(content), formats=[name for name in _OPENED if name in pillow.OPEN])
+        return pillow.open(io.BytesIO(content), formats=[name for name in DECODED if name in pillow.OPEN])
     except pillow.UnidentifiedImageError:
         refusal = refusal_of(content)
         if refusal.startswith("format_"):

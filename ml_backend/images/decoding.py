@@ -12,13 +12,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL import __version__ as pillow_version
 
 from common.errors import ImageRejectedError
-from common.images.kinds import refusal_of
+from common.images.kinds import DECODED, refusal_of
 
 # What browsers show, and TIFF; Pillow would import all of its forty decoders to open what is none of these.
 for _name in ("Avif", "Bmp", "Gif", "Jpeg", "Png", "Tiff", "WebP"):
     with suppress(ModuleNotFoundError):  # Pillow before 11.3 has no AVIF
         import_module(f"PIL.{_name}ImagePlugin")
-FORMATS = tuple(name for name in ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP") if name in Image.OPEN)
+FORMATS = tuple(name for name in DECODED if name in Image.OPEN)
 
 _VERSION = 1  # of what is refused, beside limits and Pillow
 _STRIP = 256  # rows
