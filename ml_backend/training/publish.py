@@ -183,10 +183,8 @@ def show_version(
 
 
 def _ours(connections: Sequence[ConnectionRow], shown: str | None, public_url: str) -> list[ConnectionRow]:
-    """Find our connection: by our address, or else the only one if it is in use or bears a version of ours."""
-    if public_url:
-        return [connection for connection in connections if connection.url.rstrip("/") == public_url]
-    if len(connections) != 1:
+    """Find our connection where our address is not known: the only one, in use or with a version of ours."""
+    if public_url or len(connections) != 1:
         return []
     return [
         connection
