@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, nan
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -12,6 +11,7 @@ from werkzeug.exceptions import BadRequest, NotFound
 
 from consensus.assist.accept import Request
 from consensus.console.access import Role, needs
+from consensus.console.pages import share_in
 from consensus.core.review.rulings import Ruling
 from consensus.serving import acts
 from consensus.serving.background import Job
@@ -212,18 +212,12 @@ def _chosen(project: int) -> Chosen:
 def _filter() -> Request:
     """Read what all match that are chosen; never more than were shown."""
     texts = {name: request.form.get(f"of_{name}") or None for name in _TEXTS}
-    numbers: dict[str, float] = {}
-    for name in (*_NUMBERS, "limit"):
-        text = request.form.get(f"of_{name}")
-        if not text:
-            continue
-        try:
-            numbers[name] = int(text) if name == "limit" else float(text)
-        except ValueError:
-            numbers[name] = nan
-        if not 0 <= numbers[name] <= (inf if name == "limit" else 1):
-            raise BadRequest(f"{name.replace('_', ' ')} is {text!r}; use a number from 0 to 1, as in 0.95")
-    return Request(**texts, **numbers)  # type: ignore[arg-type]
+    shares = {name: share_in(request.form.get(f"of_{name}"), name.replace("_", " ")) for name in _NUMBERS}
+    numbers = {name: share for name, share in shares.items() if share is not None}
+    limit = request.form.get("of_limit") or None
+    if limit is not None and not limit.isdecimal():
+        raise BadRequest(f"limit is {limit!r}; use a whole number, as in 100")
+    return Request(**texts, **numbers, limit=None if limit is None else int(limit))  # type: ignore[arg-type]
 
 
 def _own(address: str, project: int) -> str:

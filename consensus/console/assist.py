@@ -7,12 +7,12 @@ from math import floor
 
 import numpy as np
 from flask import Blueprint, g, render_template, request
-from werkzeug.exceptions import BadRequest
 
 from consensus.assist.accept import AUDIT_SHARE, Request, offer
 from consensus.assist.suggestions import Suggested
 from consensus.console.access import Role, needs
 from consensus.console.desk import console
+from consensus.console.pages import share_in
 from consensus.serving import acts
 from consensus.serving.background import Job, State
 from consensus.serving.service import service, snapshot_of
@@ -96,7 +96,7 @@ def _without(job: Job, state: State) -> str:
 
 def _asked() -> Request:
     """Read the threshold that the address asks for."""
-    above, precision = _share("above"), _share("precision")
+    above, precision = (share_in(request.args.get(name), name) for name in ("above", "precision"))
     if above is None and precision is None:
         above = ABOVE
     asked = Request(
@@ -107,19 +107,6 @@ def _asked() -> Request:
     )
     asked.check_shares()
     return asked
-
-
-def _share(name: str) -> float | None:
-    text = request.args.get(name, "")
-    if not text:
-        return None
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise BadRequest(f"{name} is {text!r}; use a number from 0 to 1, as in 0.95")
-    return share
 
 
 def _shown(project: int, read: Suggested, asked: Request, controls: list[Row]) -> str:

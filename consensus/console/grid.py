@@ -59,17 +59,12 @@ def grid(project: int) -> str:
         )
     with snapshot_of(service(), project) as snapshot:
         controls = snapshot.controls(project)
-        counts = snapshot.pages.report_counts(project)
         control, label = _asked(controls)
         if origin == SUGGESTED:
             source = _suggested(acts.suggested(service(), project, None), control, label, order)
         else:
             source = Source(
-                sum(
-                    row["classifications"]
-                    for row in counts
-                    if (row["report"], row["control"], row["label"]) == (origin, control, label)
-                ),
+                snapshot.count(project, origin, control=control, label=label),
                 PLACE,
                 rows_behind(snapshot, project, origin, control=control, label=label, min_confidence=None),
                 lambda _: None,

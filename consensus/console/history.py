@@ -100,7 +100,7 @@ def task(project: int, task: int) -> str:
     """Tell the story of a task: what it is now, and how it came to be that."""
     with snapshot_of(service(), project) as snapshot:
         rows = described(snapshot, project, snapshot.of_tasks(CLASSIFICATION, project, {task}))
-        origin = snapshot.origin(project) or {"url": None}
+        label_studio = snapshot.label_studio(project)
         waits = [row for row in snapshot.decisions.entries(project, task) if row["closed_at"] is None]
     events = story_of(service().store, project, task)
     if not rows and not events:
@@ -119,5 +119,5 @@ def task(project: int, task: int) -> str:
         hidden=len(rows) - sum(map(len, controls.values())),
         waits=waits,
         events=events[::-1],
-        label_studio=origin["url"],
+        label_studio=label_studio,
     )

@@ -53,7 +53,7 @@ def project(project: int) -> str:
     with snapshot_of(here, project) as snapshot:
         run = snapshot.needed_run(project)
         runs = snapshot.pages.runs(project, limit=RUNS)[::-1]
-        origin = snapshot.origin(project) or {"url": None}
+        label_studio = snapshot.label_studio(project)
         queues = snapshot.decisions.queue_counts(project)
         labels: dict[tuple[str, str], dict[str, int]] = {}
         for row in snapshot.pages.report_counts(project):
@@ -62,13 +62,13 @@ def project(project: int) -> str:
                 counts[row["report"]] = row["classifications"]
     reports = {name: sum(counts.get(name, 0) for counts in labels.values()) for name in REPORT_NAMES}
     measures = [row["measures"] or {} for row in runs]
-    tasks_open = [(row["started_at"], (row["measures"] or {}).get("tasks_open")) for row in runs]
+    tasks_open = [(row["started_at"], each.get("tasks_open")) for row, each in zip(runs, measures, strict=True)]
     return render_template(
         "project.html",
         title=console().titles.of(project),
         run=run,
         runs=runs,
-        label_studio=origin["url"],
+        label_studio=label_studio,
         queues=queues,
         reports=reports,
         courses={name: [each.get("reports", {}).get(name) for each in measures] for name in REPORT_NAMES},

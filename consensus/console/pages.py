@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import nan
 from typing import Any
 
 from flask import Flask, g, request, url_for
+from werkzeug.exceptions import BadRequest
 
 from consensus.console import charts
 from consensus.console.access import Role
@@ -72,6 +74,30 @@ def with_filters(**changed: object) -> str:
     filters |= {name: str(value) for name, value in changed.items() if value is not None}
     chosen = {name: value for name, value in filters.items() if value and changed.get(name, "") is not None}
     return url_for(str(request.endpoint), **(request.view_args or {}), **chosen)  # type: ignore[arg-type]
+
+
+def share_in(text: str | None, name: str, example: float = 0.95) -> float | None:
+    """Read a share that somebody has typed; None where nothing was.
+
+    Parameters
+    ----------
+    name : str
+        What the refusal calls it.
+
+    Raises
+    ------
+    BadRequest
+        Where it is no number from 0 to 1.
+    """
+    if not text:
+        return None
+    try:
+        share = float(text)
+    except ValueError:
+        share = nan
+    if not 0 <= share <= 1:
+        raise BadRequest(f"{name} is {text!r}; use a number from 0 to 1, as in {example:g}")
+    return share
 
 
 def install(app: Flask) -> None:

@@ -99,7 +99,7 @@ def person(project: int) -> str:
         if not rows:
             raise NotFound(f"the last run of project {project} has seen no vote of {name!r}")
         courses = courses_of(snapshot, project, {name})
-        origin = snapshot.origin(project) or {"url": None}
+        label_studio = snapshot.label_studio(project)
     crowd = crowd_now(project, run)
     return render_template(
         "person.html",
@@ -110,7 +110,7 @@ def person(project: int) -> str:
         figures=crowd.value.of(name) if crowd.value else {},
         partners=_partners(crowd.value, name) if crowd.value else {},
         matrices=_matrices(crowd.value, name) if crowd.value else {},
-        label_studio=origin["url"],
+        label_studio=label_studio,
         gold_line=service().config(project).review.gold_line,
     )
 
@@ -139,7 +139,7 @@ def votes_of(project: int, name: str) -> dict[str, Any]:
             rows, last = snapshot.pages.votes_among(project, control, name, after=last, limit=VOTES)
             if last is None or time.monotonic() > ends_at:
                 break
-        origin = snapshot.origin(project) or {"url": None}
+        label_studio = snapshot.label_studio(project)
     return {
         "name": name,
         "control": control,
@@ -148,7 +148,7 @@ def votes_of(project: int, name: str) -> dict[str, Any]:
         "last": last,
         "following": with_filters(after=cursors.make(asked, last)) if last else None,
         "first": with_filters(after=None) if request.args.get("after") else None,
-        "label_studio": origin["url"],
+        "label_studio": label_studio,
     }
 
 

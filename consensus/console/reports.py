@@ -1,12 +1,12 @@
 """The reports as tables: what is given, what the votes say, and what to do about it."""
 
 from flask import Blueprint, render_template, request
-from werkzeug.exceptions import BadRequest, NotFound
+from werkzeug.exceptions import NotFound
 
 from common.contract import REPORT_NAMES
 from consensus.console.access import Role, needs
 from consensus.console.desk import console
-from consensus.console.pages import page
+from consensus.console.pages import page, share_in
 from consensus.console.rows import PLACE, described, rows_behind
 from consensus.serving.service import service, snapshot_of
 
@@ -31,17 +31,14 @@ def report(project: int, name: str = "MisClassified") -> str:
     if name not in REPORT_NAMES:
         raise NotFound(f"there is no report {name!r}; there are {', '.join(REPORT_NAMES)}")
     control, label = (request.args.get(key) or None for key in ("control", "label"))
-    least = _share(request.args.get("confidence", ""))
+    least = share_in(request.args.get("confidence"), "the least confidence", 0.8)
     with snapshot_of(service(), project) as snapshot:
-        counts: dict[str, int] = dict.fromkeys(REPORT_NAMES, 0)
-        for row in snapshot.pages.report_counts(project):
-            if row["report"] in counts:
-                counts[row["report"]] += row["classifications"]
+        counts = snapshot.pages.report_totals(project)
         controls = snapshot.controls(project)
         behind = rows_behind(snapshot, project, name, control=control, label=label, min_confidence=least)
         shown = page(PLACE, behind, ROWS)
         rows = described(snapshot, project, shown.rows)
-        origin = snapshot.origin(project) or {"url": None}
+        label_studio = snapshot.label_studio(project)
         decided = set(snapshot.decisions.last_decisions(project, {row["task"] for row in rows}))
     console().pictures.expect_quietly(project, {row["task"] for row in rows})
     return render_template(
@@ -54,17 +51,5 @@ def report(project: int, name: str = "MisClassified") -> str:
         rows=rows,
         shown=shown,
         decided=decided,
-        label_studio=origin["url"],
+        label_studio=label_studio,
     )
-
-
-def _share(text: str) -> float | None:
-    if not text:
-        return None
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise BadRequest(f"the least confidence is {text!r}; use a number from 0 to 1, as in 0.8")
-    return share

@@ -9,7 +9,6 @@ from flask import Blueprint, flash, g, redirect, render_template, request, url_f
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest, NotFound
 
-from consensus.assist.undo import undo
 from consensus.console.access import Role, needs
 from consensus.console.desk import console
 from consensus.core.review.names import Queue, RulingName
@@ -121,10 +120,8 @@ def take_back(project: int, queue: str) -> ResponseReturnValue:
         row = batch_of(snapshot, project, batch)
     if g.member.role < Role.ADMIN and row["made_by"] != g.member.email:
         raise BadRequest("that is another reviewer's decision: an admin can take it back")
-    with here.studio() as studio:
-        undone = undo(studio, here.store, batch, g.member.email, acts.now)
-    here.suggested.forget(project)
-    flash("Taken back." if undone.undone else "It stays: somebody has changed it since.")
+    undone = acts.take_back(here, project, batch, g.member.email)
+    flash("Taken back." if undone["undone"] else "It stays: somebody has changed it since.")
     return redirect(url_for("review.card", project=project, queue=name), 303)
 
 

@@ -192,24 +192,32 @@ def undo_batch(here: Service, project: int, batch: str, by: str, *, dry_run: boo
     with snapshot_of(here, project) as snapshot:
         batch_of(snapshot, project, batch)
 
-    def take_back(*, counting: bool) -> dict[str, Any]:
-        with here.studio() as studio:
-            undone = undo(studio, here.store, batch, by, now, dry_run=counting)
-        here.suggested.forget(project)
-        return {
-            "undone": undone.undone,
-            "kept": [{name: item[name] for name in ("task", "control", "note")} for item in undone.kept],
-            "undo": undone.undo["id"] if undone.undo else None,
-        }
-
     if dry_run:
-        counted = take_back(counting=True)
+        counted = take_back(here, project, batch, by, dry_run=True)
         detail = f"{counted['undone']} would be taken back, {len(counted['kept'])} stay."
         return {"count": counted["undone"], "detail": detail, "batch": batch, "job": None}
-    job = here.background.submit(project, "undo", by, lambda: take_back(counting=False))
+    job = here.background.submit(project, "undo", by, lambda: take_back(here, project, batch, by))
     items = here.store.decisions.item_counts(batch)
     detail = f"batch {batch} is being taken back"
     return {"count": sum(items.values()), "detail": detail, "batch": batch, "job": job.described()}
+
+
+def take_back(here: Service, project: int, batch: str, by: str, *, dry_run: bool = False) -> Row:
+    """Do it at once, or count what that would be.
+
+    Returns
+    -------
+    dict
+        undone, kept, undo.
+    """
+    with here.studio() as studio:
+        undone = undo(studio, here.store, batch, by, now, dry_run=dry_run)
+    here.suggested.forget(project)
+    return {
+        "undone": undone.undone,
+        "kept": [{name: item[name] for name in ("task", "control", "note")} for item in undone.kept],
+        "undo": undone.undo["id"] if undone.undo else None,
+    }
 
 
 def now() -> datetime:

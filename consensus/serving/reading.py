@@ -39,13 +39,10 @@ def overview(path: schemas.OfProject) -> Response:
     """Sum up the last run of a project and what waits for review."""
     with snapshot_of(service(), path.project) as snapshot:
         run = snapshot.needed_run(path.project)
-        origin = snapshot.origin(path.project) or {"url": None}
-        reports = dict.fromkeys(REPORT_NAMES, 0)
-        for row in snapshot.pages.report_counts(path.project):
-            if row["report"]:
-                reports[row["report"]] = reports.get(row["report"], 0) + row["classifications"]
+        label_studio = snapshot.label_studio(path.project)
+        reports = snapshot.pages.report_totals(path.project)
         queues = snapshot.decisions.queue_counts(path.project)
-    return jsonify(project=path.project, label_studio=origin["url"], run=run, reports=reports, queues=queues)
+    return jsonify(project=path.project, label_studio=label_studio, run=run, reports=reports, queues=queues)
 
 
 @projects.get("/labels", responses={200: schemas.Labels, **REFUSED})

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, func, select, tuple_
 
+from common.contract import REPORT_NAMES
 from consensus.store.columns import Row
 from consensus.store.questions import Questions
 from consensus.store.tables import ANNOTATOR, BATCH_ITEM, DECISION, REPORT_COUNT, REVIEW_ITEM, RUN, VOTE
@@ -149,6 +150,14 @@ class PageReader(Questions):
         table = REPORT_COUNT.c
         query = select(table.control, table.label, table.report, table.classifications)
         return self._rows(query.where(table.project == project).order_by(table.control, table.label, table.report))
+
+    def report_totals(self, project: int) -> dict[str, int]:
+        """Return how many classifications each report has; 0 where it has none."""
+        totals: dict[str, int] = dict.fromkeys(REPORT_NAMES, 0)
+        for row in self.report_counts(project):
+            if row["report"] in totals:  # what is in none has an empty name
+                totals[row["report"]] += row["classifications"]
+        return totals
 
     def _page(
         self,

@@ -100,6 +100,11 @@ class Reader(Questions):
         rows = self._rows(select(PROJECT).where(PROJECT.c.project == project))
         return rows[0] if rows else None
 
+    def label_studio(self, project: int) -> str | None:
+        """Return the address of the Label Studio that the runs of a project read; None where none says it."""
+        origin = self.origin(project)
+        return origin["url"] if origin else None
+
     def check_origin(self, project: int, url: str, created_at: str) -> None:
         """Refuse a project of another Label Studio than that of its number in this store, or another incarnation.
 
