@@ -60,6 +60,7 @@ def serve(
     console = Console(
         service=service,
         pictures_in=settings().consensus_cache_dir / "pictures",
+        largest_cache=settings().consensus_picture_bytes,
         roles=Roles(addresses_in(settings().consensus_admins), addresses_in(settings().consensus_reviewers)),
         secret=token,
         public_url=settings().consensus_public_url,

@@ -17,14 +17,13 @@ from consensus.console import (
     access,
     acting,
     grid,
-    health,
     history,
     me,
     overview,
     pages,
     pay,
     people,
-    pictures,
+    picture_pages,
     reports,
     review,
     rules,
@@ -81,10 +80,9 @@ def create_console(console: Console) -> Flask:
         pay.pay_pages,
         history.history_pages,
         setup.setup_pages,
-        health.health_pages,
         me.own_pages,
         acting.acting_pages,
-        pictures.picture_pages,
+        picture_pages.picture_pages,
     ):
         app.register_blueprint(part)
     pages.install(app)

@@ -15,6 +15,7 @@ from consensus.console.access import Roles
 from consensus.console.attempts import Door
 from consensus.console.computed import Computed
 from consensus.console.health import Health, Schedule
+from consensus.console.picture_cache import LARGEST, PictureCache
 from consensus.console.pictures import Pictures
 from consensus.serving.service import Service
 
@@ -57,6 +58,8 @@ class Console:
     service : Service
     pictures_in : Path
         Where small pictures are kept.
+    largest_cache : int
+        Bytes of all of them together.
     roles : Roles
     secret : str
         What sessions are signed by; without one they last as long as this process.
@@ -76,6 +79,7 @@ class Console:
     examine: Callable[[int], Iterable[Diagnosis]] = field(default=lambda _: (), repr=False)
     settings_file: Path | None = None
     count_with: Callable[[int, str], dict[str, int]] | None = field(default=None, repr=False)
+    largest_cache: int = LARGEST
     imports_in: Callable[[], Path] | None = None
     titles: Titles = field(init=False)
     pictures: Pictures = field(init=False)
@@ -83,7 +87,9 @@ class Console:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "titles", Titles(self.service))
-        object.__setattr__(self, "pictures", Pictures(self.service, self.pictures_in))
+        object.__setattr__(
+            self, "pictures", Pictures(self.service, PictureCache(self.pictures_in, self.largest_cache))
+        )
         object.__setattr__(self, "health", Health(self.service))
 
     @property

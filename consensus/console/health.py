@@ -6,18 +6,13 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from flask import Blueprint, render_template
-
-from common.doctor import Finding, Level, fine, problem, warning
+from common.doctor import Finding, fine, problem, warning
 from common.errors import SuiteError
-from consensus.console.access import Role, needs
 from consensus.console.pages import ago, moment
 from consensus.diagnosis.connection_checks import connections
 from consensus.projects.schedule import trigger_of
-from consensus.serving.service import Service, service, snapshot_of
+from consensus.serving.service import Service
 from consensus.store.columns import Row
-
-health_pages = Blueprint("health", __name__)
 
 FRESH_S = 30.0
 UNKNOWN = {"Label Studio": [warning("it is being asked", "", "")]}
@@ -66,22 +61,6 @@ class Health:
             }
         self._seen[project] = self._clock() + FRESH_S, answers
         return answers
-
-
-@health_pages.get("/projects/<int:project>/health")
-@needs(Role.ADMIN)
-def health(project: int) -> str:
-    """Show how every part is; the overview takes its list from here."""
-    from consensus.console.desk import console  # noqa: PLC0415 - the parts are made of this
-
-    with snapshot_of(service(), project) as snapshot:
-        run = snapshot.needed_run(project)
-    answers: Parts = {
-        "Store": [fine("answers")],
-        **console().health.of(project),
-        "Runs": [run_part(project, run, console().schedule, datetime.now(UTC))],
-    }
-    return render_template("health.html", findings_of=answers, Level=Level)
 
 
 def run_part(project: int, run: Row, schedule: Schedule, now: datetime) -> Finding:

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from flask import Blueprint, g, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from common.contract import REPORT_NAMES
+from common.doctor import Level, fine
 from consensus.console.access import Role, needs
 from consensus.console.desk import console
+from consensus.console.health import Parts, run_part
 from consensus.serving.service import service, snapshot_of
 
 overview_pages = Blueprint("overview", __name__)
@@ -81,6 +83,20 @@ def project(project: int) -> str:
         labels=labels,
         jobs=here.background.jobs(project)[:JOBS],
     )
+
+
+@overview_pages.get("/projects/<int:project>/health")
+@needs(Role.ADMIN)
+def health(project: int) -> str:
+    """Show how every part is; the overview takes its list from here."""
+    with snapshot_of(service(), project) as snapshot:
+        run = snapshot.needed_run(project)
+    answers: Parts = {
+        "Store": [fine("answers")],
+        **console().health.of(project),
+        "Runs": [run_part(project, run, console().schedule, datetime.now(UTC))],
+    }
+    return render_template("health.html", findings_of=answers, Level=Level)
 
 
 @dataclass(frozen=True)

@@ -4,29 +4,26 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Collection
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 
-from flask import Blueprint, Response, request, send_file
-from werkzeug.exceptions import NotFound, ServiceUnavailable
+from werkzeug.exceptions import ServiceUnavailable
 
-from common.errors import FetchError, ImageRejectedError, SuiteError
-from common.files import write_whole
+from common.errors import ImageRejectedError, SuiteError
 from common.images.fetch import Fetcher
 from common.images.workers import Workers
 from common.label_studio.label_config import value_at
-from consensus.console.access import Role, needs
+from consensus.console.picture_cache import PictureCache
 from consensus.console.shrinking import LARGEST_IMAGE, small
 from consensus.label_studio import Project, Studio
-from consensus.serving.service import Service, snapshot_of
+from consensus.serving.service import Service
 
 SIDE = 320
 """Pixels of the longer side: 160 on a screen with two pixels to each."""
 SIDES = {"small": SIDE, "large": 1280}
 MAX_BYTES = 30_000_000
 TIMEOUT_S = 20.0
-KEPT_S = 86_400
 ADDRESSES = 20_000
 """Tasks whose images' addresses are held in memory."""
 AT_ONCE, LONGEST_S = 2, 5.0
@@ -37,28 +34,46 @@ MAKERS, PATIENCE_S = 8, 2.0
 REFUSED = 10_000
 """Images that are known to be none, or to take too long."""
 
-picture_pages = Blueprint("pictures", __name__)
-
 
 class Pictures:
     """Finds the images of tasks, and keeps a small picture of each.
 
     Parameters
     ----------
-    folder : Path
-        Where they are kept; who may read it sees them.
+    cache : PictureCache
+        Where they are kept; who may read its folder sees them.
     """
 
-    def __init__(self, service: Service, folder: Path) -> None:
-        self._service, self._folder, self._lock = service, folder, threading.Lock()
+    def __init__(self, service: Service, cache: PictureCache) -> None:
+        self._service, self._cache, self._lock = service, cache, threading.Lock()
         self._addresses: OrderedDict[tuple[int, int], dict[str, str]] = OrderedDict()
         self._refused: OrderedDict[str, str] = OrderedDict()
         self._makers = threading.BoundedSemaphore(MAKERS)
         self._workers = Workers(AT_ONCE, cpu_s=LONGEST_S, memory_bytes=MOST_MEMORY)
+        self._opened, self._opening, self._own_fetcher = ExitStack(), threading.Lock(), list[Fetcher]()
 
     def close(self) -> None:
-        """End the processes that make images small."""
+        """End the processes that make images small, and the connections."""
         self._workers.close()
+        with self._opening:
+            self._own_fetcher.clear()
+            self._opened.close()
+
+    @property
+    def fetcher(self) -> Fetcher:
+        """What asks Label Studio for images, over connections that stay; made when the first one is needed."""
+        with self._opening:
+            if not self._own_fetcher:
+                studio = self._opened.enter_context(self._service.studio())
+                fetcher = Fetcher(
+                    base_url=studio.client.url,
+                    authorization=studio.client.authorization,
+                    max_bytes=MAX_BYTES,
+                    timeout_s=TIMEOUT_S,
+                    program="consensus",
+                )
+                self._own_fetcher.append(self._opened.enter_context(closing(fetcher)))
+            return self._own_fetcher[0]
 
     def expect(self, project: int, tasks: Collection[int]) -> None:
         """Read the addresses of tasks' images, many in one question, where they are not known."""
@@ -92,16 +107,14 @@ class Pictures:
         if not address:
             return None
         name = hashlib.sha256(f"{project}\n{task}\n{address}\n{size}".encode()).hexdigest()
-        path = self._folder / name[:2] / f"{name}.webp"
-        if not path.exists():
-            if not self._makers.acquire(timeout=PATIENCE_S):
-                raise ServiceUnavailable("Too many pictures are made at this moment.", retry_after=5)
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, self._small(self._fetched(address, task), SIDES[size]), alone=True)
-            finally:
-                self._makers.release()
-        return path
+        if path := self._cache.find(name):
+            return path
+        if not self._makers.acquire(timeout=PATIENCE_S):
+            raise ServiceUnavailable("Too many pictures are made at this moment.", retry_after=5)
+        try:
+            return self._cache.put(name, self._small(self._fetched(address, task), SIDES[size]))
+        finally:
+            self._makers.release()
 
     def _small(self, content: bytes, side: int) -> bytes:
         """Make an image small; one that was refused is refused at once."""
@@ -130,38 +143,4 @@ class Pictures:
                     self._addresses.popitem(last=False)
 
     def _fetched(self, address: str, task: int) -> bytes:
-        with self._service.studio() as studio:
-            fetcher = Fetcher(
-                base_url=studio.client.url,
-                authorization=studio.client.authorization,
-                max_bytes=MAX_BYTES,
-                timeout_s=TIMEOUT_S,
-                program="consensus",
-            )
-            try:
-                return fetcher.fetch(address, task)
-            finally:
-                fetcher.close()
-
-
-@picture_pages.get("/projects/<int:project>/tasks/<int:task>/picture")
-@needs(Role.REVIEWER)
-def picture(project: int, task: int) -> Response:
-    """Serve the small picture of a task."""
-    from consensus.console.desk import console  # noqa: PLC0415 - the parts are made of this
-
-    here = console()
-    with snapshot_of(here.service, project):
-        pass
-    size = request.args.get("size", "small")
-    if size not in SIDES:
-        raise NotFound(f"pictures are {' or '.join(SIDES)}")
-    try:
-        path = here.pictures.path(project, task, request.args.get("control", ""), size)
-    except (FetchError, ImageRejectedError) as error:
-        raise NotFound(f"the image of task {task} cannot be shown: {error.reason.replace('_', ' ')}") from None
-    if path is None:
-        raise NotFound(f"task {task} has no image for this control")
-    answer = send_file(path, mimetype="image/webp", max_age=KEPT_S, conditional=True)
-    answer.headers["Cache-Control"] = f"private, max-age={KEPT_S}"
-    return answer
+        return self.fetcher.fetch(address, task)

@@ -1,7 +1,11 @@
 """Small pictures of tasks, of images that strangers made."""
 
 import io
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
@@ -9,10 +13,13 @@ from made_desk import OTHER, Desk
 from PIL import Image
 from werkzeug.test import TestResponse
 
+from common.images.fetch import Fetcher
 from common.images.workers import Workers
 from consensus.console import pictures
+from consensus.console.picture_cache import PictureCache
 from consensus.console.pictures import MOST_MEMORY, Pictures
 from consensus.console.shrinking import LARGEST_IMAGE
+from consensus.label_studio import Studio
 
 
 def png(width: int, height: int) -> bytes:
@@ -94,3 +101,67 @@ def test_pictures_leave_threads_to_other_pages(
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     desk.console.pictures._makers.release()
     assert asked(client, 101).status_code == 200
+
+
+def keep(cache: PictureCache, name: str, at: float, content: bytes = b"\0" * 100) -> None:
+    """Keep a picture that was used at a time."""
+    path = cache.put(name, content)
+    os.utime(path, (at, at))
+
+
+def test_what_was_longest_not_used_goes_first(tmp_path: Path) -> None:
+    """Down to nine tenths of what is allowed; what a killed process has left half-written goes too."""
+    cache = PictureCache(tmp_path, largest=1_000, clock=lambda: 10_000.0)
+    for number in range(10):
+        keep(cache, f"{number:064}", at=float(number))
+    cache.put("ff" * 32, b"\0" * 100)
+    leftover = tmp_path / "00" / ".half.webp"
+    leftover.write_bytes(b"RIFF")
+    os.utime(leftover, (0, 0))
+    cache.sweep()
+    left = {path.name for path in tmp_path.glob("??/*")}
+    assert left == {f"{number:064}.webp" for number in range(2, 10)} | {f"{'ff' * 32}.webp"}
+    cache.sweep()
+    assert len([*tmp_path.glob("??/*")]) == 9
+
+
+def test_a_picture_that_is_shown_counts_as_used(desk: Desk, fetched: list[bytes]) -> None:
+    """And its file is the same for a browser that has it."""
+    fetched.append(png(10, 10))
+    first = asked(desk.signed_in(OTHER), 101)
+    [path] = desk.console.pictures_in.glob("??/*.webp")
+    os.utime(path, (1, 1))
+    again = asked(desk.signed_in(OTHER), 101)
+    assert (path.stat().st_atime > 1, path.stat().st_mtime) == (True, 1)
+    assert (again.data, again.status_code) == (first.data, 200)
+
+
+@pytest.mark.parametrize("damage", [b"", b"RIFF", b"nothing of that", None])
+def test_a_damaged_picture_is_made_anew(desk: Desk, fetched: list[bytes], damage: bytes | None) -> None:
+    """Empty, of other bytes, or cut off."""
+    fetched.append(png(40, 20))
+    client = desk.signed_in(OTHER)
+    whole = asked(client, 101).data
+    [path] = desk.console.pictures_in.glob("??/*.webp")
+    path.write_bytes(whole[:-3] if damage is None else damage)
+    assert asked(client, 101).data == whole
+
+
+def test_label_studio_is_asked_for_pictures_over_connections_that_stay(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One for all pictures, closed in the end."""
+    opened, closed = list[int](), list[int]()
+
+    @contextmanager
+    def studio() -> Iterator[Studio]:
+        opened.append(1)
+        yield desk.made.connected()
+        closed.append(1)
+
+    made = Pictures(replace(desk.service, studio=studio), PictureCache(desk.folder / "others"))
+    monkeypatch.setattr(Fetcher, "fetch", lambda *_: png(10, 10))
+    assert {made._fetched("/data/upload/1.png", task) for task in range(3)} == {png(10, 10)}
+    assert (len(opened), closed) == (1, [])
+    made.close()
+    assert closed == [1]
