@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from consensus.core.arrays import Floats
 from consensus.core.decide.scoring import score
+from consensus.core.people.answers import answers_of
 from consensus.core.people.suspicion import KINDS, assess
 from consensus.core.votes.classifications import Gold, Listed
 from consensus.core.votes.votes import Votes
@@ -53,7 +54,7 @@ def kinds(votes: Votes, annotator: NDArray[np.int32] = NO_CODES, seconds: Floats
     nothing = np.zeros(0, dtype=bool)
     listed, gold = Listed(NO_CODES, NO_CODES, nothing), Gold(NO_CODES, NO_CODES, nothing)
     trust = score(votes, listed, gold, np.full(votes.n_annotators, np.nan)).trust
-    assessment = assess(votes, trust, annotator, np.zeros(0) if seconds is None else seconds)
+    assessment = assess(votes, answers_of(votes), trust, annotator, np.zeros(0) if seconds is None else seconds)
     return [{suspicion.kind for suspicion in suspicions} for suspicions in assessment.suspicions]
 
 

@@ -41,6 +41,7 @@ class Settings(LabelStudioSettings):
     consensus_api_token: Token = SecretStr("")
     consensus_webhook_token: Token = SecretStr("")  # of Label Studio's webhook, which all its members can read
     consensus_public_url: Address = ""  # where people open the console, if a proxy is before it
+    consensus_proxies: str = ""  # addresses or networks of proxies that are believed who asks, with commas
     consensus_admins: str = ""  # accounts by e-mail address, with commas; whose key we use is one in any case
     consensus_reviewers: str = ""  # the same: they see the queues of review alone
     consensus_url: Address = ""  # for the plugin in Label Studio, which reads it from the environment of its own

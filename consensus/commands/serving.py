@@ -32,6 +32,7 @@ def serve(
     from consensus.commands.doctor import ANSWERS_IN_S, store_url  # noqa: PLC0415
     from consensus.console.access import Roles, addresses_in  # noqa: PLC0415
     from consensus.console.desk import Console  # noqa: PLC0415
+    from consensus.console.front import proxies_in  # noqa: PLC0415
     from consensus.console.health import Schedule  # noqa: PLC0415
     from consensus.console.serve import serve as run  # noqa: PLC0415
     from consensus.diagnosis.examination import examine  # noqa: PLC0415
@@ -64,6 +65,7 @@ def serve(
         roles=Roles(addresses_in(settings().consensus_admins), addresses_in(settings().consensus_reviewers)),
         secret=token,
         public_url=settings().consensus_public_url,
+        proxies=proxies_in(settings().consensus_proxies),
         schedule=Schedule(settings().consensus_cron, scheduled_projects()),
         examine=lambda project: examine(
             settings().label_studio_url,

@@ -10,6 +10,8 @@ from flask import current_app, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden
 
+from consensus.console.sessions import Sessions
+
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
 
@@ -90,20 +92,23 @@ def sign_in(email: str, *, owner: bool) -> None:
     session.update(email=email, owner=owner, since=time.time())
 
 
-def member(roles: Roles) -> Member | None:
-    """Return who has signed in; None where nobody has, or it was too long ago."""
+def member(roles: Roles, sessions: Sessions) -> Member | None:
+    """Return who has signed in; None where nobody has, it was too long ago, or the session holds no longer."""
     since = session.get("since")
     if not isinstance(since, float) or not 0 <= time.time() - since < LONGEST_S:
         return None
     email = str(session["email"])
-    return Member(email, roles.of(email, owner=session["owner"] is True))
+    if not sessions.holds(email, since):
+        return None
+    return Member(email, roles.of(email, owner=session["owner"] is True and sessions.is_owner(email)))
 
 
-def admit(roles: Roles) -> ResponseReturnValue | None:
+def admit(roles: Roles, sessions: Sessions) -> ResponseReturnValue | None:
     """Let in who may see what is asked for; who has not signed in is led there, and comes back afterwards."""
-    g.member = member(roles)
+    g.member = None
     if request.endpoint == "static":  # how pages look is no secret
         return None
+    g.member = member(roles, sessions)
     view = current_app.view_functions.get(request.endpoint or "")
     if view is None:
         # An address that is not there is told to members alone.

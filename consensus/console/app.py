@@ -67,7 +67,7 @@ def create_console(console: Console) -> Flask:
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.extensions |= {SERVICE: console.service, EXTENSION: console}
     CSRFProtect(app)
-    app.before_request(lambda: access.admit(console.roles))
+    app.before_request(lambda: access.admit(console.roles, console.sessions))
     app.after_request(_secure)
     for part in (
         door_pages,

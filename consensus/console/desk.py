@@ -14,9 +14,11 @@ from common.errors import SuiteError
 from consensus.console.access import Roles
 from consensus.console.attempts import Door
 from consensus.console.computed import Computed
+from consensus.console.front import Network
 from consensus.console.health import Health, Schedule
 from consensus.console.picture_cache import LARGEST, PictureCache
 from consensus.console.pictures import Pictures
+from consensus.console.sessions import Sessions
 from consensus.serving.service import Service
 
 EXTENSION = "console"
@@ -66,6 +68,8 @@ class Console:
     public_url : str
         Where people open the console, if that is behind a proxy: its path goes before the pages' addresses, and
         with https:// the session's cookie is sent over TLS alone.
+    proxies : tuple of networks
+        Of proxies that are believed who asks.
     """
 
     service: Service
@@ -73,6 +77,7 @@ class Console:
     roles: Roles = field(default_factory=Roles)
     secret: str = field(default="", repr=False)
     public_url: str = ""
+    proxies: tuple[Network, ...] = ()
     door: Door = field(default_factory=Door)
     computed: Computed = field(default_factory=Computed)
     schedule: Schedule = field(default_factory=Schedule)
@@ -84,6 +89,7 @@ class Console:
     titles: Titles = field(init=False)
     pictures: Pictures = field(init=False)
     health: Health = field(init=False)
+    sessions: Sessions = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "titles", Titles(self.service))
@@ -91,6 +97,7 @@ class Console:
             self, "pictures", Pictures(self.service, PictureCache(self.pictures_in, self.largest_cache))
         )
         object.__setattr__(self, "health", Health(self.service))
+        object.__setattr__(self, "sessions", Sessions(self.service))
 
     @property
     def prefix(self) -> str:

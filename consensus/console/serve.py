@@ -15,7 +15,7 @@ def serve(console: Console, host: str, port: int) -> None:
     def make() -> Front:
         api = create_app(console.service)
         https = console.public_url.startswith("https://")
-        return Front(api, create_console(console), console.prefix, https=https)
+        return Front(api, create_console(console), console.prefix, https=https, proxies=console.proxies)
 
     Server(
         make,

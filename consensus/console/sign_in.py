@@ -60,9 +60,10 @@ def knock() -> ResponseReturnValue:
 @door_pages.post("/sign-out")
 @needs(Role.ANNOTATOR)
 def leave() -> ResponseReturnValue:
-    """End the session."""
+    """End the sessions of the account, also those in other browsers."""
+    console().sessions.end(str(g.member.email))
     session.clear()
-    flash("You have signed out.")
+    flash("You have signed out, in other browsers too.")
     return redirect(url_for("sign_in.ask"), 303)
 
 

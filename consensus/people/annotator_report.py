@@ -114,7 +114,8 @@ def _figures_of(control: StoredControl, in_run: Mapping[tuple[str, str], Row]) -
     names = [str(name) for name in control.votes.annotator_names]
     trust = np.array([in_run[control.name, name]["trust"] for name in names])
     _, annotation = np.unique(control.rows["annotation"], return_index=True)
-    assessment, answers = _assess(control, trust, annotation), answers_of(control.votes)
+    answers = answers_of(control.votes)
+    assessment = _assess(control, answers, trust, annotation)
     belief = believed_of(control, answers)
     with_consensus, mistaken = agreement_with_consensus(answers, belief), confusions(answers, belief)
     suggestions = _suggestions(control, annotation)
@@ -136,10 +137,10 @@ def _figures_of(control: StoredControl, in_run: Mapping[tuple[str, str], Row]) -
         }
 
 
-def _assess(control: StoredControl, trust: Floats, annotation: Positions) -> Assessment:
+def _assess(control: StoredControl, answers: Answers, trust: Floats, annotation: Positions) -> Assessment:
     votes, rows = control.votes, control.rows
     seconds = rows["lead_time"][annotation]
-    return assess(votes, trust, votes.annotator[annotation], seconds, moments(rows["voted_at"].tolist()))
+    return assess(votes, answers, trust, votes.annotator[annotation], seconds, moments(rows["voted_at"].tolist()))
 
 
 def believed_of(control: StoredControl, answers: Answers) -> Believed:

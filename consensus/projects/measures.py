@@ -7,7 +7,7 @@ from typing import TypedDict
 import numpy as np
 
 from consensus.core.people.agreement import krippendorff_alpha
-from consensus.core.people.answers import answers_of
+from consensus.core.people.answers import Answers
 from consensus.core.votes.collected import Collected
 from consensus.store.columns import Columns
 
@@ -40,12 +40,18 @@ class Measures(TypedDict):
 
 
 def measured(
-    collected: Sequence[Collected], classifications: Columns, reports: Mapping[str, int], tasks: Sequence[int]
+    collected: Sequence[Collected],
+    answers: Sequence[Answers],
+    classifications: Columns,
+    reports: Mapping[str, int],
+    tasks: Sequence[int],
 ) -> Measures:
     """Measure a project.
 
     Parameters
     ----------
+    answers : sequence of Answers
+        Of the votes of each control.
     classifications : dict of str to (n,) array
         `task` and `report` of all controls.
     tasks : sequence of int
@@ -53,7 +59,9 @@ def measured(
     """
     task, report = classifications["task"], classifications["report"].astype(str)
     decided = np.setdiff1d(task[np.isin(report, DECIDED)], task[np.isin(report, OPEN)])
-    agreement = {each.control.tag.name: krippendorff_alpha(answers_of(each.votes)) for each in collected}
+    agreement = {
+        each.control.tag.name: krippendorff_alpha(own) for each, own in zip(collected, answers, strict=True)
+    }
     return {
         "reports": dict(reports),
         "agreement": {name: None if np.isnan(alpha) else round(alpha, 6) for name, alpha in agreement.items()},

@@ -22,6 +22,7 @@ from consensus.core.decide.writeback import Difference, Entry, Written, differen
 from consensus.core.guarantee.conformal import NO_GOLD, guarantee
 from consensus.core.guarantee.wording import guarantee_lines
 from consensus.core.model.warm_start import WarmStart
+from consensus.core.people.answers import answers_of
 from consensus.core.routing.open_classifications import BY_LOWER_BOUND, open_rows, standing_of
 from consensus.core.routing.undecided import with_undecided
 from consensus.core.votes.collected import Collected, Problem
@@ -446,14 +447,14 @@ def save(context: Context, store: Store, results: Sequence[tuple[Collected, Scor
         "problems": len(outcome.problems),
     }
     classifications = classification_columns(results)
-    run_row["measures"] = measured(
-        [collected for collected, _ in results], classifications, outcome.reports, context.votes.tasks
-    )
+    controls = [collected for collected, _ in results]
+    answers = [answers_of(collected.votes) for collected in controls]
+    run_row["measures"] = measured(controls, answers, classifications, outcome.reports, context.votes.tasks)
     return store.save(
         run_row,
         classifications,
         vote_columns(results),
-        [row for result in results for row in assessment_rows(*result)],
+        [row for result, own in zip(results, answers, strict=True) for row in assessment_rows(*result, own)],
         control_rows(results),
         coverage_of(results, context.votes.tasks, context.votes.ground_truths),
     )

@@ -11,6 +11,7 @@ from sqlalchemy import Table
 from common.label_studio.annotations import moment_of
 from consensus.core.arrays import Keys, Names
 from consensus.core.decide.scoring import Scored
+from consensus.core.people.answers import Answers
 from consensus.core.people.gold_answers import gold_answers
 from consensus.core.people.suspicion import assess
 from consensus.core.votes.collected import Collected
@@ -39,12 +40,12 @@ def annotator_rows(collected: Collected, scored: Scored) -> Iterator[Row]:
         }
 
 
-def assessment_rows(collected: Collected, scored: Scored) -> Iterator[Row]:
+def assessment_rows(collected: Collected, scored: Scored, answers: Answers) -> Iterator[Row]:
     """Yield the same, with what makes an annotator suspicious: what the store keeps of each run."""
     votes, submissions = collected.votes, collected.submissions
     _, first = np.unique(submissions.annotation, return_index=True)
     times = moments(submissions.voted_at.tolist())
-    assessment = assess(votes, scored.trust, votes.annotator[first], submissions.lead_time[first], times)
+    assessment = assess(votes, answers, scored.trust, votes.annotator[first], submissions.lead_time[first], times)
     bounds = zip(scored.trust_low.tolist(), scored.trust_high.tolist(), strict=True)
     intervals = ({"trust_low": _number(low), "trust_high": _number(high)} for low, high in bounds)
     counts = zip(*(column.tolist() for column in gold_answers(votes, collected.gold)), strict=True)

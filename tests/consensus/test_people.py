@@ -15,6 +15,7 @@ from meanwhile import after_the_first_question
 from common.label_studio.label_config import ChoicesTag
 from consensus.commands import people
 from consensus.core.decide.scoring import score
+from consensus.core.people.answers import answers_of
 from consensus.core.votes.collected import collect
 from consensus.core.votes.controls import Control
 from consensus.core.votes.from_annotations import Annotation, Task
@@ -87,7 +88,7 @@ def run(day: datetime, tasks: Iterable[Task], controls: tuple[Control, ...] = (K
         {**facts, **counts},
         classification_columns(pairs),
         vote_columns(pairs),
-        [row for pair in pairs for row in assessment_rows(*pair)],
+        [row for pair in pairs for row in assessment_rows(*pair, answers_of(pair[0].votes))],
         control_rows(pairs),
         coverage_of(
             pairs,

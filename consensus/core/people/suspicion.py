@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from consensus.core.arrays import Codes, Floats, Keys, Names
-from consensus.core.people.answers import NO_CODE, Answers, answers_of
+from consensus.core.people.answers import NO_CODE, Answers
 from consensus.core.people.copying import Copying, find_copying
 from consensus.core.people.leave_one_out import Others, others_of
 from consensus.core.people.poisson_binomial import holm
@@ -64,7 +64,12 @@ class Assessment:
 
 
 def assess(
-    votes: Votes, trust: Floats, annotator: Codes, lead_time: Floats, moment: Keys | None = None
+    votes: Votes,
+    answers: Answers,
+    trust: Floats,
+    annotator: Codes,
+    lead_time: Floats,
+    moment: Keys | None = None,
 ) -> Assessment:
     """Judge the annotators of a control by their votes and lead times.
 
@@ -72,6 +77,8 @@ def assess(
 
     Parameters
     ----------
+    answers : Answers
+        Of the votes.
     trust : (n_annotators,) float64
         Not negative.
     annotator, lead_time : (n_annotations,) int32, float64
@@ -79,7 +86,6 @@ def assess(
     moment : (n_rows,) int64, optional
         When each row of the votes was given, in any unit.
     """
-    answers = answers_of(votes)
     speed = find_speed(annotator, lead_time, votes.n_annotators)
     when = None if moment is None else _moments(votes, answers, moment)
     weight = np.clip(trust, 0.0, 1.0)

@@ -1,16 +1,20 @@
 """Who may see what."""
 
 import re
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import pytest
 from made_desk import ANN, PASSWORD, REV, SECOND, Desk, send
 from made_projects import OWNER
 
+from common.errors import LabelStudioError
 from consensus.console import sign_in
 from consensus.console.access import LONGEST_S, Role
 from consensus.console.app import create_console
 from consensus.console.attempts import FEW, MANY, Attempts
+from consensus.console.sessions import FRESH_S, Sessions
+from consensus.label_studio import Studio
 
 NEEDS = "console_needs"
 FILLED = {"project": "7", "task": "101", "name": "MisClassified", "batch": "0123456789ab"}
@@ -138,6 +142,55 @@ def test_a_session_ends(desk: Desk) -> None:
     with client.session_transaction() as session:
         session["since"] -= LONGEST_S
     assert client.get("/projects/7/").status_code == 303
+
+
+def test_a_copied_cookie_ends_with_the_session(desk: Desk) -> None:
+    """Signing out ends all sessions of the account, and of no other; a new one begins after it."""
+    client, other = desk.signed_in(OWNER), desk.signed_in(SECOND)
+    copied = client.get_cookie("consensus_session")
+    assert copied
+    thief = desk.visitor()
+    thief.set_cookie("consensus_session", copied.value)
+    assert thief.get("/projects/7/").status_code == 200
+    send(client, "/sign-out", client.get("/projects/7/"))
+    assert [each.get("/projects/7/").status_code for each in (thief, other)] == [303, 200]
+    assert desk.signed_in(OWNER).get("/projects/7/").status_code == 200
+
+
+def test_an_account_that_is_gone_sees_nothing(desk: Desk) -> None:
+    """Within minutes of its removal from Label Studio, and no sooner is that asked again."""
+    clock = [0.0]
+    object.__setattr__(desk.console, "sessions", Sessions(desk.service, lambda: clock[0]))
+    client = desk.signed_in(SECOND)
+    server = desk.made.server
+    assert client.get("/projects/7/").status_code == 200
+    del server.accounts[22]
+    assert client.get("/projects/7/").status_code == 200
+    clock[0] += FRESH_S
+    assert client.get("/projects/7/").status_code == 303
+    server.accounts[22] = SECOND
+    clock[0] += FRESH_S
+    assert client.get("/projects/7/").status_code == 200
+
+
+def test_who_owns_the_key_no_more_is_no_admin_by_it(desk: Desk) -> None:
+    """The session alone makes nobody an admin."""
+    client = desk.signed_in(OWNER)
+    with client.session_transaction() as session:
+        session["email"] = ANN
+    assert client.get("/projects/7/").status_code == 403
+
+
+def test_without_label_studio_sessions_go_on(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be asked ends none."""
+    client = desk.signed_in(SECOND)
+
+    def unreachable() -> AbstractContextManager[Studio]:
+        raise LabelStudioError("it does not answer")
+
+    unreached = Sessions(replace(desk.service, studio=unreachable))
+    monkeypatch.setitem(desk.console.__dict__, "sessions", unreached)
+    assert client.get("/projects/7/").status_code == 200
 
 
 def test_a_form_of_another_site_does_nothing(desk: Desk) -> None:

@@ -4,11 +4,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from flask import Flask
+from flask import Flask, request
 from werkzeug.test import Client
 
 import consensus
-from consensus.console.front import Front
+from consensus.console.front import Front, proxies_in
+from consensus.errors import ConfigError
 
 
 def app_that_says(name: str) -> Flask:
@@ -18,8 +19,6 @@ def app_that_says(name: str) -> Flask:
     @app.get("/", defaults={"path": ""})
     @app.get("/<path:path>")
     def say(path: str) -> str:
-        from flask import request  # noqa: PLC0415
-
         return f"{name} {request.script_root}/{path} {request.scheme}"
 
     return app
@@ -52,3 +51,31 @@ def test_what_pages_are_made_of_is_installed_with_the_package() -> None:
     files = {path for folder in ("templates", "static") for path in (package / "console" / folder).rglob("*.*")}
     assert len(files) > 20
     assert files - installed == set()
+
+
+@pytest.mark.parametrize(
+    ("proxies", "address", "forwarded", "visitor"),
+    [
+        ("", "10.0.0.7", "192.0.2.1", "10.0.0.7"),
+        ("10.0.0.7", "10.0.0.7", "192.0.2.1", "192.0.2.1"),
+        ("10.0.0.7", "10.0.0.7", "forged, 192.0.2.1", "192.0.2.1"),
+        ("10.0.0.7", "10.0.0.7", "10.0.0.9, 192.0.2.1", "192.0.2.1"),
+        ("10.0.0.0/8, ::1", "::1", "198.51.100.1, 192.0.2.1, 10.0.0.9", "192.0.2.1"),
+        ("10.0.0.7", "203.0.113.5", "192.0.2.1", "203.0.113.5"),
+        ("10.0.0.7", "10.0.0.7", "no address", "10.0.0.7"),
+        ("10.0.0.7", "10.0.0.7", "", "10.0.0.7"),
+    ],
+)
+def test_only_a_named_proxy_says_who_asks(proxies: str, address: str, forwarded: str, visitor: str) -> None:
+    """What a visitor puts into the header changes nothing."""
+    app = Flask("asked")
+    app.add_url_rule("/", view_func=lambda: str(request.remote_addr))
+    front = Front(app_that_says("api"), app, proxies=proxies_in(proxies))
+    answer = Client(front).get("/", headers={"X-Forwarded-For": forwarded}, environ_base={"REMOTE_ADDR": address})
+    assert answer.text == visitor
+
+
+def test_a_proxy_that_is_no_address_is_refused() -> None:
+    """With the name of the setting."""
+    with pytest.raises(ConfigError, match="CONSENSUS_PROXIES: 'proxy' does not"):
+        proxies_in("proxy")

@@ -8,6 +8,7 @@ from made_votes import gold_of, listed_of, scored
 from consensus.core.arrays import Floats, Names
 from consensus.core.decide.scoring import Scored
 from consensus.core.model.copies import agreements, voices_of
+from consensus.core.people import answers as people_answers
 from consensus.core.people.suspicion import assess
 from consensus.core.votes.classifications import Gold, classify
 from consensus.core.votes.label_matrix import label_matrix_of
@@ -99,7 +100,7 @@ def test_only_those_who_answer_alike_are_suspected() -> None:
     votes, _ = crowd(FIVE, 3, 0.4, 4)
     none = np.zeros(0, dtype=np.int32)
     for trust in (scored(votes).trust, np.array([0.25] * 5 + [0.99] * 3)):
-        suspicions = assess(votes, trust, none, np.zeros(0)).suspicions
+        suspicions = assess(votes, people_answers.answers_of(votes), trust, none, np.zeros(0)).suspicions
         assert not any(suspicions[:5])
     assert {suspicion.kind for own in suspicions[5:] for suspicion in own} <= {"copying"}
 

@@ -7,6 +7,7 @@ import numpy as np
 from hypothesis import given
 from made_votes import any_votes, few_examples, simulated_choices
 
+from consensus.core.people.answers import answers_of
 from consensus.core.people.suspicion import KINDS, Assessment, assess, without_names
 from consensus.core.votes.votes import Votes
 
@@ -15,7 +16,7 @@ NOBODY = np.zeros(0, dtype=np.int32)
 
 def assessment(votes: Votes, moment: np.ndarray | None = None) -> Assessment:
     """Judged by the votes alone, with equal trust."""
-    return assess(votes, np.ones(votes.n_annotators), NOBODY, np.zeros(0), moment)
+    return assess(votes, answers_of(votes), np.ones(votes.n_annotators), NOBODY, np.zeros(0), moment)
 
 
 def crowd(first: float, n_tasks: int = 200) -> Votes:
@@ -63,7 +64,7 @@ def test_too_fast_is_explained() -> None:
     """One second where the others take ten."""
     votes = crowd(0.85)
     who = np.repeat(np.arange(8), 20).astype(np.int32)
-    found = assess(votes, np.ones(8), who, np.where(who == 0, 1.0, 10.0))
+    found = assess(votes, answers_of(votes), np.ones(8), who, np.where(who == 0, 1.0, 10.0))
     assert kinds(found) == [["too fast"], *[[]] * 7]
     reason = found.suspicions[0][0].reason
     assert reason.startswith("20 of 20 annotations took less than 33% of the others' time: 1.0 s in the median ")
