@@ -15,6 +15,7 @@ from consensus.core.assist.expected import share_interval
 from consensus.label_studio import Studio
 from consensus.settings import ProjectConfig
 from consensus.store.columns import Row
+from consensus.store.reader import AT_ONCE
 from consensus.store.store import Store
 
 
@@ -62,7 +63,8 @@ def offer_proposals(store: Store, project: int, request: Request) -> ProposalOff
     with store.snapshot() as snapshot:
         _, controls = snapshot.needed_controls(project)
         check_names({row["control"]: row["labels"] for row in controls}, project, request)
-        rows = snapshot.proposals(project, control=request.control)
+        few = request.tasks if len(request.tasks) <= AT_ONCE else ()
+        rows = snapshot.proposals(project, control=request.control, tasks=few)
         decided = {(row["task"], row["control"]) for row in snapshot.decisions.standing(project)}
     by_place = {
         (row["task"], row["control"]): Proposal(

@@ -68,30 +68,31 @@ def histogram(scores: Iterable[float], above: float) -> Histogram:
 @needs(Role.ADMIN)
 def suggestions(project: int) -> str:
     """Show the suggestions of a model version by score and label, and what a threshold would accept."""
-    here = service()
     version = request.args.get("version") or None
     asked = _asked()
-    with snapshot_of(here, project) as snapshot:
+    with snapshot_of(service(), project) as snapshot:
         controls = snapshot.controls(project)
-    read = here.suggested.fresh(project, version)
+    read, job, state = being_read(project, version)
     if read is not None:
         return _shown(project, read, asked, controls)
-    name = request.args.get("reading")
+    versions = job.result["versions"] if job and state == "done" and job.result else []
+    return render_template("assist.html", job=job, state=state, read=None, versions=versions, version=None)
+
+
+def being_read(project: int, version: str | None) -> tuple[Suggested | None, Job | None, State]:
+    """Return the suggestions where they are there, or the job that reads them and its state.
+
+    A page that asks for them again names the job as `reading`. Done without any, the project shows none.
+    """
+    here, name = service(), request.args.get("reading")
+    if read := here.suggested.fresh(project, version):
+        return read, None, "done"
     job = here.readings.job(project, name) if name else None
     if job is None or job.state == "done":  # what was read then is too old
         job = acts.read_behind(here, project, version, g.member.email)
         job.ended.wait(PATIENCE_S)
     state = job.state  # before what it leaves is looked at: it may end meanwhile
-    read = here.suggested.fresh(project, version)
-    if read is not None:
-        return _shown(project, read, asked, controls)
-    return _without(job, state)
-
-
-def _without(job: Job, state: State) -> str:
-    """Say that suggestions are being read, why they cannot be, or that there are none."""
-    versions = job.result["versions"] if state == "done" and job.result else []
-    return render_template("assist.html", job=job, state=state, read=None, versions=versions, version=None)
+    return here.suggested.fresh(project, version), job, state
 
 
 def _asked() -> Request:

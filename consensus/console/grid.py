@@ -1,91 +1,77 @@
 """Many images at once, of one suggested label or one report: chosen by looking, and answered together."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import islice
+from datetime import timedelta
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, g, render_template, request
 from werkzeug.exceptions import BadRequest
 
 from common.contract import REPORT_NAMES
-from consensus.assist.accept import Request, offer
-from consensus.assist.suggestions import Suggested, Suggestion
 from consensus.console.access import Role, needs
+from consensus.console.assist import being_read
 from consensus.console.desk import console
-from consensus.console.pages import Behind, page
-from consensus.console.rows import PLACE, rows_behind
-from consensus.core.assist.expected import Expectation
+from consensus.console.history import KINDS
+from consensus.console.pages import page, utc
+from consensus.console.sources import BY_SCORE, SUGGESTED, SURE_FIRST, of_report, of_suggestions
 from consensus.serving import acts
 from consensus.serving.service import service, snapshot_of
 from consensus.store.columns import Row
+from consensus.store.reader import Snapshot
 
 grid_pages = Blueprint("grid", __name__)
 
 TILES = 60
-SUGGESTED = "suggestions"
-SURE_FIRST, UNSURE_FIRST = "sure", "unsure"
-_PLACES = {SURE_FIRST: ("falling", "task", "control"), UNSURE_FIRST: ("score", "task", "control")}
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the images of a grid come from.
-
-    Parameters
-    ----------
-    total : int
-        So many there are on all pages.
-    place : tuple of str
-        What names a row in their order.
-    expect : callable
-        Tells what share of some rows is expected to be wrong.
-    """
-
-    total: int
-    place: tuple[str, ...]
-    behind: Behind
-    expect: Callable[[list[Row]], Expectation | None]
+RECENT = timedelta(hours=1)
+"""So long the last action is offered to be taken back beside the images."""
+LOOKED_AT = 20
+"""Batches among which one's own last is looked for."""
+ORIGINS = (SUGGESTED, *REPORT_NAMES)
 
 
 @grid_pages.get("/projects/<int:project>/grid")
 @needs(Role.ADMIN)
 def grid(project: int) -> str:
     """Show a page of images that are said to have the same label."""
+    here = service()
     origin = request.args.get("of") or SUGGESTED
     order = request.args.get("order") or SURE_FIRST
-    if origin not in (SUGGESTED, *REPORT_NAMES) or order not in _PLACES:
-        raise BadRequest(
-            f"a grid is of {', '.join((SUGGESTED, *REPORT_NAMES))}, and its order {' or '.join(_PLACES)}"
-        )
-    with snapshot_of(service(), project) as snapshot:
+    if origin not in ORIGINS or order not in BY_SCORE:
+        raise BadRequest(f"a grid is of {', '.join(ORIGINS)}, and its order {' or '.join(BY_SCORE)}")
+    suggested, job, state = being_read(project, None) if origin == SUGGESTED else (None, None, "done")
+    with snapshot_of(here, project) as snapshot:
         controls = snapshot.controls(project)
         control, label = _asked(controls)
-        if origin == SUGGESTED:
-            source = _suggested(acts.suggested(service(), project, None), control, label, order)
-        else:
-            source = Source(
-                snapshot.count(project, origin, control=control, label=label),
-                PLACE,
-                rows_behind(snapshot, project, origin, control=control, label=label, min_confidence=None),
-                lambda _: None,
-            )
-        shown = page(source.place, source.behind, TILES)
-        decided = snapshot.decisions.last_decisions(project, {row["task"] for row in shown.rows})
-    console().pictures.expect_quietly(project, {row["task"] for row in shown.rows})
+        source = shown = outlook = None
+        decided = dict[int, int]()
+        if suggested is not None:
+            source = of_suggestions(suggested, control, label, order)
+        elif origin != SUGGESTED:
+            source = of_report(snapshot, project, origin, control, label)
+        if source is not None:
+            shown = page(source.place, source.behind, TILES)
+            tasks = {row["task"] for row in shown.rows}
+            decided = snapshot.decisions.last_decisions(project, tasks)
+            outlook = source.expect(shown.rows)
+        last = _last_act(snapshot, project, g.member.email)
+    if shown is not None:
+        console().pictures.expect_quietly(project, {row["task"] for row in shown.rows})
     return render_template(
         "grid.html",
         origin=origin,
+        origins=ORIGINS,
         order=order,
-        orders={SURE_FIRST: "surest first", UNSURE_FIRST: "least sure first"} if origin == SUGGESTED else {},
-        origins=(SUGGESTED, *REPORT_NAMES),
+        orders=BY_SCORE if origin == SUGGESTED else {},
         controls=controls,
         control=control,
         label=label,
         labels=next(row["labels"] for row in controls if row["control"] == control),
+        job=job,
+        state=state,
         source=source,
         shown=shown,
+        outlook=outlook,
         decided=decided,
-        expected=source.expect(shown.rows),
+        last=last,
+        kinds=KINDS,
     )
 
 
@@ -103,23 +89,11 @@ def _asked(controls: list[Row]) -> tuple[str, str]:
     return control, label
 
 
-def _suggested(suggested: Suggested, control: str, label: str, order: str) -> Source:
-    """Return the open suggestions of one label."""
-    sign = -1.0 if order == SURE_FIRST else 1.0
-    place = _PLACES[order]
-    chosen: dict[tuple[float, int, str], Suggestion] = {
-        (sign * each.score, each.task, each.control): each
-        for each in suggested.suggestions
-        if each.is_open and each.control == control and label in each.labels
-    }
-
-    def behind(after: Row | None, limit: int) -> list[Row]:
-        last = None if after is None else (after[place[0]], after["task"], after["control"])
-        keys = (key for key in sorted(chosen) if last is None or key > last)
-        return [acts.suggestion_row(chosen[key]) for key in islice(keys, limit)]
-
-    def expect(rows: list[Row]) -> Expectation:
-        tasks = tuple(row["task"] for row in rows)
-        return offer(suggested, Request(tasks=tasks, label=label, control=control)).expected
-
-    return Source(len(chosen), place, behind, expect)
+def _last_act(snapshot: Snapshot, project: int, by: str) -> Row | None:
+    """Return somebody's last batch with `counts`, where it is not long ago and can be taken back."""
+    since = acts.now() - RECENT
+    own = (row for row in snapshot.decisions.batches(project, limit=LOOKED_AT) if row["made_by"] == by)
+    last = next(own, None)
+    if last is None or last["kind"] == "undo" or last["undone_by"] or utc(last["made_at"]) < since:
+        return None
+    return {**last, "counts": snapshot.decisions.item_counts(last["id"])}

@@ -102,9 +102,9 @@ def task(project: int, task: int) -> str:
         rows = described(snapshot, project, snapshot.of_tasks(CLASSIFICATION, project, {task}))
         label_studio = snapshot.label_studio(project)
         waits = [row for row in snapshot.decisions.entries(project, task) if row["closed_at"] is None]
+        names = [str(row["control"]) for row in snapshot.controls(project)]
     events = story_of(service().store, project, task)
-    if not rows and not events:
-        raise NotFound(f"no run has seen a task {task} in project {project}")
+    unseen = None if rows or events else _in_label_studio(project, task)
     console().pictures.expect_quietly(project, {task})
     controls: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: (row["control"], -row["posterior"], row["label"])):
@@ -120,4 +120,21 @@ def task(project: int, task: int) -> str:
         waits=waits,
         events=events[::-1],
         label_studio=label_studio,
+        unseen=unseen,
+        names=names,
     )
+
+
+def _in_label_studio(project: int, task: int) -> Row:
+    """Return a task that no run has seen as Label Studio has it.
+
+    Raises
+    ------
+    NotFound
+        Where it is none of the project.
+    """
+    with service().studio() as studio:
+        row = next(studio.client.tasks_by_id(project, "id,data", [task]), None)
+    if row is None:
+        raise NotFound(f"project {project} has no task {task}")
+    return row

@@ -153,12 +153,17 @@ def counted(number: int, unit: str, units: str = "") -> str:
     return f"{number:,} {unit if number == 1 else units or unit + 's'}"
 
 
+def utc(value: datetime) -> datetime:
+    """Return a moment of the store with its zone, which SQLite forgets."""
+    return value.replace(tzinfo=value.tzinfo or UTC)
+
+
 def moment(value: datetime | str | None) -> str:
     """Write a moment of UTC to the minute."""
     if value is None:
         return "-"
     at = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return utc(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def ago(value: datetime | str | None, now: datetime | None = None) -> str:
@@ -172,7 +177,7 @@ def ago(value: datetime | str | None, now: datetime | None = None) -> str:
     if value is None:
         return "never"
     at = datetime.fromisoformat(value) if isinstance(value, str) else value
-    seconds = ((now or datetime.now(UTC)) - at.replace(tzinfo=at.tzinfo or UTC)).total_seconds()
+    seconds = ((now or datetime.now(UTC)) - utc(at)).total_seconds()
     return "just now" if seconds < _MINUTE_S else f"{duration(seconds)} ago"
 
 

@@ -250,7 +250,12 @@ class Reader(Questions):
             return read_columns(connection, CLASSIFICATION, where, _shown(CLASSIFICATION), order=order)
 
     def proposals(
-        self, project: int, *, control: str | None = None, report: ReportName = "MisClassified"
+        self,
+        project: int,
+        *,
+        control: str | None = None,
+        report: ReportName = "MisClassified",
+        tasks: Collection[int] = (),
     ) -> list[Row]:
         """Return what the evidence prefers to each label that a report holds, in the order of `report`.
 
@@ -259,6 +264,8 @@ class Reader(Questions):
         report : {"MisClassified", "Undecided"}
         control : str, optional
             Only of this one.
+        tasks : collection of int
+            Only of these, at most `AT_ONCE`; none: of all.
 
         Returns
         -------
@@ -277,6 +284,9 @@ class Reader(Questions):
         where = and_(CLASSIFICATION.c.project == project, select(accused.c.task).where(of_same_task).exists())
         names = "control", "task", "label", "report", "confidence", "posterior"
         with self._reading() as connection:
+            if tasks:  # the index begins with the control
+                of_controls = CLASSIFICATION.c.control.in_(control_names(connection, CLASSIFICATION, project))
+                where = and_(where, of_controls, CLASSIFICATION.c.task.in_(sorted(tasks)))
             rows = read_columns(connection, CLASSIFICATION, where, names)
             controls = connection.execute(select(CONTROL).where(CONTROL.c.project == project)).mappings().all()
         asked = [each for each in controls if control in (None, each["control"])]

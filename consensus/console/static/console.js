@@ -49,10 +49,14 @@ document.addEventListener("submit", (event) => {
 });
 window.addEventListener("pageshow", () => {
   document.querySelectorAll("form[data-sent]").forEach((form) => { delete form.dataset.sent; });
-  document.querySelectorAll("form[data-selection]").forEach(count);
-  document.querySelectorAll("[data-invert]").forEach((button) => { button.hidden = false; });
-  document.querySelectorAll("[data-sets]").forEach((slider) => { slider.hidden = false; });
+  show();
 });
+document.addEventListener("htmx:afterSettle", show);  // what a page waited for comes later
+
+function show() {
+  document.querySelectorAll("form[data-selection]").forEach(count);
+  document.querySelectorAll("[data-invert], [data-sets]").forEach((each) => { each.hidden = false; });
+}
 
 // Single keys click what they stand for, unless one is typing.
 document.addEventListener("keydown", (event) => {

@@ -129,6 +129,20 @@ def test_the_story_of_a_task(desk: Desk, admin: FlaskClient) -> None:
     assert text.index("corrects it to") < text.index("says yes to"), "the latest comes first"
 
 
+def test_a_task_of_which_runs_know_nothing_is_shown_as_it_is(desk: Desk, admin: FlaskClient) -> None:
+    """With its image, what it holds, and the way to Label Studio; once somebody has voted, a run knows it."""
+    desk.made.server.add_task({"image": "131.png", "place": "harbour"}, task_id=131)
+    page = admin.get(f"{HOME}tasks/131")
+    assert page.status_code == 200
+    assert "The runs so far have nothing on this task" in words(page.text)
+    assert "place harbour" in words(page.text)
+    assert f"/projects/{PROJECT}/data?task=131" in page.text
+    assert "tasks/131/picture?control=kind" in page.text
+    desk.made.server.annotate(131, [region("kind", "owl")], completed_by=5)
+    run_again(desk)
+    assert "The runs so far" not in words(admin.get(f"{HOME}tasks/131").text)
+
+
 def test_of_many_labels_those_that_somebody_named_are_shown(
     admin: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,7 +165,7 @@ def test_pages_lead_to_the_story(desk: Desk, admin: FlaskClient) -> None:
 @pytest.mark.parametrize(
     ("path", "status", "message"),
     [
-        ("tasks/999", 404, "no run has seen a task 999"),
+        ("tasks/999", 404, "has no task 999"),
         ("history/batches/ffff", 404, "no batch ffff"),
         ("history/batches/ffff?state=x", 400, "not 'x'"),
         ("history/decisions?after=nonsense", 400, ""),

@@ -1,0 +1,133 @@
+"""Where the images of a grid come from, and what share would be wrong if they were answered as the page offers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from consensus.assist.accept import Request, offer
+from consensus.assist.proposals import offer_proposals
+from consensus.assist.suggestions import Suggested, Suggestion
+from consensus.console.acting import Action
+from consensus.console.pages import Behind
+from consensus.console.rows import PLACE, rows_behind
+from consensus.core.assist.expected import share_interval
+from consensus.serving import acts
+from consensus.serving.service import service
+from consensus.store.columns import Row
+from consensus.store.reader import Snapshot
+
+SUGGESTED = "suggestions"
+SURE_FIRST, UNSURE_FIRST = "sure", "unsure"
+BY_SCORE = {SURE_FIRST: "surest first", UNSURE_FIRST: "least sure first"}
+_PLACES = {SURE_FIRST: ("falling", "task", "control"), UNSURE_FIRST: ("score", "task", "control")}
+BY_VOTES = "by the votes, as the last run weighs them"
+BY_GIVEN = "by how often given labels are right on the whole: nobody has voted on them"
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What to expect of the first thing that a page offers.
+
+    Parameters
+    ----------
+    action : str
+        That is done.
+    n : int
+        To so many of the images.
+    share, lower, upper : float or None
+        Of these that would be wrong, with its interval; None where nothing is known.
+    grounds : str
+        What this is known by.
+    """
+
+    action: Action
+    n: int
+    share: float | None
+    lower: float | None
+    upper: float | None
+    grounds: str
+
+    @classmethod
+    def summed(cls, action: Action, wrong: Sequence[float], grounds: str) -> "Outlook":
+        """Add up the probabilities that each is wrong."""
+        n, total = len(wrong), sum(wrong)
+        if not n:
+            return cls(action, 0, None, None, None, grounds)
+        return cls(action, n, total / n, *share_interval(total, n), grounds)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images of which all are said to have the same label, or to look alike.
+
+    Parameters
+    ----------
+    total : int
+        So many there are on all pages.
+    place : tuple of str
+        What names a row in their order.
+    expect : callable
+        Tells what to expect of a page of rows.
+    orders : dict of str to str
+        The orders that it has, in words; none: its own alone.
+    """
+
+    total: int
+    place: tuple[str, ...]
+    behind: Behind
+    expect: Callable[[list[Row]], Outlook]
+    orders: dict[str, str] = field(default_factory=dict)
+
+
+def of_suggestions(suggested: Suggested, control: str, label: str, order: str) -> Source:
+    """Return the open suggestions of one label."""
+    sign = -1.0 if order == SURE_FIRST else 1.0
+    place = _PLACES[order]
+    chosen: dict[tuple[float, int, str], Suggestion] = {
+        (sign * each.score, each.task, each.control): each
+        for each in suggested.suggestions
+        if each.is_open and each.control == control and label in each.labels
+    }
+
+    def behind(after: Row | None, limit: int) -> list[Row]:
+        last = None if after is None else (after[place[0]], after["task"], after["control"])
+        keys = (key for key in sorted(chosen) if last is None or key > last)
+        return [acts.suggestion_row(chosen[key]) for key in islice(keys, limit)]
+
+    def expect(rows: list[Row]) -> Outlook:
+        tasks = tuple(row["task"] for row in rows)
+        expected = offer(suggested, Request(tasks=tasks, label=label, control=control)).expected
+        if not expected.n:
+            return Outlook("suggested", len(rows), None, None, None, "none like them has been judged")
+        grounds = (
+            f"by {expected.n} like them that people have judged since: {expected.decided} were decided, of the "
+            "others the votes are believed"
+        )
+        return Outlook("suggested", len(rows), expected.share, expected.lower, expected.upper, grounds)
+
+    return Source(len(chosen), place, behind, expect, BY_SCORE)
+
+
+def of_report(snapshot: Snapshot, project: int, report: str, control: str, label: str) -> Source:
+    """Return the classifications of one label in a report.
+
+    Of MisClassified, where the label is the wrong one, the page offers what is proposed in its place.
+    """
+
+    def proposed(rows: list[Row]) -> Outlook:
+        request = Request(tasks=tuple(row["task"] for row in rows), control=control, given=label)
+        proposals = offer_proposals(service().store, project, request).proposals
+        for row in rows:
+            row["proposed"] = next((each.labels for each in proposals if each.task == row["task"]), ())
+        return Outlook.summed("accept", [1 - each.posterior for each in proposals], BY_VOTES)
+
+    def set_label(rows: list[Row]) -> Outlook:
+        grounds = BY_GIVEN if report == "NoVotes" else BY_VOTES
+        return Outlook.summed("label", [1 - row["posterior"] for row in rows], grounds)
+
+    return Source(
+        snapshot.count(project, report, control=control, label=label),
+        PLACE,
+        rows_behind(snapshot, project, report, control=control, label=label, min_confidence=None),
+        proposed if report == "MisClassified" else set_label,
+    )
