@@ -187,7 +187,7 @@ class Bench:
     def learn(self) -> str:
         """Let the ML backend learn and suggest; return the version that answers."""
         self.call("train", "ml-backend", "train", "--project", self.project)
-        self.call("predict", "ml-backend", "predict", "--project", self.project)
+        self.call("predict", "ml-backend", "predict", "--force", "--project", self.project)
         counts = self.studio.client.version_counts(self.project)
         version = max(
             (latest, name) for name, (_, latest) in counts.items() if not name.startswith(VERSION_PREFIX)

@@ -41,6 +41,10 @@ class VersionError(SuiteError):
     """A model version is not there, is damaged, or does not fit the project."""
 
 
+class NotConnectedError(SuiteError):
+    """Another backend may answer for the project."""
+
+
 class ForgettingError(SuiteError):
     """What is kept of a project cannot go now."""
 

@@ -1,5 +1,6 @@
 """`consensus schedule`: all projects, again and again."""
 
+import re
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
 LOG = structlog.get_logger()
 NAMED = 5
-"""Tasks that were left out that a tick of the schedule names."""
-_WARNED: dict[int, set[object]] = {}
+"""Tasks that a warning names of those that were left out for one reason."""
+_ANNOTATION = re.compile(r"\bannotation \d+")
+_WARNED: dict[int, set[str]] = {}
 """What a schedule has warned of, by project."""
 
 
@@ -107,14 +109,15 @@ def _now() -> datetime:
 
 
 def _warn(project: int, outcome: "Outcome") -> None:
-    """Log what a schedule has not logged of this project at its last tick already."""
+    """Log why tasks were left out, each reason once: hundreds may have chosen what has another name now."""
+    left_out: dict[str, list[int]] = {}
+    for problem in outcome.problems:
+        left_out.setdefault(_ANNOTATION.sub("an annotation", problem.what), []).append(problem.task)
     logged_before = _WARNED.get(project, set())
-    _WARNED[project] = {*outcome.problems, *outcome.unused}
-    fresh = [problem for problem in outcome.problems if problem not in logged_before]
-    for problem in fresh[:NAMED]:
-        LOG.warning("task left out", project=project, task=problem.task, reason=problem.what)
-    if len(fresh) > NAMED:
-        LOG.warning("more tasks left out", project=project, tasks=len(fresh) - NAMED)
+    _WARNED[project] = {*left_out, *outcome.unused}
+    for reason, tasks in left_out.items():
+        if reason not in logged_before:
+            LOG.warning("tasks left out", project=project, reason=reason, tasks=len(tasks), first=tasks[:NAMED])
     for line in outcome.unused:
         if line not in logged_before:
             LOG.warning("setting without effect", project=project, reason=line)

@@ -35,7 +35,11 @@ def connect(
         str, typer.Option(help="This backend's address as seen from Label Studio. [ML_BACKEND_PUBLIC_URL]")
     ] = "",
     sampling: Annotated[
-        Sampling | None, typer.Option(help="Which task an annotator gets next; left as it is if not given.")
+        Sampling | None,
+        typer.Option(
+            help="Which task an annotator gets next; left as it is if not given. With several annotations per "
+            "task Label Studio serves tasks that others have begun first, whatever this is."
+        ),
     ] = None,
     title: Annotated[
         str, typer.Option(help="Title of the connection until a first version is trained, which then names it.")
@@ -108,6 +112,9 @@ def _show(outcome: "list[ConnectionSetting]", *, dry_run: bool) -> None:
     problems = [setting for setting in outcome if setting.problem]
     for open_setting in problems:
         console.print(Text(f"To do ({open_setting.name}): {open_setting.problem}.", style="yellow"))
+    for setting in outcome:
+        if setting.note:
+            console.print(Text(f"Note ({setting.name}): {setting.note}.", style="yellow"))
     changed = sum(bool(setting.after) for setting in outcome)
     if dry_run and changed:
         console.print(f"{changed} to change; nothing was written (--dry-run).")

@@ -13,7 +13,7 @@ from common.console import console as new_console
 from common.console import error_console
 from common.contract import LEFT_OUT
 from common.progress import bar_columns, shown_on
-from ml_backend.commands.console import ProjectOption
+from ml_backend.commands.console import ForceOption, ProjectOption
 
 if TYPE_CHECKING:
     from ml_backend.backend import Backend
@@ -36,13 +36,16 @@ def predict(
         Engine,
         typer.Option(help="Embed in this program, or on a Ray cluster (extra \\[ray]; RAY_ADDRESS names it)."),
     ] = Engine.here,
+    force: ForceOption = False,
 ) -> None:
     """Store suggestions for every task of a project that has none of the version that answers.
 
     Can be stopped at any moment and started again: nothing is embedded or stored twice. Exits with 3
     where tasks had to be left out; they are listed at the end with their reasons, and --failed tries them again.
+    Nothing is stored in a project that is not connected to this backend, where another may answer.
     """
     from ml_backend.backend import Backend  # noqa: PLC0415 - --help needs none of it
+    from ml_backend.label_studio.ownership import require_owned  # noqa: PLC0415
     from ml_backend.predict.bulk import Bulk  # noqa: PLC0415
     from ml_backend.settings import get_settings  # noqa: PLC0415
 
@@ -51,6 +54,8 @@ def predict(
     try:
         with shown_on(error_console(), *columns, first="waiting for another prediction") as progress:
             settings, embed = backend.settings, _embed(backend, engine)
+            if not force:
+                require_owned(backend.client, settings, project)
             bulk = Bulk(
                 backend.client, backend.registry, embed, settings.data_dir, settings.ticking, settings.renamed
             )

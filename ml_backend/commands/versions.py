@@ -9,7 +9,7 @@ from rich.table import Table
 
 from common.console import SafeConsole
 from common.console import console as new_console
-from ml_backend.commands.console import ProjectOption, number
+from ml_backend.commands.console import ForceOption, ProjectOption, number
 from ml_backend.commands.training import at_work, show_failures
 from ml_backend.errors import VersionError
 
@@ -57,25 +57,20 @@ def versions(
 def promote(
     version: Annotated[str, typer.Argument(help="The version's name, as ml-backend versions shows it.")],
     project: ProjectOption,
-    force: Annotated[
-        bool, typer.Option("--force", help="Although the project is not connected to this backend.")
-    ] = False,
+    force: ForceOption = False,
 ) -> None:
     """Let a version answer: an older one again, or one that was held back.
 
     Its predictions are stored and shown in Label Studio. Where a newer version
     exists, trainings leave this one in place until they make a better one.
     """
-    from ml_backend.label_studio.ownership import owns  # noqa: PLC0415
+    from ml_backend.label_studio.ownership import require_owned  # noqa: PLC0415
     from ml_backend.settings import get_settings  # noqa: PLC0415
 
     settings = get_settings()
     with at_work(settings) as (backend, progress):
-        if not force and not owns(backend.client, settings, project):
-            raise VersionError(
-                f"project {project} is not connected to this backend, another may answer there: run ml-backend "
-                f"connect --project {project}, or give --force"
-            )
+        if not force:
+            require_owned(backend.client, settings, project)
         done = backend.trainer.publish(project, version, datetime.now(UTC), progress)
     console = _console()
     console.print(

@@ -9,6 +9,7 @@ from common.label_studio.annotations import choices_in
 from common.label_studio.label_config import value_at
 from ml_backend.core.controls import image_controls, passed_over
 from ml_backend.diagnosis.state import ProjectState
+from ml_backend.label_studio.ordering import ONE_EACH, waits_for_begun_tasks
 
 _NAMED = 5  # of a long list
 
@@ -91,8 +92,11 @@ def labels(state: ProjectState) -> Iterator[Finding]:
 
 def sampling(state: ProjectState) -> Iterator[Finding]:
     """Return in which order annotators get tasks."""
-    if state.project.sampling:
-        yield fine(state.project.sampling.lower())
+    project = state.project
+    if waits := waits_for_begun_tasks(project.sampling, project.overlap):
+        yield warning(project.sampling.lower(), waits, ONE_EACH)
+    elif project.sampling:
+        yield fine(project.sampling.lower())
 
 
 def overlap(state: ProjectState) -> Iterator[Finding]:

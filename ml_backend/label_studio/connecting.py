@@ -28,6 +28,7 @@ from ml_backend.label_studio.connection_faults import (
     unhealthy,
     webhook_faults,
 )
+from ml_backend.label_studio.ordering import ONE_EACH, waits_for_begun_tasks
 from ml_backend.label_studio.ownership import answers_as, own_connections
 
 NEW_TITLE = "suggestions"
@@ -94,12 +95,15 @@ class ConnectionSetting:
         What it was changed to; empty where it was not changed.
     problem : str
         What is left for a person to do; empty where that is nothing.
+    note : str
+        What a person should know of it.
     """
 
     name: str
     before: str
     after: str = ""
     problem: str = ""
+    note: str = ""
 
 
 class Connecting:
@@ -310,6 +314,8 @@ class Connecting:
         """Let annotators see the suggestions of the version that answers."""
         project = self._admin.project_settings(self._desired.project_id)
         changed: dict[str, object] = {}
+        waits = waits_for_begun_tasks(self._desired.sampling or project.sampling, project.overlap)
+        notes = {"sampling": f"{waits}. To let it choose always, {ONE_EACH}"} if waits else {}
         for name, key, before, after in (
             ("model version", "model_version", project.model_version or "none", self._version(row, project)),
             ("suggestions shown", "show_collab_predictions", project.shows_predictions, True),
@@ -318,10 +324,12 @@ class Connecting:
         ):
             words = _WORDS.get(key, str)
             if after is None or after == before:
-                self._unchanged(name, words(before))
+                self._settings.append(ConnectionSetting(name, words(before), note=notes.get(name, "")))
             else:
                 changed[key] = after
-                self._settings.append(ConnectionSetting(name, words(before), words(after)))
+                self._settings.append(
+                    ConnectionSetting(name, words(before), words(after), note=notes.get(name, ""))
+                )
         if changed and not self._dry_run:
             self._admin.change_project(project.id, changed)
 

@@ -22,6 +22,11 @@ from ml_backend.label_studio.client import LabelStudioClient
 log = structlog.get_logger()
 
 UNCERTAINTY = "Uncertainty sampling"
+ONE_EACH = (
+    'set "Annotations per task" of the project to 1 and let `consensus route` ask for more votes where they are '
+    "needed: a higher overlap of single tasks does not change the order"
+)
+"""What helps where ``waits_for_begun_tasks``."""
 _CLUSTERS = 1000  # more than there are; keeps the numbers of two versions apart
 _MINUTES = 2_000_000  # about four years; with the clusters it fits the 31 bits of Label Studio's column
 
@@ -76,3 +81,24 @@ def store_in_order(
         else:
             stored.add(prediction["task"])
     return stored
+
+
+def waits_for_begun_tasks(sampling: object, overlap: int) -> str:
+    """Return why a project's order of tasks has no effect yet, as long as some are begun; empty where it has.
+
+    See ``_try_breadth_first`` in Label Studio's ``projects/functions/next_task.py``: where a project asks for
+    several annotations a task, who asks gets, at random, one of the open tasks that others have annotated most.
+
+    Examples
+    --------
+    >>> waits_for_begun_tasks(UNCERTAINTY, 3)[:34]
+    'with 3 annotations per task Label '
+    >>> waits_for_begun_tasks(UNCERTAINTY, 1), waits_for_begun_tasks("Sequential sampling", 3)
+    ('', '')
+    """
+    if sampling != UNCERTAINTY or overlap <= 1:
+        return ""
+    return (
+        f"with {overlap} annotations per task Label Studio first serves, at random, the tasks that others have "
+        "begun: uncertainty only chooses which is begun next, once an annotator has none of those left"
+    )

@@ -13,6 +13,7 @@ from pathlib import Path
 from common.files import held, write_whole
 from common.label_studio.rows import ConnectionRow
 from ml_backend.core.versions import is_ours, is_untrained_version, is_untrained_version_of
+from ml_backend.errors import NotConnectedError
 from ml_backend.label_studio.backend_address import same_address
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.model_registry import ModelRegistry
@@ -92,3 +93,12 @@ def owns(client: LabelStudioClient, settings: Settings, project_id: int) -> bool
     versions = ModelRegistry(settings.data_dir).versions(project_id)
     rows = client.connections(project_id)
     return bool(own_connections(rows, settings.public_url, versions, instance_id(settings.data_dir)))
+
+
+def require_owned(client: LabelStudioClient, settings: Settings, project_id: int) -> None:
+    """Raise NotConnectedError unless a project is connected to the backend of these settings."""
+    if not owns(client, settings, project_id):
+        raise NotConnectedError(
+            f"project {project_id} is not connected to this backend, another may answer there: run ml-backend "
+            f"connect --project {project_id}, or give --force"
+        )

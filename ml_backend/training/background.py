@@ -17,6 +17,7 @@ import structlog
 from common.errors import SuiteError
 from common.files import held
 from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.ownership import owns
 from ml_backend.metrics import TRAINING_SECONDS, TRAININGS
 from ml_backend.model_registry import ModelRegistry, VersionRecord
 from ml_backend.settings import Settings
@@ -188,8 +189,13 @@ class BackgroundTraining:
                 continue
             with held(training_lock(self._settings.data_dir, project_id), wait=False) as alone:
                 publisher = Publisher(self._settings, client, self._registry)
-                if alone and publisher.clean_up(project_id, _CLEARING_S):
+                if alone and self._is_ours(client, project_id) and publisher.clean_up(project_id, _CLEARING_S):
                     self._clear_at = self._clock() + _PAUSE_S
+
+    def _is_ours(self, client: LabelStudioClient, project_id: int) -> bool:
+        with contextlib.suppress(SuiteError):
+            return owns(client, self._settings, project_id)
+        return False
 
     def _label_studio(self) -> LabelStudioClient | None:
         """Return Label Studio, unless the settings do not suffice: the training will say so."""

@@ -1,6 +1,7 @@
 """The measurement under load: its bars."""
 
 import argparse
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -25,7 +26,7 @@ def status(**changed: object) -> int:
     figures = {
         "predicted": 400,
         "faults": 0,
-        "versions": {"a", "b"},
+        "trainings": Counter(promoted=1, nothing_new=2),
         "ms": 200,
         "lost": 0,
     } | changed
@@ -37,6 +38,14 @@ def test_bars() -> None:
     """Slow answers, faults and losses miss a bar; so does a load that was none."""
     assert status() == 0
     worse: list[dict[str, object]] = [
-        {"ms": 301}, {"faults": 1}, {"lost": 1}, {"predicted": 0}, {"versions": {"a"}},
+        {"ms": 301}, {"faults": 1}, {"lost": 1}, {"predicted": 0}, {"trainings": Counter(nothing_new=2)},
     ]  # fmt: skip
     assert [status(**changed) for changed in worse] == [1] * len(worse)
+
+
+def test_trainings_are_counted_by_result() -> None:
+    """One that had nothing to learn is a training that ended, and no version."""
+    page = (
+        'ml_backend_trainings_total{result="promoted"} 1.0\nml_backend_trainings_total{result="nothing_new"} 4.0\n'
+    )
+    assert load.TRAININGS.findall(page) == [("promoted", "1.0"), ("nothing_new", "4.0")]

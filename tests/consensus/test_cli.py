@@ -521,17 +521,28 @@ def test_a_run_after_which_something_failed_exits_with_three(
 
 
 def test_a_schedule_warns_once(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was left out at the last tick is not told at this one; of many, five are named and the rest counted."""
+    """Of nine annotations with an old choice, and of one more later, it says so once; another choice is new."""
     monkeypatch.setenv("CONSENSUS_PROJECTS", "7")
     monkeypatch.setattr(scheduling, "studio", _projects)
     monkeypatch.setattr(scheduling, "_WARNED", {})
-    monkeypatch.setattr(scheduling, "run_project", lambda *_, **__: replace(OUTCOME, problems=problems))
+    problems = [Problem(task, f"annotation {task} chose 'dog', which is no choice") for task in range(9)]
+    more = [Problem(9, "annotation 9 chose 'dog', which is no choice")]
+    other = [Problem(1, "annotation 10 chose 'cow', which is no choice")]
+    at_ticks = iter([problems, problems + more, problems + more + other])
+    monkeypatch.setattr(scheduling, "run_project", lambda *_, **__: replace(OUTCOME, problems=next(at_ticks)))
     monkeypatch.setattr(scheduling, "run_by_cron", lambda _cron, work: (work(), work(), work()))
-    problems = [Problem(task, "old choice") for task in range(9)]
     status, _, err = call("schedule")
-    assert (status, err.count('"event": "task left out"')) == (0, 5)
-    assert err.count('"event": "more tasks left out"') == 1
-    assert '"tasks": 4' in err
+    lines = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    warned = [
+        (line["reason"], line["tasks"], line["first"]) for line in lines if line["event"] == "tasks left out"
+    ]
+    assert (status, warned) == (
+        0,
+        [
+            ("an annotation chose 'dog', which is no choice", 9, [0, 1, 2, 3, 4]),
+            ("an annotation chose 'cow', which is no choice", 1, [1]),
+        ],
+    )
 
 
 def _projects(_timeout: float | None = None) -> Studio:
@@ -569,7 +580,9 @@ def test_a_project_that_fails_does_not_keep_the_others_from_running(
     events = [line["event"] for line in lines]
     assert (status, ran) == (0, [*done, *done])
     assert events.count("project done") == 4
-    assert events.count("task left out") == events.count("setting without effect") == 2  # not again while the same
+    assert (
+        events.count("tasks left out") == events.count("setting without effect") == 2
+    )  # not again while the same
     assert [line["about"] for line in lines if line["event"] == "control"] == [OUTCOME.controls[0].about] * 4
     places = [line["place"].split(":")[1] for line in lines if line.get("error") == "ZeroDivisionError"]
     assert places == (["run"] * 2 if 4 in done else [])

@@ -8,6 +8,7 @@ from ml_backend.settings import get_settings
 
 RIGHT = ConnectionSetting("connection", "http://ml.internal:9090")
 CHANGED = ConnectionSetting("title", "suggestions", "resnet18-random-20260131T120000-00aa")
+NOTED = ConnectionSetting("sampling", "Uncertainty sampling", note="others have [begun] some")
 LEFT = ConnectionSetting("webhook", "none", problem="its host name has no [dot]")
 
 
@@ -23,6 +24,7 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ([RIGHT], (), 0, "Nothing to change."),
         ([RIGHT, CHANGED], (), 0, "1 changed."),
+        ([RIGHT, NOTED], (), 0, "Nothing to change."),
         ([RIGHT, CHANGED], ("--dry-run",), 0, "1 to change; nothing was written (--dry-run)."),
         ([RIGHT, LEFT], (), 1, "Nothing was changed."),
         ([CHANGED, LEFT], (), 1, "1 changed."),
@@ -41,6 +43,7 @@ def test_what_was_done_is_said_last(
     assert ended.exit_code == status
     assert ended.output.strip().splitlines()[-1] == last
     assert ("has no [dot]" in ended.output) == (LEFT in parts)
+    assert ("Note (sampling): others have [begun] some." in ended.output) == (NOTED in parts)
 
 
 def test_an_address_is_needed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -239,3 +239,13 @@ def test_a_renamed_choice_is_no_unknown_label() -> None:
     [finding] = found(replace(FINE, annotated=annotated, backend=backend))["labels"]
     assert finding.seen == "annotations hold labels that the label config lacks: 'grey' (kind) 1 times"
     assert "ML_BACKEND_RENAMED" in finding.remedy
+
+
+def test_an_order_that_waits_for_begun_tasks_is_named() -> None:
+    """With several annotations per task Label Studio serves what others have begun first, whatever its sampling."""
+    project = replace(FINE.project, sampling="Uncertainty sampling", overlap=3)
+    [finding] = found(replace(FINE, project=project))["sampling"]
+    assert finding.why.startswith("with 3 annotations per task Label Studio first serves, at random, the tasks")
+    assert 'set "Annotations per task" of the project to 1' in finding.remedy
+    assert "sampling" not in found(replace(FINE, project=replace(project, overlap=1)))
+    assert "sampling" not in found(replace(FINE, project=replace(project, sampling="Uniform sampling")))

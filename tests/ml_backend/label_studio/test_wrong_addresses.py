@@ -12,6 +12,7 @@ from ml_backend.core.versions import untrained_version
 from ml_backend.label_studio.connecting import Connecting, ConnectionSetting, DesiredConnection
 from ml_backend.label_studio.connection_faults import EVENTS
 from ml_backend.label_studio.disconnecting import Disconnecting
+from ml_backend.label_studio.ordering import UNCERTAINTY
 
 URL, SLIP, THEIRS = "http://ml.example.org:9090", "http://ml.example.org:9090/health", "http://theirs.example.org"
 INSTANCE = "00c0ffee"
@@ -165,3 +166,19 @@ def test_a_project_is_disconnected(studio: InMemoryStudio, url: str, predictions
     assert studio.versions()["consensus/Discovered"] == 1
     assert bool(studio.project["model_version"] == TRAINED) is (not predictions)
     assert disconnecting(studio, url).removals(predictions=predictions) == []
+
+
+@pytest.mark.parametrize(("before", "desired"), [("Sequential sampling", UNCERTAINTY), (UNCERTAINTY, None)])
+def test_an_order_that_waits_for_begun_tasks_is_said(before: str, desired: str | None) -> None:
+    """Whether the order is set now or was before: with several annotations per task it does nothing at first."""
+    notes = []
+    for overlap in (1, 2):
+        studio = InMemoryStudio(sampling=before, maximum_annotations=overlap)
+        studio.connect(URL, "suggestions", model_version=VERSION)
+        webhook(studio, URL)
+        connection = DesiredConnection(PROJECT, URL, instance=INSTANCE, sampling=desired)
+        notes.append([setting.note for setting in Connecting(client_of(studio), connection).run() if setting.note])
+    assert notes[0] == []
+    [note] = notes[1]
+    assert note.startswith("with 2 annotations per task Label Studio first serves, at random,")
+    assert 'set "Annotations per task" of the project to 1' in note

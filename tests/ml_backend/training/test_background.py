@@ -217,7 +217,7 @@ def test_a_stop_ends_the_process(tmp_path: Path) -> None:
 def test_what_old_versions_have_left_goes_in_the_background(
     settings: Settings, requests: TrainingRequests, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A training has no time to delete it; the worker does, as soon as nothing trains in the project."""
+    """A training has no time to delete it; the worker does once the project is connected and nothing trains there."""
     monkeypatch.setattr("ml_backend.training.publish._CLEARING_S", -1)
     studio, now = annotated(10, 80), [0.0]
     parts = trainer(settings.model_copy(update={"keep_versions": 1}), studio)
@@ -232,5 +232,9 @@ def test_what_old_versions_have_left_goes_in_the_background(
         worker.look()
     assert parts.registry.versions(7) == [new, old]
     now[0] = 400
+    worker.look()
+    assert studio.versions() == {old: 80, new: 80}  # another backend may answer there
+    studio.connect("http://ml.example", new, model_version=new)
+    now[0] = 800
     worker.look()
     assert (studio.versions(), parts.registry.versions(7)) == ({new: 80}, [new])

@@ -1,5 +1,6 @@
 from contextlib import nullcontext
 from datetime import timedelta
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ from training_parts import (
     CONFIG,
     LATER_PROJECT,
     NOW,
+    Images,
     Loader,
     add_task,
     annotate_more,
@@ -19,8 +21,8 @@ from training_parts import (
 )
 
 from common.progress import silent
-from ml_backend.commands import versions
-from ml_backend.errors import LabelStudioError, VersionError
+from ml_backend.commands import predicting, versions
+from ml_backend.errors import LabelStudioError, NotConnectedError, VersionError
 from ml_backend.model_registry import ModelRegistry
 from ml_backend.settings import Settings
 
@@ -170,18 +172,26 @@ def test_in_a_project_of_another_backend_nothing_is_stored_or_shown(settings: Se
     assert {request.method for request in studio.requests} == {"GET"}
 
 
-def test_nothing_is_promoted_where_another_backend_is_connected(
+def test_nothing_is_promoted_or_predicted_where_another_backend_is_connected(
     settings: Settings, studio: InMemoryStudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What annotators see is another backend's there; by hand it can be changed all the same."""
     parts = trainer(settings, studio)
     version = str(parts.train(7, NOW, shown=False).serving)
     studio.connect("http://other.example", "another version")
-    backend = SimpleNamespace(client=parts.client, trainer=parts)
+    backend = SimpleNamespace(
+        client=parts.client, trainer=parts, registry=parts.registry, settings=settings, close=lambda: None
+    )
     monkeypatch.setattr("ml_backend.settings.get_settings", lambda: settings)
     monkeypatch.setattr(versions, "at_work", lambda _: nullcontext((backend, silent)))
-    with pytest.raises(VersionError, match="is not connected to this backend"):
-        versions.promote(version, 7)
+    monkeypatch.setattr("ml_backend.backend.Backend", lambda _: backend)
+    monkeypatch.setattr(predicting, "_embed", lambda *_: lambda refs, *_: Images().gather(refs, embedding_key=""))
+    for command in (partial(versions.promote, version), predicting.predict):
+        with pytest.raises(NotConnectedError, match="project 7 is not connected to this backend"):
+            command(7)
     assert studio.predictions == []
+    predicting.predict(7, force=True)
+    assert studio.versions() == {version: 20}
+    studio.tasks[0]["predictions"].clear()
     versions.promote(version, 7, force=True)
     assert studio.versions() == {version: 20}
