@@ -242,7 +242,7 @@ def test_a_renamed_choice_is_no_unknown_label() -> None:
 
 
 def test_an_order_that_waits_for_begun_tasks_is_named() -> None:
-    """With several annotations per task Label Studio serves what others have begun first, whatever its sampling."""
+    """With several annotations per task Label Studio serves what others have begun first."""
     project = replace(FINE.project, sampling="Uncertainty sampling", overlap=3)
     [finding] = found(replace(FINE, project=project))["sampling"]
     assert finding.why.startswith("with 3 annotations per task Label Studio first serves, at random, the tasks")

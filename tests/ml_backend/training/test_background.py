@@ -217,7 +217,7 @@ def test_a_stop_ends_the_process(tmp_path: Path) -> None:
 def test_what_old_versions_have_left_goes_in_the_background(
     settings: Settings, requests: TrainingRequests, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A training has no time to delete it; the worker does once the project is connected and nothing trains there."""
+    """A training has no time to delete it; the worker does where the project is connected and nothing trains."""
     monkeypatch.setattr("ml_backend.training.publish._CLEARING_S", -1)
     studio, now = annotated(10, 80), [0.0]
     parts = trainer(settings.model_copy(update={"keep_versions": 1}), studio)
