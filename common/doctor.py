@@ -2,9 +2,10 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 import typer
 from rich.progress import SpinnerColumn, TextColumn
@@ -56,6 +57,17 @@ class Diagnosis:
     project_id: int | None
     check: str
     finding: Finding
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """It as JSON: about, project, check, level, seen, why and remedy."""
+        return {
+            "about": self.about,
+            "project": self.project_id,
+            "check": self.check,
+            **asdict(self.finding),
+            "level": self.finding.level.value,
+        }
 
 
 Step = Callable[[str, int, int], None]
@@ -112,6 +124,12 @@ def report(examine: Callable[[Step], Iterable[Diagnosis]], *, as_json: bool) -> 
         raise typer.Exit(1)
 
 
+def as_object(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
+    """Return what an examination has found as a JSON object: whether all is fine, and each finding."""
+    problems = any(diagnosis.finding.level is Level.PROBLEM for diagnosis in diagnoses)
+    return {"fine": not problems, "findings": [diagnosis.row for diagnosis in diagnoses]}
+
+
 def _failed(why: str) -> Finding:
     return problem(
         f"this could not be checked: {why}", "whether it is right is not known", "mend that, and try again"
@@ -141,22 +159,6 @@ def _print(diagnoses: Iterable[Diagnosis]) -> Counter[Level]:
 
 
 def _print_json(diagnoses: Iterable[Diagnosis]) -> Counter[Level]:
-    levels: Counter[Level] = Counter()
-    rows = []
-    for diagnosis in diagnoses:
-        finding = diagnosis.finding
-        levels[finding.level] += 1
-        rows.append(
-            {
-                "about": diagnosis.about,
-                "project": diagnosis.project_id,
-                "check": diagnosis.check,
-                "level": finding.level.value,
-                "seen": finding.seen,
-                "why": finding.why,
-                "remedy": finding.remedy,
-            }
-        )
-    whole = {"fine": not levels[Level.PROBLEM], "findings": rows}
-    emit(json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
-    return levels
+    seen = list(diagnoses)
+    emit(json.dumps(as_object(seen), indent=2, ensure_ascii=False) + "\n")
+    return Counter(diagnosis.finding.level for diagnosis in seen)

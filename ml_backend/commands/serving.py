@@ -1,8 +1,14 @@
 """``ml-backend serve``."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from common.doctor import Diagnosis
+    from ml_backend.settings import Settings
 
 
 def serve(
@@ -17,4 +23,10 @@ def serve(
     given = {"host": host, "port": port, "workers": workers}
     settings = read_settings(**{key: value for key, value in given.items() if value is not None})
     settings.data_dir.mkdir(parents=True, exist_ok=True)  # what is wrong is said before any worker begins
-    run(settings)
+    run(settings, _examine)
+
+
+def _examine(settings: "Settings", project: int) -> "Sequence[Diagnosis]":
+    from ml_backend.doctor import examine  # noqa: PLC0415 - most servers are never asked
+
+    return list(examine(settings, (project,)))

@@ -2,28 +2,37 @@
 
 import threading
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from flask import Flask, Response, g
 
+from common.doctor import Diagnosis
 from common.serving.application import Application, route
 from common.serving.document import openapi_document
 from ml_backend import metrics
 from ml_backend.backend import Backend
 from ml_backend.serving.auth import credentials, hosts
-from ml_backend.serving.routes import SLOTS, routes
-from ml_backend.settings import get_settings
+from ml_backend.serving.examination import Examination
+from ml_backend.serving.routes import EXAMINE, SLOTS, routes
+from ml_backend.settings import Settings, get_settings
 
 _BARE = ("/", "/health")  # whose status alone needs no credentials
 VALUES_A_TASK = 100
 
+Examine = Callable[[Settings, int], Sequence[Diagnosis]]
+"""Looks for what goes wrong with a project; `ml-backend doctor` does."""
 
-def create_app(backend: Backend | None = None) -> Flask:
+
+def create_app(backend: Backend | None = None, examine: Examine = lambda *_: ()) -> Flask:
     """Make the application.
 
     Parameters
     ----------
     backend : Backend, optional
         Its parts; from the environment's settings if left out. Start it to train and load in the background.
+    examine : callable
+        Answers ``/doctor``.
     """
     backend = backend or Backend(get_settings())
     settings = backend.settings
@@ -39,6 +48,7 @@ def create_app(backend: Backend | None = None) -> Flask:
     )
     app.extensions["ml_backend"] = backend
     app.extensions[SLOTS] = threading.BoundedSemaphore(max(1, settings.threads * 3 // 4))
+    app.extensions[EXAMINE] = Examination(partial(examine, settings))
     app.register_api(routes)
     app.extensions["ml_backend_document"] = openapi_document(app, credentials(settings), _BARE)
     app.after_request(_count)

@@ -9,8 +9,9 @@ from typing import Any
 import structlog
 from flask import Response, current_app, g, jsonify
 from flask_openapi3.blueprint import APIBlueprint
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import RequestEntityTooLarge, ServiceUnavailable
 
+from common.doctor import as_object
 from common.label_studio.label_config import config_digest
 from common.serving.credentials import Access
 from common.serving.refusals import Problem
@@ -26,6 +27,7 @@ from ml_backend.serving.gauges import Gauges
 from ml_backend.serving.unnamed import project_of
 
 log = structlog.get_logger()
+EXAMINE = "ml_backend_examination"
 SLOTS = "ml_backend_slots"  # the extension that says how many more /predict may begin
 BUSY = "busy"
 _FAULTS_S = 10.0  # for which what is wrong with the versions is not looked at again: annotators wait for /health
@@ -134,6 +136,15 @@ def versions(query: schemas.VersionsOf) -> Response:
     }
     names = list(itertools.chain.from_iterable(of_project.values()))
     return jsonify(versions=newest_first(names), projects=of_project)
+
+
+@routes.get("/doctor", responses={200: schemas.Examined, 400: Problem, 503: Problem})
+def examine(query: schemas.Examining) -> Response:
+    """Go through the checks of `ml-backend doctor` for a project; what was found is kept for half a minute."""
+    settings = _backend().settings
+    if settings.threads * settings.workers == 1:  # it asks this backend, which could not answer
+        raise ServiceUnavailable("the only thread asks, and none is left to answer: set ML_BACKEND_THREADS to 2")
+    return jsonify(as_object(current_app.extensions[EXAMINE].of(query.project)))
 
 
 @routes.get("/metrics", responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})

@@ -114,6 +114,31 @@ class VersionsOf(BaseModel):
     project: Annotated[ProjectId | None, _PROJECT_SCHEMA] = None
 
 
+class Examining(BaseModel):
+    """Which project to look at."""
+
+    project: ProjectId
+
+
+class Finding(BaseModel):
+    """What a check has seen, why it matters, and what helps."""
+
+    about: str
+    project: int | None
+    check: str
+    level: Literal["fine", "warning", "problem"]
+    seen: str
+    why: str
+    remedy: str
+
+
+class Examined(BaseModel):
+    """What `ml-backend doctor` finds."""
+
+    fine: bool
+    findings: list[Finding]
+
+
 class Health(BaseModel):
     """Whether the backend is up and, unless credentials are asked for and missing, what answers."""
 

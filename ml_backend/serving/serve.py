@@ -24,6 +24,7 @@ from ml_backend.settings import Settings
 
 if TYPE_CHECKING:
     from ml_backend.backend import Backend
+    from ml_backend.serving.app import Examine
 
 log = structlog.get_logger()
 
@@ -38,7 +39,7 @@ _NAMES = {
 HURRY_S = 8.0  # of gunicorn's time to stop, until a prediction answers with the suggestions it has
 
 
-def application(settings: Settings) -> Flask:
+def application(settings: Settings, examine: "Examine") -> Flask:
     """Make the application; its threads begin in the workers.
 
     Importing torch holds the interpreter for a second or two, more than Label Studio waits for ``/health``. So
@@ -51,11 +52,11 @@ def application(settings: Settings) -> Flask:
     from ml_backend.backend import Backend  # noqa: PLC0415
     from ml_backend.serving.app import create_app  # noqa: PLC0415
 
-    return create_app(Backend(settings))
+    return create_app(Backend(settings), examine)
 
 
-def serve(settings: Settings) -> None:
-    """Serve until a signal ends it."""
+def serve(settings: Settings, examine: "Examine") -> None:
+    """Serve until a signal ends it; `examine` answers ``/doctor``."""
     warn_of_access(settings)
     hint_at_names(os.environ)
     counts = tempfile.mkdtemp(prefix="ml-backend-metrics-")
@@ -63,7 +64,7 @@ def serve(settings: Settings) -> None:
     master = os.getpid()
     try:
         Server(
-            partial(application, settings),
+            partial(application, settings, examine),
             settings.host,
             settings.port,
             settings.workers,

@@ -293,4 +293,6 @@ def test_an_annotation_asks_for_a_training_through_the_login(
         assert 'route="/webhook",status="200"' in counted
         assert 'route="/webhook",status="401"' not in counted
         assert set(made.to_do()) == {"version"}  # an annotation, and nothing trained yet
+        examined = httpx.get(f"{server.url}/doctor?project={made.project}", auth=login, timeout=60).json()
+        assert {"version", "webhook"} <= {row["check"] for row in examined["findings"]}, examined
         assert LOGIN["basic_password"] not in server.log

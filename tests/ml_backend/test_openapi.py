@@ -43,7 +43,7 @@ def test_every_route_is_described(app: Flask) -> None:
     }
     described = operations(document(app))
     assert set(described) == served
-    assert len(served) == 8
+    assert {"POST /predict", "GET /doctor", "GET /health"} < served
     assert all(operation["summary"].endswith(".") for operation in described.values())
     names = [operation["operationId"] for operation in described.values()]
     assert sorted(set(names)) == sorted(names)
