@@ -48,7 +48,7 @@ class Settings(LabelStudioSettings):
     public_url: Address = ""  # as Label Studio knows it; needed where a project has several backends
     # Names of this backend, beside those that are not public, as in ml.example.org,*.example.net; * for any.
     served_hosts: str = Field("", validation_alias="ML_BACKEND_ALLOWED_HOSTS")
-    max_request_bytes: Count = 200_000_000
+    max_request_bytes: Count = 200_000_000  # 50 MB where strangers reach it and it is not set
     max_tasks: Count = 20_000  # of one request; a hundred times as many JSON values
     predict_deadline_s: Annotated[float, Field(gt=0, lt=100)] = 80
     model_wait_s: Positive = 60

@@ -170,9 +170,8 @@ class EmbeddingCache:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path, self._clock = path, clock
         self._lock = threading.Lock()
-        self._idle: list[sqlite3.Connection] = []  # as many as threads were in the file at once
+        self._idle: list[tuple[int, sqlite3.Connection]] = []  # as many as threads were in the file at once
         self._closed = False
-        self._inode = 0  # of the file that was opened last
         self._faults: set[str] = set()
         self._used_lock = threading.Lock()
         self._used: set[int] = set()  # rows that were last used on an earlier day
@@ -320,7 +319,7 @@ class EmbeddingCache:
             self._thread.join(timeout_s)
         with self._lock:
             self._closed, idle, self._idle = True, self._idle, []
-        for connection in idle:
+        for _, connection in idle:
             connection.close()
 
     def _wake(self) -> None:
@@ -394,7 +393,7 @@ class EmbeddingCache:
             with self._connected() as database:
                 return do(database)
         except sqlite3.Error as error:
-            if _is_damage(error) and self._renewed(str(error)):
+            if isinstance(error, _DamageError) and self._renewed(error.inode, str(error)):
                 with suppress(sqlite3.Error), self._connected() as database:
                     return do(database)
             if str(error) not in self._faults:
@@ -402,12 +401,12 @@ class EmbeddingCache:
                 log.error("embedding_cache_unusable", path=str(self._path), error=str(error))
             return otherwise
 
-    def _renewed(self, error: str) -> bool:
-        """Move a damaged file aside, unless another process has; return whether there is another one now."""
+    def _renewed(self, inode: int, error: str) -> bool:
+        """Move a damaged file aside, unless somebody else has; return whether there is another one now."""
         aside = self._path.with_name(f"{self._path.name}.damaged")
         try:
             with held(self._path.with_name(f"{self._path.name}.lock"), wait=True):
-                if self._path.exists() and self._path.stat().st_ino == self._inode:
+                if self._path.exists() and self._path.stat().st_ino == inode:
                     self._path.replace(aside)
                     for side in ("-wal", "-shm"):
                         self._path.with_name(self._path.name + side).unlink(missing_ok=True)
@@ -416,7 +415,7 @@ class EmbeddingCache:
             return False
         with self._lock:
             idle, self._idle = self._idle, []
-        for connection in idle:
+        for _, connection in idle:
             connection.close()
         return True
 
@@ -424,25 +423,35 @@ class EmbeddingCache:
     def _connected(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection to one thread: closed by another meanwhile, it would take the process with it."""
         with self._lock:
-            connection = self._idle.pop() if self._idle else None
-        if connection is None:
-            with suppress(OSError):
-                self._path.touch()
-                self._inode = self._path.stat().st_ino
-            connection = _opened(self._path)
-        damaged = False
+            inode, connection = self._idle.pop() if self._idle else (0, None)
+        whole = True
         try:
+            if connection is None:
+                with suppress(OSError):
+                    self._path.touch()
+                    inode = self._path.stat().st_ino
+                connection = _opened(self._path)
             yield connection
         except sqlite3.Error as error:
-            damaged = _is_damage(error)
+            if _is_damage(error):
+                whole = False
+                raise _DamageError(str(error), inode) from error
             raise
         finally:
             with self._lock:
-                open_still = not self._closed and not damaged
-                if open_still:
-                    self._idle.append(connection)
-            if not open_still:
+                kept = whole and not self._closed
+                if kept and connection is not None:
+                    self._idle.append((inode, connection))
+            if connection is not None and not kept:
                 connection.close()
+
+
+class _DamageError(sqlite3.DatabaseError):
+    """A file is damaged, the one with this inode."""
+
+    def __init__(self, reason: str, inode: int) -> None:
+        super().__init__(reason)
+        self.inode = inode
 
 
 def _is_damage(error: sqlite3.Error) -> bool:

@@ -12,7 +12,7 @@ from common.serving.application import Application, route
 from common.serving.document import openapi_document
 from ml_backend import metrics
 from ml_backend.backend import Backend
-from ml_backend.serving.auth import credentials, hosts
+from ml_backend.serving.auth import credentials, hosts, largest_request
 from ml_backend.serving.examination import Examination
 from ml_backend.serving.routes import EXAMINE, SLOTS, routes
 from ml_backend.settings import Settings, get_settings
@@ -40,7 +40,7 @@ def create_app(backend: Backend | None = None, examine: Examine = lambda *_: ())
         __name__,
         "ML backend for Label Studio",
         "the backend's log",
-        settings.max_request_bytes,
+        largest_request(settings),
         credentials(settings),
         _BARE,
         max_values=settings.max_tasks * VALUES_A_TASK,

@@ -233,6 +233,27 @@ def test_a_damaged_file_is_renewed(tmp_path: Path, damage: str) -> None:
     assert (tmp_path / "embeddings.sqlite.damaged").exists()
 
 
+def test_who_meets_the_damage_late_leaves_the_new_file_alone(tmp_path: Path) -> None:
+    """Two threads are in the damaged file at once: what the first renews, the second does not move aside again."""
+    path = tmp_path / "embeddings.sqlite"
+    first = EmbeddingCache(path)
+    first.put("k", {f"{number}": vector(*range(512)) for number in range(500)})
+    first.close()
+    body = path.read_bytes()
+    cache = EmbeddingCache(path)
+    path.write_bytes(body[:4096] + b"\x99" * (len(body) - 4096))
+
+    def read_late(database: sqlite3.Connection) -> list[object]:
+        cache.put("k", {"a": vector(1, 2)})
+        return database.execute("SELECT * FROM image").fetchall()
+
+    with capture_logs() as lines:
+        cache._tried(read_late, [])
+        assert cache.get("a", "k").tolist() == [1, 2]
+    cache.close()
+    assert [line["event"] for line in lines] == ["embedding_cache_renewed"]
+
+
 def test_a_file_of_an_older_layout_starts_anew(tmp_path: Path) -> None:
     """A cache from before addresses were kept by project is emptied: what it holds can be computed again."""
     path = tmp_path / "embeddings.sqlite"

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from common.errors import SettingsError
 from ml_backend.backend import Backend
 from ml_backend.serving.app import create_app
-from ml_backend.serving.auth import webhook_headers
+from ml_backend.serving.auth import largest_request, webhook_headers
 from ml_backend.serving.serve import hint_at_names, warn_of_access
 from ml_backend.settings import Settings, read_settings
 
@@ -262,3 +262,19 @@ def test_other_settings_of_label_studio_ml_are_named_with_ours() -> None:
         ("WORKERS", "set ML_BACKEND_WORKERS"),
         ("LOG_LEVEL", "the log is as it is"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "megabytes"),
+    [
+        ({"host": "0.0.0.0"}, 50),
+        ({"host": "127.0.0.1"}, 200),
+        ({"host": "0.0.0.0", "token": "a-long-token-0123456789"}, 200),
+        ({"host": "0.0.0.0", "max_request_bytes": 120_000_000}, 120),
+    ],
+)
+def test_strangers_send_less(given: dict[str, object], megabytes: int) -> None:
+    """Where everybody may call from other machines, a body without credentials is read up to 50 MB, unless set."""
+    settings = Settings.model_validate(given)
+    assert largest_request(settings) == megabytes * 1_000_000
+    assert create_app(Backend(settings)).config["MAX_CONTENT_LENGTH"] == megabytes * 1_000_000
