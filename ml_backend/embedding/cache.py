@@ -439,10 +439,10 @@ class EmbeddingCache:
             raise
         finally:
             with self._lock:
-                kept = whole and not self._closed
-                if kept and connection is not None:
+                reusable = whole and not self._closed
+                if reusable and connection is not None:
                     self._idle.append((inode, connection))
-            if connection is not None and not kept:
+            if connection is not None and not reusable:
                 connection.close()
 
 
