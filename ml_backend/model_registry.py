@@ -4,7 +4,8 @@ A version is written beside its place and renamed into it, and ``current`` is re
 reader in any process sees a whole model or none. Arrays are plain npz and the rest JSON: loading runs no code.
 ``chosen`` names a version that a person went back to; it says so only while ``current`` names the same. A version
 that should take over holds an empty file ``unanswered`` until it does. Where ``current`` names nothing that can be
-loaded, the newest sound version that took over answers.
+loaded, the newest sound version that took over answers. ``clusters.npz`` of a version says where its last
+publication found the project's tasks.
 """
 
 import json
@@ -22,7 +23,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from common.files import to_disk, write_whole
+from common.files import replacing, to_disk, write_whole
+from ml_backend.core.clusters import Placed
 from ml_backend.core.held_out import HeldOutCheck
 from ml_backend.core.identity import WHOLE, Identity
 from ml_backend.core.model import ProjectModel, from_arrays, to_arrays
@@ -33,6 +35,7 @@ from ml_backend.errors import VersionError
 log = structlog.get_logger()
 
 _ARRAYS, _DESCRIPTION = "model.npz", "model.json"
+_CLUSTERS = "clusters.npz"
 _CURRENT, _CHOSEN = "current", "chosen"
 _UNANSWERED = "unanswered"
 _CALIBRATION = "calibration/"
@@ -245,6 +248,23 @@ class ModelRegistry:
             to_disk(versions)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
+
+    def keep_clusters(self, project_id: int, model_version: str, placed: Placed) -> None:
+        """Write which tasks are in which cluster of a version."""
+        arrays = {"tasks": placed.tasks, "clusters": placed.clusters, "without": np.array(placed.without)}
+        with (
+            replacing(self._folder(project_id, model_version) / _CLUSTERS, alone=True) as path,
+            path.open("wb") as file,
+        ):
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+
+    def clusters(self, project_id: int, model_version: str) -> Placed | None:
+        """Read which tasks are in which cluster of a version; None where that was not kept, or is damaged."""
+        try:
+            with np.load(self._folder(project_id, model_version) / _CLUSTERS, allow_pickle=False) as stored:
+                return Placed(stored["tasks"], stored["clusters"], int(stored["without"]))
+        except _DAMAGE:
+            return None
 
     def switch(self, project_id: int, model_version: str, *, chosen: bool = False) -> None:
         """Let a saved version answer, in every worker from its next request on.

@@ -20,6 +20,51 @@ _MAX_FITTED = 10_000  # images that the centroids are found on; all are assigned
 
 
 @dataclass(frozen=True)
+class Placed:
+    """Tasks in the clusters of one clustering.
+
+    Parameters
+    ----------
+    tasks : (n_tasks,) int64
+        Ids, each once: by cluster, and in it the nearest to the centre first.
+    clusters : (n_tasks,) int64
+        In ascending order.
+    without : int
+        Tasks that have no embedding and so no place.
+    """
+
+    tasks: NDArray[np.int64]
+    clusters: NDArray[np.int64]
+    without: int
+
+    @property
+    def cluster_of(self) -> dict[int, int]:
+        """Cluster by task."""
+        return dict(zip(self.tasks.tolist(), self.clusters.tolist(), strict=True))
+
+    def thinned(self, most: int) -> "dict[int, list[int]]":
+        """Return about so many tasks by cluster, or all: from the nearest on, evenly spaced.
+
+        Examples
+        --------
+        >>> placed = Placed(np.array([4, 2, 7, 9]), np.array([0, 0, 0, 1]), without=0)
+        >>> placed.thinned(4), placed.thinned(2)
+        ({0: [4, 2, 7], 1: [9]}, {0: [4, 7], 1: [9]})
+        """
+        step = self.step(most)
+        bounds = np.flatnonzero(np.diff(self.clusters)) + 1
+        starts = [0, *bounds.tolist()] if len(self.clusters) else []
+        return {
+            int(self.clusters[start]): tasks[::step].tolist()
+            for start, tasks in zip(starts, np.split(self.tasks, bounds), strict=False)
+        }
+
+    def step(self, most: int) -> int:
+        """Return of how many tasks one is named where about so many may be."""
+        return max(1, math.ceil(len(self.tasks) / most))
+
+
+@dataclass(frozen=True)
 class Clusters:
     """Centroids of the clusterings, and the projection in which they lie.
 
@@ -50,6 +95,20 @@ class Clusters:
         """
         starts = range(0, max(len(embeddings), 1), _ASSIGNED)
         return np.concatenate([self._assign(embeddings[start : start + _ASSIGNED]) for start in starts], axis=1)
+
+    def place(self, embeddings: NDArray[np.float32], tasks: NDArray[np.int64], without: int) -> Placed:
+        """Put tasks with an embedding each into the clusters of the first clustering.
+
+        Parameters
+        ----------
+        embeddings : (n_tasks, n_dimensions) float32
+        tasks : (n_tasks,) int64
+        """
+        clusters = self.assign(embeddings)[0]
+        points = _project(embeddings, self.mean, self.projection)
+        distances = np.linalg.norm(points - self.centroids[0][clusters], axis=1)
+        order = np.lexsort((tasks, distances, clusters))
+        return Placed(tasks[order], clusters[order], without)
 
     def _assign(self, embeddings: NDArray[np.float32]) -> NDArray[np.int64]:
         points = _project(embeddings, self.mean, self.projection)

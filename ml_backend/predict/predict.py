@@ -11,10 +11,11 @@ import numpy as np
 import structlog
 
 from common.contract import GivenLabel, given_part
+from ml_backend.core.clusters import Placed
 from ml_backend.core.controls import Control
 from ml_backend.core.suggestions import Ticking, suggestion
 from ml_backend.embedding.backbones import Backbones
-from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
+from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef, Vector
 from ml_backend.embedding.reasons import reason_of
 from ml_backend.label_studio.client import Task
 from ml_backend.model_registry import Artifact
@@ -249,13 +250,16 @@ def predict_gathered(
     return [{"task": task_id, **prediction} for task_id, prediction in made if prediction]
 
 
-def clusters_of_tasks(artifact: Artifact, gathered: Gathered) -> dict[int, int]:
-    """Return the cluster of each embedded task, by its first image, in the first of the clusterings."""
-    if not gathered.vectors:
-        return {}
-    clusters = artifact.model.clusters.assign(np.stack(list(gathered.vectors.values())))[0]
-    pairs = zip((ref.task_id for ref in gathered.vectors), clusters.tolist(), strict=True)
-    return dict(reversed(list(pairs)))
+def placed_tasks(artifact: Artifact, gathered: Gathered) -> Placed:
+    """Put the embedded tasks into clusters, each by its first image."""
+    vectors: dict[int, Vector] = {}
+    for ref, vector in gathered.vectors.items():
+        vectors.setdefault(ref.task_id, vector)
+    without = len({ref.task_id for ref in gathered.failures} - vectors.keys())
+    if not vectors:
+        return Placed(np.array([], dtype=np.int64), np.array([], dtype=np.int64), without)
+    tasks = np.fromiter(vectors, dtype=np.int64)
+    return artifact.model.clusters.place(np.stack([*vectors.values()]), tasks, without)
 
 
 def _served(artifact: Artifact, controls: Sequence[Control]) -> dict[str, Control]:

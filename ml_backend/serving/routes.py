@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from flask import Response, current_app, g, jsonify
 from flask_openapi3.blueprint import APIBlueprint
-from werkzeug.exceptions import RequestEntityTooLarge, ServiceUnavailable
+from werkzeug.exceptions import NotFound, RequestEntityTooLarge, ServiceUnavailable
 
 from common.doctor import as_object
 from common.label_studio.label_config import config_digest
@@ -19,6 +19,7 @@ from ml_backend import metrics
 from ml_backend.backend import Backend
 from ml_backend.core.controls import image_controls
 from ml_backend.core.versions import MODEL_CLASS, newest_first
+from ml_backend.errors import VersionError
 from ml_backend.label_studio.pulling import doubt
 from ml_backend.model_registry import ModelRegistry
 from ml_backend.predict.predict import Predictions, predict
@@ -30,6 +31,8 @@ log = structlog.get_logger()
 EXAMINE = "ml_backend_examination"
 SLOTS = "ml_backend_slots"  # the extension that says how many more /predict may begin
 BUSY = "busy"
+CLUSTERED_TASKS = 200_000
+"""About so many tasks are named at most in one answer about clusters."""
 _FAULTS_S = 10.0  # for which what is wrong with the versions is not looked at again: annotators wait for /health
 _REFUSED: dict[str | int, Any] = dict.fromkeys((400, 413, 415), Problem)
 routes = APIBlueprint("ml_backend", __name__, operation_id_callback=lambda *, name, **_: name)
@@ -145,6 +148,30 @@ def examine(query: schemas.Examining) -> Response:
     if settings.threads * settings.workers == 1:  # it asks this backend, which could not answer
         raise ServiceUnavailable("the only thread asks, and none is left to answer: set ML_BACKEND_THREADS to 2")
     return jsonify(as_object(current_app.extensions[EXAMINE].of(query.project)))
+
+
+@routes.get("/clusters", responses={200: schemas.Clusters, 400: Problem, 404: Problem})
+def clusters(query: schemas.ClustersOf) -> Response:
+    """List which tasks are in which cluster of a version, as its last publication kept it; computes nothing."""
+    registry, project = _backend().registry, query.project
+    try:
+        asked = registry.load(project.id, query.version) if query.version else registry.current(project.id)
+    except VersionError as error:
+        raise NotFound(str(error)) from None
+    if asked is None or (project.stamp and asked.stamp not in ("", project.stamp)):
+        raise NotFound(f"project {project.id} has no version here that answers")
+    version, placed = asked.model_version, registry.clusters(project.id, asked.model_version)
+    if placed is None:
+        remedy = f"train once more (ml-backend train --project {project.id})"
+        raise NotFound(f"no clusters of {version} are kept: {remedy}")
+    sizes = Counter(placed.clusters.tolist())
+    listed = [
+        {"cluster": number, "size": sizes[number], "tasks": tasks}
+        for number, tasks in placed.thinned(CLUSTERED_TASKS).items()
+    ]
+    return jsonify(
+        model_version=version, every=placed.step(CLUSTERED_TASKS), without=placed.without, clusters=listed
+    )
 
 
 @routes.get("/metrics", responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})

@@ -139,6 +139,46 @@ class Examined(BaseModel):
     findings: list[Finding]
 
 
+class ClustersOf(BaseModel):
+    """Of which project, and of which of its versions; without one of that which answers."""
+
+    project: Project
+    version: str = ""
+
+
+class Cluster(BaseModel):
+    """A cluster of similar images.
+
+    Parameters
+    ----------
+    size : int
+        Tasks in it.
+    tasks : list of int
+        Their ids, the nearest to the centre first; every so many of a large project.
+    """
+
+    cluster: int
+    size: int
+    tasks: list[int]
+
+
+class Clusters(BaseModel):
+    """Which tasks were in which cluster when the version was last published.
+
+    Parameters
+    ----------
+    every : int
+        Of so many tasks one is named: 1 where all are.
+    without : int
+        Tasks without an embedding, which are in no cluster.
+    """
+
+    model_version: str
+    every: int
+    without: int
+    clusters: list[Cluster]
+
+
 class Health(BaseModel):
     """Whether the backend is up and, unless credentials are asked for and missing, what answers."""
 

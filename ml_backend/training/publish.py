@@ -22,7 +22,7 @@ from ml_backend.label_studio.ordering import UNCERTAINTY, store_in_order
 from ml_backend.label_studio.ownership import instance_id, own_connections
 from ml_backend.label_studio.storing import import_missing, tasks_of_version
 from ml_backend.model_registry import Artifact, ModelRegistry
-from ml_backend.predict.predict import clusters_of_tasks, predict_gathered
+from ml_backend.predict.predict import placed_tasks, predict_gathered
 from ml_backend.settings import Settings
 
 log = structlog.get_logger()
@@ -50,7 +50,15 @@ class Publisher:
     def store(
         self, project: Project, tasks: Sequence[Task], artifact: Artifact, gathered: Gathered, progress: Progress
     ) -> int:
-        """Store a version's predictions where they are missing, if the settings want that; give how many."""
+        """Store a version's predictions where they are missing, if the settings want that; give how many.
+
+        Which tasks are in which of its clusters is kept here for whoever asks.
+        """
+        placed = placed_tasks(artifact, gathered)
+        try:
+            self.registry.keep_clusters(project.id, artifact.model_version, placed)
+        except OSError as error:
+            log.warning("clusters_not_kept", project=project.id, error=type(error).__name__)
         if not self.settings.publish_predictions:
             return 0
         progress("storing predictions", 0, 1)
@@ -65,7 +73,7 @@ class Publisher:
                 tasks=tasks,
             ),
             annotated={task.id for task in tasks if task.annotations},
-            cluster_of=clusters_of_tasks(artifact, gathered),
+            cluster_of=placed.cluster_of,
             made_at=datetime.fromisoformat(artifact.created_at),
             ordered=self.settings.ordered_tasks,
         )

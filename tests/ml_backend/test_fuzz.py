@@ -72,7 +72,9 @@ def well_refused(answer: TestResponse) -> bool:
 
 @pytest.mark.usefixtures("trained_project")
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
-@pytest.mark.parametrize("operation", ["GET /versions", "POST /setup", "POST /predict", "POST /webhook"])
+@pytest.mark.parametrize(
+    "operation", ["GET /versions", "GET /clusters", "POST /setup", "POST /predict", "POST /webhook"]
+)
 def test_answers_are_as_described(app: Flask, operation: str, mode: schemathesis.GenerationMode) -> None:
     """Requests that fit our document are served as it says, those that do not are refused as it says."""
     document = schemathesis.openapi.from_wsgi("/openapi.json", app)
@@ -277,7 +279,7 @@ def test_a_body_that_is_too_large_is_refused(settings: Settings, route: str) -> 
 
 
 methods = st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "X"])
-known = st.sampled_from([*ROUTES, "/", "/health", "/metrics", "/versions", "/openapi.json"])
+known = st.sampled_from([*ROUTES, "/", "/health", "/metrics", "/versions", "/clusters", "/openapi.json"])
 parts = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
     ["..", "%00", "%2e%2e", "a" * 9000, ";", "\\"]
 )

@@ -77,3 +77,17 @@ def test_every_image_has_a_cluster_that_exists(n_images: int, n_labels: int, see
     assert assigned.shape == (N_CLUSTERINGS, n_images)
     assert assigned.min() >= 0
     assert assigned.max() < clusters.centroids.shape[1] <= n_images
+
+
+def test_places_are_by_cluster_from_the_centre_on() -> None:
+    """Each task once, in the clusters of the first clustering; the nearest to the centre first."""
+    clusters, images = fit_clusters(blobs(), n_labels=3), blobs()
+    placed = clusters.place(images, np.arange(60), without=2)
+    assert sorted(placed.tasks.tolist()) == list(range(60))
+    assert (np.diff(placed.clusters) >= 0).all()
+    assert (clusters.assign(images)[0][placed.tasks] == placed.clusters).all()
+    centred = (images - clusters.mean) @ clusters.projection
+    points = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    for number, tasks in placed.thinned(60).items():
+        distances = np.linalg.norm(points[tasks] - clusters.centroids[0][number], axis=1)
+        assert (np.diff(distances) >= -1e-6).all()

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given
@@ -13,6 +14,7 @@ from structlog.testing import capture_logs
 
 from common.label_studio.label_config import config_digest
 from ml_backend.backend import Backend
+from ml_backend.core.clusters import Placed
 from ml_backend.predict.predict import predict
 from ml_backend.serving.app import create_app
 from ml_backend.serving.routes import SLOTS, TRAINING_ACTIONS
@@ -194,6 +196,42 @@ def test_versions_are_listed(client: FlaskClient, backend: Backend, samples: "Sa
     assert client.get("/versions?project=7").json["versions"] == [samples.version]
 
 
+def test_clusters_name_their_tasks(
+    client: FlaskClient, backend: Backend, samples: "Samples", web: "Web", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the version that answers, or of another; of a large project some; and nothing is fetched for it."""
+    older = replace(samples.trained(), stamp="1795256176")
+    newer = replace(older, model_version="resnet18-random-20260201T120000-00aa")
+    for artifact in (older, newer):
+        backend.registry.save(7, artifact)
+        backend.registry.switch(7, artifact.model_version)
+    tasks, clusters = np.array([4, 2, 7, 9]), np.array([0, 0, 0, 2])
+    backend.registry.keep_clusters(7, older.model_version, Placed(tasks, clusters, without=3))
+    answer = client.get("/clusters?project=7.1795256176&version=" + older.model_version)
+    listed = [{"cluster": 0, "size": 3, "tasks": [4, 2, 7]}, {"cluster": 2, "size": 1, "tasks": [9]}]
+    assert answer.json == {"model_version": samples.version, "every": 1, "without": 3, "clusters": listed}
+    monkeypatch.setattr("ml_backend.serving.routes.CLUSTERED_TASKS", 2)
+    thinned = client.get("/clusters?project=7&version=" + older.model_version).json
+    assert (thinned["every"], thinned["clusters"][0]) == (2, {"cluster": 0, "size": 3, "tasks": [4, 7]})
+    answer = client.get("/clusters?project=7")
+    assert (answer.status_code, "train once more" in answer.json["error"]) == (404, True)
+    assert web.seen == []
+
+
+@pytest.mark.parametrize(
+    "query", ["project=8", "project=7.1795256177", "project=7&version=../../x", "project=7&version=x"]
+)
+def test_clusters_of_what_is_not_here_are_refused(
+    client: FlaskClient, backend: Backend, samples: "Samples", query: str
+) -> None:
+    """Of another project, of one that had the id before, of a version that was not trained here."""
+    backend.registry.save(7, replace(samples.trained(), stamp="1795256176"))
+    backend.registry.switch(7, samples.version)
+    backend.registry.keep_clusters(7, samples.version, Placed(np.array([4]), np.array([0]), without=0))
+    answer = client.get(f"/clusters?{query}")
+    assert (answer.status_code, set(answer.json)) == (404, {"error"})
+
+
 @pytest.mark.parametrize("route", ["/setup", "/predict", "/webhook"])
 @pytest.mark.parametrize("body", ["", "{", "[]", "3", '{"project": "x", "tasks": 3, "action": null}'])
 def test_a_wrong_body_is_answered_in_json(client: FlaskClient, route: str, body: str) -> None:
@@ -215,6 +253,7 @@ def test_a_project_that_cannot_be_is_refused(client: FlaskClient, number: object
         client.post("/predict", json=predict),
         client.post("/webhook", json=event),
         client.get(f"/versions?project={number}"),
+        client.get(f"/clusters?project={number}"),
     ):
         assert (answer.status_code, set(answer.json)) == (400, {"error"})
 

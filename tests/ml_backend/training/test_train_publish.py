@@ -195,3 +195,29 @@ def test_nothing_is_promoted_or_predicted_where_another_backend_is_connected(
     studio.tasks[0]["predictions"].clear()
     versions.promote(version, 7, force=True)
     assert studio.versions() == {version: 20}
+
+
+def test_a_training_keeps_which_tasks_are_alike(settings: Settings, studio: InMemoryStudio) -> None:
+    """Those that came later are in the next version's; whose image cannot be read is counted."""
+    parts = trainer(settings, studio, Images(broken=frozenset({19})))
+    version = parts.train(7, NOW).serving
+    placed = parts.registry.clusters(7, version)
+    assert placed is not None
+    assert (sorted(placed.tasks.tolist()), placed.without) == ([*range(19)], 1)
+    for tasks in placed.thinned(100).values():
+        assert len({task % 2 for task in tasks}) == 1, "dark ones and light ones lie far apart"
+    add_task(studio, 20)
+    placed = parts.registry.clusters(7, parts.train(7, LATER).serving)
+    assert placed is not None
+    assert sorted(placed.tasks.tolist()) == [*range(19), 20]
+
+
+def test_clusters_that_are_damaged_are_as_none(settings: Settings, studio: InMemoryStudio) -> None:
+    """The next training keeps them anew."""
+    parts = trainer(settings, studio)
+    version = parts.train(7, NOW).serving
+    [kept] = settings.data_dir.glob("projects/7/versions/*/clusters.npz")
+    kept.write_bytes(b"damaged")
+    assert parts.registry.clusters(7, version) is None
+    parts.train(7, LATER)
+    assert parts.registry.clusters(7, version) is not None
