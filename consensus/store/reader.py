@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, RowMapping, Table, and_, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, and_, func, literal, select, tuple_
 
 from common.contract import UNDECIDED, ReportName
 from common.label_studio.rows import stamp_of
@@ -35,32 +35,60 @@ from consensus.store.tables import (
 
 AT_ONCE = 10_000
 """So many annotations are looked for in one question."""
+MANY_VOTES = 50_000
+"""From so many votes of an annotator on, a report is searched for them instead of they for the report."""
 
 
 class Rank(NamedTuple):
-    """What a report is ordered by: a column, and its value in a row that was read."""
+    """What a report is ordered by: a column, and its value in a row that was read.
 
-    column: ColumnElement[float]
+    Parameters
+    ----------
+    falling : bool
+        Whether the largest value comes first.
+    backwards : bool
+        Whether equal values come as they lie in the index read from its end.
+    """
+
+    column: ColumnElement[Any]
     of: Callable[[Mapping[str, Any]], float]
     falling: bool = False
+    backwards: bool = False
 
     @property
-    def order(self) -> ColumnElement[float]:
+    def order(self) -> ColumnElement[Any]:
         """The column in its direction."""
         return self.column.desc() if self.falling else self.column.asc()
+
+    def directed(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return a column that orders equal ranks in its direction."""
+        return column.desc() if self.backwards else column.asc()
 
     def is_behind(self, row: Mapping[str, Any]) -> ColumnElement[bool]:
         """Whether a row has a later rank than one that was read."""
         return self.column < self.of(row) if self.falling else self.column > self.of(row)
 
 
-BY_CONFIDENCE = Rank(CLASSIFICATION.c.confidence, lambda row: float(row["confidence"]), falling=True)
-RANKS = {
-    "MisClassified": Rank(CLASSIFICATION.c.posterior, lambda row: float(row["posterior"])),
-    "Controversial": Rank(DOUBT, lambda row: abs(row["posterior"] - 0.5)),
-    UNDECIDED: Rank(CLASSIFICATION.c.posterior, lambda row: float(row["posterior"])),
+def _by(name: str, *, falling: bool = False, backwards: bool = False) -> Rank:
+    return Rank(CLASSIFICATION.c[name], lambda row: float(row[name]), falling, backwards)
+
+
+ORDERS = {
+    "improbable": _by("posterior"),
+    "probable": _by("posterior", falling=True, backwards=True),
+    "sure": _by("confidence", falling=True),
+    "unsure": _by("confidence", backwards=True),
+    "doubtful": Rank(DOUBT, lambda row: abs(row["posterior"] - 0.5)),
+    "task": Rank(CLASSIFICATION.c.task, lambda row: int(row["task"])),
 }
-"""Report to its order where that is not the confidence."""
+"""Orders of the rows of a report: by their posterior, by their confidence, by how little is known, by task."""
+FIRST_ORDERS = {"MisClassified": "improbable", "Controversial": "doubtful", UNDECIDED: "improbable"}
+"""Report to its order where that is not the surest first."""
+
+
+def order_of(report: str, order: str | None = None) -> Rank:
+    """Return the order that is asked for, or that of a report."""
+    return ORDERS[order or FIRST_ORDERS.get(report, "sure")]
 
 
 def is_same_project(stored: str | None, created_at: str) -> bool:
@@ -186,37 +214,68 @@ class Reader(Questions):
         control: str | None = None,
         label: str | None = None,
         min_confidence: float | None = None,
+        annotator: str | None = None,
+        order: str | None = None,
         after: Mapping[str, Any] | None = None,
         limit: int = 100,
     ) -> list[Row]:
-        """Return so many classifications of a report, in the order of `report`.
+        """Return so many classifications of a report.
 
         Parameters
         ----------
         control, label : str, optional
             Only of these; a label is one of a control.
+        annotator : str, optional
+            Only of tasks and controls on which this annotator has a vote.
+        order : str, optional
+            One of `ORDERS`; that of `report` where none is named.
         after : mapping, optional
             The last row of the page before.
         """
-        table = CLASSIFICATION.c
+        table, rank = CLASSIFICATION.c, order_of(report, order)
         place = (table.task, table.control, table.label)
-        query = select(*(table[name] for name in _shown(CLASSIFICATION)))
-        of_report = table.report == literal(report, literal_execute=report in RANKS)  # as its index names it
-        query = query.where(table.project == project, of_report)
-        for column, name in ((table.control, control), (table.label, label)):
-            query = query if name is None else query.where(column == name)
-        query = query if min_confidence is None else query.where(table.confidence >= min_confidence)
-        rank = RANKS.get(report, BY_CONFIDENCE)
-        query = query.order_by(rank.order, *place).limit(limit)
-        if after is None:
-            return self._rows(query)
-        here = tuple_(*place) > tuple_(*(after[column.name] for column in place))
-        with self._reading() as connection:  # two reads of an index, which an OR would not be
-            rows = [*connection.execute(query.where(rank.column == rank.of(after), here)).mappings()]
+        of_report = table.report == literal(report, literal_execute=rank.column is DOUBT)  # as its index names it
+        query = select(*(table[name] for name in _shown(CLASSIFICATION))).where(
+            table.project == project, of_report
+        )
+        if annotator is not None:
+            query = self._voted_by(query, project, annotator)
+        query = query.order_by(rank.order, *map(rank.directed, place)).limit(limit)
+        with self._reading() as connection:
+            by_confidence, is_sqlite = rank.column is table.confidence, connection.dialect.name == "sqlite"
+            # SQLite would look for what is the same and sort it, rather than read on in the index of the order.
+            is_searched = not is_sqlite or (by_confidence and control is not None and label is not None)
+            for column, name in ((table.control, control), (table.label, label)):
+                query = query if name is None else query.where((column if is_searched else column + "") == name)
+            if min_confidence is not None:
+                least = table.confidence if by_confidence or not is_sqlite else table.confidence + 0.0
+                query = query.where(least >= min_confidence)
+            if after is None:
+                return [dict(row) for row in connection.execute(query).mappings()]
+            here, last = tuple_(*place), tuple_(*(after[column.name] for column in place))
+            behind = here < last if rank.backwards else here > last
+            # two reads of an index, which an OR would not be
+            rows = [*connection.execute(query.where(rank.column == rank.of(after), behind)).mappings()]
             if len(rows) < limit:
                 rest = query.where(rank.is_behind(after)).limit(limit - len(rows))
                 rows += connection.execute(rest).mappings()
         return [dict(row) for row in rows]
+
+    def _voted_by(self, query: Select[Any], project: int, annotator: str) -> Select[Any]:
+        """Leave of classifications those on which an annotator has voted.
+
+        The votes of somebody who has few are all read and lead to the rows; for others the rows are read in their
+        order until enough have a vote.
+        """
+        own = VOTE.c.project == project, VOTE.c.annotator == annotator
+        run = int(self.needed_run(project)["id"])
+        votes = {row["control"]: row["votes"] for row in self.pages.annotator(run, annotator)}
+        if sum(votes.values()) > MANY_VOTES:
+            same = VOTE.c.control == CLASSIFICATION.c.control, VOTE.c.task == CLASSIFICATION.c.task
+            return query.where(select(VOTE.c.task).where(*own, *same).exists())
+        voted = select(VOTE.c.control, VOTE.c.task).where(*own, VOTE.c.control.in_(votes)).distinct().subquery()
+        same = voted.c.control == CLASSIFICATION.c.control, voted.c.task == CLASSIFICATION.c.task
+        return query.join(voted, and_(*same))
 
     def count(
         self, project: int, report: str | None = None, *, control: str | None = None, label: str | None = None
@@ -245,7 +304,7 @@ class Reader(Questions):
         """
         table = CLASSIFICATION.c
         where = and_(table.project == project, table.report == name)
-        order = (RANKS.get(name, BY_CONFIDENCE).order, table.task, table.control, table.label)
+        order = (order_of(name).order, table.task, table.control, table.label)
         with self._reading() as connection:
             return read_columns(connection, CLASSIFICATION, where, _shown(CLASSIFICATION), order=order)
 
