@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -118,24 +119,48 @@ def test_an_annotator_sees_no_reports(place: Place, browser: Browser) -> None:
         assert answer.status == httpx.codes.FORBIDDEN
 
 
-def pages_of(page: Page, place: Place) -> list[str]:
-    """Return the addresses of all pages that the navigation leads to, and those behind them."""
-    page.goto(place.address())
-    links = page.locator("header nav a").evaluate_all("links => links.map((link) => link.href)")
-    reports = [place.address(f"reports/{name}") for name in REPORT_NAMES]
-    grids = [place.address(f"grid?label={KINDS[0]}"), place.address(f"grid?of=MisClassified&label={KINDS[0]}")]
-    queues = [place.address(f"review/{queue}") for queue in ("misclassified", "audit")]
-    return [*links, *reports, *grids, *queues]
+@pytest.fixture(scope="module")
+def addresses(place: Place, browser: Browser, session: Any) -> list[str]:  # noqa: ANN401 - playwright's
+    """The addresses of all pages that links lead to, one of each kind, one of each report and a grid of one."""
+    seen: dict[str, str] = {}
+    waiting = [place.address(), place.address(f"grid?of=MisClassified&label={KINDS[0]}")]
+    waiting += [place.address(f"reports/{name}") for name in REPORT_NAMES]
+    with opened(browser, storage_state=session) as page:
+        while waiting:
+            address = waiting.pop(0)
+            if _kind_of(address) in seen or "html" not in page.request.head(address).headers["content-type"]:
+                continue
+            seen[_kind_of(address)] = address
+            page.goto(address)
+            links = page.locator("a[href]").evaluate_all("all => all.map((each) => each.href)")
+            waiting += [link.partition("#")[0] for link in links if link.startswith(place.address())]
+    kinds = [address.removeprefix(place.address()) for address in seen.values()]
+    assert len(kinds) > len(REPORT_NAMES) + 12, kinds
+    return list(seen.values())
+
+
+def _kind_of(address: str) -> str:
+    """Return what all addresses have in common that lead to pages of the same kind."""
+    url = urlsplit(address)
+    names = re.sub(r"[^/]*[\d@%][^/]*", "…", url.path)
+    return f"{names} {sorted(parse_qs(url.query)) if 'grid' in url.path else ''}"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_each_page_is_whole(place: Place, browser: Browser, session: Any, scheme: str, width: int) -> None:  # noqa: ANN401
+def test_each_page_is_whole(
+    place: Place,
+    addresses: list[str],
+    browser: Browser,
+    session: Any,  # noqa: ANN401 - playwright's
+    scheme: str,
+    width: int,
+) -> None:
     """Without an error or a breach of its policy, no wider than the window; on a large one axe looks as well."""
     size = {"width": width, "height": WIDTHS[width]}
     faults: dict[str, list[str]] = {}
     with opened(browser, storage_state=session, color_scheme=scheme, viewport=size) as page:
-        for address in pages_of(page, place):
+        for address in addresses:
             answer = page.goto(address)
             assert answer is not None
             assert answer.ok, address
