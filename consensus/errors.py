@@ -2,7 +2,7 @@
 
 from common.errors import LabelStudioError, SettingsError, SuiteError
 
-__all__ = ["ConfigError", "LabelStudioError", "SourceError", "StoreError", "VotesError"]
+__all__ = ["BackendError", "ConfigError", "LabelStudioError", "SourceError", "StoreError", "VotesError"]
 
 
 class VotesError(SuiteError):
@@ -19,3 +19,17 @@ class ConfigError(SettingsError):
 
 class StoreError(SuiteError):
     """The database cannot be reached, or another run holds the project."""
+
+
+class BackendError(SuiteError):
+    """The ML backend cannot be reached, refuses, or answers what cannot be used.
+
+    Parameters
+    ----------
+    http_status : int or None
+        What it answered.
+    """
+
+    def __init__(self, message: str, http_status: int | None = None) -> None:
+        super().__init__(message)
+        self.http_status = http_status

@@ -20,7 +20,8 @@ from pydantic import (
 )
 
 from common.errors import SettingsError
-from common.settings import Address, LabelStudioSettings, Token, read
+from common.serving.credentials import Credentials
+from common.settings import ENV_FILE, Address, LabelStudioSettings, Secret, Token, read
 from consensus.core.decide.policies import POLICIES
 from consensus.core.decide.policy_names import PolicyName
 from consensus.core.decide.thresholds import Thresholds
@@ -44,6 +45,10 @@ class Settings(LabelStudioSettings):
     consensus_proxies: str = ""  # addresses or networks of proxies that are believed who asks, with commas
     consensus_admins: str = ""  # accounts by e-mail address, with commas; whose key we use is one in any case
     consensus_reviewers: str = ""  # the same: they see the queues of review alone
+    consensus_ml_backend_url: Address = ""  # of the one that is connected, as seen from here; no other is asked
+    ml_backend_basic_user: str = ""  # what that asks for, under its own names
+    ml_backend_basic_password: Secret = SecretStr("")
+    ml_backend_token: Token = SecretStr("")
     consensus_url: Address = ""  # for the plugin in Label Studio, which reads it from the environment of its own
     consensus_database_url: SecretStr = Field(default_factory=lambda: SecretStr(f"sqlite:///{default_store()}"))
     consensus_config: Path | None = None
@@ -61,6 +66,30 @@ class Settings(LabelStudioSettings):
     def _driver(cls, secret: SecretStr) -> SecretStr:
         """Name the PostgreSQL driver that is installed, whatever the address says."""
         return SecretStr(POSTGRES.sub("postgresql+psycopg2://", secret.get_secret_value().strip()))
+
+
+def ml_backend_credentials(settings: Settings) -> Credentials:
+    """Return what lets into the ML backend at the address that stands beside it.
+
+    Raises
+    ------
+    SettingsError
+        Where the address comes from `.env` and what is secret from the environment: the file of a folder could
+        send it anywhere.
+    """
+    secrets = ("ml_backend_basic_user", "ml_backend_basic_password", "ml_backend_token")
+    elsewhere = [name for name in secrets if getattr(settings, name) and not settings.is_from_file(name)]
+    if settings.is_from_file("consensus_ml_backend_url") and elsewhere:
+        raise SettingsError(
+            f"CONSENSUS_ML_BACKEND_URL comes from the file {ENV_FILE} of this folder and {elsewhere[0].upper()} "
+            "from the environment: it is sent only to the address beside it; put both into one place"
+        )
+    return Credentials(
+        "ML backend",
+        settings.ml_backend_basic_user,
+        settings.ml_backend_basic_password.get_secret_value(),
+        settings.ml_backend_token.get_secret_value(),
+    )
 
 
 def default_store() -> Path:

@@ -36,11 +36,13 @@ def serve(
     from consensus.console.health import Schedule  # noqa: PLC0415
     from consensus.console.serve import serve as run  # noqa: PLC0415
     from consensus.diagnosis.examination import examine  # noqa: PLC0415
+    from consensus.serving.ml_backend import MLBackend  # noqa: PLC0415
     from consensus.serving.runs import Runs  # noqa: PLC0415
     from consensus.serving.serve import token_for  # noqa: PLC0415
     from consensus.serving.service import Service  # noqa: PLC0415
     from consensus.settings import (  # noqa: PLC0415
         default_store,
+        ml_backend_credentials,
         project_config,
         scheduled_projects,
         settings,
@@ -57,6 +59,7 @@ def serve(
         config=lambda project: project_config(file, project),
         stop=runs.stop,
         webhook_token=settings().consensus_webhook_token.get_secret_value(),
+        ml_backend=MLBackend(settings().consensus_ml_backend_url, ml_backend_credentials(settings())),
     )
     console = Console(
         service=service,

@@ -13,6 +13,7 @@ from common.serving.credentials import Credentials
 from consensus.errors import ConfigError
 from consensus.serving.background import Background
 from consensus.serving.cursors import Cursors
+from consensus.serving.ml_backend import MLBackend
 from consensus.serving.suggested import SuggestedMemory
 from consensus.settings import ProjectConfig
 from consensus.store.columns import Row
@@ -50,6 +51,8 @@ class Service:
         Ends what is at work.
     webhook_token : str
         What lets in Label Studio's webhook and opens nothing else: all its members can read it there.
+    ml_backend : MLBackend
+        The one that is asked which images are alike.
     """
 
     token: str = field(repr=False)
@@ -59,6 +62,7 @@ class Service:
     config: Callable[[int], ProjectConfig] = field(default=lambda _: ProjectConfig(), repr=False)
     stop: Callable[[], None] = field(default=lambda: None, repr=False)
     webhook_token: str = field(default="", repr=False)
+    ml_backend: MLBackend = field(default_factory=MLBackend)
     suggested: SuggestedMemory = field(default_factory=SuggestedMemory, repr=False)
     background: Background = field(default_factory=Background, repr=False)
     readings: Background = field(default_factory=Background, repr=False)

@@ -85,10 +85,13 @@ class Suite:
             time.sleep(POLL_SECONDS)
         raise DemoError(f"The ML backend loaded no weights. Its last lines:\n{backend.last_lines()}")
 
-    def start_console(self, port: int) -> Server:
+    def start_console(self, port: int, backend_port: int) -> Server:
         """Start the console of consensus, and wait until it answers."""
         command = [str(ours().program("consensus")), "serve", "--host", "127.0.0.1", "--port", str(port)]
-        own = self._stored() | {"CONSENSUS_API_TOKEN": secrets.token_urlsafe(32)}
+        own = self._stored() | {
+            "CONSENSUS_API_TOKEN": secrets.token_urlsafe(32),
+            "CONSENSUS_ML_BACKEND_URL": self.backend_url(backend_port),
+        }
         server = Server("The console", command, self._environment() | own, self.folder / "console.log")
         server.wait_for_answer(f"http://127.0.0.1:{port}/sign-in", START_SECONDS)
         return server

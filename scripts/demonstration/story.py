@@ -97,17 +97,19 @@ def tell(options: argparse.Namespace, steps: Steps, running: contextlib.ExitStac
     checking.check_reports(comparison.reports, comparison.given)
     checking.check_unchanged(after_first, held, second_run)
     clean(steps, suite, project, tasks, images)
-    console = start_console(steps, suite, console_port, running)
+    console = start_console(steps, suite, console_port, backend_port, running)
     ending.show_sent(steps, first_run, once=options.once)
     if not options.once:
         addresses = ending.Addresses(suite.backend_url(backend_port), f"http://127.0.0.1:{console_port}", project)
         ending.stay(steps, label_studio, [backend, console], addresses, held)
 
 
-def start_console(steps: Steps, suite: Suite, port: int, running: contextlib.ExitStack) -> Server:
+def start_console(
+    steps: Steps, suite: Suite, port: int, backend_port: int, running: contextlib.ExitStack
+) -> Server:
     """Start the console, which is stopped at the end."""
     with steps.step("the console starts"):
-        console = suite.start_console(port)
+        console = suite.start_console(port, backend_port)
         running.callback(console.stop)
     return console
 
