@@ -36,7 +36,7 @@ class Settings(LabelStudioSettings):
     """What the environment says; the names are the upper-case ones of the fields."""
 
     prefix = "CONSENSUS_"
-    of_compose = frozenset({"CONSENSUS_API_BIND", "CONSENSUS_API_PORT", "CONSENSUS_MEMORY"})
+    of_compose = frozenset({"CONSENSUS_API_BIND", "CONSENSUS_API_PORT", "CONSENSUS_DATASETS", "CONSENSUS_MEMORY"})
 
     consensus_signing_key: SecretStr = SecretStr("")
     consensus_api_token: Token = SecretStr("")
@@ -56,6 +56,7 @@ class Settings(LabelStudioSettings):
     consensus_projects: str = ""
     consensus_metrics_address: str = ""  # of `consensus schedule`, as in 127.0.0.1:9092; empty: none
     consensus_history_days: int = Field(default=90, ge=0, le=36_500)
+    consensus_import_dir: Path | None = None  # of datasets that the console may import
     consensus_picture_bytes: int = Field(default=2 << 30, ge=1 << 20)  # of small pictures of the console
     consensus_cache_dir: Path = Field(
         default_factory=lambda: _home("XDG_CACHE_HOME", ".cache", "CONSENSUS_CACHE_DIR")

@@ -81,5 +81,6 @@ def serve(
         settings_file=file,
         count_with=runs.count,
         imports_in=lambda: default_store().parent / "imports",
+        datasets_in=settings().consensus_import_dir,
     )
     run(console, host, port)

@@ -16,6 +16,7 @@ from consensus.console.attempts import Door
 from consensus.console.computed import Computed
 from consensus.console.front import Network
 from consensus.console.health import Health, Schedule
+from consensus.console.import_jobs import ImportJobs
 from consensus.console.picture_cache import LARGEST, PictureCache
 from consensus.console.pictures import Pictures
 from consensus.console.sessions import Sessions
@@ -70,6 +71,8 @@ class Console:
         with https:// the session's cookie is sent over TLS alone.
     proxies : tuple of networks
         Of proxies that are believed who asks.
+    datasets_in : Path or None
+        The folder below which pages import; None: they import lists of addresses alone.
     """
 
     service: Service
@@ -86,10 +89,12 @@ class Console:
     count_with: Callable[[int, str], dict[str, int]] | None = field(default=None, repr=False)
     largest_cache: int = LARGEST
     imports_in: Callable[[], Path] | None = None
+    datasets_in: Path | None = None
     titles: Titles = field(init=False)
     pictures: Pictures = field(init=False)
     health: Health = field(init=False)
     sessions: Sessions = field(init=False)
+    imports: ImportJobs = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "titles", Titles(self.service))
@@ -98,6 +103,8 @@ class Console:
         )
         object.__setattr__(self, "health", Health(self.service))
         object.__setattr__(self, "sessions", Sessions(self.service))
+        imports = ImportJobs(self.service, self.imports_in, self.datasets_in, self.settings_file)
+        object.__setattr__(self, "imports", imports)
 
     @property
     def prefix(self) -> str:

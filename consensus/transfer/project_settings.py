@@ -8,7 +8,6 @@ import tomllib
 from pathlib import Path
 
 from common.files import write_whole
-from consensus.errors import ConfigError
 from consensus.settings import project_config
 from consensus.transfer.targets import Target
 
@@ -49,11 +48,6 @@ def add_settings(path: Path, target: Target, project_id: int) -> bool:
     -------
     bool
         False where nothing is written, as the file has a section of that control or cannot be added to.
-
-    Raises
-    ------
-    ConfigError
-        Where the file cannot be read or written.
     """
     try:
         before = path.read_bytes().decode() if path.exists() else ""
@@ -64,10 +58,8 @@ def add_settings(path: Path, target: Target, project_id: int) -> bool:
         if added is None or _without_empty(old) != _without_empty(new):
             return False
         write_whole(path, text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError):  # such as on a disk that is mounted to be read
         return False
-    except OSError as error:
-        raise ConfigError(f"settings file {path} cannot be written: {error.strerror}") from None
     return True
 
 

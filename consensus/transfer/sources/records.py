@@ -102,6 +102,11 @@ def is_file(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises where a name is too long
 
 
+def is_folder(path: Path) -> bool:
+    """Return whether there is a folder; a name that none can have is that of none."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where a name is too long
+
+
 def texts_of(value: Any, separator: str | None = None) -> tuple[str, ...]:  # noqa: ANN401 - whatever a file holds
     """Return the labels that a value holds: a text, a number, or a list of them.
 

@@ -51,6 +51,7 @@ class Desk:
         )
         roles = Roles(frozenset({SECOND}), frozenset({REV, OTHER}))
         self.folder = folder
+        (folder / "datasets").mkdir()
         self.console = Console(
             self.service,
             folder / "pictures",
@@ -59,6 +60,7 @@ class Desk:
             schedule=Schedule("*/15 * * * *"),
             examine=self.examined,
             imports_in=lambda: folder / "imports",
+            datasets_in=folder / "datasets",
             settings_file=self.settings_file,
             count_with=lambda _, text: {"Discovered": text.count("dawid-skene") + 4},
         )
