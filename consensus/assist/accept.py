@@ -1,11 +1,9 @@
 """Accepting suggestions: what it would be, what to expect of it, and doing it."""
 
-from bisect import bisect_left
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from itertools import chain
+from functools import cached_property
 
 import numpy as np
 
@@ -13,6 +11,7 @@ from common.label_studio.label_config import is_visible
 from common.progress import Progress, silent
 from consensus.assist.batches import Performed, WriteOptions, perform, plan
 from consensus.assist.suggestions import Group, Suggested, Suggestion
+from consensus.core.arrays import Codes, Flags, Floats, Keys
 from consensus.core.assist.expected import (
     Expectation,
     Threshold,
@@ -52,6 +51,8 @@ class Request:
         Of proposals: those in the place of this label alone.
     confidence : float or None
         Of proposals: those in the place of labels with at least this confidence.
+    lines : tuple of (str, tuple of str, float), optional
+        Of suggestions, in the place of other thresholds: those of these controls and labels, from a score on.
     """
 
     tasks: tuple[int, ...] = ()
@@ -63,6 +64,7 @@ class Request:
     audit_share: float = AUDIT_SHARE
     given: str | None = None
     confidence: float | None = None
+    lines: tuple[tuple[str, tuple[str, ...], float], ...] | None = None
 
     def check(self) -> None:
         """Refuse what names no suggestions, or says something that is no share.
@@ -72,7 +74,7 @@ class Request:
         ConfigError
             With what to say instead.
         """
-        if not self.tasks and self.above is None and self.target_precision is None:
+        if not self.tasks and self.above is None and self.target_precision is None and self.lines is None:
             raise ConfigError(
                 "nothing says which suggestions to accept; name tasks (--task), a score (--above) or a precision "
                 "(--target-precision)"
@@ -131,23 +133,44 @@ class Offer:
 
     Attributes
     ----------
-    chosen : list of Suggestion
-        In descending confidence.
+    places : (n,) int64
+        Of what is chosen among the open suggestions, in descending confidence.
     expected : Expectation
         Of all suggestions known that would have been accepted as these are.
     conformal : float or None
         With gold: what the expected share wrong is at most, if gold was drawn at random.
-    audits : frozenset of (int, str)
-        Tasks, each with its control, that people judge blind.
     """
 
     request: Request
     suggested: Suggested
-    chosen: list[Suggestion]
+    places: Keys
     groups: list[GroupOffer]
     expected: Expectation
     conformal: float | None
-    audits: frozenset[tuple[int, str]]
+
+    @property
+    def n(self) -> int:
+        """How many are chosen."""
+        return len(self.places)
+
+    def at(self, places: Iterable[int]) -> list[Suggestion]:
+        """Return some of what is chosen, by their places in it."""
+        rows = self.suggested.open.rows
+        return [rows[self.places[place]] for place in places]
+
+    @cached_property
+    def chosen(self) -> list[Suggestion]:
+        """All of it."""
+        rows = self.suggested.open.rows
+        return [rows[place] for place in self.places.tolist()]
+
+    @cached_property
+    def audits(self) -> frozenset[tuple[int, str]]:
+        """Tasks, each with its control, that people judge blind: always the same, and no pattern."""
+        suggested = self.suggested
+        salt = f"{suggested.project.created_at} {suggested.project.id} {suggested.version} audit"
+        drawn = uniform(suggested.open.task[self.places], salt) < self.request.audit_share
+        return frozenset((each.task, each.control) for each in self.at(np.flatnonzero(drawn).tolist()))
 
 
 def offer(suggested: Suggested, request: Request) -> Offer:
@@ -161,37 +184,36 @@ def offer(suggested: Suggested, request: Request) -> Offer:
     request.check()
     tags = (each.control.tag for each in suggested.votes.controls)
     check_names({tag.name: tag.labels for tag in tags}, suggested.project.id, request)
-    tasks = frozenset(request.tasks)
-    thresholds = _thresholds(suggested, request)
-    open_groups = {group: rows for group, rows in suggested.open_groups.items() if _is_of(group, request)}
-    if tasks:
-        among = {group: [each for each in rows if each.task in tasks] for group, rows in open_groups.items()}
-        open_groups = {group: rows for group, rows in among.items() if rows}
-    admitted = (_admitted(rows, thresholds[group]) for group, rows in open_groups.items())
-    chosen = sorted(chain.from_iterable(admitted), key=_by_confidence)[: request.limit]
-    counts = {group: len(rows) for group, rows in open_groups.items()}
-    accepted = Counter(each.group for each in chosen)
-    lowest = {each.group: each.score for each in chosen}
+    lines, rows = _lines_of(suggested, request), suggested.open
+    is_asked = np.array([_is_of(group, request) for group in suggested.groups], dtype=bool)
+    in_question = is_asked[rows.group]
+    if request.tasks:
+        in_question &= np.isin(rows.task, request.tasks)
+    counts = np.bincount(rows.group[in_question], minlength=len(lines))
+    places = np.flatnonzero(in_question & _admitted(lines, rows.group, rows.score))[: request.limit]
+    accepted = np.bincount(rows.group[places], minlength=len(lines))
+    lowest = np.zeros(len(lines))
+    lowest[rows.group[places]] = rows.score[places]  # that of the last place stays
+    names = list(suggested.groups)
     groups = [
         _group_offer(
-            suggested, request, group, thresholds[group], counts[group], accepted[group], lowest.get(group)
+            suggested, request, names[number], lines[number], int(counts[number]), int(accepted[number]),
+            float(lowest[number]) if accepted[number] else None,
         )
-        for group in sorted(counts)
-    ]
-    passes = np.array([thresholds[group].admits(score) for group, score in _judged_pairs(suggested)], dtype=bool)
-    in_question = np.array([group in counts for group, _ in _judged_pairs(suggested)], dtype=bool)
-    judged = suggested.judged.where(passes & in_question)
+        for number in np.flatnonzero(counts).tolist()
+    ]  # fmt: skip
+    judged = suggested.judged
+    judged = judged.where((counts > 0)[judged.group] & _admitted(lines, judged.group, judged.score))
     decided = judged.where(judged.decided)
     if request.target_precision is not None and len(decided) >= fewest_judged(request.target_precision):
         judged = decided  # as the promise does
     return Offer(
         request,
         suggested,
-        chosen,
+        places,
         groups,
         expectation(judged),
-        _conformal(suggested, request, thresholds, sum(counts.values()), len(chosen)),
-        _audits(suggested, chosen, request.audit_share),
+        _conformal(suggested, request, lines, is_asked, int(counts.sum()), len(places)),
     )
 
 
@@ -210,7 +232,7 @@ def accept(
     by : str
         Address of the account that asks for it.
     """
-    if not offered.chosen:
+    if not offered.n:
         return None
     suggested, request = offered.suggested, offered.request
     by_group = {(each.control, each.labels): each for each in offered.groups}
@@ -258,11 +280,6 @@ class _Line:
     is_exclusive: bool = False
     threshold: Threshold | None = None
 
-    def admits(self, score: float) -> bool:
-        if self.score is None:
-            return False
-        return score > self.score if self.is_exclusive else score >= self.score
-
 
 def check_names(controls: Mapping[str, Sequence[str]], project: int, request: Request) -> None:
     """Refuse a request for a control or label that is not there.
@@ -286,13 +303,11 @@ def check_names(controls: Mapping[str, Sequence[str]], project: int, request: Re
         )
 
 
-def _admitted(rows: Sequence[Suggestion], line: _Line) -> Sequence[Suggestion]:
-    """Return those of suggestions in descending confidence that a line admits."""
-    return rows[: bisect_left(rows, True, key=lambda each: not line.admits(each.score))]  # noqa: FBT003
-
-
-def _by_confidence(suggestion: Suggestion) -> tuple[float, int, str]:
-    return -suggestion.score, suggestion.task, suggestion.control
+def _admitted(lines: Sequence[_Line], group: Codes, score: Floats) -> Flags:
+    """Tell which suggestions the lines of their groups admit."""
+    lowest = np.array([np.inf if line.score is None else line.score for line in lines])[group]
+    is_exclusive = np.array([line.is_exclusive for line in lines], dtype=bool)[group]
+    return np.where(is_exclusive, score > lowest, score >= lowest)
 
 
 def _is_of(group: Group, request: Request) -> bool:
@@ -300,19 +315,20 @@ def _is_of(group: Group, request: Request) -> bool:
     return request.label in (None, *labels) and request.control in (None, control)
 
 
-def _thresholds(suggested: Suggested, request: Request) -> Mapping[Group, _Line]:
+def _lines_of(suggested: Suggested, request: Request) -> list[_Line]:
     """Return the line of each group: what is asked for, but not below what promises a precision that is."""
     least = _Line(-1.0 if request.above is None else request.above, is_exclusive=True)
+    if request.lines is not None:
+        own = {(control, labels): score for control, labels, score in request.lines}
+        return [_Line(own.get(group)) for group in suggested.groups]
     if request.target_precision is None:
-        return dict.fromkeys(suggested.groups, least)
-    promised = thresholds_for(suggested.judged, len(suggested.groups), request.target_precision)
-    lines = {}
-    for group, number in suggested.groups.items():
-        threshold = promised[number]
+        return [least] * len(suggested.groups)
+    lines = []
+    for threshold in thresholds_for(suggested.judged, len(suggested.groups), request.target_precision):
         promised_from = threshold.score
         stricter = promised_from is not None and least.score is not None and least.score >= promised_from
         score = least.score if stricter else promised_from
-        lines[group] = _Line(score, is_exclusive=stricter, threshold=threshold)
+        lines.append(_Line(score, is_exclusive=stricter, threshold=threshold))
     return lines
 
 
@@ -325,17 +341,17 @@ def _group_offer(
     accepted: int,
     lowest: float | None,
 ) -> GroupOffer:
-    judged = suggested.judged.where(suggested.judged.group == suggested.groups[group])
-    own = expectation(judged.where(np.array([line.admits(score) for score in judged.score], dtype=bool)))
+    judged = suggested.judged_groups[suggested.groups[group]]
+    own = expectation(judged.where(_admitted([line], np.zeros_like(judged.group), judged.score)))
     together: tuple[str, ...] = ()
     reason = ""
     if line.threshold is not None:
-        names = {number: group_name(each) for each, number in suggested.groups.items()}
         if line.threshold.score is None:
             own = line.threshold.expected
             reason = _why_not(own, request.target_precision or 0.0)
         elif len(line.threshold.groups) > 1:
-            together = tuple(names[number] for number in line.threshold.groups)
+            names = list(suggested.groups)
+            together = tuple(group_name(names[number]) for number in line.threshold.groups)
             own = line.threshold.expected
     return GroupOffer(group[0], group[1], suggestions, accepted, lowest, own, together, reason)
 
@@ -355,16 +371,11 @@ def group_name(group: Group) -> str:
     return f"{group[0]}: {' + '.join(group[1])}"
 
 
-def _judged_pairs(suggested: Suggested) -> Iterator[tuple[Group, float]]:
-    names = {number: group for group, number in suggested.groups.items()}
-    for number, score in zip(suggested.judged.group.tolist(), suggested.judged.score.tolist(), strict=True):
-        yield names[number], score
-
-
 def _conformal(
     suggested: Suggested,
     request: Request,
-    lines: Mapping[Group, _Line],
+    lines: Sequence[_Line],
+    is_asked: Flags,
     open_count: int,
     chosen_count: int,
 ) -> float | None:
@@ -373,24 +384,12 @@ def _conformal(
     Those count that are of the label or control that is asked for, and of which it was decided whether they are
     right. Of tasks that somebody has named they say nothing: those are no random draw.
     """
-    if request.tasks:
+    gold = suggested.judged_gold
+    counts = is_asked[gold.group]
+    if request.tasks or not counts.any():
         return None
-    gold = wrong = 0
-    for task, group, score in suggested.judged_gold:
-        truth = suggested.truths.right(task, group)
-        if truth is not None and truth[1] and group in lines and _is_of(group, request):
-            gold += 1
-            wrong += lines[group].admits(score) and truth[0] < 1
-    return conformal_share(wrong, gold, open_count, chosen_count) if gold else None
-
-
-def _audits(suggested: Suggested, chosen: Sequence[Suggestion], share: float) -> frozenset[tuple[int, str]]:
-    """Draw whom people judge blind: the same whenever it is asked for, and no pattern."""
-    tasks = np.array([each.task for each in chosen], dtype=np.int64)
-    places = uniform(tasks, f"{suggested.project.created_at} {suggested.project.id} {suggested.version} audit")
-    return frozenset(
-        (each.task, each.control) for each, place in zip(chosen, places.tolist(), strict=True) if place < share
-    )
+    wrong = counts & gold.wrong & _admitted(lines, gold.group, gold.score)
+    return conformal_share(int(wrong.sum()), int(counts.sum()), open_count, chosen_count)
 
 
 def _tasks_shut(offered: Offer) -> frozenset[int]:

@@ -13,6 +13,7 @@ from common.label_studio.annotations import choices_in
 from common.label_studio.suggestions import as_chosen, scores_in
 from common.progress import Progress, of_step, silent
 from consensus.assist.annotations import controls_of
+from consensus.core.arrays import Codes, Flags, Floats, Keys
 from consensus.core.assist.expected import Judged
 from consensus.core.votes.collected import Collected
 from consensus.core.votes.controls import Control
@@ -75,6 +76,41 @@ class Suggestion:
 
 
 @dataclass(frozen=True, eq=False)
+class OpenSuggestions:
+    """Suggestions that nobody has said anything about, in descending confidence.
+
+    Attributes
+    ----------
+    rows : list of Suggestion
+    group : (n,) int32
+        Numbers of `Suggested.groups`.
+    score : (n,) float64
+    task : (n,) int64
+    """
+
+    rows: list[Suggestion]
+    group: Codes
+    score: Floats
+    task: Keys
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedGold:
+    """Suggestions of gold tasks, made before anybody had annotated them, of which it was decided what is right.
+
+    Attributes
+    ----------
+    group : (n,) int32
+    score : (n,) float64
+    wrong : (n,) bool
+    """
+
+    group: Codes
+    score: Floats
+    wrong: Flags
+
+
+@dataclass(frozen=True, eq=False)
 class Suggested:
     """A project's suggestions of one model version.
 
@@ -103,16 +139,25 @@ class Suggested:
         """A number for each group, of what is suggested now or was before."""
         names = [suggestion.group for suggestion in self.suggestions]
         names += [group for group, _, _, _ in self._judged_rows]
-        return {group: number for number, group in enumerate(dict.fromkeys(sorted(names)))}
+        return {group: number for number, group in enumerate(sorted(set(names)))}
 
     @cached_property
-    def open_groups(self) -> dict[Group, list[Suggestion]]:
-        """Those that nobody has said anything about, in descending confidence, by what they suggest."""
-        groups: dict[Group, list[Suggestion]] = {}
-        for each in self.suggestions:
-            if each.is_open:
-                groups.setdefault(each.group, []).append(each)
-        return groups
+    def open(self) -> OpenSuggestions:
+        """Those that nobody has said anything about."""
+        rows = [each for each in self.suggestions if each.is_open]
+        return OpenSuggestions(
+            rows,
+            np.array([self.groups[each.group] for each in rows], dtype=np.int32),
+            np.array([each.score for each in rows], dtype=np.float64),
+            np.array([each.task for each in rows], dtype=np.int64),
+        )
+
+    @cached_property
+    def open_scores(self) -> list[Floats]:
+        """Their scores by group, in descending order."""
+        order = np.argsort(self.open.group, kind="stable")
+        ends = np.searchsorted(self.open.group[order], np.arange(1, len(self.groups)))
+        return np.split(self.open.score[order], ends) if self.groups else []
 
     @cached_property
     def judged(self) -> Judged:
@@ -134,11 +179,26 @@ class Suggested:
             for task in np.unique(collected.gold.task).tolist()
         )
 
-    @property
-    def judged_gold(self) -> Iterator[tuple[int, Group, float]]:
-        """Suggestions made before anybody annotated their task, of the gold tasks."""
-        for collected in self.votes.controls:
-            yield from (row for row in _made_before(collected) if row[0] in self.gold_tasks)
+    @cached_property
+    def judged_groups(self) -> list[Judged]:
+        """The same for each group, in descending score."""
+        return self.judged.by_group(len(self.groups))
+
+    @cached_property
+    def judged_gold(self) -> JudgedGold:
+        """Those of the gold tasks."""
+        rows = [
+            (self.groups[group], score, truth[0] < 1)
+            for collected in self.votes.controls
+            for task, group, score in _made_before(collected)
+            if task in self.gold_tasks and group in self.groups
+            for truth in [self.truths.right(task, group)]
+            if truth is not None and truth[1]
+        ]
+        group, score, wrong = zip(*rows, strict=True) if rows else ((), (), ())
+        return JudgedGold(
+            np.array(group, dtype=np.int32), np.array(score, dtype=np.float64), np.array(wrong, dtype=bool)
+        )
 
     @cached_property
     def _judged_rows(self) -> list[tuple[Group, float, float, bool]]:

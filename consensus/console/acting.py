@@ -11,6 +11,7 @@ from werkzeug.exceptions import BadRequest, NotFound
 
 from consensus.assist.accept import Request
 from consensus.console.access import Role, needs
+from consensus.console.lines import line_in, line_text
 from consensus.console.pages import share_in
 from consensus.core.review.rulings import Ruling
 from consensus.serving import acts
@@ -70,7 +71,8 @@ class Chosen:
             return [("item", f"{task}:{control}") for task, control in self.items]
         values = {f"of_{name}": getattr(self.filtered, name) for name in (*_TEXTS, *_NUMBERS)}
         values |= {"of_version": self.version}
-        return [(ALL, "yes"), *((name, str(value)) for name, value in values.items() if value is not None)]
+        lines = [("of_line", line_text(line)) for line in self.filtered.lines or ()]
+        return [(ALL, "yes"), *((name, str(value)) for name, value in values.items() if value is not None), *lines]
 
     @property
     def tasks(self) -> list[int]:
@@ -214,10 +216,11 @@ def _filter() -> Request:
     texts = {name: request.form.get(f"of_{name}") or None for name in _TEXTS}
     shares = {name: share_in(request.form.get(f"of_{name}"), name.replace("_", " ")) for name in _NUMBERS}
     numbers = {name: share for name, share in shares.items() if share is not None}
+    lines = tuple(line_in(text) for text in request.form.getlist("of_line")) or None
     limit = request.form.get("of_limit") or None
     if limit is not None and not limit.isdecimal():
         raise BadRequest(f"limit is {limit!r}; use a whole number, as in 100")
-    return Request(**texts, **numbers, limit=None if limit is None else int(limit))  # type: ignore[arg-type]
+    return Request(**texts, **numbers, limit=None if limit is None else int(limit), lines=lines)  # type: ignore[arg-type]
 
 
 def _own(address: str, project: int) -> str:

@@ -27,7 +27,7 @@ from consensus.console import (
     picture_pages,
     reports,
     review,
-    rules,
+    thresholds,
 )
 from consensus.console.desk import EXTENSION, Console
 from consensus.console.sign_in import door_pages
@@ -77,7 +77,7 @@ def create_console(console: Console) -> Flask:
         reports.report_pages,
         grid.grid_pages,
         review.review_pages,
-        rules.assist_pages,
+        thresholds.assist_pages,
         people.people_pages,
         pay.pay_pages,
         history.history_pages,

@@ -1,18 +1,18 @@
 """AI-assist: what a model suggests by its scores, what may be accepted, and how right that is expected to be."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from math import floor
 
 import numpy as np
 from flask import Blueprint, g, render_template, request
 
-from consensus.assist.accept import AUDIT_SHARE, Request, offer
-from consensus.assist.suggestions import Suggested
+from consensus.assist.accept import AUDIT_SHARE, GroupOffer, Request, offer
+from consensus.assist.suggestions import Group, Suggested
 from consensus.console.access import Role, needs
 from consensus.console.desk import console
 from consensus.console.pages import share_in
+from consensus.core.arrays import Floats
 from consensus.serving import acts
 from consensus.serving.background import Job, State
 from consensus.serving.service import service, snapshot_of
@@ -51,7 +51,7 @@ class Histogram:
         return [(step / BINS, (step + 1) / BINS, n) for step, n in enumerate(self.counts) if n][::-1]
 
 
-def histogram(scores: Iterable[float], above: float) -> Histogram:
+def histogram(scores: Sequence[float] | Floats, above: float) -> Histogram:
     """Count scores.
 
     Examples
@@ -60,23 +60,50 @@ def histogram(scores: Iterable[float], above: float) -> Histogram:
     >>> made.rows, made.faded
     ([(0.95, 1.0, 1), (0.5, 0.55, 2)], 10)
     """
-    steps = np.minimum((np.fromiter(scores, dtype=np.float64) * BINS + 1e-9).astype(int), BINS - 1)
+    steps = np.minimum((np.asarray(scores) * BINS + 1e-9).astype(int), BINS - 1)
     return Histogram(np.bincount(steps, minlength=BINS).tolist(), floor(above * BINS + 1e-9))
+
+
+def histograms(read: Suggested, groups: Sequence[GroupOffer]) -> dict[Group, Histogram]:
+    """Count the scores of the open suggestions of the first groups; faded is what would not be accepted."""
+    return {
+        (each.control, each.labels): histogram(
+            read.open_scores[read.groups[each.control, each.labels]], 1.0 if each.above is None else each.above
+        )
+        for each in groups[:DRAWN]
+    }
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The suggestions of a version, or the job that reads them and its state."""
+
+    suggested: Suggested | None
+    job: Job | None = None
+    state: State = "done"
+
+    @property
+    def is_working(self) -> bool:
+        """Whether one has to ask again."""
+        return self.suggested is None and self.state in ("waiting", "running")
+
+    @property
+    def versions(self) -> list[str]:
+        """All that have some, where the project shows none."""
+        return self.job.result["versions"] if self.job and self.state == "done" and self.job.result else []
 
 
 @assist_pages.get("/projects/<int:project>/assist")
 @needs(Role.ADMIN)
 def suggestions(project: int) -> str:
     """Show the suggestions of a model version by score and label, and what a threshold would accept."""
-    version = request.args.get("version") or None
     asked = _asked()
     with snapshot_of(service(), project) as snapshot:
         controls = snapshot.controls(project)
-    read, job, state = being_read(project, version)
-    if read is not None:
-        return _shown(project, read, asked, controls)
-    versions = job.result["versions"] if job and state == "done" and job.result else []
-    return render_template("assist.html", job=job, state=state, read=None, versions=versions, version=None)
+    reading = Reading(*being_read(project, request.args.get("version") or None))
+    if reading.suggested is None:
+        return render_template("assist.html", reading=reading, read=None)
+    return _shown(project, reading.suggested, asked, controls)
 
 
 def being_read(project: int, version: str | None) -> tuple[Suggested | None, Job | None, State]:
@@ -114,20 +141,14 @@ def _shown(project: int, read: Suggested, asked: Request, controls: list[Row]) -
     offered = offer(read, asked)
     counted = acts.offer_row(offered, SAMPLE)
     groups = sorted(offered.groups, key=lambda each: -each.suggestions)
-    scores = {
-        place: [suggestion.score for suggestion in read.open_groups[place]]
-        for place in ((each.control, each.labels) for each in groups)
-    }
+    scores = [read.open_scores[read.groups[each.control, each.labels]] for each in groups]
     lowest = [each.above for each in groups if each.above is not None]
     line = asked.above if asked.target_precision is None else min(lowest, default=1.0)
     console().pictures.expect_quietly(project, {row["task"] for row in counted["sample"]})
     return render_template(
         "assist.html",
-        job=None,
-        state="done",
+        reading=Reading(read),
         read=read,
-        version=read.version,
-        versions=read.versions,
         asked=asked,
         controls=controls,
         labels=sorted({label for row in controls for label in row["labels"]}),
@@ -135,13 +156,8 @@ def _shown(project: int, read: Suggested, asked: Request, controls: list[Row]) -
         conformal=offered.conformal,
         expected=offered.expected,
         open=sum(each.suggestions for each in groups),
-        whole=histogram(chain.from_iterable(scores.values()), line or 0.0),
+        whole=histogram(np.concatenate([[], *scores]), line or 0.0),
         groups=groups,
-        histograms={
-            (each.control, each.labels): histogram(
-                scores[each.control, each.labels], 1.0 if each.above is None else each.above
-            )
-            for each in groups[:DRAWN]
-        },
+        histograms=histograms(read, groups),
         audit_share=AUDIT_SHARE,
     )

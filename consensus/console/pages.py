@@ -70,9 +70,13 @@ def page(place: Sequence[str], behind: Behind, limit: int) -> Page:
 
 def with_filters(**changed: object) -> str:
     """Return the address of this page with some of its filters changed; None takes one off."""
-    filters = {name: value for name, value in request.args.items() if name != "after"}
-    filters |= {name: str(value) for name, value in changed.items() if value is not None}
-    chosen = {name: value for name, value in filters.items() if value and changed.get(name, "") is not None}
+    filters = {name: values for name, values in request.args.lists() if name != "after"}
+    filters |= {name: [str(value)] for name, value in changed.items() if value is not None}
+    chosen = {
+        name: [value for value in values if value]
+        for name, values in filters.items()
+        if changed.get(name, "") is not None
+    }
     return url_for(str(request.endpoint), **(request.view_args or {}), **chosen)  # type: ignore[arg-type]
 
 

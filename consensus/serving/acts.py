@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 from uuid import uuid4
 
 from werkzeug.exceptions import UnprocessableEntity
@@ -24,7 +24,6 @@ from consensus.store.columns import Row
 from consensus.store.tables import CLASSIFICATION
 
 Origin = Literal["suggestions", "proposals"]
-Shown = TypeVar("Shown")
 
 SAMPLE = 5
 FIRST = -1.0
@@ -259,6 +258,7 @@ def suggested(here: Service, project: int, version: str | None) -> Suggested:
 def read_now(here: Service, studio: Studio, project: int, version: str | None) -> Suggested:
     """Read a project's suggestions, and keep them for a moment."""
     suggested = read_suggestions(studio, here.store, here.config(project), project, now(), version=version)
+    offer(suggested, Request(above=1.0))  # what every page needs of them is worked out here, behind it
     here.suggested.keep(project, version, suggested)
     return suggested
 
@@ -279,7 +279,7 @@ def suggestion_row(suggestion: Suggestion) -> Row:
 
 def offer_row(offered: Offer, shown: int = SAMPLE) -> Row:
     """Lay out what would be accepted of the suggestions, with a sample of so many."""
-    n, expected = len(offered.chosen), offered.expected
+    n, expected = offered.n, offered.expected
     tasks = offered.request.tasks
     among = f" of {len(set(tasks))} tasks" if tasks else " tasks"
     above = "" if offered.request.above is None else f" above {offered.request.above:g}"
@@ -299,7 +299,7 @@ def offer_row(offered: Offer, shown: int = SAMPLE) -> Row:
             }
             for group in offered.groups
         ],
-        "sample": [_shown_suggestion(each) for each in _sample(offered.chosen, shown)],
+        "sample": [_shown_suggestion(each) for each in offered.at(_spread(n, shown))],
     }
 
 
@@ -316,7 +316,7 @@ def _proposed(offered: ProposalOffer, request: Request) -> Row:
         if n
         else None,
         "labels": [],
-        "sample": [asdict(each) for each in _sample(offered.proposals)],
+        "sample": [asdict(offered.proposals[place]) for place in _spread(n)],
     }
 
 
@@ -341,10 +341,16 @@ def _shown_suggestion(suggestion: Suggestion) -> Row:
     return row
 
 
-def _sample(chosen: Sequence[Shown], n: int = SAMPLE) -> list[Shown]:
-    """Return some, from the surest to the least sure."""
-    step = max((len(chosen) - 1) / (n - 1), 1)
-    return [chosen[round(place * step)] for place in range(min(n, len(chosen)))]
+def _spread(n: int, shown: int = SAMPLE) -> list[int]:
+    """Return places of some of so many, from the first to the last.
+
+    Examples
+    --------
+    >>> _spread(9, 3), _spread(2)
+    ([0, 4, 8], [0, 1])
+    """
+    step = max((n - 1) / (shown - 1), 1)
+    return [round(place * step) for place in range(min(shown, n))]
 
 
 def performed_row(performed: Performed) -> Row:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
-from consensus.core.arrays import Codes, Flags, Floats
+from consensus.core.arrays import Codes, Flags, Floats, Keys
 
 LEVEL = 0.95
 """Of the two-sided intervals."""
@@ -39,9 +41,15 @@ class Judged:
     def __len__(self) -> int:
         return len(self.group)
 
-    def where(self, rows: Flags) -> "Judged":
+    def where(self, rows: Flags | Keys | slice) -> "Judged":
         """Return some of them."""
         return Judged(self.group[rows], self.score[rows], self.wrong[rows], self.decided[rows])
+
+    def by_group(self, n_groups: int) -> list["Judged"]:
+        """Return those of each group, in descending score."""
+        order = np.lexsort((-self.score, self.group))
+        bounds = np.searchsorted(self.group[order], np.arange(n_groups + 1))
+        return [self.where(order[first:end]) for first, end in pairwise(bounds.tolist())]
 
 
 @dataclass(frozen=True)
@@ -152,15 +160,16 @@ def thresholds_for(judged: Judged, n_groups: int, precision: float) -> list[Thre
     A. N. Angelopoulos, S. Bates, E. J. Candès, M. I. Jordan and L. Lei, "Learn then Test: calibrating predictive
     algorithms to achieve risk control", 2021. arXiv:2110.01052
     """
-    alone = {group: _lowest(judged.where(judged.group == group), precision, (group,)) for group in range(n_groups)}
+    alone = {group: _lowest(own, precision, (group,)) for group, own in enumerate(judged.by_group(n_groups))}
     small = tuple(group for group, threshold in alone.items() if threshold.score is None)
     if len(small) > 1:
         together = _lowest(judged.where(np.isin(judged.group, small)), precision, small)
         if together.score is not None:
             alone |= dict.fromkeys(small, together)
-    return [alone[group] for group in range(n_groups)]
+    return list(alone.values())
 
 
+@lru_cache(maxsize=1024)
 def fewest_judged(precision: float, wrong: float = 0) -> int:
     """Return how many judged suggestions promise a precision where so many of them are wrong.
 

@@ -183,3 +183,71 @@ def test_a_reading_that_ends_while_a_page_is_made_is_no_empty_project(
         page = admin.get(HOME)
     assert "The suggestions are being read" in words(page.text)
     assert counted(admin.get(HOME).text)[1] == 10
+
+
+LABELS = f"{HOME}/labels"
+
+
+def label_form(page: str) -> dict[str, list[str]]:
+    """The form of the lines."""
+    start = page.index('<form method="post" action="/projects/7/assist/labels"')
+    form = page[start : page.index("</form>", start)]
+    sent = fields(form)
+    sent["from"] = re.findall(r'name="from"[^>]* value="([^"]*)"', form)
+    return sent
+
+
+def test_each_label_has_the_score_that_its_promise_needs(desk: Desk, admin: FlaskClient) -> None:
+    """What the table accepts by default is what the precision accepts; as one batch of a filter."""
+    promised = counted(admin.get(f"{HOME}?precision=0.5").text)
+    page = admin.get(f"{LABELS}?precision=0.5")
+    assert counted(page.text) == promised
+    sent = label_form(page.text)
+    assert len(sent["from"]) == len(sent["group"]) == 2
+    same = admin.post(LABELS, data=sent)
+    assert same.headers["Location"] == f"{LABELS}?version=m1&precision=0.5"
+    assert desk.store.decisions.batches(PROJECT) == []
+
+
+@pytest.mark.parametrize("longest", [2_000, 0])
+def test_lines_of_ones_own_are_counted_and_accepted(
+    desk: Desk, admin: FlaskClient, monkeypatch: pytest.MonkeyPatch, longest: int
+) -> None:
+    """The number that the table shows is the number that accept writes, with an address and without one."""
+    monkeypatch.setattr("consensus.console.thresholds.LONGEST", longest)
+    sent = label_form(admin.get(f"{LABELS}?precision=0.5").text)
+    labels = [group.split('"')[3] for group in map(unescape, sent["group"])]
+    sent["from"] = ["0.75" if label == "dog" else "" for label in labels]
+    page = admin.post(LABELS, data=sent, follow_redirects=True)
+    assert (page.request.method == "GET") == (longest > 0)
+    read = desk.service.suggested.fresh(PROJECT, "m1")
+    assert read is not None
+    dogs = [each for each in read.open.rows if each.labels == ("dog",) and each.score >= 0.75]
+    assert counted(page.text)[0] == len(dogs) > 0
+    assert "by a score of your own" in words(page.text)
+    assert label_form(page.text)["from"] == sent["from"]
+    asked = admin.post(f"/projects/{PROJECT}/act", data=form_of(page.text))
+    assert f"{len(dogs)} tasks have a suggestion" in words(asked.text)
+    desk.ended(admin.post(f"/projects/{PROJECT}/do", data=fields(asked.text)))
+    [batch] = desk.store.decisions.batches(PROJECT)
+    assert sorted(desk.made.written(batch["id"])) == sorted(each.task for each in dogs)
+    assert batch["params"]["target_precision"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "query", ["precision=1", "own=x", "own=[2,%22kind%22,%22cat%22]", 'own=[0.5,"kind"]', "own=[[],1,2]"]
+)
+def test_an_impossible_line_is_refused(admin: FlaskClient, query: str) -> None:
+    """With what it should be."""
+    assert admin.get(f"{LABELS}?{query}").status_code == 400
+
+
+def test_lines_wait_for_suggestions_that_are_being_read(
+    desk: Desk, admin: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And ask again by an address that keeps them."""
+    monkeypatch.setattr("consensus.console.assist.PATIENCE_S", 0.0)
+    with desk.service.alone("this test"):
+        page = admin.get(f"{LABELS}?precision=0.5&own=[0.5,%22kind%22,%22cat%22]")
+    assert "The suggestions are being read" in words(page.text)
+    assert "own=" in page.text
