@@ -142,7 +142,9 @@ def _act(project: int, chosen: Chosen, *, dry_run: bool) -> dict[str, Any]:
     here, by = service(), str(g.member.email)
     match chosen.action:
         case "accept" | "suggested":
-            requested = chosen.filtered or Request(tasks=tuple(chosen.tasks))
+            controls = {control for _, control in chosen.items}
+            only = controls.pop() if len(controls) == 1 else None
+            requested = chosen.filtered or Request(tasks=tuple(chosen.tasks), control=only)
             origin = _ORIGINS[chosen.action]
             return acts.accept_labels(
                 here, project, requested, origin, by, version=chosen.version, dry_run=dry_run

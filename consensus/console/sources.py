@@ -1,7 +1,7 @@
 """Where the images of a grid come from, and what share would be wrong if they were answered as the page offers."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 
 from consensus.assist.accept import Request, offer
@@ -66,17 +66,14 @@ class Source:
         So many there are on all pages.
     place : tuple of str
         What names a row in their order.
-    expect : callable
-        Tells what to expect of a page of rows.
-    orders : dict of str to str
-        The orders that it has, in words; none: its own alone.
+    expect : callable or None
+        Tells what to expect of a page of rows; None where a row is more than one image.
     """
 
     total: int
     place: tuple[str, ...]
     behind: Behind
-    expect: Callable[[list[Row]], Outlook]
-    orders: dict[str, str] = field(default_factory=dict)
+    expect: Callable[[list[Row]], Outlook] | None
 
 
 def of_suggestions(suggested: Suggested, control: str, label: str, order: str) -> Source:
@@ -105,7 +102,7 @@ def of_suggestions(suggested: Suggested, control: str, label: str, order: str) -
         )
         return Outlook("suggested", len(rows), expected.share, expected.lower, expected.upper, grounds)
 
-    return Source(len(chosen), place, behind, expect, BY_SCORE)
+    return Source(len(chosen), place, behind, expect)
 
 
 def of_report(snapshot: Snapshot, project: int, report: str, control: str, label: str) -> Source:
@@ -118,7 +115,7 @@ def of_report(snapshot: Snapshot, project: int, report: str, control: str, label
         request = Request(tasks=tuple(row["task"] for row in rows), control=control, given=label)
         proposals = offer_proposals(service().store, project, request).proposals
         for row in rows:
-            row["proposed"] = next((each.labels for each in proposals if each.task == row["task"]), ())
+            row["chips"] = next((each.labels for each in proposals if each.task == row["task"]), ())
         return Outlook.summed("accept", [1 - each.posterior for each in proposals], BY_VOTES)
 
     def set_label(rows: list[Row]) -> Outlook:

@@ -7,7 +7,19 @@ from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, and_, func, literal, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    Table,
+    and_,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
 
 from common.contract import UNDECIDED, ReportName
 from common.label_studio.rows import stamp_of
@@ -402,6 +414,20 @@ class Reader(Questions):
             among = CLASSIFICATION.c.task.in_(numbers[start : start + AT_ONCE])
             rows += self._rows(select(*columns).where(CLASSIFICATION.c.project == project, among))
         return rows
+
+    def likely(self, project: int, control: str) -> dict[int, set[str]]:
+        """Return which labels of each task are more probable than not, or else given; others have none."""
+        table = CLASSIFICATION.c
+        where = and_(table.project == project, table.control == control)
+        likely = or_(table.posterior > 0.5, table.given)  # noqa: PLR2004 - more probable than not
+        with self._reading() as connection:
+            rows = read_columns(connection, CLASSIFICATION, and_(where, likely), ("task", "label", "posterior"))
+        believed, given = dict[int, set[str]](), dict[int, set[str]]()
+        for task, label, right in zip(
+            *(rows[name].tolist() for name in ("task", "label", "posterior")), strict=True
+        ):
+            (believed if right > 0.5 else given).setdefault(task, set()).add(label)  # noqa: PLR2004 - as above
+        return given | believed
 
     def run_times(self, project: int) -> dict[int, datetime]:
         """Return when each run of a project started, by its id."""

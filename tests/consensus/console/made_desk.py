@@ -1,22 +1,26 @@
 """A console on a store and a Label Studio in memory, and people at it."""
 
+import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from html import unescape
 from pathlib import Path
 
+import httpx
 from flask.testing import FlaskClient
 from made_projects import OWNER, InMemoryProject
 from werkzeug.test import TestResponse
 
 from common.doctor import Diagnosis
+from common.serving.credentials import Credentials
 from consensus.console.access import Roles
 from consensus.console.app import create_console
 from consensus.console.desk import Console
 from consensus.console.health import Schedule
 from consensus.diagnosis.examination import examine
+from consensus.serving.ml_backend import MLBackend
 from consensus.serving.service import Service
 from consensus.settings import project_config
 from consensus.store.store import Store
@@ -24,6 +28,7 @@ from consensus.store.store import Store
 PASSWORD = "a-password-of-these-tests"
 ANN, REV, OTHER, SECOND = "ann@example.com", "rev@example.com", "other@example.com", "second@example.com"
 WAIT_S = 20.0
+BACKEND = "http://backend.example:9090"
 SETTINGS = """# ours, and dear
 machines = ["bot@example.com"]  # of the night
 
@@ -32,11 +37,44 @@ spot_share = 0.02  # as by itself
 """
 
 
+class Backend:
+    """An ML backend that answers about clusters.
+
+    Parameters
+    ----------
+    clusters : list of dict
+        What it lists.
+    answer : callable or None
+        What it answers in place of that.
+    """
+
+    def __init__(self) -> None:
+        self.clusters: list[dict[str, object]] = []
+        self.version, self.every, self.without = "m1", 1, 0
+        self.answer: Callable[[httpx.Request], httpx.Response] | None = None
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request."""
+        self.requests.append(request)
+        if self.answer is not None:
+            return self.answer(request)
+        if request.url.params["version"] != self.version:
+            return streamed(404, {"error": f"no version {request.url.params['version']!r}"})
+        listed = {"model_version": self.version, "every": self.every, "without": self.without}
+        return streamed(200, {**listed, "clusters": self.clusters})
+
+
+def streamed(status: int, content: object) -> httpx.Response:
+    """An answer as it comes over a network: not read yet."""
+    return httpx.Response(status, content=iter([json.dumps(content).encode()]))
+
+
 class Desk:
     """A console, and people at it."""
 
     def __init__(self, made: InMemoryProject, store: Store, folder: Path) -> None:
-        self.made, self.store = made, store
+        self.made, self.store, self.backend = made, store, Backend()
         server = made.server
         server.accounts |= {20: ANN, 21: REV, 22: SECOND, 23: OTHER}
         server.passwords |= dict.fromkeys((OWNER, ANN, REV, OTHER, SECOND), PASSWORD)
@@ -48,6 +86,7 @@ class Desk:
             lambda: nullcontext(made.connected()),
             lambda _: {"done": True},
             lambda project: project_config(self.settings_file, project),
+            ml_backend=MLBackend(BACKEND, Credentials("", token="tok-en"), httpx.MockTransport(self.backend)),
         )
         roles = Roles(frozenset({SECOND}), frozenset({REV, OTHER}))
         self.folder = folder
