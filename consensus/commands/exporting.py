@@ -1,12 +1,10 @@
 """`consensus export`: the dataset as it is now believed."""
 
 import json
-import shlex
-from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -17,9 +15,6 @@ from consensus.commands.connections import store, studio
 from consensus.commands.options import ConfigOption, ProjectOption
 from consensus.core.dataset.option_names import Layout, Link, Only
 from consensus.errors import ConfigError
-
-if TYPE_CHECKING:
-    from consensus.transfer.export import Exported
 
 TIMEOUT_S = 60.0
 """For one image."""
@@ -84,6 +79,7 @@ def export(
     from consensus.settings import project_config, settings  # noqa: PLC0415
     from consensus.transfer.export import Request, write_dataset  # noqa: PLC0415
     from consensus.transfer.export_images import LARGEST_IMAGE, ImageSource  # noqa: PLC0415
+    from consensus.transfer.export_readme import command  # noqa: PLC0415
 
     if link and not images:
         raise ConfigError("--link links what lies in the folder that was imported; name that with --images")
@@ -134,43 +130,13 @@ def export(
                 replace=replace,
                 progress=progress,
             )
-    summary = exported_json(exported)
+    summary = exported.summary
     if as_json:
         emit(json.dumps(summary, ensure_ascii=False) + "\n")
     else:
         _show(summary, out)
     if exported.failures:
         raise typer.Exit(LEFT_OUT)
-
-
-def command(options: dict[str, Any]) -> str:
-    """Return the command with these options; what is not set is left out.
-
-    Examples
-    --------
-    >>> command({"--project": 7, "--only": "votes", "--link": None, "--copy-images": True, "--control": "my kind"})
-    "consensus export --project 7 --only votes --copy-images --control 'my kind' OUT"
-    """
-    words = ["consensus", "export"]
-    for name, value in options.items():
-        if value is not None and value is not False:
-            words += [name] if value is True else [name, str(value)]
-    return shlex.join([*words, "OUT"])
-
-
-def exported_json(exported: "Exported") -> dict[str, Any]:
-    """Sum an export up for a program."""
-    labels, left_out = exported.dataset.labels, exported.dataset.left_out
-    return {
-        "project": exported.items.project.id,
-        "control": exported.items.tag.name,
-        "labels": len(labels),
-        "tasks": len({believed.task for believed in labels}),
-        "changed": sum(believed.changed for believed in labels),
-        "decided_by": dict(sorted(Counter(believed.basis for believed in labels).items())),
-        "left_out": dict(sorted(Counter(each.kind for each in left_out).items())),
-        "images_failed": len(exported.failures),
-    }
 
 
 def _show(summary: dict[str, Any], out: Path) -> None:

@@ -21,6 +21,7 @@ from consensus.console.picture_cache import LARGEST, PictureCache
 from consensus.console.pictures import Pictures
 from consensus.console.sessions import Sessions
 from consensus.serving.service import Service
+from consensus.transfer.archives import Archives
 
 EXTENSION = "console"
 FRESH_S = 120.0
@@ -95,6 +96,7 @@ class Console:
     health: Health = field(init=False)
     sessions: Sessions = field(init=False)
     imports: ImportJobs = field(init=False)
+    archives: Archives = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "titles", Titles(self.service))
@@ -105,6 +107,7 @@ class Console:
         object.__setattr__(self, "sessions", Sessions(self.service))
         imports = ImportJobs(self.service, self.imports_in, self.datasets_in, self.settings_file)
         object.__setattr__(self, "imports", imports)
+        object.__setattr__(self, "archives", Archives(self.pictures_in.parent / "exports"))
 
     @property
     def prefix(self) -> str:

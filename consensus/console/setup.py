@@ -56,6 +56,7 @@ def setup(project: int) -> str:
         findings=_by_place(rows),
         levels=Counter(row["level"] for row in rows),
         imports=_imports(console(), project),
+        controls=controls,
         **_settings_of(project, controls),
     )
 

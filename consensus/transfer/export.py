@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from common.errors import FetchError, FilesError, ImageRejectedError
 from common.files import replacing_folder
@@ -85,6 +87,21 @@ class Exported:
     items: ProjectItems
     dataset: Dataset
     failures: Mapping[int, str]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What came of it, for a program."""
+        labels, left_out = self.dataset.labels, self.dataset.left_out
+        return {
+            "project": self.items.project.id,
+            "control": self.items.tag.name,
+            "labels": len(labels),
+            "tasks": len({believed.task for believed in labels}),
+            "changed": sum(believed.changed for believed in labels),
+            "decided_by": dict(sorted(Counter(believed.basis for believed in labels).items())),
+            "left_out": dict(sorted(Counter(each.kind for each in left_out).items())),
+            "images_failed": len(self.failures),
+        }
 
 
 @dataclass(frozen=True)

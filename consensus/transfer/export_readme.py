@@ -1,8 +1,10 @@
 """The README of a dataset: what is in it, how it came about, and the command that made it."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from common.contract import REPORT_NAMES
 from consensus.core.dataset.believed import BelievedLabel
@@ -126,3 +128,18 @@ def _line(cells: Iterable[object]) -> str:
 def _cell(text: str) -> str:
     """Write a text into a table: a bar or a line break would end its cell, and a bracket begin a tag."""
     return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split()) or " "
+
+
+def command(options: dict[str, Any]) -> str:
+    """Return the command with these options; what is not set is left out.
+
+    Examples
+    --------
+    >>> command({"--project": 7, "--only": "votes", "--link": None, "--copy-images": True, "--control": "my kind"})
+    "consensus export --project 7 --only votes --copy-images --control 'my kind' OUT"
+    """
+    words = ["consensus", "export"]
+    for name, value in options.items():
+        if value is not None and value is not False:
+            words += [name] if value is True else [name, str(value)]
+    return shlex.join([*words, "OUT"])
