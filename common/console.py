@@ -151,6 +151,13 @@ def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
     return "".join(lines.written)
 
 
+def csv_pages(pages: Iterable[Iterable[Mapping[str, Any]]], columns: Sequence[str]) -> Iterator[str]:
+    """Lay rows out as CSV a page at a time; the names of the columns come once, whether there are rows or not."""
+    yield csv_text([], columns)
+    for page in pages:
+        yield csv_text(page, columns).partition("\n")[2]
+
+
 class _Lines:
     """Ends lines with LF; Python 3.11 puts quotes around a carriage return only where that is part of the end."""
 

@@ -51,6 +51,8 @@ class Request:
         Of proposals: those in the place of this label alone.
     confidence : float or None
         Of proposals: those in the place of labels with at least this confidence.
+    annotator : str or None
+        Of proposals: those on which this annotator has a vote.
     lines : tuple of (str, tuple of str, float), optional
         Of suggestions, in the place of other thresholds: those of these controls and labels, from a score on.
     """
@@ -64,6 +66,7 @@ class Request:
     audit_share: float = AUDIT_SHARE
     given: str | None = None
     confidence: float | None = None
+    annotator: str | None = None
     lines: tuple[tuple[str, tuple[str, ...], float], ...] | None = None
 
     def check(self) -> None:

@@ -206,7 +206,7 @@ def resume(
     studio: Studio, store: Store, project: int, now: Callable[[], datetime], progress: Progress = silent
 ) -> list[Performed]:
     """Go on with all batches of annotations of a project that were cut off, but for undoes."""
-    others = ("undo", *STREAM_KINDS)
+    others = ("undo", "send", *STREAM_KINDS)
     batches = [batch for batch in store.decisions.unfinished(project) if batch["kind"] not in others]
     return [perform(studio, store, batch, now, progress) for batch in batches]
 

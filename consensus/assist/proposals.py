@@ -65,6 +65,7 @@ def offer_proposals(store: Store, project: int, request: Request) -> ProposalOff
         check_names({row["control"]: row["labels"] for row in controls}, project, request)
         few = request.tasks if len(request.tasks) <= AT_ONCE else ()
         rows = snapshot.proposals(project, control=request.control, tasks=few)
+        voted = None if request.annotator is None else snapshot.voted(project, request.annotator)
         decided = {(row["task"], row["control"]) for row in snapshot.decisions.standing(project)}
     by_place = {
         (row["task"], row["control"]): Proposal(
@@ -81,6 +82,7 @@ def offer_proposals(store: Store, project: int, request: Request) -> ProposalOff
         proposal
         for place, proposal in by_place.items()
         if place not in decided
+        and (voted is None or place in voted)
         and (not tasks or proposal.task in tasks)
         and request.label in (None, *proposal.labels)
     ]

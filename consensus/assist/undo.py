@@ -19,6 +19,7 @@ from consensus.assist.annotations import (
 )
 from consensus.assist.batches import (
     BULK_FROM,
+    CHUNK,
     GONE,
     WRITERS,
     WriteOptions,
@@ -27,6 +28,7 @@ from consensus.assist.batches import (
     clear_bulk,
     in_chunks,
 )
+from consensus.assist.sending import chunks
 from consensus.errors import ConfigError
 from consensus.label_studio import LOOKS_SECONDS, Studio
 from consensus.store.columns import Row
@@ -95,7 +97,9 @@ def undo(
     target = studio.project(row["project"])
     (store.check_origin if dry_run else store.recognize)(row["project"], target.url, target.created_at)
     if dry_run:
-        return _Undo(studio, store, row, None, by, now).look()
+        return (
+            _look_at_sent(store, row) if row["kind"] == "send" else _Undo(studio, store, row, None, by, now).look()
+        )
     with store.lock_batches(row["project"], WriteOptions.of(row).account) as check:
         items = store.decisions.items(number, ["planned", "written", "kept"])
         taking = store.decisions.open_batch(
@@ -107,15 +111,19 @@ def undo(
             items=[{name: item[name] for name in ("task", "control", "labels")} for item in items],
             params={"undoes": number},
         )
-        undoing = _Undo(studio, store, row, taking, by, now)
-        tasks = by_task(items)
-        tell = of_step(progress, "taking back", len(tasks))
-        for done, chunk in in_chunks(tasks):
-            check()
-            undoing.take_back(chunk, str(taking["id"]))
-            tell(done)
-        if row["finished_at"] is None:
-            clear_bulk(studio, target, number)
+        if row["kind"] == "send":
+            for some in chunks(items, progress, "taking back"):
+                store.decisions.take_sent_back(row, str(taking["id"]), some)
+        else:
+            undoing = _Undo(studio, store, row, taking, by, now)
+            tasks = by_task(items)
+            tell = of_step(progress, "taking back", len(tasks))
+            for done, chunk in in_chunks(tasks):
+                check()
+                undoing.take_back(chunk, str(taking["id"]))
+                tell(done)
+            if row["finished_at"] is None:
+                clear_bulk(studio, target, number)
         store.decisions.mark_undone(number, str(taking["id"]))
         for unfinished in (number, str(taking["id"])):
             store.decisions.finish_batch(unfinished, now())
@@ -124,6 +132,18 @@ def undo(
     return Undone(
         store.decisions.batch(number), counts.get("undone", 0), staying, store.decisions.batch(str(taking["id"]))
     )
+
+
+def _look_at_sent(store: Store, batch: Row) -> Undone:
+    """Tell what would wait no more."""
+    items = store.decisions.items(str(batch["id"]), ["written", "kept"])
+    notes = {
+        place: note
+        for start in range(0, len(items), CHUNK)
+        for place, note in store.decisions.sent_notes(batch, items[start : start + CHUNK]).items()
+    }
+    staying = [{**item, "note": note} for item in items if (note := notes[item["task"], item["control"]])]
+    return Undone(batch, len(items) - len(staying), staying)
 
 
 class _Undo:

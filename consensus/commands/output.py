@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.table import Table
 from rich.text import Text
 
-from common.console import console, csv_text, emit, error_console
+from common.console import console, csv_pages, csv_text, emit, error_console
 from common.progress import Progress, shown_on
 
 if TYPE_CHECKING:
@@ -177,14 +177,13 @@ def print_columns(columns: "Columns", form: Format) -> None:
     if form == "table":
         show_rows([row for page in pages for row in page])
         return
+    if form == "csv":
+        for text in csv_pages(pages, [*columns]):
+            emit(text)
+        return
     for number, page in enumerate(pages):
-        if form == "csv":
-            text = csv_text(page, [*columns])
-            emit(text if not number else text.partition("\n")[2])
-        else:
-            emit((", " if number else "[") + json.dumps(page, ensure_ascii=False)[1:-1])
-    if form == "json":
-        emit("]\n")
+        emit((", " if number else "[") + json.dumps(page, ensure_ascii=False)[1:-1])
+    emit("]\n")
 
 
 def with_proposals(columns: "Columns", proposals: "Sequence[Row]") -> "Columns":

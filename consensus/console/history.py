@@ -26,6 +26,7 @@ KINDS = {
     "gold": "known answers put before annotators",
     "ask": "asked for one more vote",
     "close": "closed: no more votes asked for",
+    "send": "sent to review",
     "undo": "taken back",
 }
 """What each kind of batch has done."""

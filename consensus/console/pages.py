@@ -1,6 +1,6 @@
 """What all pages are made with: where they lead, pages of long lists, and how values are written."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import nan
@@ -61,7 +61,7 @@ def page(place: Sequence[str], behind: Behind, limit: int) -> Page:
         Reads so many rows behind a row; None: from the beginning.
     """
     after, cursors = request.args.get("after"), service().cursors
-    asked = question()
+    asked = question(by_form=True)
     rows = behind(cursors.read(asked, after), limit + 1)
     last = rows[limit - 1] if len(rows) > limit else None
     following = with_filters(after=cursors.make(asked, {name: last[name] for name in place})) if last else None
@@ -102,6 +102,20 @@ def share_in(text: str | None, name: str, example: float = 0.95) -> float | None
     if not 0 <= share <= 1:
         raise BadRequest(f"{name} is {text!r}; use a number from 0 to 1, as in {example:g}")
     return share
+
+
+def text_in(fields: Mapping[str, str], name: str) -> str | None:
+    """Read a text that somebody has typed; None where nothing was.
+
+    Raises
+    ------
+    BadRequest
+        Where no database keeps it.
+    """
+    text = fields.get(name) or None
+    if text and "\0" in text:
+        raise BadRequest(f"{name} has a character that stands for nothing")
+    return text
 
 
 def install(app: Flask) -> None:

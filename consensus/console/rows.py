@@ -31,23 +31,29 @@ def rows_behind(
 
 
 def described(snapshot: Snapshot, project: int, rows: Sequence[Row]) -> list[Row]:
-    """Add to each row `votes`, `proposed` and `proposed_posterior`.
+    """Add to each row `proposed`, `proposed_posterior` and `votes`.
 
-    `votes` are the annotators' answers on the task and control, with the trust of the last run; `proposed` is the
-    most probable other label where it is more probable than the row's, else None.
+    `votes` are the annotators' answers on the task and control, with the trust of the last run.
     """
-    tasks = {row["task"] for row in rows}
-    run = snapshot.needed_run(project)
-    trusts = {(row["control"], row["annotator"]): row["trust"] for row in snapshot.annotators(int(run["id"]))}
-    rivals, votes = defaultdict[tuple[int, str], list[Row]](list), defaultdict[tuple[int, str], list[Row]](list)
-    for row in snapshot.of_tasks(CLASSIFICATION, project, tasks):
-        rivals[row["task"], row["control"]].append(row)
-    for row in snapshot.of_tasks(VOTE, project, tasks):
+    run = int(snapshot.needed_run(project)["id"])
+    there = snapshot.of_tasks(VOTE, project, {row["task"] for row in rows})
+    course = snapshot.pages.trust_course([run], {row["annotator"] for row in there})
+    trusts = {(row["control"], row["annotator"]): row["trust"] for row in course}
+    votes = defaultdict[tuple[int, str], list[Row]](list)
+    for row in there:
         trust = trusts.get((row["control"], row["annotator"]))
         votes[row["task"], row["control"]].append({**row, "trust": trust})
+    return [{**row, "votes": votes[row["task"], row["control"]]} for row in proposed(snapshot, project, rows)]
+
+
+def proposed(snapshot: Snapshot, project: int, rows: Sequence[Row]) -> list[Row]:
+    """Add to each row `proposed`, the most probable other label where it is more probable, and its posterior."""
+    rivals = defaultdict[tuple[int, str], list[Row]](list)
+    for row in snapshot.of_tasks(CLASSIFICATION, project, {row["task"] for row in rows}):
+        rivals[row["task"], row["control"]].append(row)
     singles = {row["control"] for row in snapshot.controls(project) if row["choice"] == "single"}
     return [
-        {**row, **_proposal(row, rivals[place] if place[1] in singles else []), "votes": votes[place]}
+        {**row, **_proposal(row, rivals[place] if place[1] in singles else [])}
         for row in rows
         for place in [(row["task"], row["control"])]
     ]

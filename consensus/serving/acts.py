@@ -1,6 +1,6 @@
 """What can be done to a project, by the engine of a command: counted first, or done behind the answer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from werkzeug.exceptions import UnprocessableEntity
 from consensus.assist.accept import Offer, Request, accept, offer
 from consensus.assist.batches import Performed, performed, plan, resume
 from consensus.assist.proposals import ProposalOffer, accept_proposals, offer_proposals
+from consensus.assist.sending import send
 from consensus.assist.suggestions import Suggested, Suggestion, read_suggestions, suggested_versions
 from consensus.assist.undo import undo
 from consensus.core.assist.expected import Expectation
@@ -18,7 +19,8 @@ from consensus.core.review.rulings import Ruling
 from consensus.label_studio import Studio
 from consensus.review.decisions import EVERYBODY, decide
 from consensus.review.stream import perform_stream
-from consensus.serving.background import Job
+from consensus.serving.background import Job, progress
+from consensus.serving.matching import Keeping, Matching, keeping
 from consensus.serving.service import Service, batch_of, snapshot_of
 from consensus.store.columns import Row
 from consensus.store.tables import CLASSIFICATION
@@ -26,8 +28,10 @@ from consensus.store.tables import CLASSIFICATION
 Origin = Literal["suggestions", "proposals"]
 
 SAMPLE = 5
-FIRST = -1.0
-"""Before every priority that follows from a score."""
+DETAILS: dict[str, Callable[[int], str]] = {
+    "ask": lambda n: f"One more annotator is asked about {n} {_tasks(n)}.",
+    "review": lambda n: f"{n} {'task waits' if n == 1 else 'tasks wait'} for a reviewer.",
+}
 _UNCOUNTED: Row = {
     "count": None,
     "detail": "The suggestions are being read and accepted.",
@@ -62,13 +66,15 @@ def accept_labels(
 
     def do() -> dict[str, Any]:
         with here.studio() as studio:
-            done = resume(studio, here.store, project, now)
+            done = resume(studio, here.store, project, now, progress)
             if origin == "suggestions":
                 chosen = offer(read_now(here, studio, project, version), request)
-                made = accept(studio, here.store, chosen, by, now)
+                made = accept(studio, here.store, chosen, by, now, progress)
             else:
                 proposals = offer_proposals(here.store, project, request)
-                made = accept_proposals(studio, here.store, project, proposals, here.config(project), now, by=by)
+                made = accept_proposals(
+                    studio, here.store, project, proposals, here.config(project), now, progress, by
+                )
         here.suggested.forget(project)
         return {"batches": [performed_row(each) for each in (*done, *([made] if made else []))]}
 
@@ -95,12 +101,83 @@ def decide_labels(here: Service, project: int, rulings: Sequence[Ruling], by: st
             reviewer=by,
             now=now,
             override=override,
+            progress=progress,
         )
     here.suggested.forget(project)
     return {
         "batches": [performed_row(each) for each in decided.batches],
         "refused": [asdict(each) for each in decided.refused],
     }
+
+
+def act_on_all(
+    here: Service,
+    project: int,
+    action: Literal["keep", "ask", "review"],
+    matching: Matching,
+    by: str,
+    *,
+    key: str,
+    limit: int | None,
+    dry_run: bool,
+) -> Row:
+    """Keep the given label of all rows that match, ask for votes on them or send them to review; or count them.
+
+    Parameters
+    ----------
+    key : str
+        Asked for twice with one key, it is one batch.
+    limit : int, optional
+        No more given labels are kept than were shown.
+
+    Returns
+    -------
+    dict
+        count, detail, expected, run, job.
+
+    Raises
+    ------
+    OutdatedError
+        Where the last run is another one than that of which they were shown.
+    """
+    with snapshot_of(here, project) as snapshot:
+        run = int(snapshot.needed_run(project)["id"])
+        places = matching.places(snapshot, project)
+        labels = keeping(snapshot, project, places, limit) if action == "keep" else None
+    tasks = {task for task, _ in places}
+    counted = (
+        keeping_row(labels)
+        if labels
+        else {"count": len(tasks), "detail": DETAILS[action](len(tasks)), "expected": None}
+    )
+    counted = {**counted, "run": run, "sample": [], "job": None}
+    if dry_run or not counted["count"]:
+        return counted
+
+    def do() -> dict[str, Any]:
+        with snapshot_of(here, project) as snapshot:
+            places_now = matching.places(snapshot, project)
+            rulings = keeping(snapshot, project, places_now, limit).rulings if action == "keep" else []
+        match action:
+            case "keep":
+                return decide_labels(here, project, rulings, by, override=False)
+            case "review":
+                return performed_row(send(here.store, project, places_now, by, now, key=key, progress=progress))
+            case "ask":
+                batch = _asking(here, project, sorted({task for task, _ in places_now}), by, reason="", key=key)
+                return _ask(here, project, str(batch["id"]))
+
+    kind = {"keep": "decide", "review": "send", "ask": "ask"}[action]
+    return {**counted, "job": here.background.submit(project, kind, by, do).described()}
+
+
+def keeping_row(labels: Keeping) -> Row:
+    """Lay out which given labels would be labels."""
+    n = len(labels.rulings)
+    detail = f"{n} {'task keeps the' if n == 1 else 'tasks keep their'} given label in your name"
+    detail += f"; on {labels.decided} more somebody has decided" if labels.decided else ""
+    detail += f"; {labels.without} more came with no label." if labels.without else "."
+    return {"count": n, "detail": detail, "expected": labels.expected}
 
 
 def ask_for_votes(
@@ -119,15 +196,27 @@ def ask_for_votes(
         count, detail, batch, job.
     """
     tasks = sorted(set(asked))
+    with snapshot_of(here, project):
+        pass
+    counted = {"count": len(tasks), "detail": DETAILS["ask"](len(tasks)), "batch": None, "job": None}
+    if dry_run:
+        return counted
+    batch = _asking(here, project, tasks, by, reason=reason, key=key)
+    planned = {item["task"] for item in here.store.decisions.items(str(batch["id"]))}
+    if batch["kind"] != "ask" or planned != set(tasks):  # from before the service began
+        raise UnprocessableEntity(f"the key {key!r} was sent with another body; take a new one")
+    job = here.background.submit(project, "ask", by, lambda: _ask(here, project, str(batch["id"])))
+    return {**counted, "batch": batch["id"], "job": job.described()}
+
+
+def _asking(here: Service, project: int, tasks: Sequence[int], by: str, *, reason: str, key: str | None) -> Row:
+    """Keep what is asked for before it is."""
     with snapshot_of(here, project) as snapshot:
         controls = [str(row["control"]) for row in snapshot.controls(project)]
         votes: dict[tuple[int, str], int] = {}
         for row in snapshot.of_tasks(CLASSIFICATION, project, tasks):
             place, n = (row["task"], row["control"]), row["yes"] + row["no"] + row["unsure"]
             votes[place] = max(votes.get(place, 0), n)
-    detail = f"One more annotator is asked about {len(tasks)} {'task' if len(tasks) == 1 else 'tasks'}."
-    if dry_run:
-        return {"count": len(tasks), "detail": detail, "batch": None, "job": None}
     evidence = {"verdict": "asked", "reason": reason or None, "more": 1}
     items: list[Row] = [
         {
@@ -139,21 +228,17 @@ def ask_for_votes(
         for task in tasks
         for control in controls
     ]
-    batch = plan(here.store, project, "ask", items, made_by=by, now=now(), key=key or uuid4().hex)
-    planned = {item["task"] for item in here.store.decisions.items(str(batch["id"]))}
-    if batch["kind"] != "ask" or planned != set(tasks):  # from before the service began
-        raise UnprocessableEntity(f"the key {key!r} was sent with another body; take a new one")
+    return plan(here.store, project, "ask", items, made_by=by, now=now(), key=key or uuid4().hex)
 
-    def do() -> dict[str, Any]:
-        # A reviewer who asks at the same moment has the lock: each batch is written by one of them.
-        with here.studio() as studio, here.store.lock_batches(project, EVERYBODY):
-            unfinished = [row for row in here.store.decisions.unfinished(project) if row["kind"] == "ask"]
-            for cut_off in unfinished:
-                perform_stream(studio, here.store, cut_off, now)
-        return performed_row(performed(here.store, str(batch["id"])))
 
-    job = here.background.submit(project, "ask", by, do)
-    return {"count": len(tasks), "detail": detail, "batch": batch["id"], "job": job.described()}
+def _ask(here: Service, project: int, batch: str) -> dict[str, Any]:
+    """Ask for what a batch, and what was cut off, asks for."""
+    # A reviewer who asks at the same moment has the lock: each batch is written by one of them.
+    with here.studio() as studio, here.store.lock_batches(project, EVERYBODY):
+        unfinished = [row for row in here.store.decisions.unfinished(project) if row["kind"] == "ask"]
+        for cut_off in unfinished:
+            perform_stream(studio, here.store, cut_off, now, progress)
+    return performed_row(performed(here.store, batch))
 
 
 def send_to_review(
@@ -169,15 +254,11 @@ def send_to_review(
     tasks = sorted(set(sent))
     with snapshot_of(here, project) as snapshot:
         controls = [str(row["control"]) for row in snapshot.controls(project)]
-    detail = f"{len(tasks)} {'task waits' if len(tasks) == 1 else 'tasks wait'} for a reviewer."
-    if not dry_run:
-        entries = [
-            {"task": task, "control": control, "priority": FIRST, "detail": {"sent_by": by, "reason": reason}}
-            for task in tasks
-            for control in controls
-        ]
-        here.store.decisions.enter(project, "pending", entries, now())
-    return {"count": len(tasks), "detail": detail, "batch": None, "job": None}
+    counted = {"count": len(tasks), "detail": DETAILS["review"](len(tasks)), "batch": None, "job": None}
+    if dry_run:
+        return counted
+    places = [(task, control) for task in tasks for control in controls]
+    return {**counted, "batch": send(here.store, project, places, by, now, reason=reason).batch["id"]}
 
 
 def undo_batch(here: Service, project: int, batch: str, by: str, *, dry_run: bool) -> Row:
@@ -210,13 +291,17 @@ def take_back(here: Service, project: int, batch: str, by: str, *, dry_run: bool
         undone, kept, undo.
     """
     with here.studio() as studio:
-        undone = undo(studio, here.store, batch, by, now, dry_run=dry_run)
+        undone = undo(studio, here.store, batch, by, now, dry_run=dry_run, progress=progress)
     here.suggested.forget(project)
     return {
         "undone": undone.undone,
         "kept": [{name: item[name] for name in ("task", "control", "note")} for item in undone.kept],
         "undo": undone.undo["id"] if undone.undo else None,
     }
+
+
+def _tasks(n: int) -> str:
+    return "task" if n == 1 else "tasks"
 
 
 def now() -> datetime:

@@ -4,6 +4,7 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from consensus.serving import metrics
 LOG = structlog.get_logger()
 State = Literal["waiting", "running", "done", "failed"]
 Work = Callable[[], dict[str, Any]]
+_AT_WORK: ContextVar["Job"] = ContextVar("_AT_WORK")
 REMEMBERED = 1_000
 """Jobs whose end is told; older ones are forgotten."""
 LONGEST = 100
@@ -35,6 +37,8 @@ class Job:
     ----------
     kind : str
         What is done, as `run`.
+    step : str
+        What of it is at work, of which `done` of `total` are done; empty where that is not known.
     result : dict or None
         What came of it.
     error : str or None
@@ -50,6 +54,9 @@ class Job:
     state: State = "waiting"
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    step: str = ""
+    done: int = 0
+    total: int = 0
     result: dict[str, Any] | None = None
     error: str | None = None
     ended: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
@@ -57,6 +64,13 @@ class Job:
     def described(self) -> dict[str, Any]:
         """Return it as it is answered."""
         return {name: value for name, value in vars(self).items() if name not in ("work", "ended")}
+
+
+def progress(step: str, done: int, total: int, /) -> None:
+    """Note how far the job is whose work calls this."""
+    job = _AT_WORK.get(None)
+    if job is not None:
+        job.step, job.done, job.total = step, done, total
 
 
 class Background:
@@ -129,6 +143,7 @@ class Background:
 
 def _do(job: Job) -> None:
     error: str | None = None
+    _AT_WORK.set(job)
     with structlog.contextvars.bound_contextvars(project=job.project, job=job.id, kind=job.kind):
         try:
             job.result = job.work()

@@ -282,11 +282,16 @@ def page(
     return jsonify(**more, items=[shown(row) for row in complete(rows[:limit])], next=following)
 
 
-def question() -> str:
-    """Return what the request asks, whichever page of the answer."""
-    filters = {
-        name: request.args[name] for name in sorted(request.args) if name not in ("after", "limit", "count")
-    }
+def question(*, by_form: bool = False) -> str:
+    """Return what the request asks, whichever page of the answer.
+
+    Parameters
+    ----------
+    by_form : bool
+        Whether a form may have asked, whose empty fields ask for nothing.
+    """
+    names = (name for name in sorted(request.args) if name not in ("after", "limit", "count"))
+    filters = {name: request.args[name] for name in names if request.args[name] or not by_form}
     return f"{request.path} {json.dumps(filters)}"
 
 

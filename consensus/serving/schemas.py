@@ -577,6 +577,9 @@ class Job(BaseModel):
     state: Literal["waiting", "running", "done", "failed"]
     started_at: datetime | None
     finished_at: datetime | None
+    step: str = Field(description="What of it is at work; empty where that is not known.")
+    done: int
+    total: int = Field(description="Of so many.")
     result: dict[str, Any] | None
     error: str | None
 

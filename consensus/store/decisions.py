@@ -21,11 +21,12 @@ from sqlalchemy import (
 
 from consensus.core.review.names import Queue
 from consensus.errors import ConfigError
+from consensus.store import sent
 from consensus.store.columns import TOLERANCE, Row
 from consensus.store.questions import Questions
 from consensus.store.tables import BATCH, BATCH_ITEM, DECISION, REVIEW_ITEM
 
-BatchKind = Literal["accept", "auto", "review", "gold", "ask", "close", "undo"]
+BatchKind = Literal["accept", "auto", "review", "gold", "ask", "close", "send", "undo"]
 STREAM_KINDS: tuple[BatchKind, ...] = ("gold", "ask", "close")
 """Batches that write no annotation: they decide to how many annotators tasks are shown."""
 ItemState = Literal["planned", "written", "left", "undone", "kept"]
@@ -383,6 +384,21 @@ class Decisions(DecisionReader):
                 if not connection.execute(here.values(**opened, closed_because=None)).rowcount:
                     made = {**_EMPTY_ITEM, **row, "project": project, "queue": queue, "entered_at": at}
                     connection.execute(insert(REVIEW_ITEM).values(made))
+
+    def send(self, batch: Row, items: Sequence[Row], at: datetime) -> None:
+        """Let items of a batch wait for a reviewer."""
+        with self._writing() as connection:
+            sent.send(connection, batch, items, at)
+
+    def sent_notes(self, batch: Row, items: Sequence[Row]) -> dict[sent.Place, str | None]:
+        """Return why an undo leaves what was sent; None of what it takes back."""
+        with self._reading() as connection:
+            return sent.notes_on(connection, batch, items)
+
+    def take_sent_back(self, batch: Row, undo: str, items: Sequence[Row]) -> None:
+        """Let items of a batch wait no more."""
+        with self._writing() as connection:
+            sent.take_back(connection, batch, undo, items)
 
     def close_many(
         self,

@@ -90,6 +90,12 @@ class PageReader(Questions):
         query = select(ANNOTATOR).where(ANNOTATOR.c.run == run)
         return self._page(query, ANNOTATOR, ANNOTATOR_PLACE, after, limit)
 
+    def annotator_names(self, run: int, limit: int) -> list[str]:
+        """Return so many annotators of a run, by name."""
+        table = ANNOTATOR.c
+        query = select(table.annotator).where(table.run == run).distinct().order_by(table.annotator).limit(limit)
+        return [str(row["annotator"]) for row in self._rows(query)]
+
     def annotator(self, run: int, name: str) -> list[Row]:
         """Return what a run says of one annotator, by control."""
         table = ANNOTATOR.c

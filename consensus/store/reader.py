@@ -94,13 +94,14 @@ ORDERS = {
     "task": Rank(CLASSIFICATION.c.task, lambda row: int(row["task"])),
 }
 """Orders of the rows of a report: by their posterior, by their confidence, by how little is known, by task."""
+SURE = "sure"
 FIRST_ORDERS = {"MisClassified": "improbable", "Controversial": "doubtful", UNDECIDED: "improbable"}
 """Report to its order where that is not the surest first."""
 
 
 def order_of(report: str, order: str | None = None) -> Rank:
     """Return the order that is asked for, or that of a report."""
-    return ORDERS[order or FIRST_ORDERS.get(report, "sure")]
+    return ORDERS[order or FIRST_ORDERS.get(report, SURE)]
 
 
 def is_same_project(stored: str | None, created_at: str) -> bool:
@@ -273,19 +274,27 @@ class Reader(Questions):
                 rows += connection.execute(rest).mappings()
         return [dict(row) for row in rows]
 
+    def voted(self, project: int, annotator: str) -> set[tuple[int, str]]:
+        """Return the tasks and controls on which an annotator has a vote."""
+        return {(row["task"], row["control"]) for row in self._rows(self._votes_by(project, annotator))}
+
+    def _votes_by(self, project: int, annotator: str) -> Select[Any]:
+        own = VOTE.c.project == project, VOTE.c.annotator == annotator
+        names = [row["control"] for row in self.controls(project)]  # the index begins with them
+        return select(VOTE.c.control, VOTE.c.task).where(*own, VOTE.c.control.in_(names)).distinct()
+
     def _voted_by(self, query: Select[Any], project: int, annotator: str) -> Select[Any]:
         """Leave of classifications those on which an annotator has voted.
 
         The votes of somebody who has few are all read and lead to the rows; for others the rows are read in their
         order until enough have a vote.
         """
-        own = VOTE.c.project == project, VOTE.c.annotator == annotator
         run = int(self.needed_run(project)["id"])
-        votes = {row["control"]: row["votes"] for row in self.pages.annotator(run, annotator)}
-        if sum(votes.values()) > MANY_VOTES:
+        if sum(row["votes"] for row in self.pages.annotator(run, annotator)) > MANY_VOTES:
+            own = VOTE.c.project == project, VOTE.c.annotator == annotator
             same = VOTE.c.control == CLASSIFICATION.c.control, VOTE.c.task == CLASSIFICATION.c.task
             return query.where(select(VOTE.c.task).where(*own, *same).exists())
-        voted = select(VOTE.c.control, VOTE.c.task).where(*own, VOTE.c.control.in_(votes)).distinct().subquery()
+        voted = self._votes_by(project, annotator).subquery()
         same = voted.c.control == CLASSIFICATION.c.control, voted.c.task == CLASSIFICATION.c.task
         return query.join(voted, and_(*same))
 

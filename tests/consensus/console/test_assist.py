@@ -140,7 +140,7 @@ def test_all_proposals_that_match_are_accepted(desk: Desk, admin: FlaskClient) -
     start = page.text.index('name="all"')
     asked = admin.post(
         f"/projects/{PROJECT}/act",
-        data={**fields(page.text[: page.text.index("</form>", start)]), "of_above": "0.5"},
+        data={**fields(page.text[: page.text.index("</form>", start)]), "action": "accept", "of_above": "0.5"},
     )
     assert "1 tasks have a wrong given label" in words(asked.text)
     desk.ended(admin.post(f"/projects/{PROJECT}/do", data=fields(asked.text)))
