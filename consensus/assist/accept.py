@@ -282,6 +282,7 @@ class _Line:
     score: float | None
     is_exclusive: bool = False
     threshold: Threshold | None = None
+    together: tuple[str, ...] = ()
 
 
 def check_names(controls: Mapping[str, Sequence[str]], project: int, request: Request) -> None:
@@ -326,12 +327,16 @@ def _lines_of(suggested: Suggested, request: Request) -> list[_Line]:
         return [_Line(own.get(group)) for group in suggested.groups]
     if request.target_precision is None:
         return [least] * len(suggested.groups)
-    lines = []
+    lines, names = [], [group_name(group) for group in suggested.groups]
+    together: dict[tuple[int, ...], tuple[str, ...]] = {}
     for threshold in thresholds_for(suggested.judged, len(suggested.groups), request.target_precision):
+        numbers = threshold.groups if len(threshold.groups) > 1 and threshold.score is not None else ()
+        if numbers not in together:  # often the same for many groups
+            together[numbers] = tuple(names[number] for number in numbers)
         promised_from = threshold.score
         stricter = promised_from is not None and least.score is not None and least.score >= promised_from
         score = least.score if stricter else promised_from
-        lines.append(_Line(score, is_exclusive=stricter, threshold=threshold))
+        lines.append(_Line(score, is_exclusive=stricter, threshold=threshold, together=together[numbers]))
     return lines
 
 
@@ -346,17 +351,12 @@ def _group_offer(
 ) -> GroupOffer:
     judged = suggested.judged_groups[suggested.groups[group]]
     own = expectation(judged.where(_admitted([line], np.zeros_like(judged.group), judged.score)))
-    together: tuple[str, ...] = ()
     reason = ""
-    if line.threshold is not None:
-        if line.threshold.score is None:
-            own = line.threshold.expected
-            reason = _why_not(own, request.target_precision or 0.0)
-        elif len(line.threshold.groups) > 1:
-            names = list(suggested.groups)
-            together = tuple(group_name(names[number]) for number in line.threshold.groups)
-            own = line.threshold.expected
-    return GroupOffer(group[0], group[1], suggestions, accepted, lowest, own, together, reason)
+    if line.threshold is not None and (line.together or line.threshold.score is None):
+        own = line.threshold.expected
+    if line.threshold is not None and line.threshold.score is None:
+        reason = _why_not(own, request.target_precision or 0.0)
+    return GroupOffer(group[0], group[1], suggestions, accepted, lowest, own, line.together, reason)
 
 
 def _why_not(expected: Expectation, precision: float) -> str:

@@ -66,7 +66,7 @@ def offer_proposals(store: Store, project: int, request: Request) -> ProposalOff
         few = request.tasks if len(request.tasks) <= AT_ONCE else ()
         rows = snapshot.proposals(project, control=request.control, tasks=few)
         voted = None if request.annotator is None else snapshot.voted(project, request.annotator)
-        decided = {(row["task"], row["control"]) for row in snapshot.decisions.standing(project)}
+        decided = {(row["task"], row["control"]) for row in snapshot.decisions.standing(project, few)}
     by_place = {
         (row["task"], row["control"]): Proposal(
             row["task"], row["control"], row["label"], tuple(row["proposed"]), row["proposed_posterior"]

@@ -29,7 +29,7 @@ from consensus.review.queues import SETTLING, seed_of
 from consensus.review.stream import perform_stream
 from consensus.settings import ProjectConfig
 from consensus.store.columns import Row
-from consensus.store.decisions import BatchKind, Verdict
+from consensus.store.decisions import AT_ONCE, BatchKind, Verdict
 from consensus.store.store import Store
 from consensus.store.tables import CLASSIFICATION
 
@@ -185,8 +185,7 @@ class _Bench:
             for row in snapshot.decisions.entries_of(target.id, tasks):
                 if row["closed_at"] is None:
                     self._queues.setdefault((row["task"], row["control"]), []).append(row["queue"])
-            only = next(iter(tasks)) if len(tasks) == 1 else None
-            standing = snapshot.decisions.standing(target.id, only)
+            standing = snapshot.decisions.standing(target.id, tasks if len(tasks) <= AT_ONCE else ())
             self._log = snapshot.decisions.last_decisions(target.id, tasks)
         self._standing = {(row["task"], row["control"]): row for row in standing if row["source"] in SETTLING}
 

@@ -128,16 +128,23 @@ class DecisionReader(Questions):
             query = query if value is None else query.where(column == value)
         return self._rows(query.order_by(table.id).limit(limit))
 
-    def standing(self, project: int, task: int | None = None) -> list[Row]:
+    def standing(self, project: int, tasks: Collection[int] = ()) -> list[Row]:
         """Return the decisions that nothing has taken back, the latest on each task and control.
 
         Of a decision for several labels there is a row for each.
+
+        Parameters
+        ----------
+        tasks : collection of int
+            Only on these, at most `AT_ONCE`; none: on all.
         """
         undoes = DECISION.alias()
         table = DECISION.c
         undone = select(undoes.c.undoes).where(undoes.c.project == project, undoes.c.undoes.is_not(None))
-        stands = and_(table.project == project, table.verdict.not_in(("undone", "asked")), table.id.not_in(undone))
-        stands = stands if task is None else and_(stands, table.task == task)
+        here, few = table.project == project, sorted(tasks)
+        if few:  # what takes a decision back is on the same task
+            undone, here = undone.where(undoes.c.task.in_(few)), and_(here, table.task.in_(few))
+        stands = and_(here, table.verdict.not_in(("undone", "asked")), table.id.not_in(undone))
         latest = select(table.task, table.control, func.max(table.id).label("id")).where(stands)
         last_ids, last = latest.group_by(table.task, table.control).subquery(), DECISION.alias()
         same = and_(table.task == last_ids.c.task, table.control == last_ids.c.control)

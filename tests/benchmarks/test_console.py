@@ -15,5 +15,6 @@ def test_every_page_is_timed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     console.main()
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (figures["classifications"], figures["votes"]) == (400, 2000)
-    assert {"overview", "report, later", "grid", "card"} <= figures["sqlite"].keys()
-    assert all(min(*alone, *writing) > 0 for alone, writing in figures["sqlite"].values())
+    assert {"overview", "report, later", "grid", "card", "people, being computed"} <= figures["sqlite"].keys()
+    assert all(min(map(min, states)) > 0 for states in figures["sqlite"].values())
+    assert figures["seconds"]["sqlite"].keys() == {"filling", "people", "pay", "all"}

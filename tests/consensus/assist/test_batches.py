@@ -128,7 +128,7 @@ def test_what_people_annotated_meanwhile_is_left(made: InMemoryProject, store: S
     }
     reviewed = done(made, store, tasks=[101], account=3, over_people=True, ground_truth=True, source="review")
     assert made.written(reviewed["id"]) == [101]
-    assert store.decisions.standing(PROJECT, 101)[0]["decided_by"] == "rev@example.com"
+    assert store.decisions.standing(PROJECT, [101])[0]["decided_by"] == "rev@example.com"
 
 
 def test_a_task_is_decided_by_a_machine_once(made: InMemoryProject, store: Store) -> None:
@@ -184,7 +184,7 @@ def test_a_decision_on_several_labels_stands_as_a_whole(made: InMemoryProject, s
     perform(made.studio, store, batch, made.now)
     (annotation,) = made.annotations(101)
     assert [row["value"]["choices"] for row in annotation["result"]] == [["cat"], ["fur", "wings"]]
-    rows = store.decisions.standing(PROJECT, 101)
+    rows = store.decisions.standing(PROJECT, [101])
     assert [(row["control"], row["label"]) for row in rows] == [
         ("kind", "cat"),
         ("traits", "fur"),

@@ -78,7 +78,7 @@ def test_a_decision_stands_until_it_is_taken_back(decisions: Decisions) -> None:
     latest = decisions.standing(7)
     assert [row["label"] for row in latest] == ["dog"]
     decisions.log([decision(1, "undone", undoes=latest[0]["id"])])
-    assert [row["label"] for row in decisions.standing(7, task=1)] == ["cat"]
+    assert [row["label"] for row in decisions.standing(7, [1])] == ["cat"]
     assert [row["verdict"] for row in decisions.decisions(7, task=1)] == [
         "accepted",
         "corrected",
