@@ -65,6 +65,8 @@ class ChoicesTag:
         What results hold: the alias of a choice where it has one.
     shown_as : tuple of str
         What annotators see, label by label.
+    described_as : tuple of str
+        Label by label its `hint` or, without one, what annotators see.
     conditions : tuple of Condition
         All of them hold while the control is shown.
     image_key : str
@@ -78,6 +80,7 @@ class ChoicesTag:
     multiple: bool
     labels: tuple[str, ...]
     shown_as: tuple[str, ...] = ()
+    described_as: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
     image_key: str = ""
     why_no_image: str = ""
@@ -294,13 +297,13 @@ def _choices_in(tag: _Tag) -> list[_Tag]:
     return choices
 
 
-def _shown_as(tag: _Tag) -> dict[str, str]:
-    """What annotators see of each label."""
-    shown_as: dict[str, str] = {}
+def _shown_as(tag: _Tag) -> dict[str, tuple[str, str]]:
+    """What annotators see of each label, and how it is described."""
+    shown_as: dict[str, tuple[str, str]] = {}
     for choice in _choices_in(tag):
         value = choice.attributes.get("value", "")
         label = choice.attributes.get("alias") or value
-        shown_as.setdefault(label, value or label)
+        shown_as.setdefault(label, (value or label, choice.get("hint") or value or label))
     return shown_as
 
 
@@ -313,7 +316,8 @@ def _choices_tag(tag: _Tag, objects: Mapping[str, _Tag], controls: Mapping[str, 
         to_name=to_names[0],
         multiple=tag.get("choice").lower() == "multiple" or len(shown_as) == 1,
         labels=tuple(shown_as),
-        shown_as=tuple(shown_as.values()),
+        shown_as=tuple(shown for shown, _ in shown_as.values()),
+        described_as=tuple(described for _, described in shown_as.values()),
         conditions=_conditions(tag, controls),
         image_key=image_key,
         why_no_image=why_no_image,
@@ -357,7 +361,7 @@ def _condition(tag: _Tag, controls: Mapping[str, _Tag]) -> Condition | None:
         return Condition(_UNTOLD)
     if kind == _UNSELECTED and any(each.get("visiblewhen") for each in control.lineage):
         return Condition(_UNTOLD)  # it holds as well while that control is hidden
-    labels = {shown: label for label, shown in _shown_as(control).items()}
+    labels = {shown: label for label, (shown, _) in _shown_as(control).items()}
     return Condition(kind, named, tuple(labels.get(text, text) for text in _split(choice)))
 
 

@@ -99,6 +99,9 @@ def succeeds(
             promoted=False,
             why=f"It is not better than the version that a person chose. {comparison.why}",
         )
+    if current.is_from_names and not (new.is_from_names or unknown) and comparison.log_loss_before is None:
+        why = f"What is made from the names of the labels answers until enough is annotated. {comparison.why}"
+        return replace(comparison, promoted=False, why=why)
     if unknown and (chosen or not comparison.promoted):
         why = f"The current version does not know {', '.join(map(repr, unknown))} as it is now. {comparison.why}"
         return replace(comparison, promoted=True, why=why)

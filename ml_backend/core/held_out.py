@@ -14,8 +14,8 @@ Rows = NDArray[np.int64]
 
 TINY = 1e-6  # the least probability that is believed
 THRESHOLDS = (0.5, 0.7, 0.8, 0.9, 0.95)
-ANNOTATIONS, GIVEN = "annotations", "given labels"
-"""What scores are measured against."""
+ANNOTATIONS, GIVEN, NOTHING = "annotations", "given labels", "nothing yet"
+"""What scores are measured against; those that are made from the names of the labels against nothing."""
 _BINS = 10
 _LIKELY = 0.5
 _SAME = 1e-6  # shares that differ by less are tied
@@ -76,6 +76,11 @@ class HeldOutCheck:
     def is_agreement(self) -> bool:
         """Whether right is what was given, not what people annotated."""
         return self.against == GIVEN
+
+    @property
+    def is_from_names(self) -> bool:
+        """Whether the scores are made from the names of the labels alone."""
+        return self.against == NOTHING
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures by name, as JSON keeps them."""

@@ -113,6 +113,11 @@ class ProjectModel:
     controls: tuple[ControlScores, ...]
     reach: Reach | None = None
 
+    @property
+    def is_from_names(self) -> bool:
+        """Whether it is made from the names of the labels alone."""
+        return any(scores.check.is_from_names for scores in self.controls)
+
     def covers(self, embeddings: Floats) -> NDArray[np.bool_]:
         """(n_images,): whether each image resembles an annotated one."""
         return np.ones(len(embeddings), dtype=np.bool_) if self.reach is None else self.reach.covers(embeddings)

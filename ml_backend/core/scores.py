@@ -159,6 +159,8 @@ class ControlScores:
         return GivenLabel(self.control.labels[column], round(float(right[column]), _DIGITS))
 
     def _supported(self, assigned: NDArray[np.int64]) -> NDArray[np.bool_]:
+        if self.check.is_from_names:
+            return np.ones(assigned.shape[1], dtype=np.bool_)
         return np.asarray(self.clusters.support(assigned) >= least_support(self.pool))
 
 
