@@ -67,6 +67,10 @@ class Settings(LabelStudioSettings):
     weights: str = "imagenet"  # imagenet, random, or a path to a state dict
     # The middle of an image, the whole filled up to a square, or what predicts held-out annotations better.
     view: Literal["auto", "crop", "whole"] = "auto"
+    # What suggests by the names of the labels while nothing is annotated: open_clip:NAME, open_clip:NAME:WEIGHTS,
+    # open_clip:/DIR, or a registered embedder that embeds texts; empty: nothing.
+    zero_shot: str = ""
+    zero_shot_prompts: Annotated[tuple[str, ...], NoDecode] = ("a photo of a {label}",)
     weights_timeout_s: Positive = 120
     engine: Literal["auto", "onnx", "torch"] = "auto"  # auto: torch on a graphics processor, else ONNX Runtime
     engines_dir: Path | None = None  # with what `ml-backend export` has written; copied from there into data_dir
@@ -124,6 +128,26 @@ class Settings(LabelStudioSettings):
             if value not in plugged:
                 names = ", ".join(["auto", *PREPARATIONS, "timm:NAME", "onnx:FILE", *plugged])
                 raise ValueError(f"must be one of {names}; others come with a package that registers them")
+        return value
+
+    @field_validator("zero_shot")
+    @classmethod
+    def _image_text(cls, value: str) -> str:
+        family, _, name = value.partition(":")
+        if value and not (family == "open_clip" and name) and value not in entry_points(group=EMBEDDERS).names:
+            raise ValueError(
+                "must be open_clip:NAME, as in open_clip:ViT-B-16-SigLIP, open_clip:NAME:WEIGHTS, open_clip:/DIR, "
+                "or the name of an installed embedder that embeds texts"
+            )
+        return value
+
+    @field_validator("zero_shot_prompts", mode="before")
+    @classmethod
+    def _prompts(cls, value: object) -> object:
+        if isinstance(value, str):
+            value = json.loads(value) if value.startswith("[") else [value]
+        if not isinstance(value, list | tuple) or not value or not all("{label}" in str(each) for each in value):
+            raise ValueError('must be a text with {label} in it, or a JSON list, as in ["a photo of a {label}"]')
         return value
 
     @field_validator("data_dir")

@@ -119,6 +119,11 @@ def _list(registry: "ModelRegistry", project: int, records: "Sequence[VersionRec
                 f"{record.model_version} is measured against given labels, which may be wrong: its accuracy is "
                 "its agreement with them. Annotate some tasks to see how right it is."
             )
+        if any(check.is_from_names for check in record.checks.values()):
+            console.print(
+                f"{record.model_version} is from the names of the labels and measured on nothing yet: it ticks "
+                "nothing in advance. Annotate some tasks, and a version that learns from them competes with it."
+            )
         if record.held_back:
             console.print(f"{record.model_version} was held back. {record.held_back}")
             console.print(f"To let it answer: ml-backend promote {record.model_version} --project {project}")

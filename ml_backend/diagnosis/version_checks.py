@@ -24,7 +24,7 @@ def trained(state: ProjectState) -> Iterator[Finding]:
         )
     elif not is_ours(row.answers_with):
         if not state.project.annotations:
-            yield fine("no version yet: it needs annotations")
+            yield fine("no version yet: it needs annotations, given labels, or ML_BACKEND_ZERO_SHOT")
         elif state.versions.held_back:
             yield warning(
                 f"no version answers, {state.versions.newest} was held back",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ml_backend.core.identity import Identity
 
 IMAGENET = "imagenet"
-TIMM = "timm"  # before a colon, in the name of a backbone
+TIMM, OPEN_CLIP = "timm", "open_clip"  # before a colon, in the name of a backbone
 # As torchvision's weights name them; a test holds them against it.
 URLS = {
     "resnet18": "https://download.pytorch.org/models/resnet18-f37072fd.pth",
@@ -54,7 +54,7 @@ def content_id(path: Path) -> str:
 
 
 def state_file(identity: "Identity", settings: Settings) -> Path | None:
-    """Find the state dict of an identity; None for random weights, and for those of timm, which finds its own.
+    """Find the state dict of an identity; None for random weights, and where timm or open_clip finds its own.
 
     A state dict is known by its content: it is the configured one, or ``<data_dir>/weights/<id>.pt``.
 
@@ -63,7 +63,7 @@ def state_file(identity: "Identity", settings: Settings) -> Path | None:
     WeightsError
         If it is neither there nor to be had; DownloadError if that may pass.
     """
-    if identity.weights_id == RANDOM or identity.backbone.startswith(f"{TIMM}:"):
+    if identity.weights_id == RANDOM or identity.backbone.startswith((f"{TIMM}:", f"{OPEN_CLIP}:")):
         return None
     if identity.weights_id == IMAGENET:
         if identity.backbone == EFFICIENTNET_LITE0:

@@ -11,7 +11,7 @@ from common.files import held, write_whole
 from ml_backend.core.identity import Identity
 from ml_backend.core.preparing import EFFICIENTNET_LITE0, PREPARATIONS
 from ml_backend.core.versions import RANDOM
-from ml_backend.embedding.checkpoints import IMAGENET, TIMM, content_id, state_file
+from ml_backend.embedding.checkpoints import IMAGENET, OPEN_CLIP, TIMM, content_id, state_file
 from ml_backend.embedding.engines import has_torch
 from ml_backend.embedding.plugged import AUTO, ONNX, identity_of, load_plugin
 from ml_backend.errors import DownloadError, NotExportedError, WeightsError
@@ -47,8 +47,8 @@ def configured_identity(settings: Settings, is_exported: Callable[[Identity], bo
 
 
 def is_ours(identity: Identity) -> bool:
-    """Return whether a network is one that torch exports here: of torchvision, of timm or EfficientNet-Lite0."""
-    return identity.backbone.partition(":")[0] in (TIMM, *PREPARATIONS)
+    """Return whether torch exports a network here: of torchvision, timm or open_clip, or EfficientNet-Lite0."""
+    return identity.backbone.partition(":")[0] in (TIMM, OPEN_CLIP, *PREPARATIONS)
 
 
 def exportable_identity(settings: Settings, is_exported: Callable[[Identity], bool]) -> Identity:

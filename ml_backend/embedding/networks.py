@@ -1,4 +1,4 @@
-"""Networks of torch by their identity: our own, and those of timm with the transforms of their weights."""
+"""Networks of torch by their identity: our own, and those of timm and open_clip with their weights' transforms."""
 
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +13,8 @@ from ml_backend.core.embedder import TorchEmbedder
 from ml_backend.core.identity import Identity
 from ml_backend.core.preparing import Preparation
 from ml_backend.core.versions import RANDOM
-from ml_backend.embedding.checkpoints import TIMM, read_state
+from ml_backend.embedding.checkpoints import OPEN_CLIP, TIMM, read_state
+from ml_backend.embedding.image_text import image_network
 from ml_backend.errors import DownloadError, WeightsError
 
 _CROPS = ("center", "squash")
@@ -35,8 +36,12 @@ def torch_embedder(
         If its weights cannot be had, or do not fit; DownloadError if that may pass.
     """
     family, _, name = identity.backbone.partition(":")
-    if family == TIMM:
-        network, preparation = timm_network(name, seed=identity.seed, pretrained=identity.weights_id != RANDOM)
+    if family in (TIMM, OPEN_CLIP):
+        network, preparation = (
+            image_network(identity)
+            if family == OPEN_CLIP
+            else timm_network(name, seed=identity.seed, pretrained=identity.weights_id != RANDOM)
+        )
         return TorchEmbedder(
             identity.backbone,
             weights_id=identity.weights_id,

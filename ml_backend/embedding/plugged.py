@@ -15,7 +15,7 @@ from PIL import Image
 
 from ml_backend.core.identity import Calibration, Identified, Identity
 from ml_backend.core.preparing import PREPARATIONS, Preparation, read_address, whole
-from ml_backend.embedding.checkpoints import TIMM
+from ml_backend.embedding.checkpoints import OPEN_CLIP, TIMM
 from ml_backend.embedding.engines import NAMES, open_session
 from ml_backend.errors import EmbeddingError, WeightsError
 from ml_backend.settings import EMBEDDERS
@@ -148,7 +148,7 @@ def load_plugin(backbone: str, configured: str) -> Plugin | None:
         If it cannot be had.
     """
     name = backbone.partition(":")[0]
-    if name in (AUTO, TIMM, *PREPARATIONS):
+    if name in (AUTO, TIMM, OPEN_CLIP, *PREPARATIONS):
         return None
     if name == ONNX:
         if not configured.startswith(f"{ONNX}:"):

@@ -232,10 +232,12 @@ def _measured_against(registry: ModelRegistry, _: float) -> dict[str, str]:
     """By project: what the version that answers was measured against, where that is not annotations."""
     current = {project_id: registry.current(project_id) for project_id in registry.projects()}
     return {
-        str(project_id): scores.check.against
+        str(project_id): f"{scores.check.against}, from the names of the labels"
+        if scores.check.is_from_names
+        else scores.check.against
         for project_id, artifact in current.items()
         for scores in (artifact.model.controls if artifact else ())
-        if scores.check.is_agreement
+        if scores.check.is_agreement or scores.check.is_from_names
     }
 
 

@@ -13,6 +13,7 @@ from ml_backend.core.versions import RANDOM
 from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.engines import Embedder
 from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
+from ml_backend.embedding.image_text import image_text_identity
 from ml_backend.embedding.reasons import counted
 from ml_backend.embedding.tuned import TunedWeights
 from ml_backend.errors import ModelLoadingError, UnusableProjectError
@@ -68,6 +69,10 @@ class ProjectEmbeddings:
                 f"{project_id} says why and what helps"
             )
         return base.calibrate(prepared), len(prepared)
+
+    def of_names(self) -> Embedder:
+        """Return what embeds images for comparison with the names of labels."""
+        return self._embedder_with(image_text_identity(self.settings.zero_shot))
 
     def gather(
         self,

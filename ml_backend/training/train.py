@@ -12,6 +12,7 @@ import structlog
 from numpy.typing import NDArray
 
 from common.contract import MACHINE_ACCOUNT
+from common.errors import SuiteError
 from common.files import held
 from common.label_studio.annotations import accounts_named
 from common.label_studio.label_config import config_digest
@@ -25,12 +26,13 @@ from ml_backend.embedding.engines import Embedder
 from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
 from ml_backend.embedding.reasons import counted
 from ml_backend.embedding.tuned import TunedWeights
-from ml_backend.errors import UnusableProjectError, VersionError
+from ml_backend.errors import NothingToLearnError, UnusableProjectError, VersionError
 from ml_backend.label_studio.client import LabelStudioClient, Project, Task
 from ml_backend.label_studio.pulling import Pulled, Puller
 from ml_backend.model_registry import Artifact, ModelRegistry
 from ml_backend.predict.predict import image_refs
 from ml_backend.settings import Settings
+from ml_backend.training.label_names import LabelNames
 from ml_backend.training.learning_digest import learning_digest
 from ml_backend.training.project_embeddings import ProjectEmbeddings
 from ml_backend.training.publish import Publisher, training_lock
@@ -121,6 +123,7 @@ class Trainer:
     def train(self, project_id: int, now: datetime, progress: Progress = silent, *, shown: bool = True) -> Trained:
         """Learn from all annotations of a project and publish the result as a new model version.
 
+        Where nothing is annotated and no label was given, the names of the labels speak, if the settings say so.
         The order matters: predictions are stored before the version answers, so that nobody meets a version
         without suggestions, and a training that dies leaves the last version in place. A version that does worse
         on held-out annotations than the one that answers is kept, but does not answer. Where a version has learned
@@ -150,27 +153,25 @@ class Trainer:
                 controls = self._controls(project, pulled.tasks)
                 unused = log_unknown_choices(project_id, controls, pulled.tasks)
                 log_unbelieved_reports(project_id, pulled.tasks, self.client.version_counts(project_id))
-                require_evidence(project_id, controls, pulled.tasks, not_suggested(project.label_config, controls))
             current = self.registry.current(project_id, project.stamp)
+            from_names = self._is_from_names(project, pulled.tasks, controls, current)
             refs = image_refs(pulled.tasks, controls)
             with steps.timed("backbone"):
-                embedder, n_calibrated = self.embeddings.backbone(project_id, project.stamp, refs, current)
+                if from_names:
+                    embedder, n_calibrated = self.embeddings.of_names(), 0
+                else:
+                    embedder, n_calibrated = self.embeddings.backbone(project_id, project.stamp, refs, current)
             with steps.timed("view"):
-                embedder = self._seen(project_id, controls, pulled.tasks, embedder, current, progress)
+                if not from_names:
+                    embedder = self._seen(project_id, controls, pulled.tasks, embedder, current, progress)
             with steps.timed("gather"):
                 gathered = self.embeddings.gather(project_id, refs, embedder.key, lambda: embedder, progress)
             with steps.timed("fit"):
                 progress("learning", 0, 1)
-                evidence, settled = self._evidence(
-                    project_id, controls, pulled.tasks, gathered, embedder.weights_id
-                )
-                digest = learning_digest(project, embedder.key, self.settings.seed, gathered, evidence)
-                same = self.registry.same(project_id, digest)
-                embeddings = np.stack(list(gathered.vectors.values()))
-                model = same.model if same else fit_model(embeddings, evidence, self.settings.seed)
-                learned = _Learned(evidence, settled, embeddings, model, digest)
+                learn = self._named if from_names else self._learned
+                learned, same = learn(project, controls, pulled.tasks, gathered, embedder)
             with steps.timed("compare"):
-                comparison = self._compare(project_id, current, learned, embedder.key, same)
+                comparison = self._compare(project_id, current, learned, embedder.key, same, gathered)
             artifact = same or _artifact(project, embedder, n_calibrated, learned, comparison, now)
             if not same:
                 with steps.timed("save"):
@@ -315,6 +316,63 @@ class Trainer:
             lambda gathered: self._evidence(project_id, controls, tasks, gathered, embedder.weights_id)[0],
         )
 
+    def _is_from_names(
+        self, project: Project, tasks: Sequence[Task], controls: Sequence[Control], current: Artifact | None
+    ) -> bool:
+        """Whether nothing but the names of the labels says anything; what was learned stays where it is.
+
+        Raises
+        ------
+        NothingToLearnError
+            If they are not asked either.
+        """
+        try:
+            require_evidence(project.id, controls, tasks, not_suggested(project.label_config, controls))
+        except UnusableProjectError:
+            raise
+        except NothingToLearnError:
+            if not (self.settings.zero_shot and controls and tasks) or (
+                current and not current.model.is_from_names
+            ):
+                raise
+            return True
+        return False
+
+    def _learned(
+        self,
+        project: Project,
+        controls: Sequence[Control],
+        tasks: Sequence[Task],
+        gathered: Gathered,
+        embedder: Embedder,
+    ) -> tuple["_Learned", Artifact | None]:
+        """Learn, unless the version that is returned as well has learned from the same."""
+        seed = self.settings.seed
+        evidence, settled = self._evidence(project.id, controls, tasks, gathered, embedder.weights_id)
+        digest = learning_digest(project, embedder.key, seed, gathered, evidence)
+        same = self.registry.same(project.id, digest)
+        embeddings = np.stack(list(gathered.vectors.values()))
+        model = same.model if same else fit_model(embeddings, evidence, seed)
+        return _Learned(evidence, settled, embeddings, model, digest), same
+
+    def _named(
+        self,
+        project: Project,
+        controls: Sequence[Control],
+        _tasks: Sequence[Task],
+        gathered: Gathered,
+        embedder: Embedder,
+    ) -> tuple["_Learned", Artifact | None]:
+        """Make a model from the names of the labels, unless the version that is returned as well is the same."""
+        if not gathered.vectors:
+            raise _unreadable(project.id, "image", gathered)
+        names, seed = LabelNames.of(project, controls, self.settings), self.settings.seed
+        digest = names.digest(embedder.key)
+        same = self.registry.same(project.id, digest)
+        embeddings = np.stack(list(gathered.vectors.values()))
+        model = same.model if same else names.model(embedder.identity, embeddings, seed)
+        return _Learned([], set(), embeddings, model, digest), same
+
     def _evidence(
         self,
         project_id: int,
@@ -327,11 +385,7 @@ class Trainer:
         clean = partial(tuned.clean, project_id) if tuned else None
         evidence, settled = find_evidence(controls, tasks, gathered, clean)
         if not evidence:
-            raise UnusableProjectError(
-                f"no image of project {project_id} with an annotation or a given label can be read "
-                f"({counted(Counter(gathered.failures.values()))}): ml-backend doctor --project {project_id} says "
-                "why and what helps"
-            )
+            raise _unreadable(project_id, "image with an annotation or a given label", gathered)
         return evidence, settled
 
     def _compare(
@@ -341,6 +395,7 @@ class Trainer:
         learned: "_Learned",
         embedding_key: str,
         same: Artifact | None,
+        gathered: Gathered,
     ) -> Comparison:
         """Decide whether a model takes over; it does where new images cannot be embedded for the last one.
 
@@ -354,6 +409,8 @@ class Trainer:
             return succeeds(None, learned.model, learned.evidence, None, chosen=False)
         comparable = current.embedding_key == embedding_key
         embeddings = learned.embeddings if comparable else None
+        if not comparable and current.model.is_from_names:
+            embeddings = self._seen_by(current, project_id, learned.evidence, gathered)
         comparison = succeeds(current.model, learned.model, learned.evidence, embeddings, chosen=chosen)
         if not chosen and 2 * current.n_settled < len(learned.settled) and learned.is_overruled:
             why = f"Consensus has settled {len(learned.settled)} tasks and contradicts their annotators, who judge"
@@ -363,6 +420,23 @@ class Trainer:
         return replace(
             comparison, promoted=True, why=f"The last version cannot embed new images: {why}. {comparison.why}"
         )
+
+    def _seen_by(
+        self, current: Artifact, project_id: int, evidence: Sequence[Evidence], gathered: Gathered
+    ) -> NDArray[np.float32] | None:
+        """Embed the images that may judge as a version from names sees them, by row; None where that fails."""
+        rows = sorted({int(row) for each in evidence for row in each.rows})
+        refs = list(gathered.vectors)
+        try:
+            seen_by = self.embeddings.gather_for(current, project_id, [refs[row] for row in rows], silent).vectors
+        except SuiteError:
+            return None
+        if len(seen_by) < len(rows):
+            return None
+        vectors = [seen_by[refs[row]] for row in rows]
+        embeddings = np.zeros((len(refs), len(vectors[0])), dtype=np.float32)
+        embeddings[rows] = vectors
+        return embeddings
 
     def _publish(
         self,
@@ -407,6 +481,13 @@ class _Learned:
                 answered += int(judging.sum())
                 overruled += int((judging & (evidence.counts == 0)).sum())
         return 4 * overruled >= answered > 0
+
+
+def _unreadable(project_id: int, lacking: str, gathered: Gathered) -> UnusableProjectError:
+    return UnusableProjectError(
+        f"no {lacking} of project {project_id} can be read ({counted(Counter(gathered.failures.values()))}): "
+        f"ml-backend doctor --project {project_id} says why and what helps"
+    )
 
 
 def _artifact(

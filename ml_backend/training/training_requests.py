@@ -267,7 +267,8 @@ class Reconciliation:
     def _behind(self, client: LabelStudioClient, project_id: int) -> bool:
         project = client.project(project_id)
         state, seen = _state_of(client, project), self._seen(project_id)
-        if state == seen or not (state.submitted or seen or _have_given(client, self._settings, project)):
+        may_begin = state.submitted or seen or self._settings.zero_shot
+        if state == seen or not (may_begin or _have_given(client, self._settings, project)):
             return False
         return owns(client, self._settings, project_id)  # another one is trained by hand
 
