@@ -32,7 +32,7 @@ RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))
 
 FROM serve-needs AS torch-needs
 ARG PIP_ARGS=""
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['ml'], sep='\n')" \
+RUN python -c "import tomllib; extras = tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']; print(*extras['ml'], *extras['zero-shot'], sep='\n')" \
         > needs.txt \
     && pip install $PIP_ARGS -c constraints.txt -r needs.txt
 
@@ -72,7 +72,8 @@ FROM runtime AS ml-backend-torch
 COPY --from=torch-needs /opt/venv /opt/venv
 COPY --from=app /opt/app /opt/app
 COPY --from=networks /opt/networks /opt/networks
-ENV ML_BACKEND_HOST=0.0.0.0 ML_BACKEND_DATA_DIR=/data ML_BACKEND_ENGINES_DIR=/opt/networks TORCH_HOME=/data/torch
+ENV ML_BACKEND_HOST=0.0.0.0 ML_BACKEND_DATA_DIR=/data ML_BACKEND_ENGINES_DIR=/opt/networks TORCH_HOME=/data/torch \
+    HF_HOME=/data/huggingface
 EXPOSE 9090
 HEALTHCHECK --interval=15s --timeout=5s --start-period=90s --retries=4 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9090/health', timeout=4)"]

@@ -94,6 +94,8 @@ def _train(project: int, settings: "Settings", *, force: bool) -> None:
         figures = (check.accuracy, check.macro_f1, check.mean_score, check.calibration_error)
         table.add_row(scores.control.name, str(check.tasks), *map(number, figures))
     console.print_table(table)
+    if artifact.model.is_from_names:
+        console.print("It is from the names of the labels and measured on nothing yet: it ticks nothing in advance.")
     if trained.unused:
         console.print(
             f"{trained.unused} answers could not be used: they chose what their control does not offer. If that "

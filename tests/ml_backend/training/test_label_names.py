@@ -1,14 +1,18 @@
-"""Suggestions before anything is annotated, from the names of the labels, by a stand-in that knows three colours."""
+"""Suggestions before anything is annotated, from the names of labels, by a stand-in that knows three colours."""
 
+import io
 import json
-from collections.abc import Iterator
+import shutil
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import colour_words
+import httpx
 import pytest
 from in_memory_label_studio import InMemoryStudio, choices, config, region
 from PIL import Image
+from running_backend import eventually
 from training_parts import NOW, client_of
 from web_in_memory import Web
 
@@ -22,9 +26,17 @@ from ml_backend.settings import Settings
 from ml_backend.training.train import Trained, Trainer
 from ml_backend.training.training_requests import Reconciliation, TrainingRequests
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from conftest import RunningLabelStudio
+    from running_backend import RunningBackend
+
+    Make = Callable[..., "Project"]
+
 COLOURS = ("red", "green", "blue")
 SINGLE = choices("kind", "red", "green", "blue")
-LATER = NOW + timedelta(hours=1)
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +47,9 @@ def _registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 class Project:
     """A project of twelve pictures, four of each colour, and a backend for it."""
 
-    def __init__(self, settings: Settings, connections: Connect, web: Web, label_config: str, folder: Path) -> None:
+    def __init__(
+        self, settings: Settings, connections: Connect, web: Web, label_config: str, folder: Path
+    ) -> None:
         self.studio = InMemoryStudio(label_config)
         for number in range(12):
             path = folder / "picture.png"
@@ -47,9 +61,7 @@ class Project:
     def train(self, hour: int = 0) -> Trained:
         """Train some hours later."""
         parts = self.backend
-        trainer = Trainer(
-            parts.settings, client_of(self.studio), parts.gatherer, parts.backbones, parts.registry
-        )
+        trainer = Trainer(parts.settings, client_of(self.studio), parts.gatherer, parts.backbones, parts.registry)
         return trainer.train(7, NOW + timedelta(hours=hour))
 
     def annotate(self, count: int, *, control: str = "kind", wrong: int = 0) -> None:
@@ -60,16 +72,14 @@ class Project:
     def suggested(self, version: str) -> dict[int, list[list[str]]]:
         """What the stored predictions of a version suggest, region by region."""
         return {
-            each["task"]: [
-                sorted(made.get("suggested", made["value"]["choices"])) for made in each["result"]
-            ]
+            each["task"]: [sorted(made.get("suggested", made["value"]["choices"])) for made in each["result"]]
             for each in self.studio.predictions
             if each["model_version"] == version
         }
 
 
 @pytest.fixture
-def make(settings: Settings, connections: Connect, web: Web, tmp_path: Path) -> Iterator[object]:
+def make(settings: Settings, connections: Connect, web: Web, tmp_path: Path) -> "Iterator[Make]":
     """What makes projects with other settings."""
     made: list[Project] = []
 
@@ -84,7 +94,9 @@ def make(settings: Settings, connections: Connect, web: Web, tmp_path: Path) -> 
         each.backend.close()
 
 
-def test_the_names_of_the_labels_suggest_and_tick_nothing(make, capsys, monkeypatch) -> None:
+def test_the_names_of_the_labels_suggest_and_tick_nothing(
+    make: "Make", capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Twelve of twelve are suggested rightly, and nothing is ticked: it is measured on nothing, and says so."""
     project = make()
     made = project.train()
@@ -102,13 +114,13 @@ def test_the_names_of_the_labels_suggest_and_tick_nothing(make, capsys, monkeypa
     assert answer["measured_against"] == {"7": "nothing yet, from the names of the labels"}
 
 
-def test_without_the_setting_nothing_is_suggested(make) -> None:
+def test_without_the_setting_nothing_is_suggested(make: "Make") -> None:
     """It is off by default."""
     with pytest.raises(NothingToLearnError, match="no annotation and no given label to learn from yet"):
         make(zero_shot="").train()
 
 
-def test_no_version_is_made_twice_and_new_tasks_get_theirs(make) -> None:
+def test_no_version_is_made_twice_and_new_tasks_get_theirs(make: "Make") -> None:
     """A task more makes no version, and needs no network of texts; another label or prompt makes one at once."""
     project = make()
     first = project.train()
@@ -122,8 +134,8 @@ def test_no_version_is_made_twice_and_new_tasks_get_theirs(make) -> None:
 
 
 @pytest.mark.parametrize("names_are_right", [True, False])
-def test_what_is_learned_competes_on_annotations(make, names_are_right: bool) -> None:  # noqa: FBT001
-    """Both are judged by the same tasks, though they see by different networks: names that mislead are superseded."""
+def test_what_is_learned_competes_on_annotations(make: "Make", names_are_right: bool) -> None:  # noqa: FBT001
+    """Both are judged by the same tasks, each by its own network: names that mislead are superseded."""
     project = make()
     first = project.train()
     project.annotate(12, wrong=0 if names_are_right else 12)
@@ -135,26 +147,27 @@ def test_what_is_learned_competes_on_annotations(make, names_are_right: bool) ->
     assert taught.artifact.model.controls[0].check.against == ANNOTATIONS
 
 
-def test_a_few_annotations_do_not_take_its_place(make) -> None:
+def test_a_few_annotations_do_not_take_its_place(make: "Make") -> None:
     """Of three nobody can tell which is better: the names answer on, and why is said."""
     project = make()
     first = project.train()
     project.annotate(3)
     taught = project.train(1)
     assert taught.serving == first.serving
-    assert taught.artifact.held_back.startswith("What is made from the names of the labels answers until enough is")
+    assert taught.artifact.held_back.startswith(
+        "What is made from the names of the labels answers until enough is"
+    )
     project.annotate(12, wrong=12)
     assert project.train(2).serving != first.serving
 
 
-def test_what_was_learned_stays_when_its_annotations_are_gone(make) -> None:
+def test_what_was_learned_stays_when_its_annotations_are_gone(make: "Make") -> None:
     """Names do not take the place of a version that has learned from people."""
     project = make()
     project.annotate(12)
     learned = project.train()
     for task in project.studio.tasks.values():
         task["annotations"].clear()
-    project.backend.settings.data_dir.joinpath("projects", "7", "pulled.sqlite").unlink(missing_ok=True)
     with pytest.raises(NothingToLearnError):
         project.train(24 * 30)
     assert project.backend.registry.current_version(7) == learned.serving
@@ -163,7 +176,7 @@ def test_what_was_learned_stays_when_its_annotations_are_gone(make) -> None:
 @pytest.mark.parametrize(
     ("network", "suggested"), [("colour_words", [["red"], ["red"]]), ("softmax_words", [["red"]])]
 )
-def test_several_labels_need_a_sigmoid(make, network: str, suggested: list[list[str]]) -> None:
+def test_several_labels_need_a_sigmoid(make: "Make", network: str, suggested: list[list[str]]) -> None:
     """A network that only compares texts suggests for the single choice alone; yes and no are never suggested."""
     many = choices("many", "red", "green", choice="multiple")
     project = make(SINGLE + many + choices("blurred", "yes", "no"), zero_shot=network)
@@ -171,7 +184,7 @@ def test_several_labels_need_a_sigmoid(make, network: str, suggested: list[list[
     assert project.suggested(made.artifact.model_version)[0] == suggested
 
 
-def test_where_no_name_says_anything_the_reason_is_given(make) -> None:
+def test_where_no_name_says_anything_the_reason_is_given(make: "Make") -> None:
     """Control by control."""
     with pytest.raises(NothingToLearnError, match="many takes several labels, for which the network must have"):
         make(choices("many", "red", "green", choice="multiple"), zero_shot="softmax_words").train()
@@ -179,15 +192,15 @@ def test_where_no_name_says_anything_the_reason_is_given(make) -> None:
         make(choices("blurred", "yes", "no")).train()
 
 
-def test_an_embedder_without_texts_is_refused(make) -> None:
+def test_an_embedder_without_texts_is_refused(make: "Make") -> None:
     """It says what it lacks."""
     with pytest.raises(WeightsError, match="the embedder colours has no embed_texts"):
         make(zero_shot="colours").train()
 
 
-def test_a_hint_describes_a_code(make) -> None:
+def test_a_hint_describes_a_code(make: "Make") -> None:
     """What a label is called does not matter where the config says what it means."""
-    coded = '<Choices name="kind" toName="image"><Choice value="c1" hint="red"/><Choice value="c2" hint="blue"/></Choices>'
+    coded = choices("kind", "c1", "c2").replace('"c1"', '"c1" hint="red"').replace('"c2"', '"c2" hint="blue"')
     project = make(coded)
     made = project.train()
     assert project.suggested(made.artifact.model_version)[0] == [["c1"]]
@@ -233,3 +246,46 @@ def test_prompts_are_one_text_or_a_list() -> None:
         ("a drawing of {label}",),
         ("a {label}", "the {label}"),
     )
+
+
+@pytest.mark.server
+def test_suggestions_are_there_soon_after_a_project_is_connected(
+    label_studio: "RunningLabelStudio",
+    serve_backend: "Callable[..., AbstractContextManager[RunningBackend]]",
+    tmp_path: Path,
+) -> None:
+    """Nobody has annotated or trained: with pictures and names, each task gets its suggestion, unticked."""
+    admin = label_studio.administrator
+    project = admin.create_project(config(SINGLE))
+    pictures = {}
+    for colour in COLOURS:
+        file = io.BytesIO()
+        Image.new("RGB", (40, 40), colour).save(file, "PNG")
+        pictures[f"{colour}.png"] = file.getvalue()
+    admin.upload(project, pictures, make_tasks=True)
+    shutil.copy(colour_words.__file__, tmp_path / "site")
+    environment = {
+        "PYTHONPATH": str(tmp_path / "site"),
+        "LABEL_STUDIO_URL": label_studio.url,
+        "LABEL_STUDIO_API_KEY": label_studio.api_key,
+        "ML_BACKEND_RECONCILE_S": "1",
+        "ML_BACKEND_QUIET_S": "0",
+        "ML_BACKEND_WEIGHTS": "imagenet",
+        "ML_BACKEND_BACKBONE": "colours",
+        "ML_BACKEND_ZERO_SHOT": "colour_words",
+    }
+    with serve_backend(**environment) as backend:
+        admin.add_connection(project, backend.url, "suggestions", None)
+        assert eventually(lambda: all(task["predictions"] for task in admin.whole_tasks(project)), 90), backend.log
+        for task in admin.whole_tasks(project):
+            [prediction] = task["predictions"]
+            [made] = prediction["result"]
+            assert (made["suggested"], made["value"]["choices"]) == (
+                [next(colour for colour in COLOURS if colour in task["data"]["image"])],
+                [],
+            )
+        url = f"{backend.url}/health"
+        measured = {str(project): "nothing yet, from the names of the labels"}
+        assert eventually(lambda: httpx.get(url, timeout=5).json()["measured_against"] == measured, 30), (
+            backend.log
+        )
