@@ -95,7 +95,9 @@ def _train(project: int, settings: "Settings", *, force: bool) -> None:
         table.add_row(scores.control.name, str(check.tasks), *map(number, figures))
     console.print_table(table)
     if artifact.model.is_from_names:
-        console.print("It is from the names of the labels and measured on nothing yet: it ticks nothing in advance.")
+        console.print(
+            "It is from the names of the labels and measured on nothing yet: it ticks nothing in advance."
+        )
     if trained.unused:
         console.print(
             f"{trained.unused} answers could not be used: they chose what their control does not offer. If that "

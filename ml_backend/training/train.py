@@ -365,7 +365,7 @@ class Trainer:
     ) -> tuple["_Learned", Artifact | None]:
         """Make a model from the names of the labels, unless the version that is returned as well is the same."""
         if not gathered.vectors:
-            raise _unreadable(project.id, "image", gathered)
+            raise _unreadable(project.id, gathered)
         names, seed = LabelNames.of(project, controls, self.settings), self.settings.seed
         digest = names.digest(embedder.key)
         same = self.registry.same(project.id, digest)
@@ -385,7 +385,7 @@ class Trainer:
         clean = partial(tuned.clean, project_id) if tuned else None
         evidence, settled = find_evidence(controls, tasks, gathered, clean)
         if not evidence:
-            raise _unreadable(project_id, "image with an annotation or a given label", gathered)
+            raise _unreadable(project_id, gathered, " with an annotation or a given label")
         return evidence, settled
 
     def _compare(
@@ -483,9 +483,9 @@ class _Learned:
         return 4 * overruled >= answered > 0
 
 
-def _unreadable(project_id: int, lacking: str, gathered: Gathered) -> UnusableProjectError:
+def _unreadable(project_id: int, gathered: Gathered, which: str = "") -> UnusableProjectError:
     return UnusableProjectError(
-        f"no {lacking} of project {project_id} can be read ({counted(Counter(gathered.failures.values()))}): "
+        f"no image of project {project_id}{which} can be read ({counted(Counter(gathered.failures.values()))}): "
         f"ml-backend doctor --project {project_id} says why and what helps"
     )
 
