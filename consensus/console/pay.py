@@ -34,7 +34,7 @@ def pay(project: int) -> str:
     with snapshot_of(service(), project):
         pass
     first, end = _period()
-    rules, problem = _rules(project)
+    rules, problem = rules_of(project)
     made = pay_of(project, first, end, rules) if rules and "from" in request.args else None
     lines = made.value.lines if made and made.value else []
     return render_template(
@@ -58,7 +58,7 @@ def table(project: int) -> ResponseReturnValue:
     with snapshot_of(service(), project):
         pass
     first, end = _period()
-    rules, problem = _rules(project)
+    rules, problem = rules_of(project)
     if rules is None:
         raise BadRequest(problem or "there are no rules")
     made = pay_of(project, first, end, rules)
@@ -85,7 +85,7 @@ def own(project: int) -> str:
     first = next((each for each in months if f"{each:%Y-%m}" == month), None)
     if first is None:
         raise BadRequest(f"the month is {month!r}; there are {', '.join(f'{each:%Y-%m}' for each in months)}")
-    rules, _ = _rules(project)
+    rules, _ = rules_of(project)
     made = pay_of(project, first, _following(first), rules) if rules else None
     lines = [_nameless(line) for line in made.value.lines if line.annotator == name] if made and made.value else []
     return render_template(
@@ -105,13 +105,13 @@ def pay_of(project: int, first: date, end: date, rules: RulesFile) -> Outcome[Pa
 
     Once a period is over nothing changes its list, but runs that began in it and end later do.
     """
-    store, today = service().store, _today()
+    store, until = service().store, today()
     run = store.last_run(project)
     key = "pay", project, run and run["id"], first, end, rules.model_dump_json()
-    return console().computed.of(key, lambda: payroll(store, project, first, end, rules.core(), today))
+    return console().computed.of(key, lambda: payroll(store, project, first, end, rules.core(), until))
 
 
-def _rules(project: int) -> tuple[RulesFile | None, str]:
+def rules_of(project: int) -> tuple[RulesFile | None, str]:
     """Return the rules that the settings file names, or why there are none."""
     path = service().config(project).pay
     if path is None:
@@ -142,7 +142,7 @@ def _day(name: str, otherwise: date) -> date:
 
 def _months() -> list[date]:
     """Return the first days of the months that are over, the last one first."""
-    months = [(_today().replace(day=1) - timedelta(days=1)).replace(day=1)]
+    months = [(today().replace(day=1) - timedelta(days=1)).replace(day=1)]
     while len(months) < MONTHS:
         months.append((months[-1] - timedelta(days=1)).replace(day=1))
     return months
@@ -156,5 +156,6 @@ def _nameless(line: Line) -> Line:
     return replace(line, why=without_names(line.why))
 
 
-def _today() -> date:
+def today() -> date:
+    """Return the day that it is, in UTC."""
     return datetime.now(UTC).date()

@@ -22,6 +22,7 @@ from consensus.console.access import Role, needs
 from consensus.console.desk import Console, console
 from consensus.console.settings_form import Field, changes_in, fields_of
 from consensus.diagnosis.connection_checks import connections
+from consensus.diagnosis.ml_backend_checks import ABOUT, examined
 from consensus.errors import ConfigError
 from consensus.files.settings_file import Key, Value, edited, is_writable, replace_settings, section_of
 from consensus.serving.service import service, snapshot_of
@@ -217,14 +218,16 @@ def _digest(text: str) -> str:
 
 
 def _diagnoses(desk: Console, project: int) -> Iterator[Diagnosis]:
-    """Go through the checks of `consensus doctor`, then ask Label Studio for its connections."""
+    """Go through the checks of both doctors; between them ask Label Studio for its connections."""
     yield from desk.examine(project)
 
     def backends() -> Any:  # noqa: ANN401 - findings
         with desk.service.studio() as studio:
             return list(connections(studio.client.connections(project), project))
 
-    yield from run_checks("ML backend", project, {"connection": backends})
+    yield from run_checks(ABOUT, project, {"connection": backends})
+    backend = desk.service.ml_backend
+    yield from examined(backend.examined, project, named=bool(backend.url))
 
 
 def _shown(diagnosis: Diagnosis) -> Row:

@@ -49,23 +49,32 @@ def payroll(store: Store, project: int, first: date, end: date, rules: Rules, to
     """
     _check_period(first, end, today)
     with store.lock(project), store.snapshot() as snapshot:
-        snapshot.needed_run(project)
-        lines, notes = lines_of(_works(snapshot, project, first, end, rules), rules), list[str]()
-        if any(row["suspicions"] is None for row in snapshot.annotators_before(project, _start(end))):
-            notes.append("some runs before the end of the period did not look for spam; it is not rejected there")
-        if not snapshot.runs_between(project, _start(first), _start(end)):
+        return pay_list(snapshot, project, first, end, rules)
+
+
+def pay_list(store: Snapshot, project: int, first: date, end: date, rules: Rules) -> Payroll:
+    """Make the pay list of a period from what is stored now.
+
+    Raises
+    ------
+    ConfigError
+        Where the project has no run yet.
+    """
+    store.needed_run(project)
+    lines, notes = lines_of(_works(store, project, first, end, rules), rules), list[str]()
+    if any(row["suspicions"] is None for row in store.annotators_before(project, _start(end))):
+        notes.append("some runs before the end of the period did not look for spam; it is not rejected there")
+    if not store.runs_between(project, _start(first), _start(end)):
+        notes.append("no run started in the period; votes that were made in it count when a run first sees them")
+    for month, beyond in _months_that_end(first, end) if rules.best else ():
+        best = _best(store, project, month, beyond, rules)
+        lines += best
+        if not best:
             notes.append(
-                "no run started in the period; votes that were made in it count when a run first sees them"
+                f"{month:%Y-%m}: nobody has the paid votes that the bonus for the best annotator asks for"
             )
-        for month, beyond in _months_that_end(first, end) if rules.best else ():
-            best = _best(snapshot, project, month, beyond, rules)
-            lines += best
-            if not best:
-                notes.append(
-                    f"{month:%Y-%m}: nobody has the paid votes that the bonus for the best annotator asks for"
-                )
-        if rules.best and not _months_that_end(first, end):
-            notes.append("no calendar month ends in the period, so there is no bonus for a best annotator")
+    if rules.best and not _months_that_end(first, end):
+        notes.append("no calendar month ends in the period, so there is no bonus for a best annotator")
     return Payroll(lines, notes)
 
 
@@ -120,7 +129,7 @@ def _months_that_end(first: date, end: date) -> list[tuple[date, date]]:
     months: list[tuple[date, date]] = []
     month = first.replace(day=1)
     while True:
-        beyond = _next_month(month)
+        beyond = next_month(month)
         if beyond > end:
             return months
         if beyond > first:
@@ -128,7 +137,8 @@ def _months_that_end(first: date, end: date) -> list[tuple[date, date]]:
         month = beyond
 
 
-def _next_month(month: date) -> date:
+def next_month(month: date) -> date:
+    """Return the first day of the month after a month's first day."""
     return date(month.year + month.month // 12, month.month % 12 + 1, 1)
 
 

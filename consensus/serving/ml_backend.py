@@ -17,7 +17,9 @@ from common.serving.credentials import Credentials
 from consensus.errors import BackendError
 
 TIMEOUT_S = 5.0
-"""Longest silence; an answer that trickles ends after five of it."""
+"""Longest silence by default; an answer that trickles ends after five of it."""
+EXAMINED_IN_S = 60.0
+"""Its checks ask Label Studio and fetch images."""
 LARGEST = 16 << 20
 """Bytes; 200,000 numbers of tasks are 2 MB."""
 LONGEST_REASON = 300
@@ -41,8 +43,13 @@ class MLBackend:
     credentials: Credentials = field(default_factory=lambda: Credentials("ML backend"), repr=False)
     transport: httpx.BaseTransport | None = field(default=None, repr=False)
 
-    def ask(self, path: str, **query: str) -> dict[str, Any]:
+    def ask(self, path: str, *, timeout_s: float = TIMEOUT_S, **query: str) -> dict[str, Any]:
         """Return the object that a GET is answered with; a redirect is not followed.
+
+        Parameters
+        ----------
+        timeout_s : float
+            Longest silence.
 
         Raises
         ------
@@ -54,11 +61,11 @@ class MLBackend:
                 "no ML backend is named here: set CONSENSUS_ML_BACKEND_URL to the address of the one that is "
                 "connected, and ML_BACKEND_BASIC_USER and ML_BACKEND_BASIC_PASSWORD to what it asks for"
             )
-        hooks = bounds(TIMEOUT_S, largest=LARGEST)
+        hooks = bounds(timeout_s, largest=LARGEST)
         headers = {**self.credentials.headers(), "Accept-Encoding": "identity"}
         try:
             with (
-                httpx.Client(timeout=TIMEOUT_S, event_hooks=hooks, transport=self.transport) as connections,
+                httpx.Client(timeout=timeout_s, event_hooks=hooks, transport=self.transport) as connections,
                 connections.stream("GET", f"{self.url}{path}", params=query, headers=headers) as answer,
             ):
                 body = read_body(answer, LARGEST)
@@ -79,6 +86,10 @@ class MLBackend:
         if content is None:
             raise self._fault("answers what is no JSON object; is CONSENSUS_ML_BACKEND_URL right?")
         return content
+
+    def examined(self, project: int) -> dict[str, Any]:
+        """Return what it finds of a project; see `ask`."""
+        return self.ask("/doctor", timeout_s=EXAMINED_IN_S, project=str(project))
 
     def _fault(self, fault: str, http_status: int | None = None) -> BackendError:
         return BackendError(f"the ML backend at {self.url} {fault}", http_status)

@@ -495,6 +495,12 @@ class Reader(Questions):
         query = select(func.count().label("runs")).select_from(RUN)
         return int(self._rows(query.where(RUN.c.project == project, started >= since, started < until))[0]["runs"])
 
+    def ledger_begin(self, project: int) -> datetime | None:
+        """When the first vote of the ledger began; None where there is none."""
+        query = select(func.min(LEDGER.c.since).label("begin")).where(LEDGER.c.project == project)
+        begin: datetime | None = self._rows(query)[0]["begin"]
+        return begin
+
     def ledger(self, project: int, since: datetime, until: datetime) -> list[Row]:
         """Entries of the ledger of votes that began from a moment, inclusive, to another, exclusive."""
         begin = LEDGER.c.since

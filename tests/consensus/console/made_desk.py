@@ -38,18 +38,20 @@ spot_share = 0.02  # as by itself
 
 
 class Backend:
-    """An ML backend that answers about clusters.
+    """An ML backend that answers about clusters, and says what its doctor finds.
 
     Parameters
     ----------
     clusters : list of dict
         What it lists.
+    findings : list of dict
     answer : callable or None
         What it answers in place of that.
     """
 
     def __init__(self) -> None:
         self.clusters: list[dict[str, object]] = []
+        self.findings: list[dict[str, object]] = []
         self.version, self.every, self.without = "m1", 1, 0
         self.answer: Callable[[httpx.Request], httpx.Response] | None = None
         self.requests: list[httpx.Request] = []
@@ -59,6 +61,8 @@ class Backend:
         self.requests.append(request)
         if self.answer is not None:
             return self.answer(request)
+        if request.url.path == "/doctor":
+            return streamed(200, {"fine": not self.findings, "findings": self.findings})
         if request.url.params["version"] != self.version:
             return streamed(404, {"error": f"no version {request.url.params['version']!r}"})
         listed = {"model_version": self.version, "every": self.every, "without": self.without}

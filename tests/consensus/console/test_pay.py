@@ -4,12 +4,15 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 from flask.testing import FlaskClient
 from made_desk import PASSWORD, Desk, words
 from made_projects import PROJECT
 from test_people import A5, A6, computed, suspect
 
 from consensus.core.people.pay import totals
+from consensus.people.cost import Cost, cost_of
+from consensus.people.crowd import crowd_of
 from consensus.people.csv_tables import pay_csv
 from consensus.people.pay_rules import read_rules
 from consensus.people.payroll import Payroll, payroll
@@ -37,7 +40,7 @@ def paying(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     with desk.store.snapshot() as snapshot:
         started = snapshot.needed_run(PROJECT)["started_at"]
     monkeypatch.setattr(
-        "consensus.console.pay._today", lambda: following(following(started.date())).replace(day=20)
+        "consensus.console.pay.today", lambda: following(following(started.date())).replace(day=20)
     )
     return desk
 
@@ -160,3 +163,47 @@ def test_own_lines_are_those_of_the_list(paying: Desk) -> None:
     assert f"{sum(line.amount for line in own):,} EUR cent for {month}" in text
     for line in own:
         assert line.why in text
+
+
+def test_what_it_cost_is_the_pay_of_its_months(paying: Desk, admin: FlaskClient) -> None:
+    """As `consensus pay` makes them, and for each label that was decided; the last month until yesterday."""
+    first, end = period(paying)
+    rules = read_rules(paying.service.config(PROJECT).pay or Path()).core()
+    by_month = (
+        by_command(paying).lines,
+        payroll(paying.store, PROJECT, end, following(end), rules, following(end)).lines,
+    )
+    total = sum(line.amount for lines in by_month for line in lines)
+    assert total > 1_000
+    page = computed(admin, f"/projects/{PROJECT}/cost")
+    text, today = words(page), following(end).replace(day=20)
+    assert f"{total:,} EUR cent by the rules, until {today}, without today" in text
+    assert f"0 of it from {following(end)} on" in text
+    assert f"{first} {sum(line.amount for line in by_month[0]):,}" in text
+    with paying.store.snapshot() as snapshot:
+        counts = snapshot.pages.report_totals(PROJECT)
+    decided = counts["AllConfirmed"] + counts["MisClassified"] + counts["Discovered"]
+    assert f"A decided label {total / decided:,.1f} EUR cent of {decided}" in text
+    shown = words(computed(admin, f"{PAY}?{asked(paying)}"))
+    assert f"{sum(line.amount for line in by_month[0]):,} EUR cent in all" in shown
+    assert f'hx-get="/projects/{PROJECT}/cost"' in admin.get(f"/projects/{PROJECT}/").text
+
+
+def test_while_a_run_is_at_work_what_it_cost_is_there(paying: Desk, admin: FlaskClient) -> None:
+    """Nothing holds the project for a page that somebody only looks at."""
+    with paying.store.lock(PROJECT):
+        assert "EUR cent by the rules" in words(computed(admin, f"/projects/{PROJECT}/cost"))
+
+
+def test_hours_are_those_of_the_people(desk: Desk, admin: FlaskClient) -> None:
+    """Without rules it is said that no pay can be told; the time is told all the same."""
+    with sqlalchemy.create_engine(f"sqlite:///{desk.folder}/store.db").begin() as connection:
+        connection.execute(sqlalchemy.text("UPDATE vote SET lead_time = 2.5"))
+    with desk.store.snapshot() as snapshot:
+        seconds = sum(crowd_of(snapshot, PROJECT).seconds.values())
+        assert seconds == 60 * 2.5
+        assert cost_of(snapshot, PROJECT, None, date(2099, 1, 1)) == Cost(seconds / 3600)
+    text = words(computed(admin, f"/projects/{PROJECT}/cost"))
+    assert 'the settings file names no rules ( pay = "pay.toml" )' in text
+    assert "Annotators' time 2 minutes" in text
+    assert "EUR" not in text

@@ -5,13 +5,15 @@ import re
 import time
 from html import unescape
 
+import httpx
 import pytest
 from flask.testing import FlaskClient
-from made_desk import SETTINGS, Desk, fields, send, words
+from made_desk import SETTINGS, Desk, fields, send, streamed, words
 from made_projects import OWNER, PROJECT
 from werkzeug.test import TestResponse
 
 from common.errors import LabelStudioError
+from consensus.serving.ml_backend import MLBackend
 from consensus.transfer.journal import Journal, journal_file
 
 HOME = f"/projects/{PROJECT}/"
@@ -42,6 +44,64 @@ def test_checks_are_those_of_the_doctor(desk: Desk, admin: FlaskClient) -> None:
     assert "old at http://other:9090: no answer because it suggests nothing" in text
     assert f"Remedy: ml-backend doctor --project {PROJECT}" in text
     assert "Traceback" not in text
+
+
+def test_the_ml_backend_says_what_its_own_doctor_finds(desk: Desk, admin: FlaskClient) -> None:
+    """With what helps; whatever stands in it is text."""
+    finding = {
+        "about": "project 7",
+        "project": PROJECT,
+        "check": "webhook",
+        "level": "problem",
+        "seen": "no webhook <b>leads</b> here\x1b[31m",
+        "why": "nothing is learned",
+        "remedy": "ml-backend connect --project 7 --url http://backend:9090",
+    }
+    desk.backend.findings = [finding]
+    text = checked(desk, admin)
+    assert "no webhook <b>leads</b> here [31m because nothing is learned" in text
+    assert "Remedy: ml-backend connect --project 7 --url http://backend:9090" in text
+    [asked] = [request for request in desk.backend.requests if request.url.path == "/doctor"]
+    assert asked.url.params["project"] == str(PROJECT)
+
+
+@pytest.mark.parametrize(
+    ("answer", "seen"),
+    [
+        (
+            {"findings": [{"level": "bad", "seen": "x", "why": "", "remedy": "", "check": "y"}]},
+            "no findings",
+        ),
+        ({"findings": [7]}, "no findings"),
+        ({"findings": 7}, "no findings"),
+        ({"findings": [{"level": "fine", "seen": ["x"], "why": "", "remedy": "", "check": "y"}]}, "no findings"),
+        ({}, "no findings"),
+        (None, "cannot be reached"),
+    ],
+)
+def test_an_ml_backend_that_cannot_be_understood_is_a_finding(
+    desk: Desk, admin: FlaskClient, answer: object, seen: str
+) -> None:
+    """The other checks are there all the same."""
+
+    def answered(request: httpx.Request) -> httpx.Response:
+        if answer is None:
+            raise httpx.ConnectError("refused", request=request)
+        return streamed(200, answer)
+
+    desk.backend.answer = answered
+    text = checked(desk, admin)
+    assert seen in text
+    assert "what it finds itself is not known" in text
+    assert "the key lets us in" in text
+
+
+def test_where_no_ml_backend_is_named_the_setting_is(desk: Desk, admin: FlaskClient) -> None:
+    """It is something to consider, and no more."""
+    object.__setattr__(desk.service, "ml_backend", MLBackend())
+    text = checked(desk, admin)
+    assert "set CONSENSUS_ML_BACKEND_URL" in text
+    assert " 0 to do" in text
 
 
 def test_without_a_backend_the_command_that_connects_one_is_named(desk: Desk, admin: FlaskClient) -> None:
