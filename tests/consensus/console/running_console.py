@@ -13,6 +13,7 @@ import label_studio_server
 import numpy as np
 from administrator import Administrator
 from PIL import Image, ImageDraw
+from servers import Server, free_port
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "serving"))
 from running_service import running
@@ -24,6 +25,8 @@ MODEL = "shapes-m1"
 EMAILS = tuple(f"annotator{number}@example.com" for number in (1, 2, 3))
 REVIEWER = "reviewer@example.com"
 LIMIT_S = 120
+LOGIN = {"ML_BACKEND_BASIC_USER": "label-studio", "ML_BACKEND_BASIC_PASSWORD": "a-password-of-these-tests"}
+"""What the ML backend asks for."""
 
 
 @dataclass
@@ -36,6 +39,8 @@ class Place:
         Of the console.
     tokens : dict of str to str
         Each account's own, by e-mail address.
+    backend_port : int
+        Where the console looks for the ML backend.
     """
 
     url: str
@@ -43,6 +48,7 @@ class Place:
     account: label_studio_server.Account
     project: int
     tokens: dict[str, str]
+    backend_port: int
 
     def address(self, path: str = "") -> str:
         """Return the address of a page of the project."""
@@ -67,6 +73,8 @@ def running_console(folder: Path) -> Iterator[Place]:
             "LABEL_STUDIO_URL": studio.url,
             "LABEL_STUDIO_API_KEY": studio.account.token,
             "XDG_DATA_HOME": str(folder / "home"),
+            "CONSENSUS_ML_BACKEND_URL": f"http://127.0.0.1:{(backend_port := free_port())}",
+            **LOGIN,
         }
         draw_shapes(folder / "shapes")
         _consensus(variables, "import", str(folder / "shapes"), "--project", "Shapes")
@@ -75,7 +83,38 @@ def running_console(folder: Path) -> Iterator[Place]:
         _vote(administrator, project, [tokens[email] for email in EMAILS])
         _consensus(variables, "run", "--project", str(project))
         url, _ = ending.enter_context(running(folder, **variables))
-        yield Place(url, administrator, studio.account, project, tokens)
+        yield Place(url, administrator, studio.account, project, tokens, backend_port)
+
+
+@contextmanager
+def trained_backend(place: Place, folder: Path) -> Iterator[Server]:
+    """Start the ML backend, connect it, and let it learn."""
+    folder.mkdir()
+    variables = {
+        "HOME": str(folder),
+        "PATH": os.environ["PATH"],
+        "LABEL_STUDIO_URL": place.administrator.url,
+        "LABEL_STUDIO_API_KEY": place.account.token,
+        "ML_BACKEND_BACKBONE": "efficientnet-lite0",
+        "ML_BACKEND_DATA_DIR": str(folder / "backend"),
+        "ML_BACKEND_PUBLIC_URL": f"http://127.0.0.1:{place.backend_port}",
+        **LOGIN,
+    }
+    serve = [sys.executable, "-m", "ml_backend", "serve", "--port", str(place.backend_port), "--workers", "1"]
+    server = Server("ml-backend serve", serve, variables, folder / "serve.log")
+    try:
+        server.wait_for_answer(f"{variables['ML_BACKEND_PUBLIC_URL']}/health", LIMIT_S)
+        for command in ("connect", "train"):
+            subprocess.run(
+                [sys.executable, "-m", "ml_backend", command, "--project", str(place.project)],
+                env=variables,
+                cwd=folder,
+                timeout=LIMIT_S,
+                check=True,
+            )
+        yield server
+    finally:
+        server.stop()
 
 
 def _consensus(variables: dict[str, str], *words: str) -> None:

@@ -18,10 +18,10 @@ import pytest
 from administrator import Administrator
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent))  # where the running console is
-from running_console import EMAILS, KINDS, MODEL, REVIEWER, UNVOTED, WRONG, Place, running_console
+from running_console import EMAILS, KINDS, MODEL, REVIEWER, UNVOTED, WRONG, Place, running_console, trained_backend
 from signed_in_browser import FLAGS
 
 from common.contract import REPORT_NAMES
@@ -222,6 +222,28 @@ def test_rows_are_chosen_with_the_mouse(place: Place, admin: Page) -> None:
     expect(count).to_have_text("")
     admin.locator(".tile .picture").first.click()
     expect(count).to_have_text("1 chosen")
+    admin.locator(".tile .picture").nth(2).click(modifiers=["Shift"])
+    expect(count).to_have_text("3 chosen")
+
+
+def test_what_a_page_waited_for_can_be_chosen(place: Place, admin: Page) -> None:
+    """As if it had been there from the beginning."""
+    address = place.address(f"grid?of=MisClassified&label={KINDS[0]}")
+
+    def without_images(route: Route) -> None:
+        """Answer as while something is read."""
+        text = route.fetch().text()
+        start, end = text.index('<div id="grid">'), text.rindex("</main>")
+        waiting = (
+            f'<div id="grid" hx-get="{address}" hx-trigger="every 1s" hx-select="#grid" hx-swap="morph:outerHTML">'
+        )
+        route.fulfill(body=f"{text[:start]}{waiting}</div>{text[end:]}", content_type="text/html")
+
+    admin.route(address, without_images, times=1)
+    admin.goto(address)
+    expect(admin.locator("input[name=item]")).to_have_count(WRONG)
+    admin.get_by_role("button", name="Invert").click()
+    expect(admin.locator("[data-count]")).to_have_text(f"{WRONG} chosen")
 
 
 def test_what_is_shown_is_written_and_undone(place: Place, admin: Page) -> None:
@@ -250,6 +272,47 @@ def test_what_is_shown_is_written_and_undone(place: Place, admin: Page) -> None:
     assert place.n_annotations() == before
     admin.get_by_role("link", name="Back to where you were").click()
     expect(boxes).to_have_count(n)
+
+
+def test_images_that_look_alike(place: Place, admin: Page, tmp_path: Path) -> None:
+    """Clusters of the ML backend: one gets a label, which is taken back; annotators are served as before."""
+    before, stream = place.n_annotations(), stream_of(place)
+    with trained_backend(place, tmp_path / "backend"):
+        admin.goto(place.address("grid?of=clusters"))
+        expect(admin.locator("tbody tr").first).to_be_visible()
+        assert faults_of(admin) == []
+        admin.locator("tbody th a").first.click()
+        boxes = admin.locator("input[name=item]")
+        n = boxes.count()
+        assert n > 1
+        assert faults_of(admin) == []
+        admin.get_by_label("all of this page").click()
+        expect(admin.locator("[data-count]")).to_have_text(f"{n} chosen")
+        admin.get_by_role("button", name="Set it").click()
+        admin.get_by_role("button", name="Do it").click()
+        admin.get_by_text(f"{n} written").wait_for(timeout=ENDED_MS)
+        admin.get_by_role("link", name="Back to where you were").click()
+        last = admin.get_by_role("region", name="Your last action")
+        expect(last).to_contain_text(f"{n} items")
+        assert faults_of(admin) == []
+        assert place.n_annotations() == before + n
+        last.get_by_role("button", name="Undo").click()
+        admin.get_by_role("button", name="Take it back").click()
+        admin.get_by_text(f"{n} taken back").wait_for(timeout=ENDED_MS)
+        admin.get_by_role("link", name="Back to where you were").click()
+        expect(boxes).to_have_count(n)
+        expect(last).to_have_count(0)
+        assert place.n_annotations() == before
+        assert stream_of(place) == stream
+        rows = [row for task in place.administrator.whole_tasks(place.project) for row in task["predictions"]]
+        assert {row.get("cluster") for row in rows} == {None}
+
+
+def stream_of(place: Place) -> tuple[object, list[object]]:
+    """What the label stream shows an annotator next: the task, and the versions of its suggestions."""
+    with Administrator(place.administrator.url, place.tokens[EMAILS[0]]) as annotator:
+        shown = annotator.next_task(place.project)
+    return shown["id"], [row["model_version"] for row in shown["predictions"]]
 
 
 def test_without_scripts(place: Place, browser: Browser) -> None:
