@@ -14,6 +14,7 @@ from consensus.assist.accept import Request
 from consensus.console.access import Role, needs
 from consensus.console.lines import line_in, line_text
 from consensus.console.pages import share_in, text_in
+from consensus.console.sources import if_set
 from consensus.core.review.rulings import Ruling
 from consensus.serving import acts
 from consensus.serving.background import Job
@@ -198,7 +199,13 @@ def _act(project: int, chosen: Chosen, *, dry_run: bool) -> dict[str, Any]:
         case "label":
             rulings = [Ruling(task, control, "correct", (chosen.label,)) for task, control in chosen.items]
             subject = "task is" if len(rulings) == 1 else "tasks are"
-            counted = {"count": len(rulings), "detail": f"{len(rulings)} {subject} decided in your name."}
+            with snapshot_of(here, project) as snapshot:
+                outlook = if_set(snapshot, project, set(chosen.items), chosen.label)
+            counted = {
+                "count": len(rulings),
+                "detail": f"{len(rulings)} {subject} decided in your name.",
+                "expected": outlook if outlook.n else None,
+            }
             return _rule(project, rulings, by, counted, dry_run=dry_run)
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from common.label_studio.rows import stamp_of
 from consensus.console.computed import Outcome
 from consensus.console.desk import console
-from consensus.console.sources import BY_VOTES, Outlook, Source
+from consensus.console.sources import Outlook, Source, if_set
 from consensus.core.assist.mixture import Mixture, mixture
 from consensus.errors import BackendError
 from consensus.label_studio import Studio
@@ -18,7 +19,6 @@ from consensus.serving.ml_backend import MLBackend
 from consensus.serving.service import Service, service
 from consensus.store.columns import Row
 from consensus.store.reader import Snapshot
-from consensus.store.tables import CLASSIFICATION
 
 CLUSTERS = "clusters"
 NEAR, FAR, ODD = "near", "far", "odd"
@@ -29,6 +29,8 @@ FRESH_S = 600.0
 """After so long the ML backend is asked again, and after each run."""
 ASKED = 5
 """So many backends of a project are asked after at most."""
+LONGEST = 300
+"""Letters of the name of a version."""
 NOT_FOUND = 404
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -44,7 +46,7 @@ class _Cluster(_Strict):
 
 
 class _Clusters(_Strict):
-    model_version: str = Field(max_length=300)
+    model_version: str = Field(max_length=LONGEST)
     every: int = Field(ge=1, lt=2**63)
     without: Count
     clusters: list[_Cluster]
@@ -83,7 +85,11 @@ class Clustered:
     clusters : dict of int to Cluster
         By their number, the most mixed ones first.
     labels : mapping of int to collection of str
-        What is taken to be right, by task: that and no more is known of.
+        What is taken to be right, by task; of others nothing is known.
+    run : int
+        By which it is.
+    ends_at : float
+        Until when it is shown, by the monotonic clock.
     """
 
     version: str
@@ -91,16 +97,22 @@ class Clustered:
     without: int
     clusters: dict[int, Cluster]
     labels: Mapping[int, Collection[str]]
+    run: int
+    ends_at: float
 
 
 def clustered(project: int, run: Row, control: str) -> Outcome[Clustered]:
     """Return the clusters as they were a moment ago; the first who asks has them read behind the page."""
     here = service()
-    key = CLUSTERS, project, run["id"], control, int(time.monotonic() // FRESH_S)
-    return console().computed.of(key, lambda: read_clusters(here, project, control))
+
+    def is_fresh(read: Clustered) -> bool:
+        return read.run == run["id"] and time.monotonic() < read.ends_at
+
+    work = partial(read_clusters, here, project, run["id"], control)
+    return console().computed.of((CLUSTERS, project, control), work, is_fresh)
 
 
-def read_clusters(here: Service, project: int, control: str) -> Clustered:
+def read_clusters(here: Service, project: int, run: int, control: str) -> Clustered:
     """Ask our ML backend for the clusters of the version with which one of the project's connections answers.
 
     Raises
@@ -120,12 +132,14 @@ def read_clusters(here: Service, project: int, control: str) -> Clustered:
     ]
     clusters.sort(key=lambda each: (-each.mixture.lower, -each.mixture.others, -each.size, each.number))
     by_number = {each.number: each for each in clusters}
-    return Clustered(answered.model_version, answered.every, answered.without, by_number, labels)
+    ends_at = time.monotonic() + FRESH_S
+    return Clustered(answered.model_version, answered.every, answered.without, by_number, labels, run, ends_at)
 
 
 def _answered(backend: MLBackend, studio: Studio, project: int) -> _Clusters:
     name = f"{project}.{stamp_of(studio.project(project).created_at)}".rstrip(".")
-    versions = [row.answers_with for row in studio.client.connections(project) if row.works and row.answers_with]
+    working = [row for row in studio.client.connections(project) if row.works]
+    versions = [row.answers_with for row in working if 0 < len(row.answers_with) <= LONGEST]
     error = BackendError(f"Label Studio names no ML backend that answers: ml-backend connect --project {project}")
     for version in list(dict.fromkeys(versions))[:ASKED]:
         try:
@@ -174,10 +188,7 @@ def of_cluster(
         ]
 
     def expect(rows: list[Row]) -> Outlook:
-        shown = snapshot.of_tasks(CLASSIFICATION, project, {row["task"] for row in rows})
-        wrong = [1 - row["posterior"] for row in shown if (row["control"], row["label"]) == (control, label)]
-        unknown = f"; of {len(rows) - len(wrong)} nothing is known" if len(wrong) < len(rows) else ""
-        return Outlook.summed("label", wrong, BY_VOTES + unknown)
+        return if_set(snapshot, project, {(row["task"], control) for row in rows}, label)
 
     return Source(len(tasks), ("rank",), behind, expect)
 

@@ -48,17 +48,21 @@ class Computed:
         self._lock, self._turn = threading.Lock(), threading.Lock()
         self._results = OrderedDict[Hashable, Future[Any]]()
 
-    def of(self, key: Hashable, work: Callable[[], Value]) -> Outcome[Value]:
+    def of(
+        self, key: Hashable, work: Callable[[], Value], is_fresh: Callable[[Value], bool] = lambda _: True
+    ) -> Outcome[Value]:
         """Return what is there; the first who asks has it begun.
 
         Parameters
         ----------
         key : hashable
             All that the result depends on.
+        is_fresh : callable
+            Whether a result that is there will do; else it is worked out anew.
         """
         with self._lock:
             future = self._results.get(key)
-            if future is None:
+            if future is None or (_is_there(future) and not is_fresh(future.result())):
                 future = self._results[key] = Future()
                 threading.Thread(target=self._do, args=(future, work), name="computing", daemon=True).start()
             self._results.move_to_end(key)
@@ -86,3 +90,7 @@ class Computed:
     def _forget(self, key: Hashable) -> None:
         with self._lock:
             self._results.pop(key, None)
+
+
+def _is_there(future: Future[Any]) -> bool:
+    return future.done() and future.exception() is None

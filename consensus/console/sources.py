@@ -1,13 +1,13 @@
 """Where the images of a grid come from, and what share would be wrong if they were answered as the page offers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Literal
 
 from consensus.assist.accept import Request, offer
 from consensus.assist.proposals import offer_proposals
 from consensus.assist.suggestions import Suggested, Suggestion
-from consensus.console.acting import Action
 from consensus.console.pages import Behind
 from consensus.console.rows import PLACE, rows_behind
 from consensus.core.assist.expected import share_interval
@@ -15,7 +15,10 @@ from consensus.serving import acts
 from consensus.serving.service import service
 from consensus.store.columns import Row
 from consensus.store.reader import Snapshot
+from consensus.store.tables import CLASSIFICATION
 
+Offered = Literal["suggested", "accept", "label"]
+"""What a page offers first, as an action on chosen rows."""
 SUGGESTED = "suggestions"
 SURE_FIRST, UNSURE_FIRST = "sure", "unsure"
 BY_SCORE = {SURE_FIRST: "surest first", UNSURE_FIRST: "least sure first"}
@@ -40,7 +43,7 @@ class Outlook:
         What this is known by.
     """
 
-    action: Action
+    action: Offered
     n: int
     share: float | None
     lower: float | None
@@ -48,12 +51,21 @@ class Outlook:
     grounds: str
 
     @classmethod
-    def summed(cls, action: Action, wrong: Sequence[float], grounds: str) -> "Outlook":
+    def summed(cls, action: Offered, wrong: Sequence[float], grounds: str) -> "Outlook":
         """Add up the probabilities that each is wrong."""
         n, total = len(wrong), sum(wrong)
         if not n:
             return cls(action, 0, None, None, None, grounds)
         return cls(action, n, total / n, *share_interval(total, n), grounds)
+
+
+def if_set(snapshot: Snapshot, project: int, items: Collection[tuple[int, str]], label: str) -> Outlook:
+    """Say what to expect if tasks get a label on controls: of those that the last run knows something of."""
+    rows = snapshot.of_tasks(CLASSIFICATION, project, {task for task, _ in items})
+    of_label = (row for row in rows if row["label"] == label and (row["task"], row["control"]) in items)
+    wrong = [1 - row["posterior"] for row in of_label]
+    unknown = f"; of {len(items) - len(wrong)} nothing is known" if len(wrong) < len(items) else ""
+    return Outlook.summed("label", wrong, BY_VOTES + unknown)
 
 
 @dataclass(frozen=True)

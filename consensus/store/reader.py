@@ -424,7 +424,7 @@ class Reader(Questions):
             rows += self._rows(select(*columns).where(CLASSIFICATION.c.project == project, among))
         return rows
 
-    def likely(self, project: int, control: str) -> dict[int, set[str]]:
+    def likely(self, project: int, control: str) -> dict[int, frozenset[str]]:
         """Return which labels of each task are more probable than not, or else given; others have none."""
         table = CLASSIFICATION.c
         where = and_(table.project == project, table.control == control)
@@ -436,7 +436,9 @@ class Reader(Questions):
             *(rows[name].tolist() for name in ("task", "label", "posterior")), strict=True
         ):
             (believed if right > 0.5 else given).setdefault(task, set()).add(label)  # noqa: PLR2004 - as above
-        return given | believed
+        shared = dict[frozenset[str], frozenset[str]]()  # one object for each set, however many tasks have it
+        sets = ((task, frozenset(labels)) for task, labels in (given | believed).items())
+        return {task: shared.setdefault(labels, labels) for task, labels in sets}
 
     def run_times(self, project: int) -> dict[int, datetime]:
         """Return when each run of a project started, by its id."""

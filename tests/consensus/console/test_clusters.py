@@ -6,9 +6,13 @@ from html import unescape
 import httpx
 import pytest
 from flask.testing import FlaskClient
+from in_memory_label_studio import region
 from made_desk import BACKEND, Desk, fields, send, streamed, words
 from made_projects import PROJECT
 from test_grid import said_of, tiles
+
+from consensus.projects.run import run
+from consensus.settings import ProjectConfig
 
 CLUSTERS = f"/projects/{PROJECT}/grid?of=clusters"
 CATS, MIXED, UNKNOWN = [101, 103, 105, 107], [102, 104, 109, 119, 125], [126, 128]
@@ -39,7 +43,10 @@ def test_the_most_mixed_cluster_is_the_first(connected: Desk, admin: FlaskClient
     numbers = re.findall(r"cluster=(\d+)", page.text)
     assert numbers == ["1", "0", "2"]
     text = words(page.text)
-    assert "3 clusters of m1 , those with the most mixed labels first. 3 images have no embedding" in text
+    assert (
+        "3 clusters of m1 , those with the most mixed labels in the last run first. 3 images have no embedding"
+        in text
+    )
     assert re.search(r"1 5 dog 50 % 2 of 4 with a label", text), text
     assert re.search(r"0 4 cat 0 % 0 of 4 with a label", text), text
     assert re.search(r"2 2 . none has a label", text), text
@@ -129,6 +136,22 @@ def test_the_backend_is_asked_once(connected: Desk, admin: FlaskClient) -> None:
     for query in ("", "&cluster=0", "&cluster=1&order=far"):
         admin.get(CLUSTERS + query)
     assert len(connected.backend.requests) == 1
+
+
+def test_a_run_or_some_minutes_later_it_is_asked_again(
+    connected: Desk, admin: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the labels are and which version answers may have changed."""
+    admin.get(CLUSTERS)
+    for account in (5, 6, 7):
+        connected.made.server.annotate(UNKNOWN[0], [region("kind", "owl")], completed_by=account)
+    connected.made.later()
+    run(connected.made.connected(), connected.store, ProjectConfig(), PROJECT, now=connected.made.now)
+    assert re.search(r"2 2 owl 0 % 0 of 1 with a label", words(admin.get(CLUSTERS).text))
+    assert len(connected.backend.requests) == 2
+    monkeypatch.setattr("consensus.console.clusters.time.monotonic", lambda: 1e12)
+    admin.get(CLUSTERS)
+    assert len(connected.backend.requests) == 3
 
 
 def test_a_page_says_that_the_backend_is_being_asked(

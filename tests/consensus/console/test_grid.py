@@ -97,6 +97,18 @@ def test_a_grid_of_a_report_says_what_share_is_expected_to_be_wrong(desk: Desk, 
     assert f"9 of 9 images. If all are set to cat , {said_of(right)}. Known by the votes" in text
 
 
+def test_a_label_that_is_set_is_expected_to_be_wrong_as_the_votes_say(desk: Desk, admin: FlaskClient) -> None:
+    """Before it is: of the tasks that are chosen, and of those alone that something is known of."""
+    page = admin.get(f"{GRID}?of=Discovered&label=cat")
+    items = ["101:kind", "102:kind", "130:kind"]
+    asked = words(send(admin, f"/projects/{PROJECT}/act", page, action="label", label="cat", item=items).text)
+    with desk.store.snapshot() as snapshot:
+        right = [row["posterior"] for row in snapshot.believed(PROJECT, [101, 102]) if row["label"] == "cat"]
+    share, interval = said_of(right).split(" are expected to be wrong ")
+    assert f"Expected to be wrong: {share} {interval}. Known by the votes" in asked
+    assert "of 1 nothing is known" in asked
+
+
 def test_what_is_proposed_in_the_place_of_a_wrong_label_is_offered_first(desk: Desk, admin: FlaskClient) -> None:
     """With the share of the proposals that is expected to be wrong, as the page before accepting says it."""
     for task, given in zip(desk.made.tasks[:4], ("dog", "dog", "dog", "dog"), strict=True):
