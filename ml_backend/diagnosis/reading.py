@@ -81,6 +81,7 @@ def read_backend(settings: Settings, connections: httpx.Client) -> BackendState:
         account=settings.basic_user or None,
         folder=_folder(settings.data_dir),
         renamed=settings.renamed,
+        zero_shot=settings.zero_shot,
         waiting=tuple(Backend(settings).requests.due(time.time() - _OVERDUE_S)),
     )
 

@@ -105,6 +105,8 @@ class BackendState:
         Name for HTTP basic authentication.
     waiting : tuple of int
         Projects whose training has long been due.
+    zero_shot : str
+        What suggests by the names of the labels; empty for nothing.
     """
 
     url: str
@@ -117,6 +119,7 @@ class BackendState:
     folder: Folder
     waiting: tuple[int, ...] = ()
     renamed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    zero_shot: str = ""
 
     def connecting(self, project: int | str, row: ConnectionRow | None = None) -> str:
         """Return the command that connects a project, with the address where that is known."""

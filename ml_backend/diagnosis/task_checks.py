@@ -53,7 +53,10 @@ def annotations(state: ProjectState) -> Iterator[Finding]:
     """Look whether there is something to learn from, and whether it is more than what was imported."""
     project = state.project
     if not project.annotations:
-        yield fine(f"none yet, {project.tasks} tasks: suggestions begin after the first ones")
+        begin = (
+            "the names of the labels suggest" if state.backend.zero_shot else "suggestions begin after the first"
+        )
+        yield fine(f"none yet, {project.tasks} tasks: {begin}")
     elif project.ground_truths >= project.annotations:
         yield warning(
             f"all {project.annotations} annotations are ground truth",

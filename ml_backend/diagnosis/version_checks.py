@@ -23,7 +23,13 @@ def trained(state: ProjectState) -> Iterator[Finding]:
             f"ml-backend train --project {state.project.id} makes it good",
         )
     elif not is_ours(row.answers_with):
-        if not state.project.annotations:
+        if not state.project.annotations and state.backend.zero_shot and state.project.tasks:
+            yield warning(
+                f"no version yet, with ML_BACKEND_ZERO_SHOT={state.backend.zero_shot}",
+                "nothing is suggested by the names of the labels, which takes some minutes after connecting",
+                f"ml-backend train --project {state.project.id} makes a version, or says what is missing",
+            )
+        elif not state.project.annotations:
             yield fine("no version yet: it needs annotations, given labels, or ML_BACKEND_ZERO_SHOT")
         elif state.versions.held_back:
             yield warning(

@@ -208,7 +208,7 @@ class BackgroundTraining:
         if client is None or not self._settings.reconcile_s:
             return None
         try:
-            return project_state(client, project_id)
+            return project_state(client, project_id, self._settings)
         except SuiteError:  # the training will say what is wrong
             return None
 

@@ -175,6 +175,8 @@ class ProjectState:
         Of the project; the last two are annotations.
     newest : str
         The last change of a task with annotations, ISO 8601; empty where there is none.
+    names : str
+        What embeds the names of the labels, and how, while there are no annotations.
     """
 
     stamp: str
@@ -182,9 +184,10 @@ class ProjectState:
     submitted: int
     skipped: int
     newest: str
+    names: str = ""
 
 
-def project_state(client: LabelStudioClient, project_id: int) -> ProjectState:
+def project_state(client: LabelStudioClient, project_id: int, settings: Settings) -> ProjectState:
     """Ask Label Studio, with two small requests.
 
     Raises
@@ -192,10 +195,10 @@ def project_state(client: LabelStudioClient, project_id: int) -> ProjectState:
     LabelStudioError
         If it cannot be reached or does not know the project.
     """
-    return _state_of(client, client.project(project_id))
+    return _state_of(client, client.project(project_id), settings)
 
 
-def _state_of(client: LabelStudioClient, project: Project) -> ProjectState:
+def _state_of(client: LabelStudioClient, project: Project, settings: Settings) -> ProjectState:
     counts = project.counts
     return ProjectState(
         project.stamp,
@@ -203,6 +206,9 @@ def _state_of(client: LabelStudioClient, project: Project) -> ProjectState:
         counts.submitted if counts else 0,
         counts.skipped if counts else 0,
         client.newest_change(project.id),
+        repr((settings.zero_shot, settings.zero_shot_prompts))
+        if settings.zero_shot and not (counts and counts.submitted)
+        else "",
     )
 
 
@@ -266,8 +272,8 @@ class Reconciliation:
 
     def _behind(self, client: LabelStudioClient, project_id: int) -> bool:
         project = client.project(project_id)
-        state, seen = _state_of(client, project), self._seen(project_id)
-        may_begin = state.submitted or seen or self._settings.zero_shot
+        state, seen = _state_of(client, project, self._settings), self._seen(project_id)
+        may_begin = state.submitted or seen or state.names
         if state == seen or not (may_begin or _have_given(client, self._settings, project)):
             return False
         return owns(client, self._settings, project_id)  # another one is trained by hand

@@ -249,3 +249,15 @@ def test_an_order_that_waits_for_begun_tasks_is_named() -> None:
     assert 'set "Annotations per task" of the project to 1' in finding.remedy
     assert "sampling" not in found(replace(FINE, project=replace(project, overlap=1)))
     assert "sampling" not in found(replace(FINE, project=replace(project, sampling="Uniform sampling")))
+
+
+def test_a_version_from_names_that_is_missing_is_named() -> None:
+    """Without annotations and with the setting, a training makes one or says why not."""
+    row = replace(ROW, answers_with="resnet18-random-untrained-00c0ffee")
+    untrained = replace(FINE, rows=[row], ours=[row], versions=Versions(), with_version=0)
+    untrained = replace(untrained, project=replace(FINE.project, annotations=0, ground_truths=0))
+    assert "version" not in found(untrained)
+    asked = replace(untrained, backend=replace(BACKEND, zero_shot="open_clip:ViT-B-32"))
+    [finding] = found(asked)["version"]
+    assert finding.seen == "no version yet, with ML_BACKEND_ZERO_SHOT=open_clip:ViT-B-32"
+    assert finding.remedy.startswith("ml-backend train --project 7")

@@ -19,12 +19,12 @@ from web_in_memory import Web
 from common.images.fetch import Connect
 from ml_backend.backend import Backend
 from ml_backend.commands.versions import versions
-from ml_backend.core.held_out import ANNOTATIONS, NOTHING
+from ml_backend.core.held_out import ANNOTATIONS, GIVEN, NOTHING
 from ml_backend.errors import NothingToLearnError, WeightsError
 from ml_backend.serving.app import create_app
 from ml_backend.settings import Settings
 from ml_backend.training.train import Trained, Trainer
-from ml_backend.training.training_requests import Reconciliation, TrainingRequests
+from ml_backend.training.training_requests import Reconciliation, TrainingRequests, project_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -161,6 +161,19 @@ def test_a_few_annotations_do_not_take_its_place(make: "Make") -> None:
     assert project.train(2).serving != first.serving
 
 
+def test_given_labels_compete_with_names_as_annotations_do(make: "Make") -> None:
+    """Twelve given labels that say otherwise than the names: what is learned from them takes over."""
+    project = make()
+    first = project.train()
+    for number, task in project.studio.tasks.items():
+        task["data"] = task["data"] | {"label": COLOURS[(number + 1) % 3]}
+        project.studio.touch(number)
+    taught = project.train(1)
+    assert (taught.artifact.comparison["tasks"], taught.artifact.comparison["accuracy_before"]) == (12, 0)
+    assert taught.serving == taught.artifact.model_version != first.serving
+    assert taught.artifact.model.controls[0].check.against == GIVEN
+
+
 def test_what_was_learned_stays_when_its_annotations_are_gone(make: "Make") -> None:
     """Names do not take the place of a version that has learned from people."""
     project = make()
@@ -209,7 +222,7 @@ def test_a_hint_describes_a_code(make: "Make") -> None:
 
 @pytest.mark.parametrize("zero_shot", ["", "colour_words"])
 def test_a_connected_project_is_trained_by_itself(tmp_path: Path, zero_shot: str) -> None:
-    """At the first look after it was connected, with the setting alone."""
+    """At the first look after it was connected, with the setting alone; again once that is another one."""
     settings = Settings.model_validate(
         {"data_dir": tmp_path / "data", "public_url": "http://ml.example", "zero_shot": zero_shot}
     )
@@ -218,8 +231,12 @@ def test_a_connected_project_is_trained_by_itself(tmp_path: Path, zero_shot: str
     studio.connect("http://ml.example", "suggestions")
     requests = TrainingRequests(settings.data_dir, quiet_s=0, max_wait_s=0)
     requests.know(7)
-    asked = Reconciliation(settings, requests).ask(client_of(studio), 0)
-    assert asked == ([7] if zero_shot else [])
+    reconciliation, client = Reconciliation(settings, requests), client_of(studio)
+    assert reconciliation.ask(client, 0) == ([7] if zero_shot else [])
+    reconciliation.trained(7, project_state(client, 7, settings))
+    assert reconciliation.ask(client, 0) == []
+    changed = settings.model_copy(update={"zero_shot": "softmax_words"})
+    assert Reconciliation(changed, requests).ask(client, 0) == [7]  # with another network there may be a version
 
 
 @pytest.mark.parametrize(

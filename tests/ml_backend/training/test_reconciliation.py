@@ -61,7 +61,8 @@ def ask(reconciliation: Reconciliation, studio: InMemoryStudio) -> list[int]:
 
 def trained(reconciliation: Reconciliation, studio: InMemoryStudio, project_id: int) -> None:
     """Note that a project was trained as it is now."""
-    reconciliation.trained(project_id, project_state(client_of(studio), project_id))
+    settings = Settings.model_validate({})
+    reconciliation.trained(project_id, project_state(client_of(studio), project_id, settings))
 
 
 def test_a_project_with_annotations_that_was_never_trained_is(
