@@ -19,21 +19,29 @@ class Sessions:
         self._addresses: frozenset[str] | None = None
         self._owner = ""
         self._ends_at = clock()
-        self._ended: dict[str, float] = {}
+        self._ended: dict[str, float] | None = None  # as the store has it, once that was read
 
     def end(self, email: str) -> None:
         """End all sessions of an account: a copy of the cookie opens nothing any more."""
-        self._ended[email.lower()] = time.time()
+        now = time.time()
+        self._service.store.sign_out(email.lower(), now)
+        self._sign_outs()[email.lower()] = now
 
     def holds(self, email: str, since: float) -> bool:
         """Tell whether a session that began then still holds; an account that nobody could ask about is there."""
         self._ask()
         name = email.lower()
-        return since > self._ended.get(name, 0.0) and (self._addresses is None or name in self._addresses)
+        return since > self._sign_outs().get(name, 0.0) and (self._addresses is None or name in self._addresses)
 
     def is_owner(self, email: str) -> bool:
         """Tell whether the key of consensus belongs to an account; True where that could not be asked."""
         return self._owner in ("", email.lower())
+
+    def _sign_outs(self) -> dict[str, float]:
+        if self._ended is None:
+            with self._service.store.snapshot() as snapshot:
+                self._ended = snapshot.pages.sign_outs()
+        return self._ended
 
     def _ask(self) -> None:
         with self._lock:

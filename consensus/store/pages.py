@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Select, Table, func, select, tuple_
 from common.contract import REPORT_NAMES
 from consensus.store.columns import Row
 from consensus.store.questions import Questions
-from consensus.store.tables import ANNOTATOR, BATCH_ITEM, DECISION, REPORT_COUNT, REVIEW_ITEM, RUN, VOTE
+from consensus.store.tables import ANNOTATOR, BATCH_ITEM, DECISION, REPORT_COUNT, REVIEW_ITEM, RUN, SIGN_OUT, VOTE
 
 VOTE_PLACE = ("control", "task", "annotator", "label")
 ANNOTATOR_PLACE = ("control", "annotator")
@@ -138,6 +138,10 @@ class PageReader(Questions):
         query = select(DECISION).where(DECISION.c.project == project)
         query = query if before is None else query.where(DECISION.c.id < before)
         return self._rows(query.order_by(DECISION.c.id.desc()).limit(limit))
+
+    def sign_outs(self) -> dict[str, float]:
+        """Return when each account has signed out of the console, in seconds since 1970."""
+        return {row["account"]: row["at"] for row in self._rows(select(SIGN_OUT))}
 
     def latest_runs(self) -> list[Row]:
         """Return the latest run of each project: `project`, `started_at`, `finished_at`."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from common.files import held, lock_file
@@ -17,7 +17,7 @@ from consensus.store.database import Database
 from consensus.store.decisions import Decisions
 from consensus.store.digests import find_unlike
 from consensus.store.reader import Reader, Snapshot
-from consensus.store.tables import ANNOTATOR, CLASSIFICATION, CONTROL, PROJECT, RUN, VOTE
+from consensus.store.tables import ANNOTATOR, CLASSIFICATION, CONTROL, PROJECT, RUN, SIGN_OUT, VOTE
 from consensus.store.vote_history import Coverage
 from consensus.store.writing import counted, forget, keep_ledger, write_changes, write_counts
 
@@ -178,6 +178,12 @@ class Store(Reader):
                 f"another run has taken over project {project} while this one had lost its lock; nothing more is "
                 "written, and the next run repairs what is half-written"
             )
+
+    def sign_out(self, account: str, at: float) -> None:
+        """Keep when an account has signed out of the console, in seconds since 1970."""
+        with self._database.writing() as connection:
+            connection.execute(delete(SIGN_OUT).where(SIGN_OUT.c.account == account))
+            connection.execute(insert(SIGN_OUT), {"account": account, "at": at})
 
     def recognize(self, project: int, url: str, created_at: str) -> None:
         """Refuse what `check_origin` refuses, and keep which Label Studio the project is of."""

@@ -266,3 +266,10 @@ Index(
     REVIEW_ITEM.c.closed_at,
     REVIEW_ITEM.c.priority,
 )
+
+SIGN_OUT = Table(
+    "sign_out",
+    METADATA,
+    Column("account", String, primary_key=True),  # its address, in lower case
+    Column("at", Float, nullable=False),  # seconds since 1970: its sessions of the console from before are over
+)

@@ -144,7 +144,7 @@ def test_a_session_ends(desk: Desk) -> None:
     assert client.get("/projects/7/").status_code == 303
 
 
-def test_a_copied_cookie_ends_with_the_session(desk: Desk) -> None:
+def test_a_copied_cookie_ends_with_the_session(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Signing out ends all sessions of the account, and of no other; a new one begins after it."""
     client, other = desk.signed_in(OWNER), desk.signed_in(SECOND)
     copied = client.get_cookie("consensus_session")
@@ -154,6 +154,8 @@ def test_a_copied_cookie_ends_with_the_session(desk: Desk) -> None:
     assert thief.get("/projects/7/").status_code == 200
     send(client, "/sign-out", client.get("/projects/7/"))
     assert [each.get("/projects/7/").status_code for each in (thief, other)] == [303, 200]
+    monkeypatch.setitem(desk.console.__dict__, "sessions", Sessions(desk.service))  # as after a restart
+    assert thief.get("/projects/7/").status_code == 303
     assert desk.signed_in(OWNER).get("/projects/7/").status_code == 200
 
 
