@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _EXTRA = ".[ml,zero-shot]"
 _CONFIG = "open_clip_config.json"
 _WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+_TEXTS = 64  # at a time
 _LENGTH = 0.01  # by which an embedding's may be off 1
 
 
@@ -117,9 +118,9 @@ def embed_texts(identity: Identity, texts: Sequence[str]) -> tuple[NDArray[np.fl
     except Exception as error:
         raise _unreachable(identity, "tokenizer", error) from error
     with torch.inference_mode():
-        vectors = model.encode_text(tokens, normalize=True).float().numpy()
+        some = [model.encode_text(part, normalize=True).float().numpy() for part in tokens.split(_TEXTS)]
         bias = None if model.logit_bias is None else float(model.logit_bias)
-        return vectors, Likeness(float(model.logit_scale.exp()), bias)
+        return np.concatenate(some), Likeness(float(model.logit_scale.exp()), bias)
 
 
 def of_length_one(vectors: NDArray[np.float32]) -> bool:
