@@ -42,6 +42,7 @@ from ml_backend.training.training_set import (
     log_unknown_choices,
     not_suggested,
     require_evidence,
+    unknown_choices,
     usable,
     with_given,
 )
@@ -151,7 +152,7 @@ class Trainer:
             with steps.timed("pull"):
                 pulled = self._pull(project, now, progress)
                 controls = self._controls(project, pulled.tasks)
-                unused = log_unknown_choices(project_id, controls, pulled.tasks)
+                unknown = unknown_choices(controls, pulled.tasks)
                 log_unbelieved_reports(project_id, pulled.tasks, self.client.version_counts(project_id))
             current = self.registry.current(project_id, project.stamp)
             from_names = self._is_from_names(project, pulled.tasks, controls, current)
@@ -168,12 +169,13 @@ class Trainer:
                 gathered = self.embeddings.gather(project_id, refs, embedder.key, lambda: embedder, progress)
             with steps.timed("fit"):
                 progress("learning", 0, 1)
-                learn = self._named if from_names else self._learned
+                learn = self._take_names if from_names else self._learn
                 learned, same = learn(project, controls, pulled.tasks, gathered, embedder)
             with steps.timed("compare"):
                 comparison = self._compare(project_id, current, learned, embedder.key, same, gathered)
             artifact = same or _artifact(project, embedder, n_calibrated, learned, comparison, now)
             if not same:
+                log_unknown_choices(project_id, unknown)  # once for a version
                 with steps.timed("save"):
                     self.registry.save(project_id, artifact)
                 if artifact.held_back:
@@ -202,7 +204,7 @@ class Trainer:
                 gathered.failures,
                 stored,
                 pulled.read,
-                unused,
+                unknown.total(),
                 steps.seconds,
             )
 
@@ -338,7 +340,7 @@ class Trainer:
             return True
         return False
 
-    def _learned(
+    def _learn(
         self,
         project: Project,
         controls: Sequence[Control],
@@ -355,7 +357,7 @@ class Trainer:
         model = same.model if same else fit_model(embeddings, evidence, seed)
         return _Learned(evidence, settled, embeddings, model, digest), same
 
-    def _named(
+    def _take_names(
         self,
         project: Project,
         controls: Sequence[Control],

@@ -56,18 +56,17 @@ def usable(
     return replace(task, annotations=annotations)
 
 
-def log_unknown_choices(project_id: int, controls: Sequence[Control], tasks: Sequence[Task]) -> int:
-    """Return how many annotations chose what their control does not offer any more: they teach nothing."""
-    unknown = _unknown_choices(controls, tasks)
+def log_unknown_choices(project_id: int, unknown: Counter[tuple[str, str]]) -> None:
+    """Warn of choices that annotations made and their control does not offer any more: they teach nothing."""
     for (control, choice), count in unknown.most_common(_NAMED):
         log.warning(
             "annotations_not_learned", project=project_id, control=control, choice=choice, annotations=count,
             remedy="name it in ML_BACKEND_RENAMED if it has a new name",
         )  # fmt: skip
-    return unknown.total()
 
 
-def _unknown_choices(controls: Sequence[Control], tasks: Sequence[Task]) -> Counter[tuple[str, str]]:
+def unknown_choices(controls: Sequence[Control], tasks: Sequence[Task]) -> Counter[tuple[str, str]]:
+    """Count the annotations by control and choice that chose what the control does not offer."""
     labels = {control.name: tuple(control.answers) or control.labels for control in controls}
     return Counter(
         (control, choice)
@@ -85,7 +84,7 @@ def _misfits(controls: Sequence[Control], tasks: Sequence[Task], others: Mapping
     answered = Counter(name for task in tasks for annotation in task.annotations for name in annotation.choices)
     return [
         f"{choice!r} of {control} (chosen {count} times)"
-        for (control, choice), count in _unknown_choices(controls, tasks).most_common()
+        for (control, choice), count in unknown_choices(controls, tasks).most_common()
     ] + [
         f"the control {name} (answered {count} times)"
         for name, count in answered.most_common()

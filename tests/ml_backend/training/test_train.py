@@ -409,3 +409,12 @@ def test_the_steps_are_timed(settings: Settings, studio: InMemoryStudio) -> None
     assert list(made.seconds) == ["pull", "backbone", "view", "gather", "fit", "compare", "save", "publish"]
     assert min(made.seconds.values()) >= 0
     assert made.read == 20
+
+
+def test_choices_that_are_gone_are_said_once_for_a_version(settings: Settings) -> None:
+    """A training that makes none, because nothing has changed, does not repeat the warning."""
+    parts = trainer(settings, label_studio({number: [kind_of(number), "black"] for number in range(6)}))
+    with capture_logs() as logged:
+        unused = [parts.train(7, NOW).unused, parts.train(7, NOW).unused]
+    assert unused == [6, 6]
+    assert [line["choice"] for line in logged if line["event"] == "annotations_not_learned"] == ["black"]
