@@ -10,7 +10,6 @@ import numpy as np
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    RowMapping,
     Select,
     Table,
     and_,
@@ -27,7 +26,7 @@ from consensus.core.decide.proposals import Proposal, proposals
 from consensus.core.votes.from_annotations import UNKNOWN_ACCOUNT
 from consensus.core.votes.votes import encode
 from consensus.errors import ConfigError, StoreError
-from consensus.store.columns import Columns, Row, chosen, read_columns
+from consensus.store.columns import Columns, Row, as_columns, chosen, read_columns
 from consensus.store.decisions import DecisionReader
 from consensus.store.pages import PageReader, control_names
 from consensus.store.questions import Questions
@@ -361,15 +360,14 @@ class Reader(Questions):
             accused.c.control == CLASSIFICATION.c.control,
             accused.c.task == CLASSIFICATION.c.task,
         )
-        where = and_(CLASSIFICATION.c.project == project, select(accused.c.task).where(of_same_task).exists())
-        names = "control", "task", "label", "report", "confidence", "posterior"
-        with self._reading() as connection:
-            if tasks:  # the index begins with the control
-                of_controls = CLASSIFICATION.c.control.in_(control_names(connection, CLASSIFICATION, project))
-                where = and_(where, of_controls, CLASSIFICATION.c.task.in_(sorted(tasks)))
-            rows = read_columns(connection, CLASSIFICATION, where, names)
-            controls = connection.execute(select(CONTROL).where(CONTROL.c.project == project)).mappings().all()
-        asked = [each for each in controls if control in (None, each["control"])]
+        if tasks:
+            rows = as_columns(CLASSIFICATION, self.of_tasks(CLASSIFICATION, project, tasks))
+        else:
+            where = and_(CLASSIFICATION.c.project == project, select(accused.c.task).where(of_same_task).exists())
+            names = "control", "task", "label", "report", "confidence", "posterior"
+            with self._reading() as connection:
+                rows = read_columns(connection, CLASSIFICATION, where, names)
+        asked = [each for each in self.controls(project) if control in (None, each["control"])]
         proposed = [
             row
             for each in asked
@@ -520,7 +518,7 @@ class Reader(Questions):
         return {row["control"]: row["learned"] for row in self._rows(query)}
 
 
-def _proposed(control: RowMapping, rows: Columns, report: ReportName) -> Iterator[Row]:
+def _proposed(control: Row, rows: Columns, report: ReportName) -> Iterator[Row]:
     """Yield what is proposed on one control for what of its rows is in a report."""
     wrong = np.flatnonzero(rows["report"] == report)
     codes, _ = encode(rows["label"], control["labels"])
