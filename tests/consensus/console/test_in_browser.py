@@ -315,6 +315,38 @@ def stream_of(place: Place) -> tuple[object, list[object]]:
     return shown["id"], [row["model_version"] for row in shown["predictions"]]
 
 
+def test_the_slider_shows_what_accept_writes(place: Place, admin: Page) -> None:
+    """Moved by keys, it counts at once; as many annotations are written, and none of them after the undo."""
+    before, lowest = place.n_annotations(), 0.75
+    surer = [
+        row["score"] > lowest
+        for task in place.administrator.whole_tasks(place.project)
+        for row in task["predictions"]
+        if row["model_version"] == MODEL and not task["annotations"]
+    ]
+    n = sum(surer)
+    assert 0 < n < len(surer)
+    admin.goto(place.address("assist?above=0.85"))
+    slider = admin.get_by_role("slider", name="Score above")
+    slider.focus()
+    for _ in range(20):  # by half a hundredth each
+        admin.keyboard.press("ArrowLeft")
+    expect(admin.locator("[name=above]")).to_have_value(str(lowest))
+    accept = admin.get_by_role("button", name=f"Accept {n}", exact=True)
+    expect(accept).to_be_visible()
+    expect(admin.get_by_role("status")).to_contain_text(f"{n} of {len(surer)} open suggestions would be accepted")
+    expect(slider).to_be_focused()
+    accept.click()
+    expect(admin.locator(".lead")).to_contain_text(f"{n} tasks have a suggestion above {lowest}")
+    admin.get_by_role("button", name="Do it").click()
+    admin.get_by_text(f"{n} written").wait_for(timeout=ENDED_MS)
+    assert place.n_annotations() == before + n
+    admin.get_by_role("button", name="Undo").click()
+    admin.get_by_role("button", name="Take it back").click()
+    admin.get_by_text(f"{n} taken back").wait_for(timeout=ENDED_MS)
+    assert place.n_annotations() == before
+
+
 def test_without_scripts(place: Place, browser: Browser) -> None:
     """Signing in, choosing rows of a report, what it would do, doing it, waiting, and undoing."""
     before = place.n_annotations()
