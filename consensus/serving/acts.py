@@ -172,7 +172,7 @@ def act_on_all(
 
 
 def keeping_row(labels: Keeping) -> Row:
-    """Lay out which given labels would be labels."""
+    """Lay out which given labels would be kept."""
     n = len(labels.rulings)
     detail = f"{n} {'task keeps the' if n == 1 else 'tasks keep their'} given label in your name"
     detail += f"; on {labels.decided} more somebody has decided" if labels.decided else ""

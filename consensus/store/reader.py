@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     Select,
     Table,
+    UnaryExpression,
     and_,
     func,
     literal,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     select,
     tuple_,
 )
+from sqlalchemy.sql.operators import custom_op
 
 from common.contract import UNDECIDED, ReportName
 from common.label_studio.rows import stamp_of
@@ -46,7 +48,7 @@ from consensus.store.tables import (
 
 AT_ONCE = 10_000
 """So many annotations are looked for in one question."""
-MANY_VOTES = 50_000
+MANY_VOTES = 20_000
 """From so many votes of an annotator on, a report is searched for them instead of they for the report."""
 
 
@@ -75,9 +77,23 @@ class Rank(NamedTuple):
         """Return a column that orders equal ranks in its direction."""
         return column.desc() if self.backwards else column.asc()
 
+    def is_at(self, row: Mapping[str, Any]) -> ColumnElement[bool]:
+        """Whether a row has the rank of one that was read; SQLite finds what is computed by a range alone."""
+        value = self.of(row)
+        return self.column.between(value, value) if self.column is DOUBT else self.column == value
+
     def is_behind(self, row: Mapping[str, Any]) -> ColumnElement[bool]:
         """Whether a row has a later rank than one that was read."""
         return self.column < self.of(row) if self.falling else self.column > self.of(row)
+
+
+def unsearched(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a column that SQLite looks for in no index (https://sqlite.org/optoverview.html, section 1)."""
+    return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
+
+
+def _as_it_is(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return column
 
 
 def _by(name: str, *, falling: bool = False, backwards: bool = False) -> Rank:
@@ -250,24 +266,33 @@ class Reader(Questions):
         query = select(*(table[name] for name in _shown(CLASSIFICATION))).where(
             table.project == project, of_report
         )
-        if annotator is not None:
-            query = self._voted_by(query, project, annotator)
         query = query.order_by(rank.order, *map(rank.directed, place)).limit(limit)
+        few = annotator is not None and self._n_votes(project, annotator) <= MANY_VOTES
+        if annotator is not None:
+            query = self._led_by(query, project, annotator) if few else self._voted_by(query, project, annotator)
+            if not few and rank.column is table.task:  # the tasks before may be many
+                query = query.where(table.task >= self._first_voted(project, annotator, after))
         with self._reading() as connection:
             by_confidence, is_sqlite = rank.column is table.confidence, connection.dialect.name == "sqlite"
             # SQLite would look for what is the same and sort it, rather than read on in the index of the order.
-            is_searched = not is_sqlite or (by_confidence and control is not None and label is not None)
+            checked = unsearched if is_sqlite else _as_it_is
+            same = _as_it_is if by_confidence and control is not None and label is not None else checked
             for column, name in ((table.control, control), (table.label, label)):
-                query = query if name is None else query.where((column if is_searched else column + "") == name)
+                query = query if name is None else query.where(same(column) == name)
             if min_confidence is not None:
-                least = table.confidence if by_confidence or not is_sqlite else table.confidence + 0.0
+                least = table.confidence if by_confidence else checked(table.confidence)
                 query = query.where(least >= min_confidence)
             if after is None:
                 return [dict(row) for row in connection.execute(query).mappings()]
-            here, last = tuple_(*place), tuple_(*(after[column.name] for column in place))
+            leads = checked if few else _as_it_is  # or the place would lead, and not the votes
+            # SQLite would look for the task rather than for an equal rank where that is no score.
+            is_score = any(rank.column is column for column in (table.posterior, table.confidence))
+            ties = leads if is_score else checked
+            rank = rank._replace(column=leads(rank.column))
+            here, last = tuple_(*map(ties, place)), tuple_(*(after[column.name] for column in place))
             behind = here < last if rank.backwards else here > last
             # two reads of an index, which an OR would not be
-            rows = [*connection.execute(query.where(rank.column == rank.of(after), behind)).mappings()]
+            rows = [*connection.execute(query.where(rank.is_at(after), behind)).mappings()]
             if len(rows) < limit:
                 rest = query.where(rank.is_behind(after)).limit(limit - len(rows))
                 rows += connection.execute(rest).mappings()
@@ -282,20 +307,27 @@ class Reader(Questions):
         names = [row["control"] for row in self.controls(project)]  # the index begins with them
         return select(VOTE.c.control, VOTE.c.task).where(*own, VOTE.c.control.in_(names)).distinct()
 
-    def _voted_by(self, query: Select[Any], project: int, annotator: str) -> Select[Any]:
-        """Leave of classifications those on which an annotator has voted.
-
-        The votes of somebody who has few are all read and lead to the rows; for others the rows are read in their
-        order until enough have a vote.
-        """
+    def _n_votes(self, project: int, annotator: str) -> int:
         run = int(self.needed_run(project)["id"])
-        if sum(row["votes"] for row in self.pages.annotator(run, annotator)) > MANY_VOTES:
-            own = VOTE.c.project == project, VOTE.c.annotator == annotator
-            same = VOTE.c.control == CLASSIFICATION.c.control, VOTE.c.task == CLASSIFICATION.c.task
-            return query.where(select(VOTE.c.task).where(*own, *same).exists())
+        return sum(row["votes"] for row in self.pages.annotator(run, annotator))
+
+    def _led_by(self, query: Select[Any], project: int, annotator: str) -> Select[Any]:
+        """Let the votes of an annotator, who has few, lead to classifications."""
         voted = self._votes_by(project, annotator).subquery()
         same = voted.c.control == CLASSIFICATION.c.control, voted.c.task == CLASSIFICATION.c.task
         return query.join(voted, and_(*same))
+
+    def _first_voted(self, project: int, annotator: str, after: Mapping[str, Any] | None) -> int:
+        """Return the first task, not before that of a row, on which an annotator has a vote."""
+        votes = self._votes_by(project, annotator)
+        rest = (votes if after is None else votes.where(VOTE.c.task >= after["task"])).subquery()
+        return int(self._rows(select(func.coalesce(func.min(rest.c.task), 0).label("task")))[0]["task"])
+
+    def _voted_by(self, query: Select[Any], project: int, annotator: str) -> Select[Any]:
+        """Leave of classifications, read in their order, those on which an annotator has one of many votes."""
+        same = VOTE.c.control == CLASSIFICATION.c.control, VOTE.c.task == CLASSIFICATION.c.task
+        own = VOTE.c.project == project, VOTE.c.annotator == annotator
+        return query.where(select(VOTE.c.task).where(*own, *same).exists())
 
     def count(
         self, project: int, report: str | None = None, *, control: str | None = None, label: str | None = None
