@@ -62,6 +62,13 @@ class Settings(LabelStudioSettings):
         default_factory=lambda: _home("XDG_CACHE_HOME", ".cache", "CONSENSUS_CACHE_DIR")
     )
 
+    @field_validator("consensus_ml_backend_url")
+    @classmethod
+    def _without_login(cls, value: str) -> str:
+        if "@" in value:  # it is shown where the backend does not answer
+            raise ValueError("holds a login; ML_BACKEND_BASIC_USER and ML_BACKEND_BASIC_PASSWORD are for that")
+        return value
+
     @field_validator("consensus_database_url")
     @classmethod
     def _driver(cls, secret: SecretStr) -> SecretStr:

@@ -146,3 +146,11 @@ def test_what_is_secret_goes_only_to_the_address_beside_it(
         ml_backend_credentials(read(Settings))
     monkeypatch.setenv("CONSENSUS_ML_BACKEND_URL", OURS)
     assert ml_backend_credentials(read(Settings)).token == "tok-en"
+
+
+def test_an_address_holds_no_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages name it where nothing answers there."""
+    monkeypatch.setenv("CONSENSUS_ML_BACKEND_URL", "http://ls:secret@backend.example")
+    with pytest.raises(SettingsError, match="holds a login") as caught:
+        read(Settings)
+    assert "secret" not in str(caught.value)
