@@ -69,8 +69,9 @@ def test_a_cluster_says_what_share_is_expected_to_be_wrong(connected: Desk, admi
     for query, label in (("", "dog"), ("&label=cat", "cat")):
         right = [row["posterior"] for row in known if row["label"] == label]
         text = words(admin.get(f"{CLUSTERS}&cluster=1{query}").text)
-        assert f"5 of 5 images. If all are set to {label} , {said_of(right)}. Known by the votes" in text
-        assert "of 1 nothing is known" in text
+        share, interval = said_of(right).split(" are expected to be wrong ")
+        expected = f"{share} of the 4 that something is known of are expected to be wrong {interval}"
+        assert f"5 of 5 images. If all are set to {label} , {expected}. Known by the votes" in text
     assert "How many are wrong is not known" in words(admin.get(f"{CLUSTERS}&cluster=2").text)
 
 
