@@ -230,6 +230,7 @@ def _summary(reading: Reading, outcome: ImportOutcome) -> dict[str, Any]:
     """Sum an import up for its page."""
     target, labels = outcome.target, labels_of(reading.records)
     offered = target.project_id is None or target.verifies
+    step = -(-len(reading.records) // SAMPLE) or 1  # from all over the source: its first images have one label
     counts = sorted(outcome.labels.items(), key=lambda each: (-each[1], each[0]))
     return {
         "project": target.project_id,
@@ -251,7 +252,7 @@ def _summary(reading: Reading, outcome: ImportOutcome) -> dict[str, Any]:
         "left_out": [
             (each.source, each.kind, in_words_of_the_form(each.reason)) for each in outcome.left_out[:SAMPLE]
         ],
-        "rows": [(record.source, record.labels) for record in reading.records[:SAMPLE]],
+        "rows": [(record.source, record.labels) for record in reading.records[::step][:SAMPLE]],
         "notes": [in_words_of_the_form(note) for note in reading.notes],
         "hidden": outcome.hidden,
         "doubled": outcome.doubled,

@@ -41,6 +41,8 @@ class Place:
         Each account's own, by e-mail address.
     backend_port : int
         Where the console looks for the ML backend.
+    datasets : Path
+        The folder that the console imports from.
     """
 
     url: str
@@ -49,6 +51,7 @@ class Place:
     project: int
     tokens: dict[str, str]
     backend_port: int
+    datasets: Path
 
     def address(self, path: str = "") -> str:
         """Return the address of a page of the project."""
@@ -75,15 +78,16 @@ def running_console(folder: Path) -> Iterator[Place]:
             "XDG_DATA_HOME": str(folder / "home"),
             "CONSENSUS_ML_BACKEND_URL": f"http://127.0.0.1:{(backend_port := free_port())}",
             **LOGIN,
+            "CONSENSUS_IMPORT_DIR": str(folder / "datasets"),
         }
-        draw_shapes(folder / "shapes")
-        _consensus(variables, "import", str(folder / "shapes"), "--project", "Shapes")
+        draw_shapes(folder / "datasets" / "shapes")
+        _consensus(variables, "import", str(folder / "datasets" / "shapes"), "--project", "Shapes")
         project = next(number for number, title in administrator.project_titles().items() if title == "Shapes")
         tokens = administrator.sign_up([*EMAILS, REVIEWER])
         _vote(administrator, project, [tokens[email] for email in EMAILS])
         _consensus(variables, "run", "--project", str(project))
         url, _ = ending.enter_context(running(folder, **variables))
-        yield Place(url, administrator, studio.account, project, tokens, backend_port)
+        yield Place(url, administrator, studio.account, project, tokens, backend_port, folder / "datasets")
 
 
 @contextmanager

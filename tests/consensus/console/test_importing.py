@@ -366,6 +366,22 @@ def test_what_cannot_be_is_said(admin: FlaskClient, datasets: Path, form: dict[s
     assert "internal error" not in text
 
 
+def test_what_was_filled_in_can_be_changed(admin: FlaskClient, datasets: Path) -> None:
+    """The form has it still."""
+    assert datasets
+    page = previewed(admin, NEW, title='My "pets"', layout="folders", nested="last", verify="on", control="asks")
+    [link] = re.findall(r'href="([^"]+)">Change something', page)
+    form = admin.get(unescape(link)).text
+    for there in (
+        'value="My &#34;pets&#34;"',
+        "<option selected>folders",
+        'value="last" selected',
+        'name="verify" checked',
+    ):
+        assert there in form
+    assert 'name="control" value="asks"' in form
+
+
 def test_what_is_over_since_the_service_began_anew_is_said(admin: FlaskClient, datasets: Path) -> None:
     """And names neither a job of another project."""
     assert datasets
