@@ -421,37 +421,38 @@ def test_annotators_see_nothing_of_it(place: Place) -> None:
     assert "consensus" not in str(shown["data"])
 
 
-def test_images_are_imported_and_the_dataset_is_taken_away(place: Place, admin: Page) -> None:
+def test_images_are_imported_and_the_dataset_is_taken_away(place: Place, browser: Browser) -> None:
     """Chosen, shown, imported with progress, seen in Label Studio, and exported after its run."""
-    admin.goto(place.address("setup"))
-    admin.get_by_role("link", name="or into a new one").click()
-    assert faults_of(admin) == []
-    admin.get_by_role("link", name="shapes").click()
-    admin.get_by_label("Title").fill("More shapes")
-    assert faults_of(admin) == []
-    admin.get_by_role("button", name="Preview").click()
-    lead = admin.locator(".lead")
-    expect(lead).to_contain_text(f"{len(KINDS) * EACH} images")
-    expect(lead).to_contain_text("would be imported into a new project, More shapes")
-    assert faults_of(admin) == []
-    assert "More shapes" not in place.administrator.project_titles().values()
-    admin.get_by_role("button", name="Import").click()
-    expect(lead).to_contain_text("imported into project")
-    assert faults_of(admin) == []
-    project = next(
-        number for number, title in place.administrator.project_titles().items() if title == "More shapes"
-    )
-    data = [row["data"] for row in place.administrator.whole_tasks(project)]
-    assert {row["source"]: row["given"] for row in data} == {
-        f"{folder.name}/{path.name}": folder.name
-        for folder in (place.datasets / "shapes").iterdir()
-        for path in folder.iterdir()
-    }
-    admin.get_by_role("link", name="To the overview").click()  # once its first run has ended
-    expect(admin.get_by_role("heading", name="What it cost")).to_be_visible()
-    admin.get_by_role("link", name="Set-up", exact=True).click()
-    admin.get_by_role("button", name="Export the labels").click()
-    with admin.expect_download() as download:
-        admin.get_by_role("link", name="Download the dataset").click()
-    with zipfile.ZipFile(download.value.path()) as archive:
-        assert {"README.md", "labels.csv", "left-out.csv"} <= {*archive.namelist()}
+    with opened(browser) as admin:
+        signed_in_by_token(admin, place, place.account.token, "setup")
+        admin.get_by_role("link", name="or into a new one").click()
+        assert faults_of(admin) == []
+        admin.get_by_role("link", name="shapes").click()
+        admin.get_by_label("Title").fill("More shapes")
+        assert faults_of(admin) == []
+        admin.get_by_role("button", name="Preview").click()
+        lead = admin.locator(".lead")
+        expect(lead).to_contain_text(f"{len(KINDS) * EACH} images")
+        expect(lead).to_contain_text("would be imported into a new project, More shapes")
+        assert faults_of(admin) == []
+        assert "More shapes" not in place.administrator.project_titles().values()
+        admin.get_by_role("button", name="Import").click()
+        expect(lead).to_contain_text("imported into project")
+        assert faults_of(admin) == []
+        project = next(
+            number for number, title in place.administrator.project_titles().items() if title == "More shapes"
+        )
+        data = [row["data"] for row in place.administrator.whole_tasks(project)]
+        assert {row["source"]: row["given"] for row in data} == {
+            f"{folder.name}/{path.name}": folder.name
+            for folder in (place.datasets / "shapes").iterdir()
+            for path in folder.iterdir()
+        }
+        admin.get_by_role("link", name="To the overview").click()  # once its first run has ended
+        expect(admin.get_by_role("heading", name="What it cost")).to_be_visible()
+        admin.get_by_role("link", name="Set-up", exact=True).click()
+        admin.get_by_role("button", name="Export the labels").click()
+        with admin.expect_download() as download:
+            admin.get_by_role("link", name="Download the dataset").click()
+        with zipfile.ZipFile(download.value.path()) as archive:
+            assert {"README.md", "labels.csv", "left-out.csv"} <= {*archive.namelist()}
