@@ -5,9 +5,10 @@ import re
 import threading
 import time
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,13 @@ from consensus.transfer.failures import FailureLog
 from consensus.transfer.import_outcome import ImportOutcome
 from consensus.transfer.importing import run_import
 from consensus.transfer.project_settings import settings_lines
-from consensus.transfer.sources.records import Reading
+from consensus.transfer.sources.records import LeftOut, Reading
 from consensus.transfer.targets import alike, labels_of
 
 REHEARSAL, IMPORT = "rehearsal", "import"
 CHECKING_THREADS = 2
 """Images that are decoded at a time: pages are made meanwhile."""
-SAMPLE, SHOWN_LABELS = 10, 200
+SAMPLE, SAMPLE_OF_KIND, SHOWN_LABELS = 10, 4, 200
 LOGS_KEPT_S = 30 * 86_400.0
 """Of what was left out."""
 _NEW = 0
@@ -249,12 +250,19 @@ def _summary(reading: Reading, outcome: ImportOutcome) -> dict[str, Any]:
         "n_labels": len(counts),
         "alike": alike(outcome.labels),
         "kinds": dict(Counter(each.kind for each in outcome.left_out)),
-        "left_out": [
-            (each.source, each.kind, in_words_of_the_form(each.reason)) for each in outcome.left_out[:SAMPLE]
-        ],
+        "left_out": [(each.source, in_words_of_the_form(each.reason)) for each in _some_of_each(outcome.left_out)],
         "rows": [(record.source, record.labels) for record in reading.records[::step][:SAMPLE]],
         "notes": [in_words_of_the_form(note) for note in reading.notes],
         "hidden": outcome.hidden,
         "doubled": outcome.doubled,
         "settings": settings_lines(target, target.project_id or "ID") if outcome.settings == "lines" else "",
     }
+
+
+def _some_of_each(left_out: Iterable[LeftOut]) -> list[LeftOut]:
+    """Return the first of each kind."""
+    by_kind = defaultdict[str, list[LeftOut]](list)
+    for each in left_out:
+        if len(by_kind[each.kind]) < SAMPLE_OF_KIND:
+            by_kind[each.kind].append(each)
+    return list(chain.from_iterable(by_kind.values()))

@@ -15,7 +15,7 @@ from consensus.transfer.sources.records import Layout, LeftOut, Reading, is_file
 LISTS = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".json"})
 FILES = LISTS | {".parquet", ".xml"}
 """Endings of the files that can be a source."""
-LARGEST_FILE, LARGEST_LIST = 500 << 20, 50 << 20
+LARGEST_FILE, LARGEST_LIST = 200 << 20, 50 << 20
 """Bytes of a file that lists images: in the folder, and sent with a form."""
 MOST_LISTS = 20
 """Lists that were sent and are kept."""

@@ -1,6 +1,7 @@
 """Tables of images and labels: CSV, JSON Lines and Parquet."""
 
 import csv
+import glob
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -141,7 +142,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
 
     try:
         with duckdb.connect() as database:
-            answer = database.execute("SELECT * FROM read_parquet(?)", [str(path)])
+            answer = database.execute("SELECT * FROM read_parquet(?)", [glob.escape(str(path))])
             names = [column[0] for column in answer.description or ()]
             while rows := answer.fetchmany(10_000):
                 yield from (dict(zip(names, row, strict=True)) for row in rows)

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from consensus.errors import SourceError
-from consensus.transfer.datasets import LARGEST_LIST, MOST_LISTS, Datasets, SentLists
+from consensus.transfer.datasets import LARGEST_FILE, LARGEST_LIST, MOST_LISTS, Datasets, SentLists
 from consensus.transfer.sources.layouts import SourceOptions
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -225,3 +226,21 @@ def test_ten_thousand_entries_are_listed_in_no_time(folder: Path) -> None:
     began = time.process_time()
     assert len(Datasets(folder).all()) == 10_001
     assert time.process_time() - began < 2
+
+
+def test_a_name_is_no_pattern(folder: Path) -> None:
+    """DuckDB would read all files that match."""
+    with duckdb.connect() as database:
+        for name in ("[ab]*.parquet", "a.parquet", "b.parquet"):
+            rows = f"SELECT 'http://images.example/{name[:4]}' AS image, 'cat' AS label"
+            database.execute(f"COPY ({rows}) TO '{folder}/{name}'")
+    reading = Datasets(folder).read("[ab]*.parquet", None)
+    assert [record.address for record in reading.records] == ["http://images.example/[ab]"]
+
+
+def test_a_list_that_fills_the_memory_is_refused(folder: Path) -> None:
+    """Before it is read."""
+    with (folder / "large.json").open("wb") as file:
+        file.truncate(LARGEST_FILE + 1)
+    with pytest.raises(SourceError, match="consensus import reads larger ones"):
+        Datasets(folder).read("large.json", None)
