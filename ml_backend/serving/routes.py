@@ -18,7 +18,7 @@ from common.serving.refusals import Problem
 from ml_backend import metrics
 from ml_backend.backend import Backend
 from ml_backend.core.controls import image_controls
-from ml_backend.core.versions import MODEL_CLASS, newest_first
+from ml_backend.core.versions import MODEL_CLASS, is_untrained_version, newest_first
 from ml_backend.errors import VersionError
 from ml_backend.label_studio.pulling import doubt
 from ml_backend.model_registry import ModelRegistry
@@ -154,6 +154,9 @@ def examine(query: schemas.Examining) -> Response:
 def clusters(query: schemas.ClustersOf) -> Response:
     """List which tasks are in which cluster of a version, as its last publication kept it; computes nothing."""
     registry, project = _backend().registry, query.project
+    remedy = f"(ml-backend train --project {project.id})"
+    if is_untrained_version(query.version):
+        raise NotFound(f"project {project.id} has no version yet: annotate some tasks, or train {remedy}")
     try:
         asked = registry.load(project.id, query.version) if query.version else registry.current(project.id)
     except VersionError as error:
@@ -162,8 +165,7 @@ def clusters(query: schemas.ClustersOf) -> Response:
         raise NotFound(f"project {project.id} has no version here that answers")
     version, placed = asked.model_version, registry.clusters(project.id, asked.model_version)
     if placed is None:
-        remedy = f"train once more (ml-backend train --project {project.id})"
-        raise NotFound(f"no clusters of {version} are kept: {remedy}")
+        raise NotFound(f"no clusters of {version} are kept: train once more {remedy}")
     sizes = Counter(placed.clusters.tolist())
     listed = [
         {"cluster": number, "size": sizes[number], "tasks": tasks}

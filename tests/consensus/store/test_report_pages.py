@@ -173,3 +173,29 @@ def test_few_votes_lead_to_their_rows(tmp_path: Path, order: str) -> None:
     for plan in plans:
         assert "ix_classification_task (project=? AND report=? AND task=? AND control=?)" in plan
         assert "COVERING INDEX ix_vote_annotator (project=? AND control=? AND annotator=?)" in plan
+
+
+def test_proposals_of_some_tasks_are_read_by_task(tmp_path: Path) -> None:
+    """They are those that all proposals hold of these, and no index of the project is walked through."""
+    store = Store.migrated(f"sqlite:///{tmp_path}/store.db")
+    rows = [classification(task, "cat", "MisClassified") for task in range(9)]
+    save(store, rows + [classification(task, "dog", "Discovered") for task in range(9)], [vote(1, ANN)])
+    with plans_of(tmp_path / "store.db") as plans:
+        some = store.proposals(7, tasks=[3, 5])
+    assert some == [row for row in store.proposals(7) if row["task"] in (3, 5)]
+    assert [row["proposed"] for row in some] == [["dog"], ["dog"]]
+    assert all("(project=? AND control=? AND task=?)" in plan for plan in plans), plans
+
+
+def test_the_likely_labels_of_tasks(tmp_path: Path) -> None:
+    """Those more probable than not, of a control; where none is, the given ones; of other tasks nothing."""
+    store = Store.migrated(f"sqlite:///{tmp_path}/store.db")
+    rows = [
+        classification(1, "cat", "MisClassified"),  # given, and improbable
+        classification(1, "dog", "Discovered"),
+        classification(2, "cat", "MisClassified"),
+        classification(3, "cat", "Controversial"),  # as likely as not
+        classification(4, "red", "Discovered", "colour"),
+    ]
+    save(store, rows, [vote(1, ANN)])
+    assert store.likely(7, "kind") == {1: {"dog"}, 2: {"cat"}}

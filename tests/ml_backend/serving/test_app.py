@@ -218,6 +218,12 @@ def test_clusters_name_their_tasks(
     assert web.seen == []
 
 
+def test_clusters_before_the_first_training_are_refused(client: FlaskClient, backend: Backend) -> None:
+    """With what helps: the version that `/setup` names then has none."""
+    answer = client.get(f"/clusters?project=7&version=resnet18-random-untrained-{backend.instance}")
+    assert (answer.status_code, "no version yet: annotate" in answer.json["error"]) == (404, True)
+
+
 @pytest.mark.parametrize(
     "query", ["project=8", "project=7.1795256177", "project=7&version=../../x", "project=7&version=x"]
 )
