@@ -38,8 +38,14 @@ def main() -> int:
     options.add_argument(
         "--backends", nargs="+", choices=["sqlite", "postgresql"], default=["sqlite", "postgresql"]
     )
+    options.add_argument(
+        "--browser",
+        action="store_true",
+        help="also the first paint in Chromium, and items of review a minute before a real Label Studio",
+    )
     asked = options.parse_args()
     figures = {name: measured(name, asked.classifications, asked.pages) for name in asked.backends}
+    in_browser = seen_in_browser(asked.classifications, asked.pages) if asked.browser else {}
     n_votes = asked.classifications // EACH * VOTES_EACH
     print(f"{asked.classifications:,} classifications, {n_votes:,} votes; ms: median, 95th percentile, processor")
     for backend, (times, seconds) in figures.items():
@@ -47,6 +53,8 @@ def main() -> int:
         for name, states in times.items():
             print(f"  {name:28s}" + "     ".join("".join(f"{value:8.0f}" for value in each) for each in states))
         print("  seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in seconds.items()))
+    for name, value in in_browser.items():
+        print(f"  {name:28s}{value:8.0f}")
     worst = max(each[1] for times, _ in figures.values() for states in times.values() for each in states[:2])
     print(
         json.dumps(
@@ -56,6 +64,7 @@ def main() -> int:
                 "votes": n_votes,
                 "worst_p95_ms": round(worst, 1),
                 "reached": worst < BAR_MS,
+                "browser": in_browser,
                 "seconds": {name: seconds for name, (_, seconds) in figures.items()},
                 **{name: times for name, (times, _) in figures.items()},
             }
@@ -89,6 +98,21 @@ def measured(backend: str, n: int, n_pages: int) -> tuple[dict[str, list[Millise
         seconds["all"] = time.perf_counter() - began
         times = {name: [_summary(state[name]) for state in (alone, busy, computing)] for name in pages.addresses}
         return times, seconds
+
+
+def seen_in_browser(n: int, n_pages: int) -> dict[str, float]:
+    """Return the milliseconds until pages on SQLite are painted, and how many items a minute are reviewed."""
+    from console_browser import images, items_a_minute, painted  # noqa: PLC0415 - needs a browser
+
+    with (
+        database("sqlite") as url,
+        tempfile.TemporaryDirectory(prefix="console-") as folder,
+        images() as (address, asked),
+    ):
+        pages = Pages(url, fill(url, n), Path(folder), address)
+        figures = painted(pages, asked, n_pages)
+    named = {f"{name}: {each}": value for name, of in figures.items() for each, value in of.items()}
+    return named | {"items of review a minute": items_a_minute()}
 
 
 def _until(pages: Pages, is_at_work: Callable[[], bool]) -> dict[str, list[tuple[float, float]]]:

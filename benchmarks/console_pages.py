@@ -63,10 +63,12 @@ class Pages:
         The classifications that its pages show.
     folder : Path
         Of small pictures and settings.
+    images : str
+        Address of the server that has the images.
     """
 
-    def __init__(self, url: str, columns: Columns, folder: Path) -> None:
-        store, self._url, self._folder = Store(url), url, folder
+    def __init__(self, url: str, columns: Columns, folder: Path, images: str = "http://127.0.0.1") -> None:
+        store = Store(url)
         rules = folder / "pay.toml"
         rules.write_text('unit = "cent"\nper_vote = 2\n', encoding="utf-8")
         memory = SuggestedMemory(lambda: 0.0)
@@ -76,14 +78,15 @@ class Pages:
         self._service = Service(
             "a-token-of-this-benchmark",
             lambda: store,
-            lambda: nullcontext(StandIn()),
+            lambda: nullcontext(StandIn(images)),
             lambda _: {},
             lambda _: ProjectConfig(pay=rules),
             suggested=memory,
         )
         self._columns, self._random = columns, np.random.default_rng(1)
         self._queue = store.decisions.queue(PROJECT, "misclassified")
-        self.begin()
+        self._console = Console(self._service, folder, secret=EMAIL)
+        self._admin = self._before(self._console, EMAIL)
         early = self._before(Console(self._service, folder, secret=EMAIL, computed=Never()), EMAIL)
         clients = {
             self._admin: self._of_reports() | self._of_assist() | self._of_people() | self._of_history(),
@@ -158,14 +161,14 @@ class Pages:
             "import": lambda: f"{HOME}/import",
         }
 
-    def begin(self) -> None:
-        """Open a console that has worked out nothing yet."""
-        self._console = Console(self._service, self._folder, secret=EMAIL)
-        self._admin = self._before(self._console, EMAIL)
+    def cookie(self) -> str:
+        """Return what a browser of the admin keeps."""
+        cookie = self._admin.get_cookie("consensus_session")
+        return cookie.value if cookie else ""
 
     def _before(self, console: Console, email: str) -> FlaskClient:
-        self._app = create_console(console)
-        client = self._app.test_client()
+        self.app = create_console(console)
+        client = self.app.test_client()
         with client.session_transaction() as session:
             session.update(email=email, owner=email == EMAIL, since=time.time())
         return client
@@ -200,7 +203,7 @@ class Pages:
         return str(self._random.choice(LABELS))
 
     def _cursor(self, address: str, place: dict[str, Any]) -> str:
-        with self._app.test_request_context(address):
+        with self.app.test_request_context(address):
             cursor = self._service.cursors.make(question(), place)
         return f"{address}{'&' if '?' in address else '?'}after={cursor}"
 
@@ -271,9 +274,10 @@ class StandIn:
 
     secret = ""
 
-    def __init__(self) -> None:
+    def __init__(self, url: str) -> None:
         self.client = SimpleNamespace(
-            url="http://127.0.0.1",
+            url=url,
+            authorization="",
             project_titles=lambda: {PROJECT: "Made"},
             tasks_by_id=self._tasks,
             own_account=lambda: (1, EMAIL),
@@ -289,4 +293,4 @@ class StandIn:
         return {1: EMAIL, 2: ME}
 
     def _tasks(self, _project: int, _include: str, ids: Sequence[int]) -> list[dict[str, Any]]:
-        return [{"id": number, "data": {"image": f"{number}.png"}} for number in ids]
+        return [{"id": number, "data": {"image": f"/{number}.png"}} for number in ids]

@@ -3,8 +3,8 @@
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Collection
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -49,6 +49,7 @@ class Pictures:
         self._addresses: OrderedDict[tuple[int, int], dict[str, str]] = OrderedDict()
         self._refused: OrderedDict[str, str] = OrderedDict()
         self._makers = threading.BoundedSemaphore(MAKERS)
+        self._turns = [threading.Semaphore() for _ in range(256)]
         self._workers = Workers(AT_ONCE, cpu_s=LONGEST_S, memory_bytes=MOST_MEMORY)
         self._opened, self._opening, self._own_fetcher = ExitStack(), threading.Lock(), list[Fetcher]()
 
@@ -109,12 +110,11 @@ class Pictures:
         name = hashlib.sha256(f"{project}\n{task}\n{address}\n{size}".encode()).hexdigest()
         if path := self._cache.find(name):
             return path
-        if not self._makers.acquire(timeout=PATIENCE_S):
-            raise ServiceUnavailable("Too many pictures are made at this moment.", retry_after=5)
-        try:
-            return self._cache.put(name, self._small(self._fetched(address, task), SIDES[size]))
-        finally:
-            self._makers.release()
+        with _turn(self._turns[int(name[:2], 16)]):  # who asks for the same picture waits for it
+            if path := self._cache.find(name):
+                return path
+            with _turn(self._makers):
+                return self._cache.put(name, self._small(self._fetched(address, task), SIDES[size]))
 
     def _small(self, content: bytes, side: int) -> bytes:
         """Make an image small; one that was refused is refused at once."""
@@ -144,3 +144,13 @@ class Pictures:
 
     def _fetched(self, address: str, task: int) -> bytes:
         return self.fetcher.fetch(address, task)
+
+
+@contextmanager
+def _turn(lock: threading.Semaphore) -> Iterator[None]:
+    if not lock.acquire(timeout=PATIENCE_S):
+        raise ServiceUnavailable("Too many pictures are made at this moment.", retry_after=5)
+    try:
+        yield
+    finally:
+        lock.release()

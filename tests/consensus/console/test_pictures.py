@@ -2,14 +2,16 @@
 
 import io
 import os
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
-from made_desk import OTHER, Desk
+from made_desk import OTHER, REV, SECOND, Desk
 from PIL import Image
 from werkzeug.test import TestResponse
 
@@ -165,3 +167,24 @@ def test_label_studio_is_asked_for_pictures_over_connections_that_stay(
     assert (len(opened), closed) == (1, [])
     made.close()
     assert closed == [1]
+
+
+def test_a_picture_that_two_ask_for_is_made_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second waits for the first."""
+    begun, goes_on, made = threading.Event(), threading.Event(), list[int]()
+
+    def fetch(_: object, task: int) -> bytes:
+        made.append(task)
+        begun.set()
+        goes_on.wait(20)
+        return png(8, 8)
+
+    monkeypatch.setattr(desk.console.pictures, "_fetched", fetch)
+    clients = [desk.signed_in(REV), desk.signed_in(SECOND)]
+    with ThreadPoolExecutor(2) as pool:
+        answers = [pool.submit(asked, client, 101) for client in clients]
+        assert begun.wait(20)
+        goes_on.set()
+        assert [answer.result(20).status_code for answer in answers] == [200, 200]
+    desk.console.pictures.close()
+    assert made == [101]
