@@ -87,12 +87,11 @@ def measured(backend: str, n: int, n_pages: int) -> tuple[dict[str, list[Millise
                 connection.execute(sqlalchemy.text("ANALYZE"))
         filled = time.perf_counter()
         pages = Pages(url, columns, Path(folder))
-        seconds = {"filling": filled - began, **pages.computed()}
+        seconds = {"filling": filled - began}
+        behind = Thread(target=lambda: seconds.update(pages.computed()))
+        behind.start()
+        computing = _until(pages, behind.is_alive)
         alone = {name: pages.times(name, n_pages) for name in pages.addresses}
-        again = Thread(target=Pages(url, columns, Path(folder)).computed)
-        again.start()
-        computing = _until(pages, again.is_alive)
-        again.join()
         with writing(url, n) as is_writing:
             busy = _until(pages, is_writing)
         seconds["all"] = time.perf_counter() - began

@@ -7,17 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from consensus.core.arrays import Codes, Floats, Keys, Names
+from consensus.core.arrays import Codes, Keys, Names
 from consensus.core.people.agreement import Agreement, Pairs, about_answer, agreement
 from consensus.core.people.answers import YES_CODE, Answers, answers_of, chosen
 from consensus.core.people.confusions import Believed, Confusions, agreement_with_consensus, believed, confusions
-from consensus.core.people.suspicion import Assessment, assess
+from consensus.core.people.suspicion import measure
 from consensus.core.votes.votes import NO_LABEL, STANDS, Votes, encode
 from consensus.people.gold import gold_of
 from consensus.store.columns import Columns, Positions, Row
 from consensus.store.columns import chosen as chosen_rows
 from consensus.store.reader import Snapshot
-from consensus.store.rows import moments
 from consensus.store.tables import CLASSIFICATION, VOTE
 
 BELIEVED = ("control", "task", "label", "posterior")
@@ -115,7 +114,8 @@ def _figures_of(control: StoredControl, in_run: Mapping[tuple[str, str], Row]) -
     trust = np.array([in_run[control.name, name]["trust"] for name in names])
     _, annotation = np.unique(control.rows["annotation"], return_index=True)
     answers = answers_of(control.votes)
-    assessment = _assess(control, answers, trust, annotation)
+    seconds = control.rows["lead_time"][annotation]
+    assessment = measure(answers, trust, control.votes.annotator[annotation], seconds)
     belief = believed_of(control, answers)
     with_consensus, mistaken = agreement_with_consensus(answers, belief), confusions(answers, belief)
     suggestions = _suggestions(control, annotation)
@@ -135,12 +135,6 @@ def _figures_of(control: StoredControl, in_run: Mapping[tuple[str, str], Row]) -
             "confusions": _confusions(control.votes, mistaken, position),
             "suspicions": row["suspicions"],
         }
-
-
-def _assess(control: StoredControl, answers: Answers, trust: Floats, annotation: Positions) -> Assessment:
-    votes, rows = control.votes, control.rows
-    seconds = rows["lead_time"][annotation]
-    return assess(votes, answers, trust, votes.annotator[annotation], seconds, moments(rows["voted_at"].tolist()))
 
 
 def believed_of(control: StoredControl, answers: Answers) -> Believed:

@@ -446,12 +446,14 @@ class Reader(Questions):
 
     def believed(self, project: int, tasks: Collection[int]) -> list[Row]:
         """Return the last run's classifications of some tasks: control, task, label, yes, no, posterior."""
-        numbers = sorted({*tasks})
-        columns = [CLASSIFICATION.c[name] for name in ("control", "task", "label", "yes", "no", "posterior")]
+        numbers, table = sorted({*tasks}), CLASSIFICATION.c
+        columns = [table[name] for name in ("control", "task", "label", "yes", "no", "posterior")]
+        with self._reading() as connection:  # the index begins with the control
+            here = table.project == project, table.control.in_(control_names(connection, CLASSIFICATION, project))
         rows = list[Row]()
         for start in range(0, len(numbers), AT_ONCE):
-            among = CLASSIFICATION.c.task.in_(numbers[start : start + AT_ONCE])
-            rows += self._rows(select(*columns).where(CLASSIFICATION.c.project == project, among))
+            among = table.task.in_(numbers[start : start + AT_ONCE])
+            rows += self._rows(select(*columns).where(*here, among))
         return rows
 
     def likely(self, project: int, control: str) -> dict[int, frozenset[str]]:
