@@ -359,6 +359,36 @@ def test_the_slider_shows_what_accept_writes(place: Place, admin: Page) -> None:
     assert place.n_annotations() == before
 
 
+def test_all_that_match_wait_for_review_and_no_more(place: Place, admin: Page) -> None:
+    """The wrong labels of one annotator, by task: as many as the page counts, as one batch, which is undone."""
+    admin.goto(place.address("reports/MisClassified"))
+    admin.get_by_label("Voted by").fill(EMAILS[0])
+    admin.get_by_label("Sort").select_option("by task")
+    admin.get_by_role("button", name="Show").click()
+    expect(admin).to_have_url(re.compile(r"annotator=annotator1.*sort=task"))
+    boxes = admin.locator("input[name=item]")
+    tasks = boxes.evaluate_all("all => all.map((each) => parseInt(each.value))")
+    assert tasks == sorted(tasks)
+    assert tasks
+    with admin.expect_download() as download:
+        admin.get_by_role("link", name="CSV").click()
+    assert len(download.value.path().read_text().splitlines()) == len(tasks) + 1
+    admin.locator("summary", has_text="With all that match").click()
+    assert faults_of(admin) == []
+    admin.get_by_label("With all that match").get_by_role("button", name="Send to review").click()
+    expect(admin.locator(".lead")).to_have_text(f"{len(tasks)} tasks wait for a reviewer.")
+    admin.get_by_role("button", name="Do it").click()
+    admin.get_by_text(f"{len(tasks)} written").wait_for(timeout=ENDED_MS)
+    admin.goto(place.address("review"))
+    expect(admin.get_by_role("link", name="pending")).to_contain_text(str(len(tasks)))
+    admin.goto(place.address("history/batches"))
+    expect(admin.locator("tbody tr").first).to_contain_text("sent to review", ignore_case=True)
+    admin.get_by_role("button", name="Undo").first.click()
+    expect(admin.locator("main")).to_contain_text(f"{len(tasks)} would be taken back")
+    admin.get_by_role("button", name="Take it back").click()
+    admin.get_by_text(f"{len(tasks)} taken back").wait_for(timeout=ENDED_MS)
+
+
 def test_without_scripts(place: Place, browser: Browser) -> None:
     """Signing in, choosing rows of a report, what it would do, doing it, waiting, and undoing."""
     before = place.n_annotations()
