@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 from werkzeug.exceptions import BadRequest
 
@@ -79,6 +79,17 @@ class ImportForm:
         if project is None and title.isdecimal():
             raise BadRequest("A title of digits alone is the id of a project: give it a word.")
         return cls(project, entry, sent, address.get("called") or entry, values)
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """What an address needs to name the source: a hidden field would lose a line break of a name."""
+        named = {"entry": self.entry, "list": self.sent, "called": self.called if self.sent else ""}
+        return {name: value for name, value in named.items() if value}
+
+    @property
+    def address(self) -> dict[str, Any]:
+        """What an address needs to have the whole form."""
+        return {**self.source, **self.values}
 
     @property
     def layout(self) -> Layout | None:

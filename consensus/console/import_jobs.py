@@ -31,6 +31,8 @@ REHEARSAL, IMPORT = "rehearsal", "import"
 CHECKING_THREADS = 2
 """Images that are decoded at a time: pages are made meanwhile."""
 SAMPLE, SAMPLE_OF_KIND, SHOWN_LABELS = 10, 4, 200
+REMEMBERED = 500
+"""Imports whose pages say what came of them."""
 LOGS_KEPT_S = 30 * 86_400.0
 """Of what was left out."""
 _NEW = 0
@@ -48,10 +50,13 @@ class Pace:
 
     Attributes
     ----------
+    form : ImportForm
+        What is imported.
     name : str
         Of the log of what is left out.
     """
 
+    form: ImportForm
     clock: Callable[[], float] = time.monotonic
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
     done: int = 0
@@ -139,7 +144,7 @@ class ImportJobs:
             Where another one into the project is at work.
         """
         jobs, kind = (self._rehearsals, REHEARSAL) if rehearsal else (self._imports, IMPORT)
-        project, pace = form.project or _NEW, Pace()
+        project, pace = form.project or _NEW, Pace(form)
         with self._lock:
             others = [job for job in self._imports.jobs(project) if not job.finished_at]
             if others and not rehearsal:
@@ -149,31 +154,25 @@ class ImportJobs:
                 )
             job = jobs.submit(project, kind, by, lambda: self._do(form, by, pace, rehearsal=rehearsal))
             self._paces[job.id] = pace
-            remembered = {each.id for each in (*self._rehearsals.jobs(project), *self._imports.jobs(project))}
-            self._paces = {name: each for name, each in self._paces.items() if name in remembered}
+            while len(self._paces) > REMEMBERED:
+                del self._paces[next(iter(self._paces))]
         return job
 
-    def job(self, project: int | None, name: str) -> tuple[Job, Pace]:
-        """Return an import and how far it is.
-
-        Raises
-        ------
-        NotFound
-            Where there is none.
-        """
-        number = project or _NEW
+    def find(self, project: int | None, name: str) -> tuple[Job, Pace] | None:
+        """Return an import and how far it is; None where it was before the service began anew."""
+        number, pace = project or _NEW, self._paces.get(name)
         job = self._imports.job(number, name) or self._rehearsals.job(number, name)
-        if job is None:
-            raise NotFound("This was before the service was started again: the same form goes on.")
-        return job, self._paces.get(name) or Pace()
+        return (job, pace) if job and pace else None
 
-    def at_work(self, project: int | None) -> Job | None:
+    def at_work(self, project: int | None) -> tuple[Job, Pace] | None:
         """Return the import into a project that has not ended."""
-        return next((job for job in self._imports.jobs(project or _NEW) if not job.finished_at), None)
+        others = (job for job in self._imports.jobs(project or _NEW) if not job.finished_at)
+        return next((each for job in others if (each := self.find(project, job.id))), None)
 
     def stop(self, project: int | None, name: str) -> None:
         """End an import; what it has sent stays."""
-        self.job(project, name)[1].is_stopping = True
+        if there := self.find(project, name):
+            there[1].is_stopping = True
 
     def left_out(self, name: str) -> Iterator[tuple[str, str, str, str]]:
         """Yield source, kind, reason and labels of what an import left out.

@@ -1,7 +1,6 @@
 """Images with labels into a project: choose what is in the folder of datasets, see what would come, and let it."""
 
 from contextlib import closing
-from typing import Any
 
 from flask import Response, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -22,6 +21,7 @@ from consensus.store.columns import Row
 __all__ = ["setup_pages"]
 
 ENTRIES = 50
+SOURCE = "entry", "list", "called"
 COLUMNS = ("source", "kind", "reason", "labels")
 
 
@@ -46,13 +46,14 @@ def choose(project: int | None = None) -> str:
                 shown = page(("name",), behind, ENTRIES)
         except SuiteError as error:
             problem, entry = str(error), None
+    chosen = entry or "list" in request.args
     return render_template(
         "import.html",
         title=console().titles.of(project) if project else "",
         is_on=jobs.is_on,
         shown=shown,
         problem=problem,
-        source=_source() if entry or "list" in request.args else None,
+        source={name: request.args[name] for name in SOURCE if name in request.args} if chosen else None,
         called=request.args.get("called") or entry,
         at_work=jobs.at_work(project),
         layouts=LAYOUTS,
@@ -92,7 +93,7 @@ def import_(project: int | None = None) -> ResponseReturnValue:
 def _begun(project: int | None, *, rehearsal: bool) -> ResponseReturnValue:
     form = ImportForm.read(project, request.args, request.form)
     job = console().imports.begin(form, g.member.email, rehearsal=rehearsal)
-    return redirect(url_for("setup.importing", project=project, name=job.id, **_filled(form)), 303)
+    return redirect(url_for("setup.importing", project=project, name=job.id, **form.address), 303)
 
 
 @setup_pages.get("/import/jobs/<name>")
@@ -100,8 +101,10 @@ def _begun(project: int | None, *, rehearsal: bool) -> ResponseReturnValue:
 @needs(Role.ADMIN)
 def importing(name: str, project: int | None = None) -> str:
     """Show how far an import is, what it would do, or what it has done."""
-    job, pace = console().imports.job(project, name)
-    form = ImportForm.read(project, request.args, request.args)
+    form, there = ImportForm.read(project, request.args, request.args), console().imports.find(project, name)
+    if there is None:
+        return render_template("import_lost.html", form=form)
+    job, pace = there
     with service().store.snapshot() as snapshot:
         made = (job.result or {}).get("project") or project
         has_run = made is not None and snapshot.last_run(made) is not None
@@ -111,8 +114,6 @@ def importing(name: str, project: int | None = None) -> str:
         job=job,
         pace=pace,
         form=form,
-        source=_source(),
-        filled=_filled(form),
         is_import=job.kind == IMPORT,
         has_run=has_run,
         label_studio=label_studio,
@@ -127,7 +128,7 @@ def stop_import(name: str, project: int | None = None) -> ResponseReturnValue:
     """End an import; the same form goes on."""
     form = ImportForm.read(project, request.args, request.args)
     console().imports.stop(project, name)
-    return redirect(url_for("setup.importing", project=project, name=name, **_filled(form)), 303)
+    return redirect(url_for("setup.importing", project=project, name=name, **form.address), 303)
 
 
 @setup_pages.get("/import/left-out/<name>.csv")
@@ -136,13 +137,3 @@ def left_out(name: str) -> Response:
     """Send what an import left out, and why."""
     rows = (dict(zip(COLUMNS, row, strict=True)) for row in console().imports.left_out(name))
     return csv_file(csv_text(rows, COLUMNS), f"left-out-{name[:8]}.csv")
-
-
-def _filled(form: ImportForm) -> dict[str, Any]:
-    """Return what an address needs to have the whole form."""
-    return {**_source(), **form.values}
-
-
-def _source() -> dict[str, Any]:
-    """Return what in the address names the source: a hidden field would lose a line break of a name."""
-    return {name: request.args[name] for name in ("entry", "list", "called") if name in request.args}

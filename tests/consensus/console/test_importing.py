@@ -16,6 +16,7 @@ from made_desk import OTHER, Desk, fields, send, token_in, words
 from made_projects import OWNER, PROJECT
 from werkzeug.test import TestResponse
 
+from consensus.console.import_form import ImportForm
 from consensus.console.import_jobs import ImportJobs, Pace, StoppedError
 from consensus.transfer import importing
 from consensus.transfer.datasets import LARGEST_LIST
@@ -177,6 +178,8 @@ def test_two_imports_into_a_project_are_refused(
     second = send(admin, f"{INTO}/do?entry=pets", page)
     assert (second.status_code, f"begun by {OWNER}" in words(second.text)) == (409, True)
     assert f"An import is at work, begun by {OWNER}" in words(admin.get(INTO).text)
+    [link] = re.findall(r'href="([^"]+)">How far it is', admin.get(INTO).text)
+    assert unescape(link) == first.headers["Location"]
     assert "Reads the source." in words(admin.get(first.headers["Location"]).text)
     other = send(admin, f"{NEW}/do?entry=pets", page, title="Others")
     waiting()
@@ -202,7 +205,7 @@ def test_an_import_can_be_stopped(
 def test_how_far_it_is_follows_from_its_pace() -> None:
     """Images a second, and the seconds that are left."""
     now = [100.0]
-    pace = Pace(lambda: now[0])
+    pace = Pace(ImportForm(None, "pets", "", "pets", {}), lambda: now[0])
     assert pace.left_s is None
     pace("images", 0, 50)
     now[0] += 10
@@ -382,10 +385,14 @@ def test_what_was_filled_in_can_be_changed(admin: FlaskClient, datasets: Path) -
     assert 'name="control" value="asks"' in form
 
 
-def test_what_is_over_since_the_service_began_anew_is_said(admin: FlaskClient, datasets: Path) -> None:
-    """And names neither a job of another project."""
+def test_after_a_restart_of_the_service_the_page_goes_on(desk: Desk, admin: FlaskClient, datasets: Path) -> None:
+    """Its address has the whole form; an import of another project is none of its."""
     assert datasets
-    page = previewed(admin, NEW, title="Our pets")
-    answer = admin.get(f"{INTO}/jobs/0123456789ab?entry=pets")
-    assert (answer.status_code, "the same form goes on" in words(answer.text)) == (404, True)
-    assert "Our pets" in words(page)
+    answer = send(admin, f"{NEW}/preview?entry=pets", admin.get(f"{NEW}?entry=pets"), title="Our pets")
+    ended(admin, answer)
+    job = answer.headers["Location"].partition("?")[0].rpartition("/")[2]
+    page = admin.get(f"{INTO}/jobs/{job}?entry=pets&nested=last").text
+    assert "The service was started again since" in words(page)
+    assert "Our pets" not in words(page)
+    assert "10 images" in words(imported(admin, page))
+    assert len(sources(desk, PROJECT)) == 10
