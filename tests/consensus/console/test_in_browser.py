@@ -205,7 +205,7 @@ def test_screenshots(place: Place, browser: Browser, session: Any) -> None:  # n
         for name, path in {
             "overview": "",
             "reports": "reports/MisClassified",
-            "grid": f"grid?of=AllConfirmed&label={KINDS[0]}",
+            "grid": f"grid?of=MisClassified&label={KINDS[0]}",
             "review": "review/misclassified",
         }.items():
             page.goto(place.address(path), wait_until="networkidle")
@@ -271,7 +271,7 @@ def test_what_is_shown_is_written_and_undone(place: Place, admin: Page) -> None:
     assert faults_of(admin) == []
     admin.get_by_role("button", name="Do it").click()
     back = admin.get_by_role("link", name="Back to where you were")
-    back.focus()
+    expect(back).to_be_focused()
     admin.get_by_text(f"{n} written").wait_for(timeout=ENDED_MS)
     expect(back).to_be_focused()
     assert place.n_annotations() == before + n
