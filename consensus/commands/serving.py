@@ -22,6 +22,7 @@ def serve(
 
     People open the address in a browser and sign in with their account of Label Studio. Admins are those in
     CONSENSUS_ADMINS, and the account of LABEL_STUDIO_API_KEY; reviewers those in CONSENSUS_REVIEWERS.
+    CONSENSUS_IMPORT_DIR names a folder of datasets that admins may import.
     Programs show CONSENSUS_API_TOKEN, as in Authorization: Bearer TOKEN. /openapi.json describes their routes.
     Reads LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY and CONSENSUS_DATABASE_URL.
     """

@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 from datetime import date
 
-import numpy as np
-
 from consensus.core.people.pay import Rules
 from consensus.people.payroll import next_month, pay_list
 from consensus.store.reader import Snapshot
-from consensus.store.tables import VOTE
 
 
 @dataclass(frozen=True)
@@ -51,14 +48,4 @@ def cost_of(store: Snapshot, project: int, rules: Rules | None, today: date) -> 
         lines = pay_list(store, project, first, end, rules).lines
         months.append((first, end, sum(line.amount for line in lines)))
         first = end
-    return Cost(_seconds(store, project) / 3600, tuple(months))
-
-
-def _seconds(store: Snapshot, project: int) -> float:
-    """Add up the time of each annotation once, on however many controls it votes."""
-    _, controls = store.needed_controls(project)
-    votes = store.columns(VOTE, project, ("control", "annotation", "lead_time"))
-    here = np.isin(votes["control"].astype(str), [str(row["control"]) for row in controls])
-    times = votes["lead_time"][here].astype(np.float64)
-    _, first = np.unique(votes["annotation"][here], return_index=True)
-    return float(np.nansum(times[first]))
+    return Cost(store.annotation_seconds(project) / 3600, tuple(months))

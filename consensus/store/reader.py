@@ -48,6 +48,8 @@ from consensus.store.tables import (
 
 AT_ONCE = 10_000
 """So many annotations are looked for in one question."""
+LONGEST_TIME_S = 1e9
+"""Above which a time is none."""
 MANY_VOTES = 20_000
 """From so many votes of an annotator on, a report is searched for them instead of they for the report."""
 
@@ -528,6 +530,14 @@ class Reader(Questions):
         started = RUN.c.started_at
         query = select(func.count().label("runs")).select_from(RUN)
         return int(self._rows(query.where(RUN.c.project == project, started >= since, started < until))[0]["runs"])
+
+    def annotation_seconds(self, project: int) -> float:
+        """Add up the time of each annotation once, on however many controls of the last run it votes."""
+        controls = select(CONTROL.c.control).where(CONTROL.c.project == project)
+        measured = VOTE.c.lead_time.between(0, LONGEST_TIME_S)  # NaN is above all numbers in PostgreSQL
+        here = VOTE.c.project == project, VOTE.c.control.in_(controls), measured
+        each = select(func.max(VOTE.c.lead_time).label("s")).where(*here).group_by(VOTE.c.annotation).subquery()
+        return float(self._rows(select(func.sum(each.c.s).label("seconds")))[0]["seconds"] or 0)
 
     def ledger_begin(self, project: int) -> datetime | None:
         """When the first vote of the ledger began; None where there is none."""
