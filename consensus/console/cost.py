@@ -1,15 +1,21 @@
 """What a project has cost so far, for the overview."""
 
+from datetime import date
+
 from flask import render_template
 
 from consensus.console import pay
 from consensus.console.access import Role, needs
+from consensus.console.apart import on_store
 from consensus.console.computed import Outcome
 from consensus.console.desk import console
 from consensus.console.pay import pay_pages
+from consensus.console.people import n_votes
+from consensus.core.people.pay import Rules
 from consensus.people.cost import Cost, cost_of
 from consensus.people.pay_rules import RulesFile
 from consensus.serving.service import service, snapshot_of
+from consensus.store.store import Store
 
 __all__ = ["pay_pages"]
 
@@ -39,8 +45,10 @@ def _cost_now(project: int, run: int, rules: RulesFile | None) -> Outcome[Cost]:
     """Return what it has cost, worked out once for a run, a day and rules."""
     store, today = service().store, pay.today()
 
-    def work() -> Cost:
-        with store.snapshot() as snapshot:
-            return cost_of(snapshot, project, rules.core() if rules else None, today)
-
+    work = on_store(store, n_votes(project), _cost, project, rules.core() if rules else None, today)
     return console().computed.of(("cost", project, run, today, rules and rules.model_dump_json()), work)
+
+
+def _cost(store: Store, project: int, rules: Rules | None, today: date) -> Cost:
+    with store.snapshot() as snapshot:
+        return cost_of(snapshot, project, rules, today)

@@ -10,6 +10,7 @@ from werkzeug.exceptions import BadRequest, NotFound
 
 from common.errors import SuiteError
 from consensus.console.access import Role, needs
+from consensus.console.apart import on_store
 from consensus.console.computed import Outcome
 from consensus.console.desk import console
 from consensus.console.people import csv_file
@@ -108,7 +109,8 @@ def pay_of(project: int, first: date, end: date, rules: RulesFile) -> Outcome[Pa
     store, until = service().store, today()
     run = store.last_run(project)
     key = "pay", project, run and run["id"], first, end, rules.model_dump_json()
-    return console().computed.of(key, lambda: payroll(store, project, first, end, rules.core(), until))
+    n_votes = int(run["votes"]) if run else 0
+    return console().computed.of(key, on_store(store, n_votes, payroll, project, first, end, rules.core(), until))
 
 
 def rules_of(project: int) -> tuple[RulesFile | None, str]:

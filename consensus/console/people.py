@@ -9,10 +9,11 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest, NotFound
 
 from consensus.console.access import Role, needs
+from consensus.console.apart import on_store
 from consensus.console.computed import Outcome
 from consensus.console.desk import console
 from consensus.console.pages import page, with_filters
-from consensus.people.crowd import Crowd, crowd_of
+from consensus.people.crowd import Crowd, measured_crowd
 from consensus.people.csv_tables import annotators_csv
 from consensus.people.gold import gold_of
 from consensus.serving.reading import question
@@ -181,12 +182,14 @@ def courses_of(snapshot: Snapshot, project: int, annotators: Collection[str]) ->
 def crowd_now(project: int, run: int) -> Outcome[Crowd]:
     """Return what all votes of a project say of its annotators, or that it is being worked out."""
     store = service().store
-
-    def work() -> Crowd:
-        with store.snapshot() as snapshot:
-            return crowd_of(snapshot, project)
-
+    work = on_store(store, n_votes(project), measured_crowd, project)
     return console().computed.of(("crowd", project, run), work)
+
+
+def n_votes(project: int) -> int:
+    """Return how many votes the last run of a project has seen."""
+    run = service().store.last_run(project)
+    return int(run["votes"]) if run else 0
 
 
 def csv_file(text: str, name: str) -> Response:

@@ -12,6 +12,7 @@ from consensus.core.people.confusions import confusion_matrix
 from consensus.people.annotator_report import StoredControl, believed_of, figures_of, stored_controls
 from consensus.store.columns import Row
 from consensus.store.reader import Snapshot
+from consensus.store.store import Store
 
 MOST_LABELS = 12
 """With more labels a confusion matrix is no longer read."""
@@ -71,6 +72,12 @@ def crowd_of(store: Snapshot, project: int) -> Crowd:
             labels = [str(name) for name in votes.label_names]
             matrices[control.name] = labels, confusion_matrix(answers, believed_of(control, answers))
     return Crowd(figures_of(store, project, controls), _seconds(controls), pairs, matrices)
+
+
+def measured_crowd(store: Store, project: int) -> Crowd:
+    """Do the same in one state of a store."""
+    with store.snapshot() as snapshot:
+        return crowd_of(snapshot, project)
 
 
 def _seconds(controls: list[StoredControl]) -> dict[str, float]:

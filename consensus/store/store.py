@@ -179,6 +179,11 @@ class Store(Reader):
                 "written, and the next run repairs what is half-written"
             )
 
+    @property
+    def url(self) -> str:
+        """The address of the database, with its password: for another process of ours."""
+        return self._database.url.render_as_string(hide_password=False)
+
     def sign_out(self, account: str, at: float) -> None:
         """Keep when an account has signed out of the console, in seconds since 1970."""
         with self._database.writing() as connection:

@@ -15,8 +15,10 @@ from made_desk import ANN, PASSWORD, REV, Desk, words
 from made_projects import OWNER, PROJECT
 
 from common.errors import SuiteError
+from consensus.console.apart import EndedError, on_store
 from consensus.console.computed import Computed, Outcome
 from consensus.people.annotator_report import agreements, annotator_report
+from consensus.people.crowd import measured_crowd
 from consensus.people.csv_tables import annotators_csv
 from consensus.projects.run import run
 from consensus.settings import ProjectConfig
@@ -183,7 +185,7 @@ def test_while_it_is_worked_out_the_rest_is_shown(admin: FlaskClient, monkeypatc
         go_on.wait(20)
         raise SuiteError("the disc is full")
 
-    monkeypatch.setattr("consensus.console.people.crowd_of", fails)
+    monkeypatch.setattr("consensus.console.people.measured_crowd", fails)
     page = admin.get(PEOPLE).text
     assert ("being computed" in page, A5 in page, 'hx-trigger="every 2s"' in page) == (True, True, True)
     assert admin.get(f"{PEOPLE}.csv").headers["Location"] == PEOPLE
@@ -258,3 +260,16 @@ def test_a_reviewer_who_annotates_sees_the_own_page_too(desk: Desk) -> None:
     client = desk.signed_in(REV)
     assert "Votes 5 " in words(client.get(f"/projects/{PROJECT}/me").text)
     assert client.get("/").headers["Location"].endswith("/review")
+
+
+def test_many_votes_are_measured_in_a_process_of_their_own(
+    desk: Desk, admin: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same result; what it meets is said."""
+    table = until(admin, f"{PEOPLE}.csv", lambda text: text.startswith("control"))
+    monkeypatch.setattr("consensus.console.apart.MANY", 0)
+    monkeypatch.setitem(desk.console.__dict__, "computed", Computed())
+    assert until(admin, f"{PEOPLE}.csv", lambda text: text.startswith("control")) == table
+    fails = on_store(desk.store, 1, measured_crowd, 99)
+    with pytest.raises(EndedError, match="project 99 has no run yet"):
+        fails()
