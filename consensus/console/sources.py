@@ -126,8 +126,10 @@ def of_report(snapshot: Snapshot, project: int, report: str, control: str, label
     def proposed(rows: list[Row]) -> Outlook:
         request = Request(tasks=tuple(row["task"] for row in rows), control=control, given=label)
         proposals = offer_proposals(service().store, project, request).proposals
+        by_task = {each.task: each for each in proposals}
         for row in rows:
-            row["chips"] = next((each.labels for each in proposals if each.task == row["task"]), ())
+            if each := by_task.get(row["task"]):
+                row |= {"chips": each.labels, "probable": each.posterior}
         return Outlook.summed("accept", [1 - each.posterior for each in proposals], BY_VOTES)
 
     def set_label(rows: list[Row]) -> Outlook:
