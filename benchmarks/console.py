@@ -34,7 +34,7 @@ def main() -> int:
     """Run, print, and return the exit status."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--classifications", type=int, default=1_000_000)
-    options.add_argument("--pages", type=int, default=40, help="each page so often")
+    options.add_argument("--pages", type=int, default=30, help="each page so often")
     options.add_argument(
         "--backends", nargs="+", choices=["sqlite", "postgresql"], default=["sqlite", "postgresql"]
     )

@@ -107,6 +107,7 @@ class Pages:
         wrong, right = f"{HOME}/reports/MisClassified", f"{HOME}/reports/AllConfirmed"
         grid, queue = f"{HOME}/grid", f"{HOME}/review/misclassified"
         return {
+            "projects": lambda: "/",
             "overview": lambda: f"{HOME}/",
             "health": lambda: f"{HOME}/health",
             "report": lambda: wrong,
@@ -115,6 +116,7 @@ class Pages:
             "report of a label, later": lambda: self._later(f"{wrong}?label={self._label()}", "MisClassified"),
             "report above a confidence": lambda: f"{wrong}?confidence=0.78",
             "report by confidence, later": lambda: self._later(right, "AllConfirmed"),
+            "report as CSV": lambda: f"{wrong}.csv",
             "grid": lambda: f"{grid}?of=MisClassified&label={self._label()}",
             "grid, later": lambda: self._later(f"{grid}?of=AllConfirmed&label={self._label()}", "AllConfirmed"),
             "grid of suggestions": lambda: f"{grid}?of=suggestions&label={self._label()}",
@@ -151,6 +153,7 @@ class Pages:
     def _of_history(self) -> Addresses:
         n_tasks, log = len(self._columns["task"]) // EACH, f"{HOME}/history/decisions"
         return {
+            "cost": lambda: f"{HOME}/cost",
             "runs": lambda: f"{HOME}/history",
             "batches": lambda: f"{HOME}/history/batches",
             "batch": lambda: f"{HOME}/history/batches/{batch_name(0)}",

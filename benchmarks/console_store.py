@@ -36,6 +36,7 @@ def fill(url: str, n: int) -> Columns:
         "days": {f"2026-01-{day:02}": 1000 * day for day in range(1, 29)},
     }
     before = [_run(-day, n) | {"measures": measures} for day in range(RUNS, 0, -1)]
+    before.append({**before[-1], "project": PROJECT + 1})
     with sqlalchemy.create_engine(url).begin() as connection:
         connection.execute(RUN.insert(), before)
         for table, rows in _log(n).items():
