@@ -78,7 +78,7 @@ class ImportForm:
         title = values.get("title", "")
         if project is None and title.isdecimal():
             raise BadRequest("A title of digits alone is the id of a project: give it a word.")
-        return cls(project, entry, sent, address.get("called") or entry, values)
+        return cls(project, entry, sent, entry or address.get("called") or "a list", values)
 
     @property
     def source(self) -> dict[str, Any]:

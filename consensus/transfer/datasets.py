@@ -116,12 +116,14 @@ class Datasets:
             raise SourceError(self.shown(str(error))) from None
         records, reading.records = reading.records, []
         for record in records:
+            name = self.shown(record.source)
             if record.path is None:
                 reading.records.append(record)
             elif self._holds(record.path):
-                reading.records.append(replace(record, path=record.path.resolve()))
+                reading.records.append(replace(record, source=name, path=record.path.resolve()))
             else:
-                reading.left_out.append(LeftOut(record.source, "refused", _OUTSIDE, record.labels))
+                reading.left_out.append(LeftOut(name, "refused", _OUTSIDE, record.labels))
+        reading.left_out = [replace(each, reason=self.shown(each.reason)) for each in reading.left_out]
         return reading
 
     def shown(self, text: str) -> str:

@@ -159,6 +159,14 @@ def test_messages_name_no_folder_of_this_machine(folder: Path) -> None:
         Datasets(folder / "nowhere")
 
 
+def test_images_of_coco_beside_their_annotations_are_found(folder: Path) -> None:
+    """And called as they are in the folder of datasets, wherever that is."""
+    make_image(folder / "set" / "images" / "1.png")
+    coco(folder / "set", "1.png")
+    (folder / "top.json").symlink_to("set/coco.json")
+    assert [record.source for record in Datasets(folder).read("top.json", None).records] == ["set/images/1.png"]
+
+
 def test_a_list_that_was_sent_has_addresses_alone(tmp_path: Path, folder: Path) -> None:
     """Files of this machine are no more its than those of who sent it."""
     lists = SentLists(tmp_path / "lists")
