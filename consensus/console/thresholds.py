@@ -83,8 +83,9 @@ def _shown(read: Suggested, precision: float, own: Lines) -> str:
     lines = promised_lines(promised)
     used = {group: own.get(group, score) for group, score in lines.items()}
     chosen = tuple((*group, score) for group, score in used.items() if score is not None)
-    offered = offer(read, Request(lines=chosen, target_precision=precision))
     edited = {group for group in lines if used[group] != lines[group]}
+    is_promised = not edited and len(lines) == len(promised.groups)
+    offered = promised if is_promised else offer(read, Request(lines=chosen, target_precision=precision))
     groups = {(each.control, each.labels): each for each in promised.groups}
     groups |= {place: each for each in offered.groups if (place := (each.control, each.labels)) in edited}
     return render_template(
