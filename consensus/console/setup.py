@@ -57,6 +57,7 @@ def setup(project: int) -> str:
         findings=_by_place(rows),
         levels=Counter(row["level"] for row in rows),
         imports=_imports(console(), project),
+        importing=console().imports.at_work(project),
         controls=controls,
         **_settings_of(project, controls),
     )

@@ -181,6 +181,7 @@ def test_two_imports_into_a_project_are_refused(
     [link] = re.findall(r'href="([^"]+)">How far it is', admin.get(INTO).text)
     assert unescape(link) == first.headers["Location"]
     assert "Reads the source." in words(admin.get(first.headers["Location"]).text)
+    assert "The import that is at work" in words(admin.get(f"/projects/{PROJECT}/setup").text)
     other = send(admin, f"{NEW}/do?entry=pets", page, title="Others")
     waiting()
     assert "10 images" in words(ended(admin, first))
