@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import threading
 from html import unescape
 from pathlib import Path
 from urllib.parse import quote
@@ -15,6 +16,7 @@ from made_projects import OWNER, PROJECT, InMemoryProject
 
 from consensus.projects.run import run
 from consensus.serving import matching
+from consensus.serving.background import progress
 from consensus.settings import ProjectConfig
 from consensus.store.reader import ORDERS
 from consensus.store.store import Store
@@ -272,6 +274,24 @@ def test_a_run_that_ends_before_its_turn_comes_stops_it(desk: Desk, admin: Flask
         desk.ended(done)
     assert "nothing was done" in words(admin.get(done.headers["Location"]).text)
     assert desk.store.decisions.queue(PROJECT, "pending") == []
+
+
+def test_a_job_shows_how_far_it_is(desk: Desk, admin: FlaskClient) -> None:
+    """In words and as a bar, while it is at work."""
+    going = threading.Event()
+
+    def work() -> dict[str, object]:
+        progress("writing annotations", 1200, 5000)
+        going.wait(20)
+        return {}
+
+    job = desk.service.background.submit(PROJECT, "decide", OWNER, work)
+    while not job.total:
+        going.wait(0.01)
+    page = admin.get(f"{HOME}jobs/{job.id}").text
+    going.set()
+    assert "Writing annotations: 1,200 of 5,000." in words(page)
+    assert re.search(r'<progress [^>]*value="1200" max="5000"', page)
 
 
 def test_too_much_is_not_one_batch(admin: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,13 @@
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 from structlog.testing import capture_logs
 
 from common.errors import LabelStudioError
-from consensus.serving.background import LONGEST, Background, BusyError, Job
+from consensus.serving.background import LONGEST, Background, BusyError, Job, progress
 
 WAIT_S = 10.0
 
@@ -96,3 +97,21 @@ def test_a_job_is_described_without_its_work() -> None:
     job = Job(7, "run", "a@x.org", datetime(2026, 1, 1, tzinfo=UTC), dict)
     assert {"state", "result", "error", "made_by"} <= job.described().keys()
     assert "work" not in job.described()
+
+
+def test_a_job_says_how_far_it_is() -> None:
+    """Each its own, by what its work tells; outside of a job there is nobody to tell."""
+    background, going = Background(), threading.Event()
+
+    def work(total: int) -> dict[str, object]:
+        progress("writing", 3, total)
+        going.wait(WAIT_S)
+        return {}
+
+    jobs = [background.submit(project, "decide", "a@x.org", partial(work, project)) for project in (7, 8)]
+    until(lambda: all(job.total for job in jobs))
+    assert [(job.step, job.done, job.total) for job in jobs] == [("writing", 3, 7), ("writing", 3, 8)]
+    assert jobs[0].described()["done"] == 3
+    progress("nothing", 1, 1)
+    going.set()
+    until(lambda: all(job.state == "done" for job in jobs))
