@@ -43,14 +43,17 @@ class Page:
         Address of the next one; None where this is the last.
     first : str or None
         Address of the first one; None where this is it.
+    previous : str or None
+        Address of the one before; None where this is the first one, or the list is read forwards alone.
     """
 
     rows: list[Row]
     following: str | None
     first: str | None
+    previous: str | None = None
 
 
-def page(place: Sequence[str], behind: Behind, limit: int) -> Page:
+def page(place: Sequence[str], behind: Behind, limit: int, ahead: Behind | None = None) -> Page:
     """Read the page that the address asks for.
 
     Parameters
@@ -59,18 +62,34 @@ def page(place: Sequence[str], behind: Behind, limit: int) -> Page:
         The columns that order the rows and name one.
     behind : callable
         Reads so many rows behind a row; None: from the beginning.
+    ahead : callable, optional
+        Reads so many rows before a row, the nearest first.
     """
-    after, cursors = request.args.get("after"), service().cursors
+    after, before, cursors = request.args.get("after"), request.args.get("before"), service().cursors
     asked = question(by_form=True)
+
+    def cursor(row: Row) -> str:
+        return cursors.make(asked, {name: row[name] for name in place})
+
+    if ahead and before:
+        rows = ahead(cursors.read(asked, before), limit + 1)
+        if len(rows) > limit:
+            rows = rows[:limit][::-1]
+            previous, following = with_filters(before=cursor(rows[0])), with_filters(after=cursor(rows[-1]))
+            return Page(rows, following, with_filters(), previous)
+        after = None  # it is the first page
     rows = behind(cursors.read(asked, after), limit + 1)
-    last = rows[limit - 1] if len(rows) > limit else None
-    following = with_filters(after=cursors.make(asked, {name: last[name] for name in place})) if last else None
-    return Page(rows[:limit], following, with_filters(after=None) if after else None)
+    return Page(
+        rows[:limit],
+        with_filters(after=cursor(rows[limit - 1])) if len(rows) > limit else None,
+        with_filters() if after else None,
+        with_filters(before=cursor(rows[0])) if ahead and after and rows else None,
+    )
 
 
 def with_filters(**changed: object) -> str:
     """Return the address of this page with some of its filters changed; None takes one off."""
-    filters = {name: values for name, values in request.args.lists() if name != "after"}
+    filters = {name: values for name, values in request.args.lists() if name not in ("after", "before")}
     filters |= {name: [str(value)] for name, value in changed.items() if value is not None}
     chosen = {
         name: [value for value in values if value]

@@ -56,7 +56,10 @@ def report(project: int, name: str = "MisClassified") -> str:
         def behind(after: Row | None, limit: int) -> list[Row]:
             return asked.page(snapshot, project, order=sort, after=after, limit=limit)
 
-        shown = page(PLACE, behind, ROWS)
+        def ahead(before: Row | None, limit: int) -> list[Row]:
+            return asked.page(snapshot, project, order=sort, after=before, limit=limit, back=True)
+
+        shown = page(PLACE, behind, ROWS, ahead)
         rows = described(snapshot, project, shown.rows)
         is_counted = asked.annotator is None and asked.confidence is None
         matching = snapshot.count(project, name, control=asked.control, label=asked.label) if is_counted else None
@@ -82,7 +85,7 @@ def report(project: int, name: str = "MisClassified") -> str:
         shown=shown,
         decided=decided,
         label_studio=label_studio,
-        filters={each: value for each, value in request.args.items() if value and each != "after"},
+        filters={each: value for each, value in request.args.items() if value and each not in ("after", "before")},
     )
 
 

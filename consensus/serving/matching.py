@@ -50,8 +50,9 @@ class Matching:
         order: str | None = None,
         after: Mapping[str, Any] | None = None,
         limit: int,
+        back: bool = False,
     ) -> list[Row]:
-        """Return so many of the rows, behind one of them."""
+        """Return so many of the rows, behind one of them, or before it, the nearest first."""
         return snapshot.page(
             project,
             self.report,
@@ -62,6 +63,7 @@ class Matching:
             order=order,
             after=after,
             limit=limit,
+            back=back,
         )
 
     def places(self, snapshot: Snapshot, project: int) -> list[Place]:

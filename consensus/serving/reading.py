@@ -290,7 +290,7 @@ def question(*, by_form: bool = False) -> str:
     by_form : bool
         Whether a form may have asked, whose empty fields ask for nothing.
     """
-    names = (name for name in sorted(request.args) if name not in ("after", "limit", "count"))
+    names = (name for name in sorted(request.args) if name not in ("after", "before", "limit", "count"))
     filters = {name: request.args[name] for name in names if request.args[name] or not by_form}
     return f"{request.path} {json.dumps(filters)}"
 

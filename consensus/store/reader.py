@@ -248,6 +248,7 @@ class Reader(Questions):
         order: str | None = None,
         after: Mapping[str, Any] | None = None,
         limit: int = 100,
+        back: bool = False,
     ) -> list[Row]:
         """Return so many classifications of a report.
 
@@ -261,8 +262,11 @@ class Reader(Questions):
             One of `ORDERS`; that of `report` where none is named.
         after : mapping, optional
             The last row of the page before.
+        back : bool
+            Read from the end of the order to its beginning.
         """
         table, rank = CLASSIFICATION.c, order_of(report, order)
+        rank = rank._replace(falling=not rank.falling, backwards=not rank.backwards) if back else rank
         place = (table.task, table.control, table.label)
         of_report = table.report == literal(report, literal_execute=rank.column is DOUBT)  # as its index names it
         query = select(*(table[name] for name in _shown(CLASSIFICATION))).where(
@@ -273,7 +277,8 @@ class Reader(Questions):
         if annotator is not None:
             query = self._led_by(query, project, annotator) if few else self._voted_by(query, project, annotator)
             if not few and rank.column is table.task:  # the tasks before may be many
-                query = query.where(table.task >= self._first_voted(project, annotator, after))
+                first = self._first_voted(project, annotator, after, back=back)
+                query = query.where(table.task <= first if back else table.task >= first)
         with self._reading() as connection:
             by_confidence, is_sqlite = rank.column is table.confidence, connection.dialect.name == "sqlite"
             # SQLite would look for what is the same and sort it, rather than read on in the index of the order.
@@ -319,11 +324,15 @@ class Reader(Questions):
         same = voted.c.control == CLASSIFICATION.c.control, voted.c.task == CLASSIFICATION.c.task
         return query.join(voted, and_(*same))
 
-    def _first_voted(self, project: int, annotator: str, after: Mapping[str, Any] | None) -> int:
+    def _first_voted(
+        self, project: int, annotator: str, after: Mapping[str, Any] | None, *, back: bool
+    ) -> ColumnElement[int]:
         """Return the first task, not before that of a row, on which an annotator has a vote."""
-        votes = self._votes_by(project, annotator)
-        rest = (votes if after is None else votes.where(VOTE.c.task >= after["task"])).subquery()
-        return int(self._rows(select(func.coalesce(func.min(rest.c.task), 0).label("task")))[0]["task"])
+        votes, task = self._votes_by(project, annotator), VOTE.c.task
+        if after is not None:
+            votes = votes.where(task <= after["task"] if back else task >= after["task"])
+        rest = votes.subquery().c.task
+        return select(func.max(rest) if back else func.min(rest)).scalar_subquery()
 
     def _voted_by(self, query: Select[Any], project: int, annotator: str) -> Select[Any]:
         """Leave of classifications, read in their order, those on which an annotator has one of many votes."""

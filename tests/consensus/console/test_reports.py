@@ -84,6 +84,25 @@ def test_a_report_is_sorted_and_of_one_annotator(
     assert all_tasks(admin, address) == [row["task"] for row in rows]
 
 
+@pytest.mark.parametrize("sort", ["", *(order for order in ORDERS if order != "doubtful")])
+def test_one_can_go_back_through_a_report(admin: FlaskClient, sort: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Page by page to the first, whose address is that without a page."""
+    monkeypatch.setattr("consensus.console.reports.ROWS", 2)
+    address, forwards = f"{REPORT}?label=owl&sort={sort}", list[list[int]]()
+    for _ in range(WRONG // 2):
+        page = admin.get(address).text
+        forwards.append(tasks_in(page))
+        following = re.search(r'rel="next" href="([^"]+)"', page)
+        address = unescape(following[1]) if following else address
+    for number, tasks in enumerate(forwards[::-1]):
+        assert tasks_in(page) == tasks
+        previous = re.search(r'rel="prev" href="([^"]+)"', page)
+        assert (previous is None) == (number == len(forwards) - 1)
+        page = admin.get(unescape(previous[1])).text if previous else page
+    assert ">First page<" not in page
+    assert admin.get(f"{REPORT}?before=abc").status_code == 400
+
+
 @pytest.mark.parametrize("name", ["nobody@example.com", "x" * 300, "\u202eש", "'\";<script>%_\\", "\ud7ff\uffff"])
 def test_somebody_who_has_no_vote_is_said_to_have_none(admin: FlaskClient, name: str) -> None:
     """Whatever the address says instead of a name."""

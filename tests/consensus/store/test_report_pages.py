@@ -1,5 +1,6 @@
 """Pages of a report in each order, of one annotator and above a confidence: whole, and read by index."""
 
+import itertools
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -63,46 +64,43 @@ RANKS: dict[str, tuple[bool, Callable[[Row], float]]] = {
 }
 
 
+FILTERS: list[Row] = [
+    {},
+    {"control": "kind"},
+    {"label": "cat"},
+    {"control": "colour", "label": "cat"},
+    {"min_confidence": 0.1},
+    {"annotator": ANN},
+    {"annotator": ANN, "control": "kind", "min_confidence": 0.2},
+    {"annotator": RARE},
+    {"annotator": RARE, "label": "cat"},
+    {"annotator": NOBODY},
+]
+VOTED: dict[str, Callable[[Row], bool]] = {
+    ANN: lambda _: True,
+    RARE: lambda row: (row["task"], row["control"]) in {(4, "kind"), (7, "kind"), (7, "colour")},
+    NOBODY: lambda _: False,
+}
+
+
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("report", MARKED)
-@pytest.mark.parametrize(
-    "filters",
-    [
-        {},
-        {"control": "kind"},
-        {"label": "cat"},
-        {"control": "colour", "label": "cat"},
-        {"min_confidence": 0.1},
-        {"annotator": ANN},
-        {"annotator": ANN, "control": "kind", "min_confidence": 0.2},
-        {"annotator": RARE},
-        {"annotator": RARE, "label": "cat"},
-        {"annotator": NOBODY},
-    ],
-    ids=str,
-)
-def test_pages_are_whole_in_each_order(
-    store: Store, order: str, report: str, filters: Row, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Equal ranks across the end of a page included, whichever way an annotator's rows are read."""
-    voted: dict[str, Callable[[Row], bool]] = {
-        ANN: lambda _: True,
-        RARE: lambda row: (row["task"], row["control"]) in {(4, "kind"), (7, "kind"), (7, "colour")},
-        NOBODY: lambda _: False,
-    }
+def test_pages_are_whole_in_each_order(store: Store, order: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There and back, equal ranks across the end of a page included, however an annotator's rows are read."""
     falls, rank = RANKS[order]
-    expected = [
-        row
-        for row in sorted(store.page(7, report, limit=100), key=lambda row: (rank(row), place(row)), reverse=falls)
-        if filters.get("control") in (None, row["control"])
-        and filters.get("label") in (None, row["label"])
-        and row["confidence"] >= filters.get("min_confidence", 0)
-        and ("annotator" not in filters or voted[filters["annotator"]](row))
-    ]
-    for many in (0, 50_000):
-        monkeypatch.setattr(reader, "MANY_VOTES", many)
-        for limit in (3, 100):
+    for report, filters in itertools.product(MARKED, FILTERS):
+        rows = store.page(7, report, limit=100)
+        expected = [
+            row
+            for row in sorted(rows, key=lambda row: (rank(row), place(row)), reverse=falls)
+            if filters.get("control") in (None, row["control"])
+            and filters.get("label") in (None, row["label"])
+            and row["confidence"] >= filters.get("min_confidence", 0)
+            and ("annotator" not in filters or VOTED[filters["annotator"]](row))
+        ]
+        for many, limit in itertools.product((0, 50_000), (3, 100)):
+            monkeypatch.setattr(reader, "MANY_VOTES", many)
             assert read(store, report, order, limit, **filters) == expected
+            assert read(store, report, order, limit, back=True, **filters) == expected[::-1]
 
 
 @contextmanager
