@@ -18,7 +18,7 @@ from consensus.errors import StoreError
 CONNECT_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS = 10, 60, 600
 DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg2")
 FORMS = "use sqlite:////path/from/the/root.db or postgresql://user:password@host/name, with an @ as %40"
-NEWEST = "0012"
+NEWEST = "0013"
 """The last revision under migrations/versions."""
 
 

@@ -205,6 +205,7 @@ BATCH = Table(
     Column("params", JSON, nullable=False),  # model version, thresholds, what was expected
 )
 Index("ix_batch_key", BATCH.c.project, BATCH.c.key, unique=True)
+Index("ix_batch_page", BATCH.c.project, BATCH.c.made_at, BATCH.c.id)
 
 BATCH_ITEM = Table(
     "batch_item",
