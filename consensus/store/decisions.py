@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from sqlalchemy import (
     ColumnElement,
@@ -36,6 +36,8 @@ Verdict = Literal["accepted", "confirmed", "corrected", "rejected", "unusable", 
 told; one more vote is asked for; an earlier decision is taken back."""
 Source = Literal["suggestion", "prediction", "consensus", "review", "undo"]
 
+QUEUES: tuple[Queue, ...] = get_args(Queue)
+"""All of them: the index of what waits begins with the queue."""
 AT_ONCE = 500
 """Rows of which one statement speaks."""
 
@@ -184,15 +186,15 @@ class DecisionReader(Questions):
     def entries(self, project: int, task: int) -> list[Row]:
         """Return where a task waits or has waited, the earliest first."""
         table = REVIEW_ITEM.c
-        query = select(REVIEW_ITEM).where(table.project == project, table.task == task)
+        query = select(REVIEW_ITEM).where(table.project == project, table.queue.in_(QUEUES), table.task == task)
         return self._rows(query.order_by(table.entered_at, table.queue, table.control))
 
     def entries_of(self, project: int, tasks: Collection[int]) -> list[Row]:
         """Return where some tasks wait or have waited."""
-        rows, numbers = list[Row](), sorted(tasks)
+        rows, numbers, table = list[Row](), sorted(tasks), REVIEW_ITEM.c
         for start in range(0, len(numbers), AT_ONCE):
-            among = REVIEW_ITEM.c.task.in_(numbers[start : start + AT_ONCE])
-            rows += self._rows(select(REVIEW_ITEM).where(REVIEW_ITEM.c.project == project, among))
+            among = table.queue.in_(QUEUES), table.task.in_(numbers[start : start + AT_ONCE])
+            rows += self._rows(select(REVIEW_ITEM).where(table.project == project, *among))
         return rows
 
     def last_decisions(self, project: int, tasks: Collection[int]) -> dict[int, int]:
