@@ -8,7 +8,8 @@ alone, while another process writes a run in which a tenth of the classification
 changed, and while what pages of people need of all votes is worked out behind them. Label Studio is a stand-in
 that answers at once; a tenth as many suggestions as classifications are in memory. Of files the first byte counts.
 Prints a table and, as its last line, one JSON object; exits with status 1 where the 95th percentile of a page,
-also while a run writes, is 200 ms or more.
+also while a run writes, is 200 ms or more, or with --browser a page is painted after a second or fewer than 30
+items a minute are reviewed.
 """
 
 import argparse
@@ -26,7 +27,8 @@ from console_pages import Pages
 from console_store import EACH, VOTES_EACH, fill, writing
 from store import database
 
-BAR_MS = 200.0
+BAR_MS, PAINT_MS, PACE = 200.0, 1000.0, 30.0
+ITEMS = "items of review a minute"
 STATES = ("alone", "while a run writes", "while people are worked out")
 
 
@@ -56,6 +58,8 @@ def main() -> int:
     for name, value in in_browser.items():
         print(f"  {name:28s}{value:8.0f}")
     worst = max(each[1] for times, _ in figures.values() for states in times.values() for each in states[:2])
+    paints = [value for name, value in in_browser.items() if name.endswith("paint_p95")]
+    reached = worst < BAR_MS and max(paints, default=0.0) < PAINT_MS and in_browser.get(ITEMS, PACE) >= PACE
     print(
         json.dumps(
             {
@@ -63,14 +67,14 @@ def main() -> int:
                 "classifications": asked.classifications,
                 "votes": n_votes,
                 "worst_p95_ms": round(worst, 1),
-                "reached": worst < BAR_MS,
+                "reached": reached,
                 "browser": in_browser,
                 "seconds": {name: seconds for name, (_, seconds) in figures.items()},
                 **{name: times for name, (times, _) in figures.items()},
             }
         )
     )
-    return 0 if worst < BAR_MS else 1
+    return 0 if reached else 1
 
 
 Milliseconds = tuple[float, float, float]
@@ -111,7 +115,7 @@ def seen_in_browser(n: int, n_pages: int) -> dict[str, float]:
         pages = Pages(url, fill(url, n), Path(folder), address)
         figures = painted(pages, asked, n_pages)
     named = {f"{name}: {each}": value for name, of in figures.items() for each, value in of.items()}
-    return named | {"items of review a minute": items_a_minute()}
+    return named | {ITEMS: items_a_minute()}
 
 
 def _until(pages: Pages, is_at_work: Callable[[], bool]) -> dict[str, list[tuple[float, float]]]:
