@@ -1,11 +1,13 @@
 """The console on a store and a Label Studio in memory."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 from made_projects import OWNER, PROJECT, InMemoryProject
+from playwright.sync_api import Browser, sync_playwright
 
 from consensus.projects.run import run
 from consensus.review.queues import refresh
@@ -15,6 +17,7 @@ from consensus.store.store import Store
 sys.path.insert(0, str(Path(__file__).parent))  # where the desk is
 
 from made_desk import Desk
+from signed_in_browser import FLAGS
 
 
 @pytest.fixture
@@ -32,3 +35,12 @@ def desk(tmp_path: Path) -> Desk:
 def admin(desk: Desk) -> FlaskClient:
     """Whose key consensus works with."""
     return desk.signed_in(OWNER)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_path: str) -> Iterator[Browser]:
+    """A browser without anybody in it."""
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium_path, args=[*FLAGS])
+        yield launched
+        launched.close()

@@ -9,10 +9,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from in_memory_label_studio import choices, config, region
 from made_projects import OWNER, PROJECT, InMemoryProject
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from werkzeug.serving import make_server
 
 from consensus.projects.run import run
@@ -22,7 +21,7 @@ from consensus.store.store import Store
 
 sys.path.insert(0, str(Path(__file__).parent))  # where the desk is
 from made_desk import PASSWORD, Desk
-from signed_in_browser import FLAGS
+from page_faults import NO_PICTURE, faults_of
 
 pytestmark = pytest.mark.server
 
@@ -66,15 +65,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.server_close()
 
 
-@pytest.fixture(scope="module")
-def browser(chromium_path: str) -> Iterator[Browser]:
-    """A browser."""
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium_path, args=[*FLAGS])
-        yield launched
-        launched.close()
-
-
 @pytest.mark.parametrize("width", [1280, 390])
 def test_no_name_breaks_a_page(address: str, browser: Browser, width: int) -> None:
     """None is wider than the window, shows markup as such, or leaves somebody out."""
@@ -96,20 +86,15 @@ def test_no_name_breaks_a_page(address: str, browser: Browser, width: int) -> No
             answer = page.goto(url)
             assert answer is not None
             assert answer.ok, (url, answer.status)
-            faults[url] = faults_of(page)
+            faults[url] = broken_by_names(page)
             links = page.locator("a[href]").evaluate_all("all => all.map((each) => each.href)")
             waiting += [link for link in links if link.startswith(address) and not LEFT_OUT.search(link)]
     assert not any(faults.values()), faults
     assert len(kinds) > 15, kinds
 
 
-def faults_of(page: Page) -> list[str]:
-    """What is wrong with a page."""
-    wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    faults = [f"wider than the window by {wider} pixels"] if wider > 0 else []
-    faults += ["a name is markup"] if page.locator("main b", has_text="bold").count() else []
+def broken_by_names(page: Page) -> list[str]:
+    """What is wrong with a page whose images nobody serves."""
+    faults = ["a name is markup"] if page.locator("main b", has_text="bold").count() else []
     faults += ["a name is a template"] if "& \"quoted\" 'names' 49" in page.inner_text("body") else []
-    for violation in Axe().run(page).response["violations"]:
-        if violation["impact"] in ("serious", "critical"):
-            faults.append(f"{violation['id']}: {[node['html'][:200] for node in violation['nodes'][:3]]}")
-    return faults
+    return faults + [each for each in faults_of(page) if each != NO_PICTURE]

@@ -17,11 +17,11 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 from administrator import Administrator
-from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect
 
 sys.path.insert(0, str(Path(__file__).parent))  # where the running console is
+from page_faults import faults_of
 from running_console import (
     EACH,
     EMAILS,
@@ -34,7 +34,6 @@ from running_console import (
     running_console,
     trained_backend,
 )
-from signed_in_browser import FLAGS
 
 from common.contract import REPORT_NAMES
 
@@ -54,15 +53,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Both servers, after a run."""
     with running_console(tmp_path_factory.mktemp("console")) as here:
         yield here
-
-
-@pytest.fixture(scope="module")
-def browser(chromium_path: str) -> Iterator[Browser]:
-    """A browser without anybody in it."""
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium_path, args=[*FLAGS])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")
@@ -183,20 +173,6 @@ def test_each_page_is_whole(
     assert not any(faults.values()), faults
 
 
-def faults_of(page: Page) -> list[str]:
-    """Return what is wrong with how a page looks, and with whom it leaves out."""
-    wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    faults = [f"wider than the window by {wider} pixels"] if wider > 0 else []
-    pictures = page.locator("img").evaluate_all("all => all.filter((each) => each.complete && !each.naturalWidth)")
-    faults += ["a picture that is not there"] if pictures else []
-    wide = page.evaluate("innerWidth > 600")
-    for violation in Axe().run(page).response["violations"] if wide else []:
-        if violation["impact"] in ("serious", "critical"):
-            places = [node["html"][:200] for node in violation["nodes"][:3]]
-            faults.append(f"{violation['id']}: {violation['help']}: {places}")
-    return faults
-
-
 @pytest.mark.skipif(SCREENSHOTS is None, reason="SCREENSHOTS names no folder")
 def test_screenshots(place: Place, browser: Browser, session: Any) -> None:  # noqa: ANN401
     """The pictures of the documentation, before anything is done."""
@@ -207,6 +183,8 @@ def test_screenshots(place: Place, browser: Browser, session: Any) -> None:  # n
             "reports": "reports/MisClassified",
             "grid": f"grid?of=MisClassified&label={KINDS[0]}",
             "review": "review/misclassified",
+            "assist": "assist?above=0.75",
+            "people": "people",
         }.items():
             page.goto(place.address(path), wait_until="networkidle")
             file = SCREENSHOTS / f"console-{name}.png"
