@@ -19,7 +19,7 @@ from consensus.core.review.rulings import Ruling
 from consensus.serving import acts
 from consensus.serving.background import Job
 from consensus.serving.matching import Matching, OutdatedError, keeping
-from consensus.serving.service import service, snapshot_of
+from consensus.serving.service import check_run, service, snapshot_of
 from consensus.store.columns import Row
 
 acting_pages = Blueprint("acting", __name__)
@@ -134,8 +134,7 @@ def undo(project: int, batch: str) -> ResponseReturnValue:
 def run(project: int) -> ResponseReturnValue:
     """Compute the reports anew."""
     here = service()
-    with snapshot_of(here, project):
-        pass
+    check_run(here, project)
     job = here.background.submit(project, "run", g.member.email, lambda: here.run(project), joins=True)
     return redirect(url_for("acting.job", project=project, name=job.id), 303)
 
@@ -211,8 +210,6 @@ def _act(project: int, chosen: Chosen, *, dry_run: bool) -> dict[str, Any]:
 
 def _rule(project: int, rulings: Sequence[Ruling], by: str, counted: Row, *, dry_run: bool) -> Row:
     here = service()
-    with snapshot_of(here, project):
-        pass
     counted = {"expected": None, "sample": [], "job": None, **counted}
     if dry_run or not rulings:
         return counted

@@ -19,7 +19,7 @@ from consensus.core.people.suspicion import without_names
 from consensus.people.csv_tables import pay_csv
 from consensus.people.pay_rules import RulesFile, read_rules
 from consensus.people.payroll import Payroll, payroll
-from consensus.serving.service import service, snapshot_of
+from consensus.serving.service import check_run, service
 
 pay_pages = Blueprint("pay", __name__)
 
@@ -32,8 +32,7 @@ DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 @needs(Role.ADMIN)
 def pay(project: int) -> str:
     """Show what is to be paid for a period."""
-    with snapshot_of(service(), project):
-        pass
+    check_run(service(), project)
     first, end = _period()
     rules, problem = rules_of(project)
     made = pay_of(project, first, end, rules) if rules and "from" in request.args else None
@@ -56,8 +55,7 @@ def pay(project: int) -> str:
 @needs(Role.ADMIN)
 def table(project: int) -> ResponseReturnValue:
     """Send what `consensus pay --format csv` prints."""
-    with snapshot_of(service(), project):
-        pass
+    check_run(service(), project)
     first, end = _period()
     rules, problem = rules_of(project)
     if rules is None:

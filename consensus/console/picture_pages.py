@@ -7,7 +7,7 @@ from common.errors import FetchError, ImageRejectedError
 from consensus.console.access import Role, needs
 from consensus.console.desk import console
 from consensus.console.pictures import SIDES
-from consensus.serving.service import service, snapshot_of
+from consensus.serving.service import check_run, service
 
 KEPT_S = 86_400
 
@@ -18,8 +18,7 @@ picture_pages = Blueprint("pictures", __name__)
 @needs(Role.REVIEWER)
 def picture(project: int, task: int) -> Response:
     """Serve the small picture of a task."""
-    with snapshot_of(service(), project):
-        pass
+    check_run(service(), project)
     size = request.args.get("size", "small")
     if size not in SIDES:
         raise NotFound(f"pictures are {' or '.join(SIDES)}")

@@ -12,7 +12,7 @@ from consensus.console.desk import console
 from consensus.console.pages import page, share_in, text_in
 from consensus.console.rows import PLACE, described, proposed
 from consensus.serving.matching import Matching
-from consensus.serving.service import service, snapshot_of
+from consensus.serving.service import check_run, service, snapshot_of
 from consensus.store.columns import Row
 from consensus.store.reader import FIRST_ORDERS, SURE
 from consensus.store.tables import CLASSIFICATION
@@ -94,8 +94,7 @@ def report(project: int, name: str = "MisClassified") -> str:
 def table(project: int, name: str) -> Response:
     """Send a report, a page at a time: of one run, whatever ends meanwhile."""
     here, (asked, sort) = service(), _asked(name)
-    with snapshot_of(here, project):
-        pass
+    check_run(here, project)
 
     def pages() -> Iterator[list[Row]]:
         with snapshot_of(here, project) as snapshot:

@@ -20,7 +20,7 @@ from consensus.console.access import Role, needs
 from consensus.console.assist import DRAWN, PATIENCE_S, assist_pages, histogram
 from consensus.errors import ConfigError
 from consensus.serving.background import Job
-from consensus.serving.service import service, snapshot_of
+from consensus.serving.service import check_run, service, snapshot_of
 from consensus.serving.suggested import FRESH_S
 from consensus.serving.trying import try_rules
 
@@ -98,8 +98,7 @@ def rules(project: int) -> str:
 def change_rules(project: int) -> ResponseReturnValue:
     """Try rules, or write them into their file."""
     here, changed = service(), _rules_of_form()
-    with snapshot_of(here, project):
-        pass
+    check_run(here, project)
     if request.form.get("action") != "save":
         job = try_rules(here, project, changed, g.member.email)
         job.ended.wait(PATIENCE_S)

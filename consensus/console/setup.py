@@ -5,7 +5,6 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
 from difflib import unified_diff
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from consensus.diagnosis.connection_checks import connections
 from consensus.diagnosis.ml_backend_checks import ABOUT, examined
 from consensus.errors import ConfigError
 from consensus.files.settings_file import Key, Value, edited, is_writable, replace_settings, section_of
-from consensus.serving.service import service, snapshot_of
+from consensus.serving.service import check_run, service, snapshot_of
 from consensus.settings import config_of
 from consensus.store.columns import Row
 from consensus.transfer.journal import ImportStatus, statuses
@@ -85,11 +84,10 @@ def _settings_of(project: int, controls: list[str]) -> dict[str, Any]:
 def check(project: int) -> ResponseReturnValue:
     """Look whether everything fits, behind the page."""
     here, desk = service(), console()
-    with snapshot_of(here, project):
-        pass
+    check_run(here, project)
 
     def look() -> dict[str, Any]:
-        return {"findings": [_shown(each) for each in _diagnoses(desk, project)]}
+        return {"findings": [each.row for each in _diagnoses(desk, project)]}
 
     here.background.submit(project, CHECK, g.member.email, look, joins=True)
     return redirect(url_for("setup.setup", project=project), 303)
@@ -229,10 +227,6 @@ def _diagnoses(desk: Console, project: int) -> Iterator[Diagnosis]:
     yield from run_checks(ABOUT, project, {"connection": backends})
     backend = desk.service.ml_backend
     yield from examined(backend.examined, project, named=bool(backend.url))
-
-
-def _shown(diagnosis: Diagnosis) -> Row:
-    return {"about": diagnosis.about, "check": diagnosis.check, **asdict(diagnosis.finding)}
 
 
 def _by_place(rows: list[Row]) -> dict[str, list[Row]]:

@@ -1,13 +1,15 @@
 """Where the images of a grid come from, and what share would be wrong if they were answered as the page offers."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Literal
+
+import numpy as np
 
 from consensus.assist.accept import Request, offer
 from consensus.assist.proposals import offer_proposals
-from consensus.assist.suggestions import Suggested, Suggestion
+from consensus.assist.suggestions import Suggested
 from consensus.console.pages import Behind
 from consensus.console.rows import PLACE, rows_behind
 from consensus.core.assist.expected import share_interval
@@ -91,17 +93,21 @@ class Source:
 def of_suggestions(suggested: Suggested, control: str, label: str, order: str) -> Source:
     """Return the open suggestions of one label."""
     sign = -1.0 if order == SURE_FIRST else 1.0
-    place = _PLACES[order]
-    chosen: dict[tuple[float, int, str], Suggestion] = {
-        (sign * each.score, each.task, each.control): each
-        for each in suggested.suggestions
-        if each.is_open and each.control == control and label in each.labels
-    }
+    place, there = _PLACES[order], suggested.open
+    is_of = np.array([group[0] == control and label in group[1] for group in suggested.groups], dtype=bool)
+    places = np.flatnonzero(is_of[there.group])  # in descending score, and of the same score by task
+    if order == UNSURE_FIRST:
+        places = places[np.argsort(there.score[places], kind="stable")]
+    chosen = places.tolist()
+
+    def key(number: int) -> tuple[float, int, str]:
+        each = there.rows[number]
+        return sign * each.score, each.task, each.control
 
     def behind(after: Row | None, limit: int) -> list[Row]:
         last = None if after is None else (after[place[0]], after["task"], after["control"])
-        keys = (key for key in sorted(chosen) if last is None or key > last)
-        return [acts.suggestion_row(chosen[key]) for key in islice(keys, limit)]
+        first = 0 if last is None else bisect_right(chosen, last, key=key)
+        return [acts.suggestion_row(there.rows[number]) for number in chosen[first : first + limit]]
 
     def expect(rows: list[Row]) -> Outlook:
         tasks = tuple(row["task"] for row in rows)

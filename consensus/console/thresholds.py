@@ -13,7 +13,7 @@ from consensus.console.lines import line_in, line_text, short
 from consensus.console.pages import share_in
 from consensus.console.rules import assist_pages
 from consensus.serving import acts
-from consensus.serving.service import service, snapshot_of
+from consensus.serving.service import check_run, service
 
 __all__ = ["assist_pages"]  # to which this adds
 
@@ -32,8 +32,7 @@ Lines = Mapping[Group, float | None]
 @needs(Role.ADMIN)
 def labels(project: int) -> str:
     """Show what each label needs for a precision, and what is accepted with that, or with lines of one's own."""
-    with snapshot_of(service(), project):
-        pass
+    check_run(service(), project)
     reading = Reading(*being_read(project, request.args.get("version") or None))
     if reading.suggested is None:
         return render_template("assist_labels.html", reading=reading, read=None)
@@ -48,8 +47,7 @@ def labels(project: int) -> str:
 @needs(Role.ADMIN)
 def count(project: int) -> ResponseReturnValue:
     """Count what the lines of the form would accept; the page has an address, where that is not too long."""
-    with snapshot_of(service(), project):
-        pass
+    check_run(service(), project)
     form = request.form
     read = acts.suggested(service(), project, form.get("version") or None)
     precision = _precision(form.get("precision"))

@@ -6,7 +6,7 @@ from consensus.assist.accept import Request
 from consensus.serving import acts, schemas
 from consensus.serving.idempotency import once
 from consensus.serving.reading import REFUSED, page, projects
-from consensus.serving.service import service, snapshot_of
+from consensus.serving.service import check_run, service
 from consensus.serving.writing import CHANGING, answered
 from consensus.store.columns import Row
 
@@ -16,8 +16,7 @@ PLACE = ("falling", "task", "control")
 @projects.get("/suggestions", responses={200: schemas.Suggestions, **REFUSED})
 def suggestions(path: schemas.OfProject, query: schemas.SuggestionsOf) -> Response:
     """List what a model suggests, the surest first: for tasks that nobody has annotated, or for all."""
-    with snapshot_of(service(), path.project):
-        pass
+    check_run(service(), path.project)
     rows = [
         acts.suggestion_row(each)
         for each in acts.suggested(service(), path.project, query.version).suggestions

@@ -21,7 +21,7 @@ from consensus.review.decisions import EVERYBODY, decide
 from consensus.review.stream import perform_stream
 from consensus.serving.background import Job, progress
 from consensus.serving.matching import Keeping, Matching, keeping
-from consensus.serving.service import Service, batch_of, snapshot_of
+from consensus.serving.service import Service, batch_of, check_run, snapshot_of
 from consensus.store.columns import Row
 from consensus.store.tables import CLASSIFICATION
 
@@ -51,8 +51,7 @@ def accept_labels(
     dict
         count, detail, expected, labels, sample, job.
     """
-    with snapshot_of(here, project):
-        pass
+    check_run(here, project)
     request.check()
     offered = _UNCOUNTED
     if origin == "proposals":
@@ -89,8 +88,7 @@ def decide_labels(here: Service, project: int, rulings: Sequence[Ruling], by: st
     dict
         batches, refused.
     """
-    with snapshot_of(here, project):
-        pass
+    check_run(here, project)
     with here.studio() as studio:
         decided = decide(
             studio,
@@ -196,8 +194,7 @@ def ask_for_votes(
         count, detail, batch, job.
     """
     tasks = sorted(set(asked))
-    with snapshot_of(here, project):
-        pass
+    check_run(here, project)
     counted = {"count": len(tasks), "detail": DETAILS["ask"](len(tasks)), "batch": None, "job": None}
     if dry_run:
         return counted

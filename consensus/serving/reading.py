@@ -14,7 +14,7 @@ from common.serving.refusals import Problem
 from consensus.assist.story import story_of
 from consensus.projects.prompt import prompts
 from consensus.serving import schemas
-from consensus.serving.service import batch_of, service, snapshot_of
+from consensus.serving.service import batch_of, check_run, service, snapshot_of
 from consensus.store.columns import Row
 from consensus.store.pages import ANNOTATOR_PLACE, ITEM_PLACE, VOTE_PLACE
 from consensus.store.reader import Snapshot
@@ -103,8 +103,7 @@ def mislabelled_images(path: schemas.OfProject, query: schemas.ImagesOf) -> Resp
 @projects.get("/images/prompt", responses={200: schemas.PromptsFound, **REFUSED})
 def prompted_images(path: schemas.OfProject, query: schemas.PromptFor) -> Response:
     """List open classifications that an annotator has not voted on, the most informative first."""
-    with snapshot_of(service(), path.project):
-        pass
+    check_run(service(), path.project)
     with service().alone("another prompt"):
         open_to = prompts(service().store, path.project, query.annotator, label=query.label, control=query.control)
     return jsonify(known=open_to.known, items=[shown(row) for row in open_to.rows[: query.count]])

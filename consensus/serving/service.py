@@ -136,6 +136,18 @@ def snapshot_of(here: Service, project: int) -> Iterator[Snapshot]:
         yield snapshot
 
 
+def check_run(here: Service, project: int) -> None:
+    """Refuse a project that has no run.
+
+    Raises
+    ------
+    NotFound
+        Where it has none.
+    """
+    with snapshot_of(here, project):
+        pass
+
+
 def batch_of(snapshot: Snapshot, project: int, batch: str) -> Row:
     """Return a batch of the project that the address names; refuse another."""
     try:
