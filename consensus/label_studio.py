@@ -27,7 +27,7 @@ from common.contract import (
 )
 from common.errors import LabelStudioError, LostAnswerError, RefusedError
 from common.label_studio.annotations import account_of, changed_by, choices_in, moment_of
-from common.label_studio.client import PAGE, LabelStudioClient
+from common.label_studio.client import IMPORTED, PAGE, LabelStudioClient
 from common.label_studio.incremental_sync import FIELDS, IncrementalSync, Pulled
 from common.label_studio.label_config import LabelConfig, LabelConfigError, read_label_config
 from common.label_studio.task_cache import TaskCache
@@ -352,8 +352,8 @@ class Studio:
         finally:
             if changes.clear:
                 self.show(project, shown)
-        for start in range(0, len(changes.create), PAGE):
-            entries = changes.create[start : start + PAGE]
+        for start in range(0, len(changes.create), IMPORTED):
+            entries = changes.create[start : start + IMPORTED]
             self._create(project, entries, to_name)
             sent += len(entries)
             progress(sent)

@@ -7,17 +7,13 @@ from typing import Any
 
 import structlog
 
+from common.label_studio.client import IMPORTED
 from ml_backend.errors import LabelStudioError, LostAnswerError
 from ml_backend.label_studio.client import LabelStudioClient
 
 log = structlog.get_logger()
 
-_FEWEST, _FIRST, _MOST = 500, 500, 1_000
-"""Predictions a request. Each costs Label Studio time for every task of the project that has predictions, however
-few it carries (3,000 in one took 3.6 s, in sixty 95 s), and while they are stored nobody else can write on SQLite:
-on a busy machine somebody else's request waited 10.5 s at most for 3,000, and 6.6 s for 500 or 1,000."""
-_REQUEST_S = 2.0
-_PAUSE = 0.1  # of a request's time, after it: who waits comes first
+_PAUSE_S = 0.5  # between requests: who waits comes first
 _ATTEMPTS = 3
 _LOOKS_S = (5.0, 15.0, 40.0)  # between looks at what arrives, while a request whose answer was lost may be at work
 _DELETING_S = 120.0
@@ -70,14 +66,12 @@ def import_new(
     LabelStudioError
         If Label Studio keeps refusing.
     """
-    size, start, whole = _FIRST, 0, True
-    while start < len(predictions):
-        chunk, began = predictions[start : start + size], time.monotonic()
+    whole = True
+    for start in range(0, len(predictions), IMPORTED):
+        if start:
+            time.sleep(_PAUSE_S)
+        chunk = predictions[start : start + IMPORTED]
         whole = _import_chunk(client, project_id, model_version, chunk) and whole
-        start, seconds = start + size, time.monotonic() - began
-        size = next_size(size, seconds)
-        if start < len(predictions):
-            time.sleep(min(_PAUSE * seconds, _REQUEST_S))
     if whole:
         return []
     stored = client.tasks_with_version(project_id, model_version)
@@ -85,18 +79,6 @@ def import_new(
     if left_out:
         log.warning("predictions_left_out", project=project_id, tasks=left_out[:_NAMED], count=len(left_out))
     return left_out
-
-
-def next_size(size: int, seconds: float) -> int:
-    """Return how many predictions the next request carries, by how long the last one took; at most twice as many.
-
-    Examples
-    --------
-    >>> next_size(500, 0.1), next_size(1000, 2.0), next_size(1000, 2.5), next_size(1000, 9.0)
-    (1000, 1000, 800, 500)
-    """
-    fitting = size * min(max(_REQUEST_S / max(seconds, 1e-3), 0.25), 2)
-    return int(min(max(fitting, _FEWEST), _MOST))
 
 
 def tasks_of_version(client: LabelStudioClient, project_id: int, model_version: str) -> AbstractSet[int]:
@@ -119,6 +101,20 @@ def without_doubles(client: LabelStudioClient, project_id: int, model_version: s
     if counts[model_version] > len(stored):
         _delete_doubles(client, project_id, client.prediction_ids(project_id, model_version, sum(counts.values())))
     return stored
+
+
+def delete_doubles(client: LabelStudioClient, project_id: int, model_version: str, n_tasks: int) -> None:
+    """Delete what tasks have beside their first prediction of a version, where there are more than tasks have one.
+
+    Parameters
+    ----------
+    n_tasks : int
+        Tasks that have a prediction of the version, as far as the caller can tell: where Label Studio counts as
+        many predictions, the tasks are not read once more.
+    """
+    counts = {version: count for version, (count, _) in client.version_counts(project_id).items()}
+    if counts.get(model_version, 0) != n_tasks:
+        without_doubles(client, project_id, model_version)
 
 
 def _delete_doubles(client: LabelStudioClient, project_id: int, ids: Sequence[tuple[int, int]]) -> None:

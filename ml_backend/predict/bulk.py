@@ -7,6 +7,7 @@ sent again. What could not be predicted is kept in a file, for ``--failed``.
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import structlog
 
 from common.files import held, write_whole
+from common.label_studio.client import LEAN_PAGE
 from common.progress import Progress, silent
 from ml_backend.core.controls import Control, image_controls
 from ml_backend.core.suggestions import Ticking
@@ -22,7 +24,7 @@ from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
 from ml_backend.errors import NothingToPredictError
 from ml_backend.label_studio.client import LabelStudioClient, Task
-from ml_backend.label_studio.storing import import_new, tasks_of_version, without_doubles
+from ml_backend.label_studio.storing import delete_doubles, import_new, tasks_of_version, without_doubles
 from ml_backend.model_registry import Artifact, ModelRegistry
 from ml_backend.predict.predict import image_refs, predict_gathered
 
@@ -30,8 +32,8 @@ log = structlog.get_logger()
 
 CHUNK = 10_000
 """Predictions that are made before they are stored: looking which are there takes time for each task."""
-PAGE = 1000
-"""Tasks that are embedded before their predictions are made."""
+PAGE = LEAN_PAGE
+"""Tasks that are embedded before their predictions are made, while the next are read."""
 REFUSED = "refused_by_label_studio"
 
 Advance = Callable[[int], None]
@@ -145,6 +147,7 @@ class Bulk:
         before = failed.read()
         report = BulkReport(artifact.model_version)
         done = without_doubles(self.client, project_id, artifact.model_version)
+        there = len(done)
         counted, total = 0, len(before) if failed_only else self.client.task_number(project_id)
 
         def advance(count: int) -> None:
@@ -157,13 +160,13 @@ class Bulk:
         for page in _pages(self._tasks(project_id, before if failed_only else None)):
             waiting += self._page(project_id, page, done, (artifact, controls), report, advance)
             if len(waiting) >= CHUNK:
-                self._store(project_id, waiting[:CHUNK], report)
+                there += self._store(project_id, waiting[:CHUNK], report)
                 waiting = waiting[CHUNK:]
             failed.write({**before, **report.failures})  # should this end before its end
-        self._store(project_id, waiting, report)
+        there += self._store(project_id, waiting, report)
         failed.write(report.failures)
         if report.stored:
-            without_doubles(self.client, project_id, artifact.model_version)
+            delete_doubles(self.client, project_id, artifact.model_version, there)
         return report
 
     def _model(self, project_id: int) -> tuple[Artifact, tuple[Control, ...]]:
@@ -215,10 +218,16 @@ class Bulk:
         report.silent += len({task.id for task in new} - predicted - report.failures.keys())
         return predictions
 
-    def _store(self, project_id: int, predictions: list[dict[str, Any]], report: BulkReport) -> None:
-        """Store predictions, of the version that still answers, for tasks that nobody has opened meanwhile."""
+    def _store(self, project_id: int, predictions: list[dict[str, Any]], report: BulkReport) -> int:
+        """Store predictions, of the version that still answers, for tasks that nobody has opened meanwhile.
+
+        Returns
+        -------
+        int
+            How many of the tasks have one now.
+        """
         if not predictions:
-            return
+            return 0
         now = self.registry.current_version(project_id)
         if now != report.model_version:
             raise NothingToPredictError(
@@ -231,9 +240,19 @@ class Bulk:
         report.already += len(predictions) - len(missing)
         report.failures |= dict.fromkeys(left_out, REFUSED)
         report.stored += len(missing) - len(left_out)
+        return len(predictions) - len(left_out)
 
 
 def _pages(tasks: Iterable[Task]) -> Iterator[list[Task]]:
+    """Give tasks page by page, reading the next page while one is at work."""
     remaining = iter(tasks)
-    while page := list(islice(remaining, PAGE)):
-        yield page
+
+    def read() -> list[Task]:
+        return list(islice(remaining, PAGE))
+
+    with ThreadPoolExecutor(1, thread_name_prefix="reading-tasks") as reader:
+        page = read()
+        while page:
+            coming = reader.submit(read)
+            yield page
+            page = coming.result()

@@ -498,6 +498,7 @@ def test_a_run_that_was_cut_off_is_repaired_by_the_next(
 ) -> None:
     """Wherever a run ends, the next one leads to the same predictions and tabs, none of them twice."""
     monkeypatch.setattr(edge, "PAGE", 5)
+    monkeypatch.setattr(edge, "IMPORTED", 5)
     project, tasks = animals(place)
     surplus = [{"task": tasks[0], "result": [], "score": 0.1, "model_version": "consensus/Discovered"}] * 2
     place.admin.ask("POST", f"/api/projects/{project}/import/predictions", json=surplus)

@@ -23,7 +23,6 @@ Stored = list[tuple[int, str]]
 def studio(monkeypatch: pytest.MonkeyPatch) -> InMemoryStudio:
     """A project of 700 tasks without predictions, connected to a backend; nobody waits between two looks at it."""
     monkeypatch.setattr(storing.time, "sleep", lambda _: None)
-    monkeypatch.setattr(storing, "_FIRST", 700)
     made = label_studio({number: [] for number in range(700)})
     made.connect("http://ml.example", "default")
     return made
@@ -261,22 +260,15 @@ def test_deleting_does_not_change_what_is_shown(studio: InMemoryStudio) -> None:
     assert studio.project["model_version"] == V2
 
 
-def test_requests_are_as_large_as_time_allows(studio: InMemoryStudio, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where storing takes longer than two seconds the next request carries less, where it is quick more."""
-    for number in range(700, 2500):
+def test_requests_are_few_and_others_come_between(studio: InMemoryStudio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request costs Label Studio time for the whole project: ten thousand go in one, then it is let alone."""
+    for number in range(700, 25_000):
         studio.add_task({"image": "/x.png"}, task_id=number)
-    seconds, pauses, now = iter([0.5, 9.0, 2.0, 2.0]), list[float](), [0.0]
-    monkeypatch.setattr(storing.time, "monotonic", lambda: now[0])
+    pauses: list[float] = []
     monkeypatch.setattr(storing.time, "sleep", pauses.append)
-    monkeypatch.setattr(storing, "_FIRST", 500)
-
-    def slow(_: httpx.Request) -> None:
-        now[0] += next(seconds)
-
-    studio.faults["POST import/predictions"] = slow
-    assert import_new(client_of(studio), 7, V1, predictions(2500)) == []
-    assert [len(sent) for sent in studio.bodies("POST", "import/predictions")] == [500, 1000, 500, 500]
-    assert len(pauses) == 3
+    assert import_new(client_of(studio), 7, V1, predictions(25_000)) == []
+    assert [len(sent) for sent in studio.bodies("POST", "import/predictions")] == [10_000, 10_000, 5_000]
+    assert len(pauses) == 2
 
 
 def test_old_versions_go_a_little_at_a_time(studio: InMemoryStudio) -> None:
