@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logsumexp
 from threadpoolctl import threadpool_limits
 
 Floats = NDArray[np.float32]
@@ -85,6 +84,8 @@ class LinearClassifier:
 
 def normalised(logits: NDArray[np.floating[Any]], *, multiple: bool) -> Floats:
     """Return probabilities: of a single choice, rows that sum to 1; of a multiple one, each label's own."""
+    from scipy.special import expit, logsumexp  # noqa: PLC0415 - a fifth of a second, while other work can be done
+
     chances = expit(logits) if multiple else np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
     return np.asarray(chances, dtype=np.float32)
 
@@ -185,6 +186,8 @@ class _Loss:
         scores = self.points @ coefficients.astype(np.float32)
         if self.multiple:
             losses = (np.logaddexp(0, scores) - self.shares * scores).sum(axis=1)
+            from scipy.special import expit  # noqa: PLC0415 - as above
+
             chances = expit(scores)
         else:
             scores -= scores.max(axis=1, keepdims=True)

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from ml_backend.core.scores import Pool, scale
 
@@ -144,6 +143,8 @@ class _Rounds:
 
     def _losses(self, opinion: Floats, sharpnesses: Sequence[float] = SHARPNESSES) -> Floats:
         """(n_sharpnesses, n_folds): weighted sums of the log loss."""
+        from scipy.special import logsumexp  # noqa: PLC0415 - serving needs none of this
+
         contest, sums = self._contest, []
         agreement = (contest.shares * opinion).sum(axis=1)
         for sharpness in self._tried(sharpnesses):

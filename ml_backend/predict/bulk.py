@@ -17,6 +17,7 @@ import structlog
 
 from common.files import held, write_whole
 from common.label_studio.client import LEAN_PAGE
+from common.label_studio.rows import Project
 from common.progress import Progress, silent
 from ml_backend.core.controls import Control, image_controls
 from ml_backend.core.suggestions import Ticking
@@ -137,18 +138,19 @@ class Bulk:
         SuiteError
             If Label Studio cannot be reached or keeps refusing.
         """
-        self._model(project_id)  # before a file is made for a project that is none
+        if self.registry.current_version(project_id) is None:
+            self._model(project_id)  # which refuses, before a file is made for a project that is none
         with held(self.data_dir / "projects" / str(int(project_id)) / "predicting.lock", wait=True):
             return self._predict(project_id, failed_only=failed_only, progress=progress)
 
     def _predict(self, project_id: int, *, failed_only: bool, progress: Progress) -> BulkReport:
-        artifact, controls = self._model(project_id)
+        project, artifact, controls = self._model(project_id)
         failed = FailedTasks(self.data_dir, project_id)
         before = failed.read()
         report = BulkReport(artifact.model_version)
         done = without_doubles(self.client, project_id, artifact.model_version)
         there = len(done)
-        counted, total = 0, len(before) if failed_only else self.client.task_number(project_id)
+        counted, total = 0, len(before) if failed_only or project.counts is None else project.counts.tasks
 
         def advance(count: int) -> None:
             nonlocal counted
@@ -169,7 +171,7 @@ class Bulk:
             delete_doubles(self.client, project_id, artifact.model_version, there)
         return report
 
-    def _model(self, project_id: int) -> tuple[Artifact, tuple[Control, ...]]:
+    def _model(self, project_id: int) -> tuple[Project, Artifact, tuple[Control, ...]]:
         project = self.client.project(project_id)
         config, artifact = project.label_config, self.registry.current(project_id, project.stamp)
         if artifact is None:
@@ -184,7 +186,7 @@ class Bulk:
                 f"{artifact.model_version} knows no control of the label config that project {project_id} has "
                 f"now: run `ml-backend train --project {project_id}`"
             )
-        return artifact, controls
+        return project, artifact, controls
 
     def _tasks(self, project_id: int, only: Mapping[int, str] | None) -> Iterator[Task]:
         return (task for task in self.client.tasks_alone(project_id) if only is None or task.id in only)
