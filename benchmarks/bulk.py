@@ -73,7 +73,7 @@ def main() -> int:
     with ExitStack() as ending:
         folder = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="bulk-")))
         step("Label Studio starts")
-        running = label_studio_server.start(folder / "label-studio")
+        running = label_studio_server.start(folder / "label-studio", journal=label_studio_server.ITS_OWN)
         ending.callback(running.stop)
         studio = ending.enter_context(Administrator(running.url, running.account.token))
         port = free_port()

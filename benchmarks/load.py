@@ -134,7 +134,7 @@ class Stage:
         console = Console(stderr=True)
         folder = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="load-")))
         console.print("starting Label Studio")
-        running = label_studio_server.start(folder / "label-studio")
+        running = label_studio_server.start(folder / "label-studio", journal=label_studio_server.ITS_OWN)
         ending.callback(running.stop)
         studio = ending.enter_context(Administrator(running.url, running.account.token))
         port = free_port()
@@ -191,15 +191,18 @@ class Stage:
         """Run a command of the backend."""
         log = self.folder / f"command-{threading.get_ident()}.log"
         with log.open("ab") as output:
-            subprocess.run(  # noqa: S603 - our own command
+            ended = subprocess.run(  # noqa: S603 - our own command
                 [sys.executable, "-m", "ml_backend", *arguments],
                 env=self.environment,
                 cwd=self.folder,
                 stdout=output,
                 stderr=output,
-                check=True,
+                check=False,
                 timeout=LIMIT_S,
             )
+        if ended.returncode:
+            self.say(f"{' '.join(arguments)} exited with {ended.returncode}: {log.read_text()[-2000:]}")
+            ended.check_returncode()
 
     def version(self, project: int) -> str:
         """The version that answers for a project."""

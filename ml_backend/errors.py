@@ -37,6 +37,10 @@ class NothingToPredictError(SuiteError):
     """No model version answers for the project, or none of its controls is in the project's config."""
 
 
+class VersionReplacedError(NothingToPredictError):
+    """Another version answers for the project than the one whose predictions are at hand."""
+
+
 class VersionError(SuiteError):
     """A model version is not there, is damaged, or does not fit the project."""
 

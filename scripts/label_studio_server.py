@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 FIRST_START_SECONDS = 600.0
 START_SECONDS = 240.0
 SERVING = re.compile(r"Starting development server at (http://\S+:\d+)/")
+JOURNAL, ITS_OWN = "wal", "delete"
+"""Of SQLite: readers do not wait for writers and a write costs one sync; and what Label Studio has by itself."""
 OURS_ALONE = ("LABEL_STUDIO_", "DJANGO_", "POSTGRE_", "DATABASE_", "ML_", "SSRF_", "SENTRY_")
 """Settings of another Label Studio that may lie in the environment; they must not reach this one."""
 
@@ -65,7 +67,9 @@ class LabelStudio:
         self.server.stop()
 
 
-def start(folder: Path, port: int | None = None, extra: Mapping[str, str] | None = None) -> LabelStudio:
+def start(
+    folder: Path, port: int | None = None, extra: Mapping[str, str] | None = None, *, journal: str = JOURNAL
+) -> LabelStudio:
     """Start a fresh Label Studio in a folder that does not exist yet.
 
     Parameters
@@ -76,6 +80,8 @@ def start(folder: Path, port: int | None = None, extra: Mapping[str, str] | None
         A port of 127.0.0.1 that is free, or None for any.
     extra
         More settings, by the names of their environment variables; they go before ours.
+    journal
+        How SQLite writes: `ITS_OWN` where times are measured that a user would see.
 
     Raises
     ------
@@ -83,6 +89,8 @@ def start(folder: Path, port: int | None = None, extra: Mapping[str, str] | None
         Where it does not answer in time; the message holds the end of its log.
     """
     shutil.copytree(prepare_template() / "base", folder)
+    if journal != JOURNAL:
+        _write_by(folder, journal)
     return _launch(folder, administrator(), port=port, seconds=START_SECONDS, extra=extra)
 
 
@@ -119,9 +127,12 @@ def _build(folder: Path, cancelled: threading.Event | None) -> None:
     (folder / "base").mkdir(mode=0o700)
     _launch(folder / "base", account, port=None, seconds=FIRST_START_SECONDS, cancelled=cancelled).stop()
     (folder / "base" / "log").unlink()
-    # Kept in the file: readers do not wait for writers, and a write costs one sync instead of several.
-    with contextlib.closing(sqlite3.connect(folder / "base" / "label_studio.sqlite3")) as database:
-        database.execute("PRAGMA journal_mode=wal")
+    _write_by(folder / "base", JOURNAL)
+
+
+def _write_by(folder: Path, journal: str) -> None:
+    with contextlib.closing(sqlite3.connect(folder / "label_studio.sqlite3")) as database:
+        database.execute(f"PRAGMA journal_mode={journal}")  # is kept in the file
 
 
 def _launch(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import os
 import tempfile
@@ -70,6 +71,18 @@ def postgres_url() -> Iterator[str]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests that start servers: they take longest, and the others fill up what a worker is idle."""
     items.sort(key=lambda item: item.get_closest_marker("server") is None)
+
+
+def pytest_collection() -> None:
+    """Import without looking for garbage: almost all that is made then stays."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector of garbage look no more at what stays: tests and libraries take it a second each time."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 _numbers = itertools.count(1)

@@ -23,7 +23,7 @@ from ml_backend.core.controls import Control, image_controls
 from ml_backend.core.suggestions import Ticking
 from ml_backend.embedding.backbones import Backbones
 from ml_backend.embedding.gather import Gathered, Gatherer, ImageRef
-from ml_backend.errors import NothingToPredictError
+from ml_backend.errors import NothingToPredictError, VersionReplacedError
 from ml_backend.label_studio.client import LabelStudioClient, Task
 from ml_backend.label_studio.storing import delete_doubles, import_new, tasks_of_version, without_doubles
 from ml_backend.model_registry import Artifact, ModelRegistry
@@ -36,6 +36,7 @@ CHUNK = 10_000
 PAGE = LEAN_PAGE
 """Tasks that are embedded before their predictions are made, while the next are read."""
 REFUSED = "refused_by_label_studio"
+_VERSIONS = 3  # that one prediction begins with, where a training replaces them meanwhile
 
 Advance = Callable[[int], None]
 Embed = Callable[[list[ImageRef], Artifact, int, Advance], Gathered]
@@ -124,6 +125,7 @@ class Bulk:
         """Predict all tasks of a project that have no prediction of the version that answers.
 
         On one machine, of each project one prediction runs at a time, and the next finds what that has stored.
+        Where a training lets another version answer meanwhile, that one's predictions are made instead.
         What another machine has stored meanwhile is there twice for a moment, and once in the end.
 
         Parameters
@@ -134,13 +136,21 @@ class Bulk:
         Raises
         ------
         NothingToPredictError
-            If no version answers for the project, or its controls are not those of its config.
+            If no version answers for the project, its controls are not those of its config, or one version after
+            the other is replaced.
         SuiteError
             If Label Studio cannot be reached or keeps refusing.
         """
         if self.registry.current_version(project_id) is None:
             self._model(project_id)  # which refuses, before a file is made for a project that is none
         with held(self.data_dir / "projects" / str(int(project_id)) / "predicting.lock", wait=True):
+            for _ in range(_VERSIONS - 1):
+                try:
+                    return self._predict(project_id, failed_only=failed_only, progress=progress)
+                except VersionReplacedError:
+                    log.info(
+                        "predicting_again", project=project_id, version=self.registry.current_version(project_id)
+                    )
             return self._predict(project_id, failed_only=failed_only, progress=progress)
 
     def _predict(self, project_id: int, *, failed_only: bool, progress: Progress) -> BulkReport:
@@ -232,7 +242,7 @@ class Bulk:
             return 0
         now = self.registry.current_version(project_id)
         if now != report.model_version:
-            raise NothingToPredictError(
+            raise VersionReplacedError(
                 f"{report.model_version} does not answer for project {project_id} any more, {now} does: run "
                 f"`ml-backend predict --project {project_id}` again"
             )

@@ -33,10 +33,10 @@ def streamed(status: int, content: object, **headers: str) -> httpx.Response:
     return httpx.Response(status, content=iter([body]), headers=headers)
 
 
-def refusal(answer: Callable[[httpx.Request], httpx.Response]) -> str:
+def refusal(answer: Callable[[httpx.Request], httpx.Response], timeout_s: float = 5.0) -> str:
     """What an admin reads of an answer that cannot be used."""
     with pytest.raises(BackendError) as caught:
-        answering(answer).ask("/clusters")
+        answering(answer).ask("/clusters", timeout_s=timeout_s)
     return str(caught.value)
 
 
@@ -92,9 +92,8 @@ def given(answer: httpx.Response, _: httpx.Request) -> httpx.Response:
     return answer
 
 
-def test_what_trickles_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_trickles_is_left() -> None:
     """After a few of the longest silences."""
-    monkeypatch.setattr(ml_backend, "TIMEOUT_S", 0.02)
 
     def drops() -> Iterator[bytes]:
         pause = threading.Event()
@@ -102,7 +101,7 @@ def test_what_trickles_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
             pause.wait(0.01)
             yield b" "
 
-    assert "does not come to an end" in refusal(lambda _: httpx.Response(200, content=drops()))
+    assert "does not come to an end" in refusal(lambda _: httpx.Response(200, content=drops()), timeout_s=0.02)
 
 
 def test_what_cannot_be_reached_is_said() -> None:

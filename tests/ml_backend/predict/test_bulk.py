@@ -11,12 +11,12 @@ from training_parts import client_of, kind_of, suggested
 
 from common.files import held
 from ml_backend.embedding.gather import Gathered, ImageRef
-from ml_backend.errors import LabelStudioError, NothingToPredictError
+from ml_backend.errors import LabelStudioError, NothingToPredictError, VersionReplacedError
 from ml_backend.model_registry import Artifact, ModelRegistry
 from ml_backend.predict.bulk import REFUSED, Bulk, FailedTasks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from conftest import Samples
 
@@ -143,6 +143,40 @@ def test_what_another_machine_stores_meanwhile_is_there_once(
     studio.faults["POST import/predictions"] = store_some
     bulk.predict(7)
     assert predicted(studio) == list(range(10))
+
+
+def trained_meanwhile(bulk: Bulk, images: Images, samples: "Samples", versions: "Iterable[str]") -> Bulk:
+    """The same, but each time that images are embedded the next of these versions begins to answer."""
+    coming = iter(versions)
+
+    def embed(*arguments: Any) -> Gathered:  # noqa: ANN401 - as the other one takes them
+        if version := next(coming, None):
+            bulk.registry.save(7, samples.trained(version))
+            bulk.registry.switch(7, version)
+        return images(*arguments)
+
+    return replace(bulk, embed=embed)
+
+
+def test_where_a_training_ends_meanwhile_its_version_is_predicted(
+    bulk: Bulk, images: Images, studio: InMemoryStudio, samples: "Samples"
+) -> None:
+    """Nothing of the version that was replaced is stored, and nobody has to start again."""
+    newer = "resnet18-random-20270101T120000-00bb"
+    done = trained_meanwhile(bulk, images, samples, [newer]).predict(7)
+    assert (done.model_version, done.stored, done.already) == (newer, 10, 0)
+    assert {row["model_version"] for row in studio.predictions} == {newer}
+    assert predicted(studio) == list(range(10))
+
+
+def test_where_one_training_ends_after_the_other_it_says_so(
+    bulk: Bulk, images: Images, studio: InMemoryStudio, samples: "Samples"
+) -> None:
+    """Three versions are begun with; then the fourth is named, and nothing was stored."""
+    newer = [f"resnet18-random-2027010{day}T120000-00bb" for day in (1, 2, 3)]
+    with pytest.raises(VersionReplacedError, match=f"{newer[1]} does not answer .* {newer[2]} does: run"):
+        trained_meanwhile(bulk, images, samples, newer).predict(7)
+    assert predicted(studio) == []
 
 
 def test_failures_are_named_and_tried_again(bulk: Bulk, studio: InMemoryStudio, images: Images) -> None:
