@@ -160,7 +160,8 @@ class Bulk:
         report = BulkReport(artifact.model_version)
         done = without_doubles(self.client, project_id, artifact.model_version)
         there = len(done)
-        counted, total = 0, len(before) if failed_only or project.counts is None else project.counts.tasks
+        of_project = project.counts.tasks if project.counts else 0
+        counted, total = 0, len(before) if failed_only else of_project
 
         def advance(count: int) -> None:
             nonlocal counted
