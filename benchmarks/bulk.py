@@ -143,7 +143,7 @@ class Done(NamedTuple):
 
 def stored(studio: Administrator, number: int) -> int:
     """Count the predictions of the version in a project."""
-    return int(studio.ask("GET", f"/api/projects/{number}/model-versions/").get(VERSION, 0))
+    return studio.version_counts(number).get(VERSION, (0, ""))[0]
 
 
 def project(studio: Administrator, folder: Path, n_tasks: int) -> int:

@@ -40,6 +40,7 @@ from administrator import Administrator, file_name  # noqa: E402
 from servers import Server, free_port  # noqa: E402
 
 from common.errors import LabelStudioError  # noqa: E402
+from common.label_studio.client import TASK_ONLY  # noqa: E402
 
 BAR_MS = 300
 LABELS = ("left", "right")
@@ -237,9 +238,9 @@ class Stage:
         lost = 0
         for project in (self.annotated, self.bulk):
             stored = self.studio.tasks_with_version(project, self.version(project))
-            for task in self.studio.tasks(project, "id,data"):
+            for task in self.studio.tasks(project, "id,data", fields=TASK_ONLY):
                 if task["id"] not in stored:
-                    body = {"project": str(project), "label_config": CONFIG, "tasks": [task]}
+                    body = request_for(project, task)
                     answer = httpx.post(f"{self.backend}/predict", json=body, timeout=100).json()
                     self.say(f"no prediction for task {task['id']}; when asked: {answer['results']}")
                     lost += bool(answer["results"][0])
@@ -269,11 +270,7 @@ class Stage:
                     time.sleep(1)
                     continue
                 task = served.json()
-                body = {
-                    "project": str(self.annotated),
-                    "label_config": CONFIG,
-                    "tasks": [{"id": task["id"], "data": task["data"]}],
-                }
+                body = request_for(self.annotated, task)
                 answer = times.take(
                     "ours: the suggestion of a task",
                     lambda body=body: backend.post(f"{self.backend}/predict", json=body),
@@ -345,6 +342,12 @@ class Load:
             except (subprocess.SubprocessError, LabelStudioError) as error:
                 self.faults += 1
                 self._stage.say(f"bulk: {type(error).__name__}")
+
+
+def request_for(project: int, task: dict[str, Any]) -> dict[str, Any]:
+    """Return what Label Studio asks the backend for the suggestion of a task with."""
+    tasks = [{"id": task["id"], "data": task["data"]}]
+    return {"project": str(project), "label_config": CONFIG, "tasks": tasks}
 
 
 def make_project(studio: Administrator, title: str, overlap: int) -> int:

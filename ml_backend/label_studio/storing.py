@@ -112,8 +112,8 @@ def delete_doubles(client: LabelStudioClient, project_id: int, model_version: st
         Tasks that have a prediction of the version, as far as the caller can tell: where Label Studio counts as
         many predictions, the tasks are not read once more.
     """
-    counts = {version: count for version, (count, _) in client.version_counts(project_id).items()}
-    if counts.get(model_version, 0) != n_tasks:
+    count, _ = client.version_counts(project_id).get(model_version, (0, ""))
+    if count != n_tasks:
         without_doubles(client, project_id, model_version)
 
 

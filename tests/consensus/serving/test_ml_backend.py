@@ -33,7 +33,7 @@ def streamed(status: int, content: object, **headers: str) -> httpx.Response:
     return httpx.Response(status, content=iter([body]), headers=headers)
 
 
-def refusal(answer: Callable[[httpx.Request], httpx.Response], timeout_s: float = 5.0) -> str:
+def refusal(answer: Callable[[httpx.Request], httpx.Response], timeout_s: float = ml_backend.TIMEOUT_S) -> str:
     """What an admin reads of an answer that cannot be used."""
     with pytest.raises(BackendError) as caught:
         answering(answer).ask("/clusters", timeout_s=timeout_s)
